@@ -1,0 +1,30 @@
+"""From a spec to a result on disk, through a queue with one worker for each device."""
+
+from neuronlab.runs.errors import MissingResult, UnreadableResult, UserError
+from neuronlab.runs.job import Run, Status
+from neuronlab.runs.pending import Pending
+from neuronlab.runs.queue import Queue
+from neuronlab.runs.records import Record
+from neuronlab.runs.result import Result
+from neuronlab.runs.spec import Spec, read_spec
+from neuronlab.runs.store import Store
+from neuronlab.runs.study import Cancelled, Context, Study, run_study
+
+__all__ = [
+    "Cancelled",
+    "Context",
+    "MissingResult",
+    "Pending",
+    "Queue",
+    "Record",
+    "Result",
+    "Run",
+    "Spec",
+    "Status",
+    "Store",
+    "Study",
+    "UnreadableResult",
+    "UserError",
+    "read_spec",
+    "run_study",
+]

@@ -1,0 +1,200 @@
+"""The queue: one worker thread for each device, one run at a time on each."""
+
+import json
+import time
+import traceback
+from collections import defaultdict, deque
+from collections.abc import Mapping
+from contextlib import suppress
+from threading import Condition, Thread
+
+from neuronlab.runs.errors import UserError
+from neuronlab.runs.job import Job, Run, Status
+from neuronlab.runs.pending import Pending
+from neuronlab.runs.spec import Spec, read_spec
+from neuronlab.runs.store import Store
+from neuronlab.runs.study import Cancelled, Context, Study, run_study
+
+
+class Queue:
+    """Computes specs in the background and stores the results; safe to use from any thread.
+
+    `studies` maps the name of each study to the study. A result is never computed twice: whoever
+    submits a spec that is queued or running joins that run, and a stored result is done at once.
+    """
+
+    def __init__(self, store: Store, studies: Mapping[str, Study]) -> None:
+        self.store = store
+        self._studies = dict(studies)
+        self._jobs: dict[str, Job] = {}  # in the order of submission
+        self._waiting: dict[str, deque[Job]] = defaultdict(deque)
+        self._workers: dict[str, Thread] = {}
+        self._closed = False
+        # Guards all of the above; notified when a job is added or changes its status.
+        self._changed = Condition()
+
+    def submit(self, spec: Spec, *, device: str = "cpu", owner: str = "") -> Run:
+        """Ask for the result of `spec` in the name of `owner`.
+
+        A run that failed or was cancelled is tried again. ValueError for an unknown study,
+        UserError after `close`.
+        """
+        if spec.study not in self._studies:
+            raise ValueError(f"There is no study {spec.study!r}.")
+        key = spec.key
+        with self._changed:
+            if self._closed:
+                raise UserError("The queue is closed, so nothing more can be computed.")
+            job = self._jobs.get(key)
+            if job and job.active:
+                job.owners.add(owner)  # also takes back a cancellation not yet carried out
+                return self._snapshot(job)
+            self._jobs.pop(key, None)
+            job = self._jobs[key] = Job(spec, device, {owner})
+            if self.store.has(key):
+                self._finish(job, "done")
+                return self._snapshot(job)
+            try:
+                self.store.mark_pending(spec, device)
+            except UserError as error:
+                self._finish(job, "failed", str(error))
+                return self._snapshot(job)
+            self._waiting[device].append(job)
+            self._start_worker(device)
+            self._changed.notify_all()
+            return self._snapshot(job)
+
+    def get(self, key: str) -> Run | None:
+        """The run as it is now, or None when it was not submitted to this queue."""
+        with self._changed:
+            job = self._jobs.get(key)
+            return self._snapshot(job) if job else None
+
+    def runs(self) -> list[Run]:
+        """All runs submitted to this queue, newest first."""
+        with self._changed:
+            return [self._snapshot(job) for job in reversed(self._jobs.values())]
+
+    def cancel(self, key: str, owner: str = "") -> Run:
+        """Withdraw the interest of `owner`; the run stops when no other owner waits for it.
+
+        A queued run stops at once, a running one at the study's next `context.check()`; a run that
+        has ended stays as it is. KeyError when the run was not submitted to this queue.
+        """
+        with self._changed:
+            job = self._jobs[key]
+            job.owners.discard(owner)
+            if not job.owners and job.status == "queued":
+                self._waiting[job.device].remove(job)
+                self._finish(job, "cancelled")
+            elif not job.owners and job.status == "running":
+                job.message = "Stopping"
+            return self._snapshot(job)
+
+    def wait(self, key: str, timeout: float | None = None) -> Run:
+        """Wait until the run has ended, at most `timeout` seconds, and return it as it is then.
+
+        KeyError when the run was not submitted to this queue.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: not self._jobs[key].active, timeout)
+            return self._snapshot(self._jobs[key])
+
+    def resume(self, pending: Pending, owner: str = "") -> Run:
+        """Submit an interrupted run again; its finished shards are not computed again.
+
+        ValueError with one sentence when its spec no longer fits any study.
+        """
+        specs = {name: study.spec_type for name, study in self._studies.items()}
+        spec = read_spec(json.dumps(pending.spec), specs)
+        run = self.submit(spec, device=pending.device, owner=owner)
+        if spec.key != pending.key:  # the study has a new version: the old shards are of no use
+            self.store.unmark_pending(pending.key)
+            self.store.clear_shards(pending.key)
+        return run
+
+    def close(self, timeout: float | None = None) -> None:
+        """Stop all runs and wait for the workers, each at most `timeout` seconds.
+
+        The runs end as cancelled, but `store.interrupted()` offers them for resumption.
+        """
+        with self._changed:
+            self._closed = True
+            for waiting in self._waiting.values():
+                while waiting:
+                    self._finish(waiting.popleft(), "cancelled")
+            self._changed.notify_all()
+            workers = list(self._workers.values())
+        for worker in workers:
+            worker.join(timeout)
+
+    # Under the lock
+
+    def _snapshot(self, job: Job) -> Run:
+        queued = job.status == "queued"
+        return job.snapshot(self._waiting[job.device].index(job) if queued else 0)
+
+    def _start_worker(self, device: str) -> None:
+        if device not in self._workers:
+            worker = Thread(target=self._work, args=(device,), name=f"runs-{device}", daemon=True)
+            self._workers[device] = worker
+            worker.start()
+
+    def _finish(self, job: Job, status: Status, error: str = "", details: str = "") -> None:
+        stopped_by_close = self._closed and status == "cancelled" and job.owners
+        with suppress(UserError):  # the run has ended, whether or not that can be noted on disk
+            if stopped_by_close:
+                self.store.release_pending(job.spec.key)
+            else:
+                self.store.unmark_pending(job.spec.key)
+        job.finish(status, error, details)
+        self._changed.notify_all()
+
+    # In the worker thread
+
+    def _work(self, device: str) -> None:
+        waiting = self._waiting[device]
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed or waiting)
+                if self._closed:
+                    return
+                job = waiting.popleft()
+                context = self._context(job)
+                job.start(context)
+            status, error, details = self._compute(job, context)
+            with self._changed:
+                if status == "cancelled" and job.owners and not self._closed:
+                    # Cancelled, and wanted again before it had stopped.
+                    job.requeue()
+                    waiting.appendleft(job)
+                else:
+                    self._finish(job, status, error, details)
+
+    def _context(self, job: Job) -> Context:
+        def on_progress(fraction: float, message: str) -> None:
+            with self._changed:
+                job.fraction = fraction
+                job.message = message or job.message
+
+        return Context(
+            job.device,
+            on_progress=on_progress,
+            cancelled=lambda: self._closed or not job.owners,
+        )
+
+    def _compute(self, job: Job, context: Context) -> tuple[Status, str, str]:
+        """The status the job ends with, the sentence for a failure, and its traceback."""
+        began = time.perf_counter()
+        try:
+            if not self.store.has(job.spec.key):  # another process may have been faster
+                result = run_study(self._studies[job.spec.study], job.spec, self.store, context)
+                self.store.save(job.spec, result, seconds=time.perf_counter() - began)
+        except Cancelled:
+            return "cancelled", "", ""
+        except UserError as error:
+            return "failed", str(error), ""
+        except BaseException as error:  # even SystemExit must not end the worker
+            reason = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
+            return "failed", f"The run failed unexpectedly: {reason}", traceback.format_exc()
+        return "done", "", ""

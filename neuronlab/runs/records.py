@@ -1,0 +1,54 @@
+"""One line of the history: what is known about a stored result without loading it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from neuronlab.runs.errors import UnreadableResult
+from neuronlab.runs.result import check_result, read_json
+
+
+@dataclass(frozen=True)
+class Record:
+    """A stored result: `created` in UTC, `seconds` of computing, size in `bytes`.
+
+    When `readable` is false, `problem` is a sentence and the other fields hold what is known.
+    """
+
+    key: str
+    study: str
+    spec: dict[str, Any]
+    created: datetime
+    seconds: float
+    bytes: int
+    readable: bool
+    problem: str
+
+
+def read_record(folder: Path) -> Record | None:
+    """The record of the result in `folder`, or None when the folder is gone; never raises."""
+    study, spec, seconds, problem = "", {}, 0.0, ""
+    try:
+        created = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
+    except OSError:
+        return None
+    try:
+        spec = read_json(folder, "spec.json")
+        study = str(spec.get("study", ""))
+        meta = read_json(folder, "meta.json")
+        created = datetime.fromisoformat(meta["created"]).astimezone(UTC)
+        seconds = float(meta["seconds"])
+        check_result(folder)
+    except UnreadableResult as error:
+        problem = str(error)
+    except (LookupError, TypeError, ValueError, OverflowError):
+        problem = "The file meta.json of the result is damaged."
+    return Record(folder.name, study, spec, created, seconds, _size(folder), not problem, problem)
+
+
+def _size(folder: Path) -> int:
+    try:
+        return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    except OSError:
+        return 0

@@ -1,0 +1,97 @@
+"""A spec holds everything that decides a result, and names that result by a key."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import to_jsonable_python
+
+KEY_LENGTH = 16
+
+
+class Spec(BaseModel):
+    """Base of all specs: a frozen set of fields that, with `study` and `version`, fixes a result.
+
+    `version` is raised when the study's computation changes, so that old results are not reused.
+    A subclass may not name a field `study`, `version` or `key` (TypeError).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    study: ClassVar[str]
+    version: ClassVar[int] = 1
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        reserved = {"study", "version", "key"} & cls.model_fields.keys()
+        if reserved:
+            raise TypeError(f"{cls.__name__} uses reserved field names: {sorted(reserved)}")
+
+    @property
+    def key(self) -> str:
+        """16 hex characters; equal for equal study, version and fields, in every process."""
+        identity = {"study": self.study, "version": self.version, "fields": self._fields()}
+        canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:KEY_LENGTH]
+
+    def to_json(self) -> str:
+        """The spec as one flat JSON object: `study`, `version`, then the fields."""
+        return json.dumps(
+            {"study": self.study, "version": self.version, **self._fields()}, indent=2
+        )
+
+    def save(self, path: Path) -> None:
+        """Write `to_json()` to `path`; OSError when it cannot be written."""
+        Path(path).write_text(self.to_json() + "\n", encoding="utf-8")
+
+    def _fields(self) -> dict[str, Any]:
+        # serialize_as_any: a subclass in a field typed by its base keeps its own fields, so that
+        # two different specs never share a key.
+        return to_jsonable_python(_with_sorted_sets(self.model_dump(serialize_as_any=True)))
+
+
+def read_spec(text: str, specs: Mapping[str, type[Spec]]) -> Spec:
+    """The spec written in `text` by `Spec.to_json` or by hand, as the type `specs[study]`.
+
+    `version` may be absent or older (the current version is computed). ValueError with one
+    sentence for text that is not a JSON object, an unknown study, wrong fields or a newer version.
+    """
+    try:
+        fields = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"The spec is not JSON: {error}.") from error
+    if not isinstance(fields, dict):
+        raise ValueError("The spec is not a JSON object.")
+    study = fields.pop("study", None)
+    if not isinstance(study, str) or study not in specs:
+        known = ", ".join(sorted(specs))
+        raise ValueError(f"The spec names the study {study!r}, but the known studies are: {known}.")
+    spec_type = specs[study]
+    version = fields.pop("version", spec_type.version)
+    if not isinstance(version, int) or version > spec_type.version:
+        raise ValueError(
+            f"The {study} spec has version {version!r}, but this program knows versions up to "
+            f"{spec_type.version}."
+        )
+    try:
+        return spec_type.model_validate_json(json.dumps(fields))
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(map(str, item['loc'])) or 'fields'}: {item['msg']}"
+            for item in error.errors(include_url=False)
+        )
+        raise ValueError(f"The {study} spec has wrong fields: {wrong}.") from error
+
+
+def _with_sorted_sets(value: Any) -> Any:
+    """`value` with each set as a sorted list: the order of a set differs between processes."""
+    if isinstance(value, dict):
+        return {name: _with_sorted_sets(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_sorted_sets(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted((_with_sorted_sets(item) for item in value), key=repr)
+    return value

@@ -1,0 +1,115 @@
+"""A study computes the result of a spec, in one or several shards."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from neuronlab.runs.errors import UnreadableResult
+from neuronlab.runs.result import Result
+from neuronlab.runs.spec import Spec
+from neuronlab.runs.store import Store
+
+
+class Cancelled(Exception):
+    """The run was cancelled; a study lets it pass."""
+
+
+class Context:
+    """What a running study is given: its device, and the way to report progress.
+
+    `on_progress(fraction, message)` hears of progress; `cancelled()` says whether to stop.
+    `skipped` is the fraction of the run that was not computed because it was stored already.
+    """
+
+    def __init__(
+        self,
+        device: str = "cpu",
+        *,
+        on_progress: Callable[[float, str], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> None:
+        self.device = device
+        self.skipped = 0.0
+        self._on_progress = on_progress
+        self._cancelled = cancelled
+        self._fraction = 0.0
+
+    def progress(self, fraction: float, message: str = "") -> None:
+        """Report that `fraction` (0 to 1, never falling) is done; Cancelled as in `check`."""
+        self.check()
+        self._fraction = min(max(self._fraction, fraction), 1.0)
+        if self._on_progress:
+            self._on_progress(self._fraction, message)
+
+    def check(self) -> None:
+        """Raise Cancelled when the run was cancelled; call it at least once a second."""
+        if self._cancelled and self._cancelled():
+            raise Cancelled
+
+    def part(self, index: int, count: int) -> "Context":
+        """The context of part `index` of `count` equal parts; it reports to this one."""
+        return Context(
+            self.device,
+            on_progress=lambda done, message: self.progress((index + done) / count, message),
+            cancelled=self._cancelled,
+        )
+
+
+class Study(ABC):
+    """One kind of computation: `name` equals its spec's `study`; `title` is shown to people."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    spec_type: ClassVar[type[Spec]]
+
+    @abstractmethod
+    def default(self) -> Spec:
+        """A spec that gives a good first result."""
+
+    def shards(self, spec: Spec) -> list[Any]:
+        """The parts of the run, in a fixed order; each finished one survives an interruption."""
+        return [None]
+
+    @abstractmethod
+    def run_shard(self, spec: Spec, shard: Any, context: Context) -> Result:
+        """The result of one part; UserError for a failure the person can act on."""
+
+    def merge(self, spec: Spec, parts: list[Result]) -> Result:
+        """The result of the run from its parts, in the order of `shards`."""
+        if len(parts) != 1:
+            raise NotImplementedError(
+                f"{type(self).__name__} has {len(parts)} parts and must say how they merge"
+            )
+        return parts[0]
+
+
+def run_study(study: Study, spec: Spec, store: Store, context: Context) -> Result:
+    """Compute the result of `spec`, which the caller saves with `store.save`.
+
+    When there are several shards, each is stored when finished, and those found stored are not
+    computed again. Raises what the study raises, Cancelled, or UserError when a shard cannot be
+    stored.
+    """
+    shards = study.shards(spec)
+    count = len(shards)
+    finished = store.finished_shards(spec.key) if count > 1 else set()
+    parts = []
+    for index, shard in enumerate(shards):
+        context.check()
+        part = _stored_shard(store, spec.key, index) if index in finished else None
+        if part is not None:
+            context.skipped += 1 / count
+        else:
+            part = study.run_shard(spec, shard, context.part(index, count))
+            if count > 1:
+                store.save_shard(spec.key, index, part)
+        parts.append(part)
+        context.progress((index + 1) / count)
+    return study.merge(spec, parts)
+
+
+def _stored_shard(store: Store, key: str, index: int) -> Result | None:
+    try:
+        return store.load_shard(key, index)
+    except UnreadableResult:
+        return None  # it is computed again

@@ -1,0 +1,381 @@
+import errno
+import shutil
+import threading
+import time
+
+import pytest
+from runs_toys import Gate, Toy, ToySpec, until_cancelled
+
+from neuronlab.runs import Context, Result, UserError, run_study
+
+SPEC = ToySpec()
+A, B, C = (ToySpec(text=text) for text in "abc")
+
+
+def test_a_run_ends_with_its_result_stored(store, make_queue):
+    queue = make_queue(Toy())
+    before = time.time()
+    run = queue.wait(queue.submit(SPEC).key, 5)
+    assert (run.status, run.fraction, run.error, run.position) == ("done", 1.0, "", 0)
+    assert before <= run.submitted <= run.started <= run.finished <= time.time()
+    assert run.spec == SPEC
+    assert store.load(run.key)[1].numbers == {"sum": 1}
+    assert list((store.root / ".pending").iterdir()) == []
+
+
+def test_the_result_is_stored_before_the_status_says_done(store, make_queue):
+    queue = make_queue(Toy())
+    for index in range(5):
+        spec = ToySpec(text=str(index))
+        queue.submit(spec)
+        while queue.get(spec.key).status != "done":
+            pass
+        assert store.has(spec.key)
+
+
+def test_the_same_spec_is_computed_once(make_queue):
+    gate = Gate()
+    toy = Toy(gate)
+    queue = make_queue(toy)
+    queue.submit(A)  # keeps the device busy, so that SPEC is joined in the queue
+    barrier = threading.Barrier(8)
+
+    def submit(owner):
+        barrier.wait()
+        for _ in range(20):
+            queue.submit(ToySpec(), owner=str(owner))
+
+    threads = [threading.Thread(target=submit, args=(owner,)) for owner in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    gate.opened.set()
+    assert queue.wait(SPEC.key, 5).status == "done"
+    assert queue.submit(SPEC, device="other").status == "done"
+    assert toy.computed == [("a", 0), ("hello", 0)]
+    assert len(queue.runs()) == 2
+
+
+def test_a_stored_result_is_done_at_once(store, make_queue):
+    store.save(SPEC, Result(), seconds=1)
+    toy = Toy()
+    run = make_queue(toy).submit(SPEC)
+    assert (run.status, run.fraction) == ("done", 1.0)
+    assert toy.computed == []
+
+
+def test_a_deleted_result_is_computed_again(store, make_queue):
+    toy = Toy()
+    queue = make_queue(toy)
+    for _ in range(2):
+        queue.submit(SPEC)
+        assert queue.wait(SPEC.key, 5).status == "done"
+        store.delete(SPEC.key)
+    assert len(toy.computed) == 2
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_one_owner_cancels_and_the_other_gets_the_result(store, make_queue, running):
+    gate = Gate()
+    queue = make_queue(Toy(gate))
+    if not running:
+        queue.submit(A)
+    queue.submit(SPEC, owner="ann")
+    queue.submit(SPEC, owner="bob")
+    assert gate.begun.wait(5)
+    expected = "running" if running else "queued"
+    assert queue.cancel(SPEC.key, owner="ann").status == expected
+    assert queue.cancel(SPEC.key, owner="stranger").status == expected
+    gate.opened.set()
+    assert queue.wait(SPEC.key, 5).status == "done"
+    assert store.has(SPEC.key)
+
+
+def test_a_running_run_is_cancelled_within_a_second(store, make_queue):
+    gate = Gate()
+    queue = make_queue(Toy(gate))
+    queue.submit(SPEC, owner="ann")
+    assert gate.begun.wait(5)
+    queue.cancel(SPEC.key, owner="ann")
+    run = queue.wait(SPEC.key, 1)
+    assert (run.status, run.error, run.details) == ("cancelled", "", "")
+    assert not store.has(SPEC.key)
+    assert list((store.root / ".pending").iterdir()) == []
+    assert queue.cancel(SPEC.key).status == "cancelled"
+
+
+def test_a_queued_run_is_cancelled_at_once(store, make_queue):
+    gate = Gate()
+    toy = Toy(gate)
+    queue = make_queue(toy)
+    for spec in (A, B, C):
+        queue.submit(spec)
+    assert gate.begun.wait(5)
+    assert queue.cancel(B.key).status == "cancelled"
+    assert queue.get(C.key).position == 0
+    gate.opened.set()
+    assert queue.wait(C.key, 5).status == "done"
+    assert toy.computed == [("a", 0), ("c", 0)]
+
+
+def test_a_cancelled_run_is_tried_again(make_queue):
+    gate = Gate()
+    queue = make_queue(Toy(gate))
+    queue.submit(SPEC)
+    assert gate.begun.wait(5)
+    queue.cancel(SPEC.key)
+    assert queue.wait(SPEC.key, 5).status == "cancelled"
+    gate.opened.set()
+    queue.submit(SPEC)
+    assert queue.wait(SPEC.key, 5).status == "done"
+
+
+def test_submitting_takes_back_a_cancellation_under_way(make_queue):
+    begun, stopping, go_on = threading.Event(), threading.Event(), threading.Event()
+
+    def body(spec, shard, context):
+        begun.set()
+        if len(toy.computed) == 1:  # only at the first try
+            try:
+                until_cancelled(spec, shard, context)
+            finally:
+                stopping.set()
+                go_on.wait(5)
+
+    toy = Toy(body)
+    queue = make_queue(toy)
+    queue.submit(SPEC, owner="ann")
+    assert begun.wait(5)
+    assert queue.cancel(SPEC.key, owner="ann").message == "Stopping"
+    assert stopping.wait(5)
+    assert queue.submit(SPEC, owner="bob").status == "running"
+    go_on.set()
+    assert queue.wait(SPEC.key, 5).status == "done"
+    assert len(toy.computed) == 2
+
+
+def fail(error):
+    def body(spec, shard, context):
+        raise error
+
+    return body
+
+
+@pytest.mark.parametrize(
+    ("error", "text", "has_details"),
+    [
+        (UserError("The model is too large."), "The model is too large.", False),
+        (
+            RuntimeError("first line\nsecond line"),
+            "The run failed unexpectedly: RuntimeError: first line",
+            True,
+        ),
+        (AssertionError(), "The run failed unexpectedly: AssertionError", True),
+        (SystemExit("bye"), "The run failed unexpectedly: SystemExit: bye", True),
+    ],
+)
+def test_failures_are_explained_and_tried_again(store, make_queue, error, text, has_details):
+    toy = Toy(fail(error))
+    queue = make_queue(toy)
+    for attempt in (1, 2):
+        queue.submit(SPEC)
+        run = queue.wait(SPEC.key, 5)
+        assert (run.status, run.error) == ("failed", text)
+        assert ("runs_toys.py" in run.details) == has_details
+        assert len(toy.computed) == attempt
+    assert list((store.root / ".pending").iterdir()) == []
+
+
+class FullDisk(str):
+    """A text at which the disk is full."""
+
+    def encode(self):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_is_explained(store, make_queue):
+    class Big(Toy):
+        def merge(self, spec, parts):
+            return Result(files={"a.txt": FullDisk("a")})
+
+    queue = make_queue(Big())
+    queue.submit(SPEC)
+    run = queue.wait(SPEC.key, 5)
+    assert run.status == "failed"
+    assert run.error == f"The results in {store.root} cannot be changed: the disk is full."
+    assert not store.has(SPEC.key)
+    assert list(store.root.glob(".tmp-*")) == []
+
+
+def test_a_store_that_vanishes_is_explained(store, make_queue):
+    def body(spec, shard, context):
+        shutil.rmtree(store.root)
+        store.root.write_text("not a folder")
+
+    queue = make_queue(Toy(body))
+    queue.submit(SPEC)
+    while_running = queue.wait(SPEC.key, 5)
+    at_once = queue.submit(A)  # not even the marker can be written
+    for run in (while_running, at_once):
+        assert run.status == "failed"
+        assert run.error.startswith("The results in ")
+        assert "Not a directory" in run.error or "File exists" in run.error
+
+
+def test_progress_and_time_left(make_queue):
+    steps = {name: threading.Event() for name in ("begin", "little", "half")}
+    reached = threading.Semaphore(0)
+
+    def body(spec, shard, context):
+        for name, fraction in {"begin": 0.0, "little": 0.01, "half": 0.5}.items():
+            context.progress(fraction, name)
+            reached.release()
+            steps[name].wait(5)
+
+    queue = make_queue(Toy(body))
+    seen = []
+    queue.submit(SPEC)
+    for event in steps.values():
+        assert reached.acquire(timeout=5)
+        time.sleep(0.05)
+        run = queue.get(SPEC.key)
+        seen.append((run.fraction, run.message))
+        if run.fraction < 0.02:
+            assert run.seconds_left is None
+        else:  # as long as it has taken for the first half
+            assert run.seconds_left == pytest.approx(time.time() - run.started, abs=0.05)
+            assert run.seconds_left >= 0.15
+        event.set()
+    assert seen == [(0.0, "begin"), (0.01, "little"), (0.5, "half")]
+    run = queue.wait(SPEC.key, 5)
+    assert (run.fraction, run.seconds_left) == (1.0, None)
+
+
+def test_shards_found_stored_do_not_make_time_left_shorter(store, make_queue):
+    spec = ToySpec(parts=4)
+    run_study(Toy(), spec, store, Context())
+    shutil.rmtree(store.shard_path(spec.key, 2))
+    shutil.rmtree(store.shard_path(spec.key, 3))
+    gate = Gate()
+
+    def body(spec, shard, context):
+        context.progress(0.5)
+        gate(spec, shard, context)
+
+    queue = make_queue(Toy(body))
+    queue.submit(spec)
+    assert gate.begun.wait(5)
+    time.sleep(0.1)
+    run = queue.get(spec.key)
+    elapsed = time.time() - run.started
+    assert run.fraction == 0.625
+    # An eighth of the run has taken `elapsed`, and three eighths are left.
+    assert run.seconds_left == pytest.approx(3 * elapsed, rel=0.3)
+
+
+def test_one_device_is_serial_and_two_are_parallel(make_queue):
+    active, most, lock = {}, {}, threading.Lock()
+    together = threading.Barrier(2)
+
+    def body(spec, shard, context):
+        with lock:
+            active[context.device] = active.get(context.device, 0) + 1
+            most[context.device] = max(most.get(context.device, 0), active[context.device])
+        if spec.text.startswith("meet"):
+            together.wait(5)  # passes only when both devices are running
+        time.sleep(0.01)
+        with lock:
+            active[context.device] -= 1
+
+    queue = make_queue(Toy(body))
+    specs = [ToySpec(text=f"{text} on {device}") for text in ("meet", "x", "y") for device in "ab"]
+    for spec in specs:
+        queue.submit(spec, device=spec.text[-1])
+    assert [queue.wait(spec.key, 5).status for spec in specs] == ["done"] * 6
+    assert most == {"a": 1, "b": 1}
+
+
+def test_positions_and_order(make_queue):
+    gate = Gate()
+    toy = Toy(gate)
+    queue = make_queue(toy)
+    for spec in (A, B, C):
+        queue.submit(spec)
+    assert gate.begun.wait(5)
+    assert [queue.get(spec.key).position for spec in (A, B, C)] == [0, 0, 1]
+    assert [run.key for run in queue.runs()] == [C.key, B.key, A.key]
+    gate.opened.set()
+    queue.wait(C.key, 5)
+    assert [text for text, _ in toy.computed] == ["a", "b", "c"]
+
+
+def test_wait_gives_up(make_queue):
+    gate = Gate()
+    queue = make_queue(Toy(gate))
+    queue.submit(SPEC)
+    assert gate.begun.wait(5)
+    assert queue.wait(SPEC.key, 0.02).status == "running"
+
+
+def test_unknown_keys_and_studies(make_queue):
+    queue = make_queue()
+    assert queue.get(SPEC.key) is None
+    with pytest.raises(KeyError):
+        queue.cancel(SPEC.key)
+    with pytest.raises(KeyError):
+        queue.wait(SPEC.key)
+    with pytest.raises(ValueError, match="no study 'toy'"):
+        queue.submit(SPEC)
+
+
+def test_closed_runs_are_offered_for_resumption_but_cancelled_ones_are_not(store, make_queue):
+    def body(spec, shard, context):
+        if shard == 1:
+            gate(spec, shard, context)
+
+    gate = Gate()
+    queue = make_queue(Toy(body))
+    running = ToySpec(text="running", parts=2)
+    for spec in (running, A, B):
+        queue.submit(spec)
+    assert gate.begun.wait(5)
+    queue.cancel(B.key)
+    threads = set(threading.enumerate())
+    queue.close(timeout=5)
+    ended = threads - set(threading.enumerate())
+    assert [thread.name for thread in ended] == ["runs-cpu"]
+    assert {run.status for run in queue.runs()} == {"cancelled"}
+    assert queue.get(running.key).finished is not None
+    with pytest.raises(UserError, match="closed"):
+        queue.submit(C)
+    pending = {item.spec["text"]: item for item in store.interrupted()}
+    assert pending.keys() == {"running", "a"}
+
+    toy = Toy()
+    again = make_queue(toy)
+    assert again.wait(again.resume(pending["running"]).key, 5).status == "done"
+    assert toy.computed == [("running", 1)]
+    assert [item.spec["text"] for item in store.interrupted()] == ["a"]
+
+
+def test_resuming_an_older_version_forgets_the_old_shards(store, make_queue):
+    class NewSpec(ToySpec):
+        version = 2
+
+    class New(Toy):
+        spec_type = NewSpec
+
+    old = ToySpec(parts=2)
+    store.mark_pending(old, "cpu")
+    store.release_pending(old.key)
+    store.save_shard(old.key, 0, Result(numbers={"sum": 100}))
+    toy = New()
+    queue = make_queue(toy)
+    (pending,) = store.interrupted()
+    run = queue.resume(pending)
+    assert run.spec == NewSpec(parts=2)
+    assert queue.wait(run.key, 5).status == "done"
+    assert len(toy.computed) == 2
+    assert store.interrupted() == []
+    assert store.finished_shards(old.key) == set()

@@ -1,0 +1,300 @@
+import io
+import json
+import os
+import time
+import zipfile
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+from runs_toys import ToySpec, full_result
+
+from neuronlab.runs import MissingResult, Result, Store, UnreadableResult, UserError
+
+SPEC = ToySpec()
+
+
+def overwrite(name, content):
+    def damage(folder):
+        (folder / name).write_bytes(content)
+
+    return damage
+
+
+def flip_a_byte(name):
+    def damage(folder):
+        data = bytearray((folder / name).read_bytes())
+        data[len(data) // 2] ^= 0xFF
+        (folder / name).write_bytes(data)
+
+    return damage
+
+
+def truncate(name):
+    def damage(folder):
+        (folder / name).write_bytes((folder / name).read_bytes()[:-20])
+
+    return damage
+
+
+def remove(name):
+    return lambda folder: (folder / name).unlink()
+
+
+def replace_by_folder(name):
+    def damage(folder):
+        (folder / name).unlink()
+        (folder / name).mkdir()
+
+    return damage
+
+
+def point_outside(folder):
+    (folder.parent / "secret").write_text("secret")
+    summary = {"numbers": {}, "contents": {"files/../../secret": {"bytes": 6, "sha256": ""}}}
+    (folder / "result.json").write_text(json.dumps(summary))
+
+
+def test_round_trip(store):
+    before = full_result()
+    store.save(SPEC, before, seconds=2.5)
+    spec, after = store.load(SPEC.key)
+    assert spec == json.loads(SPEC.to_json())
+    assert after.numbers == {"score": 0.25, "count": 3, "names": ["x"]}
+    pd.testing.assert_frame_equal(after.tables["top"], before.tables["top"])
+    assert list(after.arrays) == ["file", "mask"]
+    for name, array in before.arrays.items():
+        np.testing.assert_array_equal(after.arrays[name], array)
+        assert after.arrays[name].dtype == array.dtype
+    assert after.files == before.files
+
+
+@pytest.mark.parametrize(
+    ("result", "error"),
+    [
+        (Result(arrays={"a": np.array([{}], dtype=object)}), ValueError),
+        (Result(files={"../up": ""}), ValueError),
+        (Result(files={"a/b": ""}), ValueError),
+        (Result(tables={"..": pd.DataFrame()}), ValueError),
+        (Result(numbers={"a": object()}), TypeError),
+    ],
+)
+def test_what_cannot_be_stored_is_refused_and_leaves_nothing(store, result, error):
+    with pytest.raises(error):
+        store.save(SPEC, result, seconds=1)
+    assert list(store.root.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["", "..", "../../etc/passwd", "0" * 15, "0" * 17, "G" * 16, "A" * 16, "0" * 16 + "\n", 7],
+)
+def test_only_keys_make_paths(store, key):
+    for method in (store.path, store.has, store.load, store.delete, store.export):
+        with pytest.raises(ValueError, match="not the key"):
+            method(key)
+    for method in (store.finished_shards, store.clear_shards, store.unmark_pending):
+        with pytest.raises(ValueError, match="not the key"):
+            method(key)
+    with pytest.raises(ValueError, match="not the key"):
+        store.shard_path(key, 0)
+
+
+def test_missing_result(store):
+    with pytest.raises(MissingResult) as caught:
+        store.load(SPEC.key)
+    assert str(caught.value) == f"There is no stored result {SPEC.key}."
+    assert isinstance(caught.value, KeyError)
+    with pytest.raises(MissingResult):
+        store.export(SPEC.key)
+
+
+def test_saving_a_stored_key_changes_nothing(store):
+    store.save(SPEC, Result(numbers={"a": 1}), seconds=1)
+    store.save(SPEC, Result(numbers={"a": 2}), seconds=1)
+    assert store.load(SPEC.key)[1].numbers == {"a": 1}
+
+
+def test_saving_forgets_the_shards(store):
+    store.save_shard(SPEC.key, 0, Result())
+    store.save(SPEC, Result(), seconds=1)
+    assert store.finished_shards(SPEC.key) == set()
+
+
+def test_shards(store):
+    store.save_shard(SPEC.key, 0, Result(numbers={"a": 1}))
+    store.save_shard(SPEC.key, 2, full_result())
+    store.save_shard(SPEC.key, 0, Result(numbers={"a": 2}))
+    assert store.finished_shards(SPEC.key) == {0, 2}
+    assert store.load_shard(SPEC.key, 0).numbers == {"a": 2}
+    with pytest.raises(UnreadableResult):
+        store.load_shard(SPEC.key, 1)
+    assert store.history() == []
+    store.clear_shards(SPEC.key)
+    assert store.finished_shards(SPEC.key) == set()
+
+
+def test_history_is_newest_first(store):
+    specs = [ToySpec(text=text) for text in "abc"]
+    for spec in specs:
+        store.save(spec, full_result(), seconds=1.5)
+        time.sleep(0.002)
+    records = store.history()
+    assert [record.key for record in records] == [spec.key for spec in reversed(specs)]
+    newest = records[0]
+    assert (newest.study, newest.spec["text"], newest.seconds) == ("toy", "c", 1.5)
+    assert (newest.readable, newest.problem) == (True, "")
+    assert abs(datetime.now(UTC) - newest.created) < timedelta(seconds=30)
+    files = [path for path in store.path(newest.key).rglob("*") if path.is_file()]
+    assert newest.bytes == sum(path.stat().st_size for path in files) > 0
+
+
+@pytest.mark.parametrize(
+    ("damage", "seen_in_history"),
+    [
+        (truncate("arrays.npz"), True),
+        (flip_a_byte("arrays.npz"), False),  # found when it is loaded
+        (flip_a_byte("top.parquet"), False),
+        (flip_a_byte("files/fold.pdb"), False),
+        (remove("arrays.npz"), True),
+        (remove("top.parquet"), True),
+        (remove("files/fold.pdb"), True),
+        (remove("result.json"), True),
+        (remove("spec.json"), True),
+        (overwrite("result.json", b"\xff{garbage"), True),
+        (overwrite("result.json", b"[]"), True),
+        (overwrite("result.json", b'{"numbers": {}, "contents": {"x.parquet": 1}}'), True),
+        (overwrite("result.json", b"[" * 100_000), True),
+        (overwrite("spec.json", b"nonsense"), True),
+        (replace_by_folder("result.json"), True),
+        (point_outside, True),
+    ],
+)
+def test_damaged_results_are_listed_and_explained(store, damage, seen_in_history):
+    good = ToySpec(text="good")
+    store.save(good, Result(), seconds=1)
+    store.save(SPEC, full_result(), seconds=1)
+    damage(store.path(SPEC.key))
+    records = {record.key: record for record in store.history()}
+    assert records.keys() == {good.key, SPEC.key}
+    assert records[good.key].readable
+    with pytest.raises(UnreadableResult) as caught:
+        store.load(SPEC.key)
+    sentence = str(caught.value)
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+    assert records[SPEC.key].readable != seen_in_history
+    if seen_in_history:
+        assert records[SPEC.key].problem == sentence
+        store.delete(SPEC.key)
+        assert not store.has(SPEC.key)
+
+
+@pytest.mark.parametrize("content", [b"{}", b'{"created": 5, "seconds": 1}', b"?"])
+def test_damaged_meta_is_listed(store, content):
+    store.save(SPEC, Result(), seconds=1)
+    (store.path(SPEC.key) / "meta.json").write_bytes(content)
+    (record,) = store.history()
+    assert (record.readable, record.study) == (False, "toy")
+    assert record.problem == "The file meta.json of the result is damaged."
+
+
+def test_a_file_in_place_of_a_folder_is_listed(store):
+    store.path(SPEC.key).write_text("not a folder")
+    (record,) = store.history()
+    assert not record.readable
+    with pytest.raises(MissingResult):
+        store.load(SPEC.key)
+
+
+def test_forbidden_folder_is_listed_and_can_be_deleted(store):
+    store.save(SPEC, full_result(), seconds=1)
+    store.path(SPEC.key).chmod(0)
+    if os.access(store.path(SPEC.key), os.R_OK):
+        pytest.skip("root may read everything")
+    (record,) = store.history()
+    assert not record.readable
+    with pytest.raises(UnreadableResult, match="cannot be read"):
+        store.load(SPEC.key)
+    store.delete(SPEC.key)
+    assert list(store.root.iterdir()) == []
+
+
+def test_delete_and_delete_again(store):
+    store.save(SPEC, full_result(), seconds=1)
+    store.delete(SPEC.key)
+    assert not store.has(SPEC.key)
+    assert [path for path in store.root.iterdir() if path.name.startswith(".tmp")] == []
+    store.delete(SPEC.key)
+
+
+def test_export_can_be_unpacked_and_loaded(store, tmp_path):
+    store.save(SPEC, full_result(), seconds=1)
+    with zipfile.ZipFile(io.BytesIO(store.export(SPEC.key))) as archive:
+        archive.extractall(tmp_path / "unpacked")
+    other = Store(tmp_path / "unpacked")
+    assert other.load(SPEC.key)[1].files == full_result().files
+
+
+def test_default_root_follows_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("NEURONLAB_HOME", str(tmp_path / "home"))
+    assert Store().root == tmp_path / "home" / "runs"
+
+
+def test_root_that_cannot_be_made_is_explained(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"cannot be changed: .*\.$"):
+        Store(tmp_path / "file" / "runs")
+
+
+def test_old_leftovers_are_swept_and_fresh_ones_kept(store):
+    old, fresh = store.root / ".tmp-old", store.root / ".tmp-fresh"
+    for folder in (old, fresh):
+        folder.mkdir()
+    os.utime(old, (0, 0))
+    forgotten, waiting = ToySpec(text="forgotten"), ToySpec(text="waiting")
+    store.mark_pending(waiting, "cpu")
+    for spec in (forgotten, waiting, SPEC):
+        store.save_shard(spec.key, 0, Result())
+    for spec in (forgotten, waiting):
+        os.utime(store.shard_path(spec.key, 0).parent, (0, 0))
+    Store(store.root)
+    assert (old.exists(), fresh.exists()) == (False, True)
+    kept = [bool(store.finished_shards(spec.key)) for spec in (forgotten, waiting, SPEC)]
+    assert kept == [False, True, True]
+
+
+def test_markers_of_a_living_process_are_not_interrupted(store):
+    store.mark_pending(SPEC, "cpu")
+    assert store.interrupted() == []
+    store.release_pending(SPEC.key)
+    (pending,) = store.interrupted()
+    assert (pending.key, pending.study, pending.device) == (SPEC.key, "toy", "cpu")
+    store.unmark_pending(SPEC.key)
+    assert store.interrupted() == []
+
+
+def test_a_process_id_used_again_is_not_the_old_process(store):
+    store.mark_pending(SPEC, "cpu")
+    (path,) = (store.root / ".pending").iterdir()
+    marker = json.loads(path.read_text())
+    marker["process"]["started"] -= 100
+    path.write_text(json.dumps(marker))
+    assert [pending.key for pending in store.interrupted()] == [SPEC.key]
+
+
+def test_unreadable_markers_are_skipped(store):
+    store.mark_pending(SPEC, "cpu")
+    store.release_pending(SPEC.key)
+    for index, text in enumerate(["{", "[]", "{}", '{"process": null}', '{"process": 3}']):
+        (store.root / ".pending" / f"{index:016x}.json").write_text(text)
+    (store.root / ".pending" / "name.json").write_text("{}")
+    assert [pending.key for pending in store.interrupted()] == [SPEC.key]
+
+
+def test_a_stored_run_is_not_interrupted(store):
+    store.mark_pending(SPEC, "cpu")
+    store.release_pending(SPEC.key)
+    store.save(SPEC, Result(), seconds=1)
+    assert store.interrupted() == []
