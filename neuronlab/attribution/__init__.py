@@ -1,0 +1,6 @@
+"""Attribution methods: (model, prompt) -> NeuronScores."""
+
+from neuronlab.attribution.attribute import attribute
+from neuronlab.attribution.registry import METHODS, Method, method, methods
+
+__all__ = ["METHODS", "Method", "attribute", "method", "methods"]

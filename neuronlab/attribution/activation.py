@@ -1,0 +1,12 @@
+"""The magnitude of the activation: the cheapest score, blind to the target."""
+
+from neuronlab.attribution.request import Attribution, Request, on_cpu
+
+
+def activation(request: Request) -> Attribution:
+    """|a| of every neuron (paper 2312.10770, activation-based selection).
+
+    It says how loud a neuron is, not what for: the target does not enter.
+    """
+    seen = request.model.read(request.encoded, request.components)
+    return Attribution({at: on_cpu(n[0, request.span]).abs() for at, n in seen.items()})

@@ -1,0 +1,168 @@
+"""Score the neurons of a model for one prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from neuronlab.attribution.registry import Engine, Method
+from neuronlab.attribution.registry import method as method_named
+from neuronlab.attribution.request import (
+    At,
+    Attribution,
+    Objective,
+    Positions,
+    Progress,
+    Request,
+)
+from neuronlab.errors import UserError
+from neuronlab.models import COMPONENTS, Component, Encoded, Model, Prompt
+from neuronlab.neurons import NeuronScores, predict
+
+Baseline = Literal["zero", "input"]
+# How many neurons keep their score at every token.
+KEEP_TOKENS = 200
+
+
+def attribute(
+    model: Model,
+    prompt: Prompt,
+    *,
+    method: str = "integrated_gradients",
+    components: Sequence[Component] = COMPONENTS,
+    objective: Objective = "probability",
+    positions: Positions = "predicted",
+    baseline: Baseline | Prompt = "zero",
+    engine: Engine = "fast",
+    tolerance: float = 2e-3,
+    steps: int = 50,
+    seed: int = 0,
+    progress: Progress = lambda fraction, message: None,
+) -> NeuronScores:
+    """How much every neuron of the components matters for the prompt's target.
+
+    Args:
+        method: a name from ``methods()``.
+        objective: what is explained: the target's probability, log-probability or logit.
+        positions: the neurons at the predicted position, or at all positions (scores are summed
+            over them; the top neurons keep their score at each token).
+        baseline: where the path of integrated gradients begins: all neurons at zero; their
+            activations on an uninformative input of the same length ("input": every token
+            replaced by the mask, or by the end of text); or on a prompt of your own.
+        engine: "fast", or "captum" for the same numbers from the reference implementation.
+        tolerance: of the fast engine, see ``Request``.
+        steps: nodes per layer of the Captum engine.
+        seed: of the random method.
+        progress: called with a fraction and a message; an exception it raises stops the run.
+
+    Raises:
+        UserError: the prompt, the method, a component or an engine is not possible.
+    """
+    chosen = _method(method, engine)
+    wrong = [c for c in components if c not in COMPONENTS]
+    if wrong or not components:
+        named = f"'{wrong[0]}' is no component" if wrong else "No component is chosen"
+        raise UserError(f"{named}: choose from {', '.join(COMPONENTS)}.")
+    encoded = model.encode(prompt)
+    target = encoded.target
+    if target is None:
+        target = predict(model, encoded).target
+    request = Request(
+        model=model,
+        encoded=encoded,
+        target=target,
+        components=tuple(c for c in COMPONENTS if c in components),
+        objective=objective,
+        positions=positions,
+        baseline=_baseline(model, encoded, baseline, components) if chosen.integrates else None,
+        tolerance=tolerance,
+        steps=steps,
+        seed=seed,
+        progress=progress,
+    )
+    progress(0.0, "starting")
+    found = chosen.engines[engine](request)
+    settings = {
+        "method": method,
+        "components": list(request.components),
+        "positions": positions,
+        **({"objective": objective} if chosen.differentiates else {}),
+        **({"engine": engine, "baseline": str(baseline)} if chosen.integrates else {}),
+        **({"seed": seed} if method == "random" else {}),
+    }
+    provenance = {
+        "model": model.name,
+        "revision": model.revision,
+        "prompt": prompt.text,
+        "mask": prompt.mask,
+        "target": target,
+        "target_label": model.label(target),
+        "tokens": list(encoded.tokens),
+        "position": encoded.position,
+        "settings": settings,
+        "versions": {name: version(name) for name in ("torch", "transformers")},
+    }
+    return _collect(found, request, provenance)
+
+
+def _method(name: str, engine: str) -> Method:
+    chosen = method_named(name)
+    if engine not in chosen.engines:
+        there = ", ".join(chosen.engines)
+        raise UserError(f"'{name}' has no engine '{engine}'; there is {there}.")
+    return chosen
+
+
+def _collect(found: Attribution, request: Request, provenance: dict) -> NeuronScores:
+    layers = range(request.model.layers)
+    arrays = {
+        c: torch.stack([found.scores[layer, c].sum(0) for layer in layers]).numpy()
+        for c in request.components
+    }
+    scores = NeuronScores(arrays, provenance, found.quality)
+    if request.positions == "predicted":
+        return scores
+    return NeuronScores(arrays, provenance, found.quality, _tokens(found.scores, scores))
+
+
+def _tokens(found: dict[At, Tensor], scores: NeuronScores) -> pd.DataFrame:
+    top = scores.top(KEEP_TOKENS, magnitude=True)[["layer", "component", "neuron"]]
+    values = [
+        found[layer, component][:, neuron].numpy()
+        for layer, component, neuron in top.itertuples(index=False)
+    ]
+    table = np.stack(values)
+    columns = [str(i) for i in range(table.shape[1])]
+    return pd.concat([top, pd.DataFrame(table, columns=columns)], axis=1)
+
+
+def _baseline(
+    model: Model,
+    encoded: Encoded,
+    baseline: Baseline | Prompt,
+    components: Sequence[Component],
+) -> dict[At, Tensor] | None:
+    if baseline == "zero":
+        return None
+    if isinstance(baseline, Prompt):
+        other = model.encode(baseline)
+        if other.input_ids.shape != encoded.input_ids.shape:
+            raise UserError("The baseline must have as many tokens as the prompt.")
+        return model.read(other, components)
+    return model.read(uninformative(model, encoded), components)
+
+
+def uninformative(model: Model, encoded: Encoded) -> Encoded:
+    """The prompt with every token but the special ones replaced by the mask or end of text."""
+    tokenizer = model.tokenizer
+    blank = tokenizer.eos_token_id if model.family.causal else tokenizer.mask_token_id
+    special = torch.tensor(tokenizer.all_special_ids, device=encoded.input_ids.device)
+    keep = torch.isin(encoded.input_ids, special)
+    ids = torch.where(keep, encoded.input_ids, blank)
+    return Encoded(ids, encoded.position, encoded.target, encoded.tokens)

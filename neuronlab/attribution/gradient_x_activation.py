@@ -1,0 +1,33 @@
+"""Gradient times activation: all layers in one forward and one backward pass."""
+
+import torch
+from torch import Tensor
+
+from neuronlab.attribution.request import At, Attribution, Request, on_cpu
+from neuronlab.models.hooks import Edit, Neurons, before
+
+
+def gradient_x_activation(request: Request) -> Attribution:
+    """a * dF/da at the clean activation: integrated gradients with a single node at its end."""
+    model, encoded = request.model, request.encoded
+    seen: dict[At, Tensor] = {}
+
+    def keep(at: At) -> Edit:
+        def function(neurons: Neurons) -> Neurons:
+            seen[at] = neurons
+            return neurons
+
+        return function
+
+    # The parameters are frozen: gradients have to start somewhere, at the first block's input.
+    start = {0: (model.block(0), lambda hidden: hidden.detach().requires_grad_())}
+    edits = model.edit({at: keep(at) for at in request.places})
+    with model.lock, torch.enable_grad(), before(start), edits:
+        hidden = model.hidden(encoded.input_ids, encoded.position)
+        value = request.explained(model.logits(hidden)).sum()
+        gradients = torch.autograd.grad(value, list(seen.values()))
+    scores = {
+        at: on_cpu((neurons * gradient)[0, request.span])
+        for (at, neurons), gradient in zip(seen.items(), gradients, strict=True)
+    }
+    return Attribution(scores)

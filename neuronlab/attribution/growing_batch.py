@@ -1,0 +1,140 @@
+"""Gradients along many activation paths in one forward and one backward pass.
+
+Moving the neurons of layer l along a path only changes the computation from layer l on. The batch
+starts as the clean prompt alone; at each layer one row per path node joins it, in which that
+layer's neurons are moved, and all rows travel on together. One backward pass then gives the
+gradient at every node of every layer (METHODS of NeuronLab: an algorithm of our own; it equals
+the loop over layers and nodes to rounding).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from neuronlab.attribution.prefix import attending_to_prefix, prefix_of
+from neuronlab.models.hooks import before
+
+if TYPE_CHECKING:
+    from neuronlab.models import Component, Encoded, Model
+
+At = tuple[int, "Component"]
+# Maps logits (row, choice) to the number that is explained, one per row.
+Objective = Callable[[Float[Tensor, "row choice"]], Float[Tensor, "row"]]
+
+
+@dataclass
+class Path:
+    """Nodes on the straight line from ``baseline`` to the clean neurons of one site.
+
+    Attributes:
+        alphas: where the nodes are; 0 is the baseline, 1 the clean activation.
+        baseline: neurons at the far end, (token, neuron) of the moved positions, or 0.
+    """
+
+    at: At
+    alphas: Sequence[float]
+    baseline: Float[Tensor, "token neuron"] | float = 0.0
+
+
+@dataclass
+class Gradients:
+    """What one pass found for one path.
+
+    Attributes:
+        clean: the clean neurons at the moved positions, (token, neuron).
+        values: the objective at each node, (node,).
+        gradients: its gradient there with respect to the moved neurons, (node, token, neuron).
+    """
+
+    clean: Float[Tensor, "token neuron"]
+    values: Float[Tensor, node]
+    gradients: Float[Tensor, "node token neuron"]
+
+
+class GrowingBatch:
+    """Runs paths on one prompt; what all passes share is computed once."""
+
+    def __init__(
+        self, model: Model, encoded: Encoded, objective: Objective, *, everywhere: bool
+    ) -> None:
+        """
+        Args:
+            everywhere: move the neurons at all positions; else at the predicted one alone.
+        """
+        self.model = model
+        self.encoded = encoded
+        self.objective = objective
+        self.everywhere = everywhere
+        # Only a causal model leaves the prefix untouched, and only when the last token alone moves.
+        length = encoded.input_ids.shape[1]
+        self.single = model.family.causal and not everywhere and length > 1
+        self.tokens_per_row = 1 if self.single else length
+        if self.single:
+            with model.lock:
+                self._inputs = prefix_of(model, encoded)
+        else:
+            self._inputs = {"ids": encoded.input_ids, "position": encoded.position}
+
+    def run(self, paths: Sequence[Path]) -> tuple[float, dict[At, Gradients]]:
+        """The objective of the clean prompt, and values and gradients at each path's nodes."""
+        model = self.model
+        rows: dict[At, slice] = {}
+        joining: dict[int, int] = {}
+        count = 1
+        for path in sorted(paths, key=lambda p: p.at[0]):
+            rows[path.at] = slice(count, count + len(path.alphas))
+            count += len(path.alphas)
+            joining[path.at[0]] = joining.get(path.at[0], 0) + len(path.alphas)
+        leaves: dict[At, Tensor] = {}
+        clean: dict[At, Tensor] = {}
+
+        def join(layer: int) -> Callable[[Tensor], Tensor]:
+            def function(hidden: Tensor) -> Tensor:
+                new = hidden[:1].expand(joining[layer], -1, -1)
+                return torch.cat([hidden, new])
+
+            return function
+
+        def move(path: Path) -> Callable[[Tensor], Tensor]:
+            place = self._moved_positions()
+
+            def function(neurons: Tensor) -> Tensor:
+                here = neurons[0, place].detach()
+                alphas = torch.tensor(path.alphas, device=here.device, dtype=here.dtype)
+                leaf = path.baseline + alphas[:, None, None] * (here - path.baseline)
+                clean[path.at], leaves[path.at] = here, leaf.requires_grad_()
+                own = rows[path.at]
+                changed = neurons[own].clone()
+                changed[:, place] = leaf
+                return torch.cat([neurons[: own.start], changed, neurons[own.stop :]])
+
+            return function
+
+        entering = {layer: (model.block(layer), join(layer)) for layer in joining}
+        with (
+            model.lock,
+            attending_to_prefix(model) if self.single else nullcontext(),
+            torch.enable_grad(),
+            before(entering),
+            model.edit({path.at: move(path) for path in paths}),
+        ):
+            hidden = model.hidden(**self._inputs)
+            values = self.objective(model.logits(hidden))
+            found = torch.autograd.grad(values[1:].sum(), list(leaves.values()))
+        gradients = dict(zip(leaves, found, strict=True))
+        values = values.detach()
+        return float(values[0]), {
+            at: Gradients(clean[at], values[own], gradients[at]) for at, own in rows.items()
+        }
+
+    def _moved_positions(self) -> slice:
+        if self.everywhere or self.single:
+            return slice(None)
+        return slice(self.encoded.position, self.encoded.position + 1)

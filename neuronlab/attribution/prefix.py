@@ -1,0 +1,77 @@
+"""Attention of one-token rows that share the keys and values of one clean prefix.
+
+In a causal model a change at the last position touches nothing before it, so every row of a batch
+of changed copies is a single token that reads the same prefix. Attention over it is one product
+of all rows with the shared keys instead of a copy of the keys per row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface
+
+if TYPE_CHECKING:
+    from neuronlab.models import Encoded, Model
+
+_NAME = "neuronlab_shared_prefix"
+
+
+def prefix_of(model: Model, encoded: Encoded) -> dict[str, Any]:
+    """Inputs for a forward pass of the last token alone; it runs the tokens before it once."""
+    ids = encoded.input_ids
+    with torch.no_grad():
+        cache = model.hf.base_model(input_ids=ids[:, :-1], use_cache=True).past_key_values
+    position = torch.tensor([[ids.shape[1] - 1]], device=ids.device)
+    return {"ids": ids[:, -1:], "position": 0, "position_ids": position, "prefix": cache}
+
+
+@contextmanager
+def attending_to_prefix(model: Model) -> Iterator[None]:
+    """Rows attend to the ``prefix`` they are given and to themselves; then as before.
+
+    The caller holds the model's lock.
+    """
+    config, usual = model.hf.config, model.hf.config._attn_implementation
+    config._attn_implementation = _NAME
+    try:
+        yield
+    finally:
+        config._attn_implementation = usual
+
+
+def _attend(
+    module: nn.Module,
+    query: Float[Tensor, "row head 1 dim"],
+    key: Float[Tensor, "row kv_head 1 dim"],
+    value: Float[Tensor, "row kv_head 1 dim"],
+    attention_mask: Tensor | None,
+    *,
+    scaling: float | None = None,
+    prefix: Any = None,
+    **kwargs: Any,
+) -> tuple[Float[Tensor, "row 1 head dim"], None]:
+    """Softmax attention of each row to the shared prefix and to itself."""
+    layer = prefix.layers[module.layer_idx]
+    rows, heads, _, dim = query.shape
+    kv_heads = key.shape[1]
+    scaling = dim**-0.5 if scaling is None else scaling
+    # (kv_head, row x queries per kv head, dim): all rows in one product with the shared keys
+    grouped = query.reshape(rows, kv_heads, -1, dim).transpose(0, 1)
+    flat = grouped.reshape(kv_heads, -1, dim) * scaling
+    to_prefix = flat @ layer.keys[0].transpose(-1, -2)
+    own_key = key[:, :, 0].transpose(0, 1).unsqueeze(2).expand_as(grouped).reshape_as(flat)
+    to_self = (flat * own_key).sum(-1, keepdim=True)
+    weights = torch.cat([to_prefix, to_self], dim=-1).softmax(-1)
+    own_value = value[:, :, 0].transpose(0, 1).unsqueeze(2).expand_as(grouped).reshape_as(flat)
+    mixed = weights[..., :-1] @ layer.values[0] + weights[..., -1:] * own_value
+    return mixed.view(kv_heads, rows, -1, dim).transpose(0, 1).reshape(rows, 1, heads, dim), None
+
+
+AttentionInterface.register(_NAME, _attend)
+AttentionMaskInterface.register(_NAME, lambda *args, **kwargs: None)

@@ -1,0 +1,15 @@
+"""Random scores: what any other method has to beat."""
+
+import torch
+
+from neuronlab.attribution.request import Attribution, Request
+
+
+def random(request: Request) -> Attribution:
+    """Uniform between 0 and 1, drawn from the seed; the model is not run."""
+    generator = torch.Generator().manual_seed(request.seed)
+    tokens = request.encoded.input_ids.shape[1] if request.positions == "all" else 1
+    sizes = request.model.sizes
+    return Attribution(
+        {at: torch.rand(tokens, sizes[at[1]], generator=generator) for at in request.places}
+    )

@@ -1,0 +1,83 @@
+"""What every attribution method is asked, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from neuronlab.models import COMPONENTS, Component, Encoded, Model
+
+Objective = Literal["probability", "log_probability", "logit"]
+Positions = Literal["predicted", "all"]
+At = tuple[int, Component]
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question to a method.
+
+    Attributes:
+        target: index of the token or class whose ``objective`` is explained.
+        positions: neurons at the predicted position alone, or at all of them.
+        baseline: where paths begin, per (layer, component), (1, token, neuron); None is zero.
+        tolerance: integrated gradients: the gap to completeness allowed in a layer, as a fraction
+            of the sum of its absolute attributions.
+        progress: told how far the work is (0 to 1) and what it does; may raise to cancel.
+    """
+
+    model: Model
+    encoded: Encoded
+    target: int
+    components: tuple[Component, ...] = COMPONENTS
+    objective: Objective = "probability"
+    positions: Positions = "predicted"
+    baseline: dict[At, Tensor] | None = None
+    tolerance: float = 2e-3
+    steps: int = 50
+    seed: int = 0
+    progress: Progress = field(default=lambda fraction, message: None, repr=False)
+
+    @property
+    def places(self) -> list[At]:
+        """Every layer and component asked about."""
+        return [(layer, c) for layer in range(self.model.layers) for c in self.components]
+
+    @property
+    def span(self) -> slice:
+        """The token positions whose neurons are scored."""
+        if self.positions == "all":
+            return slice(None)
+        return slice(self.encoded.position, self.encoded.position + 1)
+
+    def explained(self, logits: Float[Tensor, "row choice"]) -> Float[Tensor, row]:
+        """The objective of the target, one number per row."""
+        if self.objective == "logit":
+            return logits[:, self.target]
+        if self.objective == "log_probability":
+            return logits.log_softmax(-1)[:, self.target]
+        return logits.softmax(-1)[:, self.target]
+
+
+@dataclass
+class Attribution:
+    """A method's answer: scores per token (one where only the predicted position was asked).
+
+    Attributes:
+        scores: per (layer, component) (token, neuron), float32, on the CPU.
+        quality: see ``NeuronScores.quality``.
+    """
+
+    scores: dict[At, Float[Tensor, "token neuron"]]
+    quality: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+
+def on_cpu(scores: Tensor) -> Tensor:
+    """Float32 on the CPU, cut off from any graph."""
+    return scores.detach().to("cpu", torch.float32)

@@ -1,0 +1,28 @@
+"""The vocabulary: neurons, sets of them, scores, interventions and predictions."""
+
+from neuronlab.neurons.interventions import (
+    Affine,
+    Amplify,
+    Intervention,
+    KeepOnly,
+    Suppress,
+    applied,
+)
+from neuronlab.neurons.neurons import Neuron, NeuronSet
+from neuronlab.neurons.predictions import Prediction, predict, predict_many
+from neuronlab.neurons.scores import NeuronScores
+
+__all__ = [
+    "Affine",
+    "Amplify",
+    "Intervention",
+    "KeepOnly",
+    "Neuron",
+    "NeuronScores",
+    "NeuronSet",
+    "Prediction",
+    "Suppress",
+    "applied",
+    "predict",
+    "predict_many",
+]

@@ -1,0 +1,166 @@
+"""Change neurons during a forward pass: suppress, amplify, affine, keep only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from neuronlab.errors import UserError
+from neuronlab.models import COMPONENTS, Component, Encoded, Model
+from neuronlab.models.hooks import Edit, Neurons
+from neuronlab.neurons.neurons import NeuronSet
+
+Positions = Literal["all", "predicted"]
+At = tuple[int, Component]
+
+
+@dataclass(frozen=True)
+class Intervention:
+    """h' = a h + b for the neurons of a set; other neurons stay as they are.
+
+    Attributes:
+        neurons: which neurons change.
+        positions: at every token (as zeroing the parameters would), or at the predicted one alone.
+    """
+
+    neurons: NeuronSet
+    positions: Positions = "all"
+
+    @property
+    def scale(self) -> float:
+        """a in h' = a h + b."""
+        return 1.0
+
+    @property
+    def shift(self) -> float:
+        """b in h' = a h + b, in units of the activation."""
+        return 0.0
+
+    def coefficients(self, model: Model) -> dict[At, tuple[Tensor, Tensor]]:
+        """Scale and shift of every neuron of each place that changes, each (neuron,)."""
+        changes = {}
+        for (layer, component), indices in self.neurons.by_place().items():
+            if layer >= model.layers or max(indices) >= model.sizes[component]:
+                raise UserError(
+                    f"Neuron {layer}.{component}.{max(indices)} is not in {model.title}: "
+                    "the set was made on another model."
+                )
+            scale = torch.ones(model.sizes[component], device=model.device)
+            shift = torch.zeros_like(scale)
+            scale[indices], shift[indices] = self.scale, self.shift
+            changes[layer, component] = scale, shift
+        return changes
+
+
+@dataclass(frozen=True)
+class Suppress(Intervention):
+    """h' = 0."""
+
+    @property
+    def scale(self) -> float:
+        """Zero."""
+        return 0.0
+
+
+@dataclass(frozen=True)
+class Amplify(Intervention):
+    """h' = factor h."""
+
+    positions: Positions = "all"
+    factor: float = 2.0
+
+    @property
+    def scale(self) -> float:
+        """The factor."""
+        return self.factor
+
+
+@dataclass(frozen=True)
+class Affine(Intervention):
+    """h' = a h + b (paper 2507.06458)."""
+
+    positions: Positions = "all"
+    a: float = 1.0
+    b: float = 0.0
+
+    @property
+    def scale(self) -> float:
+        """a."""
+        return self.a
+
+    @property
+    def shift(self) -> float:
+        """b."""
+        return self.b
+
+
+@dataclass(frozen=True)
+class KeepOnly(Intervention):
+    """All neurons of the chosen components outside the set go to 0, or to a mean.
+
+    Attributes:
+        components: which components are emptied; the others stay untouched.
+        means: per (layer, component) the value of each neuron, (neuron,), instead of 0.
+    """
+
+    components: tuple[Component, ...] = COMPONENTS
+    means: Mapping[At, Float[Tensor, neuron]] | None = None
+
+    def coefficients(self, model: Model) -> dict[At, tuple[Tensor, Tensor]]:
+        """Scale 1 for the set and 0 elsewhere; shift 0 for the set and the mean elsewhere."""
+        kept = super().coefficients(model)
+        changes = {}
+        for layer in range(model.layers):
+            for component in self.components:
+                size = model.sizes[component]
+                keep = torch.zeros(size, device=model.device)
+                if (layer, component) in kept:
+                    keep[self.neurons.by_place()[layer, component]] = 1.0
+                mean = torch.zeros_like(keep)
+                if self.means is not None:
+                    mean = self.means[layer, component].to(keep)
+                changes[layer, component] = keep, (1 - keep) * mean
+        return changes
+
+
+@contextmanager
+def applied(
+    model: Model, encoded: Encoded, interventions: Sequence[Intervention | None]
+) -> Iterator[None]:
+    """While open, row i of a batch runs under intervention i; ``None`` leaves its row alone.
+
+    The model is locked for others while the context is open and is as before afterwards, also
+    after an exception.
+    """
+    rows = [{} if i is None else i.coefficients(model) for i in interventions]
+    everywhere = [i is None or i.positions == "all" for i in interventions]
+    places = {at for row in rows for at in row}
+
+    def change(at: At) -> Edit:
+        size = model.sizes[at[1]]
+        neutral = torch.ones(size, device=model.device), torch.zeros(size, device=model.device)
+        own = [row.get(at, neutral) for row in rows]
+        scale = torch.stack([scale for scale, _ in own])[:, None].to(model.dtype)
+        shift = torch.stack([shift for _, shift in own])[:, None].to(model.dtype)
+        touched = [at in row for row in rows]
+
+        def function(neurons: Neurons) -> Neurons:
+            if all(everywhere) and all(touched):
+                return neurons * scale + shift
+            changed = neurons.clone()
+            for row, everywhere_here in enumerate(everywhere):
+                if touched[row]:
+                    here = slice(None) if everywhere_here else encoded.position
+                    changed[row, here] = neurons[row, here] * scale[row, 0] + shift[row, 0]
+            return changed
+
+        return function
+
+    with model.lock, model.edit({at: change(at) for at in places}):
+        yield

@@ -1,0 +1,118 @@
+"""One neuron, and sets of neurons."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import pandas as pd
+
+from neuronlab.errors import UserError
+from neuronlab.models.components import COMPONENTS, Component
+
+
+class Neuron(NamedTuple):
+    """(layer, component, index), all counted from 0."""
+
+    layer: int
+    component: Component
+    index: int
+
+    def __str__(self) -> str:
+        return f"{self.layer}.{self.component}.{self.index}"
+
+    @classmethod
+    def parse(cls, text: str) -> Neuron:
+        """The neuron written as ``layer.component.index``, as in ``22.ffn.1674``."""
+        try:
+            layer, component, index = text.strip().split(".")
+            neuron = cls(int(layer), component, int(index))
+        except ValueError:
+            neuron = None
+        if neuron is None or component not in COMPONENTS or min(neuron.layer, neuron.index) < 0:
+            raise UserError(f"'{text}' is not a neuron: write layer.component.index, 22.ffn.1674.")
+        return neuron
+
+
+@dataclass(frozen=True)
+class NeuronSet:
+    """A named set of neurons with set algebra (``|``, ``&``, ``-``), kept in sorted order."""
+
+    neurons: frozenset[Neuron] = frozenset()
+    name: str = field(default="", compare=False)
+
+    def __init__(self, neurons: Iterable[tuple[int, str, int]] = (), name: str = "") -> None:
+        object.__setattr__(self, "neurons", frozenset(Neuron(*n) for n in neurons))
+        object.__setattr__(self, "name", name)
+
+    def __iter__(self) -> Iterator[Neuron]:
+        return iter(sorted(self.neurons))
+
+    def __len__(self) -> int:
+        return len(self.neurons)
+
+    def __contains__(self, neuron: object) -> bool:
+        return neuron in self.neurons
+
+    def __or__(self, other: NeuronSet) -> NeuronSet:
+        return NeuronSet(self.neurons | other.neurons, self.name)
+
+    def __and__(self, other: NeuronSet) -> NeuronSet:
+        return NeuronSet(self.neurons & other.neurons, self.name)
+
+    def __sub__(self, other: NeuronSet) -> NeuronSet:
+        return NeuronSet(self.neurons - other.neurons, self.name)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(str(n) for n in list(self)[:5])
+        return f"NeuronSet({len(self)} neurons: {shown}{', …' if len(self) > 5 else ''})"
+
+    def by_place(self) -> dict[tuple[int, Component], list[int]]:
+        """Indices per (layer, component)."""
+        places: dict[tuple[int, Component], list[int]] = {}
+        for layer, component, index in self:
+            places.setdefault((layer, component), []).append(index)
+        return places
+
+    def matched_random(self, sizes: Mapping[Component, int], seed: int) -> NeuronSet:
+        """As many other neurons in each layer and component, drawn at random.
+
+        Args:
+            sizes: neurons per layer of each component.
+            seed: same seed, same set.
+
+        The set's own neurons are left out wherever enough others exist.
+        """
+        draw = random.Random(seed)
+        chosen: list[Neuron] = []
+        for (layer, component), own in self.by_place().items():
+            everyone = range(sizes[component])
+            others = [i for i in everyone if Neuron(layer, component, i) not in self.neurons]
+            pool = others if len(others) >= len(own) else list(everyone)
+            chosen += [Neuron(layer, component, i) for i in draw.sample(pool, len(own))]
+        return NeuronSet(chosen, f"random like {self.name or 'set'} #{seed}")
+
+    def counts(self) -> Counter[Component]:
+        """How many neurons of each component."""
+        return Counter(n.component for n in self.neurons)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Columns layer, component, neuron."""
+        return pd.DataFrame(list(self), columns=["layer", "component", "neuron"])
+
+    def to_json(self) -> str:
+        """The set as JSON: name and neurons written ``layer.component.index``."""
+        return json.dumps({"name": self.name, "neurons": [str(n) for n in self]})
+
+    @classmethod
+    def from_json(cls, text: str) -> NeuronSet:
+        """Reads what ``to_json`` wrote. Raises UserError where it is something else."""
+        try:
+            data = json.loads(text)
+            return cls([Neuron.parse(n) for n in data["neurons"]], str(data.get("name", "")))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise UserError("This is not a neuron set: export one from a basket first.") from None

@@ -1,0 +1,106 @@
+"""What a model predicts, as it is and under interventions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from neuronlab.models import Encoded, Model, Prompt
+from neuronlab.neurons.interventions import Intervention, applied
+
+# Rows that run together: enough to use the machine, few enough to bound the memory.
+_TOKENS_PER_BATCH = 4096
+_LOGITS_PER_BATCH = 20_000_000
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Probabilities of one prompt's continuations or classes.
+
+    Attributes:
+        logits: float32, over the vocabulary or the classes.
+        target: the index asked about; the model's first choice where the prompt names none.
+    """
+
+    model: Model
+    logits: Float[Tensor, choice]
+    target: int
+    note: str = ""
+
+    @property
+    def probabilities(self) -> Float[Tensor, choice]:
+        """Softmax of the logits."""
+        return self.logits.softmax(-1)
+
+    @property
+    def probability(self) -> float:
+        """Probability of the target, 0 to 1."""
+        return float(self.probabilities[self.target])
+
+    @property
+    def log_probability(self) -> float:
+        """Natural logarithm of the target's probability."""
+        return float(self.logits.log_softmax(-1)[self.target])
+
+    @property
+    def rank(self) -> int:
+        """1 for the most probable choice."""
+        return int((self.logits > self.logits[self.target]).sum()) + 1
+
+    @property
+    def label(self) -> str:
+        """The target as a person reads it."""
+        return self.model.label(self.target)
+
+    def top(self, count: int = 10) -> pd.DataFrame:
+        """The most probable choices: columns rank, token, index, probability."""
+        values, indices = self.probabilities.topk(min(count, len(self.logits)))
+        return pd.DataFrame(
+            {
+                "rank": range(1, len(values) + 1),
+                "token": [self.model.label(i) for i in indices.tolist()],
+                "index": indices.tolist(),
+                "probability": values.tolist(),
+            }
+        )
+
+
+def predict(
+    model: Model, prompt: Prompt | Encoded, *, intervention: Intervention | None = None
+) -> Prediction:
+    """What the model predicts, optionally under an intervention.
+
+    Raises:
+        UserError: the prompt or the set does not fit the model.
+    """
+    return predict_many(model, prompt, [intervention])[0]
+
+
+@torch.no_grad()
+def predict_many(
+    model: Model, prompt: Prompt | Encoded, interventions: Sequence[Intervention | None]
+) -> list[Prediction]:
+    """One prediction per intervention, run as batches of rows.
+
+    The target is the same for all: the prompt's, or the first choice of the unchanged model.
+    """
+    encoded = prompt if isinstance(prompt, Encoded) else model.encode(prompt)
+    length = encoded.input_ids.shape[1]
+    choices = len(model.labels) if model.kind == "classifier" else model.vocabulary
+    step = max(1, min(_TOKENS_PER_BATCH // length, _LOGITS_PER_BATCH // choices))
+    target = encoded.target
+    asked = list(interventions) if target is not None else [None, *interventions]
+    logits: list[Tensor] = []
+    for start in range(0, len(asked), step):
+        part = asked[start : start + step]
+        with applied(model, encoded, part):
+            ids = encoded.input_ids.expand(len(part), -1)
+            logits += model.logits(model.hidden(ids, encoded.position)).cpu()
+    if target is None:
+        target = int(logits.pop(0).argmax())
+    return [Prediction(model, row.clone(), target, encoded.note) for row in logits]

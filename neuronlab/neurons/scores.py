@@ -1,0 +1,142 @@
+"""Scores of all neurons of a model for one prompt, with where they come from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float32
+
+from neuronlab.errors import UserError
+from neuronlab.models.components import COMPONENTS, Component
+from neuronlab.neurons.neurons import Neuron, NeuronSet
+
+Scores = Float32[np.ndarray, "layer neuron"]
+
+
+@dataclass(frozen=True)
+class NeuronScores:
+    """One number per neuron: how much it matters for the prediction.
+
+    Attributes:
+        arrays: per component (layers, neurons), float32; positive speaks for the target.
+        provenance: model, revision, prompt, target, method, settings, versions.
+        quality: one row per layer and component with the method's own error estimate, where it
+            has one: columns layer, component, total, expected, gap, nodes.
+        tokens: scores of the top neurons at each token; columns layer, component, neuron, then one
+            column per token position ("0", "1", …); empty unless asked for.
+    """
+
+    arrays: Mapping[Component, Scores]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    quality: pd.DataFrame = field(default_factory=pd.DataFrame)
+    tokens: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def __getitem__(self, component: Component) -> Scores:
+        return self.arrays[component]
+
+    def __iter__(self) -> Iterator[Component]:
+        return iter(c for c in COMPONENTS if c in self.arrays)
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """The components that were scored."""
+        return tuple(self)
+
+    def score(self, neuron: Neuron) -> float:
+        """The score of one neuron."""
+        return float(self.arrays[neuron.component][neuron.layer, neuron.index])
+
+    def top(self, count: int = 10, *, magnitude: bool = False) -> pd.DataFrame:
+        """The neurons of highest score: columns rank, layer, component, neuron, score.
+
+        Args:
+            magnitude: order by the absolute value instead.
+        """
+        parts = []
+        for component in self:
+            scores = self.arrays[component]
+            order = np.abs(scores) if magnitude else scores
+            flat = order.ravel()
+            best = np.argpartition(-flat, min(count, flat.size) - 1)[:count]
+            layer, neuron = np.unravel_index(best, scores.shape)
+            part = {"layer": layer, "component": component, "neuron": neuron}
+            parts.append(pd.DataFrame(part | {"score": scores[layer, neuron]}))
+        table = pd.concat(parts, ignore_index=True)
+        by = table["score"].abs() if magnitude else table["score"]
+        table = table.assign(by=by).sort_values(
+            ["by", "layer", "component", "neuron"], ascending=[False, True, True, True]
+        )
+        table = table.drop(columns="by").head(count).reset_index(drop=True)
+        table.insert(0, "rank", np.arange(1, len(table) + 1))
+        return table
+
+    def select(self, *, top: int | None = None, threshold: float | None = None) -> NeuronSet:
+        """The set of highest-scored neurons.
+
+        Args:
+            top: how many.
+            threshold: all neurons above this fraction of the highest score (Dai et al. 2022).
+
+        Raises:
+            UserError: both or neither are given.
+        """
+        if (top is None) == (threshold is None):
+            raise UserError("Give either top=… or threshold=… to select neurons.")
+        if top is not None:
+            table = self.top(top)
+            rows = table[["layer", "component", "neuron"]].itertuples(index=False)
+            return NeuronSet([(int(a), b, int(c)) for a, b, c in rows], f"top {top}")
+        highest = max(float(self.arrays[c].max()) for c in self)
+        chosen = [
+            (int(layer), c, int(neuron))
+            for c in self
+            for layer, neuron in np.argwhere(self.arrays[c] > threshold * highest)
+        ]
+        return NeuronSet(chosen if highest > 0 else [], f"above {threshold:g} of the maximum")
+
+    def to_frame(self) -> pd.DataFrame:
+        """Every neuron: columns layer, component, neuron, score."""
+        parts = []
+        for component in self:
+            scores = self.arrays[component]
+            layer, neuron = np.indices(scores.shape).reshape(2, -1)
+            part = {"layer": layer, "component": component, "neuron": neuron}
+            parts.append(pd.DataFrame(part | {"score": scores.ravel()}))
+        return pd.concat(parts, ignore_index=True)
+
+    def save(self, path: str | Path) -> None:
+        """Every neuron as parquet; provenance, quality and token scores in its metadata."""
+        frame = self.to_frame()
+        frame.attrs = {
+            "neuronlab": json.dumps(
+                {
+                    "provenance": dict(self.provenance),
+                    "quality": self.quality.to_dict("list"),
+                    "tokens": self.tokens.to_dict("list"),
+                }
+            )
+        }
+        frame.to_parquet(path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> NeuronScores:
+        """Reads what ``save`` wrote. Raises UserError where the file is something else."""
+        try:
+            frame = pd.read_parquet(path)
+            extra = json.loads(frame.attrs["neuronlab"])
+            arrays = {}
+            for component, part in frame.groupby("component"):
+                shape = part["layer"].max() + 1, part["neuron"].max() + 1
+                array = np.zeros(shape, np.float32)
+                array[part["layer"], part["neuron"]] = part["score"]
+                arrays[component] = array
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"'{path}' holds no neuron scores.", details=str(error)) from error
+        quality, tokens = (pd.DataFrame(extra[name]) for name in ("quality", "tokens"))
+        return cls(arrays, extra["provenance"], quality, tokens)
