@@ -1,9 +1,14 @@
 """Which models exist, where their weights come from, and where their neurons are."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from neuronlab.models.components import COMPONENTS, Component
-from neuronlab.models.loading import devices, load, shared
-from neuronlab.models.model import Model
-from neuronlab.models.prompt import MASK, Encoded, Prompt
+
+if TYPE_CHECKING:
+    from neuronlab.models.loading import devices, load, shared
+    from neuronlab.models.model import Model
+    from neuronlab.models.prompt import MASK, Encoded, Prompt
 
 __all__ = [
     "COMPONENTS",
@@ -16,3 +21,22 @@ __all__ = [
     "load",
     "shared",
 ]
+
+_MODULES = {
+    **dict.fromkeys(("devices", "load", "shared"), "neuronlab.models.loading"),
+    **dict.fromkeys(("MASK", "Encoded", "Prompt"), "neuronlab.models.prompt"),
+    "Model": "neuronlab.models.model",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # On first use: the catalogue and the weights' cache need no torch.
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_MODULES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,60 @@
+# `make app` and `make test` do all the set-up they need; see README.md.
+
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: app test test-slow lint bench clean setup-tests
+
+app: $(VENV)/.app
+	$(BIN)/python -m neuronlab setup
+	$(BIN)/python -m streamlit run app.py
+
+# Tests never touch a person's own models and results: they have a home of their own.
+test test-slow setup-tests: export NEURONLAB_HOME := $(CURDIR)/.neuronlab
+
+setup-tests: $(VENV)/.dev
+	$(BIN)/python -m neuronlab setup
+
+test: setup-tests
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: setup-tests
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.dev
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+
+bench: $(VENV)/.app
+	$(BIN)/python -m neuronlab setup --no-examples --no-viewer
+	@set -e; for file in benchmarks/*.py; do \
+		echo "== $$file"; PYTHONPATH=. $(BIN)/python "$$file"; \
+	done
+
+# Removes what make has made here; models and results of the app stay.
+clean:
+	rm -rf $(VENV) .neuronlab .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps say that the requirements are installed; they are newer than the files they stand for.
+$(VENV)/.app: requirements.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt requirements.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	@touch $@ $(VENV)/.app
+
+$(BIN)/python:
+	@for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
+		if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			echo "Setting up: Python packages, then models; minutes, and only this once."; \
+			$$python -m venv $(VENV) && exit 0; \
+			rm -rf $(VENV); \
+			echo "$$python has no venv: install it (on Debian and Ubuntu: python3-venv)." >&2; \
+			exit 1; \
+		fi; \
+	done; \
+	echo "NeuronLab needs Python 3.11 or newer: install it, or name it: make app PYTHON=/path/to/python" >&2; \
+	exit 1

@@ -1,0 +1,154 @@
+"""`attribute`: the neurons behind one prediction."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from neuronlab.cli.computing import compute
+from neuronlab.cli.terminal import quiet, table
+from neuronlab.errors import UserError
+from neuronlab.models.components import COMPONENTS
+
+if TYPE_CHECKING:
+    from neuronlab.models import Model
+    from neuronlab.neurons import NeuronScores
+    from neuronlab.runs import Result
+    from neuronlab.studies import AttributionSpec
+
+# Written out so that --help needs no torch; a test compares them with the real ones.
+METHODS = ("integrated_gradients", "gradient_x_activation", "activation", "random")
+CHOICES = {
+    "objective": ("probability", "log_probability", "logit"),
+    "positions": ("predicted", "all"),
+    "baseline": ("zero", "input"),
+    "engine": ("fast", "captum"),
+}
+ENDINGS = (".parquet", ".csv")
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "attribute", help="score the neurons behind one prediction", allow_abbrev=False
+    )
+    parser.add_argument("text", metavar="TEXT", help="the text, or a protein in one-letter codes")
+    parser.add_argument("--model", required=True, help="a catalogue name, a hub id or a folder")
+    target = parser.add_mutually_exclusive_group()
+    target.add_argument(
+        "--target",
+        help="a token such as ' Paris', a residue, or a class (name or index); "
+        "without it, the model's own first choice",
+    )
+    target.add_argument(
+        "--target-id", type=int, metavar="I", help="the target by its index in the vocabulary"
+    )
+    parser.add_argument("--mask", type=int, metavar="I", help="the hidden residue, from 0")
+    parser.add_argument("--method", default=METHODS[0], choices=METHODS)
+    parser.add_argument(
+        "--components",
+        default=COMPONENTS,
+        type=_components,
+        metavar="LIST",
+        help=f"some of {','.join(COMPONENTS)} (default: all)",
+    )
+    for name, choices in CHOICES.items():
+        parser.add_argument(f"--{name}", default=choices[0], choices=choices)
+    parser.add_argument("--seed", type=int, default=0, help="of the random method")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps (default: auto)")
+    parser.add_argument("--top", type=int, default=10, metavar="N", help="how many to print")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="all scores, .parquet or .csv")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the prediction and the top neurons, and write all scores."""
+    if args.top < 1:
+        raise UserError("--top must be at least 1.")
+    if args.out:
+        _check_out(args.out)
+    from neuronlab.studies import scores_of
+
+    result = compute(spec_of(args), args.device)
+    scores = scores_of(result)
+    _print(result, scores, args.top)
+    if args.out:
+        _save(scores, args.out)
+        print(f"\nAll scores: {args.out}")
+
+
+def spec_of(args: argparse.Namespace) -> AttributionSpec:
+    """The spec that the app builds for the same choices; loads the model."""
+    from neuronlab.models import shared
+    from neuronlab.studies import AttributionSpec
+
+    quiet()
+    model = shared(args.model, args.device)
+    names = ("text", "mask", "method", "components", *CHOICES, "seed")
+    return AttributionSpec(
+        model=args.model,
+        revision=model.revision,
+        target=_target(args, model),
+        **{name: getattr(args, name) for name in names},
+    )
+
+
+def _target(args: argparse.Namespace, model: Model) -> str | int | None:
+    if args.target_id is not None:
+        return args.target_id
+    if model.kind == "classifier" and args.target is not None:
+        if args.target in model.labels:
+            return model.labels.index(args.target)
+        if args.target.isdecimal():
+            return int(args.target)
+    return args.target
+
+
+def _components(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    for name in names:
+        if name not in COMPONENTS:
+            raise argparse.ArgumentTypeError(
+                f"'{name}' is no component: choose from {','.join(COMPONENTS)}"
+            )
+    return names
+
+
+def _print(result: Result, scores: NeuronScores, top: int) -> None:
+    numbers = result.numbers
+    # repr: shows leading spaces, and keeps control characters of a token off the terminal.
+    label = repr(numbers["target_label"])
+    print(f"{label} has probability {numbers['probability']:.4f}, rank {numbers['rank']}.")
+    if numbers.get("note"):
+        print(numbers["note"])
+    predictions = result.tables["predictions"].itertuples(index=False)
+    rows = [(p.rank, repr(p.token), f"{p.probability:.4f}") for p in predictions]
+    print("\n" + table(("rank", "prediction", "probability"), rows))
+    rows = [
+        (n.rank, n.layer, n.component, n.neuron, f"{n.score:+.6f}")
+        for n in scores.top(top).itertuples(index=False)
+    ]
+    print("\n" + table(("rank", "layer", "component", "neuron", "score"), rows))
+    print(
+        f"\nWith the top {numbers['suppressed']} switched off: probability "
+        f"{numbers['probability_suppressed']:.4f}; with as many random neurons: "
+        f"{numbers['probability_random_mean']:.4f} ± {numbers['probability_random_sd']:.4f}."
+    )
+
+
+def _check_out(path: Path) -> None:
+    if path.suffix not in ENDINGS:
+        raise UserError(f"--out must end in {' or '.join(ENDINGS)}, and '{path}' does not.")
+    if not path.absolute().parent.is_dir():
+        raise UserError(f"There is no folder '{path.absolute().parent}' to write '{path.name}' to.")
+
+
+def _save(scores: NeuronScores, path: Path) -> None:
+    try:
+        if path.suffix == ".csv":
+            scores.to_frame().to_csv(path, index=False)
+        else:
+            scores.save(path)
+    except OSError as error:
+        raise UserError(f"'{path}' cannot be written: {error.strerror or error}.") from error

