@@ -128,7 +128,22 @@ def _collect(found: Attribution, request: Request, provenance: dict) -> NeuronSc
     scores = NeuronScores(arrays, provenance, found.quality)
     if request.positions == "predicted":
         return scores
-    return NeuronScores(arrays, provenance, found.quality, _tokens(found.scores, scores))
+    return NeuronScores(
+        arrays,
+        provenance,
+        found.quality,
+        _tokens(found.scores, scores),
+        _token_totals(found.scores, request),
+    )
+
+
+def _token_totals(found: dict[At, Tensor], request: Request) -> pd.DataFrame:
+    tokens = request.encoded.tokens
+    table = pd.DataFrame({"token": range(len(tokens)), "text": tokens})
+    for component in request.components:
+        of_component = [scores.sum(1) for at, scores in found.items() if at[1] == component]
+        table[component] = torch.stack(of_component).sum(0).numpy()
+    return table
 
 
 def _tokens(found: dict[At, Tensor], scores: NeuronScores) -> pd.DataFrame:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 At = tuple[int, "Component"]
 # Maps logits (row, choice) to the number that is explained, one per row.
-Objective = Callable[[Float[Tensor, "row choice"]], Float[Tensor, "row"]]
+Objective = Callable[[Float[Tensor, "row choice"]], Float[Tensor, " row"]]
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Gradients:
     """
 
     clean: Float[Tensor, "token neuron"]
-    values: Float[Tensor, node]
+    values: Float[Tensor, " node"]
     gradients: Float[Tensor, "node token neuron"]
 
 
@@ -62,12 +62,20 @@ class GrowingBatch:
     """Runs paths on one prompt; what all passes share is computed once."""
 
     def __init__(
-        self, model: Model, encoded: Encoded, objective: Objective, *, everywhere: bool
+        self,
+        model: Model,
+        encoded: Encoded,
+        objective: Objective,
+        *,
+        everywhere: bool,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         """
         Args:
             everywhere: move the neurons at all positions; else at the predicted one alone.
+            check: called at every layer of a pass; an exception it raises ends the pass.
         """
+        self.check = check
         self.model = model
         self.encoded = encoded
         self.objective = objective
@@ -97,6 +105,7 @@ class GrowingBatch:
 
         def join(layer: int) -> Callable[[Tensor], Tensor]:
             def function(hidden: Tensor) -> Tensor:
+                self.check()
                 new = hidden[:1].expand(joining[layer], -1, -1)
                 return torch.cat([hidden, new])
 

@@ -67,8 +67,13 @@ def integrated_gradients(request: Request) -> Attribution:
     layer sum to F(a) - F(b): the gap to that is the error estimate. A path whose gap exceeds the
     tolerance is cut where its pieces' gaps are, until it fits.
     """
+    last = (0.0, "integrating")
     batch = GrowingBatch(
-        request.model, request.encoded, request.explained, everywhere=request.positions == "all"
+        request.model,
+        request.encoded,
+        request.explained,
+        everywhere=request.positions == "all",
+        check=lambda: request.progress(*last),
     )
     pieces = {at: [_Interval(at, 0.0, 1.0)] for at in request.places}
     clean: dict[At, Tensor] = {}
@@ -82,7 +87,7 @@ def integrated_gradients(request: Request) -> Attribution:
             # Most paths need one round: the first counts for most of the work.
             fraction = 0.8 * done if round_ == 0 else 0.8 + 0.2 * (1 - 0.5 ** (round_ - 1 + done))
             message = "integrating" if round_ == 0 else f"refining, round {round_}"
-            request.progress(min(fraction, 0.999), message)
+            last = (min(fraction, 0.999), message)
             value = _evaluate(request, batch, nodes, clean, used)
         pending = []
         for at, of_path in pieces.items():

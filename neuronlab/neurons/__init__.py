@@ -1,5 +1,6 @@
 """The vocabulary: neurons, sets of them, scores, interventions and predictions."""
 
+from neuronlab.neurons.card import NeuronCard, neuron_card
 from neuronlab.neurons.interventions import (
     Affine,
     Amplify,
@@ -18,11 +19,13 @@ __all__ = [
     "Intervention",
     "KeepOnly",
     "Neuron",
+    "NeuronCard",
     "NeuronScores",
     "NeuronSet",
     "Prediction",
     "Suppress",
     "applied",
+    "neuron_card",
     "predict",
     "predict_many",
 ]

@@ -110,7 +110,7 @@ class KeepOnly(Intervention):
     """
 
     components: tuple[Component, ...] = COMPONENTS
-    means: Mapping[At, Float[Tensor, neuron]] | None = None
+    means: Mapping[At, Float[Tensor, " neuron"]] | None = None
 
     def coefficients(self, model: Model) -> dict[At, tuple[Tensor, Tensor]]:
         """Scale 1 for the set and 0 elsewhere; shift 0 for the set and the mean elsewhere."""

@@ -28,12 +28,12 @@ class Prediction:
     """
 
     model: Model
-    logits: Float[Tensor, choice]
+    logits: Float[Tensor, " choice"]
     target: int
     note: str = ""
 
     @property
-    def probabilities(self) -> Float[Tensor, choice]:
+    def probabilities(self) -> Float[Tensor, " choice"]:
         """Softmax of the logits."""
         return self.logits.softmax(-1)
 

@@ -30,12 +30,15 @@ class NeuronScores:
             has one: columns layer, component, total, expected, gap, nodes.
         tokens: scores of the top neurons at each token; columns layer, component, neuron, then one
             column per token position ("0", "1", …); empty unless asked for.
+        token_totals: the sum over all neurons at each token: columns token, text, then one per
+            component; empty unless asked for.
     """
 
     arrays: Mapping[Component, Scores]
     provenance: Mapping[str, Any] = field(default_factory=dict)
     quality: pd.DataFrame = field(default_factory=pd.DataFrame)
     tokens: pd.DataFrame = field(default_factory=pd.DataFrame)
+    token_totals: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def __getitem__(self, component: Component) -> Scores:
         return self.arrays[component]
@@ -119,6 +122,7 @@ class NeuronScores:
                     "provenance": dict(self.provenance),
                     "quality": self.quality.to_dict("list"),
                     "tokens": self.tokens.to_dict("list"),
+                    "token_totals": self.token_totals.to_dict("list"),
                 }
             )
         }
@@ -138,5 +142,5 @@ class NeuronScores:
                 arrays[component] = array
         except (OSError, ValueError, KeyError) as error:
             raise UserError(f"'{path}' holds no neuron scores.", details=str(error)) from error
-        quality, tokens = (pd.DataFrame(extra[name]) for name in ("quality", "tokens"))
-        return cls(arrays, extra["provenance"], quality, tokens)
+        tables = ("quality", "tokens", "token_totals")
+        return cls(arrays, extra["provenance"], *(pd.DataFrame(extra[name]) for name in tables))

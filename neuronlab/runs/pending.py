@@ -24,12 +24,12 @@ class Pending:
         return cls(key, str(spec["study"]), spec, str(marker["device"]), float(marker["submitted"]))
 
 
-def this_process() -> dict[str, float]:
+def this_process() -> dict[str, int | float]:
     """What names this process for ever: a bare process id is used again by the system."""
     return {"pid": os.getpid(), "started": psutil.Process().create_time()}
 
 
-def process_is_alive(process: dict[str, float] | None) -> bool:
+def process_is_alive(process: dict[str, int | float] | None) -> bool:
     """Whether the process that `this_process` named in a marker is still running."""
     if process is None:
         return False

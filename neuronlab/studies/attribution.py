@@ -121,6 +121,7 @@ class AttributionStudy(Study):
             tables["quality"] = quality
         if len(scores.tokens):
             tables["tokens"] = scores.tokens
+            tables["token_totals"] = scores.token_totals
         return Result(numbers=numbers, tables=tables, arrays=dict(scores.arrays))
 
 
@@ -132,4 +133,5 @@ def scores_of(result: Result) -> NeuronScores:
         provenance=result.numbers,
         quality=result.tables.get("quality", empty),
         tokens=result.tables.get("tokens", empty),
+        token_totals=result.tables.get("token_totals", empty),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from neuronlab.attribution.request import Positions
 from neuronlab.models.catalogue import entry
 from neuronlab.runs import Context, Store, run_study
 from neuronlab.studies import STUDIES, AttributionSpec
@@ -78,8 +79,16 @@ def example(name: str) -> AttributionSpec:
     """The first example of an embedded model, as a spec."""
     known = entry(name)
     return AttributionSpec(
-        model=name, revision=known.revision, **next(iter(PROMPTS[name].values()))
+        model=name,
+        revision=known.revision,
+        positions=default_positions(known.kind),
+        **next(iter(PROMPTS[name].values())),
     )
+
+
+def default_positions(kind: str) -> Positions:
+    """Bidirectional models score all positions at no extra cost; causal ones pay for it."""
+    return "predicted" if kind == "causal" else "all"
 
 
 def compute(names: list[str], store: Store, say: Callable[[str], None] = lambda text: None) -> None:

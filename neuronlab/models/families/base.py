@@ -49,7 +49,11 @@ class Family(ABC):
 
     @abstractmethod
     def ffn_vectors(self, block: nn.Module) -> Float[Tensor, "neuron hidden"]:
-        """What each FFN neuron adds to the residual stream per unit of activation."""
+        """What each FFN neuron adds to the FFN's output per unit of activation."""
+
+    def ffn_directions(self, block: nn.Module) -> Float[Tensor, "neuron hidden"]:
+        """The same in the residual stream, up to a positive factor where a norm follows."""
+        return self.ffn_vectors(block)
 
     @abstractmethod
     def language_head(self, hf: Any, hidden: Float[Tensor, "row hidden"]) -> Tensor:

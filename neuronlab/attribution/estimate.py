@@ -1,0 +1,82 @@
+"""What a run will cost, before it is started."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+
+from neuronlab.attribution import integrated_gradients as ig
+from neuronlab.attribution.registry import method as method_named
+from neuronlab.attribution.request import Positions, Request
+from neuronlab.models import Component, Model, Prompt
+
+# Rows beyond the first round, as a factor: seen on the embedded models.
+_REFINEMENT = 1.6
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Estimated seconds, and peak bytes on top of the loaded model."""
+
+    seconds: float
+    bytes: float
+
+    @property
+    def words(self) -> str:
+        """The cost in words."""
+        if self.seconds < 1:
+            duration = "a second"
+        elif self.seconds < 90:
+            duration = f"{self.seconds:.0f} s"
+        else:
+            duration = f"{self.seconds / 60:.0f} min"
+        memory = f"{self.bytes / 1e9:.1f} GB" if self.bytes > 1e8 else f"{self.bytes / 1e6:.0f} MB"
+        return f"{duration} and {memory} of memory"
+
+
+def estimate(
+    model: Model,
+    prompt: Prompt,
+    method: str,
+    components: Sequence[Component],
+    positions: Positions,
+) -> Cost:
+    """Time and memory of an attribution, from the number of multiplications it needs.
+
+    Raises:
+        UserError: the prompt does not fit the model.
+    """
+    encoded = model.encode(prompt)
+    chosen = method_named(method)
+    tokens = encoded.input_ids.shape[1]
+    request = Request(model, encoded, 0, tuple(components), positions=positions)
+    weights = sum(p.numel() for p in model.block(0).parameters())
+    whole = weights * model.layers * tokens
+    if not chosen.differentiates:
+        return Cost(2 * whole / _rate(str(model.device)), 4 * whole / weights)
+    per_row = 1 if model.family.causal and positions == "predicted" and tokens > 1 else tokens
+    memory = ig.row_bytes(request, per_row, 0)
+    if not chosen.integrates:
+        return Cost(4 * whole / _rate(str(model.device)), memory)
+    rows = ig.FEW * len(components) * model.layers * _REFINEMENT
+    head = 0 if model.kind == "classifier" else model.vocabulary * model.hf.config.hidden_size
+    work = 4 * rows * (weights * per_row * (model.layers + 1) / 2 + head)
+    return Cost(work / _rate(str(model.device)), min(max(ig.MEMORY, memory), rows * memory / 2))
+
+
+@lru_cache(maxsize=4)
+def _rate(device: str) -> float:
+    """Operations per second of this device in a float32 matrix product, measured once."""
+    size = 768
+    a, b = torch.rand(size, size, device=device), torch.rand(size, size, device=device)
+    best = float("inf")
+    for _ in range(4):
+        start = time.perf_counter()
+        (a @ b).sum().item()
+        best = min(best, time.perf_counter() - start)
+    # Attention, norms and hooks take their share: half the peak is what runs reach.
+    return 2 * size**3 / best / 2

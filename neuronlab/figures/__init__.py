@@ -1,0 +1,1 @@
+"""Results -> figures: plotly, or ECharts options where people click. Knows nothing of streamlit."""

@@ -1,0 +1,195 @@
+"""Figures that are looked at, not clicked: plotly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from neuronlab.figures.colours import (
+    AGAINST,
+    COMPONENT_COLOURS,
+    COMPONENT_NAMES,
+    DIVERGING,
+    FOR,
+    NEUTRAL,
+)
+from neuronlab.neurons import NeuronScores
+
+_MARGIN = {"l": 8, "r": 8, "t": 30, "b": 8}
+
+
+def visible(token: str) -> str:
+    """A token with its spaces and line breaks made visible."""
+    shown = token.replace("\n", "↵").replace("\t", "⇥")
+    return f"␣{shown[1:]}" if shown.startswith(" ") else shown
+
+
+def predictions(before: pd.DataFrame, target: int, after: pd.DataFrame | None = None) -> go.Figure:
+    """Bars of the top choices, the target's name in bold; a second set under an intervention.
+
+    Args:
+        before, after: columns token, index, probability, over the same or other tokens.
+    """
+    figure = go.Figure()
+    tables = {"as it is": before} if after is None else {"as it is": before, "changed": after}
+    order = pd.concat(tables.values()).drop_duplicates("index")
+    for (name, table), colour in zip(tables.items(), (NEUTRAL, FOR), strict=False):
+        texts = [visible(t) for t in table["token"]]
+        figure.add_bar(
+            y=table["index"].astype(str),
+            x=table["probability"],
+            name=name,
+            orientation="h",
+            marker_color=colour,
+            text=[f"{p:.1%}" for p in table["probability"]],
+            textposition="outside",
+            cliponaxis=False,
+            customdata=texts,
+            hovertemplate="%{customdata}: %{x:.3%}<extra>" + name + "</extra>",
+        )
+    ticks = [
+        f"<b>{_plain(t)} ◀</b>" if i == target else _plain(t)
+        for t, i in zip(order["token"], order["index"], strict=True)
+    ]
+    figure.update_yaxes(
+        autorange="reversed",
+        type="category",
+        tickvals=order["index"].astype(str),
+        ticktext=ticks,
+        ticklabelstandoff=6,
+    )
+    highest = max(float(t["probability"].max()) for t in tables.values())
+    figure.update_xaxes(tickformat=".0%", range=[0, min(1.0, highest) * 1.18], fixedrange=True)
+    figure.update_layout(
+        height=60 + 24 * len(order) * (1 if after is None else 1.2),
+        margin=_MARGIN,
+        bargap=0.25,
+        showlegend=after is not None,
+        legend={"orientation": "h", "y": 1.08, "x": 0},
+    )
+    return figure
+
+
+def layer_profile(scores: NeuronScores) -> go.Figure:
+    """Positive and negative mass per layer, stacked by component."""
+    figure = go.Figure()
+    for component in scores:
+        values = scores[component]
+        layers = np.arange(len(values))
+        for part in (np.clip(values, 0, None).sum(1), np.clip(values, None, 0).sum(1)):
+            figure.add_bar(
+                x=layers,
+                y=part,
+                name=COMPONENT_NAMES[component],
+                legendgroup=component,
+                showlegend=bool((part >= 0).all()),
+                marker_color=COMPONENT_COLOURS[component],
+                hovertemplate="layer %{x}: %{y:.4f}<extra>"
+                + COMPONENT_NAMES[component]
+                + "</extra>",
+            )
+    figure.update_layout(
+        barmode="relative",
+        height=280,
+        margin=_MARGIN,
+        legend={"orientation": "h", "y": 1.12, "x": 0},
+        xaxis_title="layer",
+        yaxis_title="sum of scores",
+    )
+    return figure
+
+
+def token_bars(texts: list[str], values: list[float], title: str) -> go.Figure:
+    """One signed bar per token."""
+    colours = [FOR if v >= 0 else AGAINST for v in values]
+    places = list(range(len(texts)))
+    figure = go.Figure(
+        go.Bar(
+            x=places,
+            y=values,
+            marker_color=colours,
+            customdata=[visible(t) for t in texts],
+            hovertemplate="%{customdata} (%{x}): %{y:.4f}<extra></extra>",
+        )
+    )
+    if len(texts) <= 40:
+        figure.update_xaxes(tickvals=places, ticktext=[_plain(t) for t in texts])
+    figure.update_layout(height=220, margin=_MARGIN, yaxis_title=title)
+    return figure
+
+
+def sequence_map(
+    texts: list[str], values: list[float], *, title: str = "score", width: int = 30
+) -> go.Figure:
+    """Residues in rows of ``width``, coloured by a signed value."""
+    rows = -(-len(texts) // width)
+    padded = [*texts, *[""] * (rows * width - len(texts))]
+    z = np.full(rows * width, np.nan)
+    z[: len(values)] = values
+    limit = float(np.nanmax(np.abs(z))) or 1.0
+    place = np.arange(rows * width).reshape(rows, width)
+    steps = np.linspace(0, 1, len(DIVERGING))
+    figure = go.Figure(
+        go.Heatmap(
+            z=z.reshape(rows, width),
+            text=np.array(padded).reshape(rows, width),
+            texttemplate="%{text}",
+            textfont={"family": "monospace", "size": 13},
+            customdata=place + 1,
+            hovertemplate="residue %{customdata} %{text}: %{z:.5f}<extra></extra>",
+            colorscale=[[float(s), c] for s, c in zip(steps, DIVERGING, strict=True)],
+            zmin=-limit,
+            zmax=limit,
+            xgap=1,
+            ygap=3,
+            colorbar={"thickness": 10, "title": {"text": title}},
+            hoverongaps=False,
+        )
+    )
+    figure.update_yaxes(
+        autorange="reversed",
+        tickvals=list(range(rows)),
+        ticktext=[str(r * width + 1) for r in range(rows)],
+        showgrid=False,
+    )
+    figure.update_xaxes(showticklabels=False, showgrid=False)
+    figure.update_layout(height=70 + 30 * rows, margin=_MARGIN)
+    return figure
+
+
+def agreement(first: NeuronScores, second: NeuronScores, names: tuple[str, str]) -> go.Figure:
+    """Scatter of two runs' scores over the neurons that are strongest in either."""
+    figure = go.Figure()
+    for component in first:
+        if component not in second.arrays:
+            continue
+        a, b = first[component].ravel(), second[component].ravel()
+        if a.shape != b.shape:
+            continue
+        # Thousands of points near zero say nothing and slow the page down.
+        strongest = np.argsort(-np.maximum(np.abs(a), np.abs(b)))[:500]
+        layer, index = np.unravel_index(strongest, first[component].shape)
+        figure.add_scattergl(
+            x=a[strongest],
+            y=b[strongest],
+            mode="markers",
+            name=COMPONENT_NAMES[component],
+            marker={"color": COMPONENT_COLOURS[component], "size": 6, "opacity": 0.7},
+            customdata=np.stack([layer, index], 1),
+            hovertemplate="layer %{customdata[0]} neuron %{customdata[1]}<br>"
+            "%{x:.4f} / %{y:.4f}<extra>" + COMPONENT_NAMES[component] + "</extra>",
+        )
+    figure.update_layout(
+        height=420,
+        margin=_MARGIN,
+        xaxis_title=names[0],
+        yaxis_title=names[1],
+        legend={"orientation": "h", "y": 1.08, "x": 0},
+    )
+    return figure
+
+
+def _plain(text: str) -> str:
+    """Plotly reads a little HTML in labels; a token is shown as it is."""
+    return visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

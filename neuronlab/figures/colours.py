@@ -1,0 +1,19 @@
+"""One colour per component, one diverging scale; safe for colour-blind eyes (Okabe and Ito)."""
+
+from neuronlab.models.components import Component
+
+COMPONENT_COLOURS: dict[Component, str] = {
+    "query": "#0072B2",
+    "key": "#E69F00",
+    "value": "#009E73",
+    "ffn": "#CC79A7",
+}
+COMPONENT_NAMES: dict[Component, str] = {
+    "query": "Query",
+    "key": "Key",
+    "value": "Value",
+    "ffn": "FFN",
+}
+# Against the target, nothing, for the target.
+DIVERGING = ["#B35806", "#F1A340", "#F7F7F7", "#998EC3", "#542788"]
+AGAINST, NEUTRAL, FOR = "#B35806", "#999999", "#542788"

@@ -1,0 +1,114 @@
+"""What one neuron does on one prompt: where it fires, and what it says through the unembedding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from neuronlab.models import Encoded, Model, Prompt
+from neuronlab.models.hooks import before
+from neuronlab.neurons.neurons import Neuron
+
+
+@dataclass(frozen=True)
+class NeuronCard:
+    """Facts about a neuron.
+
+    Attributes:
+        activations: one row per token: columns token, text, activation.
+        promotes, suppresses: tokens whose logits rise or fall the most with the neuron's activity
+            on this prompt: columns token, effect (change of the logit for the activation it has);
+            empty for attention neurons and for models without a language head.
+        residues: proteins: mean activation by residue type; columns residue, count, activation.
+        head, dimension: of a query, key or value neuron; None for FFN.
+    """
+
+    neuron: Neuron
+    activations: pd.DataFrame
+    promotes: pd.DataFrame
+    suppresses: pd.DataFrame
+    residues: pd.DataFrame
+    head: int | None = None
+    dimension: int | None = None
+
+
+def neuron_card(model: Model, prompt: Prompt, neuron: Neuron, *, count: int = 10) -> NeuronCard:
+    """The card of a neuron on a prompt.
+
+    Args:
+        count: how many tokens to list each way.
+    """
+    encoded = model.encode(prompt)
+    seen = model.read(encoded, (neuron.component,))[neuron.layer, neuron.component]
+    activation = seen[0, :, neuron.index].float().cpu()
+    tokens = pd.DataFrame(
+        {
+            "token": range(len(encoded.tokens)),
+            "text": encoded.tokens,
+            "activation": activation.tolist(),
+        }
+    )
+    empty = pd.DataFrame(columns=["token", "effect"])
+    promotes = suppresses = empty
+    head = dimension = None
+    if neuron.component == "ffn":
+        if model.kind != "classifier":
+            effect = _effect(model, encoded, neuron, float(activation[encoded.position]))
+            promotes = _tokens(model, *effect.topk(min(count, len(effect))))
+            lowest, indices = (-effect).topk(min(count, len(effect)))
+            suppresses = _tokens(model, -lowest, indices)
+    else:
+        head_size = model.sizes["query"] // model.hf.config.num_attention_heads
+        head, dimension = divmod(neuron.index, head_size)
+    return NeuronCard(
+        neuron, tokens, promotes, suppresses, _by_residue(model, tokens), head, dimension
+    )
+
+
+@torch.no_grad()
+def _effect(model: Model, encoded: Encoded, neuron: Neuron, activation: float) -> Tensor:
+    """Change of all logits along the neuron's direction, at the clean final state.
+
+    The head's derivative there (norm included) times the neuron's share of the residual stream:
+    what the neuron says directly, without the layers after it.
+    """
+    block = model.block(neuron.layer)
+    direction = model.family.ffn_directions(block)[neuron.index].float() * activation
+    norm = model.family.final_norm(model.hf)
+    states: list[Tensor] = []
+
+    def keep(hidden: Tensor) -> Tensor:
+        states.append(hidden[:1, encoded.position])
+        return hidden
+
+    with model.lock:
+        if norm is None:
+            state = model.hidden(encoded.input_ids, encoded.position)
+        else:
+            with before({"norm": (norm, keep)}):
+                model.hidden(encoded.input_ids, encoded.position)
+            state = states[0]
+
+    def logits(hidden: Tensor) -> Tensor:
+        return model.logits(hidden if norm is None else norm(hidden))[0]
+
+    direction = direction.to(state.dtype)[None]
+    return torch.func.jvp(logits, (state,), (direction,))[1].float().cpu()
+
+
+def _tokens(model: Model, values: Tensor, indices: Tensor) -> pd.DataFrame:
+    texts = [model.token(i) for i in indices.tolist()]
+    return pd.DataFrame({"token": texts, "effect": values.tolist()})
+
+
+def _by_residue(model: Model, tokens: pd.DataFrame) -> pd.DataFrame:
+    columns = ["residue", "count", "activation"]
+    if model.alphabet != "protein":
+        return pd.DataFrame(columns=columns)
+    residues = tokens[tokens["text"].isin(list(model.residues))]
+    table = residues.groupby("text")["activation"].agg(["size", "mean"]).reset_index()
+    table.columns = columns
+    return table.sort_values("activation", ascending=False, ignore_index=True)

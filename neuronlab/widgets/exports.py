@@ -1,0 +1,54 @@
+"""A figure with its description, its table and its downloads."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+
+def chart(figure: go.Figure, table: pd.DataFrame, name: str, alt: str) -> None:
+    """A plotly figure; its tool bar saves PNG, the fold below holds table and files.
+
+    Args:
+        name: of the files, and of the widgets: unique on the page.
+        alt: what the figure shows, for those who do not see it.
+    """
+    config = {
+        "displaylogo": False,
+        "toImageButtonOptions": {"format": "svg", "filename": name},
+        "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
+    }
+    st.plotly_chart(figure, key=f"chart_{name}", config=config, alt=alt)
+    # The figure is in the page already: its file is made when asked for.
+    files = {"HTML": ("html", lambda: figure.to_html(include_plotlyjs="cdn"), "text/html")}
+    tables(table, name, files)
+
+
+def tables(table: pd.DataFrame, name: str, files: dict[str, tuple] | None = None) -> None:
+    """The table behind a figure and downloads of it, folded."""
+    with st.popover("Table and files", icon=":material/table:", type="tertiary"):
+        st.dataframe(table, hide_index=True, height=min(38 + 35 * len(table), 300))
+        formats = {
+            "CSV": ("csv", lambda: table.to_csv(index=False), "text/csv"),
+            "JSON": ("json", lambda: table.to_json(orient="records"), "application/json"),
+            **(files or {}),
+        }
+        with st.container(horizontal=True):
+            for label, (ending, make, mime) in formats.items():
+                st.download_button(
+                    label,
+                    make,
+                    f"{name}.{ending}",
+                    mime,
+                    key=f"file_{name}_{ending}",
+                    on_click="ignore",
+                )
+
+
+def map_files(option: dict[str, Any]) -> dict[str, tuple]:
+    """The ECharts option as a file, for the downloads of a map."""
+    return {"ECharts": ("echarts.json", lambda: json.dumps(option), "application/json")}

@@ -1,0 +1,46 @@
+"""No traceback reaches a page: an error is one sentence, with its details folded."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+from neuronlab.errors import UserError
+
+log = logging.getLogger("neuronlab")
+
+
+@contextmanager
+def guard() -> Iterator[None]:
+    """Show an exception of the code inside as a message instead of a traceback."""
+    try:
+        yield
+    except UserError as error:
+        complain(str(error), getattr(error, "details", ""))
+    except Exception as error:
+        log.exception("a page failed")
+        complain(
+            "This part of the page failed unexpectedly; the rest still works. Try again, or "
+            "report it with the details below.",
+            f"{type(error).__name__}: {error}\n\n{traceback.format_exc()}",
+        )
+
+
+def complain(sentence: str, details: str = "") -> None:
+    """One sentence; details for those who want them."""
+    # Text from people and files is in there: it must not become Markdown.
+    st.error(plain(sentence), icon=":material/error:")
+    if details:
+        with st.expander("Details"):
+            st.code(details, language=None)
+
+
+def plain(text: str) -> str:
+    """Text as Markdown that shows exactly that text."""
+    for mark in "\\`*_{}[]()<>#+-!|$~:":
+        text = text.replace(mark, f"\\{mark}")
+    return text

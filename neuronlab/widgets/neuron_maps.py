@@ -1,0 +1,164 @@
+"""Where the scores are: click a cell, a bin, a neuron; select rows into the basket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+import streamlit as st
+
+from neuronlab.figures import maps
+from neuronlab.figures.charts import layer_profile
+from neuronlab.figures.colours import COMPONENT_NAMES
+from neuronlab.models import Component
+from neuronlab.neurons import Neuron, NeuronScores, NeuronSet
+from neuronlab.widgets import exports, state
+
+_TOP = 200
+
+
+def chosen() -> Neuron | None:
+    """The neuron this session looks at."""
+    return st.session_state.get("neuron")
+
+
+def choose(neuron: Neuron) -> None:
+    """Look at a neuron; the URL remembers it."""
+    st.session_state["neuron"] = neuron
+    st.session_state["place"] = (neuron.layer, neuron.component)
+    st.query_params["neuron"] = str(neuron)
+
+
+def start(scores: NeuronScores) -> None:
+    """Choose the strongest neuron where none is, or where the chosen one was not scored."""
+    neuron = chosen()
+    if neuron is not None and neuron.component in scores.arrays:
+        layers, size = scores[neuron.component].shape
+        if neuron.layer < layers and neuron.index < size:
+            return
+    best = scores.top(1, magnitude=True).iloc[0]
+    choose(Neuron(int(best["layer"]), best["component"], int(best["neuron"])))
+
+
+def draw(scores: NeuronScores) -> None:
+    """Overview on the left, the chosen layer's neurons on the right."""
+    layer, component = st.session_state["place"]
+    left, right = st.columns([2, 3])
+    with left:
+        _overview(scores, layer, component)
+    with right:
+        _layer(scores, layer, component)
+
+
+def _overview(scores: NeuronScores, layer: int, component: Component) -> None:
+    st.markdown("**Where it happens**: each layer's sum of scores. Click a cell.")
+    grid = maps.overview(scores, (layer, component))
+
+    def pick(cell: pd.Series) -> None:
+        values = scores[cell["component"]][cell["layer"]]
+        choose(Neuron(int(cell["layer"]), cell["component"], int(abs(values).argmax())))
+
+    alt = "Heatmap of layers by components: the sum of neuron scores in each."
+    _map(grid, "overview", 470, alt, pick)
+    with st.expander("By layer, stacked"):
+        exports.chart(
+            layer_profile(scores),
+            grid.cells[["layer", "component", "total", "strongest"]],
+            "layer_profile",
+            "Stacked bars: positive and negative scores per layer and component.",
+        )
+
+
+def _layer(scores: NeuronScores, layer: int, component: Component) -> None:
+    values = scores[component][layer]
+    index = chosen().index
+    name = f"layer {layer}, {COMPONENT_NAMES[component]}"
+    grid = maps.layer_grid(values, chosen=index)
+    size = int((grid.cells["stop"] - grid.cells["start"]).max())
+    what = "neurons" if size == 1 else f"bins of {size} neighbouring neurons, the strongest counts"
+    st.markdown(f"**{name[0].upper()}{name[1:]}**: {len(values):,} neurons as {what}. Click one.")
+
+    def pick(cell: pd.Series) -> None:
+        choose(Neuron(layer, component, int(cell["strongest"])))
+
+    alt = f"Heatmap of the neurons of {name}."
+    _map(grid, "layer", 360 if size > 1 else 470, alt, pick)
+    if size == 1:
+        return
+    row = grid.cells[(grid.cells["start"] <= index) & (index < grid.cells["stop"])].iloc[0]
+    start, stop = int(row["start"]), int(row["stop"])
+    st.markdown(f"Neurons {start} to {stop - 1}, one by one. Click one.")
+    strip = maps.neuron_strip(values[start:stop], start, index)
+
+    def pick_single(cell: pd.Series) -> None:
+        choose(Neuron(layer, component, int(cell["neuron"])))
+
+    _map(strip, "strip", 110, f"The single neurons {start} to {stop - 1} of {name}.", pick_single)
+
+
+def _map(
+    grid: maps.Grid, name: str, height: int, alt: str, pick: Callable[[pd.Series], None]
+) -> None:
+    def selected() -> None:
+        groups = st.session_state[f"map_{name}"].selection.selected
+        indices = [i for group in groups for i in group["data_indices"]]
+        # A selection outlives the map it was made on: an old index may point nowhere.
+        if indices and indices[0] < len(grid.cells):
+            pick(grid.cells.iloc[indices[0]])
+
+    st.echarts_chart(grid.option, height=height, key=f"map_{name}", on_select=selected, alt=alt)
+    exports.tables(
+        grid.cells.drop(columns=["x", "y"], errors="ignore"), name, exports.map_files(grid.option)
+    )
+
+
+def ranked(scores: NeuronScores) -> None:
+    """The strongest neurons; selected rows go to the basket, the last one to the card."""
+    st.markdown("**Ranked neurons**. Select rows to add them to the basket.")
+    order = st.segmented_control(
+        "Order",
+        ["for the target", "against it", "by magnitude"],
+        default="for the target",
+        key="ranked_order",
+        label_visibility="collapsed",
+        required=True,
+    )
+    if order == "against it":
+        table = NeuronScores({c: -scores[c] for c in scores}).top(_TOP)
+        table["score"] = -table["score"]
+    else:
+        table = scores.top(_TOP, magnitude=order == "by magnitude")
+    neurons = [
+        Neuron(int(r.layer), r.component, int(r.neuron)) for r in table.itertuples(index=False)
+    ]
+
+    def selected() -> None:
+        rows = [r for r in st.session_state["ranked"].selection.rows if r < len(neurons)]
+        if rows:
+            choose(neurons[rows[-1]])
+
+    event = st.dataframe(
+        table,
+        hide_index=True,
+        height=340,
+        on_select=selected,
+        selection_mode="multi-row",
+        key="ranked",
+        column_config={
+            "component": st.column_config.TextColumn("component", width="small"),
+            "score": st.column_config.NumberColumn("score", format="%.5f"),
+        },
+        alt="The neurons of highest score.",
+    )
+    picked = NeuronSet([neurons[row] for row in event.selection.rows if row < len(neurons)])
+    with st.container(horizontal=True):
+        _add(f"Add {len(picked)} selected", picked, "add_selected")
+        _add("Add the first 10", NeuronSet(neurons[:10]), "add_first")
+        exports.tables(table, "ranked_neurons")
+
+
+def _add(label: str, neurons: NeuronSet, key: str) -> None:
+    if st.button(label, key=key, disabled=not len(neurons), icon=":material/add:"):
+        state.add_to_basket(neurons)
+        # The sidebar, drawn before, shows the basket too.
+        st.rerun(scope="app")

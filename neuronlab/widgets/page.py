@@ -1,0 +1,29 @@
+"""The top of every page, and the words that need explaining."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+GLOSSARY = {
+    "Neuron": "One number inside a layer. FFN: an input of the layer's last projection, after "
+    "activation and gate. Query, key, value: an output of that projection.",
+    "Attribution": "How much of a prediction is due to each neuron.",
+    "Integrated gradients": "Turn the neurons up from nothing to what they are, and add up how "
+    "much the prediction follows each of them on the way.",
+    "Completeness": "The scores of a layer add up to what switching all of them off would cost.",
+    "Suppress": "Set the neuron to zero while the model runs.",
+    "Matched random set": "As many neurons drawn at random from the same layers and components: "
+    "what an effect has to beat.",
+    "Basket": "The neurons you collect; every page can use them.",
+    "Rank": "1 means the model's first choice.",
+}
+
+
+def header(title: str, question: str, paper: str, how_to_read: str, terms: tuple[str, ...]) -> None:
+    """Title, the question a page answers, its paper, and help that folds open."""
+    st.title(title)
+    st.markdown(f"{question} :gray[{paper}]")
+    with st.expander("How to read this", icon=":material/help:"):
+        st.markdown(how_to_read)
+        for term in terms:
+            st.markdown(f"**{term}.** {GLOSSARY[term]}")

@@ -1,0 +1,329 @@
+"""What is asked of the model: text or protein, target, method; it ends in a spec."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from neuronlab.attribution import METHODS, method
+from neuronlab.attribution.estimate import estimate
+from neuronlab.errors import UserError
+from neuronlab.figures.charts import visible
+from neuronlab.figures.colours import COMPONENT_NAMES
+from neuronlab.models import COMPONENTS, MASK, Model, Prompt
+from neuronlab.neurons import predict
+from neuronlab.proteins.sequences import clean_sequence, read_fasta
+from neuronlab.studies import AttributionSpec
+from neuronlab.studies.examples import default_positions, prompts
+from neuronlab.widgets.guard import complain, plain
+
+_POSITIONS = {"predicted": "predicted position", "all": "all positions"}
+_OBJECTIVES = {
+    "probability": "probability",
+    "log_probability": "log-probability",
+    "logit": "logit",
+}
+
+
+def fill(spec: dict[str, Any]) -> None:
+    """Put a spec's inputs into the form, before its widgets are drawn."""
+    st.session_state["form"] = {
+        name: spec.get(name) for name in AttributionSpec.model_fields if name != "revision"
+    }
+    st.session_state["form_version"] = st.session_state.get("form_version", 0) + 1
+
+
+def draw(model: Model) -> AttributionSpec | None:
+    """The form; returns the spec it stands for, or None with a message where it is not one."""
+    wanted = _wanted(model)
+    try:
+        prompt = _protein(model, wanted) if model.alphabet == "protein" else _text(model, wanted)
+        target = _target(model, prompt, wanted)
+    except UserError as error:
+        complain(str(error))
+        return None
+    settings = _settings(model, wanted)
+    if not settings["components"]:
+        complain("Choose at least one component: query, key, value or FFN.")
+        return None
+    return AttributionSpec(
+        model=model.name,
+        revision=model.revision,
+        text=prompt.text,
+        mask=prompt.mask,
+        target=target,
+        **settings,
+    )
+
+
+def run_button(model: Model, spec: AttributionSpec | None) -> bool:
+    """The Run button with what the run will cost; True when it was pressed."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        pressed = st.button(
+            "Run",
+            type="primary",
+            icon=":material/play_arrow:",
+            disabled=spec is None,
+            key="run",
+        )
+        if spec is not None:
+            cost = estimate(model, spec.prompt, spec.method, spec.components, spec.positions)
+            st.caption(f"About {cost.words}.")
+    return pressed and spec is not None
+
+
+def _wanted(model: Model) -> dict[str, Any]:
+    """What the form begins with: what was put in for this model, or the model's first example."""
+    form = st.session_state.get("form")
+    if form is None or form["model"] != model.name:
+        _start(model, next(iter(_examples(model))))
+        form = st.session_state["form"]
+    return form
+
+
+def _examples(model: Model) -> dict[str, dict]:
+    return prompts(model.name, model.kind, model.alphabet)
+
+
+def _start(model: Model, example: str) -> None:
+    chosen = {"mask": None, "target": None} | _examples(model)[example]
+    positions = default_positions(model.kind)
+    fill(AttributionSpec(model=model.name, positions=positions, **chosen).model_dump())
+
+
+def _key(name: str) -> str:
+    """Widgets start afresh when the form is filled from an example or a link."""
+    return f"{name}_{st.session_state['form_version']}"
+
+
+def _pick_example(model: Model) -> None:
+    names = list(_examples(model))
+    key = f"example_{model.name}"
+
+    def use() -> None:
+        if st.session_state[key]:
+            _start(model, st.session_state[key])
+
+    st.selectbox(
+        "Examples",
+        names,
+        index=None,
+        placeholder="Start from an example",
+        key=key,
+        on_change=use,
+        label_visibility="collapsed",
+    )
+
+
+def _text(model: Model, wanted: dict[str, Any]) -> Prompt:
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    with right:
+        _pick_example(model)
+    help_ = f"Put {MASK} where the hidden word is." if model.kind == "masked" else None
+    with left:
+        text = st.text_area(
+            "Prompt",
+            wanted["text"],
+            key=_key("text"),
+            height=68,
+            help=help_,
+            max_chars=20_000,
+            placeholder="The capital of France is",
+        )
+    return Prompt(text)
+
+
+def _protein(model: Model, wanted: dict[str, Any]) -> Prompt:
+    left, right = st.columns([3, 1])
+    with right:
+        _pick_example(model)
+        _fasta(model)
+    with left:
+        text = st.text_area(
+            "Protein, one-letter codes", wanted["text"], key=_key("text"), height=110
+        )
+    sequence = clean_sequence(text, model.residues)
+    if model.kind != "masked":
+        return Prompt(sequence)
+    start = min(wanted["mask"] or 0, len(sequence) - 1)
+    place = st.slider(
+        "Residue to hide and predict",
+        1,
+        max(len(sequence), 2),
+        start + 1,
+        key=_key(f"mask_{len(sequence)}"),
+        help="Counted from 1. The model sees a mask there and predicts the residue.",
+    )
+    return Prompt(sequence, mask=min(place, len(sequence)) - 1)
+
+
+def _fasta(model: Model) -> None:
+    with st.popover("Upload FASTA", icon=":material/upload:", width="stretch"):
+        file = st.file_uploader("FASTA", type=["fasta", "fa", "faa", "txt"], max_upload_size=2)
+        if file is None:
+            return
+        try:
+            proteins = read_fasta(file.getvalue())
+        except UserError as error:
+            complain(str(error))
+            return
+        chosen = st.selectbox(
+            f"{len(proteins)} sequences",
+            range(len(proteins)),
+            format_func=lambda i: f"{proteins[i].name[:60]} ({len(proteins[i].sequence)})",
+        )
+
+        def use() -> None:
+            form = {"text": proteins[chosen].sequence, "target": None, "mask": 0}
+            fill(st.session_state["form"] | form)
+
+        st.button("Use this sequence", on_click=use)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def top_choices(
+    _model: Model, name: str, revision: str, text: str, mask: int | None, count: int = 10
+) -> pd.DataFrame:
+    """The model's most probable choices for a prompt; cached for all sessions."""
+    return predict(_model, Prompt(text, mask=mask)).top(count)
+
+
+def _target(model: Model, prompt: Prompt, wanted: dict[str, Any]) -> str | int:
+    """The target as a spec holds it: its text where that is unambiguous, else its index."""
+    count = len(model.residues) if model.alphabet == "protein" else 10
+    top = top_choices(model, model.name, model.revision, prompt.text, prompt.mask, count)
+    probability = dict(zip(top["index"], top["probability"], strict=True))
+    options: list[int | str] = list(probability)
+    first = options[0]
+    if model.alphabet == "protein" and model.kind == "masked":
+        # What the residue is, is the natural question about it.
+        truth = prompt.text[prompt.mask]
+        first = model.tokenizer.convert_tokens_to_ids(truth)
+    if (
+        prompt.text == wanted["text"]
+        and prompt.mask == wanted["mask"]
+        and wanted["target"] is not None
+    ):
+        first = _index(model, wanted["target"])
+    if first not in options:
+        options.insert(0, first)
+
+    def words(choice: int | str) -> str:
+        if isinstance(choice, str):
+            return choice
+        share = f"  {probability[choice]:.1%}" if choice in probability else ""
+        return f"{visible(model.label(choice))}{share}"
+
+    digest = hashlib.sha256(f"{prompt.text}|{prompt.mask}".encode()).hexdigest()[:12]
+    chosen = st.selectbox(
+        "Class to explain" if model.kind == "classifier" else "Target to explain",
+        options,
+        index=options.index(first),
+        format_func=words,
+        key=_key(f"target_{digest}"),
+        accept_new_options=model.kind != "classifier",
+        help="The model's first choices; or type another word."
+        if model.kind != "classifier"
+        else None,
+    )
+    if isinstance(chosen, str):
+        typed = chosen
+        starts_word = model.kind == "causal" and not prompt.text.endswith((" ", "\n"))
+        if model.alphabet == "text" and starts_word and typed[:1].isalnum():
+            typed = f" {typed}"
+        encoded = model.encode(Prompt(prompt.text, target=typed, mask=prompt.mask))
+        if encoded.note:
+            st.caption(plain(encoded.note))
+        chosen = encoded.target
+    return _written(model, chosen)
+
+
+def _index(model: Model, target: str | int) -> int:
+    if isinstance(target, int):
+        return target
+    if model.kind == "classifier":
+        return model.labels.index(target)
+    filler = MASK if model.kind == "masked" else "x"
+    protein = model.alphabet == "protein"
+    return model.encode(
+        Prompt("A" if protein else filler, target=target, mask=0 if protein else None)
+    ).target
+
+
+def _written(model: Model, index: int) -> str | int:
+    """A target's text, if reading it gives the same token again."""
+    if model.kind == "classifier":
+        return index
+    text = model.token(index)
+    try:
+        return text if _index(model, text) == index else index
+    except UserError:
+        return index
+
+
+def _settings(model: Model, wanted: dict[str, Any]) -> dict[str, Any]:
+    first, second, third, fourth = st.columns([1.4, 1.8, 1.2, 1], vertical_alignment="bottom")
+    names = list(METHODS)
+    with first:
+        name = st.selectbox(
+            "Method",
+            names,
+            index=names.index(wanted["method"]),
+            format_func=lambda n: METHODS[n].title,
+            key=_key("method"),
+            help="; ".join(f"{m.title}: {m.summary} Cost: {m.cost}" for m in METHODS.values()),
+        )
+    chosen = method(name)
+    with second:
+        components = st.pills(
+            "Components",
+            COMPONENTS,
+            selection_mode="multi",
+            default=list(wanted["components"]),
+            format_func=COMPONENT_NAMES.get,
+            key=_key("components"),
+        )
+    with third:
+        positions = st.selectbox(
+            "Neurons at",
+            list(_POSITIONS),
+            index=list(_POSITIONS).index(wanted["positions"]),
+            format_func=_POSITIONS.get,
+            key=_key("positions"),
+            help="Scores over all positions are summed; the top neurons keep one per token.",
+        )
+    settings = {"method": name, "components": tuple(components), "positions": positions}
+    with fourth, st.popover("More", icon=":material/tune:", width="stretch"):
+        if chosen.differentiates:
+            settings["objective"] = st.selectbox(
+                "Explain the target's",
+                list(_OBJECTIVES),
+                index=list(_OBJECTIVES).index(wanted["objective"]),
+                format_func=_OBJECTIVES.get,
+                key=_key("objective"),
+            )
+        if chosen.integrates:
+            baselines = {"zero": "all neurons at zero", "input": "an uninformative input"}
+            settings["baseline"] = st.selectbox(
+                "The path begins at",
+                list(baselines),
+                index=list(baselines).index(wanted["baseline"]),
+                format_func=baselines.get,
+                key=_key("baseline"),
+                help="The input's tokens replaced by the mask, or by the end of text.",
+            )
+            settings["engine"] = st.selectbox(
+                "Engine",
+                list(chosen.engines),
+                index=list(chosen.engines).index(wanted["engine"]),
+                key=_key("engine"),
+                help="Captum computes the same numbers, many times slower: for checking.",
+            )
+        if name == "random":
+            settings["seed"] = st.number_input("Seed", 0, 2**31, wanted["seed"], key=_key("seed"))
+        if not (chosen.differentiates or name == "random"):
+            st.caption("This method has no further settings.")
+    return settings

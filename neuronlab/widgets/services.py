@@ -1,0 +1,39 @@
+"""What all sessions of one server share: the store, the queue and the loaded models."""
+
+from __future__ import annotations
+
+import uuid
+
+import streamlit as st
+
+from neuronlab.models import Model, shared
+from neuronlab.runs import Queue, Result, Store
+from neuronlab.studies import STUDIES
+
+
+@st.cache_resource
+def queue() -> Queue:
+    """The one queue of this server; its workers outlive every browser tab."""
+    return Queue(Store(), STUDIES)
+
+
+def store() -> Store:
+    """Finished results on disk."""
+    return queue().store
+
+
+def owner() -> str:
+    """Who this browser session is to the queue."""
+    return st.session_state.setdefault("owner", uuid.uuid4().hex)
+
+
+def model(name: str, device: str) -> Model:
+    """The shared copy of a model, with a message while it loads."""
+    with st.spinner(f"Loading {name}…"):
+        return shared(name, device)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def result(key: str) -> tuple[dict, Result]:
+    """A stored spec and result. Shared by sessions: nobody changes it."""
+    return store().load(key)
