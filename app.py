@@ -7,8 +7,8 @@ from neuronlab.widgets.guard import guard
 
 st.set_page_config(page_title="NeuronLab", page_icon=":material/neurology:", layout="wide")
 
-# Until the first run of this file, Streamlit takes every file in pages/ for a page at the address of
-# its name, and would open it there without the sidebar. So no address equals a file's name.
+# Until the first run of this file, Streamlit takes every file in pages/ for a page at the address
+# of its name, and would open it there without the sidebar. So no address equals a file's name.
 PAGES = {
     "": [
         st.Page("pages/home.py", title="Home", icon=":material/home:", default=True),

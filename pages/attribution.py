@@ -154,7 +154,9 @@ def quality(result: Result) -> None:
     worst = table.loc[table["gap"].idxmax()]
     st.caption(
         f"Completeness: the largest gap of a layer is {worst['gap']:.2g} (layer "
-        f"{worst['layer']}, {worst['component']}), where its scores sum to {worst['total']:.3f}; "
+        f"{worst['layer']}, {worst['component']}), where its scores sum to {worst['total']:.3f} "
+        f"instead of {worst['expected']:.3f}. The largest error estimated for a layer's scores is "
+        f"{result.numbers['largest_error']:.1%} of their absolute sum. "
         f"{int(table['nodes'].sum()):,} nodes in all."
     )
     exports.tables(table, "completeness")

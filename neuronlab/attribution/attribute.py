@@ -14,6 +14,7 @@ from torch import Tensor
 from neuronlab.attribution.registry import Engine, Method
 from neuronlab.attribution.registry import method as method_named
 from neuronlab.attribution.request import (
+    TOLERANCE,
     At,
     Attribution,
     Objective,
@@ -40,7 +41,7 @@ def attribute(
     positions: Positions = "predicted",
     baseline: Baseline | Prompt = "zero",
     engine: Engine = "fast",
-    tolerance: float = 2e-3,
+    tolerance: float = TOLERANCE,
     steps: int = 50,
     seed: int = 0,
     progress: Progress = lambda fraction, message: None,

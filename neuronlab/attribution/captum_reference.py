@@ -23,8 +23,9 @@ def captum_integrated_gradients(request: Request) -> Attribution:
         request.progress(number / len(request.places), f"Captum, layer {at[0]}")
         with request.model.lock:
             scores[at], total, expected = _one(request, at)
-        rows.append((*at, total, expected, abs(total - expected), request.steps))
-    columns = ["layer", "component", "total", "expected", "gap", "nodes"]
+        gap = abs(total - expected)
+        rows.append((*at, total, expected, gap, gap, request.steps))
+    columns = ["layer", "component", "total", "expected", "gap", "error", "nodes"]
     return Attribution(scores, pd.DataFrame(rows, columns=columns))
 
 

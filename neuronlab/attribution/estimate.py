@@ -62,7 +62,7 @@ def estimate(
     memory = ig.row_bytes(request, per_row, 0)
     if not chosen.integrates:
         return Cost(4 * whole / _rate(str(model.device)), memory)
-    rows = ig.FEW * len(components) * model.layers * _REFINEMENT
+    rows = (ig.FEW - 1) * len(components) * model.layers * _REFINEMENT
     head = 0 if model.kind == "classifier" else model.vocabulary * model.hf.config.hidden_size
     work = 4 * rows * (weights * per_row * (model.layers + 1) / 2 + head)
     return Cost(work / _rate(str(model.device)), min(max(ig.MEMORY, memory), rows * memory / 2))

@@ -14,8 +14,10 @@ def gradient_x_activation(request: Request) -> Attribution:
 
     def keep(at: At) -> Edit:
         def function(neurons: Neurons) -> Neurons:
-            seen[at] = neurons
-            return neurons
+            # A new tensor is written back, so that what follows depends on it also where several
+            # components share one projection.
+            seen[at] = neurons.view_as(neurons)
+            return seen[at]
 
         return function
 

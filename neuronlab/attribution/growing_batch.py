@@ -49,11 +49,13 @@ class Gradients:
 
     Attributes:
         clean: the clean neurons at the moved positions, (token, neuron).
+        clean_gradient: the gradient there, (token, neuron): one row gives it for every path.
         values: the objective at each node, (node,).
         gradients: its gradient there with respect to the moved neurons, (node, token, neuron).
     """
 
     clean: Float[Tensor, "token neuron"]
+    clean_gradient: Float[Tensor, "token neuron"]
     values: Float[Tensor, " node"]
     gradients: Float[Tensor, "node token neuron"]
 
@@ -102,27 +104,31 @@ class GrowingBatch:
             joining[path.at[0]] = joining.get(path.at[0], 0) + len(path.alphas)
         leaves: dict[At, Tensor] = {}
         clean: dict[At, Tensor] = {}
+        place = self._moved_positions()
 
         def join(layer: int) -> Callable[[Tensor], Tensor]:
             def function(hidden: Tensor) -> Tensor:
                 self.check()
-                new = hidden[:1].expand(joining[layer], -1, -1)
+                new = hidden[:1].detach().expand(joining[layer], -1, -1)
+                if layer == min(joining):  # here gradients have to start, also in the clean row
+                    hidden = hidden.detach().requires_grad_()
                 return torch.cat([hidden, new])
 
             return function
 
         def move(path: Path) -> Callable[[Tensor], Tensor]:
-            place = self._moved_positions()
-
             def function(neurons: Tensor) -> Tensor:
+                own = rows[path.at]
                 here = neurons[0, place].detach()
                 alphas = torch.tensor(path.alphas, device=here.device, dtype=here.dtype)
                 leaf = path.baseline + alphas[:, None, None] * (here - path.baseline)
-                clean[path.at], leaves[path.at] = here, leaf.requires_grad_()
-                own = rows[path.at]
-                changed = neurons[own].clone()
-                changed[:, place] = leaf
-                return torch.cat([neurons[: own.start], changed, neurons[own.stop :]])
+                leaves[path.at] = leaf.requires_grad_()
+                sizes = [1, own.start - 1, len(alphas), len(neurons) - own.stop]
+                clean[path.at], older, mine, newer = neurons.split(sizes)
+                if not self.single:
+                    mine = mine.clone()
+                    mine[:, place] = leaf
+                return torch.cat([clean[path.at], older, leaf if self.single else mine, newer])
 
             return function
 
@@ -136,11 +142,18 @@ class GrowingBatch:
         ):
             hidden = model.hidden(**self._inputs)
             values = self.objective(model.logits(hidden))
-            found = torch.autograd.grad(values[1:].sum(), list(leaves.values()))
-        gradients = dict(zip(leaves, found, strict=True))
+            found = torch.autograd.grad(values.sum(), [*leaves.values(), *clean.values()])
         values = values.detach()
+        moved = dict(zip(leaves, found[: len(leaves)], strict=True))
+        unmoved = dict(zip(clean, found[len(leaves) :], strict=True))
         return float(values[0]), {
-            at: Gradients(clean[at], values[own], gradients[at]) for at, own in rows.items()
+            at: Gradients(
+                clean[at][0, place].detach(),
+                unmoved[at][0, place],
+                values[own],
+                moved[at],
+            )
+            for at, own in rows.items()
         }
 
     def _moved_positions(self) -> slice:

@@ -2,61 +2,178 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
-from neuronlab.attribution.growing_batch import GrowingBatch, Path
-from neuronlab.attribution.quadrature import radau
+from neuronlab.attribution.growing_batch import Gradients, GrowingBatch, Path
+from neuronlab.attribution.quadrature import Rule, lobatto
 from neuronlab.attribution.request import At, Attribution, Request, on_cpu
 
-# A piece is tried with few nodes. One that is nearly right is tried with more; one that is far off
-# is cut: the first time into many pieces, since a pass costs the same for one row as for thirty,
-# and finely near zero, where a norm of an almost empty state makes paths sharp.
-FEW, MORE = 4, 8
-_NEARLY = 0.05
-_FIRST_CUT = (0.0, 1 / 64, 1 / 16, 1 / 8, 1 / 4, 3 / 8, 1 / 2, 3 / 4, 1.0)
-_CUT_AT_ZERO = (0.0, 1 / 16, 1 / 4, 1 / 2, 1.0)
+# A piece of a path is tried with few nodes. One that is nearly right is tried with more; one that
+# is far off is cut: a whole path into many pieces, since a pass costs nearly the same for one row
+# as for thirty, and geometrically next to zero, where a norm of an almost empty state makes paths
+# sharp.
+FEW, MORE = 4, 7
+_NEARLY = 0.1
+_CUT_WHOLE = (0.0, 1 / 64, 1 / 16, 1 / 8, 1 / 4, 3 / 8, 1 / 2, 3 / 4, 1.0)
+_CUT_AT_ZERO = (0.0, 1 / 256, 1 / 64, 1 / 16, 1 / 4, 1.0)
 _CUT = (0.0, 1 / 4, 1 / 2, 3 / 4, 1.0)
+# The first FFN writes into a nearly empty residual stream: its path is never smooth, and where
+# rows are cheap it starts in pieces at once.
+FIRST_FFN = tuple((k / 12) ** 1.5 for k in range(13))
 _MAX_ROUNDS = 12
 _MAX_NODES = 800
 # Differences of the objective below this fraction of it are rounding, not error.
 _ROUNDING = 3e-6
 # Activations that a pass may keep for the way back, in bytes.
-MEMORY = 700_000_000
+MEMORY = 1_000_000_000
 
 
 @dataclass
-class _Interval:
-    """A piece of one path, with the integral of the gradient over it."""
+class _Piece:
+    """A piece of a path, with the sum of the rule and of its check over the inner nodes."""
 
-    at: At
     start: float
     stop: float
     order: int = FEW
-    first_value: float = 0.0
+    inner: Float[Tensor, "token neuron"] | float = 0.0
+    inner_check: Float[Tensor, "token neuron"] | float = 0.0
     integral: Float[Tensor, "token neuron"] | float = 0.0
+    error: float = 0.0
 
     @property
-    def nodes(self) -> list[tuple[float, float]]:
-        """(alpha, weight) of the rule on this piece."""
+    def rule(self) -> Rule:
+        return lobatto(self.order)
+
+    def at(self, node: int) -> float:
+        """Alpha of a node of the rule; exact at the ends, which neighbours look up."""
+        if node == self.order - 1:
+            return self.stop
+        return self.start + (self.stop - self.start) * self.rule.nodes[node]
+
+    def add(self, node: int, gradient: Float[Tensor, "token neuron"]) -> None:
+        """What was found at an inner node."""
         length = self.stop - self.start
-        return [
-            (self.start + length * a, length * w) for a, w in zip(*radau(self.order), strict=True)
+        self.inner = self.inner + length * self.rule.weights[node] * gradient
+        self.inner_check = self.inner_check + length * self.rule.check[node] * gradient
+
+    def close(self, ends: dict[float, _End], difference: Tensor) -> None:
+        """Integrate, once the inner nodes and both ends are known, and estimate the error.
+
+        ``error`` is in units of the scores, summed over the neurons: the larger of the gap to
+        completeness (which sees no error that cancels between neurons) and of the difference to
+        the rule of lower degree (which sees it, but overrates it: as the two converge, the error
+        falls with about the power 1.5 of the relative difference).
+        """
+        length = self.stop - self.start
+        first, last = ends[self.start], ends[self.stop]
+        rule = self.rule
+        self.integral = self.inner + length * (
+            rule.weights[0] * first.gradient + rule.weights[-1] * last.gradient
+        )
+        check = self.inner_check + length * rule.check[-1] * last.gradient
+        scores = difference * self.integral
+        size = float(scores.abs().sum())
+        apart = float((scores - difference * check).abs().sum())
+        gap = abs(float(scores.double().sum()) - (last.value - first.value))
+        self.error = max(gap, apart * min(1.0, (apart / size) ** 0.5) if size else 0.0)
+
+    def refined(self, total: float) -> list[_Piece]:
+        """What to evaluate instead; ``total`` is the sum of the path's absolute scores."""
+        if self.order == FEW and self.error < _NEARLY * total:
+            return [_Piece(self.start, self.stop, MORE)]
+        whole = self.stop - self.start == 1.0
+        grid = _CUT_WHOLE if whole else _CUT_AT_ZERO if self.start == 0.0 else _CUT
+        return _pieces([self.start + (self.stop - self.start) * g for g in grid[:-1]] + [self.stop])
+
+
+@dataclass
+class _End:
+    """The objective and its gradient where two pieces meet, or at an end of the path."""
+
+    value: float
+    gradient: Float[Tensor, "token neuron"]
+
+
+@dataclass
+class _Walk:
+    """One path, from the baseline (alpha 0) to the clean neurons of one place (alpha 1)."""
+
+    at: At
+    open: list[_Piece]
+    baseline: Float[Tensor, "token neuron"] | float
+    done: list[_Piece] = field(default_factory=list)
+    ends: dict[float, _End] = field(default_factory=dict)
+    difference: Float[Tensor, "token neuron"] | float = 0.0
+    nodes: int = 0
+
+    @property
+    def wanted(self) -> list[_Node]:
+        """The nodes that open pieces lack. The clean end comes with every pass."""
+        ends = {piece.start for piece in self.open} - self.ends.keys()
+        return [_Node(self, alpha) for alpha in sorted(ends)] + [
+            _Node(self, piece.at(node), piece, node)
+            for piece in self.open
+            for node in range(1, piece.order - 1)
         ]
 
-    def refined(self, gap: float) -> list[_Interval]:
-        """What to evaluate instead; the gap is relative to the path's absolute attributions."""
-        if self.order == FEW and gap < _NEARLY:
-            return [_Interval(self.at, self.start, self.stop, MORE)]
-        whole = self.stop - self.start == 1.0
-        grid = _FIRST_CUT if whole else _CUT_AT_ZERO if self.start == 0.0 else _CUT
-        ends = [self.start + (self.stop - self.start) * g for g in grid]
-        return [_Interval(self.at, a, b) for a, b in pairwise(ends)]
+    @property
+    def size(self) -> float:
+        """The sum of the absolute scores."""
+        return float((self.difference * self.integral).abs().sum())
+
+    @property
+    def integral(self) -> Tensor:
+        return sum(piece.integral for piece in self.done)
+
+    @property
+    def error(self) -> float:
+        return sum(piece.error for piece in self.done)
+
+    def close(self) -> None:
+        """Integrate the open pieces, whose nodes have all been evaluated."""
+        for piece in self.open:
+            piece.close(self.ends, self.difference)
+        self.done += self.open
+        self.open = []
+
+    def refine(self, tolerance: float) -> None:
+        """Open anew the pieces that keep the path from its tolerance."""
+        size = self.size
+        largest = max(abs(self.ends[0.0].value), abs(self.ends[1.0].value))
+        allowed = max(tolerance * size, _ROUNDING * largest)
+        if self.error <= allowed or self.nodes >= _MAX_NODES:
+            return
+        share = allowed / len(self.done)
+        wrong = [piece for piece in self.done if piece.error > share]
+        self.done = [piece for piece in self.done if piece.error <= share]
+        self.open = [new for piece in wrong for new in piece.refined(size)]
+
+
+@dataclass
+class _Node:
+    """A point on a path: inside a piece, or (without one) where pieces meet."""
+
+    walk: _Walk
+    alpha: float
+    piece: _Piece | None = None
+    number: int = 0
+
+    def found(self, value: float, gradient: Float[Tensor, "token neuron"]) -> None:
+        if self.piece is None:
+            self.walk.ends[self.alpha] = _End(value, gradient)
+        else:
+            self.piece.add(self.number, gradient)
+        self.walk.nodes += 1
+
+
+def _pieces(ends: Sequence[float]) -> list[_Piece]:
+    return [_Piece(start, stop) for start, stop in pairwise(ends)]
 
 
 def integrated_gradients(request: Request) -> Attribution:
@@ -64,8 +181,9 @@ def integrated_gradients(request: Request) -> Attribution:
 
     One path per layer and component, from the baseline b (zero by default) to the clean activation
     a (Sundararajan et al. 2017; zero baseline at the activations: Dai et al. 2022). Scores of a
-    layer sum to F(a) - F(b): the gap to that is the error estimate. A path whose gap exceeds the
-    tolerance is cut where its pieces' gaps are, until it fits.
+    layer sum to F(a) - F(b), and rules of two degrees on the same nodes agree: what is missing to
+    either is the error estimate. A path that exceeds the tolerance is cut where its error is,
+    until it fits.
     """
     last = (0.0, "integrating")
     batch = GrowingBatch(
@@ -75,57 +193,55 @@ def integrated_gradients(request: Request) -> Attribution:
         everywhere=request.positions == "all",
         check=lambda: request.progress(*last),
     )
-    pieces = {at: [_Interval(at, 0.0, 1.0)] for at in request.places}
-    clean: dict[At, Tensor] = {}
-    pending = [piece for of_path in pieces.values() for piece in of_path]
-    used = dict.fromkeys(pieces, 0)
-    value = 0.0
+    cheap = batch.tokens_per_row == 1
+    walks = {
+        at: _Walk(
+            at,
+            _pieces(FIRST_FFN if cheap and at == (0, "ffn") else (0.0, 1.0)),
+            0.0 if request.baseline is None else request.baseline[at][0, request.span],
+        )
+        for at in request.places
+    }
     for round_ in range(_MAX_ROUNDS):
-        passes = list(_passes(request, batch, pending))
+        passes = list(_passes(request, batch, walks.values()))
         for number, nodes in enumerate(passes):
             done = (number + 0.5) / len(passes)
             # Most paths need one round: the first counts for most of the work.
             fraction = 0.8 * done if round_ == 0 else 0.8 + 0.2 * (1 - 0.5 ** (round_ - 1 + done))
             message = "integrating" if round_ == 0 else f"refining, round {round_}"
             last = (min(fraction, 0.999), message)
-            value = _evaluate(request, batch, nodes, clean, used)
-        pending = []
-        for at, of_path in pieces.items():
-            pieces[at], new = _refine(of_path, value, clean[at], request, used[at])
-            pending += new
-        if not pending:
+            _evaluate(batch, nodes)
+        for walk in walks.values():
+            walk.close()
+        if round_ + 1 < _MAX_ROUNDS:
+            for walk in walks.values():
+                walk.refine(request.tolerance)
+        if not any(walk.open for walk in walks.values()):
             break
     scores, rows = {}, []
-    for at, of_path in pieces.items():
-        difference = clean[at] - _baseline(request, at)
-        scores[at] = on_cpu(difference * sum(piece.integral for piece in of_path))
+    for at, walk in walks.items():
+        scores[at] = on_cpu(walk.difference * walk.integral)
         total = float(scores[at].double().sum())
-        expected = value - of_path[0].first_value
-        rows.append((*at, total, expected, abs(total - expected), used[at]))
-    columns = ["layer", "component", "total", "expected", "gap", "nodes"]
+        expected = walk.ends[1.0].value - walk.ends[0.0].value
+        rows.append((*at, total, expected, abs(total - expected), walk.error, walk.nodes))
+    columns = ["layer", "component", "total", "expected", "gap", "error", "nodes"]
     return Attribution(scores, pd.DataFrame(rows, columns=columns))
 
 
-def _baseline(request: Request, at: At) -> Tensor | float:
-    return 0.0 if request.baseline is None else request.baseline[at][0, request.span]
-
-
-Node = tuple[_Interval, float, float]
-
-
-def _passes(request: Request, batch: GrowingBatch, pieces: list[_Interval]) -> Iterator[list[Node]]:
-    """The nodes of all pieces, in portions whose memory is bounded."""
-    portion: list[Node] = []
+def _passes(request: Request, batch: GrowingBatch, walks: Iterable[_Walk]) -> Iterator[list[_Node]]:
+    """The nodes that all paths lack, in portions whose memory is bounded."""
+    portion: list[_Node] = []
     spent = 0.0
-    for piece in sorted(pieces, key=lambda p: p.at[0]):
-        cost = row_bytes(request, batch.tokens_per_row, piece.at[0])
-        for alpha, weight in piece.nodes:
+    for walk in sorted(walks, key=lambda w: w.at[0]):
+        cost = row_bytes(request, batch.tokens_per_row, walk.at[0])
+        for node in walk.wanted:
             if portion and spent + cost > MEMORY:
                 yield portion
                 portion, spent = [], 0.0
-            portion.append((piece, alpha, weight))
+            portion.append(node)
             spent += cost
-    yield portion
+    if portion:
+        yield portion
 
 
 def row_bytes(request: Request, tokens: int, layer: int) -> float:
@@ -140,49 +256,22 @@ def row_bytes(request: Request, tokens: int, layer: int) -> float:
     return 4.0 * ((model.layers - layer) * per_layer + 4 * choices)
 
 
-def _evaluate(
-    request: Request,
-    batch: GrowingBatch,
-    nodes: list[Node],
-    clean: dict[At, Tensor],
-    used: dict[At, int],
-) -> float:
-    """Add each node's share to its piece; returns the objective of the clean prompt."""
-    by_path: dict[At, list[Node]] = {}
+def _evaluate(batch: GrowingBatch, nodes: list[_Node]) -> None:
+    """Run one portion and tell every node what was found there."""
+    by_place: dict[At, list[_Node]] = {}
     for node in nodes:
-        by_path.setdefault(node[0].at, []).append(node)
-    paths = [Path(at, [n[1] for n in own], _baseline(request, at)) for at, own in by_path.items()]
-    value, found = batch.run(paths)
-    for at, own in by_path.items():
-        result = found[at]
-        clean[at] = result.clean
-        used[at] += len(own)
-        for row, (piece, alpha, weight) in enumerate(own):
-            if alpha == piece.start:
-                piece.first_value = float(result.values[row])
-            piece.integral = piece.integral + weight * result.gradients[row]
-    return value
-
-
-def _refine(
-    pieces: list[_Interval], value: float, clean: Tensor, request: Request, used: int
-) -> tuple[list[_Interval], list[_Interval]]:
-    """The pieces to keep and the new ones to evaluate; no new ones where the path fits."""
-    pieces = sorted(pieces, key=lambda p: p.start)
-    difference = clean - _baseline(request, pieces[0].at)
-    ends = [piece.first_value for piece in pieces[1:]] + [value]
-    gaps = [
-        abs(float((difference * piece.integral).double().sum()) - (end - piece.first_value))
-        for piece, end in zip(pieces, ends, strict=True)
-    ]
-    total = float((difference * sum(piece.integral for piece in pieces)).abs().sum())
-    allowed = max(request.tolerance * total, _ROUNDING * max(abs(value), abs(ends[0])))
-    if sum(gaps) <= allowed or used >= _MAX_NODES:
-        return pieces, []
-    kept, new = [], []
-    for piece, gap in zip(pieces, gaps, strict=True):
-        if gap > allowed / len(pieces):
-            new += piece.refined(gap / total)
-        else:
-            kept.append(piece)
-    return kept + new, new
+        by_place.setdefault(node.walk.at, []).append(node)
+    value, found = batch.run(
+        [
+            Path(at, [node.alpha for node in own], own[0].walk.baseline)
+            for at, own in by_place.items()
+        ]
+    )
+    for at, own in by_place.items():
+        result: Gradients = found[at]
+        walk = own[0].walk
+        if 1.0 not in walk.ends:
+            walk.difference = result.clean - walk.baseline
+            walk.ends[1.0] = _End(value, result.clean_gradient)
+        for row, node in enumerate(own):
+            node.found(float(result.values[row]), result.gradients[row])

@@ -17,6 +17,9 @@ Objective = Literal["probability", "log_probability", "logit"]
 Positions = Literal["predicted", "all"]
 At = tuple[int, Component]
 Progress = Callable[[float, str], None]
+# Coarse as it looks: the estimate is mostly three to ten times the error, and the right-hand sum
+# over 20 points that is common practice errs by 1 to 17 %.
+TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,8 @@ class Request:
         target: index of the token or class whose ``objective`` is explained.
         positions: neurons at the predicted position alone, or at all of them.
         baseline: where paths begin, per (layer, component), (1, token, neuron); None is zero.
-        tolerance: integrated gradients: the gap to completeness allowed in a layer, as a fraction
-            of the sum of its absolute attributions.
+        tolerance: integrated gradients: the estimated error allowed in a layer, summed over its
+            neurons, as a fraction of the sum of its absolute scores.
         progress: told how far the work is (0 to 1) and what it does; may raise to cancel.
     """
 
@@ -39,7 +42,7 @@ class Request:
     objective: Objective = "probability"
     positions: Positions = "predicted"
     baseline: dict[At, Tensor] | None = None
-    tolerance: float = 2e-3
+    tolerance: float = TOLERANCE
     steps: int = 50
     seed: int = 0
     progress: Progress = field(default=lambda fraction, message: None, repr=False)

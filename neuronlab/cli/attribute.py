@@ -25,6 +25,7 @@ CHOICES = {
     "baseline": ("zero", "input"),
     "engine": ("fast", "captum"),
 }
+TOLERANCE = 0.05
 ENDINGS = (".parquet", ".csv")
 
 
@@ -55,6 +56,12 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     for name, choices in CHOICES.items():
         parser.add_argument(f"--{name}", default=choices[0], choices=choices)
+    parser.add_argument(
+        "--tolerance",
+        type=_positive,
+        default=TOLERANCE,
+        help=f"of integrated gradients: error allowed, as a fraction (default: {TOLERANCE})",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the random method")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps (default: auto)")
     parser.add_argument("--top", type=int, default=10, metavar="N", help="how many to print")
@@ -85,7 +92,7 @@ def spec_of(args: argparse.Namespace) -> AttributionSpec:
 
     quiet()
     model = shared(args.model, args.device)
-    names = ("text", "mask", "method", "components", *CHOICES, "seed")
+    names = ("text", "mask", "method", "components", *CHOICES, "tolerance", "seed")
     return AttributionSpec(
         model=args.model,
         revision=model.revision,
@@ -113,6 +120,13 @@ def _components(text: str) -> tuple[str, ...]:
                 f"'{name}' is no component: choose from {','.join(COMPONENTS)}"
             )
     return names
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}' is no positive number")
+    return number
 
 
 def _print(result: Result, scores: NeuronScores, top: int) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from neuronlab.studies import AttributionSpec
 
-_SETTINGS = ("components", "objective", "positions", "baseline", "engine", "seed")
+_SETTINGS = ("components", "objective", "positions", "baseline", "engine", "tolerance", "seed")
 
 
 def attribute_command(spec: AttributionSpec) -> str:

@@ -35,7 +35,7 @@ def predictions(before: pd.DataFrame, target: int, after: pd.DataFrame | None = 
     tables = {"as it is": before} if after is None else {"as it is": before, "changed": after}
     order = pd.concat(tables.values()).drop_duplicates("index")
     for (name, table), colour in zip(tables.items(), (NEUTRAL, FOR), strict=False):
-        texts = [visible(t) for t in table["token"]]
+        texts = [_plain(t) for t in table["token"]]
         figure.add_bar(
             y=table["index"].astype(str),
             x=table["probability"],
@@ -109,7 +109,7 @@ def token_bars(texts: list[str], values: list[float], title: str) -> go.Figure:
             x=places,
             y=values,
             marker_color=colours,
-            customdata=[visible(t) for t in texts],
+            customdata=[_plain(t) for t in texts],
             hovertemplate="%{customdata} (%{x}): %{y:.4f}<extra></extra>",
         )
     )
@@ -124,7 +124,7 @@ def sequence_map(
 ) -> go.Figure:
     """Residues in rows of ``width``, coloured by a signed value."""
     rows = -(-len(texts) // width)
-    padded = [*texts, *[""] * (rows * width - len(texts))]
+    padded = [*map(_plain, texts), *[""] * (rows * width - len(texts))]
     z = np.full(rows * width, np.nan)
     z[: len(values)] = values
     limit = float(np.nanmax(np.abs(z))) or 1.0
@@ -183,8 +183,8 @@ def agreement(first: NeuronScores, second: NeuronScores, names: tuple[str, str])
     figure.update_layout(
         height=420,
         margin=_MARGIN,
-        xaxis_title=names[0],
-        yaxis_title=names[1],
+        xaxis_title=_plain(names[0]),
+        yaxis_title=_plain(names[1]),
         legend={"orientation": "h", "y": 1.08, "x": 0},
     )
     return figure

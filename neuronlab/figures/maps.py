@@ -133,10 +133,10 @@ def _mark(
 
 
 def _heatmap(
-    x: Sequence[int],
-    y: Sequence[int],
-    values: Sequence[float],
-    labels: Sequence[str],
+    x: pd.Series | np.ndarray,
+    y: pd.Series | np.ndarray,
+    values: pd.Series,
+    labels: list[str],
     x_names: list[str],
     y_names: list[str],
 ) -> dict[str, Any]:

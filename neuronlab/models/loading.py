@@ -30,6 +30,8 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 # What a forward and a backward pass need beside the weights, in bytes.
 _HEADROOM = 1_000_000_000
 _KEEP = 2
+# Of ESM-2; some checkpoints leave it out.
+_NEVER_USED = ("esm.contact_head.regression.weight", "esm.contact_head.regression.bias")
 
 
 def load(name: str, *, device: str = "auto", dtype: str = "auto") -> Model:
@@ -202,9 +204,18 @@ def _auto_class(kind: Kind) -> Any:
 def _read(source: str, kind: Kind, dtype: torch.dtype, options: dict[str, Any]) -> tuple[Any, Any]:
     from transformers import AutoTokenizer
 
-    hf = _auto_class(kind).from_pretrained(
-        source, dtype=dtype, attn_implementation="sdpa", weights_only=True, **options
+    hf, report = _auto_class(kind).from_pretrained(
+        source,
+        dtype=dtype,
+        attn_implementation="sdpa",
+        weights_only=True,
+        output_loading_info=True,
+        **options,
     )
+    # What the files lack is drawn at random, and would be explained as if it had been trained.
+    lacking = [name for name in report["missing_keys"] if name not in _NEVER_USED]
+    if lacking:
+        raise ValueError(f"The weights lack {', '.join(sorted(lacking))}.")
     return hf, AutoTokenizer.from_pretrained(source, **options)
 
 

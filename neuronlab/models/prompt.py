@@ -133,7 +133,7 @@ def _target(model: Model, prompt: Prompt) -> tuple[int | None, str]:
         raise UserError(f"There is no token {target}: the vocabulary has {model.vocabulary:,}.")
     if model.alphabet == "protein":
         residue = target.strip().upper()
-        if residue not in model.residues:
+        if len(residue) != 1 or residue not in model.residues:
             known = "".join(sorted(model.residues))
             raise UserError(f"'{target}' is no residue this model knows: choose one of {known}.")
         return model.tokenizer.convert_tokens_to_ids(residue), ""

@@ -114,5 +114,5 @@ class NeuronSet:
         try:
             data = json.loads(text)
             return cls([Neuron.parse(n) for n in data["neurons"]], str(data.get("name", "")))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise UserError("This is not a neuron set: export one from a basket first.") from None

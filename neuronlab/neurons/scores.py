@@ -27,7 +27,8 @@ class NeuronScores:
         arrays: per component (layers, neurons), float32; positive speaks for the target.
         provenance: model, revision, prompt, target, method, settings, versions.
         quality: one row per layer and component with the method's own error estimate, where it
-            has one: columns layer, component, total, expected, gap, nodes.
+            has one: columns layer, component, total (of the scores), expected (by completeness),
+            gap (between the two), error (estimated, summed over the neurons), nodes.
         tokens: scores of the top neurons at each token; columns layer, component, neuron, then one
             column per token position ("0", "1", …); empty unless asked for.
         token_totals: the sum over all neurons at each token: columns token, text, then one per
@@ -140,7 +141,7 @@ class NeuronScores:
                 array = np.zeros(shape, np.float32)
                 array[part["layer"], part["neuron"]] = part["score"]
                 arrays[component] = array
-        except (OSError, ValueError, KeyError) as error:
+            tables = [pd.DataFrame(extra[name]) for name in ("quality", "tokens", "token_totals")]
+            return cls(arrays, extra["provenance"], *tables)
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"'{path}' holds no neuron scores.", details=str(error)) from error
-        tables = ("quality", "tokens", "token_totals")
-        return cls(arrays, extra["provenance"], *(pd.DataFrame(extra[name]) for name in tables))

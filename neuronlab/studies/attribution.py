@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import pandas as pd
-from pydantic import model_validator
+from pydantic import Field, field_validator, model_validator
 
 from neuronlab.attribution import attribute, method
 from neuronlab.attribution.attribute import Baseline
 from neuronlab.attribution.registry import Engine
-from neuronlab.attribution.request import Objective, Positions
+from neuronlab.attribution.request import TOLERANCE, Objective, Positions
 from neuronlab.models import COMPONENTS, Component, Prompt, shared
 from neuronlab.neurons import NeuronScores, Suppress, predict_many
 from neuronlab.runs import Context, Result, Spec, Study
@@ -40,6 +40,7 @@ class AttributionSpec(Spec):
     positions: Positions = "predicted"
     baseline: Baseline = "zero"
     engine: Engine = "fast"
+    tolerance: float = Field(TOLERANCE, gt=0)
     seed: int = 0
 
     @model_validator(mode="before")
@@ -52,14 +53,19 @@ class AttributionSpec(Spec):
         chosen = method(data.get("method", "integrated_gradients"))
         ignored = set()
         if not chosen.integrates:
-            ignored |= {"baseline", "engine"}
+            ignored |= {"baseline", "engine", "tolerance"}
         if not chosen.differentiates:
             ignored |= {"objective"}
         if chosen.name != "random":
             ignored |= {"seed"}
-        if "components" in data:
-            data["components"] = tuple(c for c in COMPONENTS if c in data["components"])
+        if data.get("engine", "fast") != "fast":
+            ignored |= {"tolerance"}
         return {name: value for name, value in data.items() if name not in ignored}
+
+    @field_validator("components")
+    @classmethod
+    def _in_one_order(cls, components: tuple[Component, ...]) -> tuple[Component, ...]:
+        return tuple(c for c in COMPONENTS if c in components)
 
     @property
     def prompt(self) -> Prompt:
@@ -93,6 +99,7 @@ class AttributionStudy(Study):
             positions=spec.positions,
             baseline=spec.baseline,
             engine=spec.engine,
+            tolerance=spec.tolerance,
             seed=spec.seed,
             progress=lambda fraction, message: context.progress(0.95 * fraction, message),
         )
@@ -114,7 +121,7 @@ class AttributionStudy(Study):
             "probability_suppressed": after.probability,
             "probability_random_mean": float(control.mean()),
             "probability_random_sd": float(control.std()),
-            "largest_gap": float(quality["gap"].max()) if len(quality) else None,
+            "largest_error": _largest_error(scores),
         }
         tables = {"top": scores.top(TOP, magnitude=True), "predictions": before.top(10)}
         if len(quality):
@@ -123,6 +130,15 @@ class AttributionStudy(Study):
             tables["tokens"] = scores.tokens
             tables["token_totals"] = scores.token_totals
         return Result(numbers=numbers, tables=tables, arrays=dict(scores.arrays))
+
+
+def _largest_error(scores: NeuronScores) -> float | None:
+    """The largest estimated error of a place, as a fraction of its absolute scores."""
+    errors = [
+        row.error / max(float(abs(scores[row.component][row.layer]).sum()), 1e-12)
+        for row in scores.quality.itertuples()
+    ]
+    return max(errors, default=None)
 
 
 def scores_of(result: Result) -> NeuronScores:

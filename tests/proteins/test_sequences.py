@@ -1,0 +1,96 @@
+"""Sequences as people type, paste and upload them."""
+
+import pytest
+
+from neuronlab.proteins.sequences import (
+    AMINO_ACIDS,
+    MAX_FASTA_BYTES,
+    MAX_FASTA_ENTRIES,
+    Protein,
+    clean_sequence,
+    read_fasta,
+)
+
+
+@pytest.mark.parametrize("text", ["MKTAY", "mktay", " M K T\nA Y ", "\tmk\r\ntay\u00a0"])
+def test_case_and_white_space_do_not_matter(text):
+    assert clean_sequence(text) == "MKTAY"
+
+
+def test_all_twenty_amino_acids_and_only_those():
+    assert clean_sequence(AMINO_ACIDS) == AMINO_ACIDS
+    assert len(set(AMINO_ACIDS)) == 20
+    assert not set("BJOUXZ") & set(AMINO_ACIDS)
+
+
+def test_a_model_may_know_more_letters():
+    assert clean_sequence("MXK", letters="MKX") == "MXK"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", ["empty", "paste"]),
+        ("  \n", ["empty", "paste"]),
+        ("MK1", ["Character 3", "'1'", "digit", "remove"]),
+        ("1 MKTAYIAKQR", ["Character 1", "digit"]),
+        ("MKJ", ["Character 3", "'J'", AMINO_ACIDS]),
+        ("MKX", ["'X'"]),
+        ("M-K", ["Character 2", "gap", "remove"]),
+        ("M.K", ["gap"]),
+        ("MK*", ["stop", "remove"]),
+        (">sp|P01501\nGIGAV", ["FASTA", "upload"]),
+        ("MK<b>", ["Character 3"]),
+        ("MK'; DROP", ["Character 3"]),
+        ("MK\u03b1", ["Character 3"]),
+    ],
+)
+def test_one_sentence_says_what_is_wrong_and_where(sentence, text, says):
+    sentence(clean_sequence, text, says=says)
+
+
+def test_fasta_entries_keep_name_order_and_sequence():
+    data = b">one first protein\nMKT\nAYI\n\n>two\nGIG\n"
+    assert read_fasta(data) == [Protein("one first protein", "MKTAYI"), Protein("two", "GIG")]
+
+
+def test_fasta_from_any_system():
+    expected = [Protein("one", "MKT"), Protein("two", "GIG")]
+    assert read_fasta(b">one\r\nMKT\r\n>two\r\nGIG\r\n") == expected
+    assert read_fasta(b"\xef\xbb\xbf>one\nMKT\n>two\nGIG") == expected
+    assert read_fasta(b"\n\n>one\nMKT\n>two\nGIG") == expected
+
+
+def test_fasta_without_names_or_with_empty_entries():
+    proteins = read_fasta(b">\nMKT\n>empty\n>\nGIG\n")
+    assert [p.sequence for p in proteins] == ["MKT", "GIG"]
+    assert all(p.name for p in proteins)
+    assert len({p.name for p in proteins}) == 2
+
+
+def test_fasta_names_may_hold_any_letters():
+    assert read_fasta(">Protéine α\nMKT\n".encode())[0].name == "Protéine α"
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", ["no sequence", "needs"]),
+        (b"  \n\n", ["no sequence", "needs"]),
+        (b">only a title\n", ["no sequence", "needs"]),
+        (b"MKTAYIAKQR\n", ["not FASTA", "'>'"]),
+        (b"name,sequence\n1,MKT\n", ["not FASTA", "'>'"]),
+        (b"\x89PNG\r\n\x1a\n\x00\xff\xfe", ["not plain text", "save"]),
+        (b">one\nMKT\xff\n", ["not plain text", "save"]),
+        (b">p\nMKT\n" * 10_000, [f"{MAX_FASTA_ENTRIES:,}", "upload a smaller"]),
+        (b">p\n" + b"M" * MAX_FASTA_BYTES, ["2 MB", "upload only"]),
+    ],
+)
+def test_one_sentence_for_every_bad_file(sentence, data, says):
+    sentence(read_fasta, data, says=says)
+
+
+def test_the_limits_themselves_are_allowed():
+    assert len(read_fasta(b">p\nMKT\n" * MAX_FASTA_ENTRIES)) == MAX_FASTA_ENTRIES
+    head = b">p\n"
+    assert len(read_fasta(head + b"M" * (MAX_FASTA_BYTES - len(head)))) == 1

