@@ -81,6 +81,7 @@ def start(spec: AttributionSpec) -> None:
     """Ask for the result; the page then follows the run."""
     runs.submit(spec, state.device())
     links.show(spec.key)
+    st.session_state.pop("link_problem", None)
 
 
 def current(model: Model, spec: AttributionSpec | None) -> str | None:

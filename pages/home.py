@@ -91,7 +91,7 @@ def show(spec: AttributionSpec, result: Result) -> None:
             "Stacked bars: scores for and against the target per layer and component.",
         )
     if st.button("Open this example", icon=":material/neurology:", type="primary"):
-        links.open_run(spec.key, {"study": spec.study, **spec.model_dump()})
+        links.leave()
         st.switch_page("pages/attribution.py", query_params={"run": spec.key})
 
 

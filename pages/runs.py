@@ -128,7 +128,7 @@ def actions(chosen: list[Record]) -> None:
         only = chosen[0] if len(chosen) == 1 else None
         can_open = only is not None and only.readable and only.study == AttributionSpec.study
         if st.button("Open", disabled=not can_open, type="primary", icon=":material/open_in_new:"):
-            links.open_run(only.key, only.spec)
+            links.leave()
             st.switch_page("pages/attribution.py", query_params={"run": only.key})
         st.download_button(
             "Export (zip)",

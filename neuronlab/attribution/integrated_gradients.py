@@ -31,7 +31,7 @@ _MAX_NODES = 800
 # Differences of the objective below this fraction of it are rounding, not error.
 _ROUNDING = 3e-6
 # Activations that a pass may keep for the way back, in bytes.
-MEMORY = 1_000_000_000
+MEMORY = 1e9
 
 
 @dataclass

@@ -106,7 +106,7 @@ def outcome(
     rows = [None, *(change.of(s, _model, prompt) for s in sets)]
     before, after, *random = predict_many(_model, prompt, rows)
     # Both tables hold the first choices of either, so that the bars stand side by side.
-    both = pd.concat([before.top(10), after.top(10)])["index"].unique()
+    both = pd.concat([before.top(10), after.top(10)])["index"].unique().tolist()
 
     def table(prediction: Prediction) -> pd.DataFrame:
         return pd.DataFrame(

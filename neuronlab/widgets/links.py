@@ -10,34 +10,42 @@ from neuronlab.errors import UserError
 from neuronlab.neurons import Neuron
 from neuronlab.studies import AttributionSpec
 from neuronlab.widgets import prompt_form, services
+from neuronlab.widgets.guard import complain
 
 _KEY = re.compile(r"[0-9a-f]{16}")
 
 
 def follow() -> None:
-    """Open what the address names, once: model, form, result and neuron.
-
-    Raises:
-        UserError: the link names a run that this server does not have, or no neuron.
-    """
+    """Open what the address names: model, form, result and neuron; or say why it cannot be."""
     key = st.query_params.get("run")
-    if not key or key == st.session_state.get("shown"):
-        return
-    # Once: a link that cannot be opened must not be complained about for ever.
-    del st.query_params["run"]
-    neuron = st.query_params.get("neuron")
+    if key and key != st.session_state.get("shown"):
+        try:
+            _open(key, st.query_params.get("neuron"))
+        except UserError as error:
+            # The page goes on with something else, and so does the address.
+            del st.query_params["run"]
+            st.session_state["link_problem"] = str(error)
+    problem = st.session_state.get("link_problem")
+    if problem:
+        complain(problem)
+        st.button("Dismiss", key="dismiss", on_click=st.session_state.pop, args=("link_problem",))
+
+
+def leave() -> None:
+    """The next address is followed even if it names the run that is shown."""
+    st.session_state.pop("shown", None)
+
+
+def _open(key: str, neuron: str | None) -> None:
     spec = _spec(key)
-    if spec["study"] == AttributionSpec.study:
-        open_run(key, spec)
-    if neuron:
-        st.session_state["neuron"] = Neuron.parse(neuron)
-
-
-def open_run(key: str, spec: dict) -> None:
-    """Show a run on the attribution page: its model, its inputs, its result."""
+    if spec["study"] != AttributionSpec.study:
+        return
+    chosen = Neuron.parse(neuron) if neuron else None
     st.session_state["model"] = spec["model"]
     prompt_form.fill({name: spec.get(name) for name in AttributionSpec.model_fields})
     show(key)
+    if chosen:
+        st.session_state["neuron"] = chosen
 
 
 def show(key: str) -> None:
@@ -54,7 +62,10 @@ def _spec(key: str) -> dict:
         if run is not None:
             return {"study": run.study, **run.spec.model_dump()}
         if services.store().has(key):
-            return services.result(key)[0]
+            spec = services.result(key)[0]
+            if "study" not in spec:
+                raise UserError("The result that the link names is damaged: run the prompt again.")
+            return spec
     raise UserError(
         "The link names a run that this server does not have: run the prompt here, or ask for "
         "the exported result."

@@ -25,7 +25,6 @@ def chosen() -> Neuron | None:
 def choose(neuron: Neuron) -> None:
     """Look at a neuron; the URL remembers it."""
     st.session_state["neuron"] = neuron
-    st.session_state["place"] = (neuron.layer, neuron.component)
     st.query_params["neuron"] = str(neuron)
 
 
@@ -42,7 +41,7 @@ def start(scores: NeuronScores) -> None:
 
 def draw(scores: NeuronScores) -> None:
     """Overview on the left, the chosen layer's neurons on the right."""
-    layer, component = st.session_state["place"]
+    layer, component = chosen().layer, chosen().component
     left, right = st.columns([2, 3])
     with left:
         _overview(scores, layer, component)

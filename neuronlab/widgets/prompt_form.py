@@ -31,34 +31,33 @@ _TOLERANCES = (TOLERANCE, 0.01, 0.002)
 
 
 def fill(spec: dict[str, Any]) -> None:
-    """Put a spec's inputs into the form, before its widgets are drawn."""
-    st.session_state["form"] = {
-        name: spec.get(name) for name in AttributionSpec.model_fields if name != "revision"
-    }
+    """Put a spec's inputs into its model's form, before the widgets are drawn."""
+    form = {name: spec.get(name) for name in AttributionSpec.model_fields if name != "revision"}
+    form["typed"] = form["text"]
+    st.session_state.setdefault("forms", {})[spec["model"]] = form
     st.session_state["form_version"] = st.session_state.get("form_version", 0) + 1
 
 
 def draw(model: Model) -> AttributionSpec | None:
     """The form; returns the spec it stands for, or None with a message where it is not one."""
-    wanted = _wanted(model)
+    form = _form(model)
+    asked = None
     try:
-        prompt = _protein(model, wanted) if model.alphabet == "protein" else _text(model, wanted)
-        target = _target(model, prompt, wanted)
+        prompt = _protein(model, form) if model.alphabet == "protein" else _text(model, form)
+        target = _target(model, prompt, form)
+        asked = {"text": prompt.text, "mask": prompt.mask, "target": target}
     except UserError as error:
         complain(str(error))
-        return None
-    settings = _settings(model, wanted)
+    settings = _settings(model, form)
+    # Streamlit forgets a widget that is not drawn, on another page or beside a mistake.
+    form |= settings
     if not settings["components"]:
         complain("Choose at least one component: query, key, value or FFN.")
         return None
-    return AttributionSpec(
-        model=model.name,
-        revision=model.revision,
-        text=prompt.text,
-        mask=prompt.mask,
-        target=target,
-        **settings,
-    )
+    if asked is None:
+        return None
+    form |= asked
+    return AttributionSpec(model=model.name, revision=model.revision, **asked, **settings)
 
 
 def run_button(model: Model, spec: AttributionSpec | None) -> bool:
@@ -77,13 +76,12 @@ def run_button(model: Model, spec: AttributionSpec | None) -> bool:
     return pressed and spec is not None
 
 
-def _wanted(model: Model) -> dict[str, Any]:
-    """What the form begins with: what was put in for this model, or the model's first example."""
-    form = st.session_state.get("form")
-    if form is None or form["model"] != model.name:
+def _form(model: Model) -> dict[str, Any]:
+    """What was put in for this model, or its first example; `typed` is text as it was typed."""
+    forms = st.session_state.setdefault("forms", {})
+    if model.name not in forms:
         _start(model, next(iter(_examples(model))))
-        form = st.session_state["form"]
-    return form
+    return forms[model.name]
 
 
 def _examples(model: Model) -> dict[str, dict]:
@@ -120,7 +118,7 @@ def _pick_example(model: Model) -> None:
     )
 
 
-def _text(model: Model, wanted: dict[str, Any]) -> Prompt:
+def _text(model: Model, form: dict[str, Any]) -> Prompt:
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     with right:
         _pick_example(model)
@@ -128,29 +126,31 @@ def _text(model: Model, wanted: dict[str, Any]) -> Prompt:
     with left:
         text = st.text_area(
             "Prompt",
-            wanted["text"],
+            form["typed"],
             key=_key("text"),
             height=68,
             help=help_,
             max_chars=20_000,
             placeholder="The capital of France is",
         )
+    form["typed"] = text
     return Prompt(text)
 
 
-def _protein(model: Model, wanted: dict[str, Any]) -> Prompt:
+def _protein(model: Model, form: dict[str, Any]) -> Prompt:
     left, right = st.columns([3, 1])
     with right:
         _pick_example(model)
-        _fasta(model)
+        _fasta(form)
     with left:
         text = st.text_area(
-            "Protein, one-letter codes", wanted["text"], key=_key("text"), height=110
+            "Protein, one-letter codes", form["typed"], key=_key("text"), height=110
         )
+    form["typed"] = text
     sequence = clean_sequence(text, model.residues)
     if model.kind != "masked":
         return Prompt(sequence)
-    start = min(wanted["mask"] or 0, len(sequence) - 1)
+    start = min(form["mask"] or 0, len(sequence) - 1)
     place = st.slider(
         "Residue to hide and predict",
         1,
@@ -162,7 +162,7 @@ def _protein(model: Model, wanted: dict[str, Any]) -> Prompt:
     return Prompt(sequence, mask=min(place, len(sequence)) - 1)
 
 
-def _fasta(model: Model) -> None:
+def _fasta(form: dict[str, Any]) -> None:
     with st.popover("Upload FASTA", icon=":material/upload:", width="stretch"):
         file = st.file_uploader("FASTA", type=["fasta", "fa", "faa", "txt"], max_upload_size=2)
         if file is None:
@@ -179,8 +179,8 @@ def _fasta(model: Model) -> None:
         )
 
         def use() -> None:
-            form = {"text": proteins[chosen].sequence, "target": None, "mask": 0}
-            fill(st.session_state["form"] | form)
+            asked = {"text": proteins[chosen].sequence, "target": None, "mask": 0}
+            fill(form | asked)
 
         st.button("Use this sequence", on_click=use)
 
@@ -193,7 +193,7 @@ def top_choices(
     return predict(_model, Prompt(text, mask=mask)).top(count)
 
 
-def _target(model: Model, prompt: Prompt, wanted: dict[str, Any]) -> str | int:
+def _target(model: Model, prompt: Prompt, form: dict[str, Any]) -> str | int:
     """The target as a spec holds it: its text where that is unambiguous, else its index."""
     count = len(model.residues) if model.alphabet == "protein" else 10
     top = top_choices(model, model.name, model.revision, prompt.text, prompt.mask, count)
@@ -204,12 +204,8 @@ def _target(model: Model, prompt: Prompt, wanted: dict[str, Any]) -> str | int:
         # What the residue is, is the natural question about it.
         truth = prompt.text[prompt.mask]
         first = model.tokenizer.convert_tokens_to_ids(truth)
-    if (
-        prompt.text == wanted["text"]
-        and prompt.mask == wanted["mask"]
-        and wanted["target"] is not None
-    ):
-        first = _index(model, wanted["target"])
+    if prompt.text == form["text"] and prompt.mask == form["mask"] and form["target"] is not None:
+        first = _index(model, form["target"])
     if first not in options:
         options.insert(0, first)
 
@@ -266,14 +262,14 @@ def _written(model: Model, index: int) -> str | int:
         return index
 
 
-def _settings(model: Model, wanted: dict[str, Any]) -> dict[str, Any]:
+def _settings(model: Model, form: dict[str, Any]) -> dict[str, Any]:
     first, second, third, fourth = st.columns([1.4, 1.8, 1.2, 1], vertical_alignment="bottom")
     names = list(METHODS)
     with first:
         name = st.selectbox(
             "Method",
             names,
-            index=names.index(wanted["method"]),
+            index=names.index(form["method"]),
             format_func=lambda n: METHODS[n].title,
             key=_key("method"),
             help="; ".join(f"{m.title}: {m.summary} Cost: {m.cost}" for m in METHODS.values()),
@@ -284,7 +280,7 @@ def _settings(model: Model, wanted: dict[str, Any]) -> dict[str, Any]:
             "Components",
             COMPONENTS,
             selection_mode="multi",
-            default=list(wanted["components"]),
+            default=list(form["components"]),
             format_func=COMPONENT_NAMES.get,
             key=_key("components"),
         )
@@ -292,7 +288,7 @@ def _settings(model: Model, wanted: dict[str, Any]) -> dict[str, Any]:
         positions = st.selectbox(
             "Neurons at",
             list(_POSITIONS),
-            index=list(_POSITIONS).index(wanted["positions"]),
+            index=list(_POSITIONS).index(form["positions"]),
             format_func=_POSITIONS.get,
             key=_key("positions"),
             help="Scores over all positions are summed; the top neurons keep one per token.",
@@ -303,7 +299,7 @@ def _settings(model: Model, wanted: dict[str, Any]) -> dict[str, Any]:
             settings["objective"] = st.selectbox(
                 "Explain the target's",
                 list(_OBJECTIVES),
-                index=list(_OBJECTIVES).index(wanted["objective"]),
+                index=list(_OBJECTIVES).index(form["objective"]),
                 format_func=_OBJECTIVES.get,
                 key=_key("objective"),
             )
@@ -312,7 +308,7 @@ def _settings(model: Model, wanted: dict[str, Any]) -> dict[str, Any]:
             settings["baseline"] = st.selectbox(
                 "The path begins at",
                 list(baselines),
-                index=list(baselines).index(wanted["baseline"]),
+                index=list(baselines).index(form["baseline"]),
                 format_func=baselines.get,
                 key=_key("baseline"),
                 help="The input's tokens replaced by the mask, or by the end of text.",
@@ -320,22 +316,22 @@ def _settings(model: Model, wanted: dict[str, Any]) -> dict[str, Any]:
             settings["engine"] = st.selectbox(
                 "Engine",
                 list(chosen.engines),
-                index=list(chosen.engines).index(wanted["engine"]),
+                index=list(chosen.engines).index(form["engine"]),
                 key=_key("engine"),
                 help="Captum computes the same numbers, many times slower: for checking.",
             )
             if settings["engine"] == "fast":
-                choices = sorted({*_TOLERANCES, wanted["tolerance"]}, reverse=True)
+                choices = sorted({*_TOLERANCES, form["tolerance"]}, reverse=True)
                 settings["tolerance"] = st.selectbox(
                     "Error allowed in a layer",
                     choices,
-                    index=choices.index(wanted["tolerance"]),
+                    index=choices.index(form["tolerance"]),
                     format_func=lambda t: f"{t:.1%}",
                     key=_key("tolerance"),
                     help="As estimated, of the sum of its absolute scores. Less takes longer.",
                 )
         if name == "random":
-            settings["seed"] = st.number_input("Seed", 0, 2**31, wanted["seed"], key=_key("seed"))
+            settings["seed"] = st.number_input("Seed", 0, 2**31, form["seed"], key=_key("seed"))
         if not (chosen.differentiates or name == "random"):
             st.caption("This method has no further settings.")
     return settings

