@@ -5,8 +5,6 @@ import streamlit as st
 from neuronlab.widgets import links, sidebar, state
 from neuronlab.widgets.guard import guard
 
-st.set_page_config(page_title="NeuronLab", page_icon=":material/neurology:", layout="wide")
-
 # Until the first run of this file, Streamlit takes every file in pages/ for a page at the address
 # of its name, and would open it there without the sidebar. So no address equals a file's name.
 PAGES = {
@@ -28,6 +26,11 @@ PAGES = {
 }
 
 page = st.navigation(PAGES)
+st.set_page_config(
+    page_title="NeuronLab" if page.url_path == "" else f"{page.title} · NeuronLab",
+    page_icon=":material/neurology:",
+    layout="wide",
+)
 state.start()
 with guard():
     links.follow()

@@ -1,0 +1,295 @@
+"""The app as people meet it: its own server, its own results, a real browser."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from neuronlab.models import weights
+from neuronlab.runs import Store
+
+ROOT = Path(__file__).parents[2]
+# Milliseconds; far beyond what anything takes, for slow machines: only a hang reaches it.
+PATIENCE = 90_000
+_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+_IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"]'
+# Elements that stick out of the viewport, unless something around them scrolls or clips them.
+_OVERFLOWING = """() => {
+  const wide = document.documentElement.clientWidth, out = [];
+  for (const element of document.querySelectorAll('[data-testid="stMain"] *')) {
+    const box = element.getBoundingClientRect();
+    if (box.width === 0 || box.height === 0 || box.right <= wide + 1) continue;
+    let around = element.parentElement, clipped = false;
+    while (around && around.dataset.testid !== 'stMain') {
+      if (getComputedStyle(around).overflowX !== 'visible') { clipped = true; break; }
+      around = around.parentElement;
+    }
+    if (!clipped) out.push(element.tagName + '.' + element.className + ' ' + box.right);
+  }
+  const page = document.documentElement;
+  if (page.scrollWidth > page.clientWidth) out.push('page ' + page.scrollWidth);
+  const main = document.querySelector('[data-testid="stMain"]');
+  if (main && main.scrollWidth > main.clientWidth) out.push('main ' + main.scrollWidth);
+  return out;
+}"""
+
+
+def pytest_collection_modifyitems(items):
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    path = shutil.which("chromium")
+    if path is None and os.environ.get("CI"):
+        pytest.fail("There is no Chromium here: continuous integration must install it.")
+    if path is None:
+        pytest.skip("There is no Chromium here.")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=path, args=list(_FLAGS))
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Server:
+    url: str
+    home: Path
+
+    def result(self, key):
+        return Store(self.home / "runs").load(key)[1]
+
+
+@pytest.fixture(scope="session")
+def start_server(tmp_path_factory):
+    """``start_server()``: a fresh server without results; all are stopped at the end."""
+    processes = []
+    models = weights.home() / "models"
+
+    def start():
+        home = tmp_path_factory.mktemp("home")
+        (home / "models").symlink_to(models)
+        with socket.socket() as probe:
+            probe.bind(("localhost", 0))
+            port = probe.getsockname()[1]
+        command = [sys.executable, "-m", "streamlit", "run", "app.py"]
+        command += ["--server.headless", "true", "--server.port", str(port)]
+        command += ["--server.fileWatcherType", "none"]
+        log = (home / "log.txt").open("wb")
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "NEURONLAB_HOME": str(home), "HF_HUB_OFFLINE": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        processes.append(process)
+        server = Server(f"http://localhost:{port}", home)
+        _wait_for(server, process)
+        return server
+
+    yield start
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_for(server, process):
+    until = time.monotonic() + PATIENCE / 1000
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            break
+        try:
+            urllib.request.urlopen(f"{server.url}/_stcore/health", timeout=5).close()
+            return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    pytest.fail(f"The server did not start: {(server.home / 'log.txt').read_text()[-2000:]}")
+
+
+@pytest.fixture(scope="session")
+def server(start_server, chromium):
+    """The server of all tests, with the finished example of the default model.
+
+    Its very first request is for a page's own address: Streamlit treats pages/ specially until the
+    app has run once, so nothing may be asked of it before.
+    """
+    server = start_server()
+    tab = Tab(chromium.new_context(viewport={"width": 1280, "height": 900}), server)
+    try:
+        tab.open("neurons")
+        server.first_look = (tab.page.title(), tab.page.locator(".st-key-model").count())
+        tab.results()
+    finally:
+        tab.context.close()
+    return server
+
+
+@pytest.fixture
+def tab(server, chromium):
+    """``tab(**context)``: a person's own browser window; no errors may have been logged by it."""
+    tabs = []
+
+    def open_tab(width=1280, **context):
+        viewport = {"width": width, "height": 900}
+        tabs.append(Tab(chromium.new_context(viewport=viewport, **context), server))
+        return tabs[-1]
+
+    yield open_tab
+    problems = [problem for one in tabs for problem in one.problems]
+    for one in tabs:
+        one.context.close()
+    assert not problems
+
+
+@dataclass
+class Tab:
+    """One window and what tests do in it."""
+
+    context: object
+    server: Server
+    problems: list = field(default_factory=list)
+
+    def __post_init__(self):
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(PATIENCE)
+        self.page.on("pageerror", lambda error: self.problems.append(f"{error}"))
+        self.page.on("console", self._logged)
+
+    def _logged(self, message):
+        # What other hosts do not answer is no fault of the app's; Streamlit tries several bases.
+        address = (message.location or {}).get("url", "")
+        if "/_stcore/" in address:
+            return
+        if message.type == "error" and address.startswith((self.server.url, "")):
+            if address and not address.startswith(self.server.url):
+                return
+            self.problems.append(f"{message.text} ({address})")
+
+    def open(self, path=""):
+        url = path if path.startswith("http") else f"{self.server.url}/{path}"
+        self.page.goto(url)
+        self.page.locator('[data-testid="stSidebar"]').first.wait_for(state="attached")
+        self.idle()
+        return self
+
+    def idle(self):
+        """Wait until the script has ended and stays ended: a click into a run could get lost."""
+        quiet = 0
+        while quiet < 3:
+            self.page.wait_for_selector(_IDLE)
+            self.page.wait_for_timeout(150)
+            quiet = quiet + 1 if self.page.locator(_IDLE).count() else 0
+        return self
+
+    def results(self):
+        """Wait until the attribution page shows the results of a run."""
+        self.page.get_by_text("matched random sets").wait_for()
+        return self.idle()
+
+    def text(self):
+        return self.page.locator('[data-testid="stMain"]').inner_text()
+
+    def healthy(self):
+        """No error message, no traceback."""
+        assert self.page.locator('[data-testid="stException"]').count() == 0
+        errors = self.page.locator('[data-testid="stAlertContentError"]')
+        assert errors.all_inner_texts() == []
+        return self
+
+    def overflowing(self):
+        return self.page.evaluate(_OVERFLOWING)
+
+    def field(self, key):
+        """The widget whose key begins like this; keys of the form carry its version."""
+        return self.page.locator(f'[class*="st-key-{key}"]').first
+
+    def prompt(self, text):
+        area = self.field("text_").locator("textarea")
+        area.fill(text)
+        area.press("Control+Enter")
+        return self.idle()
+
+    def pick(self, key, option):
+        """Choose an option of a select box by what it says."""
+        self.field(key).locator("input").click()
+        self.page.get_by_role("option", name=option, exact=False).first.click()
+        return self.idle()
+
+    def press(self, name):
+        self.page.get_by_role("button", name=name, exact=True).first.click()
+        return self
+
+    def run(self):
+        """Press Run and wait for the results of this run."""
+        before = self.query("run")
+        self.field("run").get_by_role("button").click()
+        self.page.wait_for_url(lambda url: _query(url, "run") != before)
+        return self.results()
+
+    def query(self, name):
+        return _query(self.page.url, name)
+
+    def card(self):
+        """The neuron whose card is shown, as its title says: layer, component's name, index."""
+        words = self.page.locator("strong", has_text="Neuron ").filter(has_text=" / ").first
+        layer, component, index = words.inner_text().removeprefix("Neuron ").split(" / ")
+        return int(layer), component.lower(), int(index)
+
+    def probability(self):
+        """The target's probability after the intervention, in percent."""
+        metric = self.page.get_by_test_id("stMetric").filter(has_text="p(")
+        return float(metric.get_by_test_id("stMetricValue").inner_text().rstrip("%"))
+
+    def headline(self):
+        return self.page.get_by_text("top neurons:").first.inner_text()
+
+    def click_cell(self, name, grid, index):
+        """Click the cell of that number in a map: its place follows from the grid's margins."""
+        canvas = self.page.locator(f".st-key-map_{name} canvas").first
+        canvas.scroll_into_view_if_needed()
+        box = canvas.bounding_box()
+        margin, data = grid.option["grid"], grid.option["series"][0]["data"]
+        x, y, _ = data[index]["value"]
+        columns, rows = len(grid.option["xAxis"]["data"]), len(grid.option["yAxis"]["data"])
+        if not grid.option["yAxis"].get("inverse"):
+            y = rows - 1 - y
+        wide = box["width"] - margin["left"] - margin["right"]
+        high = box["height"] - margin["top"] - margin["bottom"]
+        # A map has canvases on top of one another: the mouse, not an element, is clicked.
+        self.page.mouse.click(
+            box["x"] + margin["left"] + (x + 0.5) / columns * wide,
+            box["y"] + margin["top"] + (y + 0.5) / rows * high,
+        )
+        return self
+
+
+def _query(url, name):
+    found = re.search(rf"[?&]{name}=([^&]*)", url)
+    return found and found[1]

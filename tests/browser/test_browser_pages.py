@@ -1,0 +1,45 @@
+"""Every page by its own address, at two widths and in both themes."""
+
+import pytest
+
+ADDRESSES = {"": "NeuronLab", "neurons": "Which neurons", "history": "Runs", "catalogue": "Models"}
+
+
+def test_the_first_request_of_a_server_may_be_a_deep_address(server):
+    title, model_boxes = server.first_look
+    assert "Which neurons" in title
+    assert model_boxes == 1
+
+
+@pytest.mark.parametrize("width", [1280, 768])
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_a_page_opens_and_fits(tab, address, width):
+    one = tab(width).open(address)
+    if address == "neurons":
+        one.results()
+    if address == "":
+        one.page.get_by_text("Switch off its").wait_for()
+        one.idle()
+    one.healthy()
+    assert ADDRESSES[address] in one.page.title()
+    assert one.page.locator(".st-key-model").count() == 1
+    assert one.overflowing() == []
+
+
+@pytest.mark.parametrize("address", ["", "neurons"])
+def test_the_dark_theme(tab, address):
+    one = tab(color_scheme="dark").open(address)
+    if address:
+        one.results()
+    one.healthy()
+    ground = one.page.get_by_test_id("stApp").evaluate("e => getComputedStyle(e).backgroundColor")
+    channels = [int(n) for n in ground.removeprefix("rgb(").rstrip(")").split(",")]
+    assert max(channels) < 100
+
+
+def test_moving_between_pages_keeps_the_model_box(tab):
+    one = tab().open()
+    for name in ("Runs", "Models", "Which neurons made it say that?", "Home"):
+        one.page.get_by_test_id("stSidebarNav").get_by_text(name, exact=True).click()
+        one.idle().healthy()
+        assert one.page.locator(".st-key-model").count() == 1
