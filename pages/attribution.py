@@ -160,6 +160,16 @@ def quality(result: Result) -> None:
         f"{result.numbers['largest_error']:.1%} of their absolute sum. "
         f"{int(table['nodes'].sum()):,} nodes in all."
     )
+    # The path of a value is nearly straight in every model.
+    rest = table[table["component"] != "value"]
+    if "gradient_r" in rest and len(rest) and rest["gradient_r"].median() > 0.98:
+        st.info(
+            "On this model the path from the baseline says little more than the gradient: a norm "
+            "hides how large the neurons are until they are nearly zero. The scores correlate "
+            f"{rest['gradient_r'].median():.3f} (median over layers) with gradient x activation, "
+            "which takes a single pass.",
+            icon=":material/info:",
+        )
     exports.tables(table, "completeness")
 
 

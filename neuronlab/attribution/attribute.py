@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from neuronlab.attribution.estimate import check_memory
 from neuronlab.attribution.registry import Engine, Method
 from neuronlab.attribution.registry import method as method_named
 from neuronlab.attribution.request import (
@@ -63,7 +64,8 @@ def attribute(
         progress: called with a fraction and a message; an exception it raises stops the run.
 
     Raises:
-        UserError: the prompt, the method, a component or an engine is not possible.
+        UserError: the prompt, the method, a component or an engine is not possible, or the run
+            does not fit into the free memory.
     """
     chosen = _method(method, engine)
     wrong = [c for c in components if c not in COMPONENTS]
@@ -87,6 +89,8 @@ def attribute(
         seed=seed,
         progress=progress,
     )
+    if chosen.differentiates:
+        check_memory(request)
     progress(0.0, "starting")
     found = chosen.engines[engine](request)
     settings = {

@@ -12,7 +12,9 @@ import torch
 from neuronlab.attribution import integrated_gradients as ig
 from neuronlab.attribution.registry import method as method_named
 from neuronlab.attribution.request import Positions, Request
+from neuronlab.errors import UserError
 from neuronlab.models import Component, Model, Prompt
+from neuronlab.models.loading import free_memory
 
 # Rows beyond the first round, as a factor: seen on the embedded models.
 _REFINEMENT = 1.6
@@ -58,7 +60,7 @@ def estimate(
     whole = weights * model.layers * tokens
     if not chosen.differentiates:
         return Cost(2 * whole / _rate(str(model.device)), 4 * whole / weights)
-    per_row = 1 if model.family.causal and positions == "predicted" and tokens > 1 else tokens
+    per_row = _tokens_per_row(request)
     memory = ig.row_bytes(request, per_row, 0)
     if not chosen.integrates:
         return Cost(4 * whole / _rate(str(model.device)), memory)
@@ -66,6 +68,30 @@ def estimate(
     head = 0 if model.kind == "classifier" else model.vocabulary * model.hf.config.hidden_size
     work = 4 * rows * (weights * per_row * (model.layers + 1) / 2 + head)
     return Cost(work / _rate(str(model.device)), min(max(ig.MEMORY, memory), rows * memory / 2))
+
+
+def check_memory(request: Request) -> None:
+    """Refuse what does not fit: the first layer's rows are carried one at a time at the least.
+
+    Raises:
+        UserError: one row of the batch with the clean prompt needs more than is free.
+    """
+    need = 2 * ig.row_bytes(request, _tokens_per_row(request), 0)
+    free = free_memory(str(request.model.device))
+    if need > free:
+        shorten = "shorten the prompt"
+        if request.positions == "all" and request.model.family.causal:
+            shorten += " or score the predicted position only"
+        raise UserError(
+            f"This run needs {need / 1e9:.1f} GB and {free / 1e9:.1f} GB are free on "
+            f"{request.model.device}: {shorten}."
+        )
+
+
+def _tokens_per_row(request: Request) -> int:
+    tokens = request.encoded.input_ids.shape[1]
+    alone = request.model.family.causal and request.positions == "predicted" and tokens > 1
+    return 1 if alone else tokens
 
 
 @lru_cache(maxsize=4)

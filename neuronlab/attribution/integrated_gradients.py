@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import pandas as pd
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -135,6 +136,12 @@ class _Walk:
     def error(self) -> float:
         return sum(piece.error for piece in self.done)
 
+    @property
+    def gradient_r(self) -> float:
+        """Correlation of the scores with those of the gradient at the clean neurons alone."""
+        pair = torch.stack([self.integral, self.ends[1.0].gradient]) * self.difference
+        return float(torch.corrcoef(pair.flatten(1)).nan_to_num()[0, 1])
+
     def close(self) -> None:
         """Integrate the open pieces, whose nodes have all been evaluated."""
         for piece in self.open:
@@ -223,8 +230,9 @@ def integrated_gradients(request: Request) -> Attribution:
         scores[at] = on_cpu(walk.difference * walk.integral)
         total = float(scores[at].double().sum())
         expected = walk.ends[1.0].value - walk.ends[0.0].value
-        rows.append((*at, total, expected, abs(total - expected), walk.error, walk.nodes))
-    columns = ["layer", "component", "total", "expected", "gap", "error", "nodes"]
+        gap = abs(total - expected)
+        rows.append((*at, total, expected, gap, walk.error, walk.gradient_r, walk.nodes))
+    columns = ["layer", "component", "total", "expected", "gap", "error", "gradient_r", "nodes"]
     return Attribution(scores, pd.DataFrame(rows, columns=columns))
 
 

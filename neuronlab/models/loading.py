@@ -121,6 +121,13 @@ def resolve_device(device: str) -> str:
     return device
 
 
+def free_memory(device: str) -> int:
+    """Bytes that a model or a run may still take on this device."""
+    if device.startswith("cuda"):
+        return torch.cuda.mem_get_info(device)[0]
+    return psutil.virtual_memory().available
+
+
 def _source(name: str) -> tuple[str, dict[str, Any]]:
     """The folder or hub id to load from, and the options that keep it offline where it must be."""
     known = entry(name)
@@ -223,10 +230,7 @@ def _fitting_dtype(name: str, config: Any, kind: Kind, device: str, dtype: str) 
     """The type to load in, checked against the free memory before any weight is read."""
     with torch.device("meta"):
         parameters = sum(p.numel() for p in _auto_class(kind).from_config(config).parameters())
-    if device.startswith("cuda"):
-        free = torch.cuda.mem_get_info(device)[0]
-    else:
-        free = psutil.virtual_memory().available
+    free = free_memory(device)
     choices = ["float32", "bfloat16"] if dtype == "auto" else [dtype]
     for choice in choices:
         if choice not in _DTYPES:

@@ -28,7 +28,8 @@ class NeuronScores:
         provenance: model, revision, prompt, target, method, settings, versions.
         quality: one row per layer and component with the method's own error estimate, where it
             has one: columns layer, component, total (of the scores), expected (by completeness),
-            gap (between the two), error (estimated, summed over the neurons), nodes.
+            gap (between the two), error (estimated, summed over the neurons), nodes; of
+            the fast engine also gradient_r (correlation with gradient x activation).
         tokens: scores of the top neurons at each token; columns layer, component, neuron, then one
             column per token position ("0", "1", …); empty unless asked for.
         token_totals: the sum over all neurons at each token: columns token, text, then one per

@@ -218,6 +218,15 @@ def test_two_threads_do_not_disturb_each_other(tiny, asked):
 # --- Real models ---------------------------------------------------------------------------------
 
 
+def test_a_run_that_does_not_fit_is_refused(tiny, asked, sentence, monkeypatch):
+    model = tiny("llama")
+    monkeypatch.setattr("neuronlab.attribution.estimate.free_memory", lambda device: 10_000)
+    says = ["GB are free", "shorten the prompt"]
+    for method in ("integrated_gradients", "gradient_x_activation"):
+        sentence(nl.attribute, model, asked(model), method=method, positions="all", says=says)
+    nl.attribute(model, asked(model), method="activation")
+
+
 def test_the_capital_of_france(smollm):
     """The example the app opens on: the top neurons matter, random ones like them do not."""
     prompt = nl.Prompt("The capital of France is", target=" Paris")

@@ -1,5 +1,6 @@
 """Integrated gradients against brute force, against Captum, and against its own axioms."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -252,6 +253,14 @@ def test_a_smaller_tolerance_costs_more_nodes_and_closes_the_gap(tiny, asked):
     fine = nl.attribute(model, asked(model), tolerance=2e-4).quality
     assert fine.nodes.sum() > coarse.nodes.sum()
     assert fine.gap.max() < coarse.gap.max()
+
+
+def test_the_correlation_with_the_gradient_is_told(model, asked):
+    path = nl.attribute(model, asked(model))
+    gradient = nl.attribute(model, asked(model), method="gradient_x_activation")
+    for row in path.quality.itertuples():
+        pair = path[row.component][row.layer], gradient[row.component][row.layer]
+        assert row.gradient_r == pytest.approx(np.corrcoef(*pair)[0, 1], abs=1e-3)
 
 
 def test_progress_climbs_and_stays_below_one(tiny, asked):
