@@ -12,7 +12,7 @@ from itertools import pairwise
 from jaxtyping import config as jaxtyping_config
 from jaxtyping import install_import_hook
 
-install_import_hook("neuronlab", "beartype.beartype")
+install_import_hook("neuronlab", "typechecked.check")
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
