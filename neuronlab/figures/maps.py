@@ -149,7 +149,7 @@ def _heatmap(
         "animation": False,
         "tooltip": {"formatter": "{b}"},
         # Exactly these margins: else the grid shrinks by what it thinks its labels need.
-        "grid": {"left": 48, "right": 12, "top": 26, "bottom": 56, "outerBoundsMode": "none"},
+        "grid": {"left": 48, "right": 12, "top": 26, "bottom": 78, "outerBoundsMode": "none"},
         "xAxis": {"type": "category", "data": x_names, "splitArea": {"show": True}},
         "yAxis": {"type": "category", "data": y_names, "nameLocation": "end"},
         "visualMap": {
