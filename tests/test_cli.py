@@ -99,11 +99,12 @@ def test_the_choices_are_those_of_the_package():
     from neuronlab.attribution import METHODS
     from neuronlab.attribution.attribute import Baseline
     from neuronlab.attribution.registry import Engine
-    from neuronlab.attribution.request import Objective, Positions
+    from neuronlab.attribution.request import TOLERANCE, Objective, Positions
 
     assert tuple(METHODS) == attribute.METHODS
     real = {"objective": Objective, "positions": Positions, "baseline": Baseline, "engine": Engine}
     assert {name: get_args(kind) for name, kind in real.items()} == attribute.CHOICES
+    assert attribute.TOLERANCE == TOLERANCE
 
 
 def test_reading_only_the_first_line_is_no_error(home):

@@ -10,6 +10,7 @@ from functools import lru_cache
 import torch
 
 from neuronlab.attribution import integrated_gradients as ig
+from neuronlab.attribution.growing_batch import last_token_alone
 from neuronlab.attribution.registry import method as method_named
 from neuronlab.attribution.request import Positions, Request
 from neuronlab.errors import UserError
@@ -89,9 +90,9 @@ def check_memory(request: Request) -> None:
 
 
 def _tokens_per_row(request: Request) -> int:
-    tokens = request.encoded.input_ids.shape[1]
-    alone = request.model.family.causal and request.positions == "predicted" and tokens > 1
-    return 1 if alone else tokens
+    everywhere = request.positions == "all"
+    alone = last_token_alone(request.model, request.encoded, everywhere=everywhere)
+    return 1 if alone else request.encoded.input_ids.shape[1]
 
 
 @lru_cache(maxsize=4)

@@ -60,6 +60,14 @@ class Gradients:
     gradients: Float[Tensor, "node token neuron"]
 
 
+def last_token_alone(model: Model, encoded: Encoded, *, everywhere: bool) -> bool:
+    """Whether a row can be the last token alone, on keys and values that no change reaches.
+
+    Only a causal model leaves the prefix untouched, and only when the last token alone moves.
+    """
+    return model.family.causal and not everywhere and encoded.input_ids.shape[1] > 1
+
+
 class GrowingBatch:
     """Runs paths on one prompt; what all passes share is computed once."""
 
@@ -82,10 +90,8 @@ class GrowingBatch:
         self.encoded = encoded
         self.objective = objective
         self.everywhere = everywhere
-        # Only a causal model leaves the prefix untouched, and only when the last token alone moves.
-        length = encoded.input_ids.shape[1]
-        self.single = model.family.causal and not everywhere and length > 1
-        self.tokens_per_row = 1 if self.single else length
+        self.single = last_token_alone(model, encoded, everywhere=everywhere)
+        self.tokens_per_row = 1 if self.single else encoded.input_ids.shape[1]
         if self.single:
             with model.lock:
                 self._inputs = prefix_of(model, encoded)

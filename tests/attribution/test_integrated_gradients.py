@@ -80,7 +80,7 @@ def test_every_family_against_brute_force_at_all_positions(model, asked, twin, o
 
 
 @pytest.mark.parametrize("objective", ["probability", "logit"])
-def test_the_default_tolerance_bounds_single_neurons_too(model, asked, twin, oracle, objective):
+def test_the_tolerance_bounds_single_neurons_too(model, asked, twin, oracle, objective):
     """A norm right after a projection makes a path flat: the neurons' shares then sum to nearly
     nothing whatever they are, so the gap to completeness alone sees no error in any of them.
     """

@@ -142,19 +142,15 @@ def test_folders_that_lack_a_file(tiny, tmp_path, sentence, missing):
     sentence(nl.load, path, says=["cannot be loaded", "check its files"])
 
 
-def test_weights_of_other_shapes_are_refused(tiny, tmp_path, sentence):
-    path = saved(tiny("llama"), tmp_path / "mine")
-    config = json.loads((tmp_path / "mine" / "config.json").read_text())
-    config["intermediate_size"] = 40
-    (tmp_path / "mine" / "config.json").write_text(json.dumps(config))
-    sentence(nl.load, path, says="check its files")
-
-
-def test_weights_that_lack_a_layer_are_refused(tiny, tmp_path, sentence):
+@pytest.mark.parametrize(
+    "setting",
+    [{"intermediate_size": 40}, {"num_hidden_layers": 4}],
+    ids=["other-shapes", "a-layer-more"],
+)
+def test_weights_that_do_not_fit_the_configuration_are_refused(tiny, tmp_path, sentence, setting):
     """Or a freshly drawn random layer would be explained as if it had been trained."""
     path = saved(tiny("llama"), tmp_path / "mine")
-    config = json.loads((tmp_path / "mine" / "config.json").read_text())
-    config["num_hidden_layers"] = 4
+    config = json.loads((tmp_path / "mine" / "config.json").read_text()) | setting
     (tmp_path / "mine" / "config.json").write_text(json.dumps(config))
     sentence(nl.load, path, says="check its files")
 
