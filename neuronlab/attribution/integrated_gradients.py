@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
+import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
@@ -18,21 +19,37 @@ from neuronlab.attribution.request import At, Attribution, Request, on_cpu
 # A piece of a path is tried with few nodes. One that is nearly right is tried with more; one that
 # is far off is cut: a whole path into many pieces, since a pass costs nearly the same for one row
 # as for thirty, and geometrically next to zero, where a norm of an almost empty state makes paths
-# sharp.
+# sharp. The path of a value is nearly straight: attention weighs it and passes it on.
 FEW, MORE = 4, 7
-_NEARLY = 0.1
+_FEW_VALUES = 3
+_NEARLY = 0.25
 _CUT_WHOLE = (0.0, 1 / 64, 1 / 16, 1 / 8, 1 / 4, 3 / 8, 1 / 2, 3 / 4, 1.0)
 _CUT_AT_ZERO = (0.0, 1 / 256, 1 / 64, 1 / 16, 1 / 4, 1.0)
 _CUT = (0.0, 1 / 4, 1 / 2, 3 / 4, 1.0)
-# The first FFN writes into a nearly empty residual stream: its path is never smooth, and where
-# rows are cheap it starts in pieces at once.
-FIRST_FFN = tuple((k / 12) ** 1.5 for k in range(13))
+# The first layer's attention and FFN write into a nearly empty residual stream: the paths of its
+# queries and FFN neurons are never smooth, and where rows are cheap they start in pieces at once.
+_SHARP = {(0, "query"), (0, "ffn")}
+_CUT_FIRST_LAYER = tuple((k / 10) ** 1.5 for k in range(11))
+_FIRST_LAYER_ORDER = 5
 _MAX_ROUNDS = 12
 _MAX_NODES = 800
 # Differences of the objective below this fraction of it are rounding, not error.
 _ROUNDING = 3e-6
 # Activations that a pass may keep for the way back, in bytes.
 MEMORY = 1e9
+
+
+@dataclass
+class _Point:
+    """What is known at one alpha of a path.
+
+    ``slope`` is the derivative of the objective with respect to alpha: the sum of what the scores
+    would be if the gradient were the same all the way.
+    """
+
+    value: float
+    slope: float
+    gradient: Float[Tensor, "token neuron"]
 
 
 @dataclass
@@ -44,6 +61,7 @@ class _Piece:
     order: int = FEW
     inner: Float[Tensor, "token neuron"] | float = 0.0
     inner_check: Float[Tensor, "token neuron"] | float = 0.0
+    heights: dict[int, tuple[float, float]] = field(default_factory=dict)
     integral: Float[Tensor, "token neuron"] | float = 0.0
     error: float = 0.0
 
@@ -57,19 +75,20 @@ class _Piece:
             return self.stop
         return self.start + (self.stop - self.start) * self.rule.nodes[node]
 
-    def add(self, node: int, gradient: Float[Tensor, "token neuron"]) -> None:
+    def add(self, node: int, point: _Point) -> None:
         """What was found at an inner node."""
         length = self.stop - self.start
-        self.inner = self.inner + length * self.rule.weights[node] * gradient
-        self.inner_check = self.inner_check + length * self.rule.check[node] * gradient
+        self.inner = self.inner + length * self.rule.weights[node] * point.gradient
+        self.inner_check = self.inner_check + length * self.rule.check[node] * point.gradient
+        self.heights[node] = point.value, point.slope
 
-    def close(self, ends: dict[float, _End], difference: Tensor) -> None:
+    def close(self, ends: dict[float, _Point], difference: Tensor) -> None:
         """Integrate, once the inner nodes and both ends are known, and estimate the error.
 
-        ``error`` is in units of the scores, summed over the neurons: the larger of the gap to
-        completeness (which sees no error that cancels between neurons) and of the difference to
-        the rule of lower degree (which sees it, but overrates it: as the two converge, the error
-        falls with about the power 1.5 of the relative difference).
+        ``error`` is in units of the scores, summed over the neurons. It is the larger of two. The
+        gaps to completeness between neighbouring nodes see no error that cancels between neurons.
+        The difference to the rule of lower degree sees it, but overrates it: as the two converge,
+        the error falls with about the power 1.5 of the relative difference.
         """
         length = self.stop - self.start
         first, last = ends[self.start], ends[self.stop]
@@ -78,27 +97,20 @@ class _Piece:
             rule.weights[0] * first.gradient + rule.weights[-1] * last.gradient
         )
         check = self.inner_check + length * rule.check[-1] * last.gradient
-        scores = difference * self.integral
-        size = float(scores.abs().sum())
-        apart = float((scores - difference * check).abs().sum())
-        gap = abs(float(scores.double().sum()) - (last.value - first.value))
-        self.error = max(gap, apart * min(1.0, (apart / size) ** 0.5) if size else 0.0)
+        size = float((difference * self.integral).abs().sum())
+        apart = float((difference * (self.integral - check)).abs().sum())
+        inner = [self.heights[node] for node in range(1, self.order - 1)]
+        values, slopes = np.array([(first.value, first.slope), *inner, (last.value, last.slope)]).T
+        gaps = float(np.abs(length * rule.stretches @ slopes - np.diff(values)).sum())
+        self.error = max(gaps, apart * min(1.0, (apart / size) ** 0.5) if size else 0.0)
 
     def refined(self, total: float) -> list[_Piece]:
         """What to evaluate instead; ``total`` is the sum of the path's absolute scores."""
-        if self.order == FEW and self.error < _NEARLY * total:
+        if self.order < MORE and self.error < _NEARLY * total:
             return [_Piece(self.start, self.stop, MORE)]
         whole = self.stop - self.start == 1.0
         grid = _CUT_WHOLE if whole else _CUT_AT_ZERO if self.start == 0.0 else _CUT
         return _pieces([self.start + (self.stop - self.start) * g for g in grid[:-1]] + [self.stop])
-
-
-@dataclass
-class _End:
-    """The objective and its gradient where two pieces meet, or at an end of the path."""
-
-    value: float
-    gradient: Float[Tensor, "token neuron"]
 
 
 @dataclass
@@ -109,7 +121,7 @@ class _Walk:
     open: list[_Piece]
     baseline: Float[Tensor, "token neuron"] | float
     done: list[_Piece] = field(default_factory=list)
-    ends: dict[float, _End] = field(default_factory=dict)
+    ends: dict[float, _Point] = field(default_factory=dict)
     difference: Float[Tensor, "token neuron"] | float = 0.0
     nodes: int = 0
 
@@ -171,16 +183,23 @@ class _Node:
     piece: _Piece | None = None
     number: int = 0
 
-    def found(self, value: float, gradient: Float[Tensor, "token neuron"]) -> None:
+    def found(self, point: _Point) -> None:
         if self.piece is None:
-            self.walk.ends[self.alpha] = _End(value, gradient)
+            self.walk.ends[self.alpha] = replace(point, gradient=point.gradient.clone())
         else:
-            self.piece.add(self.number, gradient)
+            self.piece.add(self.number, point)
         self.walk.nodes += 1
 
 
-def _pieces(ends: Sequence[float]) -> list[_Piece]:
-    return [_Piece(start, stop) for start, stop in pairwise(ends)]
+def _pieces(ends: Sequence[float], order: int = FEW) -> list[_Piece]:
+    return [_Piece(start, stop, order) for start, stop in pairwise(ends)]
+
+
+def _untried(at: At, cheap: bool) -> list[_Piece]:
+    """The pieces a path starts with."""
+    if cheap and at in _SHARP:
+        return _pieces(_CUT_FIRST_LAYER, _FIRST_LAYER_ORDER)
+    return _pieces((0.0, 1.0), _FEW_VALUES if at[1] == "value" else FEW)
 
 
 def integrated_gradients(request: Request) -> Attribution:
@@ -188,9 +207,9 @@ def integrated_gradients(request: Request) -> Attribution:
 
     One path per layer and component, from the baseline b (zero by default) to the clean activation
     a (Sundararajan et al. 2017; zero baseline at the activations: Dai et al. 2022). Scores of a
-    layer sum to F(a) - F(b), and rules of two degrees on the same nodes agree: what is missing to
-    either is the error estimate. A path that exceeds the tolerance is cut where its error is,
-    until it fits.
+    layer sum to F(a) - F(b), on every stretch of the path, and rules of two degrees on the same
+    nodes agree: what is missing to either is the error estimate. A path that exceeds the tolerance
+    is cut where its error is, until it fits.
     """
     last = (0.0, "integrating")
     batch = GrowingBatch(
@@ -204,7 +223,7 @@ def integrated_gradients(request: Request) -> Attribution:
     walks = {
         at: _Walk(
             at,
-            _pieces(FIRST_FFN if cheap and at == (0, "ffn") else (0.0, 1.0)),
+            _untried(at, cheap),
             0.0 if request.baseline is None else request.baseline[at][0, request.span],
         )
         for at in request.places
@@ -280,6 +299,9 @@ def _evaluate(batch: GrowingBatch, nodes: list[_Node]) -> None:
         walk = own[0].walk
         if 1.0 not in walk.ends:
             walk.difference = result.clean - walk.baseline
-            walk.ends[1.0] = _End(value, result.clean_gradient)
-        for row, node in enumerate(own):
-            node.found(float(result.values[row]), result.gradients[row])
+            slope = float((walk.difference * result.clean_gradient).sum())
+            walk.ends[1.0] = _Point(value, slope, result.clean_gradient)
+        values = result.values.tolist()
+        slopes = (walk.difference * result.gradients).sum((1, 2)).tolist()
+        for node, *known in zip(own, values, slopes, result.gradients, strict=True):
+            node.found(_Point(*known))

@@ -65,11 +65,12 @@ def _attend(
     grouped = query.reshape(rows, kv_heads, -1, dim).transpose(0, 1)
     flat = grouped.reshape(kv_heads, -1, dim) * scaling
     to_prefix = flat @ layer.keys[0].transpose(-1, -2)
-    own_key = key[:, :, 0].transpose(0, 1).unsqueeze(2).expand_as(grouped).reshape_as(flat)
+    own_key = key.squeeze(2).transpose(0, 1).unsqueeze(2).expand_as(grouped).reshape_as(flat)
     to_self = (flat * own_key).sum(-1, keepdim=True)
-    weights = torch.cat([to_prefix, to_self], dim=-1).softmax(-1)
-    own_value = value[:, :, 0].transpose(0, 1).unsqueeze(2).expand_as(grouped).reshape_as(flat)
-    mixed = weights[..., :-1] @ layer.values[0] + weights[..., -1:] * own_value
+    scores = torch.cat([to_prefix, to_self], dim=-1)
+    to_prefix, to_self = scores.softmax(-1).split([to_prefix.shape[-1], 1], dim=-1)
+    own_value = value.squeeze(2).transpose(0, 1).unsqueeze(2).expand_as(grouped).reshape_as(flat)
+    mixed = to_prefix @ layer.values[0] + to_self * own_value
     return mixed.view(kv_heads, rows, -1, dim).transpose(0, 1).reshape(rows, 1, heads, dim), None
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from jaxtyping import Float
 
 
 @dataclass(frozen=True)
@@ -15,11 +16,14 @@ class Rule:
         weights: of the rule itself, exact for degree ``2 * len(nodes) - 3``.
         check: weights of a rule of lower degree on the same nodes without the first. The
             difference between the two is a bound on the error that costs no evaluation.
+        stretches: weights of the integrals from each node to the next, (node - 1, node); they sum
+            to ``weights``.
     """
 
     nodes: tuple[float, ...]
     weights: tuple[float, ...]
     check: tuple[float, ...]
+    stretches: Float[np.ndarray, "stretch node"]
 
 
 @lru_cache(maxsize=8)
@@ -32,9 +36,11 @@ def lobatto(nodes: int) -> Rule:
     legendre = np.polynomial.legendre
     polynomial = [0.0] * (nodes - 1) + [1.0]
     inner = legendre.legroots(legendre.legder(polynomial)).real
-    x = np.concatenate([[-1.0], np.sort(inner), [1.0]])
-    weights = 2 / (nodes * (nodes - 1) * legendre.legval(x, polynomial) ** 2)
-    x, weights = (x + 1) / 2, weights / 2
-    powers = np.vander(x[1:], increasing=True).T
-    check = np.linalg.solve(powers, 1 / np.arange(1, nodes))
-    return Rule(tuple(x), tuple(weights), (0.0, *check))
+    x = np.concatenate([[0.0], (np.sort(inner) + 1) / 2, [1.0]])
+    # Powers of x at the nodes, and their integrals from 0 to each: a rule is what maps one to the
+    # other.
+    powers = np.vander(x, increasing=True)
+    integrals = powers * x[:, None] / np.arange(1, nodes + 1)
+    stretches = np.linalg.solve(powers.T, np.diff(integrals, axis=0).T).T
+    check = np.linalg.solve(powers[1:, :-1].T, integrals[-1, :-1])
+    return Rule(tuple(x), tuple(stretches.sum(0)), (0.0, *check), stretches)

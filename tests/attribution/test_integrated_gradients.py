@@ -176,7 +176,7 @@ def test_scores_of_a_layer_sum_to_what_it_contributes(model, asked, positions):
         assert row.total == pytest.approx(total, abs=1e-6)
         assert row.expected == pytest.approx(expected, abs=2e-6)
         assert row.gap == pytest.approx(abs(total - expected), abs=3e-6)
-        assert row.nodes >= 3
+        assert row.nodes >= 2
         assert row.gap <= row.error + 3e-6
         if positions == "predicted":  # scores are sums over tokens else: their size is another
             assert row.error <= 2e-3 * size + 6e-6 * value
@@ -320,3 +320,12 @@ def test_a_run_out_of_nodes_admits_its_gap(sharp, asked, monkeypatch):
         total = float(scores["ffn"][row.layer].astype("float64").sum())
         assert row.gap == pytest.approx(abs(total - expected), abs=3e-6)
     assert scores.quality.gap.max() > 1e-3
+
+
+def test_the_tolerance_holds_where_few_nodes_add_up_by_chance(smollm):
+    """Layer 17: the gap of the whole path and rules of two degrees saw 4 % where 14 % was wrong."""
+    prompt = nl.Prompt("Monday, Tuesday, Wednesday,", target=" Thursday")
+    scores = nl.attribute(smollm, prompt, components=("ffn",))["ffn"]
+    fine = nl.attribute(smollm, prompt, components=("ffn",), tolerance=2e-3)["ffn"]
+    error = abs(scores - fine).sum(1) / abs(fine).sum(1)
+    assert error.max() < 0.05
