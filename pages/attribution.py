@@ -7,7 +7,7 @@ from neuronlab.figures.charts import predictions, sequence_map, token_bars, visi
 from neuronlab.models import Model
 from neuronlab.neurons import NeuronScores
 from neuronlab.runs import Result
-from neuronlab.studies import AttributionSpec, scores_of
+from neuronlab.studies import AttributionSpec, scores_of, suppressed_in
 from neuronlab.widgets import (
     exports,
     intervention,
@@ -58,8 +58,9 @@ def main() -> None:
     if prompt_form.run_button(model, spec):
         start(spec)
     shown = current(model, spec)
-    if shown is None or runs.progress(shown, "attribution"):
+    if shown is None:
         return
+    runs.wait(shown, "attribution")
     if not services.store().has(shown):
         return
     raw, result = services.result(shown)
@@ -112,7 +113,9 @@ def results(model: Model, spec: AttributionSpec, result: Result) -> None:
     prompt = spec.prompt
     target = int(result.numbers["target"])
     headline(result)
-    with st.expander("The model's first choices", expanded=True):
+    choices = st.expander("The model's first choices", expanded=True)
+    neuron_maps.draw(scores)  # first what people wait for
+    with choices:
         table = result.tables["predictions"]
         exports.chart(
             predictions(table, target),
@@ -120,7 +123,6 @@ def results(model: Model, spec: AttributionSpec, result: Result) -> None:
             "predictions",
             "Bars: the ten most probable choices.",
         )
-    neuron_maps.draw(scores)
     quality(result)
     if len(scores.token_totals):
         tokens(model, result, scores)
@@ -131,7 +133,7 @@ def results(model: Model, spec: AttributionSpec, result: Result) -> None:
     with right:
         neuron_card.draw(model, prompt, neuron_maps.chosen(), scores)
     asked = type(prompt)(prompt.text, target=target, mask=prompt.mask)
-    intervention.draw(model, asked, scores)
+    intervention.draw(model, asked, scores, suppressed_in(result))
 
 
 def headline(result: Result) -> None:

@@ -1,6 +1,7 @@
 """The vocabulary: neurons, sets of them, scores, interventions and predictions."""
 
 from neuronlab.neurons.card import NeuronCard, neuron_card
+from neuronlab.neurons.effect import Effect, effect
 from neuronlab.neurons.interventions import (
     Affine,
     Amplify,
@@ -16,6 +17,7 @@ from neuronlab.neurons.scores import NeuronScores
 __all__ = [
     "Affine",
     "Amplify",
+    "Effect",
     "Intervention",
     "KeepOnly",
     "Neuron",
@@ -25,6 +27,7 @@ __all__ = [
     "Prediction",
     "Suppress",
     "applied",
+    "effect",
     "neuron_card",
     "predict",
     "predict_many",

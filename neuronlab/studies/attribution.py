@@ -12,12 +12,11 @@ from neuronlab.attribution.attribute import Baseline
 from neuronlab.attribution.registry import Engine
 from neuronlab.attribution.request import TOLERANCE, Objective, Positions
 from neuronlab.models import COMPONENTS, Component, Prompt, shared
-from neuronlab.neurons import NeuronScores, Suppress, predict_many
+from neuronlab.neurons import Effect, NeuronScores, NeuronSet, Suppress, effect
 from neuronlab.runs import Context, Result, Spec, Study
 
 TOP = 1000
 SUPPRESSED = 10
-RANDOM_SETS = 20
 
 
 class AttributionSpec(Spec):
@@ -28,6 +27,7 @@ class AttributionSpec(Spec):
     """
 
     study: ClassVar[str] = "attribution"
+    version: ClassVar[int] = 2
 
     model: str
     revision: str = ""
@@ -105,25 +105,30 @@ class AttributionStudy(Study):
         )
         context.progress(0.95, "switching the top neurons off")
         chosen = scores.select(top=SUPPRESSED)
-        controls = [chosen.matched_random(model.sizes, seed) for seed in range(RANDOM_SETS)]
-        sets = [Suppress(s) for s in (chosen, *controls)]
         prompt = Prompt(spec.text, target=int(scores.provenance["target"]), mask=spec.mask)
-        before, after, *random = predict_many(model, prompt, [None, *sets])
-        control = pd.Series([p.probability for p in random])
+        proof = effect(model, prompt, chosen, Suppress)
         quality = scores.quality
         numbers = {
             **scores.provenance,
-            "target_label": before.label,
+            "target_label": proof.label,
             "note": model.encode(spec.prompt).note,
-            "probability": before.probability,
-            "rank": before.rank,
+            "probability": proof.probability[0],
+            "rank": proof.rank[0],
             "suppressed": len(chosen),
-            "probability_suppressed": after.probability,
-            "probability_random_mean": float(control.mean()),
-            "probability_random_sd": float(control.std()),
+            "probability_suppressed": proof.probability[1],
+            "rank_suppressed": proof.rank[1],
+            "probability_random_mean": proof.random_mean,
+            "probability_random_sd": proof.random_sd,
             "largest_error": _largest_error(scores),
         }
-        tables = {"top": scores.top(TOP, magnitude=True), "predictions": before.top(10)}
+        first = proof.choices.head(10).rename(columns={"before": "probability"})
+        first.insert(0, "rank", range(1, len(first) + 1))
+        tables = {
+            "top": scores.top(TOP, magnitude=True),
+            "predictions": first[["rank", "token", "index", "probability"]],
+            "suppressed": proof.choices,
+            "random_sets": pd.DataFrame({"probability": proof.random}),
+        }
         if len(quality):
             tables["quality"] = quality
         if len(scores.tokens):
@@ -151,3 +156,16 @@ def scores_of(result: Result) -> NeuronScores:
         tokens=result.tables.get("tokens", empty),
         token_totals=result.tables.get("token_totals", empty),
     )
+
+
+def suppressed_in(result: Result) -> tuple[NeuronSet, Effect]:
+    """The neurons that a stored result of this study switched off, and what that did."""
+    n = result.numbers
+    found = Effect(
+        label=n["target_label"],
+        choices=result.tables["suppressed"],
+        probability=(n["probability"], n["probability_suppressed"]),
+        rank=(n["rank"], n["rank_suppressed"]),
+        random=tuple(result.tables["random_sets"]["probability"]),
+    )
+    return scores_of(result).select(top=SUPPRESSED), found

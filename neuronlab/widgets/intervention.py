@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -14,19 +13,18 @@ from neuronlab.models import COMPONENTS, Component, Model, Prompt
 from neuronlab.neurons import (
     Affine,
     Amplify,
+    Effect,
     Intervention,
     KeepOnly,
     NeuronScores,
     NeuronSet,
-    Prediction,
     Suppress,
-    predict_many,
+    effect,
 )
 from neuronlab.neurons.interventions import Positions
 from neuronlab.widgets import exports, state
 from neuronlab.widgets.guard import guard
 
-RANDOM_SETS = 20
 _KINDS = {
     "scale": "Suppress / amplify",
     "affine": "Affine",
@@ -76,20 +74,11 @@ class Change:
         return f'nl.Amplify(basket, "{self.positions}", factor={self.a})'
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """Before, after, and after the same change of random sets; tables as in Prediction.top."""
-
-    label: str
-    before: pd.DataFrame
-    after: pd.DataFrame
-    probability: tuple[float, float]
-    rank: tuple[int, int]
-    random: tuple[float, ...]
+_SUPPRESS = Change("scale", "all")
 
 
 @st.cache_data(max_entries=512, show_spinner=False)
-def outcome(
+def _effect(
     _model: Model,
     name: str,
     revision: str,
@@ -98,43 +87,28 @@ def outcome(
     target: int,
     neurons: tuple,
     change: Change,
-) -> Outcome:
-    """Run the change and its controls in batches; cached for all sessions."""
-    chosen = NeuronSet(neurons)
+) -> Effect:
+    """Run the change and its controls; cached for all sessions."""
     prompt = Prompt(text, target=target, mask=mask)
-    sets = [chosen, *(chosen.matched_random(_model.sizes, seed) for seed in range(RANDOM_SETS))]
-    rows = [None, *(change.of(s, _model, prompt) for s in sets)]
-    before, after, *random = predict_many(_model, prompt, rows)
-    # Both tables hold the first choices of either, so that the bars stand side by side.
-    both = pd.concat([before.top(10), after.top(10)])["index"].unique().tolist()
-
-    def table(prediction: Prediction) -> pd.DataFrame:
-        return pd.DataFrame(
-            {
-                "token": [_model.label(i) for i in both],
-                "index": both,
-                "probability": prediction.probabilities[both].numpy(),
-            }
-        )
-
-    return Outcome(
-        label=before.label,
-        before=table(before),
-        after=table(after),
-        probability=(before.probability, after.probability),
-        rank=(before.rank, after.rank),
-        random=tuple(p.probability for p in random),
-    )
+    return effect(_model, prompt, NeuronSet(neurons), lambda s: change.of(s, _model, prompt))
 
 
 @st.fragment
-def draw(model: Model, prompt: Prompt, scores: NeuronScores) -> None:
-    """The panel; its widgets rerun it alone."""
+def draw(
+    model: Model, prompt: Prompt, scores: NeuronScores, known: tuple[NeuronSet, Effect]
+) -> None:
+    """The panel; its widgets rerun it alone.
+
+    Args:
+        known: a set of which the effect of suppressing it everywhere need not be computed again.
+    """
     with guard():
-        _panel(model, prompt, scores)
+        _panel(model, prompt, scores, known)
 
 
-def _panel(model: Model, prompt: Prompt, scores: NeuronScores) -> None:
+def _panel(
+    model: Model, prompt: Prompt, scores: NeuronScores, known: tuple[NeuronSet, Effect]
+) -> None:
     st.subheader("Prove it")
     left, right = st.columns([2, 3], gap="large")
     with left:
@@ -144,25 +118,29 @@ def _panel(model: Model, prompt: Prompt, scores: NeuronScores) -> None:
         with right:
             st.info("The basket is empty: add neurons above, or use the top neurons.")
         return
-    found = outcome(
-        model,
-        model.name,
-        model.revision,
-        prompt.text,
-        prompt.mask,
-        prompt.target,
-        tuple(neurons),
-        change,
-    )
+    if (neurons, change) == (known[0], _SUPPRESS):
+        found = known[1]
+    else:
+        found = _effect(
+            model,
+            model.name,
+            model.revision,
+            prompt.text,
+            prompt.mask,
+            prompt.target,
+            tuple(neurons),
+            change,
+        )
     with left:
         _numbers(found, neurons)
     with right:
-        table = found.before.rename(columns={"probability": "before"}).assign(
-            after=found.after["probability"]
-        )
         exports.chart(
-            predictions(found.before, prompt.target, found.after),
-            table,
+            predictions(
+                found.choices.rename(columns={"before": "probability"}),
+                prompt.target,
+                found.choices.rename(columns={"after": "probability"}),
+            ),
+            found.choices,
             "intervention",
             "Bars: probabilities of the first choices before and after the change.",
         )
@@ -228,18 +206,17 @@ def _change(scores: NeuronScores) -> Change:
     return Change(kind, positions, **settings)
 
 
-def _numbers(found: Outcome, neurons: NeuronSet) -> None:
+def _numbers(found: Effect, neurons: NeuronSet) -> None:
     before, after = found.probability
-    random = np.array(found.random)
+    random = found.random
     label = visible(found.label)
     first, second = st.columns(2)
     first.metric(f"p({label})", f"{after:.2%}", f"{100 * (after - before):+.2f} points")
     second.metric("Rank", f"{found.rank[1]:,}", f"was {found.rank[0]:,}", delta_color="off")
-    mean, sd = random.mean(), random.std(ddof=1)
     st.markdown(
         f"{len(neurons)} neurons: **{before:.1%} → {after:.1%}**. "
-        f"{len(random)} matched random sets: **{mean:.1%} ± {sd:.1%}** "
-        f"(from {random.min():.1%} to {random.max():.1%}).",
+        f"{len(random)} matched random sets: **{found.random_mean:.1%} ± {found.random_sd:.1%}** "
+        f"(from {min(random):.1%} to {max(random):.1%}).",
         help="As many neurons drawn from the same layers and components; mean and standard "
         "deviation of the target's probability.",
     )

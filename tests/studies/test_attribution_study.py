@@ -129,7 +129,7 @@ def test_a_result_goes_through_the_store(result, tmp_path):
     asked = spec(components=("ffn",))
     store.save(asked, result, seconds=1.0)
     again, stored = store.load(asked.key)
-    assert again == asked.model_dump(mode="json") | {"study": "attribution", "version": 1}
+    assert again == asked.model_dump(mode="json") | {"study": "attribution", "version": 2}
     scores = scores_of(stored)
     assert scores.components == ("ffn",)
     assert np.array_equal(scores["ffn"], result.arrays["ffn"])
