@@ -31,6 +31,9 @@ st.set_page_config(
     page_icon=":material/neurology:",
     layout="wide",
 )
+# What a new run will replace is greyed all at once: to fade it keeps a core busy for a second, and
+# the run it makes way for needs that core.
+st.html("<style>.stMain * { transition-duration: 0s !important; }</style>")
 state.start()
 with guard():
     links.follow()

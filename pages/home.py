@@ -56,8 +56,9 @@ def live_example() -> None:
     spec = example(name)
     if not services.store().has(spec.key):
         runs.submit(spec, state.device())
-        if runs.progress(spec.key, "home"):
-            return
+    runs.wait(spec.key, "home")
+    if not services.store().has(spec.key):
+        return
     _, result = services.result(spec.key)
     show(spec, result)
 

@@ -37,7 +37,7 @@ def under_way() -> None:
     for run in everything:
         if run.active:
             st.markdown(plain(runs.title(run.spec.model_dump())))
-            runs.progress(run.key, f"list_{run.key}")
+            runs.watch(run.key, f"list_{run.key}")
         elif run.status == "failed":
             failed(run)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from neuronlab.runs import Run, Spec
 from neuronlab.widgets import services
 from neuronlab.widgets.guard import complain, plain
 
-POLL = 0.3
+# Seconds between two looks at a run. Showing it costs time the run would use.
+_TICK = 0.5
 _CANCELLED = "This run was cancelled. Press Run to start it again."
 
 
@@ -39,22 +41,32 @@ def _active() -> None:
         st.rerun()
 
 
-def progress(key: str, name: str) -> bool:
-    """Follow a run under way: bar, message, time left, cancel.
+def wait(key: str, name: str) -> None:
+    """Until a run under way has ended: bar, message, time left, cancel; or why it has no result.
 
-    Returns whether the run is still going; if it is, the page reruns by itself when it ends.
+    The page waits here and goes on at the moment the result is there. Whatever a person does
+    meanwhile interrupts the page, not the run.
     """
+    place = st.empty()  # also when there is nothing to wait for: what follows keeps its place
     run = services.queue().get(key)
     if run is None or run.status == "done":
-        return False
+        return
+    if run.active and key not in _left():
+        with place.container():
+            bar = _bar(run, name)
+            while run.active:
+                run = services.queue().wait(key, _TICK)
+                bar.progress(run.fraction, text=plain(_words(run)))
+    with place.container():
+        _ended(run)
+
+
+def watch(key: str, name: str) -> None:
+    """The same for a run among others: the page does not wait, and reruns when it has ended."""
     if key in _left():
         st.info(_CANCELLED, icon=":material/cancel:")
-        return False
-    if not run.active:
-        _ended(run)
-        return False
-    st.fragment(_follow, run_every=POLL)(key, name)
-    return True
+    else:
+        st.fragment(_watch, run_every=1.0)(key, name)
 
 
 def submit(spec: Spec, device: str) -> Run:
@@ -73,19 +85,24 @@ def _cancel(key: str) -> None:
     services.queue().cancel(key, services.owner())
 
 
-def _follow(key: str, name: str) -> None:
+def _watch(key: str, name: str) -> None:
     run = services.queue().get(key)
     if run is None or not run.active or key in _left():
         st.rerun()
+    _bar(run, name)
+
+
+def _bar(run: Run, name: str) -> DeltaGenerator:
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.progress(run.fraction, text=plain(_words(run)))
+        bar = st.progress(run.fraction, text=plain(_words(run)))
         st.button(
             "Cancel",
             key=f"cancel_{name}",
             icon=":material/cancel:",
             on_click=_cancel,
-            args=(key,),
+            args=(run.key,),
         )
+    return bar
 
 
 def _words(run: Run) -> str:
@@ -96,7 +113,8 @@ def _words(run: Run) -> str:
 
 
 def _ended(run: Run) -> None:
-    if run.status == "cancelled":
+    """Nothing, or why there is no result."""
+    if run.key in _left() or run.status == "cancelled":
         st.info(_CANCELLED, icon=":material/cancel:")
-    else:
+    elif run.status == "failed":
         complain(run.error, run.details)
