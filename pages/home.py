@@ -42,7 +42,7 @@ def main() -> None:
     with guard():
         live_example()
     st.subheader("Pages")
-    for column, (path, title, text, icon) in zip(st.columns(len(PAGES)), PAGES, strict=True):
+    for column, (path, title, text, icon) in zip(st.columns([4, 3, 3]), PAGES, strict=True):
         with column, st.container(border=True, height="stretch"):
             st.page_link(path, label=f"**{title}**", icon=icon)
             st.markdown(text)

@@ -32,7 +32,7 @@ def main() -> None:
             "name": known.name,
             "kind": known.kind,
             "alphabet": known.alphabet,
-            "parameters (M)": known.parameters / 1e6,
+            "parameters (M)": round(known.parameters / 1e6, 1),
             "licence": known.licence,
             "what": known.what,
         }

@@ -27,7 +27,7 @@ Progress = Callable[[float, str], None]
 
 MANIFEST = "manifest.json"
 ACCEPT_VARIABLE = "NEURONLAB_ACCEPT_TERMS"
-ACCEPT_BUTTON = "Accept the terms and fetch"
+ACCEPT_BUTTON = "Accept and fetch"
 POLL_SECONDS = 0.2
 LOG_BYTES = 4_000
 # The unpacked members and the converted model are on the disk at the same time: up to four times

@@ -57,8 +57,8 @@ def wait(key: str, name: str) -> None:
             while run.active:
                 run = services.queue().wait(key, _TICK)
                 bar.progress(run.fraction, text=plain(_words(run)))
-    with place.container():
-        _ended(run)
+        place.empty()
+    _ended(run)
 
 
 def watch(key: str, name: str) -> None:

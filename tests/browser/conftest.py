@@ -94,7 +94,6 @@ def start_server(tmp_path_factory):
             port = probe.getsockname()[1]
         command = [sys.executable, "-m", "streamlit", "run", "app.py"]
         command += ["--server.headless", "true", "--server.port", str(port)]
-        command += ["--server.fileWatcherType", "none"]
         log = (home / "log.txt").open("wb")
         process = subprocess.Popen(
             command,

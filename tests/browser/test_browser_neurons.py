@@ -94,6 +94,7 @@ def test_a_run_can_be_cancelled_and_another_started(tab):
     one.pick("method_", "Gradient x activation")
     one.run().healthy()
     assert "top neurons:" in one.headline()
+    assert main.get_by_role("button", name="Cancel").count() == 0
 
 
 def test_a_link_reopens_the_same_prompt_result_and_neuron(tab):
