@@ -34,6 +34,7 @@ TINY = [
     *((name, "masked") for name in ENCODERS),
     *((name, "classifier") for name in (*ENCODERS, "llama", "gpt2")),
 ]
+LANGUAGE = [pair for pair in TINY if pair[1] != "classifier"]
 WORDS = "the capital of France is Paris a quick brown fox jumps over lazy dog London two w x y z"
 RESIDUES = "LAGVSERTIDPKQNFYMHWCXBUZO"
 LAYERS, HIDDEN, FFN, HEADS, KV_HEADS, HEAD = 3, 32, 48, 4, 2, 8
@@ -380,6 +381,12 @@ def hooks_of():
 @pytest.fixture(params=TINY, ids=["-".join(pair) for pair in TINY])
 def model(request, tiny):
     """Every family with every head it has."""
+    return tiny(*request.param)
+
+
+@pytest.fixture(params=LANGUAGE, ids=["-".join(pair) for pair in LANGUAGE])
+def language(request, tiny):
+    """Every tiny model that predicts tokens."""
     return tiny(*request.param)
 
 

@@ -56,6 +56,34 @@ class Family(ABC):
         return self.ffn_vectors(block)
 
     @abstractmethod
+    def attention_output(self, block: nn.Module) -> nn.Module:
+        """The projection that takes the mixed values of all heads back to the residual stream."""
+
+    def attention_vectors(self, block: nn.Module) -> Float[Tensor, "neuron hidden"]:
+        """What each attention neuron (head, dimension) adds to the attention's output per unit."""
+        return self.attention_output(block).weight.T
+
+    def branch_norms(self, block: nn.Module) -> tuple[nn.Module | None, nn.Module | None]:
+        """Norms of what attention and FFN put out, before it is added to the stream."""
+        return None, None
+
+    def stream_norms(self, block: nn.Module) -> tuple[nn.Module | None, nn.Module | None]:
+        """Norms of the stream itself, after attention's and the FFN's output were added."""
+        return None, None
+
+    def norm_scale(self, norm: nn.Module) -> Float[Tensor, " hidden"]:
+        """What a norm multiplies the normed state by."""
+        return norm.weight
+
+    def head_transform(self, hf: Any) -> tuple[nn.Module, nn.Module] | None:
+        """A masked model's dense layer and norm before the unembedding; between them a gelu."""
+        return None
+
+    def logit_cap(self, hf: Any) -> float | None:
+        """Where the head squeezes its logits into (-cap, cap)."""
+        return None
+
+    @abstractmethod
     def language_head(self, hf: Any, hidden: Float[Tensor, "row hidden"]) -> Tensor:
         """Logits over the vocabulary, (row, vocabulary), from the normed final hidden state."""
 
@@ -85,9 +113,21 @@ class Encoder(Family):
         """Columns of the FFN's output projection."""
         return block.output.dense.weight.T
 
+    def attention_output(self, block: nn.Module) -> nn.Module:
+        """The dense layer after self-attention."""
+        return block.attention.output.dense
+
     def classifier_head(self, hf: Any, hidden: Float[Tensor, "row hidden"]) -> Tensor:
         """A head that picks the first token itself: it gets a sequence of one."""
         return hf.classifier(hidden[:, None])
+
+
+class PostNormEncoder(Encoder):
+    """Encoders that norm the residual stream itself, after each half of a block."""
+
+    def stream_norms(self, block: nn.Module) -> tuple[nn.Module, nn.Module]:
+        """After attention's and after the FFN's output were added."""
+        return block.attention.output.LayerNorm, block.output.LayerNorm
 
 
 class GatedDecoder(Family):
@@ -107,6 +147,10 @@ class GatedDecoder(Family):
     def ffn_vectors(self, block: nn.Module) -> Float[Tensor, "neuron hidden"]:
         """Columns of ``down_proj``."""
         return block.mlp.down_proj.weight.T
+
+    def attention_output(self, block: nn.Module) -> nn.Module:
+        """``o_proj``."""
+        return block.self_attn.o_proj
 
     def language_head(self, hf: Any, hidden: Float[Tensor, "row hidden"]) -> Tensor:
         """The unembedding."""

@@ -5,10 +5,10 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from neuronlab.models.families.base import Encoder
+from neuronlab.models.families.base import PostNormEncoder
 
 
-class Bert(Encoder):
+class Bert(PostNormEncoder):
     """BERT and the protein models built on it."""
 
     name = "bert"
@@ -22,6 +22,11 @@ class Bert(Encoder):
     def language_head(self, hf: Any, hidden: Float[Tensor, "row hidden"]) -> Tensor:
         """Transform, norm, unembedding and bias."""
         return hf.cls(hidden)
+
+    def head_transform(self, hf: Any) -> tuple[nn.Module, nn.Module]:
+        """Dense layer and norm of the transform."""
+        transform = hf.cls.predictions.transform
+        return transform.dense, transform.LayerNorm
 
     def classifier_head(self, hf: Any, hidden: Float[Tensor, "row hidden"]) -> Tensor:
         """The pooler, then the classifier."""

@@ -26,3 +26,7 @@ class Esm(Encoder):
     def final_norm(self, hf: Any) -> nn.Module:
         """The norm after the last layer."""
         return hf.esm.encoder.emb_layer_norm_after
+
+    def head_transform(self, hf: Any) -> tuple[nn.Module, nn.Module]:
+        """Dense layer and norm of the head."""
+        return hf.lm_head.dense, hf.lm_head.layer_norm

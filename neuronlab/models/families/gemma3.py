@@ -17,11 +17,22 @@ class Gemma3(GatedDecoder):
     model_types = ("gemma3_text",)
 
     def ffn_directions(self, block: nn.Module) -> Float[Tensor, "neuron hidden"]:
-        """A norm follows the FFN: its weights (stored less one) stretch each direction."""
-        return self.ffn_vectors(block) * (1 + block.post_feedforward_layernorm.weight)
+        """A norm follows the FFN: its weights stretch each direction."""
+        return self.ffn_vectors(block) * self.norm_scale(block.post_feedforward_layernorm)
+
+    def branch_norms(self, block: nn.Module) -> tuple[nn.Module, nn.Module]:
+        """What attention and FFN put out is normed before it is added."""
+        return block.post_attention_layernorm, block.post_feedforward_layernorm
+
+    def norm_scale(self, norm: nn.Module) -> Float[Tensor, " hidden"]:
+        """The weights are stored less one."""
+        return 1 + norm.weight
+
+    def logit_cap(self, hf: Any) -> float | None:
+        """As the configuration says."""
+        return hf.config.final_logit_softcapping
 
     def language_head(self, hf: Any, hidden: Float[Tensor, "row hidden"]) -> Tensor:
         """The unembedding, with the cap on logits where the configuration sets one."""
-        logits = hf.lm_head(hidden)
-        cap = hf.config.final_logit_softcapping
+        logits, cap = hf.lm_head(hidden), self.logit_cap(hf)
         return logits if cap is None else torch.tanh(logits / cap) * cap

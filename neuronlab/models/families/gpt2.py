@@ -32,6 +32,14 @@ class GPT2(Family):
         """Rows of ``c_proj``, whose weight is stored (in, out)."""
         return block.mlp.c_proj.weight
 
+    def attention_output(self, block: nn.Module) -> nn.Module:
+        """``c_proj``."""
+        return block.attn.c_proj
+
+    def attention_vectors(self, block: nn.Module) -> Float[Tensor, "neuron hidden"]:
+        """Rows of ``c_proj``, whose weight is stored (in, out)."""
+        return block.attn.c_proj.weight
+
     def language_head(self, hf: Any, hidden: Float[Tensor, "row hidden"]) -> Tensor:
         """The unembedding."""
         return hf.lm_head(hidden)

@@ -35,6 +35,10 @@ class GPTNeoX(Family):
         """Columns of ``dense_4h_to_h``."""
         return block.mlp.dense_4h_to_h.weight.T
 
+    def attention_output(self, block: nn.Module) -> nn.Module:
+        """``dense``."""
+        return block.attention.dense
+
     def language_head(self, hf: Any, hidden: Float[Tensor, "row hidden"]) -> Tensor:
         """The unembedding."""
         return hf.get_output_embeddings()(hidden)

@@ -5,10 +5,10 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from neuronlab.models.families.base import Encoder
+from neuronlab.models.families.base import PostNormEncoder
 
 
-class Roberta(Encoder):
+class Roberta(PostNormEncoder):
     """Like BERT, with another head."""
 
     name = "roberta"
@@ -22,3 +22,7 @@ class Roberta(Encoder):
     def language_head(self, hf: Any, hidden: Float[Tensor, "row hidden"]) -> Tensor:
         """Transform, norm, unembedding and bias."""
         return hf.lm_head(hidden)
+
+    def head_transform(self, hf: Any) -> tuple[nn.Module, nn.Module]:
+        """Dense layer and norm of the head."""
+        return hf.lm_head.dense, hf.lm_head.layer_norm

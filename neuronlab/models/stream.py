@@ -1,0 +1,321 @@
+"""The residual stream at the predicted position, as a sum of what each part of the model wrote.
+
+A part is what an attention or FFN neuron, a head, a layer, the embedding or a bias added. Between
+a part and the logits stand norms (and, in masked models, one dense layer), whose statistics are
+frozen at what they are on this prompt, as in arXiv 2312.12141: what is left is linear, so that
+the parts add up, exactly, to the final state, and the logits of any partial sum are defined. All
+parts are told in the coordinates of the state that the last block puts out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.masking_utils import eager_mask
+
+if TYPE_CHECKING:
+    from neuronlab.models.model import Model
+    from neuronlab.models.prompt import Encoded
+
+_NAME = "neuronlab_recorded"
+# What a part passes through on its way to the final state; None leaves it as it is.
+Map = Float[Tensor, "hidden hidden"] | None
+
+
+@dataclass(frozen=True)
+class Affine:
+    """x -> matrix x + shift."""
+
+    matrix: Float[Tensor, "out in"]
+    shift: Float[Tensor, " out"]
+
+    def __call__(self, x: Float[Tensor, "*row in"]) -> Float[Tensor, "*row out"]:
+        """The map itself, row by row."""
+        return x @ self.matrix.T + self.shift
+
+    def after(self, first: Affine) -> Affine:
+        """The map that does ``first``, then this."""
+        return Affine(self.matrix @ first.matrix, self.matrix @ first.shift + self.shift)
+
+
+@dataclass(frozen=True)
+class Readout:
+    """Logits as a function of the state, everything but the state frozen.
+
+    logits(x) = scale * (unembedding (inner x) + bias); exact at the final state.
+
+    Attributes:
+        scale: 1, or where a cap squeezes the logits, what it left of each (choice,).
+    """
+
+    inner: Affine
+    unembedding: Float[Tensor, "choice hidden"]
+    bias: Float[Tensor, " choice"]
+    scale: Float[Tensor, " choice"]
+
+    def logits(self, states: Float[Tensor, "row hidden"]) -> Float[Tensor, "row choice"]:
+        """Logits of states of the stream."""
+        return self.scale * (self.inner(states) @ self.unembedding.T + self.bias)
+
+    def change(self, parts: Float[Tensor, "row hidden"]) -> Float[Tensor, "row choice"]:
+        """How the logits change when a part is added to any state."""
+        return self.scale * (parts @ self.inner.matrix.T @ self.unembedding.T)
+
+    def gradient(self, weights: Float[Tensor, "row choice"]) -> Float[Tensor, "row hidden"]:
+        """Of the weighted sum of the logits, with respect to the state."""
+        return (weights * self.scale) @ self.unembedding @ self.inner.matrix
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One prompt's residual stream at the predicted position.
+
+    Attributes:
+        start: what the embedding wrote, (hidden,).
+        attention: coefficient of each attention neuron at each position it reads from, (layer,
+            position, neuron): attention weight times value. Neuron (head, dimension) has the index
+            head * head size + dimension.
+        ffn: coefficient of each FFN neuron, (layer, neuron): its activation.
+        maps: per layer, for attention and FFN, (hidden, hidden) from the coordinates of what they
+            put out to those of the final state; None where these are the same.
+        biases: what biases wrote with the attention (first) and the FFN (second), (layer, 2,
+            hidden).
+        heads: number of query heads.
+    """
+
+    model: Model
+    start: Float[Tensor, " hidden"]
+    attention: Float[Tensor, "layer position attention_neuron"]
+    ffn: Float[Tensor, "layer ffn_neuron"]
+    maps: list[tuple[Map, Map]]
+    biases: Float[Tensor, "layer 2 hidden"]
+    readout: Readout
+    heads: int
+
+    def attention_vectors(self, layer: int) -> Float[Tensor, "neuron hidden"]:
+        """What one unit of each attention neuron adds to the final state."""
+        vectors = self.model.family.attention_vectors(self.model.block(layer))
+        return _mapped(vectors.float(), self.maps[layer][0])
+
+    def ffn_vectors(self, layer: int) -> Float[Tensor, "neuron hidden"]:
+        """What one unit of each FFN neuron adds to the final state."""
+        vectors = self.model.family.ffn_vectors(self.model.block(layer))
+        return _mapped(vectors.float(), self.maps[layer][1])
+
+    def head_parts(self, layer: int) -> Float[Tensor, "position head hidden"]:
+        """What each head added from each position."""
+        family, block = self.model.family, self.model.block(layer)
+        per_head = self.attention[layer].unflatten(-1, (self.heads, -1))
+        vectors = family.attention_vectors(block).float().unflatten(0, (self.heads, -1))
+        parts = torch.einsum("phd,hdo->pho", per_head, vectors)
+        return _mapped(parts, self.maps[layer][0])
+
+    def layer_parts(self) -> Float[Tensor, "layer 2 hidden"]:
+        """What attention (first) and FFN (second) of each layer added, without biases."""
+        family = self.model.family
+        rows = []
+        for layer, block in enumerate(self.model.blocks):
+            mixed = self.attention[layer].sum(0) @ family.attention_vectors(block).float()
+            fed = self.ffn[layer] @ family.ffn_vectors(block).float()
+            parts = zip((mixed, fed), self.maps[layer], strict=True)
+            rows.append(torch.stack([_mapped(part, onward) for part, onward in parts]))
+        return torch.stack(rows)
+
+    def states(self) -> Float[Tensor, "state hidden"]:
+        """The stream before the first layer, then after each attention and each FFN.
+
+        State 2l is what attention of layer l adds to, 2l + 1 what its FFN adds to, and the last
+        one is the final state.
+        """
+        parts = (self.layer_parts() + self.biases).flatten(0, 1)
+        return torch.cat([self.start[None], parts]).cumsum(0)
+
+
+@torch.no_grad()
+def read_stream(model: Model, encoded: Encoded) -> Stream:
+    """The residual stream of one prompt; one forward pass.
+
+    Needs a language head: a causal or masked model.
+    """
+    family, position = model.family, encoded.position
+    seen: dict[Any, Tensor] = {}
+    recorded: list[tuple[Tensor, Tensor]] = []
+    norm, transform = family.final_norm(model.hf), family.head_transform(model.hf)
+    inputs: dict[Any, nn.Module] = {"start": model.block(0)}
+    for layer, block in enumerate(model.blocks):
+        inputs[layer, "ffn"] = model.site(layer, "ffn").module
+        for kind, norms in (
+            ("branch", family.branch_norms(block)),
+            ("stream", family.stream_norms(block)),
+        ):
+            inputs |= {(layer, kind, i): n for i, n in enumerate(norms) if n is not None}
+    if norm is not None:
+        inputs["norm"] = norm
+    if transform is not None:
+        inputs |= {"dense": transform[0], "gated": transform[1]}
+    with model.lock, _inputs_of(inputs, seen, position), _recording(model):
+        ids = encoded.input_ids
+        hidden = model.hidden(ids, position, recorded=recorded, recorded_position=position)
+        logits = model.logits(hidden)[0]
+
+    def frozen(norm: nn.Module, name: Any) -> Affine:
+        return _frozen(norm, family.norm_scale(norm).float(), seen[name])
+
+    # From the last block's output backwards: what each part still passes through.
+    size = len(seen["start"])
+    onward: Map = None
+    maps: list[tuple[Map, Map]] = []
+    biases = torch.zeros(model.layers, 2, size, device=model.device)
+    for layer in reversed(range(model.layers)):
+        block = model.blocks[layer]
+        modules = family.attention_output(block), model.site(layer, "ffn").module
+        branch, stream = family.branch_norms(block), family.stream_norms(block)
+        own: list[Map] = [None, None]
+        for half in (1, 0):
+            if stream[half] is not None:
+                step = frozen(stream[half], (layer, "stream", half))
+                biases[layer, half] += _mapped(step.shift, onward)
+                onward = _joined(onward, step.matrix)
+            own[half] = onward
+            if branch[half] is not None:
+                own[half] = _joined(onward, frozen(branch[half], (layer, "branch", half)).matrix)
+            bias = getattr(modules[half], "bias", None)
+            if bias is not None:
+                biases[layer, half] += _mapped(bias.float(), own[half])
+        maps.insert(0, (own[0], own[1]))
+    return Stream(
+        model=model,
+        start=_mapped(seen["start"], onward),
+        attention=torch.stack([_coefficients(*record) for record in recorded]),
+        ffn=torch.stack([seen[layer, "ffn"] for layer in range(model.layers)]),
+        maps=maps,
+        biases=biases,
+        readout=_readout(model, seen, hidden[0].float(), logits),
+        heads=len(recorded[0][0]),
+    )
+
+
+def _mapped(rows: Float[Tensor, "*row hidden"], onward: Map) -> Float[Tensor, "*row hidden"]:
+    return rows if onward is None else rows @ onward.T
+
+
+def _joined(onward: Map, first: Float[Tensor, "hidden hidden"]) -> Float[Tensor, "hidden hidden"]:
+    return first if onward is None else onward @ first
+
+
+def _frozen(
+    norm: nn.Module, scale: Float[Tensor, " hidden"], state: Float[Tensor, " hidden"]
+) -> Affine:
+    """A norm with the statistics it has on this state."""
+    size = len(state)
+    matrix = torch.eye(size, device=state.device)
+    if isinstance(norm, nn.LayerNorm):
+        matrix -= 1 / size
+        state = state - state.mean()
+    eps = getattr(norm, "variance_epsilon", None) or norm.eps
+    matrix = scale[:, None] * matrix / torch.sqrt((state**2).mean() + eps)
+    bias = getattr(norm, "bias", None)
+    return Affine(matrix, torch.zeros(size, device=state.device) if bias is None else bias.float())
+
+
+def _readout(
+    model: Model,
+    seen: dict[Any, Tensor],
+    final: Float[Tensor, " hidden"],
+    logits: Float[Tensor, " choice"],
+) -> Readout:
+    family = model.family
+    size = len(final)
+    inner = Affine(torch.eye(size, device=model.device), torch.zeros(size, device=model.device))
+    norm, transform = family.final_norm(model.hf), family.head_transform(model.hf)
+    if norm is not None:
+        inner = _frozen(norm, family.norm_scale(norm).float(), seen["norm"])
+    state = final
+    if transform is not None:
+        dense = Affine(transform[0].weight.float(), transform[0].bias.float())
+        # The gelu multiplies each unit by a gate, which is frozen like a norm's statistics.
+        gate = (seen["gated"] / dense(final)).nan_to_num(0.5, 0.5, 0.5)
+        gated = Affine(gate[:, None] * dense.matrix, gate * dense.shift)
+        last = _frozen(transform[1], family.norm_scale(transform[1]).float(), seen["gated"])
+        step = last.after(gated)
+        state, inner = step(final), step.after(inner)
+    unembedding = model.hf.get_output_embeddings().weight.float()
+    plain = unembedding @ state
+    if family.logit_cap(model.hf) is None:
+        return Readout(inner, unembedding, logits - plain, torch.ones_like(plain))
+    scale = (logits / plain).nan_to_num(1.0, 1.0, 1.0)
+    return Readout(inner, unembedding, torch.zeros_like(plain), scale)
+
+
+@contextmanager
+def _inputs_of(
+    modules: dict[Any, nn.Module], seen: dict[Any, Tensor], position: int
+) -> Iterator[None]:
+    """Keep what enters each module at the position, float32."""
+
+    def keep(name: Any) -> Any:
+        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            entering = args[0] if args else kwargs["hidden_states"]
+            # The head sees the predicted position alone, (row, hidden).
+            seen[name] = (entering[0, position] if entering.dim() == 3 else entering[0]).float()
+
+        return hook
+
+    with ExitStack() as stack:
+        for name, module in modules.items():
+            handle = module.register_forward_pre_hook(keep(name), with_kwargs=True)
+            stack.callback(handle.remove)
+        yield
+
+
+@contextmanager
+def _recording(model: Model) -> Iterator[None]:
+    """Attention also notes its weights and values, in the order of the layers."""
+    config, usual = model.hf.config, model.hf.config._attn_implementation
+    config._attn_implementation = _NAME
+    try:
+        yield
+    finally:
+        config._attn_implementation = usual
+
+
+def _attend(
+    module: nn.Module,
+    query: Float[Tensor, "row head token dim"],
+    key: Float[Tensor, "row kv_head token dim"],
+    value: Float[Tensor, "row kv_head token dim"],
+    attention_mask: Tensor | None,
+    *,
+    scaling: float | None = None,
+    recorded: list[tuple[Tensor, Tensor]],
+    recorded_position: int,
+    **kwargs: Any,
+) -> tuple[Float[Tensor, "row token head dim"], None]:
+    """Softmax attention, written out."""
+    group = query.shape[1] // key.shape[1]
+    key = key.repeat_interleave(group, dim=1)
+    value = value.repeat_interleave(group, dim=1)
+    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+    scores = query @ key.transpose(-1, -2) * scaling
+    if attention_mask is not None:
+        scores = scores + attention_mask
+    weights = scores.softmax(-1)
+    recorded.append((weights[0, :, recorded_position], value[0]))
+    return (weights @ value).transpose(1, 2), None
+
+
+def _coefficients(
+    weights: Float[Tensor, "head position"], values: Float[Tensor, "head position dim"]
+) -> Float[Tensor, "position neuron"]:
+    return (weights[..., None] * values).float().transpose(0, 1).flatten(1)
+
+
+AttentionInterface.register(_NAME, _attend)
+AttentionMaskInterface.register(_NAME, eager_mask)
