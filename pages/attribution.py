@@ -150,7 +150,12 @@ def headline(result: Result) -> None:
 
 
 def quality(result: Result) -> None:
-    """The method's own error estimate."""
+    """The method's own error estimate, or how far its ranking is proven."""
+    if result.numbers["certified"]:
+        st.caption(
+            f"The ranking is exact for the {result.numbers['certified']} best neurons: proven. The "
+            "others show an upper bound of their score, also in the maps."
+        )
     if "quality" not in result.tables:
         return
     table = result.tables["quality"]

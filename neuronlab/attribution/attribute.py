@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Literal
 
@@ -24,7 +25,7 @@ from neuronlab.attribution.request import (
     Request,
 )
 from neuronlab.errors import UserError
-from neuronlab.models import COMPONENTS, Component, Encoded, Model, Prompt
+from neuronlab.models import ALL_COMPONENTS, Component, Encoded, Model, Prompt
 from neuronlab.neurons import NeuronScores, predict
 
 Baseline = Literal["zero", "input"]
@@ -37,7 +38,7 @@ def attribute(
     prompt: Prompt,
     *,
     method: str = "integrated_gradients",
-    components: Sequence[Component] = COMPONENTS,
+    components: Sequence[Component] | None = None,
     objective: Objective = "probability",
     positions: Positions = "predicted",
     baseline: Baseline | Prompt = "zero",
@@ -51,6 +52,8 @@ def attribute(
 
     Args:
         method: a name from ``methods()``.
+        components: which neurons; by default query, key, value and FFN, or those of them that the
+            method can score.
         objective: what is explained: the target's probability, log-probability or logit.
         positions: the neurons at the predicted position, or at all positions (scores are summed
             over them; the top neurons keep their score at each token).
@@ -68,10 +71,16 @@ def attribute(
             does not fit into the free memory.
     """
     chosen = _method(method, engine)
-    wrong = [c for c in components if c not in COMPONENTS]
+    components = chosen.default_components if components is None else tuple(components)
+    wrong = [c for c in components if c not in chosen.components]
     if wrong or not components:
-        named = f"'{wrong[0]}' is no component" if wrong else "No component is chosen"
-        raise UserError(f"{named}: choose from {', '.join(COMPONENTS)}.")
+        named = "No component is chosen"
+        if wrong:
+            known = wrong[0] in ALL_COMPONENTS
+            named = f"'{wrong[0]}' is no component" + (f" of {chosen.title}" if known else "")
+        raise UserError(f"{named}: choose from {', '.join(chosen.components)}.")
+    if positions == "all" and not chosen.everywhere:
+        raise UserError(f"{chosen.title} scores neurons at the predicted position only.")
     encoded = model.encode(prompt)
     target = encoded.target
     if target is None:
@@ -80,7 +89,7 @@ def attribute(
         model=model,
         encoded=encoded,
         target=target,
-        components=tuple(c for c in COMPONENTS if c in components),
+        components=tuple(c for c in ALL_COMPONENTS if c in components),
         objective=objective,
         positions=positions,
         baseline=_baseline(model, encoded, baseline, components) if chosen.integrates else None,
@@ -130,15 +139,13 @@ def _collect(found: Attribution, request: Request, provenance: dict) -> NeuronSc
         c: torch.stack([found.scores[layer, c].sum(0) for layer in layers]).numpy()
         for c in request.components
     }
-    scores = NeuronScores(arrays, provenance, found.quality)
+    scores = NeuronScores(arrays, provenance, found.quality, certified=found.certified)
     if request.positions == "predicted":
         return scores
-    return NeuronScores(
-        arrays,
-        provenance,
-        found.quality,
-        _tokens(found.scores, scores),
-        _token_totals(found.scores, request),
+    return replace(
+        scores,
+        tokens=_tokens(found.scores, scores),
+        token_totals=_token_totals(found.scores, request),
     )
 
 

@@ -60,7 +60,9 @@ def estimate(
     weights = sum(p.numel() for p in model.block(0).parameters())
     whole = weights * model.layers * tokens
     if not chosen.differentiates:
-        return Cost(2 * whole / _rate(str(model.device)), 4 * whole / weights)
+        neurons = model.layers * sum(model.sizes[c] for c in components)
+        read = min(chosen.tokens_each, model.vocabulary) * neurons * model.hf.config.hidden_size
+        return Cost(2 * (whole + read) / _rate(str(model.device)), 4 * whole / weights)
     per_row = _tokens_per_row(request)
     memory = ig.row_bytes(request, per_row, 0)
     if not chosen.integrates:

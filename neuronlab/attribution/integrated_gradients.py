@@ -15,6 +15,7 @@ from torch import Tensor
 from neuronlab.attribution.growing_batch import Gradients, GrowingBatch, Path
 from neuronlab.attribution.quadrature import Rule, lobatto
 from neuronlab.attribution.request import At, Attribution, Request, on_cpu
+from neuronlab.models import COMPONENTS
 
 # A piece of a path is tried with few nodes. One that is nearly right is tried with more; one that
 # is far off is cut: a whole path into many pieces, since a pass costs nearly the same for one row
@@ -275,7 +276,7 @@ def row_bytes(request: Request, tokens: int, layer: int) -> float:
     """Memory one row keeps for the backward pass when it joins at ``layer``, in bytes."""
     model = request.model
     hidden = model.hf.config.hidden_size
-    width = 8 * hidden + 4 * model.sizes["ffn"] + 3 * sum(model.sizes.values())
+    width = 8 * hidden + 4 * model.sizes["ffn"] + 3 * sum(model.sizes[c] for c in COMPONENTS)
     choices = len(model.labels) if model.kind == "classifier" else model.vocabulary
     prefix = request.encoded.input_ids.shape[1] * model.hf.config.num_attention_heads
     attention = 3 * prefix if tokens == 1 else 0

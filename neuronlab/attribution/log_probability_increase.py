@@ -15,33 +15,53 @@ algorithm of our own).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import pandas as pd
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from neuronlab.attribution.best_first import CERTIFIED, Found, best_first
 from neuronlab.models.stream import Stream
 
 # Logits that may be in memory at once while neurons are rescored.
 _LOGITS = 12_000_000
-# Rounding of bounds and scores in float32, as a fraction of the largest bound.
-_ROUNDING = 1e-5
+
+
+class Candidates(NamedTuple):
+    """Neurons to search: those of attention (half 0) or of the FFN (half 1).
+
+    Attributes:
+        coefficients: what each neuron's vector is multiplied by: one place for FFN neurons, one
+            per position for attention neurons, or their sum.
+    """
+
+    half: int
+    coefficients: Float[Tensor, "layer place neuron"]
+
+
+# Makes scores of increases in log-probability, given the state each was added to; it may not
+# change the order of the neurons of a state.
+Scale = Callable[[Float[Tensor, " row"], Int[Tensor, " row"]], Float[Tensor, " row"]]
 
 
 class LogProbabilityIncrease:
     """Scores of one prompt's neurons, heads and layers for one target."""
 
-    def __init__(self, stream: Stream, target: int) -> None:
+    def __init__(self, stream: Stream, target: int, *, alone: bool = False) -> None:
         """
         Args:
             target: index of the token whose log-probability is explained.
+            alone: add each part to nothing at all, where all tokens are equally probable, instead
+                of the state it belongs to: log p(w | v) without its constant.
         """
         self.stream = stream
         self.target = target
-        states = stream.states()
-        self.logits = stream.readout.logits(states)
+        self.logits = stream.readout.logits(stream.states())
+        if alone:
+            self.logits = torch.zeros_like(self.logits)
         self.normaliser = self.logits.logsumexp(-1)
         probabilities = self.logits[:-1].softmax(-1)
         weights = -probabilities
@@ -90,101 +110,116 @@ class LogProbabilityIncrease:
             found.append(self.of(parts.flatten(0, 1), states).view(parts.shape[:2]))
         return torch.stack(found)
 
-    def ffn_bounds(self) -> Float[Tensor, "layer neuron"]:
-        """At least the increase of each FFN neuron; close to it for all but the largest."""
-        return self._bounds(1, self.stream.ffn[:, None]).squeeze(1)
+    @property
+    def ffn_neurons(self) -> Candidates:
+        """Every FFN neuron."""
+        return Candidates(1, self.stream.ffn[:, None])
 
-    def attention_bounds(self) -> Float[Tensor, "layer position neuron"]:
-        """The same for attention neurons at each position they read from."""
-        return self._bounds(0, self.stream.attention)
+    @property
+    def attention_neurons(self) -> Candidates:
+        """Every attention neuron, at each position it reads from."""
+        return Candidates(0, self.stream.attention)
+
+    @property
+    def summed_attention_neurons(self) -> Candidates:
+        """Every attention neuron, summed over the positions it reads from."""
+        return Candidates(0, self.stream.attention.sum(1, keepdim=True))
+
+    def bounds(self, candidates: Candidates) -> Float[Tensor, "layer place neuron"]:
+        """At least the increase of each; close to it for all but the largest."""
+        half, coefficients = candidates
+        family = self.stream.model.family
+        found = []
+        for layer, block in enumerate(self.stream.model.blocks):
+            vectors = (family.attention_vectors, family.ffn_vectors)[half](block)
+            slope, onward = self._slopes[2 * layer + half], self.stream.maps[layer][half]
+            slope = slope if onward is None else slope @ onward
+            found.append(coefficients[layer] * (vectors.float() @ slope))
+        return torch.stack(found)
+
+    def search(
+        self,
+        candidates: Sequence[Candidates],
+        count: int = CERTIFIED,
+        *,
+        scale: Scale = lambda values, states: values,
+        check: Callable[[], None] = lambda: None,
+    ) -> Found:
+        """Rescore from the highest bound down until the best ``count`` are proven.
+
+        Args:
+            check: called between rescorings; an exception it raises ends the search.
+        """
+        parts = []
+        for one in candidates:
+            bounds = self.bounds(one)
+            layers = torch.arange(len(bounds), device=bounds.device)
+            states = (2 * layers + one.half)[:, None, None].expand_as(bounds)
+            parts.append(scale(bounds.flatten(), states.flatten()))
+        return best_first(
+            torch.cat(parts),
+            lambda chosen: self._exact(chosen, candidates, scale),
+            count,
+            step=min(256, _LOGITS // self.logits.shape[1]),
+            check=check,
+        )
 
     def top(
         self,
         count: int,
+        candidates: Sequence[Candidates] | None = None,
         *,
-        ffn: bool = True,
-        attention: bool = True,
         check: Callable[[], None] = lambda: None,
     ) -> pd.DataFrame:
         """The neurons of highest increase, proven: no neuron outside has a higher one.
 
         Args:
-            ffn, attention: which neurons are searched.
-            check: called between rescorings; an exception it raises ends the search.
+            candidates: all FFN neurons, and attention neurons at each position, by default.
+            check: as in ``search``.
 
         Returns:
             One row per neuron, best first: columns layer, component, neuron, position (an
             attention neuron's; -1 for FFN neurons), score, bound. ``attrs["rescored"]`` is how
             many neurons the proof took.
         """
-        bounds, origin = [], []
-        for half, wanted in ((1, ffn), (0, attention)):
-            if wanted:
-                found = self.ffn_bounds()[:, None] if half else self.attention_bounds()
-                bounds.append(found.flatten())
-                origin += [(half, found.shape)]
-        every = torch.cat(bounds)
-        order = every.argsort(descending=True)
-        count = min(count, len(order))
-        slack = _ROUNDING * float(every.abs().max())
-        step = max(count, min(256, _LOGITS // self.logits.shape[1]))
-        scores = every.new_empty(0)
-        while len(scores) < len(order):
-            check()
-            scores = torch.cat([scores, self._exact(order[len(scores) :][:step], origin)])
-            if len(scores) == len(order):
-                break
-            worst = scores.topk(count).values[-1]
-            if float(worst) >= float(every[order[len(scores)]]) + slack:
-                break
-        best = scores.topk(count).indices
+        candidates = candidates or (self.ffn_neurons, self.attention_neurons)
+        found = self.search(candidates, count, check=check)
+        best = found.scores.topk(min(count, len(found.scores))).indices
         rows = []
-        for i, score in zip(order[best].tolist(), scores[best].tolist(), strict=True):
-            half, layer, place, neuron = _place(i, origin)
-            component, position = ("ffn", -1) if half else ("attention", place)
-            rows.append((layer, component, neuron, position, score, float(every[i])))
+        for i, score in zip(
+            found.rescored[best].tolist(), found.scores[best].tolist(), strict=True
+        ):
+            one, layer, place, neuron = _place(i, candidates)
+            component, position = ("ffn", -1) if one.half else ("attention", place)
+            rows.append((layer, component, neuron, position, score, float(found.bounds[i])))
         columns = ["layer", "component", "neuron", "position", "score", "bound"]
         table = pd.DataFrame(rows, columns=columns)
-        table.attrs["rescored"] = len(scores)
+        table.attrs["rescored"] = len(found.scores)
         return table
 
-    def _bounds(
-        self, half: int, coefficients: Float[Tensor, "layer place neuron"]
-    ) -> Float[Tensor, "layer place neuron"]:
-        model = self.stream.model
-        found = []
-        for layer, block in enumerate(model.blocks):
-            vectors = (model.family.attention_vectors, model.family.ffn_vectors)[half](block)
-            slope, onward = self._slopes[2 * layer + half], self.stream.maps[layer][half]
-            slope = slope if onward is None else slope @ onward
-            found.append(coefficients[layer] * (vectors.float() @ slope))
-        return torch.stack(found)
-
     def _exact(
-        self, chosen: Int[Tensor, " row"], origin: list[tuple[int, torch.Size]]
+        self, chosen: Int[Tensor, " row"], candidates: Sequence[Candidates], scale: Scale
     ) -> Float[Tensor, " row"]:
-        stream, family = self.stream, self.stream.model.family
-        parts, states = [], []
+        family = self.stream.model.family
+        parts, numbers = [], []
         for i in chosen.tolist():
-            half, layer, place, neuron = _place(i, origin)
-            block = stream.model.block(layer)
-            if half:
-                vector, coefficient = family.ffn_vectors(block), stream.ffn[layer, neuron]
-            else:
-                vector = family.attention_vectors(block)
-                coefficient = stream.attention[layer, place, neuron]
-            part, onward = coefficient * vector[neuron].float(), stream.maps[layer][half]
+            one, layer, place, neuron = _place(i, candidates)
+            block = self.stream.model.block(layer)
+            vectors = (family.attention_vectors, family.ffn_vectors)[one.half](block)
+            part = one.coefficients[layer, place, neuron] * vectors[neuron].float()
+            onward = self.stream.maps[layer][one.half]
             parts.append(part if onward is None else onward @ part)
-            states.append(2 * layer + half)
-        return self.of(torch.stack(parts), torch.tensor(states, device=chosen.device))
+            numbers.append(2 * layer + one.half)
+        states = torch.tensor(numbers, device=chosen.device)
+        return scale(self.of(torch.stack(parts), states), states)
 
 
-def _place(index: int, origin: list[tuple[int, torch.Size]]) -> tuple[int, int, int, int]:
-    """Half, layer, place and neuron of a number among all candidates."""
-    for half, shape in origin:
-        size = shape.numel()
-        if index < size:
+def _place(index: int, candidates: Sequence[Candidates]) -> tuple[Candidates, int, int, int]:
+    """Where a number among all candidates belongs: layer, place and neuron."""
+    for one in candidates:
+        shape = one.coefficients.shape
+        if index < shape.numel():
             layer, rest = divmod(index, shape[1] * shape[2])
-            return half, layer, *divmod(rest, shape[2])
-        index -= size
+            return one, layer, *divmod(rest, shape[2])
+        index -= shape.numel()
     raise IndexError(index)

@@ -8,6 +8,7 @@ from typing import Literal
 
 import pandas as pd
 
+from neuronlab.attribution import direct
 from neuronlab.attribution.activation import activation
 from neuronlab.attribution.captum_reference import captum_integrated_gradients
 from neuronlab.attribution.gradient_x_activation import gradient_x_activation
@@ -15,6 +16,7 @@ from neuronlab.attribution.integrated_gradients import integrated_gradients
 from neuronlab.attribution.random import random
 from neuronlab.attribution.request import Attribution, Request
 from neuronlab.errors import UserError
+from neuronlab.models.components import ALL_COMPONENTS, COMPONENTS, Component
 
 Engine = Literal["fast", "captum"]
 
@@ -28,6 +30,9 @@ class Method:
         engines: implementations by name; "fast" is the default.
         differentiates: whether objective and target enter at all.
         integrates: whether it walks a path (so baseline, tolerance and steps matter).
+        components: those it can score.
+        everywhere: whether it can score neurons at all positions.
+        tokens_each: through how many tokens of the unembedding it sends every neuron.
     """
 
     name: str
@@ -39,7 +44,19 @@ class Method:
     engines: dict[str, Callable[[Request], Attribution]]
     differentiates: bool = True
     integrates: bool = False
+    components: tuple[Component, ...] = ALL_COMPONENTS
+    everywhere: bool = True
+    tokens_each: int = 0
 
+    @property
+    def default_components(self) -> tuple[Component, ...]:
+        """Query, key, value and FFN, as far as the method can score them."""
+        return tuple(c for c in COMPONENTS if c in self.components)
+
+
+_PASS = "one forward pass"
+_SEARCH = "one forward pass and a few hundred neurons through the unembedding"
+_VOCABULARY = "one forward pass and every neuron through some thousand tokens"
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -84,6 +101,83 @@ METHODS: dict[str, Method] = {
             cost="none",
             engines={"fast": random},
             differentiates=False,
+        ),
+        *(
+            Method(
+                name=name,
+                title=title,
+                paper="arXiv 2312.12141",
+                summary=summary,
+                needs="a model that predicts tokens",
+                cost=cost,
+                engines={"fast": function},
+                differentiates=False,
+                components=("ffn", "attention"),
+                everywhere=False,
+                tokens_each=direct.SAMPLE if cost is _VOCABULARY else 0,
+            )
+            for name, title, summary, cost, function in (
+                (
+                    "log_probability_increase",
+                    "Log-probability increase",
+                    "How much the target's log-probability rises where the neuron is added to the "
+                    "residual stream. The best hundred are proven, the others have upper bounds.",
+                    _SEARCH,
+                    direct.log_probability_increase,
+                ),
+                (
+                    "log_probability",
+                    "Log-probability",
+                    "The target's log-probability read off the neuron alone. The best hundred are "
+                    "proven, the others have upper bounds.",
+                    _SEARCH,
+                    direct.log_probability,
+                ),
+                (
+                    "probability_increase",
+                    "Probability increase",
+                    "As log-probability increase, in probabilities: it sees the last layers only.",
+                    _SEARCH,
+                    direct.probability_increase,
+                ),
+                (
+                    "norm",
+                    "Norm",
+                    "The length of the neuron's vector. Neither prompt nor target enter.",
+                    _PASS,
+                    direct.norm,
+                ),
+                (
+                    "coefficient",
+                    "Coefficient",
+                    "How strongly a neuron fires, without its sign. The target does not enter.",
+                    _PASS,
+                    direct.coefficient,
+                ),
+                (
+                    "rank",
+                    "Rank",
+                    "One over the rank at which the neuron's vector puts the target. The best "
+                    "hundred are proven, the others have upper bounds.",
+                    _VOCABULARY,
+                    direct.rank,
+                ),
+                (
+                    "coefficient_norm",
+                    "Coefficient x norm",
+                    "The length of what the neuron adds. The target does not enter.",
+                    _PASS,
+                    direct.coefficient_norm,
+                ),
+                (
+                    "coefficient_rank",
+                    "Coefficient x rank",
+                    "How strongly a neuron fires, over the rank at which it puts the target. The "
+                    "best hundred are proven, the others have upper bounds.",
+                    _VOCABULARY,
+                    direct.coefficient_rank,
+                ),
+            )
         ),
     )
 }

@@ -74,11 +74,12 @@ class Attribution:
 
     Attributes:
         scores: per (layer, component) (token, neuron), float32, on the CPU.
-        quality: see ``NeuronScores.quality``.
+        quality, certified: see ``NeuronScores``.
     """
 
     scores: dict[At, Float[Tensor, "token neuron"]]
     quality: pd.DataFrame = field(default_factory=pd.DataFrame)
+    certified: int | None = None
 
 
 def on_cpu(scores: Tensor) -> Tensor:

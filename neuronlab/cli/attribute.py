@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from neuronlab.cli.computing import compute
 from neuronlab.cli.terminal import quiet, table
 from neuronlab.errors import UserError
-from neuronlab.models.components import COMPONENTS
+from neuronlab.models.components import ALL_COMPONENTS
 
 if TYPE_CHECKING:
     from neuronlab.models import Model
@@ -18,7 +18,20 @@ if TYPE_CHECKING:
     from neuronlab.studies import AttributionSpec
 
 # Written out so that --help needs no torch; a test compares them with the real ones.
-METHODS = ("integrated_gradients", "gradient_x_activation", "activation", "random")
+METHODS = (
+    "integrated_gradients",
+    "gradient_x_activation",
+    "activation",
+    "random",
+    "log_probability_increase",
+    "log_probability",
+    "probability_increase",
+    "norm",
+    "coefficient",
+    "rank",
+    "coefficient_norm",
+    "coefficient_rank",
+)
 CHOICES = {
     "objective": ("probability", "log_probability", "logit"),
     "positions": ("predicted", "all"),
@@ -49,10 +62,10 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--method", default=METHODS[0], choices=METHODS)
     parser.add_argument(
         "--components",
-        default=COMPONENTS,
         type=_components,
         metavar="LIST",
-        help=f"some of {','.join(COMPONENTS)} (default: all)",
+        help=f"some of {','.join(ALL_COMPONENTS)} (default: the first four, or those of them that "
+        "the method can score)",
     )
     for name, choices in CHOICES.items():
         parser.add_argument(f"--{name}", default=choices[0], choices=choices)
@@ -115,9 +128,9 @@ def _target(args: argparse.Namespace, model: Model) -> str | int | None:
 def _components(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(","))
     for name in names:
-        if name not in COMPONENTS:
+        if name not in ALL_COMPONENTS:
             raise argparse.ArgumentTypeError(
-                f"'{name}' is no component: choose from {','.join(COMPONENTS)}"
+                f"'{name}' is no component: choose from {','.join(ALL_COMPONENTS)}"
             )
     return names
 

@@ -7,12 +7,14 @@ COMPONENT_COLOURS: dict[Component, str] = {
     "key": "#E69F00",
     "value": "#009E73",
     "ffn": "#CC79A7",
+    "attention": "#56B4E9",
 }
 COMPONENT_NAMES: dict[Component, str] = {
     "query": "Query",
     "key": "Key",
     "value": "Value",
     "ffn": "FFN",
+    "attention": "Attention",
 }
 # Against the target, nothing, for the target.
 DIVERGING = ["#B35806", "#F1A340", "#F7F7F7", "#998EC3", "#542788"]

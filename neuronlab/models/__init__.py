@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from neuronlab.models.components import COMPONENTS, Component
+from neuronlab.models.components import ALL_COMPONENTS, COMPONENTS, Component
 
 if TYPE_CHECKING:
     from neuronlab.models.loading import devices, load, shared
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from neuronlab.models.prompt import MASK, Encoded, Prompt
 
 __all__ = [
+    "ALL_COMPONENTS",
     "COMPONENTS",
     "MASK",
     "Component",

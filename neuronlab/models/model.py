@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from neuronlab.models.components import COMPONENTS, Component
+from neuronlab.models.components import ALL_COMPONENTS, COMPONENTS, Component
 from neuronlab.models.families import Family, Site
 from neuronlab.models.hooks import Edit, Neurons
 from neuronlab.models.hooks import edit as edit_sites
@@ -58,7 +58,7 @@ class Model:
         self.revision = revision
         self.blocks = family.blocks(hf)
         self.layers = len(self.blocks)
-        self.sizes: dict[Component, int] = {c: self.site(0, c).size for c in COMPONENTS}
+        self.sizes: dict[Component, int] = {c: self.site(0, c).size for c in ALL_COMPONENTS}
         self.lock = threading.RLock()
 
     def __repr__(self) -> str:
@@ -116,7 +116,10 @@ class Model:
 
     def site(self, layer: int, component: Component) -> Site:
         """Where the neurons of a component of a layer are read and written."""
-        return self.family.site(self.blocks[layer], component)
+        block = self.blocks[layer]
+        if component == "attention":
+            return self.family.attention_site(block)
+        return self.family.site(block, component)
 
     def edit(self, edits: Mapping[tuple[int, Component], Edit]) -> Any:
         """A context in which each (layer, component) named passes through its function."""

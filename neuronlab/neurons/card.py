@@ -21,9 +21,9 @@ class NeuronCard:
         activations: one row per token: columns token, text, activation.
         promotes, suppresses: tokens whose logits rise or fall the most with the neuron's activity
             on this prompt: columns token, effect (change of the logit for the activation it has);
-            empty for attention neurons and for models without a language head.
+            empty for query, key and value neurons and for models without a language head.
         residues: proteins: mean activation by residue type; columns residue, count, activation.
-        head, dimension: of a query, key or value neuron; None for FFN.
+        head, dimension: of a query, key, value or attention neuron; None for FFN.
     """
 
     neuron: Neuron
@@ -54,13 +54,12 @@ def neuron_card(model: Model, prompt: Prompt, neuron: Neuron, *, count: int = 10
     empty = pd.DataFrame(columns=["token", "effect"])
     promotes = suppresses = empty
     head = dimension = None
-    if neuron.component == "ffn":
-        if model.kind != "classifier":
-            effect = _effect(model, encoded, neuron, float(activation[encoded.position]))
-            promotes = _tokens(model, *effect.topk(min(count, len(effect))))
-            lowest, indices = (-effect).topk(min(count, len(effect)))
-            suppresses = _tokens(model, -lowest, indices)
-    else:
+    if neuron.component in ("ffn", "attention") and model.kind != "classifier":
+        effect = _effect(model, encoded, neuron, float(activation[encoded.position]))
+        promotes = _tokens(model, *effect.topk(min(count, len(effect))))
+        lowest, indices = (-effect).topk(min(count, len(effect)))
+        suppresses = _tokens(model, -lowest, indices)
+    if neuron.component != "ffn":
         head_size = model.sizes["query"] // model.hf.config.num_attention_heads
         head, dimension = divmod(neuron.index, head_size)
     return NeuronCard(
@@ -76,7 +75,8 @@ def _effect(model: Model, encoded: Encoded, neuron: Neuron, activation: float) -
     what the neuron says directly, without the layers after it.
     """
     block = model.block(neuron.layer)
-    direction = model.family.ffn_directions(block)[neuron.index].float() * activation
+    vector = model.family.directions(block, neuron.component)[neuron.index]
+    direction = vector.float() * activation
     norm = model.family.final_norm(model.hf)
     states: list[Tensor] = []
 

@@ -13,7 +13,7 @@ import pandas as pd
 from jaxtyping import Float32
 
 from neuronlab.errors import UserError
-from neuronlab.models.components import COMPONENTS, Component
+from neuronlab.models.components import ALL_COMPONENTS, Component
 from neuronlab.neurons.neurons import Neuron, NeuronSet
 
 Scores = Float32[np.ndarray, "layer neuron"]
@@ -34,6 +34,8 @@ class NeuronScores:
             column per token position ("0", "1", …); empty unless asked for.
         token_totals: the sum over all neurons at each token: columns token, text, then one per
             component; empty unless asked for.
+        certified: how many neurons at the top are proven to be the best, in their order, with
+            exact scores, where the others have upper bounds; None where every score is a score.
     """
 
     arrays: Mapping[Component, Scores]
@@ -41,12 +43,13 @@ class NeuronScores:
     quality: pd.DataFrame = field(default_factory=pd.DataFrame)
     tokens: pd.DataFrame = field(default_factory=pd.DataFrame)
     token_totals: pd.DataFrame = field(default_factory=pd.DataFrame)
+    certified: int | None = None
 
     def __getitem__(self, component: Component) -> Scores:
         return self.arrays[component]
 
     def __iter__(self) -> Iterator[Component]:
-        return iter(c for c in COMPONENTS if c in self.arrays)
+        return iter(c for c in ALL_COMPONENTS if c in self.arrays)
 
     @property
     def components(self) -> tuple[Component, ...]:
@@ -125,6 +128,7 @@ class NeuronScores:
                     "quality": self.quality.to_dict("list"),
                     "tokens": self.tokens.to_dict("list"),
                     "token_totals": self.token_totals.to_dict("list"),
+                    "certified": self.certified,
                 }
             )
         }
@@ -143,6 +147,6 @@ class NeuronScores:
                 array[part["layer"], part["neuron"]] = part["score"]
                 arrays[component] = array
             tables = [pd.DataFrame(extra[name]) for name in ("quality", "tokens", "token_totals")]
-            return cls(arrays, extra["provenance"], *tables)
+            return cls(arrays, extra["provenance"], *tables, extra.get("certified"))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"'{path}' holds no neuron scores.", details=str(error)) from error

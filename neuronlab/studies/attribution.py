@@ -11,7 +11,7 @@ from neuronlab.attribution import attribute, method
 from neuronlab.attribution.attribute import Baseline
 from neuronlab.attribution.registry import Engine
 from neuronlab.attribution.request import TOLERANCE, Objective, Positions
-from neuronlab.models import COMPONENTS, Component, Prompt, shared
+from neuronlab.models import ALL_COMPONENTS, COMPONENTS, Component, Prompt, shared
 from neuronlab.neurons import Effect, NeuronScores, NeuronSet, Suppress, effect
 from neuronlab.runs import Context, Result, Spec, Study
 
@@ -60,12 +60,14 @@ class AttributionSpec(Spec):
             ignored |= {"seed"}
         if data.get("engine", "fast") != "fast":
             ignored |= {"tolerance"}
+        if data.get("components") is None:
+            data["components"] = chosen.default_components
         return {name: value for name, value in data.items() if name not in ignored}
 
     @field_validator("components")
     @classmethod
     def _in_one_order(cls, components: tuple[Component, ...]) -> tuple[Component, ...]:
-        return tuple(c for c in COMPONENTS if c in components)
+        return tuple(c for c in ALL_COMPONENTS if c in components)
 
     @property
     def prompt(self) -> Prompt:
@@ -120,6 +122,7 @@ class AttributionStudy(Study):
             "probability_random_mean": proof.random_mean,
             "probability_random_sd": proof.random_sd,
             "largest_error": _largest_error(scores),
+            "certified": scores.certified,
         }
         first = proof.choices.head(10).rename(columns={"before": "probability"})
         first.insert(0, "rank", range(1, len(first) + 1))
@@ -155,6 +158,7 @@ def scores_of(result: Result) -> NeuronScores:
         quality=result.tables.get("quality", empty),
         tokens=result.tables.get("tokens", empty),
         token_totals=result.tables.get("token_totals", empty),
+        certified=result.numbers["certified"],
     )
 
 

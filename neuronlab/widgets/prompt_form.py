@@ -14,7 +14,7 @@ from neuronlab.attribution.request import TOLERANCE
 from neuronlab.errors import UserError
 from neuronlab.figures.charts import visible
 from neuronlab.figures.colours import COMPONENT_NAMES
-from neuronlab.models import COMPONENTS, MASK, Model, Prompt
+from neuronlab.models import MASK, Model, Prompt
 from neuronlab.neurons import predict
 from neuronlab.proteins.sequences import clean_sequence, read_fasta
 from neuronlab.studies import AttributionSpec
@@ -52,7 +52,7 @@ def draw(model: Model) -> AttributionSpec | None:
     # Streamlit forgets a widget that is not drawn, on another page or beside a mistake.
     form |= settings
     if not settings["components"]:
-        complain("Choose at least one component: query, key, value or FFN.")
+        complain("Choose at least one component.")
         return None
     if asked is None:
         return None
@@ -278,19 +278,21 @@ def _settings(model: Model, form: dict[str, Any]) -> dict[str, Any]:
     with second:
         components = st.pills(
             "Components",
-            COMPONENTS,
+            chosen.components,
             selection_mode="multi",
-            default=list(form["components"]),
+            default=[c for c in form["components"] if c in chosen.components]
+            or chosen.default_components,
             format_func=COMPONENT_NAMES.get,
-            key=_key("components"),
+            key=_key(f"components_{'_'.join(chosen.components)}"),
         )
+    places = [p for p in _POSITIONS if p == "predicted" or chosen.everywhere]
     with third:
         positions = st.selectbox(
             "Neurons at",
-            list(_POSITIONS),
-            index=list(_POSITIONS).index(form["positions"]),
+            places,
+            index=places.index(form["positions"]) if form["positions"] in places else 0,
             format_func=_POSITIONS.get,
-            key=_key("positions"),
+            key=_key("positions" if chosen.everywhere else "position"),
             help="Scores over all positions are summed; the top neurons keep one per token.",
         )
     settings = {"method": name, "components": tuple(components), "positions": positions}

@@ -11,6 +11,16 @@ from neuronlab.models import COMPONENTS
 from neuronlab.neurons import NeuronSet
 
 METHODS = ("integrated_gradients", "gradient_x_activation", "activation", "random")
+DIRECT = (
+    "log_probability_increase",
+    "log_probability",
+    "probability_increase",
+    "norm",
+    "coefficient",
+    "rank",
+    "coefficient_norm",
+    "coefficient_rank",
+)
 
 
 @pytest.mark.parametrize("objective", ["probability", "log_probability", "logit"])
@@ -149,7 +159,7 @@ def test_scores_say_where_they_come_from(tiny, asked):
 def test_what_is_not_possible(tiny, asked, sentence, without_type_checks):
     model = tiny("llama")
     prompt = asked(model)
-    sentence(nl.attribute, model, prompt, method="magic", says=["'magic'", *METHODS])
+    sentence(nl.attribute, model, prompt, method="magic", says=["'magic'", *METHODS, *DIRECT])
     sentence(nl.attribute, model, prompt, components=("mlp",), says=["'mlp'", *COMPONENTS])
     sentence(nl.attribute, model, prompt, components=(), says=COMPONENTS)
     sentence(
@@ -164,7 +174,7 @@ def test_what_is_not_possible(tiny, asked, sentence, without_type_checks):
 
 def test_the_methods_are_listed_with_what_they_need_and_cost():
     table = nl.methods()
-    assert list(table["name"]) == list(METHODS)
+    assert list(table["name"]) == [*METHODS, *DIRECT]
     for column in ("title", "paper", "needs", "cost", "engines"):
         assert table[column].str.len().gt(0).all()
 

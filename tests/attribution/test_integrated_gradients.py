@@ -161,6 +161,20 @@ def zeroed(model, prompt, layer, component, positions):
     return nl.predict(model, prompt, intervention=nl.Suppress(chosen, positions)).probability
 
 
+def test_attention_neurons_on_both_engines(model, asked):
+    """What enters the output projection, head by head, is scored like the other components."""
+    settings = {"components": ("attention",), "tolerance": 1e-3}
+    fast = nl.attribute(model, asked(model), **settings)
+    slow = nl.attribute(model, asked(model), engine="captum", steps=300, **settings)
+    assert fast["attention"].shape == (model.layers, model.sizes["attention"])
+    scale = abs(slow["attention"]).max()
+    assert fast["attention"] == pytest.approx(slow["attention"], abs=WITHIN * float(scale))
+    value = nl.predict(model, asked(model)).probability
+    for row in fast.quality.itertuples():
+        expected = value - zeroed(model, asked(model), row.layer, "attention", "predicted")
+        assert row.expected == pytest.approx(expected, abs=2e-6)
+
+
 @pytest.mark.parametrize("positions", ["predicted", "all"])
 def test_scores_of_a_layer_sum_to_what_it_contributes(model, asked, positions):
     """Completeness, with F(0) from an intervention, which knows nothing of paths."""

@@ -43,22 +43,25 @@ def brute_force(stream, target):
 def test_the_bound_is_never_below_the_score_of_any_neuron(scored):
     stream, scores = scored
     ffn, attention = brute_force(stream, scores.target)
-    for exact, bound in ((ffn, scores.ffn_bounds()), (attention, scores.attention_bounds())):
-        assert exact.shape == bound.shape
+    for exact, candidates in ((ffn, scores.ffn_neurons), (attention, scores.attention_neurons)):
+        bound = scores.bounds(candidates).view(exact.shape)
         assert float((exact - bound).max()) <= 1e-5
         # and it says something: a neuron of no coefficient has no score
         assert torch.corrcoef(torch.stack([exact.flatten(), bound.double().flatten()]))[0, 1] > 0.5
 
 
 @pytest.mark.parametrize("count", [1, 10, 60])
-@pytest.mark.parametrize("which", [{}, {"attention": False}, {"ffn": False}], ids=str)
+@pytest.mark.parametrize("which", ["ffn", "attention", "both"])
 def test_no_neuron_outside_the_certified_set_is_better(scored, count, which):
     stream, scores = scored
     ffn, attention = brute_force(stream, scores.target)
-    everyone = [ffn.flatten()] if which.get("ffn", True) else []
-    everyone += [attention.flatten()] if which.get("attention", True) else []
-    best = torch.cat(everyone).topk(count).values
-    found = scores.top(count, **which)
+    everyone, candidates = {
+        "ffn": ([ffn], [scores.ffn_neurons]),
+        "attention": ([attention], [scores.attention_neurons]),
+        "both": ([ffn, attention], None),
+    }[which]
+    best = torch.cat([part.flatten() for part in everyone]).topk(count).values
+    found = scores.top(count, candidates)
     assert len(found) == count
     assert found["score"].to_numpy() == pytest.approx(best.numpy(), abs=2e-5)
     for row in found.itertuples():
@@ -72,7 +75,7 @@ def test_no_neuron_outside_the_certified_set_is_better(scored, count, which):
 
 def test_more_neurons_than_there_are_gives_all(scored):
     stream, scores = scored
-    found = scores.top(10**6, attention=False)
+    found = scores.top(10**6, [scores.ffn_neurons])
     assert len(found) == found.attrs["rescored"] == stream.ffn.numel()
     assert not found.duplicated(["layer", "neuron"]).any()
 
@@ -129,7 +132,7 @@ def test_llama_as_the_authors_write_it(tiny, asked):
         for m, column in zip(seen["ffn"], block.mlp.down_proj.weight.T, strict=True)
     ]
     scores = LogProbabilityIncrease(read_stream(model, encoded), encoded.target)
-    table = scores.top(10**6, attention=False)
+    table = scores.top(10**6, [scores.ffn_neurons])
     own = table[table["layer"] == layer].sort_values("neuron")["score"]
     assert own.to_numpy() == pytest.approx(expected, abs=2e-5)
 
@@ -146,7 +149,8 @@ def test_the_capital_of_france(smollm):
     """Few of the 132,480 neurons have to be rescored to prove the hundred best."""
     encoded = smollm.encode(PROMPT)
     scores = LogProbabilityIncrease(read_stream(smollm, encoded), encoded.target)
-    assert scores.ffn_bounds().numel() + scores.attention_bounds().numel() == 132_480
+    candidates = scores.ffn_neurons, scores.attention_neurons
+    assert sum(one.coefficients.numel() for one in candidates) == 132_480
     found = scores.top(100)
     assert found.attrs["rescored"] < 1000
     assert (found["score"] <= found["bound"] + 1e-4).all()

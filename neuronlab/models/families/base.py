@@ -45,15 +45,15 @@ class Family(ABC):
 
     @abstractmethod
     def site(self, block: nn.Module, component: Component) -> Site:
-        """Where the neurons of ``component`` are in ``block``."""
+        """Where query, key, value or FFN neurons are in ``block``."""
+
+    def attention_site(self, block: nn.Module) -> Site:
+        """Attention neurons: what enters the attention's output projection."""
+        return Site(self.attention_output(block), "input", len(self.attention_vectors(block)))
 
     @abstractmethod
     def ffn_vectors(self, block: nn.Module) -> Float[Tensor, "neuron hidden"]:
         """What each FFN neuron adds to the FFN's output per unit of activation."""
-
-    def ffn_directions(self, block: nn.Module) -> Float[Tensor, "neuron hidden"]:
-        """The same in the residual stream, up to a positive factor where a norm follows."""
-        return self.ffn_vectors(block)
 
     @abstractmethod
     def attention_output(self, block: nn.Module) -> nn.Module:
@@ -70,6 +70,16 @@ class Family(ABC):
     def stream_norms(self, block: nn.Module) -> tuple[nn.Module | None, nn.Module | None]:
         """Norms of the stream itself, after attention's and the FFN's output were added."""
         return None, None
+
+    def directions(self, block: nn.Module, component: Component) -> Float[Tensor, "neuron hidden"]:
+        """What each FFN or attention neuron adds to the residual stream per unit.
+
+        Up to a positive factor where a norm of the branch follows.
+        """
+        half = component == "ffn"
+        vectors = (self.attention_vectors, self.ffn_vectors)[half](block)
+        norm = self.branch_norms(block)[half]
+        return vectors if norm is None else vectors * self.norm_scale(norm)
 
     def norm_scale(self, norm: nn.Module) -> Float[Tensor, " hidden"]:
         """What a norm multiplies the normed state by."""

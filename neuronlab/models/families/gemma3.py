@@ -16,10 +16,6 @@ class Gemma3(GatedDecoder):
     title = "Gemma 3"
     model_types = ("gemma3_text",)
 
-    def ffn_directions(self, block: nn.Module) -> Float[Tensor, "neuron hidden"]:
-        """A norm follows the FFN: its weights stretch each direction."""
-        return self.ffn_vectors(block) * self.norm_scale(block.post_feedforward_layernorm)
-
     def branch_norms(self, block: nn.Module) -> tuple[nn.Module, nn.Module]:
         """What attention and FFN put out is normed before it is added."""
         return block.post_attention_layernorm, block.post_feedforward_layernorm
