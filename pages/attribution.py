@@ -151,7 +151,7 @@ def headline(result: Result) -> None:
 
 def quality(result: Result) -> None:
     """The method's own error estimate, or how far its ranking is proven."""
-    if result.numbers["certified"]:
+    if result.numbers.get("certified"):
         st.caption(
             f"The ranking is exact for the {result.numbers['certified']} best neurons: proven. The "
             "others show an upper bound of their score, also in the maps."

@@ -158,12 +158,17 @@ def scores_of(result: Result) -> NeuronScores:
         quality=result.tables.get("quality", empty),
         tokens=result.tables.get("tokens", empty),
         token_totals=result.tables.get("token_totals", empty),
-        certified=result.numbers["certified"],
+        certified=result.numbers.get("certified"),
     )
 
 
-def suppressed_in(result: Result) -> tuple[NeuronSet, Effect]:
-    """The neurons that a stored result of this study switched off, and what that did."""
+def suppressed_in(result: Result) -> tuple[NeuronSet, Effect] | None:
+    """The neurons that a stored result of this study switched off, and what that did.
+
+    None for a result of the study's first version, which did not keep it.
+    """
+    if "suppressed" not in result.tables:
+        return None
     n = result.numbers
     found = Effect(
         label=n["target_label"],

@@ -95,19 +95,19 @@ def _effect(
 
 @st.fragment
 def draw(
-    model: Model, prompt: Prompt, scores: NeuronScores, known: tuple[NeuronSet, Effect]
+    model: Model, prompt: Prompt, scores: NeuronScores, known: tuple[NeuronSet, Effect] | None
 ) -> None:
     """The panel; its widgets rerun it alone.
 
     Args:
-        known: a set of which the effect of suppressing it everywhere need not be computed again.
+        known: a set of which the effect of suppressing it everywhere is known already.
     """
     with guard():
         _panel(model, prompt, scores, known)
 
 
 def _panel(
-    model: Model, prompt: Prompt, scores: NeuronScores, known: tuple[NeuronSet, Effect]
+    model: Model, prompt: Prompt, scores: NeuronScores, known: tuple[NeuronSet, Effect] | None
 ) -> None:
     st.subheader("Prove it")
     left, right = st.columns([2, 3], gap="large")
@@ -118,7 +118,7 @@ def _panel(
         with right:
             st.info("The basket is empty: add neurons above, or use the top neurons.")
         return
-    if (neurons, change) == (known[0], _SUPPRESS):
+    if known is not None and (neurons, change) == (known[0], _SUPPRESS):
         found = known[1]
     else:
         found = _effect(

@@ -263,3 +263,19 @@ def test_a_model_name_is_shown_as_it_is(visit, results, monkeypatch):
     app.choose_model(TRICK)
     app.one_error()
     no_markup(app)
+
+
+def test_a_result_of_the_first_version_still_opens(visit, results):
+    """It lacks what the panel shows at first, which is computed then."""
+    asked = example("smollm2-135m")
+    store = Store(results)
+    spec, result = store.load(asked.key)
+    store.delete(asked.key)
+    for name in ("suppressed", "random_sets"):
+        del result.tables[name]
+    for name in ("certified", "rank_suppressed"):
+        del result.numbers[name]
+    store.save(asked, result, seconds=1.0)
+    app = visit("attribution", run=asked.key)
+    assert app.errors() == []
+    assert app.probability()[1] < -20
