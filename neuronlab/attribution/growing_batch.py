@@ -18,8 +18,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from neuronlab.attribution.prefix import attending_to_prefix, prefix_of
-from neuronlab.models.hooks import before
+from neuronlab.attribution.prefix import SHARED_PREFIX, prefix_of
+from neuronlab.models.hooks import attention_by, before
 
 if TYPE_CHECKING:
     from neuronlab.models import Component, Encoded, Model
@@ -141,7 +141,7 @@ class GrowingBatch:
         entering = {layer: (model.block(layer), join(layer)) for layer in joining}
         with (
             model.lock,
-            attending_to_prefix(model) if self.single else nullcontext(),
+            attention_by(model.hf, SHARED_PREFIX) if self.single else nullcontext(),
             torch.enable_grad(),
             before(entering),
             model.edit({path.at: move(path) for path in paths}),

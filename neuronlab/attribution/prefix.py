@@ -7,8 +7,6 @@ of all rows with the shared keys instead of a copy of the keys per row.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,7 +17,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 if TYPE_CHECKING:
     from neuronlab.models import Encoded, Model
 
-_NAME = "neuronlab_shared_prefix"
+# Rows attend to the ``prefix`` they are given and to themselves; the name of this attention.
+SHARED_PREFIX = "neuronlab_shared_prefix"
 
 
 def prefix_of(model: Model, encoded: Encoded) -> dict[str, Any]:
@@ -29,20 +28,6 @@ def prefix_of(model: Model, encoded: Encoded) -> dict[str, Any]:
         cache = model.hf.base_model(input_ids=ids[:, :-1], use_cache=True).past_key_values
     position = torch.tensor([[ids.shape[1] - 1]], device=ids.device)
     return {"ids": ids[:, -1:], "position": 0, "position_ids": position, "prefix": cache}
-
-
-@contextmanager
-def attending_to_prefix(model: Model) -> Iterator[None]:
-    """Rows attend to the ``prefix`` they are given and to themselves; then as before.
-
-    The caller holds the model's lock.
-    """
-    config, usual = model.hf.config, model.hf.config._attn_implementation
-    config._attn_implementation = _NAME
-    try:
-        yield
-    finally:
-        config._attn_implementation = usual
 
 
 def _attend(
@@ -74,5 +59,5 @@ def _attend(
     return mixed.view(kv_heads, rows, -1, dim).transpose(0, 1).reshape(rows, 1, heads, dim), None
 
 
-AttentionInterface.register(_NAME, _attend)
-AttentionMaskInterface.register(_NAME, lambda *args, **kwargs: None)
+AttentionInterface.register(SHARED_PREFIX, _attend)
+AttentionMaskInterface.register(SHARED_PREFIX, lambda *args, **kwargs: None)

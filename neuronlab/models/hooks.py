@@ -46,6 +46,20 @@ def before(modules: Mapping[Any, tuple[nn.Module, Edit]]) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def attention_by(hf: Any, name: str) -> Iterator[None]:
+    """While open, all attention is computed by the function registered under this name.
+
+    The caller holds the model's lock.
+    """
+    usual = hf.config._attn_implementation
+    hf.config._attn_implementation = name
+    try:
+        yield
+    finally:
+        hf.config._attn_implementation = usual
+
+
 def _register(site: Site, function: Edit) -> torch.utils.hooks.RemovableHandle:
     def write(tensor: Tensor) -> Tensor:
         if site.columns is None:

@@ -20,6 +20,8 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
 
+from neuronlab.models.hooks import attention_by
+
 if TYPE_CHECKING:
     from neuronlab.models.model import Model
     from neuronlab.models.prompt import Encoded
@@ -160,7 +162,7 @@ def read_stream(model: Model, encoded: Encoded) -> Stream:
         inputs["norm"] = norm
     if transform is not None:
         inputs |= {"dense": transform[0], "gated": transform[1]}
-    with model.lock, _inputs_of(inputs, seen, position), _recording(model):
+    with model.lock, _inputs_of(inputs, seen, position), attention_by(model.hf, _NAME):
         ids = encoded.input_ids
         hidden = model.hidden(ids, position, recorded=recorded, recorded_position=position)
         logits = model.logits(hidden)[0]
@@ -275,17 +277,6 @@ def _inputs_of(
         yield
 
 
-@contextmanager
-def _recording(model: Model) -> Iterator[None]:
-    """Attention also notes its weights and values, in the order of the layers."""
-    config, usual = model.hf.config, model.hf.config._attn_implementation
-    config._attn_implementation = _NAME
-    try:
-        yield
-    finally:
-        config._attn_implementation = usual
-
-
 def _attend(
     module: nn.Module,
     query: Float[Tensor, "row head token dim"],
@@ -298,7 +289,7 @@ def _attend(
     recorded_position: int,
     **kwargs: Any,
 ) -> tuple[Float[Tensor, "row token head dim"], None]:
-    """Softmax attention, written out."""
+    """Softmax attention, written out; weights and values are noted layer after layer."""
     group = query.shape[1] // key.shape[1]
     key = key.repeat_interleave(group, dim=1)
     value = value.repeat_interleave(group, dim=1)

@@ -269,7 +269,7 @@ def test_a_result_of_the_first_version_still_opens(visit, results):
     """It lacks what the panel shows at first, which is computed then."""
     asked = example("smollm2-135m")
     store = Store(results)
-    spec, result = store.load(asked.key)
+    _, result = store.load(asked.key)
     store.delete(asked.key)
     for name in ("suppressed", "random_sets"):
         del result.tables[name]
