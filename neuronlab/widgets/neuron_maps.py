@@ -35,7 +35,8 @@ def start(scores: NeuronScores) -> None:
         layers, size = scores[neuron.component].shape
         if neuron.layer < layers and neuron.index < size:
             return
-    best = scores.top(1, magnitude=True).iloc[0]
+    # A low bound says little: the strongest neuron is known only where every score is a score.
+    best = scores.top(1, magnitude=scores.certified is None).iloc[0]
     choose(Neuron(int(best["layer"]), best["component"], int(best["neuron"])))
 
 
