@@ -32,6 +32,7 @@ from neuronlab.attribution.log_probability_increase import (
     Candidates,
     LogProbabilityIncrease,
     Scale,
+    place_of,
 )
 from neuronlab.attribution.request import Attribution, Request, on_cpu
 from neuronlab.errors import UserError
@@ -95,15 +96,18 @@ def _stream(request: Request) -> Stream:
     return read_stream(request.model, request.encoded)
 
 
-def _searched(request: Request, scorer: LogProbabilityIncrease, scale: Scale) -> Attribution:
+def _candidates(request: Request, stream: Stream) -> list[Candidates]:
+    """The neurons of each component in turn, layer by layer."""
     kinds: dict[Component, Candidates] = {
-        "ffn": scorer.ffn_neurons,
-        "attention": scorer.summed_attention_neurons,
+        "ffn": Candidates(1, stream.ffn[:, None]),
+        "attention": Candidates(0, stream.attention.sum(1, keepdim=True)),
     }
-    found = scorer.search(
-        [kinds[component] for component in request.components], scale=scale, check=_check(request)
-    )
-    return _attribution(request, found)
+    return [kinds[component] for component in request.components]
+
+
+def _searched(request: Request, scorer: LogProbabilityIncrease, scale: Scale) -> Attribution:
+    candidates = _candidates(request, scorer.stream)
+    return _attribution(request, scorer.search(candidates, scale=scale, check=_check(request)))
 
 
 def _check(request: Request) -> Callable[[], None]:
@@ -111,7 +115,6 @@ def _check(request: Request) -> Callable[[], None]:
 
 
 def _attribution(request: Request, found: Found) -> Attribution:
-    """The candidates are the neurons of each component in turn, layer by layer."""
     model = request.model
     sizes = [model.layers * model.sizes[component] for component in request.components]
     scores = {}
@@ -122,20 +125,16 @@ def _attribution(request: Request, found: Found) -> Attribution:
     return Attribution(scores, certified=min(CERTIFIED, len(found.every)))
 
 
-def _neurons(
-    stream: Stream, layer: int, component: Component
-) -> tuple[Float[Tensor, " neuron"], Float[Tensor, "neuron hidden"]]:
-    """Coefficients and vectors of a layer's neurons, as the weights have them."""
-    family, block = stream.model.family, stream.model.block(layer)
-    if component == "ffn":
-        return stream.ffn[layer], family.ffn_vectors(block).float()
-    return stream.attention[layer].sum(0), family.attention_vectors(block).float()
-
-
 def _each(request: Request, score: Callable[[Tensor, Tensor], Tensor]) -> Attribution:
-    """Every neuron from its coefficient and its vector."""
-    stream = _stream(request)
-    return Attribution({at: on_cpu(score(*_neurons(stream, *at))[None]) for at in request.places})
+    """Every neuron from its coefficient and its vector, as the weights have it."""
+    model, stream = request.model, _stream(request)
+    candidates = dict(zip(request.components, _candidates(request, stream), strict=True))
+    scores = {}
+    for layer, component in request.places:
+        half, coefficients = candidates[component]
+        vectors = model.family.vectors(model.block(layer), half)
+        scores[layer, component] = on_cpu(score(coefficients[layer, 0], vectors.float())[None])
+    return Attribution(scores)
 
 
 def _ranked(request: Request, weigh: Callable[[Tensor], Tensor]) -> Attribution:
@@ -155,42 +154,33 @@ def _ranked(request: Request, weigh: Callable[[Tensor], Tensor]) -> Attribution:
         bias=readout.bias[sample],
         scale=readout.scale[sample],
     )
-    bounds, weights = [], []
-    places = [(la, c) for c in request.components for la in range(request.model.layers)]
-    for done, (layer, component) in enumerate(places):
-        request.progress(0.7 * done / len(places), "ranking among some tokens")
-        coefficients, vectors = _neurons(stream, layer, component)
-        above = _above(few, _turned(stream, layer, component, coefficients, vectors), -1)
-        weights.append(weigh(coefficients))
-        bounds.append(weights[-1] / (above + 1))
-    starts = torch.tensor([0] + [len(part) for part in bounds]).cumsum(0)
-    weight = torch.cat(weights)
+    candidates = _candidates(request, stream)
+    bounds = []
+    for number, (half, coefficients) in enumerate(candidates):
+        for layer, own in enumerate(coefficients.squeeze(1)):
+            done = (number + layer / len(coefficients)) / len(candidates)
+            request.progress(0.7 * done, "ranking among some tokens")
+            turned = _signs(own)[:, None] * stream.vectors(layer, half)
+            bounds.append(weigh(own) / (_above(few, turned, -1) + 1))
 
     def exact(chosen: Int[Tensor, " row"]) -> Float[Tensor, " row"]:
-        rows = []
+        turned, weights = [], []
         for number in chosen.tolist():
-            i = int(torch.searchsorted(starts, number, right=True)) - 1
-            neuron = slice(number - int(starts[i]), number - int(starts[i]) + 1)
-            coefficients, vectors = _neurons(stream, *places[i])
-            rows.append(_turned(stream, *places[i], coefficients[neuron], vectors[neuron]))
-        return weight[chosen] / (_above(readout, torch.cat(rows), request.target) + 1)
+            one, layer, _, neuron = place_of(number, candidates)
+            own = slice(neuron, neuron + 1)
+            coefficients = one.coefficients[layer, 0, own]
+            turned.append(_signs(coefficients)[:, None] * stream.vectors(layer, one.half, own))
+            weights.append(weigh(coefficients))
+        return torch.cat(weights) / (_above(readout, torch.cat(turned), request.target) + 1)
 
     step = min(256, math.ceil(_LOGITS / vocabulary))
     found = best_first(torch.cat(bounds), exact, CERTIFIED, step=step, check=_check(request))
     return _attribution(request, found)
 
 
-def _turned(
-    stream: Stream,
-    layer: int,
-    component: Component,
-    coefficients: Float[Tensor, " neuron"],
-    vectors: Float[Tensor, "neuron hidden"],
-) -> Float[Tensor, "neuron hidden"]:
-    """Vectors in the final state's coordinates, turned the way their neurons fire."""
-    turned = torch.where(coefficients < 0, -1.0, 1.0)[:, None] * vectors
-    onward = stream.maps[layer][component == "ffn"]
-    return turned if onward is None else turned @ onward.T
+def _signs(coefficients: Float[Tensor, " neuron"]) -> Float[Tensor, " neuron"]:
+    """The way each neuron turns its vector; one that is silent does not."""
+    return torch.where(coefficients < 0, -1.0, 1.0)
 
 
 def _above(

@@ -59,9 +59,11 @@ class LogProbabilityIncrease:
         """
         self.stream = stream
         self.target = target
-        self.logits = stream.readout.logits(stream.states())
+        states = stream.states()
         if alone:
-            self.logits = torch.zeros_like(self.logits)
+            self.logits = states.new_zeros(len(states), len(stream.readout.bias))
+        else:
+            self.logits = stream.readout.logits(states)
         self.normaliser = self.logits.logsumexp(-1)
         probabilities = self.logits[:-1].softmax(-1)
         weights = -probabilities
@@ -120,18 +122,12 @@ class LogProbabilityIncrease:
         """Every attention neuron, at each position it reads from."""
         return Candidates(0, self.stream.attention)
 
-    @property
-    def summed_attention_neurons(self) -> Candidates:
-        """Every attention neuron, summed over the positions it reads from."""
-        return Candidates(0, self.stream.attention.sum(1, keepdim=True))
-
     def bounds(self, candidates: Candidates) -> Float[Tensor, "layer place neuron"]:
         """At least the increase of each; close to it for all but the largest."""
         half, coefficients = candidates
-        family = self.stream.model.family
         found = []
         for layer, block in enumerate(self.stream.model.blocks):
-            vectors = (family.attention_vectors, family.ffn_vectors)[half](block)
+            vectors = self.stream.model.family.vectors(block, half)
             slope, onward = self._slopes[2 * layer + half], self.stream.maps[layer][half]
             slope = slope if onward is None else slope @ onward
             found.append(coefficients[layer] * (vectors.float() @ slope))
@@ -189,7 +185,7 @@ class LogProbabilityIncrease:
         for i, score in zip(
             found.rescored[best].tolist(), found.scores[best].tolist(), strict=True
         ):
-            one, layer, place, neuron = _place(i, candidates)
+            one, layer, place, neuron = place_of(i, candidates)
             component, position = ("ffn", -1) if one.half else ("attention", place)
             rows.append((layer, component, neuron, position, score, float(found.bounds[i])))
         columns = ["layer", "component", "neuron", "position", "score", "bound"]
@@ -200,21 +196,17 @@ class LogProbabilityIncrease:
     def _exact(
         self, chosen: Int[Tensor, " row"], candidates: Sequence[Candidates], scale: Scale
     ) -> Float[Tensor, " row"]:
-        family = self.stream.model.family
         parts, numbers = [], []
         for i in chosen.tolist():
-            one, layer, place, neuron = _place(i, candidates)
-            block = self.stream.model.block(layer)
-            vectors = (family.attention_vectors, family.ffn_vectors)[one.half](block)
-            part = one.coefficients[layer, place, neuron] * vectors[neuron].float()
-            onward = self.stream.maps[layer][one.half]
-            parts.append(part if onward is None else onward @ part)
+            one, layer, place, neuron = place_of(i, candidates)
+            vector = self.stream.vectors(layer, one.half, slice(neuron, neuron + 1))
+            parts.append(one.coefficients[layer, place, neuron] * vector)
             numbers.append(2 * layer + one.half)
         states = torch.tensor(numbers, device=chosen.device)
-        return scale(self.of(torch.stack(parts), states), states)
+        return scale(self.of(torch.cat(parts), states), states)
 
 
-def _place(index: int, candidates: Sequence[Candidates]) -> tuple[Candidates, int, int, int]:
+def place_of(index: int, candidates: Sequence[Candidates]) -> tuple[Candidates, int, int, int]:
     """Where a number among all candidates belongs: layer, place and neuron."""
     for one in candidates:
         shape = one.coefficients.shape

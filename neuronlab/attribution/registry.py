@@ -54,9 +54,10 @@ class Method:
         return tuple(c for c in COMPONENTS if c in self.components)
 
 
-_PASS = "one forward pass"
-_SEARCH = "one forward pass and a few hundred neurons through the unembedding"
-_VOCABULARY = "one forward pass and every neuron through some thousand tokens"
+# What they cost, and through how many tokens of the unembedding they send every neuron.
+_PASS = "one forward pass", 0
+_SEARCH = "one forward pass and a few hundred neurons through the unembedding", 0
+_VOCABULARY = "one forward pass and every neuron through some thousand tokens", direct.SAMPLE
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -114,9 +115,9 @@ METHODS: dict[str, Method] = {
                 differentiates=False,
                 components=("ffn", "attention"),
                 everywhere=False,
-                tokens_each=direct.SAMPLE if cost is _VOCABULARY else 0,
+                tokens_each=tokens_each,
             )
-            for name, title, summary, cost, function in (
+            for name, title, summary, (cost, tokens_each), function in (
                 (
                     "log_probability_increase",
                     "Log-probability increase",

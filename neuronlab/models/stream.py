@@ -9,8 +9,6 @@ parts are told in the coordinates of the state that the last block puts out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +18,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
 
-from neuronlab.models.hooks import attention_by
+from neuronlab.models.hooks import Edit, attention_by, before
 
 if TYPE_CHECKING:
     from neuronlab.models.model import Model
@@ -101,15 +99,20 @@ class Stream:
     readout: Readout
     heads: int
 
+    def vectors(
+        self, layer: int, half: int, neurons: slice = slice(None)
+    ) -> Float[Tensor, "neuron hidden"]:
+        """What one unit of each attention neuron (half 0) or FFN neuron (1) adds at the end."""
+        vectors = self.model.family.vectors(self.model.block(layer), half)
+        return _mapped(vectors[neurons].float(), self.maps[layer][half])
+
     def attention_vectors(self, layer: int) -> Float[Tensor, "neuron hidden"]:
         """What one unit of each attention neuron adds to the final state."""
-        vectors = self.model.family.attention_vectors(self.model.block(layer))
-        return _mapped(vectors.float(), self.maps[layer][0])
+        return self.vectors(layer, 0)
 
     def ffn_vectors(self, layer: int) -> Float[Tensor, "neuron hidden"]:
         """What one unit of each FFN neuron adds to the final state."""
-        vectors = self.model.family.ffn_vectors(self.model.block(layer))
-        return _mapped(vectors.float(), self.maps[layer][1])
+        return self.vectors(layer, 1)
 
     def head_parts(self, layer: int) -> Float[Tensor, "position head hidden"]:
         """What each head added from each position."""
@@ -121,14 +124,12 @@ class Stream:
 
     def layer_parts(self) -> Float[Tensor, "layer 2 hidden"]:
         """What attention (first) and FFN (second) of each layer added, without biases."""
-        family = self.model.family
         rows = []
         for layer, block in enumerate(self.model.blocks):
-            mixed = self.attention[layer].sum(0) @ family.attention_vectors(block).float()
-            fed = self.ffn[layer] @ family.ffn_vectors(block).float()
-            parts = zip((mixed, fed), self.maps[layer], strict=True)
-            rows.append(torch.stack([_mapped(part, onward) for part, onward in parts]))
-        return torch.stack(rows)
+            for half, coefficients in enumerate((self.attention[layer].sum(0), self.ffn[layer])):
+                part = coefficients @ self.model.family.vectors(block, half).float()
+                rows.append(_mapped(part, self.maps[layer][half]))
+        return torch.stack(rows).unflatten(0, (-1, 2))
 
     def states(self) -> Float[Tensor, "state hidden"]:
         """The stream before the first layer, then after each attention and each FFN.
@@ -161,8 +162,18 @@ def read_stream(model: Model, encoded: Encoded) -> Stream:
     if norm is not None:
         inputs["norm"] = norm
     if transform is not None:
-        inputs |= {"dense": transform[0], "gated": transform[1]}
-    with model.lock, _inputs_of(inputs, seen, position), attention_by(model.hf, _NAME):
+        inputs["gated"] = transform[1]
+
+    def keep(name: Any) -> Edit:
+        def function(entering: Tensor) -> Tensor:
+            # The head sees the predicted position alone, (row, hidden).
+            seen[name] = (entering[0, position] if entering.dim() == 3 else entering[0]).float()
+            return entering
+
+        return function
+
+    reading = before({name: (module, keep(name)) for name, module in inputs.items()})
+    with model.lock, reading, attention_by(model.hf, _NAME):
         ids = encoded.input_ids
         hidden = model.hidden(ids, position, recorded=recorded, recorded_position=position)
         logits = model.logits(hidden)[0]
@@ -254,27 +265,6 @@ def _readout(
         return Readout(inner, unembedding, logits - plain, torch.ones_like(plain))
     scale = (logits / plain).nan_to_num(1.0, 1.0, 1.0)
     return Readout(inner, unembedding, torch.zeros_like(plain), scale)
-
-
-@contextmanager
-def _inputs_of(
-    modules: dict[Any, nn.Module], seen: dict[Any, Tensor], position: int
-) -> Iterator[None]:
-    """Keep what enters each module at the position, float32."""
-
-    def keep(name: Any) -> Any:
-        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            entering = args[0] if args else kwargs["hidden_states"]
-            # The head sees the predicted position alone, (row, hidden).
-            seen[name] = (entering[0, position] if entering.dim() == 3 else entering[0]).float()
-
-        return hook
-
-    with ExitStack() as stack:
-        for name, module in modules.items():
-            handle = module.register_forward_pre_hook(keep(name), with_kwargs=True)
-            stack.callback(handle.remove)
-        yield
 
 
 def _attend(

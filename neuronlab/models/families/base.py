@@ -63,6 +63,10 @@ class Family(ABC):
         """What each attention neuron (head, dimension) adds to the attention's output per unit."""
         return self.attention_output(block).weight.T
 
+    def vectors(self, block: nn.Module, half: int) -> Float[Tensor, "neuron hidden"]:
+        """``attention_vectors`` (half 0) or ``ffn_vectors`` (half 1)."""
+        return self.ffn_vectors(block) if half else self.attention_vectors(block)
+
     def branch_norms(self, block: nn.Module) -> tuple[nn.Module | None, nn.Module | None]:
         """Norms of what attention and FFN put out, before it is added to the stream."""
         return None, None
@@ -76,8 +80,8 @@ class Family(ABC):
 
         Up to a positive factor where a norm of the branch follows.
         """
-        half = component == "ffn"
-        vectors = (self.attention_vectors, self.ffn_vectors)[half](block)
+        half = int(component == "ffn")
+        vectors = self.vectors(block, half)
         norm = self.branch_norms(block)[half]
         return vectors if norm is None else vectors * self.norm_scale(norm)
 
