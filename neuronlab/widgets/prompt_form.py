@@ -263,7 +263,7 @@ def _written(model: Model, index: int) -> str | int:
 
 
 def _settings(model: Model, form: dict[str, Any]) -> dict[str, Any]:
-    first, second, third, fourth = st.columns([1.4, 1.8, 1.2, 1], vertical_alignment="bottom")
+    first, second, third, fourth = st.columns([1.6, 2.4, 1.5, 0.9], vertical_alignment="bottom")
     names = list(METHODS)
     with first:
         name = st.selectbox(
@@ -284,6 +284,7 @@ def _settings(model: Model, form: dict[str, Any]) -> dict[str, Any]:
             or chosen.default_components,
             format_func=COMPONENT_NAMES.get,
             key=_key(f"components_{'_'.join(chosen.components)}"),
+            wrap=True,
         )
     places = [p for p in _POSITIONS if p == "predicted" or chosen.everywhere]
     with third:
