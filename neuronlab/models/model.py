@@ -167,3 +167,28 @@ class Model:
     def block(self, layer: int) -> nn.Module:
         """One transformer block."""
         return self.blocks[layer]
+
+    def output_bias(self, layer: int, half: int) -> Float[Tensor, " hidden"] | None:
+        """What attention (half 0) or FFN (1) of a layer adds whatever its neurons do."""
+        if half:
+            return getattr(self.site(layer, "ffn").module, "bias", None)
+        return getattr(self.family.attention_output(self.blocks[layer]), "bias", None)
+
+    def subkeys(
+        self, layer: int, half: int, neurons: list[int]
+    ) -> dict[str, Float[Tensor, "neuron hidden"]]:
+        """What each attention (half 0) or FFN (1) neuron looks for in the stream it reads.
+
+        The rows of the projection that its coefficient comes from, times the weight of the block's
+        own norm; neither centred nor scaled nor shifted (arXiv 2312.12141). By name: "value" for
+        attention; "gate" and "up" or "input" for the FFN.
+        """
+        block = self.blocks[layer]
+        norm = self.family.input_norms(block)[half]
+        scale = 1.0 if norm is None else self.family.norm_scale(norm).float()
+        keys = self.family.subkeys(block, half, torch.tensor(neurons, device=self.device))
+        return {name: rows.float() * scale for name, rows in keys.items()}
+
+    def read_state(self, layer: int, half: int) -> int:
+        """The state of the stream (see ``Stream.states``) that attention or FFN reads."""
+        return 2 * layer + int(half and not self.family.parallel(self.blocks[layer]))

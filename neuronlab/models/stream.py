@@ -9,6 +9,7 @@ parts are told in the coordinates of the state that the last block puts out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +75,59 @@ class Readout:
 
 
 @dataclass(frozen=True)
+class FrozenNorm:
+    """A norm with the statistics it has on some states: x -> scale * (x - mean of x) + shift.
+
+    Attributes:
+        scale: one row per state, (state, hidden).
+        centred: whether the mean is taken away.
+    """
+
+    scale: Float[Tensor, "state hidden"]
+    shift: Float[Tensor, " hidden"]
+    centred: bool
+
+    def back(self, weights: Float[Tensor, "state hidden"]) -> Float[Tensor, "state hidden"]:
+        """Weights of what comes out, as weights of what goes in: one row per state."""
+        weights = weights * self.scale
+        return weights - weights.mean(-1, keepdim=True) if self.centred else weights
+
+    def affine(self) -> Affine:
+        """The map itself, on the only state there is."""
+        size = len(self.shift)
+        matrix = torch.eye(size, device=self.shift.device)
+        if self.centred:
+            matrix -= 1 / size
+        return Affine(self.scale[0][:, None] * matrix, self.shift)
+
+    def of(self, states: list[int]) -> FrozenNorm:
+        """The same norm for some of the states, in this order."""
+        return FrozenNorm(self.scale[states], self.shift, self.centred)
+
+
+Norms = tuple[FrozenNorm | None, FrozenNorm | None]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What was written to the residual stream at some positions of one prompt, and its norms.
+
+    Attributes:
+        start: what the embedding wrote, (position, hidden).
+        attention: coefficient of each attention neuron, summed over the positions it reads from,
+            (layer, position, neuron).
+        ffn: coefficient of each FFN neuron, (layer, position, neuron).
+        branch_norms, stream_norms: per layer, for attention and FFN: see ``Family``.
+    """
+
+    start: Float[Tensor, "position hidden"]
+    attention: Float[Tensor, "layer position attention_neuron"]
+    ffn: Float[Tensor, "layer position ffn_neuron"]
+    branch_norms: list[Norms]
+    stream_norms: list[Norms]
+
+
+@dataclass(frozen=True)
 class Stream:
     """One prompt's residual stream at the predicted position.
 
@@ -100,7 +154,7 @@ class Stream:
     heads: int
 
     def vectors(
-        self, layer: int, half: int, neurons: slice = slice(None)
+        self, layer: int, half: int, neurons: slice | list[int] = slice(None)
     ) -> Float[Tensor, "neuron hidden"]:
         """What one unit of each attention neuron (half 0) or FFN neuron (1) adds at the end."""
         vectors = self.model.family.vectors(self.model.block(layer), half)
@@ -141,78 +195,114 @@ class Stream:
         return torch.cat([self.start[None], parts]).cumsum(0)
 
 
+def record(model: Model, encoded: Encoded, positions: Sequence[int]) -> Recording:
+    """What every part wrote at these positions; one forward pass."""
+    return _recorded(model, encoded, positions)[0]
+
+
 @torch.no_grad()
 def read_stream(model: Model, encoded: Encoded) -> Stream:
     """The residual stream of one prompt; one forward pass.
 
     Needs a language head: a causal or masked model.
     """
-    family, position = model.family, encoded.position
-    seen: dict[Any, Tensor] = {}
-    recorded: list[tuple[Tensor, Tensor]] = []
-    norm, transform = family.final_norm(model.hf), family.head_transform(model.hf)
-    inputs: dict[Any, nn.Module] = {"start": model.block(0)}
-    for layer, block in enumerate(model.blocks):
-        inputs[layer, "ffn"] = model.site(layer, "ffn").module
-        for kind, norms in (
-            ("branch", family.branch_norms(block)),
-            ("stream", family.stream_norms(block)),
-        ):
-            inputs |= {(layer, kind, i): n for i, n in enumerate(norms) if n is not None}
-    if norm is not None:
-        inputs["norm"] = norm
-    if transform is not None:
-        inputs["gated"] = transform[1]
-
-    def keep(name: Any) -> Edit:
-        def function(entering: Tensor) -> Tensor:
-            # The head sees the predicted position alone, (row, hidden).
-            seen[name] = (entering[0, position] if entering.dim() == 3 else entering[0]).float()
-            return entering
-
-        return function
-
-    reading = before({name: (module, keep(name)) for name, module in inputs.items()})
-    with model.lock, reading, attention_by(model.hf, _NAME):
-        ids = encoded.input_ids
-        hidden = model.hidden(ids, position, recorded=recorded, recorded_position=position)
-        logits = model.logits(hidden)[0]
-
-    def frozen(norm: nn.Module, name: Any) -> Affine:
-        return _frozen(norm, family.norm_scale(norm).float(), seen[name])
+    position = encoded.position
+    weights: list[tuple[Tensor, Tensor]] = []
+    with model.lock, attention_by(model.hf, _NAME):
+        written, readout = _recorded(
+            model, encoded, [position], recorded=weights, recorded_position=position
+        )
 
     # From the last block's output backwards: what each part still passes through.
-    size = len(seen["start"])
     onward: Map = None
     maps: list[tuple[Map, Map]] = []
-    biases = torch.zeros(model.layers, 2, size, device=model.device)
+    biases = torch.zeros(model.layers, 2, written.start.shape[1], device=model.device)
     for layer in reversed(range(model.layers)):
-        block = model.blocks[layer]
-        modules = family.attention_output(block), model.site(layer, "ffn").module
-        branch, stream = family.branch_norms(block), family.stream_norms(block)
         own: list[Map] = [None, None]
         for half in (1, 0):
-            if stream[half] is not None:
-                step = frozen(stream[half], (layer, "stream", half))
+            stream, branch = written.stream_norms[layer][half], written.branch_norms[layer][half]
+            if stream is not None:
+                step = stream.affine()
                 biases[layer, half] += _mapped(step.shift, onward)
                 onward = _joined(onward, step.matrix)
             own[half] = onward
-            if branch[half] is not None:
-                own[half] = _joined(onward, frozen(branch[half], (layer, "branch", half)).matrix)
-            bias = getattr(modules[half], "bias", None)
+            if branch is not None:
+                step = branch.affine()
+                biases[layer, half] += _mapped(step.shift, onward)
+                own[half] = _joined(onward, step.matrix)
+            bias = model.output_bias(layer, half)
             if bias is not None:
                 biases[layer, half] += _mapped(bias.float(), own[half])
         maps.insert(0, (own[0], own[1]))
     return Stream(
         model=model,
-        start=_mapped(seen["start"], onward),
-        attention=torch.stack([_coefficients(*record) for record in recorded]),
-        ffn=torch.stack([seen[layer, "ffn"] for layer in range(model.layers)]),
+        start=_mapped(written.start[0], onward),
+        attention=torch.stack([_coefficients(*record) for record in weights]),
+        ffn=written.ffn[:, 0],
         maps=maps,
         biases=biases,
-        readout=_readout(model, seen, hidden[0].float(), logits),
-        heads=len(recorded[0][0]),
+        readout=readout,
+        heads=len(weights[0][0]),
     )
+
+
+@torch.no_grad()
+def _recorded(
+    model: Model,
+    encoded: Encoded,
+    positions: Sequence[int],
+    **inputs: Any,
+) -> tuple[Recording, Readout]:
+    """The recording, and how the predicted position is read out."""
+    family, at = model.family, list(positions)
+    seen: dict[Any, Tensor] = {}
+    modules: dict[Any, nn.Module] = {"start": model.block(0)}
+    norm, transform = family.final_norm(model.hf), family.head_transform(model.hf)
+    if norm is not None:
+        modules["norm"] = norm
+    if transform is not None:
+        modules["gated"] = transform[1]
+    for layer, block in enumerate(model.blocks):
+        modules[layer, "attention"] = family.attention_output(block)
+        modules[layer, "ffn"] = model.site(layer, "ffn").module
+        for kind, norms in (
+            ("branch", family.branch_norms(block)),
+            ("stream", family.stream_norms(block)),
+        ):
+            modules |= {(layer, kind, i): n for i, n in enumerate(norms) if n is not None}
+
+    def keep(name: Any) -> Edit:
+        def function(entering: Tensor) -> Tensor:
+            # The head gets the predicted position alone, (row, hidden).
+            here = [encoded.position] if name == "norm" else at
+            seen[name] = (entering[0, here] if entering.dim() == 3 else entering).float()
+            return entering
+
+        return function
+
+    reading = before({name: (module, keep(name)) for name, module in modules.items()})
+    with model.lock, reading:
+        hidden = model.hidden(encoded.input_ids, encoded.position, **inputs)
+        logits = model.logits(hidden)[0]
+
+    def frozen(kind: str) -> list[Norms]:
+        return [
+            tuple(
+                None if norm is None else _frozen(model, norm, seen[layer, kind, half])
+                for half, norm in enumerate(getattr(family, f"{kind}_norms")(block))
+            )
+            for layer, block in enumerate(model.blocks)
+        ]
+
+    layers = range(model.layers)
+    written = Recording(
+        start=seen["start"],
+        attention=torch.stack([seen[layer, "attention"] for layer in layers]),
+        ffn=torch.stack([seen[layer, "ffn"] for layer in layers]),
+        branch_norms=frozen("branch"),
+        stream_norms=frozen("stream"),
+    )
+    return written, _readout(model, seen, hidden[0].float(), logits)
 
 
 def _mapped(rows: Float[Tensor, "*row hidden"], onward: Map) -> Float[Tensor, "*row hidden"]:
@@ -223,19 +313,17 @@ def _joined(onward: Map, first: Float[Tensor, "hidden hidden"]) -> Float[Tensor,
     return first if onward is None else onward @ first
 
 
-def _frozen(
-    norm: nn.Module, scale: Float[Tensor, " hidden"], state: Float[Tensor, " hidden"]
-) -> Affine:
-    """A norm with the statistics it has on this state."""
-    size = len(state)
-    matrix = torch.eye(size, device=state.device)
-    if isinstance(norm, nn.LayerNorm):
-        matrix -= 1 / size
-        state = state - state.mean()
+def _frozen(model: Model, norm: nn.Module, states: Float[Tensor, "state hidden"]) -> FrozenNorm:
+    """A norm with the statistics it has on these states."""
+    centred = isinstance(norm, nn.LayerNorm)
+    if centred:
+        states = states - states.mean(-1, keepdim=True)
     eps = getattr(norm, "variance_epsilon", None) or norm.eps
-    matrix = scale[:, None] * matrix / torch.sqrt((state**2).mean() + eps)
+    scale = model.family.norm_scale(norm).float()
+    scale = scale / torch.sqrt((states**2).mean(-1, keepdim=True) + eps)
     bias = getattr(norm, "bias", None)
-    return Affine(matrix, torch.zeros(size, device=state.device) if bias is None else bias.float())
+    shift = torch.zeros_like(scale[0]) if bias is None else bias.float()
+    return FrozenNorm(scale, shift, centred)
 
 
 def _readout(
@@ -249,14 +337,14 @@ def _readout(
     inner = Affine(torch.eye(size, device=model.device), torch.zeros(size, device=model.device))
     norm, transform = family.final_norm(model.hf), family.head_transform(model.hf)
     if norm is not None:
-        inner = _frozen(norm, family.norm_scale(norm).float(), seen["norm"])
+        inner = _frozen(model, norm, seen["norm"]).affine()
     state = final
     if transform is not None:
         dense = Affine(transform[0].weight.float(), transform[0].bias.float())
         # The gelu multiplies each unit by a gate, which is frozen like a norm's statistics.
-        gate = (seen["gated"] / dense(final)).nan_to_num(0.5, 0.5, 0.5)
+        gate = (seen["gated"][0] / dense(final)).nan_to_num(0.5, 0.5, 0.5)
         gated = Affine(gate[:, None] * dense.matrix, gate * dense.shift)
-        last = _frozen(transform[1], family.norm_scale(transform[1]).float(), seen["gated"])
+        last = _frozen(model, transform[1], seen["gated"]).affine()
         step = last.after(gated)
         state, inner = step(final), step.after(inner)
     unembedding = model.hf.get_output_embeddings().weight.float()

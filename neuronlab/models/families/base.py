@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from neuronlab.models.components import Component
@@ -67,6 +67,28 @@ class Family(ABC):
         """``attention_vectors`` (half 0) or ``ffn_vectors`` (half 1)."""
         return self.ffn_vectors(block) if half else self.attention_vectors(block)
 
+    @abstractmethod
+    def ffn_inputs(self, block: nn.Module) -> dict[str, Float[Tensor, "neuron hidden"]]:
+        """Projections that an FFN neuron's activation comes from, by name."""
+
+    @abstractmethod
+    def input_norms(self, block: nn.Module) -> tuple[nn.Module | None, nn.Module | None]:
+        """Norms of what attention and FFN read from the stream, inside the block."""
+
+    def subkeys(
+        self, block: nn.Module, half: int, neurons: Int[Tensor, " neuron"]
+    ) -> dict[str, Float[Tensor, "neuron hidden"]]:
+        """Rows of the projections that attention (half 0) or FFN (1) neurons come from."""
+        if half:
+            return {name: rows[neurons] for name, rows in self.ffn_inputs(block).items()}
+        site = self.site(block, "value")
+        rows = neurons if site.columns is None else site.columns.to(neurons.device)[neurons]
+        return {"value": site.module.weight[rows]}
+
+    def parallel(self, block: nn.Module) -> bool:
+        """Whether the FFN reads what attention reads, not what attention has added to."""
+        return False
+
     def branch_norms(self, block: nn.Module) -> tuple[nn.Module | None, nn.Module | None]:
         """Norms of what attention and FFN put out, before it is added to the stream."""
         return None, None
@@ -127,6 +149,10 @@ class Encoder(Family):
         """Columns of the FFN's output projection."""
         return block.output.dense.weight.T
 
+    def ffn_inputs(self, block: nn.Module) -> dict[str, Float[Tensor, "neuron hidden"]]:
+        """The intermediate layer."""
+        return {"input": block.intermediate.dense.weight}
+
     def attention_output(self, block: nn.Module) -> nn.Module:
         """The dense layer after self-attention."""
         return block.attention.output.dense
@@ -138,6 +164,10 @@ class Encoder(Family):
 
 class PostNormEncoder(Encoder):
     """Encoders that norm the residual stream itself, after each half of a block."""
+
+    def input_norms(self, block: nn.Module) -> tuple[None, None]:
+        """None: the stream is normed already."""
+        return None, None
 
     def stream_norms(self, block: nn.Module) -> tuple[nn.Module, nn.Module]:
         """After attention's and after the FFN's output were added."""
@@ -161,6 +191,24 @@ class GatedDecoder(Family):
     def ffn_vectors(self, block: nn.Module) -> Float[Tensor, "neuron hidden"]:
         """Columns of ``down_proj``."""
         return block.mlp.down_proj.weight.T
+
+    def ffn_inputs(self, block: nn.Module) -> dict[str, Float[Tensor, "neuron hidden"]]:
+        """Gate and up projection: the activation is their product."""
+        return {"gate": block.mlp.gate_proj.weight, "up": block.mlp.up_proj.weight}
+
+    def input_norms(self, block: nn.Module) -> tuple[nn.Module, nn.Module]:
+        """Before attention and before the FFN."""
+        return block.input_layernorm, block.post_attention_layernorm
+
+    def subkeys(
+        self, block: nn.Module, half: int, neurons: Int[Tensor, " neuron"]
+    ) -> dict[str, Float[Tensor, "neuron hidden"]]:
+        """Several query heads share the values of one key-value head."""
+        if half == 0:
+            attention = block.self_attn
+            head, dimension = neurons // attention.head_dim, neurons % attention.head_dim
+            neurons = head // attention.num_key_value_groups * attention.head_dim + dimension
+        return super().subkeys(block, half, neurons)
 
     def attention_output(self, block: nn.Module) -> nn.Module:
         """``o_proj``."""

@@ -19,6 +19,10 @@ class Esm(Encoder):
         """The encoder layers."""
         return list(hf.esm.encoder.layer)
 
+    def input_norms(self, block: nn.Module) -> tuple[nn.Module, nn.Module]:
+        """Before attention and before the FFN."""
+        return block.attention.LayerNorm, block.LayerNorm
+
     def language_head(self, hf: Any, hidden: Float[Tensor, "row hidden"]) -> Tensor:
         """Transform, norm, unembedding and bias."""
         return hf.lm_head(hidden)

@@ -16,6 +16,10 @@ class Gemma3(GatedDecoder):
     title = "Gemma 3"
     model_types = ("gemma3_text",)
 
+    def input_norms(self, block: nn.Module) -> tuple[nn.Module, nn.Module]:
+        """Before attention and before the FFN."""
+        return block.input_layernorm, block.pre_feedforward_layernorm
+
     def branch_norms(self, block: nn.Module) -> tuple[nn.Module, nn.Module]:
         """What attention and FFN put out is normed before it is added."""
         return block.post_attention_layernorm, block.post_feedforward_layernorm

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from neuronlab.models.components import Component
@@ -31,6 +31,23 @@ class GPT2(Family):
     def ffn_vectors(self, block: nn.Module) -> Float[Tensor, "neuron hidden"]:
         """Rows of ``c_proj``, whose weight is stored (in, out)."""
         return block.mlp.c_proj.weight
+
+    def ffn_inputs(self, block: nn.Module) -> dict[str, Float[Tensor, "neuron hidden"]]:
+        """Columns of ``c_fc``, whose weight is stored (in, out)."""
+        return {"input": block.mlp.c_fc.weight.T}
+
+    def input_norms(self, block: nn.Module) -> tuple[nn.Module, nn.Module]:
+        """Before attention and before the FFN."""
+        return block.ln_1, block.ln_2
+
+    def subkeys(
+        self, block: nn.Module, half: int, neurons: Int[Tensor, " neuron"]
+    ) -> dict[str, Float[Tensor, "neuron hidden"]]:
+        """As everywhere, from transposed weights."""
+        if half:
+            return super().subkeys(block, half, neurons)
+        site = self.site(block, "value")
+        return {"value": site.module.weight.T[site.columns.to(neurons.device)[neurons]]}
 
     def attention_output(self, block: nn.Module) -> nn.Module:
         """``c_proj``."""

@@ -35,6 +35,18 @@ class GPTNeoX(Family):
         """Columns of ``dense_4h_to_h``."""
         return block.mlp.dense_4h_to_h.weight.T
 
+    def ffn_inputs(self, block: nn.Module) -> dict[str, Float[Tensor, "neuron hidden"]]:
+        """``dense_h_to_4h``."""
+        return {"input": block.mlp.dense_h_to_4h.weight}
+
+    def input_norms(self, block: nn.Module) -> tuple[nn.Module, nn.Module]:
+        """Before attention and before the FFN."""
+        return block.input_layernorm, block.post_attention_layernorm
+
+    def parallel(self, block: nn.Module) -> bool:
+        """As the configuration says."""
+        return block.use_parallel_residual
+
     def attention_output(self, block: nn.Module) -> nn.Module:
         """``dense``."""
         return block.attention.dense

@@ -1,0 +1,162 @@
+"""Which neurons wake the value neurons: query neurons (arXiv 2312.12141).
+
+A value neuron's coefficient comes from its subkey: a row of the projection it belongs to. What the
+subkey sees in the stream is a sum over what all layers below have written. The part u of that sum
+takes its share of the value neuron's score:
+
+    Q(u) += Imp(v) (u . k) / sum over u' of (u' . k)
+
+k is the subkey times the weight of the block's own norm. A gated FFN has two subkeys, gate and up;
+the activation is their product, and the score is the mean over both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from neuronlab.models import Encoded, Model
+from neuronlab.models.stream import record
+
+# How many of the best value neurons are asked who wakes them.
+VALUE_NEURONS = 30
+# A sum this small beside the absolute sum of its parts would blow all shares up.
+GUARD = 0.05
+
+
+class ValueNeuron(NamedTuple):
+    """A neuron that writes at the predicted position.
+
+    Attributes:
+        half: 0 for an attention neuron, 1 for an FFN neuron.
+        position: where it reads: the token attended to, or the predicted position.
+    """
+
+    layer: int
+    half: int
+    index: int
+    position: int
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How much of what each subkey sees comes from where; rows add up to 1.
+
+    One row per subkey of a value neuron; zero in rows that are not trusted.
+
+    Attributes:
+        value: number of the value neuron of each row.
+        subkey: its name ("value", "input", "gate", "up").
+        trusted: whether the sum is large enough to be divided by.
+        start, biases: the embedding's and all biases' share.
+        attention, ffn: of each neuron of each layer, at the position that is read; zero in layers
+            that come later.
+    """
+
+    value: list[int]
+    subkey: list[str]
+    trusted: Bool[Tensor, " row"]
+    start: Float[Tensor, " row"]
+    biases: Float[Tensor, " row"]
+    attention: Float[Tensor, "row layer attention_neuron"]
+    ffn: Float[Tensor, "row layer ffn_neuron"]
+
+    @property
+    def layers(self) -> Float[Tensor, "row layer 2"]:
+        """Of each layer's attention (first) and FFN (second)."""
+        return torch.stack([self.attention.sum(-1), self.ffn.sum(-1)], -1)
+
+
+@dataclass(frozen=True)
+class QueryScores:
+    """Query scores, one row per kind of subkey; their mean is the score.
+
+    Attributes:
+        subkeys: names of the rows.
+        used: how many value neurons each row sums over; the others' sums were too small.
+        total: the sum of their scores, which all parts add up to.
+        start, biases, layers, attention, ffn: see ``Shares``.
+    """
+
+    subkeys: tuple[str, ...]
+    used: tuple[int, ...]
+    total: Float[Tensor, " subkey"]
+    start: Float[Tensor, " subkey"]
+    biases: Float[Tensor, " subkey"]
+    layers: Float[Tensor, "subkey layer 2"]
+    attention: Float[Tensor, "subkey layer attention_neuron"]
+    ffn: Float[Tensor, "subkey layer ffn_neuron"]
+
+
+@torch.no_grad()
+def shares(model: Model, encoded: Encoded, values: Sequence[ValueNeuron]) -> Shares:
+    """Who makes the subkeys of these value neurons fire; one forward pass."""
+    positions = sorted({v.position for v in values})
+    written = record(model, encoded, positions)
+    keys, value, names = [], [], []
+    for number, v in enumerate(values):
+        for name, row in model.subkeys(v.layer, v.half, [v.index]).items():
+            keys.append(row)
+            value.append(number)
+            names.append(name)
+    rows = torch.cat(keys)
+    reads = [model.read_state(values[i].layer, values[i].half) for i in value]
+    at = [positions.index(values[i].position) for i in value]
+    products = (
+        rows.new_zeros(len(rows), model.layers, model.sizes["attention"]),
+        rows.new_zeros(len(rows), model.layers, model.sizes["ffn"]),
+    )
+    biases = rows.new_zeros(len(rows))
+    coefficients = written.attention, written.ffn
+    # From the highest state read downwards; below a norm, a subkey is told in what enters the norm.
+    for number in reversed(range(max(reads))):
+        layer, half = divmod(number, 2)
+        active = [i for i, state in enumerate(reads) if state > number]
+        here = [at[i] for i in active]
+        own = rows[active]
+        norm = written.stream_norms[layer][half]
+        if norm is not None:
+            biases[active] += own @ norm.shift
+            own = rows[active] = norm.of(here).back(own)
+        branch = written.branch_norms[layer][half]
+        if branch is not None:
+            biases[active] += own @ branch.shift
+            own = branch.of(here).back(own)
+        bias = model.output_bias(layer, half)
+        if bias is not None:
+            biases[active] += own @ bias.float()
+        vectors = model.family.vectors(model.block(layer), half).float()
+        products[half][active, layer] = coefficients[half][layer, here] * (own @ vectors.T)
+    start = (rows * written.start[at]).sum(-1)
+    of_layers = torch.stack([part.sum(-1) for part in products])
+    whole = start + biases + of_layers.sum((0, 2))
+    absolute = start.abs() + biases.abs() + of_layers.abs().sum((0, 2))
+    trusted = whole.abs() >= GUARD * absolute
+    factor = torch.where(trusted, 1 / whole, 0.0)
+    attention, ffn = (part * factor[:, None, None] for part in products)
+    return Shares(value, names, trusted, start * factor, biases * factor, attention, ffn)
+
+
+def query_scores(found: Shares, scores: Float[Tensor, " value"]) -> QueryScores:
+    """Add up the shares, each times its value neuron's score."""
+    subkeys = tuple(dict.fromkeys(found.subkey))
+    weights = scores[found.value] * found.trusted
+    own = torch.stack(
+        [weights * torch.tensor([n == name for n in found.subkey]).to(weights) for name in subkeys]
+    )
+    kept = [[n == name for n in found.subkey] for name in subkeys]
+    return QueryScores(
+        subkeys=subkeys,
+        used=tuple(int(found.trusted[mask].sum()) for mask in kept),
+        total=own.sum(1),
+        start=own @ found.start,
+        biases=own @ found.biases,
+        layers=torch.einsum("sr,rlh->slh", own, found.layers),
+        attention=torch.einsum("sr,rln->sln", own, found.attention),
+        ffn=torch.einsum("sr,rln->sln", own, found.ffn),
+    )
