@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -15,51 +15,64 @@ CERTIFIED = 100
 _ROUNDING = 1e-5
 
 
+class Level(NamedTuple):
+    """A better look at some candidates.
+
+    Attributes:
+        score: closer upper bounds of the candidates of these numbers; their scores at the last
+            level.
+        step: how many are looked at together.
+    """
+
+    score: Callable[[Int[Tensor, " row"]], Float[Tensor, " row"]]
+    step: int
+
+
 class Found(NamedTuple):
     """What a search proved.
 
     Attributes:
         bounds: at least the score of each candidate.
-        rescored: numbers of those with an exact score, highest bound first.
+        every: the score where it is known, the closest bound elsewhere.
+        rescored: numbers of those with an exact score.
         scores: of these, exactly. As many of them as were wanted are at least as high as the
             bound of every other candidate.
     """
 
     bounds: Float[Tensor, " candidate"]
+    every: Float[Tensor, " candidate"]
     rescored: Int[Tensor, " row"]
     scores: Float[Tensor, " row"]
-
-    @property
-    def every(self) -> Float[Tensor, " candidate"]:
-        """Scores where they are known, bounds elsewhere."""
-        return self.bounds.index_copy(0, self.rescored, self.scores)
 
 
 def best_first(
     bounds: Float[Tensor, " candidate"],
-    exact: Callable[[Int[Tensor, " row"]], Float[Tensor, " row"]],
+    levels: Sequence[Level],
     count: int,
     *,
-    step: int,
     check: Callable[[], None] = lambda: None,
 ) -> Found:
-    """Score from the highest bound down until the best ``count`` are proven.
+    """Look closer at the highest, level after level, until the best ``count`` are proven.
 
     Args:
-        exact: scores of the candidates of those numbers.
-        step: how many are scored at once.
-        check: called before each time; an exception it raises ends the search.
+        check: called before each look; an exception it raises ends the search.
     """
-    order = bounds.argsort(descending=True)
-    count = min(count, len(order))
+    every = bounds.clone()
+    seen = torch.zeros_like(bounds, dtype=torch.long)
+    count = min(count, len(bounds))
     slack = _ROUNDING * float(bounds.abs().max())
-    scores = bounds.new_empty(0)
-    while len(scores) < len(order):
-        check()
-        chosen = order[len(scores) :][: max(step, count)]
-        scores = torch.cat([scores, exact(chosen)])
-        if len(scores) < len(order):
-            highest_left = float(bounds[order[len(scores)]])
-            if float(scores.topk(count).values[-1]) >= highest_left + slack:
-                break
-    return Found(bounds, order[: len(scores)], scores)
+    while True:
+        scored = seen == len(levels)
+        scores = every[scored]
+        least = float(scores.topk(count).values[-1]) if len(scores) >= count else -torch.inf
+        hopeful = torch.nonzero(~scored & (every > least - slack)).squeeze(1)
+        if not len(hopeful):
+            return Found(bounds, every, torch.nonzero(scored).squeeze(1), scores)
+        hopeful = hopeful[every[hopeful].argsort(descending=True)]
+        hopeful = hopeful[: max(count, *(level.step for level in levels))]
+        for number, level in enumerate(levels):
+            check()
+            chosen = hopeful[seen[hopeful] == number][: level.step]
+            if len(chosen):
+                every[chosen] = level.score(chosen)
+                seen[chosen] = number + 1

@@ -22,17 +22,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from neuronlab.attribution.best_first import CERTIFIED, Found, best_first
+from neuronlab.attribution.best_first import CERTIFIED, Found, Level, best_first
 from neuronlab.attribution.log_probability_increase import (
     Candidates,
     LogProbabilityIncrease,
     Scale,
-    place_of,
+    gather,
 )
 from neuronlab.attribution.request import Attribution, Request, on_cpu
 from neuronlab.errors import UserError
@@ -41,141 +42,174 @@ from neuronlab.models.stream import Readout, Stream, read_stream
 
 # Logits that may be in memory at once while ranks are counted.
 _LOGITS = 12_000_000
-# Tokens of the vocabulary that bound a rank.
-SAMPLE = 4096
+# Tokens of the vocabulary that bound a rank: of all neurons, then of those that may be the best.
+SAMPLES = (1024, 8192)
+_STEP = 4096
 
 
-def log_probability_increase(request: Request) -> Attribution:
-    """Upper bounds, and exact scores where they are needed to prove the top."""
-    scorer = LogProbabilityIncrease(_stream(request), request.target)
-    return _searched(request, scorer, lambda values, states: values)
+class Direct:
+    """The methods on one request; what they share is computed once.
 
-
-def probability_increase(request: Request) -> Attribution:
-    """As log-probability increase, in probabilities: it grows with it at every state."""
-    scorer = LogProbabilityIncrease(_stream(request), request.target)
-    before = scorer.path.exp()
-    return _searched(request, scorer, lambda values, states: before[states] * values.expm1())
-
-
-def log_probability(request: Request) -> Attribution:
-    """Log-probability of the target read off the neuron alone."""
-    scorer = LogProbabilityIncrease(_stream(request), request.target, alone=True)
-    return _searched(request, scorer, lambda values, states: values + scorer.path[states])
-
-
-def norm(request: Request) -> Attribution:
-    """Length of the neuron's vector: neither prompt nor target enter."""
-    return _each(request, lambda coefficients, vectors: vectors.norm(dim=1))
-
-
-def coefficient(request: Request) -> Attribution:
-    """How strongly the neuron fires, without its sign."""
-    return _each(request, lambda coefficients, vectors: coefficients.abs())
-
-
-def coefficient_norm(request: Request) -> Attribution:
-    """Length of what the neuron adds."""
-    return _each(request, lambda coefficients, vectors: coefficients.abs() * vectors.norm(dim=1))
-
-
-def rank(request: Request) -> Attribution:
-    """How near to the top of the vocabulary the neuron puts the target."""
-    return _ranked(request, torch.ones_like)
-
-
-def coefficient_rank(request: Request) -> Attribution:
-    """The same, times how strongly it fires."""
-    return _ranked(request, torch.abs)
-
-
-def _stream(request: Request) -> Stream:
-    if request.model.kind == "classifier":
-        raise UserError("This method needs a model that predicts tokens, not classes.")
-    request.progress(0.0, "reading the residual stream")
-    return read_stream(request.model, request.encoded)
-
-
-def _candidates(request: Request, stream: Stream) -> list[Candidates]:
-    """The neurons of each component in turn, layer by layer."""
-    kinds: dict[Component, Candidates] = {
-        "ffn": Candidates(1, stream.ffn[:, None]),
-        "attention": Candidates(0, stream.attention.sum(1, keepdim=True)),
-    }
-    return [kinds[component] for component in request.components]
-
-
-def _searched(request: Request, scorer: LogProbabilityIncrease, scale: Scale) -> Attribution:
-    candidates = _candidates(request, scorer.stream)
-    return _attribution(request, scorer.search(candidates, scale=scale, check=_check(request)))
-
-
-def _check(request: Request) -> Callable[[], None]:
-    return lambda: request.progress(0.7, "proving which are the best")
-
-
-def _attribution(request: Request, found: Found) -> Attribution:
-    model = request.model
-    sizes = [model.layers * model.sizes[component] for component in request.components]
-    scores = {}
-    parts = zip(request.components, found.every.split(sizes), strict=True)
-    for component, part in parts:
-        rows = part.view(model.layers, 1, -1)
-        scores |= {(layer, component): on_cpu(row) for layer, row in enumerate(rows)}
-    return Attribution(scores, certified=min(CERTIFIED, len(found.every)))
-
-
-def _each(request: Request, score: Callable[[Tensor, Tensor], Tensor]) -> Attribution:
-    """Every neuron from its coefficient and its vector, as the weights have it."""
-    model, stream = request.model, _stream(request)
-    candidates = dict(zip(request.components, _candidates(request, stream), strict=True))
-    scores = {}
-    for layer, component in request.places:
-        half, coefficients = candidates[component]
-        vectors = model.family.vectors(model.block(layer), half)
-        scores[layer, component] = on_cpu(score(coefficients[layer, 0], vectors.float())[None])
-    return Attribution(scores)
-
-
-def _ranked(request: Request, weigh: Callable[[Tensor], Tensor]) -> Attribution:
-    """Weight of the coefficient over the rank of the target.
-
-    Tokens of a sample of the vocabulary that rank above the target are a lower bound of all that
-    do, at a fraction of the cost; the best by that bound are ranked among all tokens.
+    Each has the name it has in the registry.
     """
-    stream = _stream(request)
-    readout = stream.readout
-    vocabulary = len(readout.bias)
-    sample = torch.arange(0, vocabulary, math.ceil(vocabulary / SAMPLE), device=readout.bias.device)
-    sample = torch.cat([sample[sample != request.target], sample.new_tensor([request.target])])
-    few = replace(
-        readout,
-        unembedding=readout.unembedding[sample],
-        bias=readout.bias[sample],
-        scale=readout.scale[sample],
-    )
-    candidates = _candidates(request, stream)
-    bounds = []
-    for number, (half, coefficients) in enumerate(candidates):
-        for layer, own in enumerate(coefficients.squeeze(1)):
-            done = (number + layer / len(coefficients)) / len(candidates)
-            request.progress(0.7 * done, "ranking among some tokens")
-            turned = _signs(own)[:, None] * stream.vectors(layer, half)
-            bounds.append(weigh(own) / (_above(few, turned, -1) + 1))
 
-    def exact(chosen: Int[Tensor, " row"]) -> Float[Tensor, " row"]:
-        turned, weights = [], []
-        for number in chosen.tolist():
-            one, layer, _, neuron = place_of(number, candidates)
-            own = slice(neuron, neuron + 1)
-            coefficients = one.coefficients[layer, 0, own]
-            turned.append(_signs(coefficients)[:, None] * stream.vectors(layer, one.half, own))
-            weights.append(weigh(coefficients))
-        return torch.cat(weights) / (_above(readout, torch.cat(turned), request.target) + 1)
+    def __init__(self, request: Request, certified: int = CERTIFIED) -> None:
+        """
+        Args:
+            certified: how many neurons at the top are proven where a method searches.
 
-    step = min(256, math.ceil(_LOGITS / vocabulary))
-    found = best_first(torch.cat(bounds), exact, CERTIFIED, step=step, check=_check(request))
-    return _attribution(request, found)
+        Raises:
+            UserError: the model has no language head.
+        """
+        if request.model.kind == "classifier":
+            raise UserError("This method needs a model that predicts tokens, not classes.")
+        self.request = request
+        self.count = certified
+
+    @cached_property
+    def stream(self) -> Stream:
+        """The residual stream at the predicted position."""
+        self.request.progress(0.0, "reading the residual stream")
+        return read_stream(self.request.model, self.request.encoded)
+
+    @cached_property
+    def scorer(self) -> LogProbabilityIncrease:
+        """Log-probability increase of the target."""
+        return LogProbabilityIncrease(self.stream, self.request.target)
+
+    def log_probability_increase(self) -> Attribution:
+        """Upper bounds, and exact scores where they are needed to prove the top."""
+        return self._searched(self.scorer, lambda values, states: values)
+
+    def probability_increase(self) -> Attribution:
+        """As log-probability increase, in probabilities: it grows with it at every state."""
+        before = self.scorer.path.exp()
+        return self._searched(self.scorer, lambda values, states: before[states] * values.expm1())
+
+    def log_probability(self) -> Attribution:
+        """Log-probability of the target read off the neuron alone."""
+        scorer = LogProbabilityIncrease(self.stream, self.request.target, alone=True)
+        return self._searched(scorer, lambda values, states: values + scorer.path[states])
+
+    def norm(self) -> Attribution:
+        """Length of the neuron's vector: neither prompt nor target enter."""
+        return self._each(lambda coefficients, vectors: vectors.norm(dim=1))
+
+    def coefficient(self) -> Attribution:
+        """How strongly the neuron fires, without its sign."""
+        return self._each(lambda coefficients, vectors: coefficients.abs())
+
+    def coefficient_norm(self) -> Attribution:
+        """Length of what the neuron adds."""
+        return self._each(lambda coefficients, vectors: coefficients.abs() * vectors.norm(dim=1))
+
+    def rank(self) -> Attribution:
+        """How near to the top of the vocabulary the neuron puts the target."""
+        return self._ranked(torch.ones_like)
+
+    def coefficient_rank(self) -> Attribution:
+        """The same, times how strongly it fires."""
+        return self._ranked(torch.abs)
+
+    @cached_property
+    def _candidates(self) -> list[Candidates]:
+        """The neurons of each component in turn, layer by layer."""
+        kinds: dict[Component, Candidates] = {
+            "ffn": Candidates(1, self.stream.ffn[:, None]),
+            "attention": Candidates(0, self.stream.attention.sum(1, keepdim=True)),
+        }
+        return [kinds[component] for component in self.request.components]
+
+    def _searched(self, scorer: LogProbabilityIncrease, scale: Scale) -> Attribution:
+        found = scorer.search(self._candidates, self.count, scale=scale, check=self._check)
+        return self._attribution(found)
+
+    def _check(self) -> None:
+        self.request.progress(0.7, "proving which are the best")
+
+    def _attribution(self, found: Found) -> Attribution:
+        model, components = self.request.model, self.request.components
+        sizes = [model.layers * model.sizes[component] for component in components]
+        scores = {}
+        for component, part in zip(components, found.every.split(sizes), strict=True):
+            rows = part.view(model.layers, 1, -1)
+            scores |= {(layer, component): on_cpu(row) for layer, row in enumerate(rows)}
+        return Attribution(scores, certified=min(self.count, len(found.every)))
+
+    def _each(self, score: Callable[[Tensor, Tensor], Tensor]) -> Attribution:
+        """Every neuron from its coefficient and its vector, as the weights have it."""
+        model = self.request.model
+        candidates = dict(zip(self.request.components, self._candidates, strict=True))
+        scores = {}
+        for layer, component in self.request.places:
+            half, coefficients = candidates[component]
+            vectors = model.family.vectors(model.block(layer), half)
+            scores[layer, component] = on_cpu(score(coefficients[layer, 0], vectors.float())[None])
+        return Attribution(scores)
+
+    def _ranked(self, weigh: Callable[[Tensor], Tensor]) -> Attribution:
+        """Weight of the coefficient over the rank of the target.
+
+        Tokens of a sample of the vocabulary that rank above the target are a lower bound of all
+        that do, at a fraction of the cost; the best by that bound are ranked among more, then all.
+        """
+        coefficients = torch.cat([c.flatten() for _, c in self._candidates])
+        weights = weigh(coefficients)
+
+        def level(readout: Readout, step: int) -> Level:
+            def score(chosen: Int[Tensor, " row"]) -> Float[Tensor, " row"]:
+                above = _above(readout, self._turned(chosen), self._target_in(readout))
+                return weights[chosen] / (above + 1)
+
+            return Level(score, step)
+
+        vocabulary = len(self.stream.readout.bias)
+        levels = [level(self._sampled(tokens), _STEP) for tokens in SAMPLES[1:]]
+        step = min(256, math.ceil(_LOGITS / vocabulary))
+        levels.append(level(self.stream.readout, step))
+        bounds = weights / (self._above_in_sample + 1)
+        return self._attribution(best_first(bounds, levels, self.count, check=self._check))
+
+    @cached_property
+    def _above_in_sample(self) -> Int[Tensor, " candidate"]:
+        """Of each neuron, how many tokens of the smallest sample it puts above the target."""
+        few, found = self._sampled(SAMPLES[0]), []
+        for number, (half, coefficients) in enumerate(self._candidates):
+            for layer, own in enumerate(coefficients.squeeze(1)):
+                done = (number + layer / len(coefficients)) / len(self._candidates)
+                self.request.progress(0.7 * done, "ranking among some tokens")
+                turned = _signs(own)[:, None] * self.stream.vectors(layer, half)
+                found.append(_above(few, turned, self._target_in(few)))
+        return torch.cat(found)
+
+    def _sampled(self, tokens: int) -> Readout:
+        """The readout of some tokens of the vocabulary, the target last.
+
+        Of those far from the average token: they are on top of others most often.
+        """
+        readout, target = self.stream.readout, self.request.target
+        distance = (readout.unembedding - readout.unembedding.mean(0)).norm(dim=1)
+        sample = distance.topk(min(tokens, len(distance))).indices
+        sample = torch.cat([sample[sample != target], sample.new_tensor([target])])
+        return replace(
+            readout,
+            unembedding=readout.unembedding[sample],
+            bias=readout.bias[sample],
+            scale=readout.scale[sample],
+        )
+
+    def _target_in(self, readout: Readout) -> int:
+        return self.request.target if readout is self.stream.readout else -1
+
+    def _turned(self, chosen: Int[Tensor, " row"]) -> Float[Tensor, "row hidden"]:
+        """Vectors of candidates, each the way its coefficient turns it."""
+        coefficients, vectors, _ = gather(self.stream, chosen, self._candidates)
+        return _signs(coefficients)[:, None] * vectors
+
+
+def method(name: str) -> Callable[[Request], Attribution]:
+    """The method of that name, on a request alone."""
+    return lambda request: getattr(Direct(request), name)()
 
 
 def _signs(coefficients: Float[Tensor, " neuron"]) -> Float[Tensor, " neuron"]:

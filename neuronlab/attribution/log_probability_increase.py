@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from neuronlab.attribution.best_first import CERTIFIED, Found, best_first
+from neuronlab.attribution.best_first import CERTIFIED, Found, Level, best_first
 from neuronlab.models.stream import Stream
 
 # Logits that may be in memory at once while neurons are rescored.
@@ -80,12 +80,15 @@ class LogProbabilityIncrease:
     ) -> Float[Tensor, " row"]:
         """The exact increase of each part, added to the state of that number."""
         found = []
-        step = max(1, _LOGITS // self.logits.shape[1])
-        for some, at in zip(parts.split(step), states.split(step), strict=True):
+        for some, at in zip(parts.split(self._step), states.split(self._step), strict=True):
             change = self.stream.readout.change(some)
             after = (self.logits[at] + change).logsumexp(-1)
             found.append(change[:, self.target] - (after - self.normaliser[at]))
         return torch.cat(found)
+
+    @property
+    def _step(self) -> int:
+        return max(1, _LOGITS // self.logits.shape[1])
 
     def layers(self) -> Float[Tensor, "layer 2"]:
         """The increase of each layer's attention (first) and FFN (second), biases left out."""
@@ -95,22 +98,33 @@ class LogProbabilityIncrease:
 
     def heads(self) -> Float[Tensor, "layer head"]:
         """The increase of each head, over all positions it reads."""
-        return torch.stack(
-            [
-                self.of(parts, torch.full((len(parts),), 2 * layer, device=parts.device))
-                for layer in range(len(self.stream.maps))
-                for parts in [self.stream.head_parts(layer).sum(0)]
-            ]
-        )
+        layers = range(self.stream.model.layers)
+        parts = torch.stack([self.stream.head_parts(layer).sum(0) for layer in layers])
+        states = 2 * torch.arange(len(parts), device=parts.device)
+        states = states[:, None].expand(parts.shape[:2]).flatten()
+        return self.of(parts.flatten(0, 1), states).view(parts.shape[:2])
 
-    def head_positions(self) -> Float[Tensor, "layer position head"]:
-        """The increase of what each head reads from each position."""
-        found = []
-        for layer in range(len(self.stream.maps)):
-            parts = self.stream.head_parts(layer)
-            states = torch.full((parts.shape[0] * parts.shape[1],), 2 * layer, device=parts.device)
-            found.append(self.of(parts.flatten(0, 1), states).view(parts.shape[:2]))
-        return torch.stack(found)
+    def head_positions(
+        self, heads: Sequence[tuple[int, int]] | None = None
+    ) -> Float[Tensor, "head position"]:
+        """The increase of what heads read from each position.
+
+        Args:
+            heads: (layer, head) each; all, layer by layer, by default.
+        """
+        if heads is None:
+            every = range(self.stream.heads)
+            heads = [(layer, head) for layer in range(self.stream.model.layers) for head in every]
+        layers = {layer: self.stream.head_parts(layer) for layer in {layer for layer, _ in heads}}
+        parts = torch.stack([layers[layer][:, head] for layer, head in heads])
+        states = torch.tensor([2 * layer for layer, _ in heads], device=parts.device)
+        states = states[:, None].expand(parts.shape[:2]).flatten()
+        return self.of(parts.flatten(0, 1), states).view(parts.shape[:2])
+
+    def head_position_bounds(self) -> Float[Tensor, "layer position head"]:
+        """At least the increase of what each head reads from each position."""
+        bounds = self.bounds(self.attention_neurons)
+        return bounds.unflatten(-1, (self.stream.heads, -1)).sum(-1)
 
     @property
     def ffn_neurons(self) -> Candidates:
@@ -152,13 +166,10 @@ class LogProbabilityIncrease:
             layers = torch.arange(len(bounds), device=bounds.device)
             states = (2 * layers + one.half)[:, None, None].expand_as(bounds)
             parts.append(scale(bounds.flatten(), states.flatten()))
-        return best_first(
-            torch.cat(parts),
-            lambda chosen: self._exact(chosen, candidates, scale),
-            count,
-            step=min(256, _LOGITS // self.logits.shape[1]),
-            check=check,
+        exact = Level(
+            lambda chosen: self._exact(chosen, candidates, scale), max(1, self._step // 2)
         )
+        return best_first(torch.cat(parts), [exact], count, check=check)
 
     def top(
         self,
@@ -196,14 +207,26 @@ class LogProbabilityIncrease:
     def _exact(
         self, chosen: Int[Tensor, " row"], candidates: Sequence[Candidates], scale: Scale
     ) -> Float[Tensor, " row"]:
-        parts, numbers = [], []
-        for i in chosen.tolist():
-            one, layer, place, neuron = place_of(i, candidates)
-            vector = self.stream.vectors(layer, one.half, slice(neuron, neuron + 1))
-            parts.append(one.coefficients[layer, place, neuron] * vector)
-            numbers.append(2 * layer + one.half)
-        states = torch.tensor(numbers, device=chosen.device)
-        return scale(self.of(torch.cat(parts), states), states)
+        coefficients, vectors, states = gather(self.stream, chosen, candidates)
+        return scale(self.of(coefficients[:, None] * vectors, states), states)
+
+
+def gather(
+    stream: Stream, chosen: Int[Tensor, " row"], candidates: Sequence[Candidates]
+) -> tuple[Float[Tensor, " row"], Float[Tensor, "row hidden"], Int[Tensor, " row"]]:
+    """Coefficient, vector and number of the state it is added to, of the candidates chosen."""
+    coefficients, states = [], []
+    rows: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for row, number in enumerate(chosen.tolist()):
+        one, layer, place, neuron = place_of(number, candidates)
+        coefficients.append(one.coefficients[layer, place, neuron])
+        states.append(2 * layer + one.half)
+        rows.setdefault((layer, one.half), []).append((row, neuron))
+    vectors = torch.empty(len(chosen), len(stream.start), device=stream.start.device)
+    for (layer, half), own in rows.items():
+        places, neurons = zip(*own, strict=True)
+        vectors[list(places)] = stream.vectors(layer, half, list(neurons))
+    return torch.stack(coefficients), vectors, torch.tensor(states, device=chosen.device)
 
 
 def place_of(index: int, candidates: Sequence[Candidates]) -> tuple[Candidates, int, int, int]:

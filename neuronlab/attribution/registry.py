@@ -57,7 +57,7 @@ class Method:
 # What they cost, and through how many tokens of the unembedding they send every neuron.
 _PASS = "one forward pass", 0
 _SEARCH = "one forward pass and a few hundred neurons through the unembedding", 0
-_VOCABULARY = "one forward pass and every neuron through some thousand tokens", direct.SAMPLE
+_VOCABULARY = "one forward pass and every neuron through some thousand tokens", direct.SAMPLES[0]
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -111,20 +111,19 @@ METHODS: dict[str, Method] = {
                 summary=summary,
                 needs="a model that predicts tokens",
                 cost=cost,
-                engines={"fast": function},
+                engines={"fast": direct.method(name)},
                 differentiates=False,
                 components=("ffn", "attention"),
                 everywhere=False,
                 tokens_each=tokens_each,
             )
-            for name, title, summary, (cost, tokens_each), function in (
+            for name, title, summary, (cost, tokens_each) in (
                 (
                     "log_probability_increase",
                     "Log-probability increase",
                     "How much the target's log-probability rises where the neuron is added to the "
                     "residual stream. The best hundred are proven, the others have upper bounds.",
                     _SEARCH,
-                    direct.log_probability_increase,
                 ),
                 (
                     "log_probability",
@@ -132,28 +131,24 @@ METHODS: dict[str, Method] = {
                     "The target's log-probability read off the neuron alone. The best hundred are "
                     "proven, the others have upper bounds.",
                     _SEARCH,
-                    direct.log_probability,
                 ),
                 (
                     "probability_increase",
                     "Probability increase",
                     "As log-probability increase, in probabilities: it sees the last layers only.",
                     _SEARCH,
-                    direct.probability_increase,
                 ),
                 (
                     "norm",
                     "Norm",
                     "The length of the neuron's vector. Neither prompt nor target enter.",
                     _PASS,
-                    direct.norm,
                 ),
                 (
                     "coefficient",
                     "Coefficient",
                     "How strongly a neuron fires, without its sign. The target does not enter.",
                     _PASS,
-                    direct.coefficient,
                 ),
                 (
                     "rank",
@@ -161,14 +156,12 @@ METHODS: dict[str, Method] = {
                     "One over the rank at which the neuron's vector puts the target. The best "
                     "hundred are proven, the others have upper bounds.",
                     _VOCABULARY,
-                    direct.rank,
                 ),
                 (
                     "coefficient_norm",
                     "Coefficient x norm",
                     "The length of what the neuron adds. The target does not enter.",
                     _PASS,
-                    direct.coefficient_norm,
                 ),
                 (
                     "coefficient_rank",
@@ -176,7 +169,6 @@ METHODS: dict[str, Method] = {
                     "How strongly a neuron fires, over the rank at which it puts the target. The "
                     "best hundred are proven, the others have upper bounds.",
                     _VOCABULARY,
-                    direct.coefficient_rank,
                 ),
             )
         ),

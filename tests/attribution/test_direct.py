@@ -76,7 +76,7 @@ def test_methods_that_score_every_neuron(language, asked, method):
 def test_a_small_sample_of_tokens_proves_the_same(tiny, asked, method, tokens, monkeypatch):
     model = tiny("llama")
     scores = nl.attribute(model, asked(model), method=method)
-    monkeypatch.setattr(direct, "SAMPLE", tokens)
+    monkeypatch.setattr(direct, "SAMPLES", (tokens, 2 * tokens))
     few = nl.attribute(model, asked(model), method=method)
     count = scores.certified
     assert few.top(count)["score"].tolist() == pytest.approx(scores.top(count)["score"].tolist())

@@ -83,7 +83,11 @@ def test_more_neurons_than_there_are_gives_all(scored):
 def test_heads_positions_and_layers(scored):
     stream, scores = scored
     states, layers = stream.states(), stream.layer_parts()
-    found, heads, positions = scores.layers(), scores.heads(), scores.head_positions()
+    found, heads = scores.layers(), scores.heads()
+    positions = scores.head_positions().unflatten(0, heads.shape).transpose(1, 2)
+    assert (scores.head_position_bounds() >= positions - 2e-5).all()
+    last = [(1, heads.shape[1] - 1), (0, 0)]
+    assert torch.allclose(scores.head_positions(last)[0], positions[1, :, -1], atol=2e-5)
     for layer in range(len(stream.maps)):
         parts = stream.head_parts(layer)
         base = states[2 * layer]
