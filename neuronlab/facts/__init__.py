@@ -1,0 +1,7 @@
+"""Cloze questions about facts: built-in sets, and files as people upload them."""
+
+from neuronlab.facts.fact import MASK, Fact
+from neuronlab.facts.readers import MAX_BYTES, MAX_FACTS, Facts, read_facts
+from neuronlab.facts.sets import SETS, FactSet
+
+__all__ = ["MASK", "MAX_BYTES", "MAX_FACTS", "SETS", "Fact", "FactSet", "Facts", "read_facts"]

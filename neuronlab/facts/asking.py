@@ -1,0 +1,120 @@
+"""Facts as prompts of a model, and whether it knows them (the filter of arXiv 2312.12141)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import torch
+
+from neuronlab.errors import UserError
+from neuronlab.facts.fact import Fact
+from neuronlab.models import MASK, Encoded, Model, Prompt
+from neuronlab.neurons import Prediction, predict
+
+# The gold token of a known fact is among as many of the model's first choices.
+TOP = 10
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A fact as a model is asked about it.
+
+    Attributes:
+        encoded: token ids, with the gold token as target.
+        golds: first tokens of the accepted answers; the target is one of them.
+        whole: whether the target is all of its answer, not just the beginning.
+    """
+
+    fact: Fact
+    encoded: Encoded
+    golds: tuple[int, ...]
+    whole: bool
+
+
+def ask(model: Model, fact: Fact) -> Asked:
+    """The fact as this model is asked about it; the target is the first answer it has a token for.
+
+    Raises:
+        UserError: the model cannot be asked this.
+    """
+    text = prompt_text(model, fact)
+    golds: dict[int, Encoded] = {}
+    for answer in fact.answers:
+        with suppress(UserError):  # not in the vocabulary
+            encoded = model.encode(Prompt(text, target=f"{fact.joiner}{answer}"))
+            golds.setdefault(encoded.target, encoded)
+    if not golds:
+        answers = ", ".join(fact.answers)
+        raise UserError(
+            f"No answer of '{fact.prompt}' is in the vocabulary of {model.title}: {answers}."
+        )
+    first = next(iter(golds.values()))
+    return Asked(fact, first, tuple(golds), not first.note)
+
+
+def prompt_text(model: Model, fact: Fact) -> str:
+    """The prompt with a mask where the model needs one.
+
+    Raises:
+        UserError: the model does not continue text, or not there.
+    """
+    if model.alphabet != "text" or model.kind == "classifier":
+        raise UserError(f"{model.title} does not continue text: choose a language model.")
+    if model.kind == "causal" and MASK in fact.prompt:
+        raise UserError(
+            f"{model.title} predicts the next token and cannot fill in '{fact.prompt}': use "
+            "prompts that end where the answer begins."
+        )
+    masked = model.kind == "masked" and MASK not in fact.prompt
+    return f"{fact.prompt}{fact.joiner}{MASK}." if masked else fact.prompt
+
+
+def ask_all(model: Model, facts: Sequence[Fact]) -> list[Asked | None]:
+    """All facts; None for those the model cannot be asked.
+
+    Raises:
+        UserError: it can be asked none; the sentence says why of the last.
+    """
+    found: list[Asked | None] = []
+    problem = UserError("There are no facts: choose another set.")
+    for fact in facts:
+        try:
+            found.append(ask(model, fact))
+        except UserError as error:
+            problem = error
+            found.append(None)
+    if not any(found):
+        raise problem
+    return found
+
+
+def answered(model: Model, asked: Asked) -> tuple[Asked, Prediction]:
+    """What the model says; the target becomes the accepted answer it finds most probable."""
+    prediction = predict(model, asked.encoded)
+    best = max(asked.golds, key=lambda token: float(prediction.logits[token]))
+    if best == asked.encoded.target:
+        return asked, prediction
+    fact = asked.fact
+    text = prompt_text(model, fact)
+    for answer in fact.answers:
+        with suppress(UserError):
+            encoded = model.encode(Prompt(text, target=f"{fact.joiner}{answer}"))
+            if encoded.target == best:
+                break
+    asked = replace(asked, encoded=encoded, whole=not encoded.note)
+    return asked, replace(prediction, target=best)
+
+
+def knows(prediction: Prediction, rivals: Collection[int]) -> bool:
+    """Whether the gold token is among the first ten choices, and above all of its rivals."""
+    others = torch.tensor(sorted(rivals), dtype=torch.long)
+    gold = prediction.logits[prediction.target]
+    return prediction.rank <= TOP and bool((prediction.logits[others] < gold).all())
+
+
+def rivals(asked: Asked, others: Sequence[Asked | None]) -> set[int]:
+    """Gold tokens of the other facts of its relation that are no answer to this one."""
+    same = [o for o in others if o is not None and o.fact.relation == asked.fact.relation]
+    return {token for other in same for token in other.golds} - set(asked.golds)
