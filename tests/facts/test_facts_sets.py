@@ -39,7 +39,8 @@ def test_every_set_says_what_it_is_and_holds_sound_facts(each):
             assert fact.relation
             assert fact.name
             assert fact.language == language
-            assert fact.joiner == ("" if language in ("zh", "ja") else " ")
+            unspaced = language in ("zh", "ja") or fact.prompt.endswith("'")
+            assert fact.joiner == ("" if unspaced else " ")
         assert not any(fact.prompt.endswith(" ") for fact in facts)
         first = each.facts(language=language)
         assert len({fact.name for fact in first}) == len(first)
@@ -127,3 +128,11 @@ def test_answers_have_their_usual_spellings(types):
     for relation in ("language", "capital", "country", "month"):
         assert all(answer.istitle() for fact in types[relation] for answer in fact.answers)
     assert all(" " not in f.answers[0] for r in TYPES if r != "number" for f in types[r])
+
+
+def test_nothing_stands_between_an_elision_and_its_answer():
+    french = SETS["six_languages"].facts(language="fr")
+    elided = [fact for fact in french if fact.prompt.endswith("'")]
+    assert len(elided) == 16
+    assert {fact.joiner for fact in elided} == {""}
+    assert {fact.joiner for fact in french if fact not in elided} == {" "}
