@@ -96,6 +96,12 @@ class LogProbabilityIncrease:
         states = torch.arange(parts.shape[0] * 2, device=parts.device)
         return self.of(parts.flatten(0, 1), states).view(-1, 2)
 
+    def biases(self) -> Float[Tensor, "layer 2"]:
+        """The increase of what the biases of each layer's attention and FFN add."""
+        parts = self.stream.biases
+        states = torch.arange(parts.shape[0] * 2, device=parts.device)
+        return self.of(parts.flatten(0, 1), states).view(-1, 2)
+
     def heads(self) -> Float[Tensor, "layer head"]:
         """The increase of each head, over all positions it reads."""
         layers = range(self.stream.model.layers)
@@ -190,7 +196,10 @@ class LogProbabilityIncrease:
             many neurons the proof took.
         """
         candidates = candidates or (self.ffn_neurons, self.attention_neurons)
-        found = self.search(candidates, count, check=check)
+        return self.table(self.search(candidates, count, check=check), candidates, count)
+
+    def table(self, found: Found, candidates: Sequence[Candidates], count: int) -> pd.DataFrame:
+        """The best of a search, as ``top`` gives them."""
         best = found.scores.topk(min(count, len(found.scores))).indices
         rows = []
         for i, score in zip(

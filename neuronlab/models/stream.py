@@ -136,22 +136,27 @@ class Stream:
         attention: coefficient of each attention neuron at each position it reads from, (layer,
             position, neuron): attention weight times value. Neuron (head, dimension) has the index
             head * head size + dimension.
+        attention_weights: how much each head attends to each position, (layer, head, position).
         ffn: coefficient of each FFN neuron, (layer, neuron): its activation.
         maps: per layer, for attention and FFN, (hidden, hidden) from the coordinates of what they
             put out to those of the final state; None where these are the same.
         biases: what biases wrote with the attention (first) and the FFN (second), (layer, 2,
             hidden).
-        heads: number of query heads.
     """
 
     model: Model
     start: Float[Tensor, " hidden"]
     attention: Float[Tensor, "layer position attention_neuron"]
+    attention_weights: Float[Tensor, "layer head position"]
     ffn: Float[Tensor, "layer ffn_neuron"]
     maps: list[tuple[Map, Map]]
     biases: Float[Tensor, "layer 2 hidden"]
     readout: Readout
-    heads: int
+
+    @property
+    def heads(self) -> int:
+        """Number of query heads."""
+        return self.attention_weights.shape[1]
 
     def vectors(
         self, layer: int, half: int, neurons: slice | list[int] = slice(None)
@@ -238,11 +243,11 @@ def read_stream(model: Model, encoded: Encoded) -> Stream:
         model=model,
         start=_mapped(written.start[0], onward),
         attention=torch.stack([_coefficients(*record) for record in weights]),
+        attention_weights=torch.stack([own.float() for own, _ in weights]),
         ffn=written.ffn[:, 0],
         maps=maps,
         biases=biases,
         readout=readout,
-        heads=len(weights[0][0]),
     )
 
 
