@@ -334,7 +334,7 @@ def test_ctrl_c_keeps_the_finished_shards(home, tmp_path, monkeypatch, capsys):
                 raise KeyboardInterrupt
             return Result(numbers={"part": shard})
 
-        def merge(self, spec, parts):
+        def merge(self, spec, parts, context):
             return Result(numbers={"sum": sum(part.numbers["part"] for part in parts)})
 
     monkeypatch.setitem(STUDIES, "parts", Parts())

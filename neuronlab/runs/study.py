@@ -46,21 +46,25 @@ class Context:
         if self._cancelled and self._cancelled():
             raise Cancelled
 
-    def part(self, index: int, count: int) -> "Context":
-        """The context of part `index` of `count` equal parts; it reports to this one."""
+    def part(self, start: float, share: float) -> "Context":
+        """The context of the part from `start` on that is `share` of it; it reports to this one."""
         return Context(
             self.device,
-            on_progress=lambda done, message: self.progress((index + done) / count, message),
+            on_progress=lambda done, message: self.progress(start + done * share, message),
             cancelled=self._cancelled,
         )
 
 
 class Study(ABC):
-    """One kind of computation: `name` equals its spec's `study`; `title` is shown to people."""
+    """One kind of computation: `name` equals its spec's `study`; `title` is shown to people.
+
+    `merging` is the share of a run's time, 0 to 1, that `merge` takes.
+    """
 
     name: ClassVar[str]
     title: ClassVar[str]
     spec_type: ClassVar[type[Spec]]
+    merging: ClassVar[float] = 0.0
 
     @abstractmethod
     def default(self) -> Spec:
@@ -74,8 +78,11 @@ class Study(ABC):
     def run_shard(self, spec: Spec, shard: Any, context: Context) -> Result:
         """The result of one part; UserError for a failure the person can act on."""
 
-    def merge(self, spec: Spec, parts: list[Result]) -> Result:
-        """The result of the run from its parts, in the order of `shards`."""
+    def merge(self, spec: Spec, parts: list[Result], context: Context) -> Result:
+        """The result of the run from its parts, in the order of `shards`.
+
+        It may compute as `run_shard` does, for `merging` of the whole run's time.
+        """
         if len(parts) != 1:
             raise NotImplementedError(
                 f"{type(self).__name__} has {len(parts)} parts and must say how they merge"
@@ -92,20 +99,21 @@ def run_study(study: Study, spec: Spec, store: Store, context: Context) -> Resul
     """
     shards = study.shards(spec)
     count = len(shards)
+    share = (1 - study.merging) / count
     finished = store.finished_shards(spec.key) if count > 1 else set()
     parts = []
     for index, shard in enumerate(shards):
         context.check()
         part = _stored_shard(store, spec.key, index) if index in finished else None
         if part is not None:
-            context.skipped += 1 / count
+            context.skipped += share
         else:
-            part = study.run_shard(spec, shard, context.part(index, count))
+            part = study.run_shard(spec, shard, context.part(index * share, share))
             if count > 1:
                 store.save_shard(spec.key, index, part)
         parts.append(part)
-        context.progress((index + 1) / count)
-    return study.merge(spec, parts)
+        context.progress((index + 1) * share)
+    return study.merge(spec, parts, context.part(1 - study.merging, study.merging))
 
 
 def _stored_shard(store: Store, key: str, index: int) -> Result | None:

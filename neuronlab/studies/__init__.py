@@ -7,14 +7,32 @@ from neuronlab.studies.attribution import (
     scores_of,
     suppressed_in,
 )
+from neuronlab.studies.knowledge_types import KnowledgeTypesSpec, KnowledgeTypesStudy
+from neuronlab.studies.method_comparison import MethodComparisonSpec, MethodComparisonStudy
+from neuronlab.studies.stability import StabilitySpec, StabilityStudy
 from neuronlab.studies.value_query import ValueQuerySpec, ValueQueryStudy
 
-STUDIES: dict[str, Study] = {study.name: study for study in (AttributionStudy(), ValueQueryStudy())}
+STUDIES: dict[str, Study] = {
+    study.name: study
+    for study in (
+        AttributionStudy(),
+        ValueQueryStudy(),
+        MethodComparisonStudy(),
+        KnowledgeTypesStudy(),
+        StabilityStudy(),
+    )
+}
 
 __all__ = [
     "STUDIES",
     "AttributionSpec",
     "AttributionStudy",
+    "KnowledgeTypesSpec",
+    "KnowledgeTypesStudy",
+    "MethodComparisonSpec",
+    "MethodComparisonStudy",
+    "StabilitySpec",
+    "StabilityStudy",
     "ValueQuerySpec",
     "ValueQueryStudy",
     "scores_of",

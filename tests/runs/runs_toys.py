@@ -42,7 +42,7 @@ class Toy(Study):
         self.body(spec, shard, context)
         return Result(numbers={"sum": shard + 1})
 
-    def merge(self, spec, parts):
+    def merge(self, spec, parts, context):
         return Result(numbers={"sum": sum(part.numbers["sum"] for part in parts)})
 
 

@@ -196,7 +196,7 @@ class FullDisk(str):
 
 def test_a_full_disk_is_explained(store, make_queue):
     class Big(Toy):
-        def merge(self, spec, parts):
+        def merge(self, spec, parts, context):
             return Result(files={"a.txt": FullDisk("a")})
 
     queue = make_queue(Big())

@@ -55,6 +55,6 @@ def test_several_parts_need_a_merge():
         merge = Study.merge
 
     only = Result()
-    assert Plain().merge(ToySpec(), [only]) is only
+    assert Plain().merge(ToySpec(), [only], Context()) is only
     with pytest.raises(NotImplementedError, match="Plain has 2 parts"):
-        Plain().merge(ToySpec(), [Result(), Result()])
+        Plain().merge(ToySpec(), [Result(), Result()], Context())

@@ -1,0 +1,293 @@
+"""Where each kind of knowledge lives: layers, shared neurons, heads (arXiv 2312.12141)."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from neuronlab.attribution.log_probability_increase import LogProbabilityIncrease
+from neuronlab.attribution.query_neurons import VALUE_NEURONS, ValueNeuron, query_scores, shares
+from neuronlab.errors import UserError
+from neuronlab.models import Model, shared
+from neuronlab.models.stream import read_stream
+from neuronlab.neurons import NeuronSet, Suppress, predict_many
+from neuronlab.runs import Context, Result, Study
+from neuronlab.studies.over_facts import FactsSpec, Questions, left_out
+
+HALVES = ("attention", "ffn")
+# Neurons of a fact that are compared with those of other facts.
+SHARED = 300
+# Heads that are switched off, as a fraction of all.
+HEADS = 0.01
+_RANDOM = 5
+
+
+class KnowledgeTypesSpec(FactsSpec):
+    """Which facts; their relations are the types that are compared."""
+
+    study: ClassVar[str] = "knowledge_types"
+
+    facts: str = "knowledge_types"
+
+
+class KnowledgeTypesStudy(Study):
+    """What the facts of a type have in common, and what switching its heads off does to others.
+
+    Tables: ``facts`` (fact, relation, prompt, gold, state, probability), ``value_layers`` and
+    ``query_layers`` (relation, layer, part, mean score), ``sharing`` (relation, kind of neuron, how
+    many of the best 300 more than half of its facts have), ``overlap`` (mean share of the best 300
+    that facts of two relations have in common), ``heads`` (the heads of each relation), ``effects``
+    (relation whose heads are off, relation measured, before, after).
+    """
+
+    name = "knowledge_types"
+    title = "Where does each kind of knowledge live?"
+    spec_type = KnowledgeTypesSpec
+    merging = 0.2
+
+    def default(self) -> KnowledgeTypesSpec:
+        """All six types."""
+        return KnowledgeTypesSpec()
+
+    def shards(self, spec: KnowledgeTypesSpec) -> list[int]:
+        """One per fact."""
+        return list(range(len(spec.chosen())))
+
+    @torch.no_grad()
+    def run_shard(self, spec: KnowledgeTypesSpec, shard: int, context: Context) -> Result:
+        """Layers, heads and best neurons of one fact."""
+        context.progress(0.0, f"fact {shard + 1}")
+        model = shared(spec.model, context.device)
+        found = Questions.of(model, spec).answer(model, shard)
+        if isinstance(found, str):
+            return Result(numbers={"state": found})
+        asked, before = found
+        encoded = asked.encoded
+        scorer = LogProbabilityIncrease(read_stream(model, encoded), before.target)
+        attention = scorer.top(SHARED, [scorer.attention_neurons], check=context.check)
+        ffn = scorer.top(SHARED, [scorer.ffn_neurons], check=context.check)
+        queries = []
+        for half, table in enumerate((attention, ffn)):
+            best = table.head(VALUE_NEURONS)
+            values = [
+                ValueNeuron(r.layer, half, r.neuron, encoded.position if half else r.position)
+                for r in best.itertuples()
+            ]
+            scores = torch.tensor(best["score"].to_numpy(np.float32), device=model.device)
+            queries.append(query_scores(shares(model, encoded, values), scores))
+        query = queries[0].ffn.mean(0)
+        arrays = {
+            "layers": scorer.layers(),
+            "heads": scorer.heads(),
+            "query_layers": torch.stack([q.layers.mean(0) for q in queries]),
+            "value_attention": _numbers(attention, model.sizes["attention"]),
+            "value_ffn": _numbers(ffn, model.sizes["ffn"]),
+            "query_ffn": query.flatten().topk(min(SHARED, query.numel())).indices,
+        }
+        return Result(
+            numbers={
+                "state": "used",
+                "relation": asked.fact.relation,
+                "prompt": asked.fact.prompt,
+                "gold": before.label,
+                "probability": before.probability,
+            },
+            arrays={name: array.cpu().numpy() for name, array in arrays.items()},
+        )
+
+    def merge(self, spec: KnowledgeTypesSpec, parts: list[Result], context: Context) -> Result:
+        """Means over the facts of a type; then its heads are switched off."""
+        states = [part.numbers["state"] for part in parts]
+        used = [i for i, state in enumerate(states) if state == "used"]
+        if not used:
+            raise UserError(
+                "The model knows none of these facts: choose others, or switch the filter off."
+            )
+        relations = pd.Series({i: parts[i].numbers["relation"] for i in used})
+        names = list(dict.fromkeys(relations))
+        members = {name: relations.index[relations == name].tolist() for name in names}
+        model = shared(spec.model, context.device)
+        heads = _heads(parts, members)
+        facts = [
+            {
+                "fact": i,
+                **{
+                    k: part.numbers.get(k)
+                    for k in ("state", "relation", "prompt", "gold", "probability")
+                },
+            }
+            for i, part in enumerate(parts)
+        ]
+        tables = {
+            "facts": pd.DataFrame(facts),
+            "value_layers": _layers(parts, members),
+            "query_layers": _query_layers(parts, members),
+            "sharing": _sharing(parts, members, model),
+            "overlap": _overlap(parts, members, model),
+            "heads": heads,
+            "effects": self._effects(spec, model, heads, members, context),
+        }
+        numbers = {
+            "facts": len(used),
+            "per_type": {name: len(own) for name, own in members.items()},
+            "left_out": left_out(states),
+            "heads_off": int((heads["relation"] == names[0]).sum()),
+        }
+        return Result(numbers=numbers, tables=tables)
+
+    def _effects(
+        self,
+        spec: KnowledgeTypesSpec,
+        model: Model,
+        heads: pd.DataFrame,
+        members: dict[str, list[int]],
+        context: Context,
+    ) -> pd.DataFrame:
+        """Facts that had no say in the choice of heads, under each type's heads and random ones."""
+        sets = {
+            name: _neurons(model, list(own[["layer", "head"]].itertuples(index=False)))
+            for name, own in heads.groupby("relation", sort=False)
+        }
+        count = model.hf.config.num_attention_heads
+        draw = np.random.default_rng(spec.seed)
+        for name, own in heads.groupby("relation", sort=False):
+            for number in range(_RANDOM):
+                random = [
+                    (layer, int(draw.choice([h for h in range(count) if h not in set(of_layer)])))
+                    for layer, of_layer in own.groupby("layer")["head"]
+                    for _ in of_layer
+                ]
+                sets[f"random {number} like {name}"] = _neurons(model, random)
+        questions = Questions.of(model, spec)
+        rows = []
+        measured = [(name, i) for name, own in members.items() for i in own[1::2] or own]
+        for done, (name, i) in enumerate(measured):
+            context.progress(done / len(measured), "switching heads off")
+            asked, before = questions.answer(model, i)
+            after = predict_many(model, asked.encoded, [Suppress(s) for s in sets.values()])
+            for off, prediction in zip(sets, after, strict=True):
+                rows.append(
+                    {
+                        "off": off.split(" like ")[-1],
+                        "control": off not in members,
+                        "relation": name,
+                        "fact": i,
+                        "before": before.probability,
+                        "after": prediction.probability,
+                        "mrr_before": 1 / before.rank,
+                        "mrr_after": 1 / prediction.rank,
+                    }
+                )
+        table = pd.DataFrame(rows)
+        return (
+            table.groupby(["off", "control", "relation"], sort=False)[
+                ["before", "after", "mrr_before", "mrr_after"]
+            ]
+            .mean()
+            .reset_index()
+        )
+
+
+def _numbers(table: pd.DataFrame, size: int) -> Int[Tensor, " neuron"]:
+    """Neurons as layer * size + index, each once."""
+    return torch.tensor((table["layer"] * size + table["neuron"]).unique())
+
+
+def _layers(parts: list[Result], members: dict[str, list[int]]) -> pd.DataFrame:
+    rows = []
+    for name, own in members.items():
+        mean = np.mean([parts[i].arrays["layers"] for i in own], axis=0)
+        rows += [
+            (name, layer, half, float(mean[layer, h]))
+            for h, half in enumerate(HALVES)
+            for layer in range(len(mean))
+        ]
+    return pd.DataFrame(rows, columns=["relation", "layer", "part", "score"])
+
+
+def _query_layers(parts: list[Result], members: dict[str, list[int]]) -> pd.DataFrame:
+    rows = []
+    for name, own in members.items():
+        mean = np.mean([parts[i].arrays["query_layers"] for i in own], axis=0)
+        rows += [
+            (name, of, layer, half, float(mean[o, layer, h]))
+            for o, of in enumerate(HALVES)
+            for h, half in enumerate(HALVES)
+            for layer in range(mean.shape[1])
+        ]
+    return pd.DataFrame(rows, columns=["relation", "of", "layer", "part", "score"])
+
+
+KINDS = {"value_ffn": "FFN value", "value_attention": "attention value", "query_ffn": "FFN query"}
+
+
+def _incidence(
+    parts: list[Result], facts: list[int], kind: str, model: Model
+) -> Float[np.ndarray, "fact neuron"]:
+    """1 where a neuron is among the best of a fact."""
+    size = model.layers * model.sizes["attention" if kind == "value_attention" else "ffn"]
+    found = np.zeros((len(facts), size), np.float32)
+    for row, i in enumerate(facts):
+        found[row, parts[i].arrays[kind]] = 1
+    return found
+
+
+def _sharing(parts: list[Result], members: dict[str, list[int]], model: Model) -> pd.DataFrame:
+    """How many of the best neurons of a fact more than half of its type's facts have."""
+    rows = []
+    for name, own in members.items():
+        for kind, words in KINDS.items():
+            found = _incidence(parts, own, kind, model)
+            listed = found.sum(1).mean()
+            common = (found.mean(0) > 0.5).sum() if len(own) > 1 else math.nan
+            rows.append((name, words, len(own), common, common / listed))
+    return pd.DataFrame(rows, columns=["relation", "neurons", "facts", "common", "fraction"])
+
+
+def _overlap(parts: list[Result], members: dict[str, list[int]], model: Model) -> pd.DataFrame:
+    """Mean fraction of the best neurons that two different facts have in common."""
+    facts = [i for own in members.values() for i in own]
+    types = np.array([name for name, own in members.items() for _ in own])
+    rows = []
+    for kind, words in KINDS.items():
+        found = _incidence(parts, facts, kind, model)
+        listed = found.sum(1)
+        both = found @ found.T / np.sqrt(np.outer(listed, listed))
+        np.fill_diagonal(both, np.nan)
+        chance = float(listed.mean() / found.shape[1])
+        for a in members:
+            for b in members:
+                block = both[np.ix_(types == a, types == b)]
+                mean = float(np.nanmean(block)) if np.isfinite(block).any() else math.nan
+                rows.append((words, a, b, mean, chance))
+    return pd.DataFrame(rows, columns=["neurons", "relation", "other", "overlap", "chance"])
+
+
+def _heads(parts: list[Result], members: dict[str, list[int]]) -> pd.DataFrame:
+    """The heads that raise the gold token most, over every second fact of a type."""
+    rows = []
+    for name, own in members.items():
+        mean = np.mean([parts[i].arrays["heads"] for i in own[::2]], axis=0)
+        count = math.ceil(HEADS * mean.size)
+        for rank, index in enumerate(np.argsort(-mean, axis=None)[:count], start=1):
+            layer, head = divmod(int(index), mean.shape[1])
+            rows.append((name, rank, layer, head, float(mean[layer, head])))
+    return pd.DataFrame(rows, columns=["relation", "rank", "layer", "head", "increase"])
+
+
+def _neurons(model: Model, heads: list[tuple[int, int]]) -> NeuronSet:
+    """All attention neurons of some heads."""
+    size = model.sizes["attention"] // model.hf.config.num_attention_heads
+    return NeuronSet(
+        [
+            (layer, "attention", head * size + dimension)
+            for layer, head in heads
+            for dimension in range(size)
+        ]
+    )

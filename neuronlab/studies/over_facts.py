@@ -1,0 +1,153 @@
+"""What studies over many facts share: which facts, one shard each, and statistics over them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from pydantic import Field, field_serializer, field_validator
+
+from neuronlab.errors import UserError
+from neuronlab.facts import MAX_FACTS, SETS, Fact
+from neuronlab.facts.asking import Asked, answered, ask_all, knows, rivals
+from neuronlab.models import Model
+from neuronlab.neurons import Prediction
+from neuronlab.runs import Spec
+
+OWN = "own"
+RESAMPLES = 2000
+
+
+class FactsSpec(Spec):
+    """Which facts a model is asked.
+
+    Attributes:
+        facts: a set of ``SETS``, or "own" for those in ``own``.
+        per_relation: at most as many facts of each relation, drawn at random; None takes all.
+        filtered: leave out facts the model does not know (gold among its first ten choices and
+            above the other answers of its relation).
+        seed: of what is drawn at random.
+    """
+
+    model: str = "smollm2-135m"
+    revision: str = ""
+    facts: str = "six_languages"
+    own: tuple[Fact, ...] = Field((), max_length=MAX_FACTS)
+    per_relation: int | None = Field(None, ge=1)
+    filtered: bool = True
+    seed: int = 0
+
+    @field_validator("facts")
+    @classmethod
+    def _there(cls, facts: str) -> str:
+        if facts != OWN and facts not in SETS:
+            raise ValueError(f"there is no set '{facts}'; there is {', '.join([*SETS, OWN])}")
+        return facts
+
+    @field_serializer("own")
+    def _as_dictionaries(self, own: tuple[Fact, ...]) -> list[dict[str, Any]]:
+        return [asdict(fact) for fact in own]
+
+    def chosen(self, *, paraphrases: bool = False) -> list[Fact]:
+        """The facts asked about, in an order of their own; paraphrases follow each other."""
+        facts = list(self.own)
+        if self.facts != OWN:
+            facts = SETS[self.facts].facts(paraphrases=paraphrases)
+        elif not paraphrases:
+            facts = list({(f.relation, f.name or f.prompt): f for f in reversed(facts)}.values())
+            facts.reverse()
+        if not facts:
+            raise UserError("There are no facts: choose a set or upload a file.")
+        if self.per_relation is None:
+            return facts
+        names: dict[str, list[str]] = {}
+        for fact in facts:
+            own = names.setdefault(fact.relation, [])
+            if fact.name not in own:
+                own.append(fact.name)
+        draw = random.Random(self.seed)
+        kept = {
+            (relation, name)
+            for relation, own in names.items()
+            for name in draw.sample(own, min(self.per_relation, len(own)))
+        }
+        return [fact for fact in facts if (fact.relation, fact.name) in kept]
+
+
+class Questions:
+    """The facts of a spec as one model is asked about them."""
+
+    def __init__(self, model: Model, spec: FactsSpec, *, paraphrases: bool = False) -> None:
+        self.filtered = spec.filtered
+        self.asked = ask_all(model, spec.chosen(paraphrases=paraphrases))
+
+    @classmethod
+    def of(cls, model: Model, spec: FactsSpec, *, paraphrases: bool = False) -> Questions:
+        """The same, tokenised once for all shards of a run."""
+        known = _LAST.get(model)
+        if known is None or known[0] != spec.key:
+            known = spec.key, cls(model, spec, paraphrases=paraphrases)
+            _LAST[model] = known
+        return known[1]
+
+    def answer(self, model: Model, number: int) -> tuple[Asked, Prediction] | str:
+        """The fact and what the model says; or why it is left out: "impossible", "unknown"."""
+        asked = self.asked[number]
+        if asked is None:
+            return "impossible"
+        own, prediction = answered(model, asked)
+        if self.filtered and not knows(prediction, rivals(own, self.asked)):
+            return "unknown"
+        return own, prediction
+
+
+# The last questions of each model, for as long as it is loaded.
+_LAST: WeakKeyDictionary[Model, tuple[str, Questions]] = WeakKeyDictionary()
+
+
+def left_out(states: Sequence[str]) -> str:
+    """How many facts were not used, and why, as a sentence; "" where all were."""
+    words = {
+        "unknown": "the model does not know",
+        "impossible": "it cannot be asked (no token for the answer, or its place is not the end)",
+    }
+    parts = [f"{states.count(s)} that {why}" for s, why in words.items() if s in states]
+    return f"Left out: {' and '.join(parts)}." if parts else ""
+
+
+def bootstrap(
+    values: Float[np.ndarray, "fact column"], seed: int = 0
+) -> tuple[Float[np.ndarray, " column"], Float[np.ndarray, " column"]]:
+    """95 % interval of each column's mean: facts drawn with replacement, percentiles."""
+    draw = np.random.default_rng(seed)
+    count = len(values)
+    weights = draw.multinomial(count, np.full(count, 1 / count), RESAMPLES) / count
+    means = weights @ values
+    return np.percentile(means, 2.5, axis=0), np.percentile(means, 97.5, axis=0)
+
+
+def metrics(rows: pd.DataFrame, by: list[str], seed: int = 0) -> pd.DataFrame:
+    """MRR, mean probability and mean log-probability of the gold token, with 95 % intervals.
+
+    Args:
+        rows: columns fact, rank, probability, log_probability, and those of ``by``; one row per
+            fact in each group, or several, which are averaged first.
+        by: columns that make a group.
+    """
+    rows = rows.assign(mrr=1 / rows["rank"])
+    names = ["mrr", "probability", "log_probability"]
+    found = []
+    for key, group in rows.groupby(by, sort=False):
+        values = group.groupby("fact")[names].mean().to_numpy(float)
+        low, high = bootstrap(values, seed)
+        row = dict(zip(by, key, strict=True))
+        for i, name in enumerate(names):
+            row |= {name: values[:, i].mean(), f"{name}_low": low[i], f"{name}_high": high[i]}
+        found.append(row)
+    return pd.DataFrame(found)

@@ -1,0 +1,185 @@
+"""Do a fact's neurons stay when it is asked in other words, or of a sister model?
+
+An open question of arXiv 2312.12141.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+
+from neuronlab.attribution.log_probability_increase import LogProbabilityIncrease
+from neuronlab.errors import UserError
+from neuronlab.models import Model, shared
+from neuronlab.models.stream import read_stream
+from neuronlab.runs import Context, Result, Study
+from neuronlab.studies.over_facts import FactsSpec, Questions, bootstrap, left_out
+
+# Neurons at the top that are compared.
+KS = (10, 100)
+PAIRS = {
+    "same fact, other words": "the same fact in other words",
+    "other fact, same relation": "another fact of the relation",
+    "other relation": "a fact of another relation",
+    "same prompt, other model": "the same prompt, on the other model",
+    "other fact, other model": "another fact, on the other model",
+}
+# Pairs of different facts that are looked at, at most, of each kind.
+_SAMPLE = 2000
+
+
+class StabilitySpec(FactsSpec):
+    """Which facts, and which other model, if any.
+
+    Attributes:
+        other: a model of the same family; neurons are compared where the shapes agree.
+        other_revision: what its weights are.
+    """
+
+    study: ClassVar[str] = "stability"
+
+    facts: str = "knowledge_types"
+    per_relation: int | None = 6
+    other: str | None = None
+    other_revision: str = ""
+
+
+class StabilityStudy(Study):
+    """Overlap of the best FFN neurons (log-probability increase) between prompts and models.
+
+    Tables: ``facts``, ``overlap`` (pair, k, Jaccard index with 95 % interval, pairs, chance).
+    Arrays: ``profiles`` (model, prompt, layer bin): how the best hundred spread over relative
+    depth, which any two models can be compared by.
+    """
+
+    name = "stability"
+    title = "Do the neurons stay the same?"
+    spec_type = StabilitySpec
+
+    def default(self) -> StabilitySpec:
+        """Six facts of each of six types, in two or three wordings."""
+        return StabilitySpec()
+
+    def shards(self, spec: StabilitySpec) -> list[int]:
+        """One per prompt."""
+        return list(range(len(spec.chosen(paraphrases=True))))
+
+    def run_shard(self, spec: StabilitySpec, shard: int, context: Context) -> Result:
+        """The best neurons for one prompt."""
+        context.progress(0.0, f"prompt {shard + 1}")
+        model = shared(spec.model, context.device)
+        found = Questions.of(model, spec, paraphrases=True).answer(model, shard)
+        if isinstance(found, str):
+            return Result(numbers={"state": found})
+        asked, before = found
+        arrays = {"own": _best(model, asked.encoded, before.target, context)}
+        if spec.other:
+            other = shared(spec.other, context.device)
+            answer = Questions.of(other, spec, paraphrases=True).answer(other, shard)
+            if isinstance(answer, str):
+                return Result(numbers={"state": answer})
+            arrays["other"] = _best(other, answer[0].encoded, answer[1].target, context)
+        numbers = {
+            "state": "used",
+            "relation": asked.fact.relation,
+            "name": asked.fact.name or asked.fact.prompt,
+            "prompt": asked.fact.prompt,
+            "gold": before.label,
+        }
+        return Result(numbers=numbers, arrays=arrays)
+
+    def merge(self, spec: StabilitySpec, parts: list[Result], context: Context) -> Result:
+        """Overlap of pairs, beside pairs that should have none."""
+        states = [part.numbers["state"] for part in parts]
+        used = [part for part in parts if part.numbers["state"] == "used"]
+        if len(used) < 2:
+            raise UserError(
+                "The model knows fewer than two of these prompts: choose others, or switch the "
+                "filter off."
+            )
+        model = shared(spec.model, context.device)
+        shapes = {"own": (model.layers, model.sizes["ffn"])}
+        if spec.other:
+            other = shared(spec.other, context.device)
+            shapes["other"] = other.layers, other.sizes["ffn"]
+        rows = []
+        for kind, pairs in _pairs(used, spec.seed, same_shape=len(set(shapes.values())) == 1):
+            for k in KS:
+                values = np.array([_jaccard(a[:k], b[:k]) for a, b in pairs])
+                if not len(values):
+                    continue
+                low, high = bootstrap(values[:, None], spec.seed)
+                size = shapes["own"][0] * shapes["own"][1]
+                rows.append(
+                    {
+                        "pair": kind,
+                        "k": k,
+                        "jaccard": values.mean(),
+                        "jaccard_low": low[0],
+                        "jaccard_high": high[0],
+                        "pairs": len(values),
+                        "chance": k / (2 * size - k),
+                    }
+                )
+        profiles = np.stack(
+            [[_profile(p.arrays[which], shapes[which]) for p in used] for which in shapes]
+        )
+        numbers = {
+            "facts": len({p.numbers["name"] for p in used}),
+            "prompts": len(used),
+            "left_out": left_out(states),
+            "comparable": len(set(shapes.values())) == 1,
+        }
+        if spec.other:
+            numbers["profile_correlation"] = float(np.corrcoef(*profiles.mean(1))[0, 1])
+        facts = pd.DataFrame([p.numbers for p in used])
+        return Result(
+            numbers, {"facts": facts, "overlap": pd.DataFrame(rows)}, {"profiles": profiles}
+        )
+
+
+def _best(model: Model, encoded: object, target: int, context: Context) -> np.ndarray:
+    with torch.no_grad():
+        scorer = LogProbabilityIncrease(read_stream(model, encoded), target)
+        table = scorer.top(max(KS), [scorer.ffn_neurons], check=context.check)
+    return (table["layer"] * model.sizes["ffn"] + table["neuron"]).to_numpy()
+
+
+def _pairs(
+    used: list[Result], seed: int, *, same_shape: bool
+) -> list[tuple[str, list[tuple[np.ndarray, np.ndarray]]]]:
+    """Pairs of rankings by what they have in common; at most ``_SAMPLE`` of each, at random."""
+    found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {kind: [] for kind in PAIRS}
+    order = np.random.default_rng(seed).permutation(len(used))
+    for i, j in combinations(order, 2):
+        a, b = used[i], used[j]
+        same_fact = a.numbers["name"] == b.numbers["name"]
+        same_relation = a.numbers["relation"] == b.numbers["relation"]
+        kind = (
+            "same fact, other words"
+            if same_fact and same_relation
+            else "other fact, same relation"
+            if same_relation
+            else "other relation"
+        )
+        found[kind].append((a.arrays["own"], b.arrays["own"]))
+        if same_shape and "other" in a.arrays and not (same_fact and same_relation):
+            found["other fact, other model"].append((a.arrays["own"], b.arrays["other"]))
+    if same_shape and "other" in used[0].arrays:
+        found["same prompt, other model"] = [(p.arrays["own"], p.arrays["other"]) for p in used]
+    return [(kind, pairs[:_SAMPLE]) for kind, pairs in found.items()]
+
+
+def _jaccard(a: np.ndarray, b: np.ndarray) -> float:
+    both = len(np.intersect1d(a, b))
+    return both / (len(a) + len(b) - both)
+
+
+def _profile(best: np.ndarray, shape: tuple[int, int], bins: int = 10) -> np.ndarray:
+    """Fractions of the best neurons in tenths of the depth."""
+    depth = (best // shape[1] + 0.5) / shape[0]
+    return np.histogram(depth, bins=bins, range=(0, 1))[0] / len(best)
