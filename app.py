@@ -16,6 +16,12 @@ PAGES = {
             icon=":material/neurology:",
             url_path="neurons",
         ),
+        st.Page(
+            "pages/value_query.py",
+            title="Value and query neurons",
+            icon=":material/account_tree:",
+            url_path="writers",
+        ),
     ],
     "Manage": [
         st.Page("pages/runs.py", title="Runs", icon=":material/history:", url_path="history"),

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from neuronlab.attribution.estimate import estimate
 from neuronlab.cli.same_call import attribute_command, attribute_python
 from neuronlab.figures.charts import predictions, sequence_map, token_bars, visible
 from neuronlab.models import Model
@@ -11,13 +12,12 @@ from neuronlab.studies import AttributionSpec, scores_of, suppressed_in
 from neuronlab.widgets import (
     exports,
     intervention,
-    links,
     model_fetch,
     neuron_card,
     neuron_maps,
     prompt_form,
-    runs,
     services,
+    shown,
     state,
 )
 from neuronlab.widgets.guard import guard, plain
@@ -55,55 +55,17 @@ def main() -> None:
         return
     model = services.model(state.model_name(), state.device())
     spec = prompt_form.draw(model)
-    if prompt_form.run_button(model, spec):
-        start(spec)
-    shown = current(model, spec)
-    if shown is None:
-        return
-    runs.wait(shown, "attribution")
-    if not services.store().has(shown):
-        return
-    raw, result = services.result(shown)
-    raw = {name: value for name, value in raw.items() if name in AttributionSpec.model_fields}
-    finished = AttributionSpec(**raw)
-    if finished.model != model.name:
-        return
-    if spec is not None and spec.key != shown:
-        st.info(
-            f"Shown below: {plain(runs.title(finished.model_dump()))}. Press Run for the form "
-            "above.",
-            icon=":material/info:",
-        )
-    with guard():
-        results(model, finished, result)
+    shown.run_button(spec, lambda: cost(model, spec))
+    found = shown.finished("attribution", model.name, spec, spec)
+    if found is not None:
+        with guard():
+            results(model, *found)
 
 
-def start(spec: AttributionSpec) -> None:
-    """Ask for the result; the page then follows the run."""
-    runs.submit(spec, state.device())
-    links.show(spec.key)
-    st.session_state.pop("link_problem", None)
-
-
-def current(model: Model, spec: AttributionSpec | None) -> str | None:
-    """The run to show: the one opened or started; else the form's, begun at first sight."""
-    shown = st.session_state.get("shown")
-    if shown and _model_of(shown) == model.name:
-        links.show(shown)
-        return shown
-    if spec is None:
-        return None
-    if not services.store().has(spec.key):
-        runs.submit(spec, state.device())
-    links.show(spec.key)
-    return spec.key
-
-
-def _model_of(key: str) -> str | None:
-    run = services.queue().get(key)
-    if run is not None:
-        return run.spec.model
-    return services.result(key)[0]["model"] if services.store().has(key) else None
+def cost(model: Model, spec: AttributionSpec) -> str:
+    """What a run will take."""
+    found = estimate(model, spec.prompt, spec.method, spec.components, spec.positions)
+    return f"About {found.words}."
 
 
 def results(model: Model, spec: AttributionSpec, result: Result) -> None:
@@ -129,11 +91,11 @@ def results(model: Model, spec: AttributionSpec, result: Result) -> None:
     left, right = st.columns(2, gap="medium")
     with left:
         neuron_maps.ranked(scores)
-        share(spec)
+        exports.share(spec.key, attribute_python(spec), attribute_command(spec))
     with right:
         neuron_card.draw(model, prompt, neuron_maps.chosen(), scores)
     asked = type(prompt)(prompt.text, target=target, mask=prompt.mask)
-    intervention.draw(model, asked, scores, suppressed_in(result))
+    intervention.draw(model, asked, {"Top neurons": scores}, suppressed_in(result))
 
 
 def headline(result: Result) -> None:
@@ -200,25 +162,6 @@ def tokens(model: Model, result: Result, scores: NeuronScores) -> None:
     else:
         figure = token_bars(texts, values, "sum of scores")
     exports.chart(figure, totals, "tokens", "The sum of neuron scores at each token.")
-
-
-def share(spec: AttributionSpec) -> None:
-    """The exact call, and every score as a file."""
-    with st.container(horizontal=True):
-        with st.popover("Copy as Python", icon=":material/code:", type="tertiary"):
-            st.code(attribute_python(spec), language="python")
-        with st.popover("Copy as command", icon=":material/terminal:", type="tertiary"):
-            st.code(attribute_command(spec), language="bash")
-        st.download_button(
-            "Whole result (zip)",
-            lambda: services.store().export(spec.key),
-            f"{spec.key}.zip",
-            "application/zip",
-            on_click="ignore",
-            type="tertiary",
-            icon=":material/download:",
-            key="export_run",
-        )
 
 
 main()

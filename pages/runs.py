@@ -36,7 +36,7 @@ def under_way() -> None:
     everything = services.queue().runs()
     for run in everything:
         if run.active:
-            st.markdown(plain(runs.title(run.spec.model_dump())))
+            st.markdown(plain(runs.title_of(run)))
             runs.watch(run.key, f"list_{run.key}")
         elif run.status == "failed":
             failed(run)
@@ -46,7 +46,7 @@ def failed(run: Run) -> None:
     """One sentence about what went wrong, and another try."""
     left, right = st.columns([5, 1], vertical_alignment="center")
     with left:
-        complain(f"{runs.title(run.spec.model_dump())}: {run.error}", run.details)
+        complain(f"{runs.title_of(run)}: {run.error}", run.details)
     right.button(
         "Try again", key=f"again_{run.key}", on_click=runs.submit, args=(run.spec, run.device)
     )
@@ -57,7 +57,8 @@ def interrupted() -> None:
     for pending in services.store().interrupted():
         left, first, second = st.columns([5, 1, 1], vertical_alignment="center")
         left.warning(
-            f"Interrupted: {plain(runs.title(pending.spec))}", icon=":material/pause_circle:"
+            f"Interrupted: {plain(runs.title(pending.study, pending.spec))}",
+            icon=":material/pause_circle:",
         )
         first.button("Resume", key=f"resume_{pending.key}", on_click=resume, args=(pending,))
         second.button(
@@ -102,7 +103,10 @@ def history() -> None:
             complain(record.problem)
     if len(chosen) == 2 and all(record.readable for record in chosen):
         with guard():
-            compare(*chosen)
+            if all(record.study == AttributionSpec.study for record in chosen):
+                compare(*chosen)
+            else:
+                st.info("Only attributions of one prompt can be compared.")
 
 
 def row(record: Record) -> dict:
@@ -112,7 +116,7 @@ def row(record: Record) -> dict:
         "when": record.created,
         "study": record.study,
         "model": spec.get("model", ""),
-        "prompt": spec.get("text", ""),
+        "prompt": spec.get("text") or spec.get("facts", ""),
         "target": str(spec.get("target", "")),
         "method": spec.get("method", ""),
         "seconds": record.seconds,
@@ -126,10 +130,10 @@ def actions(chosen: list[Record]) -> None:
     """Open and export one; delete all that are selected."""
     with st.container(horizontal=True):
         only = chosen[0] if len(chosen) == 1 else None
-        can_open = only is not None and only.readable and only.study == AttributionSpec.study
+        can_open = only is not None and only.readable and only.study in links.PAGES
         if st.button("Open", disabled=not can_open, type="primary", icon=":material/open_in_new:"):
             links.leave()
-            st.switch_page("pages/attribution.py", query_params={"run": only.key})
+            st.switch_page(links.PAGES[only.study], query_params={"run": only.key})
         st.download_button(
             "Export (zip)",
             (lambda: services.store().export(only.key)) if only else b"",
@@ -153,7 +157,7 @@ def delete(keys: list[str]) -> None:
 def compare(first: Record, second: Record) -> None:
     """Do two runs agree?"""
     st.subheader("Compare")
-    names = tuple(runs.title(record.spec) for record in (first, second))
+    names = tuple(runs.title(record.study, record.spec) for record in (first, second))
     a, b = (scores_of(services.result(record.key)[1]) for record in (first, second))
     table = agreement_table(a, b)
     if table.empty:

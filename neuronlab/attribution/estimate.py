@@ -37,6 +37,8 @@ class Cost:
             duration = f"{self.seconds:.0f} s"
         else:
             duration = f"{self.seconds / 60:.0f} min"
+        if self.bytes < 1e6:
+            return duration
         memory = f"{self.bytes / 1e9:.1f} GB" if self.bytes > 1e8 else f"{self.bytes / 1e6:.0f} MB"
         return f"{duration} and {memory} of memory"
 

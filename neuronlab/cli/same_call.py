@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from neuronlab.runs import Spec
     from neuronlab.studies import AttributionSpec
 
 _SETTINGS = ("components", "objective", "positions", "baseline", "engine", "tolerance", "seed")
@@ -48,6 +50,31 @@ def attribute_python(spec: AttributionSpec) -> str:
         f"scores = nl.attribute({', '.join(arguments)})\n"
         "print(scores.top(10))\n"
     )
+
+
+def study_command(spec: Spec) -> str:
+    """The commands that compute `spec` into a folder, quoted for a POSIX shell."""
+    text = json.dumps(_chosen(spec), ensure_ascii=False)
+    run = ["python", "-m", "neuronlab", "study", spec.study, "spec.json", "--out", "result"]
+    return f"printf %s {shlex.quote(text)} > spec.json\n{shlex.join(run)}"
+
+
+def study_python(spec: Spec) -> str:
+    """The Python code that computes `spec`, or finds it stored, in `result`."""
+    chosen = ", ".join(f"{name}={value!r}" for name, value in _chosen(spec).items())
+    return (
+        "from neuronlab.runs import Context, Store, run_study\n"
+        "from neuronlab.studies import STUDIES\n\n"
+        f"study = STUDIES[{spec.study!r}]\n"
+        f"spec = study.spec_type({chosen})\n"
+        "result = run_study(study, spec, Store(), Context())\n"
+        "print(result.numbers)\n"
+    )
+
+
+def _chosen(spec: Spec) -> dict[str, Any]:
+    """What the spec says beside its defaults; the revision is found again."""
+    return spec.model_dump(mode="json", exclude_defaults=True, exclude={"revision"})
 
 
 def _other_than_default(spec: AttributionSpec) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from neuronlab.figures.colours import (
 )
 from neuronlab.neurons import NeuronScores
 
-_MARGIN = {"l": 8, "r": 8, "t": 30, "b": 8}
+MARGIN = {"l": 8, "r": 8, "t": 30, "b": 8}
 
 
 def visible(token: str) -> str:
@@ -63,7 +63,7 @@ def predictions(before: pd.DataFrame, target: int, after: pd.DataFrame | None = 
     figure.update_xaxes(tickformat=".0%", range=[0, min(1.0, highest) * 1.18], fixedrange=True)
     figure.update_layout(
         height=60 + 24 * len(order) * (1 if after is None else 1.2),
-        margin=_MARGIN,
+        margin=MARGIN,
         bargap=0.25,
         showlegend=after is not None,
         legend={"orientation": "h", "y": 1.08, "x": 0},
@@ -92,7 +92,7 @@ def layer_profile(scores: NeuronScores) -> go.Figure:
     figure.update_layout(
         barmode="relative",
         height=280,
-        margin=_MARGIN,
+        margin=MARGIN,
         legend={"orientation": "h", "y": 1.12, "x": 0},
         xaxis_title="layer",
         yaxis_title="sum of scores",
@@ -115,7 +115,7 @@ def token_bars(texts: list[str], values: list[float], title: str) -> go.Figure:
     )
     if len(texts) <= 40:
         figure.update_xaxes(tickvals=places, ticktext=[_plain(t) for t in texts])
-    figure.update_layout(height=220, margin=_MARGIN, yaxis_title=title)
+    figure.update_layout(height=220, margin=MARGIN, yaxis_title=title)
     return figure
 
 
@@ -154,7 +154,7 @@ def sequence_map(
         showgrid=False,
     )
     figure.update_xaxes(showticklabels=False, showgrid=False)
-    figure.update_layout(height=70 + 30 * rows, margin=_MARGIN)
+    figure.update_layout(height=70 + 30 * rows, margin=MARGIN)
     return figure
 
 
@@ -182,7 +182,7 @@ def agreement(first: NeuronScores, second: NeuronScores, names: tuple[str, str])
         )
     figure.update_layout(
         height=420,
-        margin=_MARGIN,
+        margin=MARGIN,
         xaxis_title=_plain(names[0]),
         yaxis_title=_plain(names[1]),
         legend={"orientation": "h", "y": 1.08, "x": 0},

@@ -49,9 +49,9 @@ def overview(scores: NeuronScores, chosen: tuple[int, str] | None = None) -> Gri
         f"strongest neuron {c.strongest:+.4f}"
         for c in cells.itertuples()
     ]
-    option = _heatmap(cells["x"], cells["y"], cells["total"], labels, names, layers)
+    option = heatmap(cells["x"], cells["y"], cells["total"], labels, names, layers)
     option["yAxis"]["name"] = "layer"
-    _mark(option, cells, (cells["layer"], cells["component"]), chosen)
+    mark(option, cells, (cells["layer"], cells["component"]), chosen)
     return Grid(option, cells)
 
 
@@ -82,7 +82,7 @@ def layer_grid(
         for c in cells.itertuples()
     ]
     rows = [str(r * columns * size) for r in range(-(-len(cells) // columns))]
-    option = _heatmap(
+    option = heatmap(
         place % columns,
         place // columns,
         cells["score"],
@@ -108,17 +108,17 @@ def neuron_strip(
     labels = [f"neuron {c.neuron}: {c.score:+.5f}" for c in cells.itertuples()]
     names = [str(n) for n in cells["neuron"]]
     zeros = np.zeros(len(cells), int)
-    option = _heatmap(np.arange(len(cells)), zeros, cells["score"], labels, names, [""])
+    option = heatmap(np.arange(len(cells)), zeros, cells["score"], labels, names, [""])
     option["grid"]["bottom"] = 28
     option["visualMap"]["show"] = False
-    _mark(option, cells, (cells["neuron"],), None if chosen is None else (chosen,))
+    mark(option, cells, (cells["neuron"],), None if chosen is None else (chosen,))
     return Grid(option, cells)
 
 
 _MARKED = {"borderColor": "#000000", "borderWidth": 2.5, "shadowBlur": 4, "shadowColor": "#FFFFFF"}
 
 
-def _mark(
+def mark(
     option: dict[str, Any],
     cells: pd.DataFrame,
     columns: Sequence[pd.Series],
@@ -132,7 +132,7 @@ def _mark(
         option["series"][0]["data"][index]["itemStyle"] = _MARKED
 
 
-def _heatmap(
+def heatmap(
     x: pd.Series | np.ndarray,
     y: pd.Series | np.ndarray,
     values: pd.Series,
@@ -140,6 +140,7 @@ def _heatmap(
     x_names: list[str],
     y_names: list[str],
 ) -> dict[str, Any]:
+    """The option of a clickable heatmap around zero; cells in the order given."""
     limit = float(np.abs(np.asarray(values, float)).max()) or 1.0
     data = [
         {"value": [int(a), int(b), round(float(v), 7)], "name": label}

@@ -27,14 +27,16 @@ from neuronlab.neurons import Effect, NeuronScores, NeuronSet, Suppress, effect,
 from neuronlab.runs import Context, Result, Spec, Study
 
 HALVES = ("attention", "ffn")
-# As many value neurons of each kind, and query neurons, are listed and compared.
-LISTED = 300
-# As many of them with the tokens they speak for.
-WORDED = 100
+# As many value and query neurons are compared, FFN neurons (as in the paper); as many attention
+# neurons are listed.
+LISTED = {"attention": 100, "ffn": 300}
+# As many of the best of each kind are listed with the tokens they speak for.
+WORDED = 50
+_HISTOGRAM = 100
 _TOKENS = 10
 _SUPPRESSED = 10
 # Rows of heads at single positions that are scored exactly.
-_HEAD_ROWS = 256
+_HEAD_ROWS = 128
 # As many nodes of each stage are in the flow.
 _FLOW = 8
 
@@ -99,10 +101,12 @@ def analyse(model: Model, prompt: Prompt, context: Context) -> Result:
     context.progress(0.15, "proving the best value neurons")
     summed = Candidates(0, stream.attention.sum(1, keepdim=True))
     searched = {
-        half: (one, scorer.search([one], LISTED, check=context.check))
+        half: (one, scorer.search([one], LISTED[half], check=context.check))
         for half, one in zip(HALVES, (scorer.attention_neurons, scorer.ffn_neurons), strict=True)
     }
-    tables = {half: scorer.table(found, [one], LISTED) for half, (one, found) in searched.items()}
+    tables = {
+        half: scorer.table(found, [one], LISTED[half]) for half, (one, found) in searched.items()
+    }
     context.progress(0.45, "scoring attention over all positions")
     attention = scorer.search([summed], check=context.check).every.view(model.layers, -1)
     arrays = {
@@ -128,7 +132,7 @@ def analyse(model: Model, prompt: Prompt, context: Context) -> Result:
     result.tables |= _flow(model, tables, {name: own for name, (own, _) in found.items()})
     context.progress(0.8, "reading their tokens")
     neurons = pd.concat(
-        [tables[name].assign(rank=range(1, LISTED + 1)[: len(tables[name])]) for name in HALVES]
+        [tables[name].assign(rank=range(1, len(tables[name]) + 1)) for name in HALVES]
     )
     result.tables["neurons"] = _worded(model, scorer, neurons)
     result.arrays = {name: array.float().cpu().numpy() for name, array in arrays.items()}
@@ -197,7 +201,8 @@ def value_suppressed_in(result: Result) -> tuple[NeuronSet, Effect]:
 def _parts(scorer: LogProbabilityIncrease) -> dict[str, pd.DataFrame]:
     """Layers, path, heads, and heads at each position."""
     stream = scorer.stream
-    layers, biases = scorer.layers().cpu(), scorer.biases().cpu()
+    layers = scorer.layers().cpu()
+    biases = scorer.biases().cpu() if stream.biases.any() else torch.zeros_like(layers)
     rows = [
         (layer, half, float(layers[layer, i]), float(biases[layer, i]))
         for layer in range(len(layers))
@@ -252,16 +257,16 @@ def _histogram(increase: pd.DataFrame, direct: Direct, context: Context) -> pd.D
     context.check()
     found = scorer.search(
         [scorer.ffn_neurons],
-        WORDED,
+        _HISTOGRAM,
         scale=lambda values, states: before[states] * values.expm1(),
         check=context.check,
     )
-    other = scorer.table(found, [scorer.ffn_neurons], WORDED)
+    other = scorer.table(found, [scorer.ffn_neurons], _HISTOGRAM)
     layers = range(scorer.stream.model.layers)
     return pd.DataFrame(
         {
             "layer": layers,
-            "log_probability_increase": _per_layer(increase.head(WORDED), layers),
+            "log_probability_increase": _per_layer(increase.head(_HISTOGRAM), layers),
             "probability_increase": _per_layer(other, layers),
         }
     )
@@ -283,7 +288,7 @@ def _queries(found: dict[str, QueryScores], values: pd.DataFrame) -> dict[str, p
     writes = {(r.layer, r.neuron): r.score for r in values.itertuples()}
     for of, scores in found.items():
         mean = scores.ffn.mean(0)
-        best = mean.flatten().topk(min(LISTED, mean.numel()))
+        best = mean.flatten().topk(min(LISTED["ffn"], mean.numel()))
         asks = {}
         for rank, (value, index) in enumerate(
             zip(best.values.tolist(), best.indices.tolist(), strict=True), start=1

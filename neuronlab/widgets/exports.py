@@ -9,6 +9,8 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from neuronlab.widgets import services
+
 
 def chart(figure: go.Figure, table: pd.DataFrame, name: str, alt: str) -> None:
     """A plotly figure; its tool bar saves PNG, the fold below holds table and files.
@@ -28,9 +30,14 @@ def chart(figure: go.Figure, table: pd.DataFrame, name: str, alt: str) -> None:
     tables(table, name, files)
 
 
-def tables(table: pd.DataFrame, name: str, files: dict[str, tuple] | None = None) -> None:
+def tables(
+    table: pd.DataFrame,
+    name: str,
+    files: dict[str, tuple] | None = None,
+    label: str = "Table and files",
+) -> None:
     """The table behind a figure and downloads of it, folded."""
-    with st.popover("Table and files", icon=":material/table:", type="tertiary"):
+    with st.popover(label, icon=":material/table:", type="tertiary"):
         st.dataframe(table, hide_index=True, height=min(38 + 35 * len(table), 300))
         formats = {
             "CSV": ("csv", lambda: table.to_csv(index=False), "text/csv"),
@@ -52,3 +59,22 @@ def tables(table: pd.DataFrame, name: str, files: dict[str, tuple] | None = None
 def map_files(option: dict[str, Any]) -> dict[str, tuple]:
     """The ECharts option as a file, for the downloads of a map."""
     return {"ECharts": ("echarts.json", lambda: json.dumps(option), "application/json")}
+
+
+def share(key: str, python: str, command: str) -> None:
+    """The exact calls that give a result, and the whole of it as a file."""
+    with st.container(horizontal=True):
+        with st.popover("Copy as Python", icon=":material/code:", type="tertiary"):
+            st.code(python, language="python")
+        with st.popover("Copy as command", icon=":material/terminal:", type="tertiary"):
+            st.code(command, language="bash")
+        st.download_button(
+            "Whole result (zip)",
+            lambda: services.store().export(key),
+            f"{key}.zip",
+            "application/zip",
+            on_click="ignore",
+            type="tertiary",
+            icon=":material/download:",
+            key="export_run",
+        )

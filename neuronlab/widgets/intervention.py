@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -93,27 +94,32 @@ def _effect(
     return effect(_model, prompt, NeuronSet(neurons), lambda s: change.of(s, _model, prompt))
 
 
+# Rankings to take the top of, by name.
+Sources = Mapping[str, NeuronScores]
+
+
 @st.fragment
 def draw(
-    model: Model, prompt: Prompt, scores: NeuronScores, known: tuple[NeuronSet, Effect] | None
+    model: Model, prompt: Prompt, sources: Sources, known: tuple[NeuronSet, Effect] | None
 ) -> None:
     """The panel; its widgets rerun it alone.
 
     Args:
+        sources: besides the basket.
         known: a set of which the effect of suppressing it everywhere is known already.
     """
     with guard():
-        _panel(model, prompt, scores, known)
+        _panel(model, prompt, sources, known)
 
 
 def _panel(
-    model: Model, prompt: Prompt, scores: NeuronScores, known: tuple[NeuronSet, Effect] | None
+    model: Model, prompt: Prompt, sources: Sources, known: tuple[NeuronSet, Effect] | None
 ) -> None:
     st.subheader("Prove it")
     left, right = st.columns([2, 3], gap="large")
     with left:
-        neurons = _neurons(scores)
-        change = _change(scores)
+        neurons = _neurons(sources)
+        change = _change(tuple(dict.fromkeys(c for s in sources.values() for c in s)))
     if not len(neurons):
         with right:
             st.info("The basket is empty: add neurons above, or use the top neurons.")
@@ -148,23 +154,25 @@ def _panel(
             st.code(_python(prompt, model, neurons, change), language="python")
 
 
-def _neurons(scores: NeuronScores) -> NeuronSet:
+def _neurons(sources: Sources) -> NeuronSet:
     basket = state.basket()
+    names = {name: name for name in sources} | {"basket": f"Basket ({len(basket)})"}
     source = st.segmented_control(
         "Neurons",
-        ["top", "basket"],
-        default="top",
-        key="prove_source",
+        list(names),
+        default=next(iter(names)),
+        key=f"prove_source_{len(names)}",
         required=True,
-        format_func={"top": "Top neurons", "basket": f"Basket ({len(basket)})"}.get,
+        wrap=True,
+        format_func=names.get,
     )
     if source == "basket":
         return basket
     count = st.slider("How many of the top", 1, 200, 10, key="prove_top", persist_state="session")
-    return scores.select(top=count)
+    return sources[source].select(top=count)
 
 
-def _change(scores: NeuronScores) -> Change:
+def _change(components: tuple[Component, ...]) -> Change:
     kind = st.segmented_control(
         "Change",
         list(_KINDS),
@@ -172,6 +180,7 @@ def _change(scores: NeuronScores) -> Change:
         format_func=_KINDS.get,
         key="prove_kind",
         required=True,
+        wrap=True,
     )
     settings = {}
     if kind == "scale":
@@ -189,11 +198,11 @@ def _change(scores: NeuronScores) -> Change:
         settings["a"] = first.slider("a in a·h + b", -3.0, 5.0, 1.0, 0.05, key="prove_a")
         settings["b"] = second.slider("b", -5.0, 5.0, 0.0, 0.05, key="prove_b")
     else:
-        settings["components"] = scores.components
+        settings["components"] = components
         settings["to_mean"] = st.toggle(
             "Set the others to their mean over the prompt instead of 0", key="prove_mean"
         )
-        names = ", ".join(COMPONENT_NAMES[c] for c in scores.components)
+        names = ", ".join(COMPONENT_NAMES[c] for c in components)
         st.caption(f"All other {names} neurons are emptied, in every layer.")
     positions = st.segmented_control(
         "At",
@@ -201,6 +210,7 @@ def _change(scores: NeuronScores) -> Change:
         default="all",
         key="prove_positions",
         required=True,
+        wrap=True,
         format_func={"all": "all positions", "predicted": "the predicted position"}.get,
     )
     return Change(kind, positions, **settings)

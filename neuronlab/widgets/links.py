@@ -8,17 +8,24 @@ import streamlit as st
 
 from neuronlab.errors import UserError
 from neuronlab.neurons import Neuron
-from neuronlab.studies import AttributionSpec
 from neuronlab.widgets import prompt_form, services
 from neuronlab.widgets.guard import complain
 
+# Which page shows the results of a study.
+PAGES = {
+    "attribution": "pages/attribution.py",
+    "value_query": "pages/value_query.py",
+    "method_comparison": "pages/methods.py",
+    "knowledge_types": "pages/knowledge.py",
+    "stability": "pages/knowledge.py",
+}
 _KEY = re.compile(r"[0-9a-f]{16}")
 
 
 def follow() -> None:
     """Open what the address names: model, form, result and neuron; or say why it cannot be."""
     key = st.query_params.get("run")
-    if key and key != st.session_state.get("shown"):
+    if key and key not in _shown().values():
         try:
             _open(key, st.query_params.get("neuron"))
         except UserError as error:
@@ -32,27 +39,35 @@ def follow() -> None:
 
 
 def leave() -> None:
-    """The next address is followed even if it names the run that is shown."""
-    st.session_state.pop("shown", None)
+    """The next address is followed even if it names a run that is shown."""
+    _shown().clear()
+
+
+def shown(study: str) -> str | None:
+    """The run that the study's page looks at."""
+    return _shown().get(study)
+
+
+def _shown() -> dict[str, str]:
+    return st.session_state.setdefault("shown", {})
 
 
 def _open(key: str, neuron: str | None) -> None:
     spec = _spec(key)
-    if spec["study"] != AttributionSpec.study:
-        return
     chosen = Neuron.parse(neuron) if neuron else None
     st.session_state["model"] = spec["model"]
-    prompt_form.fill({name: spec.get(name) for name in AttributionSpec.model_fields})
-    show(key)
+    if "text" in spec:
+        prompt_form.fill(spec)
+    show(key, spec["study"])
     if chosen:
         st.session_state["neuron"] = chosen
 
 
-def show(key: str) -> None:
+def show(key: str, study: str) -> None:
     """Look at a run; the address follows."""
-    if st.session_state.get("shown") != key:
+    if shown(study) != key:
         st.session_state.pop("neuron", None)
-    st.session_state["shown"] = key
+    _shown()[study] = key
     st.query_params["run"] = key
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 import streamlit as st
@@ -59,7 +59,7 @@ def _overview(scores: NeuronScores, layer: int, component: Component) -> None:
         choose(Neuron(int(cell["layer"]), cell["component"], int(abs(values).argmax())))
 
     alt = "Heatmap of layers by components: the sum of neuron scores in each."
-    _map(grid, "overview", 470, alt, pick)
+    clickable(grid, "overview", 470, alt, pick)
     with st.expander("By layer, stacked"):
         exports.chart(
             layer_profile(scores),
@@ -82,7 +82,7 @@ def _layer(scores: NeuronScores, layer: int, component: Component) -> None:
         choose(Neuron(layer, component, int(cell["strongest"])))
 
     alt = f"Heatmap of the neurons of {name}."
-    _map(grid, "layer", 360 if size > 1 else 470, alt, pick)
+    clickable(grid, "layer", 360 if size > 1 else 470, alt, pick)
     if size == 1:
         return
     row = grid.cells[(grid.cells["start"] <= index) & (index < grid.cells["stop"])].iloc[0]
@@ -93,12 +93,16 @@ def _layer(scores: NeuronScores, layer: int, component: Component) -> None:
     def pick_single(cell: pd.Series) -> None:
         choose(Neuron(layer, component, int(cell["neuron"])))
 
-    _map(strip, "strip", 110, f"The single neurons {start} to {stop - 1} of {name}.", pick_single)
+    clickable(
+        strip, "strip", 110, f"The single neurons {start} to {stop - 1} of {name}.", pick_single
+    )
 
 
-def _map(
+def clickable(
     grid: maps.Grid, name: str, height: int, alt: str, pick: Callable[[pd.Series], None]
 ) -> None:
+    """A map whose clicked cell is passed to ``pick``; table and files below it."""
+
     def selected() -> None:
         groups = st.session_state[f"map_{name}"].selection.selected
         indices = [i for group in groups for i in group["data_indices"]]
@@ -128,33 +132,53 @@ def ranked(scores: NeuronScores) -> None:
         table["score"] = -table["score"]
     else:
         table = scores.top(_TOP, magnitude=order == "by magnitude")
+    listed(table, "ranked", "The neurons of highest score.")
+
+
+def listed(
+    table: pd.DataFrame,
+    name: str,
+    alt: str,
+    *,
+    height: int = 340,
+    order: Sequence[str] | None = None,
+) -> None:
+    """A table of neurons, best first; selected rows go to the basket, the last one to the card.
+
+    Args:
+        table: columns layer, component, neuron, score, and any others.
+        name: of the widgets: unique on the page.
+        order: columns to show, if not all.
+    """
     neurons = [
         Neuron(int(r.layer), r.component, int(r.neuron)) for r in table.itertuples(index=False)
     ]
 
     def selected() -> None:
-        rows = [r for r in st.session_state["ranked"].selection.rows if r < len(neurons)]
+        rows = [r for r in st.session_state[name].selection.rows if r < len(neurons)]
         if rows:
             choose(neurons[rows[-1]])
 
     event = st.dataframe(
         table,
         hide_index=True,
-        height=340,
+        height=height,
         on_select=selected,
         selection_mode="multi-row",
-        key="ranked",
+        key=name,
+        column_order=order,
         column_config={
             "component": st.column_config.TextColumn("component", width="small"),
             "score": st.column_config.NumberColumn("score", format="%.5f"),
+            "coefficient": st.column_config.NumberColumn("coefficient", format="%+.2f"),
         },
-        alt="The neurons of highest score.",
+        alt=alt,
     )
     picked = NeuronSet([neurons[row] for row in event.selection.rows if row < len(neurons)])
     with st.container(horizontal=True):
-        _add(f"Add {len(picked)} selected", picked, "add_selected")
-        _add("Add the first 10", NeuronSet(neurons[:10]), "add_first")
-        exports.tables(table, "ranked_neurons")
+        _add(f"Add {len(picked)} selected", picked, f"add_selected_{name}")
+        _add("Add the first 10", NeuronSet(neurons[:10]), f"add_first_{name}")
+        exports.tables(table, f"{name}_neurons")
 
 
 def _add(label: str, neurons: NeuronSet, key: str) -> None:

@@ -17,6 +17,14 @@ GLOSSARY = {
     "what an effect has to beat.",
     "Basket": "The neurons you collect; every page can use them.",
     "Rank": "1 means the model's first choice.",
+    "Value neuron": "A neuron that, added to the stream where it belongs, raises the target's "
+    "log-probability most: it writes the answer.",
+    "Query neuron": "An earlier neuron whose output makes value neurons fire.",
+    "Logit lens": "Reading a prediction off the stream before the last layer.",
+    "MRR": "Mean reciprocal rank: the mean of 1 / rank of the right answer; 1 is best.",
+    "Bootstrap interval": "Facts are drawn again and again, with replacement; 95 % of the means "
+    "lie inside.",
+    "Jaccard index": "Of two sets, the size of what they share over the size of both together.",
 }
 
 

@@ -9,7 +9,6 @@ import pandas as pd
 import streamlit as st
 
 from neuronlab.attribution import METHODS, method
-from neuronlab.attribution.estimate import estimate
 from neuronlab.attribution.request import TOLERANCE
 from neuronlab.errors import UserError
 from neuronlab.figures.charts import visible
@@ -31,23 +30,23 @@ _TOLERANCES = (TOLERANCE, 0.01, 0.002)
 
 
 def fill(spec: dict[str, Any]) -> None:
-    """Put a spec's inputs into its model's form, before the widgets are drawn."""
-    form = {name: spec.get(name) for name in AttributionSpec.model_fields if name != "revision"}
-    form["typed"] = form["text"]
-    st.session_state.setdefault("forms", {})[spec["model"]] = form
+    """Put a spec's inputs into its model's form, before the widgets are drawn.
+
+    What the spec does not say stays as the form has it, or as it is by default.
+    """
+    forms = st.session_state.setdefault("forms", {})
+    form = forms.get(spec["model"]) or AttributionSpec(
+        model=spec["model"], text=spec["text"]
+    ).model_dump(exclude={"revision"})
+    known = {name: spec[name] for name in form if name in spec}
+    forms[spec["model"]] = form | known | {"typed": spec["text"]}
     st.session_state["form_version"] = st.session_state.get("form_version", 0) + 1
 
 
 def draw(model: Model) -> AttributionSpec | None:
     """The form; returns the spec it stands for, or None with a message where it is not one."""
+    asked = ask(model)
     form = _form(model)
-    asked = None
-    try:
-        prompt = _protein(model, form) if model.alphabet == "protein" else _text(model, form)
-        target = _target(model, prompt, form)
-        asked = {"text": prompt.text, "mask": prompt.mask, "target": target}
-    except UserError as error:
-        complain(str(error))
     settings = _settings(model, form)
     # Streamlit forgets a widget that is not drawn, on another page or beside a mistake.
     form |= settings
@@ -56,24 +55,21 @@ def draw(model: Model) -> AttributionSpec | None:
         return None
     if asked is None:
         return None
-    form |= asked
     return AttributionSpec(model=model.name, revision=model.revision, **asked, **settings)
 
 
-def run_button(model: Model, spec: AttributionSpec | None) -> bool:
-    """The Run button with what the run will cost; True when it was pressed."""
-    with st.container(horizontal=True, vertical_alignment="center"):
-        pressed = st.button(
-            "Run",
-            type="primary",
-            icon=":material/play_arrow:",
-            disabled=spec is None,
-            key="run",
-        )
-        if spec is not None:
-            cost = estimate(model, spec.prompt, spec.method, spec.components, spec.positions)
-            st.caption(f"About {cost.words}.")
-    return pressed and spec is not None
+def ask(model: Model) -> dict[str, Any] | None:
+    """Prompt and target alone: text, mask and target; None with a message where it is neither."""
+    form = _form(model)
+    try:
+        prompt = _protein(model, form) if model.alphabet == "protein" else _text(model, form)
+        target = _target(model, prompt, form)
+    except UserError as error:
+        complain(str(error))
+        return None
+    asked = {"text": prompt.text, "mask": prompt.mask, "target": target}
+    form |= asked
+    return asked
 
 
 def _form(model: Model) -> dict[str, Any]:

