@@ -22,6 +22,18 @@ PAGES = {
             icon=":material/account_tree:",
             url_path="writers",
         ),
+        st.Page(
+            "pages/methods.py",
+            title="Which method finds the neurons?",
+            icon=":material/compare:",
+            url_path="compare",
+        ),
+        st.Page(
+            "pages/knowledge.py",
+            title="Where does each kind of knowledge live?",
+            icon=":material/category:",
+            url_path="kinds",
+        ),
     ],
     "Manage": [
         st.Page("pages/runs.py", title="Runs", icon=":material/history:", url_path="history"),

@@ -6,7 +6,7 @@ from neuronlab.figures.charts import layer_profile, predictions, visible
 from neuronlab.models.catalogue import entry
 from neuronlab.runs import Result
 from neuronlab.studies import AttributionSpec, scores_of
-from neuronlab.studies.examples import example
+from neuronlab.studies.examples import DEFAULT_MODEL, example
 from neuronlab.widgets import exports, links, model_fetch, runs, services, state
 from neuronlab.widgets.guard import guard, plain
 
@@ -17,6 +17,26 @@ PAGES = (
         "Pick a model and a prompt or protein, see the query, key, value and FFN neurons a "
         "prediction rests on, and switch them off.",
         ":material/neurology:",
+    ),
+    (
+        "pages/value_query.py",
+        "Value and query neurons",
+        "Which layers, heads and neurons write the answer, which earlier neurons wake those, and "
+        "how it flows from one to the other.",
+        ":material/account_tree:",
+    ),
+    (
+        "pages/methods.py",
+        "Which method finds the neurons?",
+        "Ten methods on the same facts: zero what each one names, and see whose choice hurts most.",
+        ":material/compare:",
+    ),
+    (
+        "pages/knowledge.py",
+        "Where does each kind of knowledge live?",
+        "Languages, capitals, colors, months: do they share layers, neurons and heads, and do "
+        "these stay when the words change?",
+        ":material/category:",
     ),
     (
         "pages/runs.py",
@@ -42,15 +62,17 @@ def main() -> None:
     with guard():
         live_example()
     st.subheader("Pages")
-    for column, (path, title, text, icon) in zip(st.columns([4, 3, 3]), PAGES, strict=True):
-        with column, st.container(border=True, height="stretch"):
-            st.page_link(path, label=f"**{title}**", icon=icon)
-            st.markdown(text)
+    for start in range(0, len(PAGES), 3):
+        row = PAGES[start : start + 3]
+        for column, (path, title, text, icon) in zip(st.columns(3), row, strict=False):
+            with column, st.container(border=True, height="stretch"):
+                st.page_link(path, label=f"**{title}**", icon=icon)
+                st.markdown(text)
 
 
 def live_example() -> None:
     """The first example of the default model, computed at set-up or now."""
-    name = state.DEFAULT_MODEL
+    name = DEFAULT_MODEL
     if not model_fetch.ready(name):
         return
     spec = example(name)

@@ -31,16 +31,17 @@ class Cost:
     @property
     def words(self) -> str:
         """The cost in words."""
-        if self.seconds < 1:
-            duration = "a second"
-        elif self.seconds < 90:
-            duration = f"{self.seconds:.0f} s"
-        else:
-            duration = f"{self.seconds / 60:.0f} min"
         if self.bytes < 1e6:
-            return duration
+            return duration(self.seconds)
         memory = f"{self.bytes / 1e9:.1f} GB" if self.bytes > 1e8 else f"{self.bytes / 1e6:.0f} MB"
-        return f"{duration} and {memory} of memory"
+        return f"{duration(self.seconds)} and {memory} of memory"
+
+
+def duration(seconds: float) -> str:
+    """A time in words."""
+    if seconds < 1:
+        return "a second"
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def estimate(
@@ -75,6 +76,13 @@ def estimate(
     return Cost(work / _rate(str(model.device)), min(max(ig.MEMORY, memory), rows * memory / 2))
 
 
+def seconds(model: Model, tokens: int, passes: int, unembedded: int) -> float:
+    """Time of forward passes over a prompt, and of vectors through the unembedding."""
+    weights = model.layers * sum(p.numel() for p in model.block(0).parameters())
+    head = model.vocabulary * model.hf.config.hidden_size
+    return 2 * (passes * tokens * weights + unembedded * head) / _rate(str(model.device))
+
+
 def check_memory(request: Request) -> None:
     """Refuse what does not fit: the first layer's rows are carried one at a time at the least.
 
@@ -105,7 +113,7 @@ def _rate(device: str) -> float:
     size = 768
     a, b = torch.rand(size, size, device=device), torch.rand(size, size, device=device)
     best = float("inf")
-    for _ in range(4):
+    for _ in range(10):
         start = time.perf_counter()
         (a @ b).sum().item()
         best = min(best, time.perf_counter() - start)

@@ -6,8 +6,11 @@ from collections.abc import Callable
 
 from neuronlab.attribution.request import Positions
 from neuronlab.models.catalogue import entry
-from neuronlab.runs import Context, Store, run_study
-from neuronlab.studies import STUDIES, AttributionSpec
+from neuronlab.runs import Context, Spec, Store, run_study
+from neuronlab.studies import STUDIES, AttributionSpec, ValueQuerySpec
+from neuronlab.studies.over_facts import FactsSpec, OverFacts
+
+DEFAULT_MODEL = "smollm2-135m"
 
 # Heavy chain of trastuzumab (PDB 1N8Z, chain B, variable domain).
 TRASTUZUMAB_VH = (
@@ -86,6 +89,25 @@ def example(name: str) -> AttributionSpec:
     )
 
 
+def small(model: str, revision: str, study: str) -> FactsSpec:
+    """A study over facts that is over in seconds: for pages to open on."""
+    spec = STUDIES[study].spec_type
+    count = {"method_comparison": 1, "knowledge_types": 2, "stability": 1}[study]
+    return spec(model=model, revision=revision, per_relation=count)
+
+
+def opened(name: str) -> list[Spec]:
+    """What the pages open on, of an embedded model."""
+    specs: list[Spec] = [example(name)]
+    if name == DEFAULT_MODEL:
+        first = next(iter(PROMPTS[name].values()))
+        revision = entry(name).revision
+        specs.append(ValueQuerySpec(model=name, revision=revision, **first))
+        over_facts = (s.name for s in STUDIES.values() if isinstance(s, OverFacts))
+        specs += [small(name, revision, study) for study in over_facts]
+    return specs
+
+
 def default_positions(kind: str) -> Positions:
     """Bidirectional models score all positions at no extra cost; causal ones pay for it."""
     return "predicted" if kind == "causal" else "all"
@@ -95,11 +117,10 @@ def compute(names: list[str], store: Store, say: Callable[[str], None] = lambda 
     """Finish the examples of these models that are not in the store yet."""
     import time
 
-    for name in names:
-        spec = example(name)
+    for spec in (spec for name in names for spec in opened(name)):
         if store.has(spec.key):
             continue
-        say(f"computing the example of {name}")
+        say(f"computing an example of {spec.model}: {STUDIES[spec.study].title}")
         start = time.perf_counter()
         result = run_study(STUDIES[spec.study], spec, store, Context())
         store.save(spec, result, seconds=time.perf_counter() - start)

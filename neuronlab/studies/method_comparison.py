@@ -14,12 +14,13 @@ from torch import Tensor, cat
 
 from neuronlab.attribution import METHODS, method
 from neuronlab.attribution.direct import Direct
+from neuronlab.attribution.estimate import seconds
 from neuronlab.attribution.request import Attribution, Request
 from neuronlab.errors import UserError
-from neuronlab.models import shared
+from neuronlab.models import Model, shared
 from neuronlab.neurons import NeuronSet, Prediction, Suppress, predict_many
-from neuronlab.runs import Context, Result, Study
-from neuronlab.studies.over_facts import FactsSpec, Questions, left_out, metrics
+from neuronlab.runs import Context, Result
+from neuronlab.studies.over_facts import FactsSpec, OverFacts, Questions, left_out, metrics
 
 DIRECT = (
     "log_probability_increase",
@@ -32,6 +33,15 @@ DIRECT = (
     "coefficient_rank",
 )
 COMPARED = (*DIRECT, "gradient_x_activation", "integrated_gradients")
+# What a method takes, in forward passes over the prompt and in vectors through the unembedding.
+_GRADIENT_PASSES = {"gradient_x_activation": 6, "integrated_gradients": 50}
+_SEARCHED = {
+    "log_probability_increase": 200,
+    "log_probability": 200,
+    "probability_increase": 200,
+    "rank": 2500,
+    "coefficient_rank": 1000,
+}
 # How many of the top FFN neurons are zeroed; the paper's table has 10.
 KS = (1, 2, 5, 10, 20, 30)
 K = 10
@@ -98,7 +108,7 @@ class MethodComparisonSpec(FactsSpec):
         return tuple(name for name in METHODS if name in methods)
 
 
-class MethodComparisonStudy(Study):
+class MethodComparisonStudy(OverFacts):
     """Zero each method's top FFN neurons, fact by fact, and see how far the gold token falls.
 
     Tables: ``rows`` (fact, method, k, control, rank, probability, log_probability; ``control`` is
@@ -114,9 +124,14 @@ class MethodComparisonStudy(Study):
         """All ten methods on 75 facts."""
         return MethodComparisonSpec()
 
-    def shards(self, spec: MethodComparisonSpec) -> list[int]:
-        """One per fact."""
-        return list(range(len(spec.chosen())))
+    def seconds_each(self, model: Model, spec: MethodComparisonSpec, tokens: int) -> float:
+        """Searches, gradients, and the model under every set; measured on SmolLM2."""
+        gradients = sum(
+            _GRADIENT_PASSES.get(name, 1) for name in spec.methods if name not in DIRECT
+        )
+        searches = sum(_SEARCHED.get(name, 0) for name in spec.methods)
+        passes = 2 * len(KS) * len(spec.methods) + gradients
+        return seconds(model, tokens, passes, searches)
 
     def run_shard(self, spec: MethodComparisonSpec, shard: int, context: Context) -> Result:
         """All methods on one fact."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -18,7 +19,7 @@ from neuronlab.facts import MAX_FACTS, SETS, Fact
 from neuronlab.facts.asking import Asked, answered, ask_all, knows, rivals
 from neuronlab.models import Model
 from neuronlab.neurons import Prediction
-from neuronlab.runs import Spec
+from neuronlab.runs import Spec, Study
 
 OWN = "own"
 RESAMPLES = 2000
@@ -78,6 +79,26 @@ class FactsSpec(Spec):
             for name in draw.sample(own, min(self.per_relation, len(own)))
         }
         return [fact for fact in facts if (fact.relation, fact.name) in kept]
+
+
+class OverFacts(Study):
+    """A study with one shard per fact."""
+
+    def shards(self, spec: FactsSpec) -> list[int]:
+        """The numbers of the facts."""
+        return list(range(len(spec.chosen())))
+
+    @abstractmethod
+    def seconds_each(self, model: Model, spec: FactsSpec, tokens: int) -> float:
+        """What one fact of so many tokens will take."""
+
+    def seconds(self, model: Model, spec: FactsSpec) -> float:
+        """What the whole will take, roughly; no fact is left out."""
+        facts = spec.chosen()
+        text = " ".join(fact.prompt for fact in facts[:20])
+        tokens = len(model.tokenizer(text, verbose=False)["input_ids"]) / min(len(facts), 20)
+        each = self.seconds_each(model, spec, max(round(tokens), 1))
+        return len(self.shards(spec)) * each / (1 - self.merging)
 
 
 class Questions:

@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 import torch
 
+from neuronlab.attribution.estimate import seconds
 from neuronlab.attribution.log_probability_increase import LogProbabilityIncrease
 from neuronlab.errors import UserError
 from neuronlab.models import Model, shared
 from neuronlab.models.stream import read_stream
-from neuronlab.runs import Context, Result, Study
-from neuronlab.studies.over_facts import FactsSpec, Questions, bootstrap, left_out
+from neuronlab.runs import Context, Result
+from neuronlab.studies.over_facts import FactsSpec, OverFacts, Questions, bootstrap, left_out
 
 # Neurons at the top that are compared.
 KS = (10, 100)
@@ -48,7 +49,7 @@ class StabilitySpec(FactsSpec):
     other_revision: str = ""
 
 
-class StabilityStudy(Study):
+class StabilityStudy(OverFacts):
     """Overlap of the best FFN neurons (log-probability increase) between prompts and models.
 
     Tables: ``facts``, ``overlap`` (pair, k, Jaccard index with 95 % interval, pairs, chance).
@@ -67,6 +68,10 @@ class StabilityStudy(Study):
     def shards(self, spec: StabilitySpec) -> list[int]:
         """One per prompt."""
         return list(range(len(spec.chosen(paraphrases=True))))
+
+    def seconds_each(self, model: Model, spec: StabilitySpec, tokens: int) -> float:
+        """One search, on each model; measured on SmolLM2."""
+        return seconds(model, tokens, 3, 400) * (2 if spec.other else 1)
 
     def run_shard(self, spec: StabilitySpec, shard: int, context: Context) -> Result:
         """The best neurons for one prompt."""

@@ -59,6 +59,7 @@ def _open(key: str, neuron: str | None) -> None:
     if "text" in spec:
         prompt_form.fill(spec)
     show(key, spec["study"])
+    st.session_state["view"] = spec["study"]
     if chosen:
         st.session_state["neuron"] = chosen
 

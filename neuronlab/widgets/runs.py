@@ -17,7 +17,8 @@ _CANCELLED = "This run was cancelled. Press Run to start it again."
 def title(study: str, spec: dict) -> str:
     """A run in a few words, from its spec."""
     if "text" not in spec:
-        return f"{study}: {spec.get('facts', '')} on {spec.get('model', '')}"
+        some = f", {spec['per_relation']} of a kind" if spec.get("per_relation") else ""
+        return f"{study}: {spec.get('facts', '')}{some}, on {spec.get('model', '')}"
     text = str(spec["text"])
     short = text if len(text) <= 40 else f"{text[:37]}…"
     return f"{spec.get('method', study)}: {short} → {spec.get('target')}"

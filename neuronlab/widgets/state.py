@@ -6,8 +6,7 @@ import streamlit as st
 
 from neuronlab.models import devices
 from neuronlab.neurons import Neuron, NeuronSet
-
-DEFAULT_MODEL = "smollm2-135m"
+from neuronlab.studies.examples import DEFAULT_MODEL
 
 
 def start() -> None:
