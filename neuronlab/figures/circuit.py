@@ -199,6 +199,7 @@ def flow(nodes: pd.DataFrame, links: pd.DataFrame, target: str) -> Grid:
             {
                 "type": "graph",
                 "layout": "none",
+                "preserveAspect": "contain",
                 "left": 90,
                 "right": 110,
                 "top": 16,

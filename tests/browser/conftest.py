@@ -79,6 +79,10 @@ class Server:
     def result(self, key):
         return Store(self.home / "runs").load(key)[1]
 
+    def shards(self, key):
+        """How many finished parts of an unfinished run are kept."""
+        return len(Store(self.home / "runs").finished_shards(key))
+
 
 @pytest.fixture(scope="session")
 def start_server(tmp_path_factory):
@@ -287,6 +291,30 @@ class Tab:
             box["y"] + margin["top"] + (y + 0.5) / rows * high,
         )
         return self
+
+    def click_node(self, name, grid, index):
+        """Click a node of a graph whose layout is given, and keeps its proportions."""
+        canvas = self.page.locator(f".st-key-map_{name} canvas").first
+        canvas.scroll_into_view_if_needed()
+        box, series = canvas.bounding_box(), grid.option["series"][0]
+        xs, ys = ([node[axis] for node in series["data"]] for axis in "xy")
+        wide = box["width"] - series["left"] - series["right"]
+        high = box["height"] - series["top"] - series["bottom"]
+        scale = min(wide / (max(xs) - min(xs)), high / (max(ys) - min(ys)))
+        left = series["left"] + (wide - scale * (max(xs) - min(xs))) / 2
+        top = series["top"] + (high - scale * (max(ys) - min(ys))) / 2
+        self.page.mouse.click(
+            box["x"] + left + scale * (xs[index] - min(xs)),
+            box["y"] + top + scale * (ys[index] - min(ys)),
+        )
+        return self
+
+    def wait_until(self, true):
+        """Wait for something that is not on the page."""
+        until = time.monotonic() + PATIENCE / 1000
+        while not true():
+            assert time.monotonic() < until
+            self.page.wait_for_timeout(200)
 
 
 def _query(url, name):

@@ -2,7 +2,15 @@
 
 import pytest
 
-ADDRESSES = {"": "NeuronLab", "neurons": "Which neurons", "history": "Runs", "catalogue": "Models"}
+ADDRESSES = {
+    "": "NeuronLab",
+    "neurons": "Which neurons",
+    "writers": "Value and query neurons",
+    "compare": "Which method",
+    "kinds": "Where does each kind",
+    "history": "Runs",
+    "catalogue": "Models",
+}
 
 
 def test_the_first_request_of_a_server_may_be_a_deep_address(server):
@@ -15,8 +23,11 @@ def test_the_first_request_of_a_server_may_be_a_deep_address(server):
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_a_page_opens_and_fits(tab, address, width):
     one = tab(width).open(address)
-    if address == "neurons":
+    if address in ("neurons", "writers"):
         one.results()
+    if address in ("compare", "kinds"):  # the first visit computes the example
+        one.page.get_by_text("Copy as command").wait_for()
+        one.idle()
     if address == "":
         one.page.get_by_text("Switch off its").wait_for()
         one.idle()
@@ -39,7 +50,13 @@ def test_the_dark_theme(tab, address):
 
 def test_moving_between_pages_keeps_the_model_box(tab):
     one = tab().open()
-    for name in ("Runs", "Models", "Which neurons made it say that?", "Home"):
+    for name in (
+        "Value and query neurons",
+        "Runs",
+        "Models",
+        "Which neurons made it say that?",
+        "Home",
+    ):
         one.page.get_by_test_id("stSidebarNav").get_by_text(name, exact=True).click()
         one.idle().healthy()
         assert one.page.locator(".st-key-model").count() == 1

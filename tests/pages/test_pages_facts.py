@@ -129,3 +129,54 @@ def test_a_link_opens_the_study(visit, results, study):
     app = visit(page, run=key)
     assert app.errors() == []
     assert app.query("run") == key
+
+
+@pytest.fixture
+def upload(methods):
+    """``upload(content)``: the page with a file of one's own."""
+
+    def put(content, name="facts.csv"):
+        methods.at.selectbox(key="facts_set").set_value("own")
+        methods.run()
+        methods.at.file_uploader(key="facts_files").upload(name, content)
+        return methods.run()
+
+    return put
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"question,solution\nWhere,There\n", "columns"),
+        ("prompt,answer\nDie Farbe ist,grün\n".encode("latin-1"), "UTF-8"),
+        (b"prompt,answer\n" + b"The sky is,blue\n" * 100_000, "100,000"),
+        (b"", "empty"),
+        (b'{"sub_label": "France"', "Line 1"),
+    ],
+    ids=["wrong columns", "not UTF-8", "100,000 rows", "empty", "broken JSON"],
+)
+def test_a_bad_upload_gets_one_clear_sentence(upload, content, words):
+    app = upload(content, "facts.jsonl" if content.startswith(b"{") else "facts.csv")
+    app.one_error(words)
+    assert app.at.button(key="run").disabled
+
+
+def test_facts_of_ones_own(upload, results):
+    app = upload(b"prompt,answer,relation\nThe capital of France is,Paris,capital\n")
+    assert any("Prompts: 1; kinds: 1." in text.replace("\\", "") for text in app.texts())
+    app.at.button_group(key="compared").set_value(["gradient_x_activation"])
+    app.run()
+    app.press("run")
+    assert app.errors() == []
+    spec, result = Store(results).load(app.query("run"))
+    assert [fact["prompt"] for fact in spec["own"]] == ["The capital of France is"]
+    assert result.numbers["facts"] == 1
+    assert result.numbers["original"]["probability"] == pytest.approx(0.7706, abs=1e-3)
+
+
+def test_facts_that_cannot_be_asked_end_in_one_sentence(upload):
+    app = upload(b"prompt,answer\n[MASK] is the capital of France.,Paris\n")
+    app.at.button_group(key="compared").set_value(["norm"])
+    app.run()
+    app.press("run")
+    app.one_error("cannot fill in")
