@@ -9,7 +9,7 @@ from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.figures import circuit
 from neuronlab.figures.charts import token_bars, visible
 from neuronlab.models import Model
-from neuronlab.neurons import Neuron
+from neuronlab.neurons import Neuron, NeuronSet
 from neuronlab.runs import Result
 from neuronlab.studies import ValueQuerySpec
 from neuronlab.studies.value_query import (
@@ -194,6 +194,9 @@ def heads(model: Model, result: Result) -> None:
                 "increase": st.column_config.NumberColumn(format="%+.4f"),
             },
         )
+        size = model.sizes["attention"] // (int(table["head"].max()) + 1)
+        neurons = NeuronSet([(layer, "attention", head * size + i) for i in range(size)])
+        neuron_maps.add_button(f"Add this head: {size} neurons", neurons, "add_head")
         if not own["exact"].all():
             st.caption("Upper bounds: this head is not among those scored position by position.")
 

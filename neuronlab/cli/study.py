@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,10 +48,18 @@ def run(args: argparse.Namespace) -> None:
     result = compute(spec, args.device)
     _write(args.out, spec, result)
     print(study.title)
-    for name, value in result.numbers.items():
-        if isinstance(value, int | float):
-            print(f"  {name}: {value:.6g}")
+    for name, value in _numbers(result.numbers):
+        print(f"  {name}: {value:.6g}")
     print(f"The result is in {args.out}")
+
+
+def _numbers(numbers: dict[str, Any], under: str = "") -> Iterator[tuple[str, float]]:
+    """All numbers, those inside others by their path."""
+    for name, value in numbers.items():
+        if isinstance(value, dict):
+            yield from _numbers(value, f"{under}{name}.")
+        elif isinstance(value, int | float):
+            yield f"{under}{name}", value
 
 
 def _read(path: Path, name: str) -> Spec:

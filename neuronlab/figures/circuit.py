@@ -212,9 +212,10 @@ def flow(nodes: pd.DataFrame, links: pd.DataFrame, target: str) -> Grid:
                         "value": round(float(weight), 5),
                         "lineStyle": {
                             "width": 0.3 + 9 * abs(weight) / largest,
-                            "color": FOR if weight > 0 else AGAINST,
+                            # The middle tones of the scale: seen on white and on black.
+                            "color": DIVERGING[3 if weight > 0 else 1],
                             "type": "solid" if weight > 0 else "dashed",
-                            "opacity": 0.45,
+                            "opacity": 0.7,
                             "curveness": 0.08,
                         },
                     }

@@ -32,10 +32,10 @@ def draw(model: Model, prompt: Prompt, neuron: Neuron, scores: NeuronScores) -> 
         values = scores[neuron.component]
         rank = int((values > score).sum()) + 1
         activation = float(card.activations["activation"].iloc[_position(model, prompt)])
-        first, second, third = st.columns([1.2, 1, 1.1])
-        first.metric("Score", f"{score:+.3f}" if abs(score) < 1 else f"{score:+.2f}")
-        second.metric("Rank", f"{rank:,}", help="Among the neurons of its component.")
-        third.metric("Activation", f"{activation:+.1f}", help="At the predicted position.")
+        st.markdown(
+            f"Score **{score:+.3g}**, rank **{rank:,}** of its component; activation "
+            f"**{activation:+.3g}** at the predicted position."
+        )
         _words(card)
         _tokens(model, card, scores)
         inside = neuron in state.basket()

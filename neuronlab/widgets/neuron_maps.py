@@ -176,12 +176,13 @@ def listed(
     )
     picked = NeuronSet([neurons[row] for row in event.selection.rows if row < len(neurons)])
     with st.container(horizontal=True):
-        _add(f"Add {len(picked)} selected", picked, f"add_selected_{name}")
-        _add("Add the first 10", NeuronSet(neurons[:10]), f"add_first_{name}")
+        add_button(f"Add {len(picked)} selected", picked, f"add_selected_{name}")
+        add_button("Add the first 10", NeuronSet(neurons[:10]), f"add_first_{name}")
         exports.tables(table, f"{name}_neurons")
 
 
-def _add(label: str, neurons: NeuronSet, key: str) -> None:
+def add_button(label: str, neurons: NeuronSet, key: str) -> None:
+    """Puts neurons into the basket."""
     if st.button(label, key=key, disabled=not len(neurons), icon=":material/add:"):
         state.add_to_basket(neurons)
         # The sidebar, drawn before, shows the basket too.

@@ -61,7 +61,9 @@ def test_every_list_can_be_seen_and_collected(page, results):
             assert len(shown) == (300 if role == "query" else len(own))
             assert shown["score"].is_monotonic_decreasing
     page.press("add_first_value_ffn")
-    assert page.basket().startswith("Basket: 10")
+    assert page.basket().startswith("Basket: 10 ")
+    page.press("add_head")
+    assert page.basket().startswith("Basket: 74 ")
 
 
 def test_query_neurons_can_be_switched_off(page):
