@@ -8,7 +8,8 @@ from neuronlab.figures.charts import predictions, sequence_map, token_bars, visi
 from neuronlab.models import Model
 from neuronlab.neurons import NeuronScores
 from neuronlab.runs import Result
-from neuronlab.studies import AttributionSpec, scores_of, suppressed_in
+from neuronlab.studies import AttributionSpec, scores_of
+from neuronlab.studies.one_prompt import proof_in
 from neuronlab.widgets import (
     exports,
     intervention,
@@ -95,7 +96,7 @@ def results(model: Model, spec: AttributionSpec, result: Result) -> None:
     with right:
         neuron_card.draw(model, prompt, neuron_maps.chosen(), scores)
     asked = type(prompt)(prompt.text, target=target, mask=prompt.mask)
-    intervention.draw(model, asked, {"Top neurons": scores}, suppressed_in(result))
+    intervention.draw(model, asked, {"Top neurons": scores}, proof_in(result, scores))
 
 
 def headline(result: Result) -> None:

@@ -12,11 +12,11 @@ from neuronlab.models import Model
 from neuronlab.neurons import Neuron, NeuronSet
 from neuronlab.runs import Result
 from neuronlab.studies import ValueQuerySpec
+from neuronlab.studies.one_prompt import proof_in
 from neuronlab.studies.value_query import (
     LISTED,
     query_neuron_scores,
     value_scores,
-    value_suppressed_in,
 )
 from neuronlab.widgets import (
     exports,
@@ -133,7 +133,7 @@ def results(model: Model, spec: ValueQuerySpec, result: Result) -> None:
         f"Query of {kind if kind == 'attention' else 'FFN'}": query_neuron_scores(result, kind)
         for kind in KINDS
     }
-    intervention.draw(model, asked, sources, value_suppressed_in(result))
+    intervention.draw(model, asked, sources, proof_in(result, scores))
     exports.share(spec.key, study_python(spec), study_command(spec))
 
 

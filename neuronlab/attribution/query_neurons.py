@@ -12,10 +12,11 @@ the activation is their product, and the score is the mean over both.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import pandas as pd
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -93,6 +94,20 @@ class QueryScores:
     ffn: Float[Tensor, "subkey layer ffn_neuron"]
 
 
+def value_neurons(table: pd.DataFrame, position: int) -> list[ValueNeuron]:
+    """The neurons of a table of ``LogProbabilityIncrease.top``, all of one kind.
+
+    Args:
+        position: the predicted one, which FFN neurons read.
+    """
+    return [
+        ValueNeuron(r.layer, 1, r.neuron, position)
+        if r.component == "ffn"
+        else ValueNeuron(r.layer, 0, r.neuron, r.position)
+        for r in table.itertuples()
+    ]
+
+
 @torch.no_grad()
 def shares(model: Model, encoded: Encoded, values: Sequence[ValueNeuron]) -> Shares:
     """Who makes the subkeys of these value neurons fire; one forward pass."""
@@ -142,17 +157,19 @@ def shares(model: Model, encoded: Encoded, values: Sequence[ValueNeuron]) -> Sha
     return Shares(value, names, trusted, start * factor, biases * factor, attention, ffn)
 
 
-def query_scores(found: Shares, scores: Float[Tensor, " value"]) -> QueryScores:
+def query_scores(found: Shares, scores: Iterable[float]) -> QueryScores:
     """Add up the shares, each times its value neuron's score."""
     subkeys = tuple(dict.fromkeys(found.subkey))
-    weights = scores[found.value] * found.trusted
-    own = torch.stack(
-        [weights * torch.tensor([n == name for n in found.subkey]).to(weights) for name in subkeys]
-    )
-    kept = [[n == name for n in found.subkey] for name in subkeys]
+    trusted = found.trusted.tolist()
+    kept = [
+        [name == own and good for own, good in zip(found.subkey, trusted, strict=True)]
+        for name in subkeys
+    ]
+    values = torch.tensor(list(scores), device=found.start.device)[found.value]
+    own = torch.tensor(kept, device=values.device) * values
     return QueryScores(
         subkeys=subkeys,
-        used=tuple(int(found.trusted[mask].sum()) for mask in kept),
+        used=tuple(map(sum, kept)),
         total=own.sum(1),
         start=own @ found.start,
         biases=own @ found.biases,

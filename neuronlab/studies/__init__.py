@@ -5,7 +5,6 @@ from neuronlab.studies.attribution import (
     AttributionSpec,
     AttributionStudy,
     scores_of,
-    suppressed_in,
 )
 from neuronlab.studies.knowledge_types import KnowledgeTypesSpec, KnowledgeTypesStudy
 from neuronlab.studies.method_comparison import MethodComparisonSpec, MethodComparisonStudy
@@ -36,5 +35,4 @@ __all__ = [
     "ValueQuerySpec",
     "ValueQueryStudy",
     "scores_of",
-    "suppressed_in",
 ]

@@ -11,29 +11,20 @@ from neuronlab.attribution import attribute, method
 from neuronlab.attribution.attribute import Baseline
 from neuronlab.attribution.registry import Engine
 from neuronlab.attribution.request import TOLERANCE, Objective, Positions
-from neuronlab.models import ALL_COMPONENTS, COMPONENTS, Component, Prompt, shared
-from neuronlab.neurons import Effect, NeuronScores, NeuronSet, Suppress, effect
-from neuronlab.runs import Context, Result, Spec, Study
+from neuronlab.models import ALL_COMPONENTS, COMPONENTS, Component, shared
+from neuronlab.neurons import NeuronScores
+from neuronlab.runs import Context, Result, Study
+from neuronlab.studies.one_prompt import PromptSpec, prove
 
 TOP = 1000
-SUPPRESSED = 10
 
 
-class AttributionSpec(Spec):
-    """Everything that decides the scores of one prompt's neurons.
-
-    Attributes:
-        revision: what the weights are; part of the key, so that other weights are another run.
-    """
+class AttributionSpec(PromptSpec):
+    """Everything that decides the scores of one prompt's neurons."""
 
     study: ClassVar[str] = "attribution"
     version: ClassVar[int] = 2
 
-    model: str
-    revision: str = ""
-    text: str
-    target: str | int | None = None
-    mask: int | None = None
     method: str = "integrated_gradients"
     components: tuple[Component, ...] = COMPONENTS
     objective: Objective = "probability"
@@ -69,11 +60,6 @@ class AttributionSpec(Spec):
     def _in_one_order(cls, components: tuple[Component, ...]) -> tuple[Component, ...]:
         return tuple(c for c in ALL_COMPONENTS if c in components)
 
-    @property
-    def prompt(self) -> Prompt:
-        """What is asked of the model."""
-        return Prompt(self.text, target=self.target, mask=self.mask)
-
 
 class AttributionStudy(Study):
     """Scores, the prediction they explain, and what switching the top neurons off does to it."""
@@ -106,32 +92,15 @@ class AttributionStudy(Study):
             progress=lambda fraction, message: context.progress(0.95 * fraction, message),
         )
         context.progress(0.95, "switching the top neurons off")
-        chosen = scores.select(top=SUPPRESSED)
-        prompt = Prompt(spec.text, target=int(scores.provenance["target"]), mask=spec.mask)
-        proof = effect(model, prompt, chosen, Suppress)
-        quality = scores.quality
+        proof = prove(model, spec, scores)
         numbers = {
             **scores.provenance,
-            "target_label": proof.label,
-            "note": model.encode(spec.prompt).note,
-            "probability": proof.probability[0],
-            "rank": proof.rank[0],
-            "suppressed": len(chosen),
-            "probability_suppressed": proof.probability[1],
-            "rank_suppressed": proof.rank[1],
-            "probability_random_mean": proof.random_mean,
-            "probability_random_sd": proof.random_sd,
+            **proof.numbers,
             "largest_error": _largest_error(scores),
             "certified": scores.certified,
         }
-        first = proof.choices.head(10).rename(columns={"before": "probability"})
-        first.insert(0, "rank", range(1, len(first) + 1))
-        tables = {
-            "top": scores.top(TOP, magnitude=True),
-            "predictions": first[["rank", "token", "index", "probability"]],
-            "suppressed": proof.choices,
-            "random_sets": pd.DataFrame({"probability": proof.random}),
-        }
+        tables = {"top": scores.top(TOP, magnitude=True), **proof.tables}
+        quality = scores.quality
         if len(quality):
             tables["quality"] = quality
         if len(scores.tokens):
@@ -160,21 +129,3 @@ def scores_of(result: Result) -> NeuronScores:
         token_totals=result.tables.get("token_totals", empty),
         certified=result.numbers.get("certified"),
     )
-
-
-def suppressed_in(result: Result) -> tuple[NeuronSet, Effect] | None:
-    """The neurons that a stored result of this study switched off, and what that did.
-
-    None for a result of the study's first version, which did not keep it.
-    """
-    if "suppressed" not in result.tables:
-        return None
-    n = result.numbers
-    found = Effect(
-        label=n["target_label"],
-        choices=result.tables["suppressed"],
-        probability=(n["probability"], n["probability_suppressed"]),
-        rank=(n["rank"], n["rank_suppressed"]),
-        random=tuple(result.tables["random_sets"]["probability"]),
-    )
-    return scores_of(result).select(top=SUPPRESSED), found

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from neuronlab.attribution.estimate import seconds
 from neuronlab.attribution.log_probability_increase import LogProbabilityIncrease
-from neuronlab.attribution.query_neurons import VALUE_NEURONS, ValueNeuron, query_scores, shares
+from neuronlab.attribution.query_neurons import VALUE_NEURONS, query_scores, shares, value_neurons
 from neuronlab.errors import UserError
 from neuronlab.models import Model, shared
 from neuronlab.models.stream import read_stream
@@ -74,14 +74,10 @@ class KnowledgeTypesStudy(OverFacts):
         attention = scorer.top(SHARED, [scorer.attention_neurons], check=context.check)
         ffn = scorer.top(SHARED, [scorer.ffn_neurons], check=context.check)
         queries = []
-        for half, table in enumerate((attention, ffn)):
+        for table in (attention, ffn):
             best = table.head(VALUE_NEURONS)
-            values = [
-                ValueNeuron(r.layer, half, r.neuron, encoded.position if half else r.position)
-                for r in best.itertuples()
-            ]
-            scores = torch.tensor(best["score"].to_numpy(np.float32), device=model.device)
-            queries.append(query_scores(shares(model, encoded, values), scores))
+            found = shares(model, encoded, value_neurons(best, encoded.position))
+            queries.append(query_scores(found, best["score"]))
         query = queries[0].ffn.mean(0)
         arrays = {
             "layers": scorer.layers(),

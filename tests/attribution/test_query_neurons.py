@@ -183,7 +183,7 @@ def test_value_rows_are_what_the_head_mixes(language):
 def test_scores_add_up(language, asked):
     encoded = language.encode(asked(language))
     values = [ValueNeuron(2, 1, index, encoded.position) for index in range(20)]
-    imp = torch.linspace(1, -0.5, 20)
+    imp = torch.linspace(1, -0.5, 20).tolist()
     found = query_scores(shares(language, encoded, values), imp)
     parts = found.start + found.biases + found.layers.sum((1, 2))
     assert torch.allclose(parts, found.total, atol=1e-3)
@@ -206,7 +206,7 @@ def test_sums_near_zero_are_left_out(tiny, asked, twin):
     found = shares(model, encoded, [value, ValueNeuron(2, 0, 4, 1)])
     assert found.trusted.tolist() == [False, True]
     assert not found.ffn[0].any()
-    scores = query_scores(found, torch.tensor([5.0, 2.0]))
+    scores = query_scores(found, [5.0, 2.0])
     assert scores.used == (1,)
     assert float(scores.total) == pytest.approx(2.0)
     assert 0 < GUARD < 1

@@ -1,0 +1,268 @@
+"""One prediction in tables: layers, heads, value and query neurons, and the flow between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from neuronlab.attribution.log_probability_increase import LogProbabilityIncrease
+from neuronlab.attribution.query_neurons import VALUE_NEURONS, QueryScores, Shares
+from neuronlab.models import Model
+
+HALVES = ("attention", "ffn")
+# As many of the best value neurons of each kind are listed with the tokens they speak for.
+WORDED = 50
+_TOKENS = 10
+_HISTOGRAM = 100
+# Rows of heads at single positions that are scored exactly.
+_HEAD_ROWS = 128
+# As many nodes of each stage are in the flow.
+_FLOW = 8
+
+
+def layers_and_heads(scorer: LogProbabilityIncrease) -> dict[str, pd.DataFrame]:
+    """Layers, path, heads, and heads at each position."""
+    stream = scorer.stream
+    layers = scorer.layers().cpu()
+    biases = scorer.biases().cpu() if stream.biases.any() else torch.zeros_like(layers)
+    rows = [
+        (layer, half, float(layers[layer, i]), float(biases[layer, i]))
+        for layer in range(len(layers))
+        for i, half in enumerate(HALVES)
+    ]
+    path = scorer.path.cpu()
+    names = ["embedding"] + [f"{half} {layer}" for layer in range(len(layers)) for half in HALVES]
+    heads = scorer.heads().cpu()
+    bounds = scorer.head_position_bounds().cpu()
+    positions = bounds.shape[1]
+    count = min(heads.numel(), max(1, _HEAD_ROWS // positions))
+    best = heads.flatten().topk(count).indices.tolist()
+    exact = [divmod(i, heads.shape[1]) for i in best]
+    scores = bounds.transpose(1, 2).contiguous()
+    scores[tuple(zip(*exact, strict=True))] = scorer.head_positions(exact).cpu()
+    proven = torch.zeros(heads.shape, dtype=torch.bool)
+    proven[tuple(zip(*exact, strict=True))] = True
+    layer, head, position = (i.flatten().numpy() for i in _grid(*scores.shape))
+    return {
+        "layers": pd.DataFrame(rows, columns=["layer", "part", "increase", "bias_increase"]),
+        "path": pd.DataFrame(
+            {"state": names, "log_probability": path.numpy(), "probability": path.exp().numpy()}
+        ),
+        "heads": pd.DataFrame(
+            {
+                "layer": _grid(*heads.shape)[0].flatten().numpy(),
+                "head": _grid(*heads.shape)[1].flatten().numpy(),
+                "increase": heads.flatten().numpy(),
+            }
+        ),
+        "head_positions": pd.DataFrame(
+            {
+                "layer": layer,
+                "head": head,
+                "position": position,
+                "attention": stream.attention_weights.cpu().flatten().numpy(),
+                "increase": scores.flatten().numpy(),
+                "exact": proven[..., None].expand(scores.shape).flatten().numpy(),
+            }
+        ),
+    }
+
+
+def _grid(*shape: int) -> tuple[Tensor, ...]:
+    return torch.meshgrid(*map(torch.arange, shape), indexing="ij")
+
+
+def histogram(
+    scorer: LogProbabilityIncrease, increase: pd.DataFrame, check: Callable[[], None]
+) -> pd.DataFrame:
+    """FFN neurons among the best hundred, per layer, by log-probability and by probability.
+
+    Args:
+        increase: the best by log-probability.
+    """
+    before = scorer.path.exp()
+    found = scorer.search(
+        [scorer.ffn_neurons],
+        _HISTOGRAM,
+        scale=lambda values, states: before[states] * values.expm1(),
+        check=check,
+    )
+    other = scorer.table(found, [scorer.ffn_neurons], _HISTOGRAM)
+    layers = range(scorer.stream.model.layers)
+    return pd.DataFrame(
+        {
+            "layer": layers,
+            "log_probability_increase": _per_layer(increase.head(_HISTOGRAM), layers),
+            "probability_increase": _per_layer(other, layers),
+        }
+    )
+
+
+def _per_layer(table: pd.DataFrame, layers: range) -> np.ndarray:
+    return table["layer"].value_counts().reindex(layers, fill_value=0).to_numpy()
+
+
+def query_tables(found: Mapping[str, QueryScores], values: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Query scores of layers and neurons, and who is value neuron, query neuron or both."""
+    rows = [
+        (of, layer, part, float(scores.layers.mean(0)[layer, i]))
+        for of, scores in found.items()
+        for layer in range(scores.layers.shape[1])
+        for i, part in enumerate(HALVES)
+    ]
+    neurons, roles = [], []
+    writes = {(r.layer, r.neuron): r.score for r in values.itertuples()}
+    for of, scores in found.items():
+        mean = scores.ffn.mean(0)
+        best = mean.flatten().topk(min(len(values), mean.numel()))
+        asks = {}
+        for rank, (value, index) in enumerate(
+            zip(best.values.tolist(), best.indices.tolist(), strict=True), start=1
+        ):
+            layer, neuron = divmod(index, mean.shape[1])
+            asks[layer, neuron] = value
+            keys = {
+                name: float(scores.ffn[i, layer, neuron]) for i, name in enumerate(scores.subkeys)
+            }
+            neurons.append(
+                {
+                    "of": of,
+                    "rank": rank,
+                    "layer": layer,
+                    "component": "ffn",
+                    "neuron": neuron,
+                    "score": value,
+                    **(keys if len(keys) > 1 else {}),
+                }
+            )
+        for at in sorted(asks.keys() | writes.keys()):
+            role = "both" if at in asks and at in writes else None
+            role = role or ("query only" if at in asks else "value only")
+            roles.append((of, *at, role, asks.get(at), writes.get(at)))
+    return {
+        "query_layers": pd.DataFrame(rows, columns=["of", "layer", "part", "score"]),
+        "query_neurons": pd.DataFrame(neurons),
+        "roles": pd.DataFrame(
+            roles, columns=["of", "layer", "neuron", "role", "query_score", "value_score"]
+        ),
+    }
+
+
+def flow(
+    model: Model, values: Mapping[str, pd.DataFrame], found: Mapping[str, Shares]
+) -> dict[str, pd.DataFrame]:
+    """Query FFN -> attention value -> FFN value -> target: the strongest of each stage."""
+    best = {name: table.head(VALUE_NEURONS).reset_index() for name, table in values.items()}
+    # An attention neuron reads from several positions: one node, its increases added up.
+    attention = best["attention"].groupby(["layer", "neuron"], sort=False)["score"].sum()
+    attention = attention.nlargest(_FLOW)
+    ffn = best["ffn"].set_index(["layer", "neuron"])["score"].head(_FLOW)
+    links = [("attention", *a, "target", -1, -1, score) for a, score in attention.items()]
+    links += [("ffn", *f, "target", -1, -1, score) for f, score in ffn.items()]
+    for f, score in ffn.items():
+        mean = _mean_share(found["ffn"], best["ffn"], f, "attention")
+        links += [("attention", *a, "ffn", *f, score * float(mean[a])) for a in attention.index]
+    wakes = {
+        a: sum(
+            row.score * found["attention"].ffn[row.index_]
+            for row in _rows(best["attention"], a).itertuples()
+        )
+        for a in attention.index
+    }
+    total = sum(wakes.values())
+    for index in total.flatten().topk(min(_FLOW, total.numel())).indices.tolist():
+        q = divmod(index, total.shape[1])
+        links += [("query", *q, "attention", *a, float(part[q])) for a, part in wakes.items()]
+    columns = [
+        "source",
+        "source_layer",
+        "source_neuron",
+        "target",
+        "target_layer",
+        "target_neuron",
+        "weight",
+    ]
+    table = pd.DataFrame(links, columns=columns)
+    ends = [
+        table[[side, f"{side}_layer", f"{side}_neuron"]].set_axis(
+            ["stage", "layer", "neuron"], axis=1
+        )
+        for side in ("source", "target")
+    ]
+    nodes = pd.concat(ends).drop_duplicates(ignore_index=True)
+    head_size = model.sizes["attention"] // model.hf.config.num_attention_heads
+    nodes["component"] = nodes["stage"].map(
+        {"query": "ffn", "ffn": "ffn", "attention": "attention"}
+    )
+    nodes["head"] = np.where(nodes["stage"] == "attention", nodes["neuron"] // head_size, -1)
+    return {"flow_links": table, "flow_nodes": nodes}
+
+
+def _rows(table: pd.DataFrame, at: tuple[int, int]) -> pd.DataFrame:
+    return table[(table["layer"] == at[0]) & (table["neuron"] == at[1])].rename(
+        columns={"index": "index_"}
+    )
+
+
+def _mean_share(
+    found: Shares, table: pd.DataFrame, at: tuple[int, int], part: str
+) -> Float[Tensor, "layer neuron"]:
+    """A value neuron's share of each neuron below, the mean over its subkeys."""
+    number = int(_rows(table, at)["index_"].iloc[0])
+    rows = [i for i, value in enumerate(found.value) if value == number]
+    return getattr(found, part)[rows].mean(0)
+
+
+def worded(scorer: LogProbabilityIncrease, values: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The value neurons with coefficient, and the tokens their vectors raise and lower most."""
+    stream = scorer.stream
+    model = stream.model
+    neurons = pd.concat([table.assign(rank=range(1, len(table) + 1)) for table in values.values()])
+    head_size = model.sizes["attention"] // stream.heads
+    of_attention = neurons["component"] == "attention"
+    neurons = neurons.assign(
+        head=np.where(of_attention, neurons["neuron"] // head_size, -1),
+        coefficient=[
+            float(
+                stream.ffn[r.layer, r.neuron]
+                if r.component == "ffn"
+                else stream.attention[r.layer, r.position, r.neuron]
+            )
+            for r in neurons.itertuples()
+        ],
+    ).reset_index(drop=True)
+    worded = neurons.index[neurons["rank"] <= WORDED].tolist()
+    vectors = torch.cat(
+        [
+            stream.vectors(r.layer, HALVES.index(r.component), [r.neuron])
+            for r in neurons.loc[worded].itertuples()
+        ]
+    )
+    words: dict[str, list[str]] = {"promotes": [], "suppresses": []}
+    for some in vectors.split(64):
+        change = stream.readout.change(some)
+        for name, sign in (("promotes", 1), ("suppresses", -1)):
+            for row in (sign * change).topk(min(_TOKENS, change.shape[1])).indices.tolist():
+                words[name].append("  ".join(model.token(i).strip() or "␣" for i in row))
+    for name, texts in words.items():
+        neurons[name] = pd.Series(texts, index=worded, dtype="object")
+        neurons[name] = neurons[name].fillna("")
+    columns = [
+        "rank",
+        "layer",
+        "component",
+        "neuron",
+        "head",
+        "position",
+        "score",
+        "bound",
+        "coefficient",
+        "promotes",
+        "suppresses",
+    ]
+    return neurons[columns]
