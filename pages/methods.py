@@ -10,7 +10,7 @@ from neuronlab.models import Model
 from neuronlab.runs import Result
 from neuronlab.studies import MethodComparisonSpec
 from neuronlab.studies.examples import small
-from neuronlab.studies.method_comparison import COMPARED, KS, PAPER, K, at
+from neuronlab.studies.method_comparison import COMPARED, KS, PAPER, POOLED, K, at
 from neuronlab.widgets import exports, facts_form, model_fetch, services, shown, state
 from neuronlab.widgets.guard import complain, guard, plain
 from neuronlab.widgets.page import header
@@ -119,7 +119,7 @@ def results(spec: MethodComparisonSpec, result: Result) -> None:
     with right:
         st.markdown("**The more neurons, the less is left**.")
         exports.chart(
-            by_count(summary, titles, metric),
+            by_count(summary, titles, metric, POOLED),
             summary,
             "by_count",
             "Lines: what is left of the right answer against the number of neurons zeroed.",

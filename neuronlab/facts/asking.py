@@ -40,15 +40,16 @@ def ask(model: Model, fact: Fact) -> Asked:
         UserError: the model cannot be asked this.
     """
     text = prompt_text(model, fact)
+    model.encode(Prompt(text))  # what is wrong with the prompt is not its answers' fault
     golds: dict[int, Encoded] = {}
     for answer in fact.answers:
         with suppress(UserError):  # not in the vocabulary
             encoded = model.encode(Prompt(text, target=f"{fact.joiner}{answer}"))
             golds.setdefault(encoded.target, encoded)
     if not golds:
-        answers = ", ".join(fact.answers)
+        prompt, answers = _short(fact.prompt), _short(", ".join(fact.answers))
         raise UserError(
-            f"No answer of '{fact.prompt}' is in the vocabulary of {model.title}: {answers}."
+            f"No answer of '{prompt}' is in the vocabulary of {model.title}: {answers}."
         )
     first = next(iter(golds.values()))
     return Asked(fact, first, tuple(golds), not first.note)
@@ -64,11 +65,17 @@ def prompt_text(model: Model, fact: Fact) -> str:
         raise UserError(f"{model.title} does not continue text: choose a language model.")
     if model.kind == "causal" and MASK in fact.prompt:
         raise UserError(
-            f"{model.title} predicts the next token and cannot fill in '{fact.prompt}': use "
+            f"{model.title} predicts the next token and cannot fill in '{_short(fact.prompt)}': "
+            "use "
             "prompts that end where the answer begins."
         )
     masked = model.kind == "masked" and MASK not in fact.prompt
     return f"{fact.prompt}{fact.joiner}{MASK}." if masked else fact.prompt
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 80 else f"{text[:77]}…"
 
 
 def ask_all(model: Model, facts: Sequence[Fact]) -> list[Asked | None]:

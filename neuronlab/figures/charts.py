@@ -35,7 +35,7 @@ def predictions(before: pd.DataFrame, target: int, after: pd.DataFrame | None = 
     tables = {"as it is": before} if after is None else {"as it is": before, "changed": after}
     order = pd.concat(tables.values()).drop_duplicates("index")
     for (name, table), colour in zip(tables.items(), (NEUTRAL, FOR), strict=False):
-        texts = [_plain(t) for t in table["token"]]
+        texts = [plain(t) for t in table["token"]]
         figure.add_bar(
             y=table["index"].astype(str),
             x=table["probability"],
@@ -49,7 +49,7 @@ def predictions(before: pd.DataFrame, target: int, after: pd.DataFrame | None = 
             hovertemplate="%{customdata}: %{x:.3%}<extra>" + name + "</extra>",
         )
     ticks = [
-        f"<b>{_plain(t)} ◀</b>" if i == target else _plain(t)
+        f"<b>{plain(t)} ◀</b>" if i == target else plain(t)
         for t, i in zip(order["token"], order["index"], strict=True)
     ]
     figure.update_yaxes(
@@ -109,12 +109,12 @@ def token_bars(texts: list[str], values: list[float], title: str) -> go.Figure:
             x=places,
             y=values,
             marker_color=colours,
-            customdata=[_plain(t) for t in texts],
+            customdata=[plain(t) for t in texts],
             hovertemplate="%{customdata} (%{x}): %{y:.4f}<extra></extra>",
         )
     )
     if len(texts) <= 40:
-        figure.update_xaxes(tickvals=places, ticktext=[_plain(t) for t in texts])
+        figure.update_xaxes(tickvals=places, ticktext=[plain(t) for t in texts])
     figure.update_layout(height=220, margin=MARGIN, yaxis_title=title)
     return figure
 
@@ -124,7 +124,7 @@ def sequence_map(
 ) -> go.Figure:
     """Residues in rows of ``width``, coloured by a signed value."""
     rows = -(-len(texts) // width)
-    padded = [*map(_plain, texts), *[""] * (rows * width - len(texts))]
+    padded = [*map(plain, texts), *[""] * (rows * width - len(texts))]
     z = np.full(rows * width, np.nan)
     z[: len(values)] = values
     limit = float(np.nanmax(np.abs(z))) or 1.0
@@ -183,13 +183,13 @@ def agreement(first: NeuronScores, second: NeuronScores, names: tuple[str, str])
     figure.update_layout(
         height=420,
         margin=MARGIN,
-        xaxis_title=_plain(names[0]),
-        yaxis_title=_plain(names[1]),
+        xaxis_title=plain(names[0]),
+        yaxis_title=plain(names[1]),
         legend={"orientation": "h", "y": 1.08, "x": 0},
     )
     return figure
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Plotly reads a little HTML in labels; a token is shown as it is."""
     return visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from neuronlab.figures.charts import MARGIN, visible
+from neuronlab.figures.charts import MARGIN, plain, visible
 from neuronlab.figures.colours import (
     AGAINST,
     COMPONENT_COLOURS,
@@ -188,7 +188,7 @@ def flow(nodes: pd.DataFrame, links: pd.DataFrame, target: str) -> Grid:
                 "label": {
                     "show": True,
                     "position": "left" if row.column == 0 else "right",
-                    "formatter": name,
+                    "formatter": "{b}",
                 },
             }
         )
@@ -248,15 +248,15 @@ def matrix(
         signed: diverge around zero.
     """
     z = values.to_numpy(float)
-    limit = float(np.nanmax(np.abs(z))) or 1.0
+    limit = float(np.abs(np.nan_to_num(z)).max()) or 1.0
     steps = np.linspace(0, 1, len(DIVERGING))
     scale = [[float(s), c] for s, c in zip(steps, DIVERGING, strict=True)]
     form = ".0%" if percent else ".2f"
     figure = go.Figure(
         go.Heatmap(
             z=z,
-            x=[str(c) for c in values.columns],
-            y=[str(i) for i in values.index],
+            x=[plain(str(c)) for c in values.columns],
+            y=[plain(str(i)) for i in values.index],
             colorscale=scale if signed else "Cividis",
             zmin=-limit if signed else 0,
             zmax=limit,
@@ -265,6 +265,7 @@ def matrix(
             colorbar={"thickness": 10, "title": {"text": title}, "tickformat": form},
         )
     )
-    figure.update_yaxes(autorange="reversed")
+    figure.update_yaxes(autorange="reversed", type="category")
+    figure.update_xaxes(type="category")
     figure.update_layout(height=90 + 34 * len(values), margin=MARGIN)
     return figure

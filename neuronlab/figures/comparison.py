@@ -61,19 +61,20 @@ def after_zeroing(
     return figure
 
 
-def by_count(summary: pd.DataFrame, titles: dict[str, str], metric: str) -> go.Figure:
+def by_count(summary: pd.DataFrame, titles: dict[str, str], metric: str, pooled: str) -> go.Figure:
     """Lines: what is left against how many neurons are zeroed.
 
     Args:
         summary: columns method, k, control, and the metric; rows of the methods themselves, of
-            "random", and of "original" (drawn at k = 0 of each line).
+            ``pooled``, and of "original" (drawn at k = 0 of each line).
+        pooled: name of the controls of all methods together.
     """
     original = float(summary.loc[summary["method"] == "original", metric].iloc[0])
     figure = go.Figure()
-    lines = summary[(summary["method"] == "random") | ~summary["control"]]
+    lines = summary[(summary["method"] == pooled) | ~summary["control"]]
     lines = lines[lines["method"] != "original"]
     for i, (name, own) in enumerate(lines.groupby("method", sort=False)):
-        random = name == "random"
+        random = name == pooled
         figure.add_scatter(
             x=[0, *own["k"]],
             y=[original, *own[metric]],

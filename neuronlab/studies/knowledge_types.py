@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import ClassVar
 
 import numpy as np
@@ -147,20 +148,21 @@ class KnowledgeTypesStudy(OverFacts):
         context: Context,
     ) -> pd.DataFrame:
         """Facts that had no say in the choice of heads, under each type's heads and random ones."""
-        sets = {
-            name: _neurons(model, list(own[["layer", "head"]].itertuples(index=False)))
-            for name, own in heads.groupby("relation", sort=False)
-        }
-        count = model.hf.config.num_attention_heads
+        sets: dict[tuple[str, bool, int], NeuronSet] = {}
+        everyone = np.arange(model.hf.config.num_attention_heads)
         draw = np.random.default_rng(spec.seed)
         for name, own in heads.groupby("relation", sort=False):
+            sets[name, False, 0] = _neurons(
+                model, list(zip(own["layer"], own["head"], strict=True))
+            )
             for number in range(_RANDOM):
-                random = [
-                    (layer, int(draw.choice([h for h in range(count) if h not in set(of_layer)])))
-                    for layer, of_layer in own.groupby("layer")["head"]
-                    for _ in of_layer
-                ]
-                sets[f"random {number} like {name}"] = _neurons(model, random)
+                random = []
+                for layer, chosen in own.groupby("layer")["head"]:
+                    others = np.setdiff1d(everyone, chosen)
+                    pool = others if len(others) >= len(chosen) else everyone
+                    drawn = draw.choice(pool, len(chosen), replace=False)
+                    random += [(layer, head) for head in drawn.tolist()]
+                sets[name, True, number] = _neurons(model, random)
         questions = Questions.of(model, spec)
         rows = []
         measured = [(name, i) for name, own in members.items() for i in own[1::2] or own]
@@ -168,11 +170,11 @@ class KnowledgeTypesStudy(OverFacts):
             context.progress(done / len(measured), "switching heads off")
             asked, before = questions.answer(model, i)
             after = predict_many(model, asked.encoded, [Suppress(s) for s in sets.values()])
-            for off, prediction in zip(sets, after, strict=True):
+            for (off, control, _), prediction in zip(sets, after, strict=True):
                 rows.append(
                     {
-                        "off": off.split(" like ")[-1],
-                        "control": off not in members,
+                        "off": off,
+                        "control": control,
                         "relation": name,
                         "fact": i,
                         "before": before.probability,
@@ -278,12 +280,12 @@ def _heads(parts: list[Result], members: dict[str, list[int]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["relation", "rank", "layer", "head", "increase"])
 
 
-def _neurons(model: Model, heads: list[tuple[int, int]]) -> NeuronSet:
+def _neurons(model: Model, heads: Iterable[tuple[int, int]]) -> NeuronSet:
     """All attention neurons of some heads."""
     size = model.sizes["attention"] // model.hf.config.num_attention_heads
     return NeuronSet(
         [
-            (layer, "attention", head * size + dimension)
+            (int(layer), "attention", int(head) * size + dimension)
             for layer, head in heads
             for dimension in range(size)
         ]

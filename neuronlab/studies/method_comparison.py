@@ -45,6 +45,8 @@ _SEARCHED = {
 # How many of the top FFN neurons are zeroed; the paper's table has 10.
 KS = (1, 2, 5, 10, 20, 30)
 K = 10
+# In the summary: the controls of all methods together.
+POOLED = "matched random"
 
 
 @dataclass(frozen=True)
@@ -102,10 +104,9 @@ class MethodComparisonSpec(FactsSpec):
     @field_validator("methods")
     @classmethod
     def _in_the_registry(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = [name for name in methods if name not in METHODS]
-        if unknown or not methods:
+        if not methods or not set(methods) <= METHODS.keys():
             raise ValueError(f"choose methods from {', '.join(METHODS)}")
-        return tuple(name for name in METHODS if name in methods)
+        return tuple(name for name in dict.fromkeys([*COMPARED, *METHODS]) if name in methods)
 
 
 class MethodComparisonStudy(OverFacts):
@@ -147,6 +148,7 @@ class MethodComparisonStudy(OverFacts):
             asked.encoded,
             before.target,
             ("ffn",),
+            seed=spec.seed,
             progress=lambda fraction, message: context.check(),
         )
         direct = Direct(request, max(KS))
@@ -187,7 +189,7 @@ class MethodComparisonStudy(OverFacts):
         )
         summary = metrics(rows, ["method", "k", "control"], spec.seed)
         # One control for all: as many random neurons as any method zeroed, of the same layers.
-        controls = rows[rows["control"]].assign(method="random")
+        controls = rows[rows["control"]].assign(method=POOLED)
         summary = pd.concat(
             [summary, metrics(controls, ["method", "k", "control"], spec.seed)], ignore_index=True
         )
@@ -225,7 +227,7 @@ def at(summary: pd.DataFrame, k: int) -> dict[str, dict]:
     return {
         "methods": {row["method"]: of(row) for _, row in own.iterrows()},
         "original": of(summary[summary["method"] == "original"].iloc[0]),
-        "random": of(summary[(summary["k"] == k) & (summary["method"] == "random")].iloc[0]),
+        "random": of(summary[(summary["k"] == k) & (summary["method"] == POOLED)].iloc[0]),
     }
 
 

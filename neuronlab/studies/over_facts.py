@@ -59,26 +59,23 @@ class FactsSpec(Spec):
         """The facts asked about, in an order of their own; paraphrases follow each other."""
         facts = list(self.own)
         if self.facts != OWN:
-            facts = SETS[self.facts].facts(paraphrases=paraphrases)
-        elif not paraphrases:
-            facts = list({(f.relation, f.name or f.prompt): f for f in reversed(facts)}.values())
-            facts.reverse()
+            facts = SETS[self.facts].facts(paraphrases=True)
         if not facts:
             raise UserError("There are no facts: choose a set or upload a file.")
-        if self.per_relation is None:
-            return facts
-        names: dict[str, list[str]] = {}
+        wordings: dict[str, dict[str, list[Fact]]] = {}
         for fact in facts:
-            own = names.setdefault(fact.relation, [])
-            if fact.name not in own:
-                own.append(fact.name)
+            of_relation = wordings.setdefault(fact.relation, {})
+            of_relation.setdefault(fact.name or fact.prompt, []).append(fact)
         draw = random.Random(self.seed)
-        kept = {
-            (relation, name)
-            for relation, own in names.items()
-            for name in draw.sample(own, min(self.per_relation, len(own)))
-        }
-        return [fact for fact in facts if (fact.relation, fact.name) in kept]
+        chosen = []
+        for of_relation in wordings.values():
+            names = list(of_relation)
+            if self.per_relation is not None:
+                drawn = set(draw.sample(names, min(self.per_relation, len(names))))
+                names = [name for name in names if name in drawn]
+            for name in names:
+                chosen += of_relation[name] if paraphrases else of_relation[name][:1]
+        return chosen
 
 
 class OverFacts(Study):

@@ -1,0 +1,431 @@
+"""Where each kind of knowledge lives: means by hand, and heads whose parameters are zeroed."""
+
+import copy
+import json
+import math
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import neuronlab as nl
+from neuronlab.attribution.log_probability_increase import LogProbabilityIncrease
+from neuronlab.facts import Fact
+from neuronlab.models.stream import read_stream
+from neuronlab.neurons import predict_many
+from neuronlab.runs import Context, Result, Store, run_study
+from neuronlab.studies import KnowledgeTypesSpec, KnowledgeTypesStudy, knowledge_types
+from neuronlab.studies.knowledge_types import HALVES, SHARED
+
+STUDY = KnowledgeTypesStudy()
+FACTS = tuple(
+    Fact(prompt, (answer,), relation, prompt)
+    for relation, pairs in {
+        "place": (
+            ("the capital of France is", "Paris"),
+            ("is the capital", "London"),
+            ("a capital of", "France"),
+        ),
+        "animal": (("the quick brown", "fox"), ("jumps over the lazy", "dog")),
+        "letter": (("w x y", "z"),),
+    }.items()
+    for prompt, answer in pairs
+)
+KINDS = {"value_ffn": "FFN value", "value_attention": "attention value", "query_ffn": "FFN query"}
+
+
+@pytest.fixture
+def asks(monkeypatch):
+    """Let the study run on a tiny model, whatever the spec calls it."""
+
+    def use(model):
+        monkeypatch.setattr(knowledge_types, "shared", lambda name, device: model)
+        return model
+
+    return use
+
+
+@pytest.fixture
+def interventions(monkeypatch):
+    """The sets of attention neurons that are switched off, once per fact that is measured."""
+    seen = []
+
+    def watched(model, encoded, changes):
+        seen.append([change.neurons for change in changes])
+        return predict_many(model, encoded, changes)
+
+    monkeypatch.setattr(knowledge_types, "predict_many", watched)
+    return seen
+
+
+def spec(**changes):
+    return KnowledgeTypesSpec(**{"facts": "own", "own": FACTS, "filtered": False} | changes)
+
+
+def run(asked, folder, **options):
+    return run_study(STUDY, asked, Store(folder), Context("cpu", **options))
+
+
+def part(relation="r", **arrays):
+    return Result(numbers={"state": "used", "relation": relation}, arrays=arrays)
+
+
+# --- Means over facts ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2", "bert"])
+def test_value_layers_are_the_means_of_each_facts_layers(tiny, asks, tmp_path, name):
+    model = asks(tiny(name, "masked" if name == "bert" else "causal"))
+    found = run(spec(), tmp_path)
+    table = found.tables["value_layers"].set_index(["relation", "layer", "part"])["score"]
+    assert not table.index.duplicated().any()
+    assert len(table) == 3 * model.layers * 2
+    for relation in ("place", "animal", "letter"):
+        layers = []
+        for fact in (fact for fact in FACTS if fact.relation == relation):
+            mask = f" {model.tokenizer.mask_token}." if name == "bert" else ""
+            encoded = model.encode(prompt_of(fact, mask))
+            layers.append(LogProbabilityIncrease(read_stream(model, encoded), encoded.target))
+        mean = torch.stack([scorer.layers() for scorer in layers]).mean(0)
+        for layer in range(model.layers):
+            for half, part_name in enumerate(HALVES):
+                expected = float(mean[layer, half])
+                assert table[relation, layer, part_name] == pytest.approx(expected, abs=1e-5)
+
+
+def prompt_of(fact, mask=""):
+    return nl.Prompt(f"{fact.prompt}{mask}", target=f" {fact.answers[0]}")
+
+
+def test_query_layers_by_hand():
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=(2, 4, 2)).astype(np.float32) for _ in range(3)]
+    parts = [part(query_layers=one) for one in arrays]
+    table = knowledge_types._query_layers(parts, {"r": [0, 2], "s": [1]})
+    rows = table.set_index(["relation", "of", "layer", "part"])["score"]
+    assert len(rows) == 2 * 2 * 4 * 2
+    for relation, mean in {"r": (arrays[0] + arrays[2]) / 2, "s": arrays[1]}.items():
+        for o, of in enumerate(HALVES):
+            for layer in range(4):
+                for h, half in enumerate(HALVES):
+                    expected = pytest.approx(float(mean[o, layer, h]), abs=1e-6)
+                    assert rows[relation, of, layer, half] == expected
+
+
+# --- Neurons that facts share --------------------------------------------------------------------
+
+
+def shared_parts():
+    """Four facts of one type and two of another, each with lists of a few neurons."""
+    lists = [(1, 2, 3, 4), (1, 2, 3, 9), (1, 2, 8, 9), (1, 5, 6, 7), (1, 2, 50, 51), (60, 61)]
+    arrays = [np.array(one) for one in lists]
+    parts = [part(value_ffn=a, value_attention=a, query_ffn=a) for a in arrays]
+    return parts, {"r": [0, 1, 2, 3], "s": [4, 5]}, [set(one) for one in lists]
+
+
+def test_common_neurons_are_those_of_more_than_half_of_the_facts(tiny):
+    parts, members, _ = shared_parts()
+    table = knowledge_types._sharing(parts, members, tiny("llama"))
+    assert set(table["neurons"]) == set(KINDS.values())
+    own = table[table["relation"] == "r"]
+    # 1 in four facts, 2 in three; 3 and 9 in two of four, which is no more than half
+    assert (own["common"] == 2).all()
+    assert (own["facts"] == 4).all()
+    assert own["fraction"].tolist() == pytest.approx([2 / 4] * 3)
+    other = table[table["relation"] == "s"]
+    assert (other["common"] == 0).all()
+    assert (other["fraction"] == 0).all()
+
+
+def test_one_fact_alone_shares_nothing_that_could_be_counted(tiny):
+    parts, _, _ = shared_parts()
+    table = knowledge_types._sharing(parts, {"r": [2]}, tiny("llama"))
+    assert table["common"].isna().all()
+    assert table["fraction"].isna().all()
+
+
+def test_overlap_is_the_mean_over_pairs_of_different_facts(tiny):
+    parts, members, lists = shared_parts()
+    model = tiny("llama")
+    table = knowledge_types._overlap(parts, members, model)
+    sizes = {"FFN value": "ffn", "attention value": "attention", "FFN query": "ffn"}
+    assert len(table) == 3 * 2 * 2
+    for row in table.itertuples():
+        pairs = [
+            len(lists[i] & lists[j]) / math.sqrt(len(lists[i]) * len(lists[j]))
+            for i in members[row.relation]
+            for j in members[row.other]
+            if i != j
+        ]
+        assert row.overlap == pytest.approx(np.mean(pairs))
+        everyone = model.layers * model.sizes[sizes[row.neurons]]
+        listed = np.mean([len(one) for one in lists])
+        assert row.chance == pytest.approx(listed / everyone)
+    square = table[table["neurons"] == "FFN value"].pivot(
+        index="relation", columns="other", values="overlap"
+    )
+    np.testing.assert_allclose(square, square.T)
+
+
+def test_facts_with_the_same_neurons_overlap_wholly_and_one_fact_with_nobody(tiny):
+    same = np.arange(10)
+    arrays = {"value_ffn": same, "value_attention": same, "query_ffn": same}
+    parts = [part(**arrays), part(**arrays)]
+    table = knowledge_types._overlap(parts, {"r": [0], "s": [1]}, tiny("llama"))
+    apart = table["relation"] != table["other"]
+    assert table[apart]["overlap"].tolist() == pytest.approx([1.0] * 6)
+    assert table[~apart]["overlap"].isna().all()
+
+
+def test_the_listed_neurons_are_the_best_and_each_counts_once(tiny, asks, monkeypatch):
+    """An attention neuron is among the best at several positions, but it is one neuron."""
+    model = asks(tiny("llama"))
+    for listed in (SHARED, 20):
+        monkeypatch.setattr(knowledge_types, "SHARED", listed)
+        found = STUDY.run_shard(spec(), 0, Context("cpu"))
+        encoded = model.encode(prompt_of(FACTS[0]))
+        scorer = LogProbabilityIncrease(read_stream(model, encoded), encoded.target)
+        for name, candidates in (
+            ("value_ffn", scorer.ffn_neurons),
+            ("value_attention", scorer.attention_neurons),
+        ):
+            own = found.arrays[name]
+            assert len(set(own.tolist())) == len(own)
+            every = scorer.top(10**6, [candidates]).head(listed)
+            size = model.sizes[every["component"][0]]
+            best = set((every["layer"] * size + every["neuron"]).tolist())
+            assert set(own.tolist()) == best
+        assert len(found.arrays["query_ffn"]) == min(listed, model.layers * model.sizes["ffn"])
+
+
+# --- Heads ---------------------------------------------------------------------------------------
+
+
+def test_heads_are_chosen_by_every_second_fact():
+    rng = np.random.default_rng(1)
+    arrays = [rng.normal(size=(20, 12)).astype(np.float32) for _ in range(5)]
+    parts = [part(heads=one) for one in arrays]
+    table = knowledge_types._heads(parts, {"r": [0, 1, 2, 4], "s": [3]})
+    for relation, mean in {"r": (arrays[0] + arrays[2]) / 2, "s": arrays[3]}.items():
+        own = table[table["relation"] == relation]
+        assert own["rank"].tolist() == [1, 2, 3]  # one per cent of 240, rounded up
+        best = np.argsort(-mean.ravel())[:3]
+        assert (own["layer"] * 12 + own["head"]).tolist() == best.tolist()
+        assert own["increase"].tolist() == pytest.approx(mean.ravel()[best].tolist())
+
+
+OUTPUTS = {
+    "llama": lambda hf, layer: hf.model.layers[layer].self_attn.o_proj,
+    "qwen3": lambda hf, layer: hf.model.layers[layer].self_attn.o_proj,
+    "gpt2": lambda hf, layer: hf.transformer.h[layer].attn.c_proj,
+    "bert": lambda hf, layer: hf.bert.encoder.layer[layer].attention.output.dense,
+}
+
+
+def without_heads(model, heads):
+    """A copy in which the heads' columns of the attention's output projection are zero."""
+    hf = copy.deepcopy(model.hf)
+    kind = hf.config.model_type
+    count = hf.config.num_attention_heads
+    for layer, head in heads:
+        weight = OUTPUTS[kind](hf, layer).weight.data
+        weight = weight.T if kind == "gpt2" else weight  # (out, in)
+        size = weight.shape[1] // count
+        weight[:, head * size : (head + 1) * size] = 0
+    return hf
+
+
+def plain_row(model, hf, fact):
+    """Probability and rank of the gold token by the transformers model alone."""
+    ids, place = model.tokenizer(fact.prompt)["input_ids"], -1
+    if model.kind == "masked":
+        ids = model.tokenizer(f"{fact.prompt} {model.tokenizer.mask_token}.")["input_ids"]
+        place = ids.index(model.tokenizer.mask_token_id)
+    with torch.no_grad():
+        logits = hf(input_ids=torch.tensor([ids])).logits[0, place].double()
+    gold = model.tokenizer.get_vocab()[fact.answers[0]]
+    rank = int((logits > logits[gold]).sum()) + 1
+    return float(logits.softmax(-1)[gold]), 1 / rank
+
+
+@pytest.mark.parametrize(
+    ("name", "share"),
+    [("llama", 0.01), ("llama", 0.2), ("qwen3", 0.2), ("gpt2", 0.2), ("bert", 0.2)],
+)
+def test_switching_heads_off_is_zeroing_their_columns(
+    tiny, asks, tmp_path, monkeypatch, name, share
+):
+    model = asks(tiny(name, "masked" if name == "bert" else "causal"))
+    monkeypatch.setattr(knowledge_types, "HEADS", share)
+    found = run(spec(), tmp_path)
+    heads = found.tables["heads"]
+    assert (heads["relation"].value_counts() == math.ceil(share * 12)).all()
+    assert found.numbers["heads_off"] == math.ceil(share * 12)
+    effects = found.tables["effects"].set_index(["control", "off", "relation"])
+    assert not effects.index.duplicated().any()
+    # a type's first, third, ... facts chose the heads: the others are measured, if there are any
+    measured = {"place": [FACTS[1]], "animal": [FACTS[4]], "letter": [FACTS[5]]}
+    for off in measured:
+        own = heads[heads["relation"] == off][["layer", "head"]].itertuples(index=False, name=None)
+        changed = without_heads(model, own)
+        for relation, facts in measured.items():
+            row = effects.loc[False, off, relation]
+            before = np.mean([plain_row(model, model.hf, fact) for fact in facts], axis=0)
+            after = np.mean([plain_row(model, changed, fact) for fact in facts], axis=0)
+            assert row[["before", "mrr_before"]].tolist() == pytest.approx(before, abs=1e-5)
+            assert row[["after", "mrr_after"]].tolist() == pytest.approx(after, abs=1e-5)
+            assert abs(row["after"] - row["before"]) > 1e-6
+
+
+def heads_in(model, neurons):
+    """(layer, head) of a set that holds whole heads."""
+    count = model.hf.config.num_attention_heads
+    size = model.sizes["attention"] // count
+    found = Counter((layer, index // size) for layer, component, index in neurons)
+    assert {component for _, component, _ in neurons} == {"attention"}
+    assert set(found.values()) == {size}
+    return set(found)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.1])
+def test_random_heads_are_others_of_the_same_layers(
+    tiny, asks, tmp_path, monkeypatch, interventions, share
+):
+    model = asks(tiny("llama"))
+    monkeypatch.setattr(knowledge_types, "HEADS", share)
+    found = run(spec(), tmp_path)
+    names = list(dict.fromkeys(found.tables["heads"]["relation"]))
+    for sets in interventions:
+        assert len(sets) == 6 * len(names)  # a type's own heads, then five draws
+        for i, name in enumerate(names):
+            own, *random = sets[6 * i : 6 * (i + 1)]
+            chosen = heads_in(model, own)
+            table = found.tables["heads"]
+            table = table[table["relation"] == name]
+            assert chosen == set(table[["layer", "head"]].itertuples(index=False, name=None))
+            for control in random:
+                drawn = heads_in(model, control)
+                assert not drawn & chosen
+                assert {layer for layer, _ in drawn} == {layer for layer, _ in chosen}
+    # all facts are measured under the same sets
+    assert all(sets == interventions[0] for sets in interventions)
+
+
+def test_random_heads_are_as_many_as_the_chosen_ones(
+    tiny, asks, tmp_path, monkeypatch, interventions
+):
+    model = asks(tiny("llama"))
+    monkeypatch.setattr(knowledge_types, "HEADS", 0.3)
+    monkeypatch.setattr(knowledge_types, "_heads", lambda parts, members: TWO_IN_A_LAYER)
+    run(spec(own=FACTS[:3]), tmp_path)
+    own, *controls = interventions[0]
+    for control in controls:
+        assert len(heads_in(model, control)) == len(heads_in(model, own)) == 4
+
+
+TWO_IN_A_LAYER = pd.DataFrame(
+    {
+        "relation": "place",
+        "rank": [1, 2, 3, 4],
+        "layer": [0, 0, 1, 1],
+        "head": [0, 1, 2, 3],
+        "increase": 1.0,
+    }
+)
+
+
+def test_where_a_layer_has_no_other_heads_its_own_are_drawn(
+    tiny, asks, tmp_path, monkeypatch, interventions
+):
+    model = asks(tiny("llama"))
+    whole = TWO_IN_A_LAYER.assign(layer=0)
+    monkeypatch.setattr(knowledge_types, "_heads", lambda parts, members: whole)
+    effects = run(spec(own=FACTS[:3]), tmp_path).tables["effects"]
+    assert effects["control"].tolist() == [False, True]
+    assert effects["after"].iloc[0] == pytest.approx(effects["after"].iloc[1])
+    for neurons in interventions[0]:
+        assert heads_in(model, neurons) == {(0, head) for head in range(4)}
+
+
+def test_controls_are_the_mean_over_the_random_draws(tiny, asks, tmp_path, interventions):
+    model = asks(tiny("gpt2"))
+    found = run(spec(own=FACTS[:5]), tmp_path)
+    effects = found.tables["effects"].set_index(["control", "off", "relation"])
+    for fact, sets in zip((FACTS[1], FACTS[4]), interventions, strict=True):
+        for i, off in enumerate(("place", "animal")):
+            rows = [
+                plain_row(model, without_heads(model, heads_in(model, control)), fact)
+                for control in sets[6 * i + 1 : 6 * (i + 1)]
+            ]
+            row = effects.loc[True, off, fact.relation]
+            expected = np.mean(rows, axis=0)
+            assert row[["after", "mrr_after"]].tolist() == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "relation",
+    [
+        "capital city",
+        "random 0",
+        "what cats like to eat",
+    ],
+)
+def test_the_effects_name_the_relation_as_the_facts_do(tiny, asks, tmp_path, relation):
+    asks(tiny("llama"))
+    own = tuple(Fact(f.prompt, f.answers, relation, f.name) for f in FACTS[:3])
+    effects = run(spec(own=own), tmp_path).tables["effects"]
+    assert set(effects["off"]) == set(effects["relation"]) == {relation}
+    assert effects["control"].tolist() == [False, True]
+
+
+# --- The run -------------------------------------------------------------------------------------
+
+
+def test_facts_left_out_are_counted_and_do_not_enter(tiny, asks, tmp_path):
+    asks(tiny("llama"))
+    more = (
+        Fact("a capital is", ("Berlin",), "place", "x"),
+        Fact("the [MASK] is", ("fox",), "animal", "y"),
+    )
+    found = run(spec(own=(*FACTS[:2], *more, *FACTS[2:])), tmp_path / "more")
+    plain = run(spec(), tmp_path / "plain")
+    assert found.numbers["facts"] == plain.numbers["facts"] == len(FACTS)
+    assert found.numbers["per_type"] == {"place": 3, "animal": 2, "letter": 1}
+    assert "2 that it cannot be asked" in found.numbers["left_out"]
+    assert plain.numbers["left_out"] == ""
+    assert found.tables["facts"]["state"].tolist().count("impossible") == 2
+    for name in plain.tables.keys() - {"facts"}:
+        pd.testing.assert_frame_equal(found.tables[name], plain.tables[name])
+    json.dumps(found.numbers)
+
+
+def test_nothing_left_is_one_sentence(tiny, asks, tmp_path, sentence):
+    model = asks(tiny("llama"))
+    ids = model.tokenizer("w x y", return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        last = int(model.hf(input_ids=ids).logits[0, -1].argmin())
+    unknown = (
+        Fact("w x y", (model.tokenizer.convert_ids_to_tokens(last),), "r", "1"),
+        Fact("w [MASK]", ("x",), "r", "2"),
+    )
+    sentence(run, spec(own=unknown, filtered=True), tmp_path, says="knows none")
+    asks(tiny("bert", "classifier"))
+    sentence(run, spec(), tmp_path, says="does not continue text")
+
+
+def test_the_same_spec_gives_the_same_result_and_leaves_no_hooks(tiny, asks, tmp_path, hooks_of):
+    model = asks(tiny("llama"))
+    hooks = hooks_of(model)
+    heard = {"a": [], "b": []}
+    first, second = (
+        run(spec(), tmp_path / name, on_progress=lambda done, message, own=own: own.append(done))
+        for name, own in heard.items()
+    )
+    assert first.numbers == second.numbers
+    for name, table in first.tables.items():
+        pd.testing.assert_frame_equal(table, second.tables[name])
+    assert hooks_of(model) == hooks
+    assert heard["a"] == heard["b"] == sorted(heard["a"])
+    assert 0.8 < heard["a"][-1] <= 1.0

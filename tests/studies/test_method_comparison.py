@@ -1,0 +1,485 @@
+"""Table 2 of arXiv 2312.12141 on tiny models, against parameters that are really zeroed."""
+
+import copy
+from collections import Counter
+from contextlib import contextmanager
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import neuronlab as nl
+from neuronlab.attribution import METHODS
+from neuronlab.facts import Fact
+from neuronlab.neurons import predict_many
+from neuronlab.runs import Context, Result, Store, run_study
+from neuronlab.studies import MethodComparisonSpec, MethodComparisonStudy, method_comparison
+from neuronlab.studies.method_comparison import COMPARED, DIRECT, KS, PAPER, K
+
+STUDY = MethodComparisonStudy()
+FAST = ("log_probability_increase", "norm", "coefficient")
+FACTS = tuple(
+    Fact(prompt, answers, relation, prompt)
+    for prompt, answers, relation in (
+        ("the capital of France is", ("Paris", "London"), "place"),
+        ("the quick brown", ("fox",), "animal"),
+        ("jumps over the lazy", ("dog", "fox"), "animal"),
+        ("w x y", ("z",), "letter"),
+        ("the capital is", ("Berlin",), "city"),  # no token
+    )
+)
+MODELS = [("llama", "causal"), ("gemma3_text", "causal"), ("gpt2", "causal"), ("bert", "masked")]
+
+
+@pytest.fixture
+def asks(monkeypatch):
+    """Let the study run on a tiny model, whatever the spec calls it."""
+
+    def use(model):
+        monkeypatch.setattr(method_comparison, "shared", lambda name, device: model)
+        return model
+
+    return use
+
+
+@pytest.fixture
+def interventions(monkeypatch):
+    """The sets of neurons that the study zeroes, in the order in which it does."""
+    seen = []
+
+    def watched(model, encoded, changes):
+        seen.extend(change.neurons for change in changes)
+        return predict_many(model, encoded, changes)
+
+    monkeypatch.setattr(method_comparison, "predict_many", watched)
+    return seen
+
+
+def spec(**changes):
+    return MethodComparisonSpec(
+        **{"facts": "own", "own": FACTS, "filtered": False, "methods": FAST} | changes
+    )
+
+
+def run(asked, folder, **options):
+    return run_study(STUDY, asked, Store(folder), Context("cpu", **options))
+
+
+def same(first, second):
+    assert first.numbers == second.numbers
+    assert first.tables.keys() == second.tables.keys()
+    for name, table in first.tables.items():
+        pd.testing.assert_frame_equal(table, second.tables[name])
+
+
+class Plain:
+    """The transformers model on the tokenizer's own output, with neurons' parameters zeroed."""
+
+    def __init__(self, model, oracle):
+        self.model = model
+        self.hf = copy.deepcopy(model.hf)
+        self.sites = [oracle.site(self.hf, layer, "ffn")[0] for layer in range(model.layers)]
+
+    def logits(self, prompt):
+        ids, place = self.model.tokenizer(prompt)["input_ids"], -1
+        if self.model.kind == "masked":
+            mask = self.model.tokenizer.mask_token
+            ids = self.model.tokenizer(f"{prompt} {mask}.")["input_ids"]
+            place = ids.index(self.model.tokenizer.mask_token_id)
+        with torch.no_grad():
+            return self.hf(input_ids=torch.tensor([ids])).logits[0, place].double()
+
+    @contextmanager
+    def zeroed(self, neurons):
+        before = [site.weight.detach().clone() for site in self.sites]
+        for layer, component, neuron in neurons:
+            assert component == "ffn"
+            weight = self.sites[layer].weight.data
+            # GPT-2's projections are (in, out), all others' (out, in).
+            weight[(neuron,) if self.model.hf.config.model_type == "gpt2" else (..., neuron)] = 0
+        yield
+        for site, weight in zip(self.sites, before, strict=True):
+            site.weight.data.copy_(weight)
+
+    def gold(self, fact):
+        logits = self.logits(fact.prompt)
+        known = self.model.tokenizer.get_vocab()
+        return max((known[a] for a in fact.answers if a in known), key=lambda t: float(logits[t]))
+
+    def row(self, fact, neurons=()):
+        gold = self.gold(fact)
+        with self.zeroed(neurons):
+            logits = self.logits(fact.prompt)
+        return {
+            "rank": logits.argsort(descending=True).tolist().index(gold) + 1,
+            "probability": float(logits.softmax(-1)[gold]),
+            "log_probability": float(logits.log_softmax(-1)[gold]),
+        }
+
+
+@pytest.mark.parametrize(("name", "kind"), MODELS, ids=[name for name, _ in MODELS])
+def test_each_row_is_what_zeroed_parameters_give(tiny, asks, interventions, oracle, name, kind):
+    model = asks(tiny(name, kind))
+    plain = Plain(model, oracle)
+    for number in (0, 2) if name == "llama" else (2,):
+        interventions.clear()
+        part = STUDY.run_shard(spec(methods=COMPARED), number, Context("cpu"))
+        fact = FACTS[number]
+        original, *rows = part.tables["rows"].to_dict("records")
+        assert len(rows) == len(interventions) == len(COMPARED) * len(KS) * 2
+        for row, neurons in zip([original, *rows], [(), *interventions], strict=True):
+            expected = plain.row(fact, neurons)
+            assert row["rank"] == expected["rank"]
+            assert row["probability"] == pytest.approx(expected["probability"], rel=1e-3, abs=1e-6)
+            assert row["log_probability"] == pytest.approx(expected["log_probability"], abs=1e-3)
+        assert (original["method"], original["k"], original["control"]) == ("original", 0, False)
+        changed = [row["log_probability"] for row in rows]
+        assert np.ptp(changed) > 0.5  # zeroing does something
+    assert torch.equal(plain.logits("the quick"), Plain(model, oracle).logits("the quick"))
+
+
+@pytest.mark.parametrize(("name", "kind"), MODELS, ids=[name for name, _ in MODELS])
+def test_zeroed_are_the_best_of_each_method(tiny, asks, interventions, oracle, name, kind):
+    """Of all FFN neurons, by the scores that the method gives when it is asked alone."""
+    model = asks(tiny(name, kind))
+    fact = FACTS[0]
+    gold = Plain(model, oracle).gold(fact)
+    part = STUDY.run_shard(spec(methods=COMPARED), 0, Context("cpu"))
+    rows = part.tables["rows"].iloc[1:]
+    text = fact.prompt if kind == "causal" else f"{fact.prompt} [MASK]."
+    for method in COMPARED:
+        prompt = nl.Prompt(text, target=gold)
+        scores = nl.attribute(model, prompt, method=method, components=("ffn",))["ffn"]
+        best = np.sort(scores.ravel())[::-1]
+        own = [
+            (row.k, neurons)
+            for row, neurons in zip(rows.itertuples(), interventions, strict=True)
+            if row.method == method and not row.control
+        ]
+        assert [k for k, _ in own] == list(KS)
+        for k, neurons in own:
+            assert len(neurons) == k
+            assert {component for _, component, _ in neurons} == {"ffn"}
+            # scores, not places: neurons of equal rank may stand for each other
+            found = sorted((scores[layer, neuron] for layer, _, neuron in neurons), reverse=True)
+            assert np.array(found) == pytest.approx(best[:k], rel=1e-4, abs=2e-5)
+        for (_, few), (_, more) in pairwise(own):
+            assert few.neurons < more.neurons
+
+
+def test_controls_are_other_neurons_of_the_same_layers(tiny, asks, interventions):
+    model = asks(tiny("llama"))
+    part = STUDY.run_shard(spec(methods=COMPARED), 1, Context("cpu"))
+    rows = part.tables["rows"].iloc[1:]
+    assert rows["control"].tolist() == [False, True] * (len(rows) // 2)
+    drawn = set()
+    for own, control in zip(interventions[::2], interventions[1::2], strict=True):
+        layers = Counter(layer for layer, *_ in own)
+        assert Counter(layer for layer, *_ in control) == layers
+        assert len(control) == len(own)
+        if max(layers.values()) <= model.sizes["ffn"] / 2:
+            assert not own.neurons & control.neurons
+        drawn.add(control.neurons)
+    assert len(drawn) > 0.9 * len(interventions) / 2  # each method and k has its own
+
+
+def test_the_numbers_are_the_table_of_the_paper(tiny, asks, oracle, tmp_path):
+    """Means over facts at k = 10, each from one row per fact."""
+    model = asks(tiny("llama"))
+    found = run(spec(methods=COMPARED), tmp_path)
+    numbers, rows = found.numbers, found.tables["rows"]
+    assert set(numbers["methods"]) == set(COMPARED)
+    metrics = {"mrr", "probability", "log_probability"}
+    for entry in (*numbers["methods"].values(), numbers["original"], numbers["random"]):
+        assert set(entry) == metrics
+        assert all(type(value) is float for value in entry.values())
+    assert numbers["k"] == K == 10
+    assert numbers["facts"] == 4
+    assert numbers["asked"] == 5
+
+    def mean(own):
+        by_fact = own.assign(mrr=1 / own["rank"]).groupby("fact")
+        return by_fact[sorted(metrics)].mean().mean().to_dict()
+
+    for method in COMPARED:
+        own = rows[(rows["method"] == method) & (rows["k"] == 10) & ~rows["control"]]
+        assert len(own) == 4
+        assert numbers["methods"][method] == pytest.approx(mean(own))
+    control = rows[rows["control"] & (rows["k"] == 10)]
+    assert len(control) == 4 * len(COMPARED)
+    assert numbers["random"] == pytest.approx(mean(control))
+    plain = [Plain(model, oracle).row(fact) for fact in FACTS[:4]]
+    for name in ("probability", "log_probability"):
+        expected = np.mean([row[name] for row in plain])
+        assert numbers["original"][name] == pytest.approx(expected, abs=1e-4)
+    assert numbers["original"]["mrr"] == pytest.approx(np.mean([1 / row["rank"] for row in plain]))
+    # through the store and back, nothing is lost
+    store = Store(tmp_path / "kept")
+    store.save(spec(methods=COMPARED), found, seconds=1.0)
+    same(store.load(spec(methods=COMPARED).key)[1], found)
+
+
+def test_the_summary_has_every_method_and_count_with_its_interval(tiny, asks, tmp_path):
+    asks(tiny("llama"))
+    found = run(spec(), tmp_path)
+    summary = found.tables["summary"]
+    keys = set(summary[["method", "k", "control"]].itertuples(index=False, name=None))
+    expected = {(method, k, control) for method in FAST for k in KS for control in (False, True)}
+    expected |= {(method_comparison.POOLED, k, True) for k in KS} | {("original", 0, False)}
+    assert keys == expected
+    assert len(summary) == len(keys)
+    for name in ("mrr", "probability", "log_probability"):
+        assert (summary[f"{name}_low"] <= summary[name] + 1e-9).all()
+        assert (summary[name] <= summary[f"{name}_high"] + 1e-9).all()
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+def test_facts_that_are_not_asked_or_not_known_are_counted(tiny, asks, oracle, tmp_path, name):
+    model = asks(tiny(name))
+    plain = Plain(model, oracle)
+    vocabulary = model.tokenizer.get_vocab()
+    words = [w for w in vocabulary if w.isalpha()]
+    facts = [Fact("the [MASK] dog", ("lazy",), "r", "mask")]
+    states = ["impossible"]
+    for prompt in ("a quick", "the capital of London is", "w x y"):
+        order = plain.logits(prompt).argsort(descending=True).tolist()
+        ranked = sorted(words, key=lambda word, order=order: order.index(vocabulary[word]))
+        for place in (0, -1):  # of relations of their own: no rivals
+            facts.append(Fact(prompt, (ranked[place],), f"{prompt} {place}", f"{prompt} {place}"))
+            top = order.index(vocabulary[ranked[place]]) < 10
+            states.append("used" if top else "unknown")
+    assert states.count("unknown") == 3
+    found = run(spec(own=tuple(facts), filtered=True), tmp_path)
+    table = found.tables["facts"]
+    assert table["state"].tolist() == states
+    assert table["fact"].tolist() == list(range(7))
+    used = table[table["state"] == "used"]
+    assert used["prompt"].tolist() == [
+        fact.prompt for fact, state in zip(facts, states, strict=True) if state == "used"
+    ]
+    assert set(found.tables["rows"]["fact"]) == set(used["fact"])
+    numbers = found.numbers
+    assert (numbers["facts"], numbers["asked"]) == (states.count("used"), 7)
+    assert "3 that the model does not know and 1 that it cannot be asked" in numbers["left_out"]
+    everyone = run(spec(own=tuple(facts)), tmp_path / "all").numbers
+    assert everyone["facts"] == 6
+    assert "know" not in everyone["left_out"]
+
+
+def test_a_rival_above_leaves_a_fact_out(tiny, asks, oracle, tmp_path):
+    model = asks(tiny("llama"))
+    vocabulary = model.tokenizer.get_vocab()
+    words = [w for w in vocabulary if w.isalpha()]
+    logits = Plain(model, oracle).logits("a quick")
+    best, second = sorted(words, key=lambda word: -float(logits[vocabulary[word]]))[:2]
+    assert float(logits[vocabulary[second]]) >= float(logits.topk(10).values[-1])
+    facts = (Fact("a quick", (second,), "r", "1"), Fact("w x y", (best,), "r", "2"))
+    found = MethodComparisonStudy().run_shard(spec(own=facts, filtered=True), 0, Context("cpu"))
+    assert found.numbers == {"state": "unknown"}
+    apart = (facts[0], Fact("w x y", (best,), "other", "2"))
+    found = MethodComparisonStudy().run_shard(spec(own=apart, filtered=True), 0, Context("cpu"))
+    assert found.numbers["state"] == "used"
+
+
+def test_nothing_left_is_one_sentence(tiny, asks, oracle, tmp_path, sentence):
+    model = asks(tiny("llama"))
+    vocabulary = model.tokenizer.get_vocab()
+    unknown = []
+    for prompt in ("a quick", "w x y"):
+        last = int(Plain(model, oracle).logits(prompt).argmin())
+        word = next(w for w, i in vocabulary.items() if i == last)
+        unknown.append(Fact(prompt, (word,), prompt, prompt))
+    sentence(run, spec(own=tuple(unknown), filtered=True), tmp_path, says="knows none")
+    no_token = tuple(Fact(p, ("Berlin",), "r", p) for p in ("a quick", "w x y"))
+    sentence(run, spec(own=no_token), tmp_path, says="Berlin")
+    sentence(run, spec(own=()), tmp_path, says="no facts")
+
+
+def test_models_that_do_not_speak_are_one_sentence(tiny, asks, tmp_path, sentence):
+    for name, kind in (("bert", "classifier"), ("esm", "masked")):
+        asks(tiny(name, kind))
+        sentence(run, spec(), tmp_path, says="does not continue text")
+
+
+def test_answers_of_several_tokens_are_counted(tiny, asks, tmp_path):
+    asks(tiny("llama"))
+    own = (*FACTS[1:3], Fact("a", ("quick fox",), "r", "long"))
+    assert run(spec(own=own), tmp_path).numbers["first_tokens"] == 1
+
+
+def test_an_interrupted_run_goes_on_where_it_was(tiny, asks, tmp_path, monkeypatch, hooks_of):
+    model = asks(tiny("llama"))
+    hooks = hooks_of(model)
+    asked = spec(methods=("log_probability_increase", "integrated_gradients"))
+    whole = run(asked, tmp_path / "whole")
+    computed = []
+    compute = MethodComparisonStudy.run_shard
+
+    def watched(self, spec, shard, context):
+        computed.append(shard)
+        return compute(self, spec, shard, context)
+
+    monkeypatch.setattr(MethodComparisonStudy, "run_shard", watched)
+
+    def stop(fraction, message):
+        if fraction > 0.5:
+            raise InterruptedError
+
+    store = tmp_path / "runs"
+    with pytest.raises(InterruptedError):
+        run(asked, store, on_progress=stop)
+    assert computed == [0, 1, 2]
+    finished = Store(store).finished_shards(asked.key)
+    assert finished == {0, 1}
+    assert hooks_of(model) == hooks
+    computed.clear()
+    found = run(asked, store)
+    assert computed == [2, 3, 4]
+    same(found, whole)
+    assert hooks_of(model) == hooks
+
+
+def test_cancelling_within_a_fact_leaves_the_model_as_it_was(tiny, asks, tmp_path, hooks_of):
+    model = asks(tiny("gpt2"))
+    before, hooks = nl.predict(model, nl.Prompt("the quick")).logits, hooks_of(model)
+    for stop_at in range(1, 40, 6):
+        calls = []
+
+        def cancelled(calls=calls, stop_at=stop_at):
+            calls.append(1)
+            return len(calls) > stop_at
+
+        with pytest.raises(nl.runs.Cancelled):
+            run(spec(methods=COMPARED), tmp_path / str(stop_at), cancelled=cancelled)
+        assert hooks_of(model) == hooks
+        assert model.hf.config._attn_implementation == "sdpa"
+    assert torch.equal(nl.predict(model, nl.Prompt("the quick")).logits, before)
+
+
+def test_the_same_spec_gives_the_same_result(tiny, asks, tmp_path):
+    asks(tiny("llama"))
+    same(run(spec(), tmp_path / "1"), run(spec(), tmp_path / "2"))
+
+
+def test_the_seed_changes_the_controls_alone(tiny, asks, tmp_path):
+    asks(tiny("llama"))
+    first, second = (run(spec(seed=seed), tmp_path / str(seed)).tables["rows"] for seed in (0, 1))
+    pd.testing.assert_frame_equal(first[~first["control"]], second[~second["control"]])
+    assert not first[first["control"]].equals(second[second["control"]])
+
+
+def test_a_methods_row_does_not_depend_on_the_others(tiny, asks, tmp_path):
+    asks(tiny("llama"))
+    every = run(spec(methods=COMPARED), tmp_path / "all").tables["rows"]
+    for method in ("coefficient_rank", "gradient_x_activation"):
+        alone = run(spec(methods=(method,)), tmp_path / method).tables["rows"]
+        own = every[every["method"].isin(["original", method])].reset_index(drop=True)
+        pd.testing.assert_frame_equal(own, alone)
+
+
+def test_means_are_those_of_hand_made_parts(tiny, asks):
+    """Two facts used of three; the controls of both methods are one random row."""
+    asks(tiny("llama"))
+
+    def part(original, *values):
+        rows = [("original", 0, False, *original)]
+        names = [(m, 10, control) for m in ("norm", "coefficient") for control in (False, True)]
+        rows += [(*name, *value) for name, value in zip(names, values, strict=True)]
+        columns = ["method", "k", "control", "rank", "probability", "log_probability"]
+        numbers = {"state": "used", "prompt": "p", "gold": "g", "whole": True}
+        return Result(numbers=numbers, tables={"rows": pd.DataFrame(rows, columns=columns)})
+
+    parts = [
+        part((1, 0.9, -0.1), (2, 0.5, -1.0), (1, 0.8, -0.2), (4, 0.1, -3.0), (2, 0.6, -0.4)),
+        Result(numbers={"state": "unknown"}),
+        part((2, 0.3, -1.1), (4, 0.1, -2.0), (2, 0.2, -1.2), (1, 0.5, -1.0), (4, 0.4, -1.0)),
+    ]
+    numbers = STUDY.merge(spec(methods=("norm", "coefficient")), parts, Context("cpu")).numbers
+    assert numbers["original"] == pytest.approx(
+        {"mrr": 0.75, "probability": 0.6, "log_probability": -0.6}
+    )
+    assert numbers["methods"] == {
+        "norm": pytest.approx({"mrr": 0.375, "probability": 0.3, "log_probability": -1.5}),
+        "coefficient": pytest.approx({"mrr": 0.625, "probability": 0.3, "log_probability": -2.0}),
+    }
+    random = {"mrr": (0.75 + 0.375) / 2, "probability": 0.5, "log_probability": -0.7}
+    assert numbers["random"] == pytest.approx(random)
+    assert (numbers["facts"], numbers["asked"], numbers["k"]) == (2, 3, 10)
+    assert numbers["left_out"] == "Left out: 1 that the model does not know."
+
+
+# Arxiv 2312.12141v4, table 2: MRR and probability in per cent, of GPT2-large and of Llama-7B.
+TABLE_2 = """
+original                  .361 7.1 .551 21.5
+log_probability_increase  .201 3.4 .312  9.2
+log_probability           .214 3.6 .339 10.8
+probability_increase      .219 3.7 .345 10.0
+norm                      .363 7.1 .549 21.3
+coefficient               .439 8.6 .529 22.9
+rank                      .306 5.8 .493 18.1
+coefficient_norm          .394 8.1 .523 22.6
+coefficient_rank          .232 4.0 .389 13.0
+"""
+
+
+def test_the_papers_numbers_are_those_of_its_table():
+    assert [published.model for published in PAPER] == ["GPT2-large", "Llama-7B"]
+    for column, published in enumerate(PAPER):
+        table = {}
+        for line in TABLE_2.strip().splitlines():
+            name, *cells = line.split()
+            mrr, per_cent = map(float, cells[2 * column : 2 * column + 2])
+            table[name] = mrr, pytest.approx(per_cent / 100)
+        assert published.rows == table
+        assert set(published.rows) == {"original", *DIRECT}
+
+
+def test_methods_are_those_of_the_registry_in_its_order():
+    assert set(COMPARED) <= set(METHODS)
+    given = ("rank", "norm", "integrated_gradients")
+    assert spec(methods=given).methods == spec(methods=given[::-1]).methods
+    assert spec(methods=given).key == spec(methods=given[::-1]).key
+    assert spec(methods=given).key != spec(methods=given[:2]).key
+    for wrong in ((), ("magic",), ("norm", "magic")):
+        with pytest.raises(ValueError, match="choose methods from"):
+            spec(methods=wrong)
+
+
+def test_the_random_method_is_not_taken_for_the_controls(tiny, asks, tmp_path):
+    asks(tiny("llama"))
+    found = run(spec(methods=("random", "norm")), tmp_path)
+    rows = found.tables["rows"]
+    for numbers, control in (
+        (found.numbers["random"], rows["control"]),
+        (found.numbers["methods"]["random"], (rows["method"] == "random") & ~rows["control"]),
+    ):
+        own = rows[control & (rows["k"] == K)]
+        expected = own.groupby("fact")["probability"].mean().mean()
+        assert numbers["probability"] == pytest.approx(expected)
+
+
+def test_the_random_method_draws_by_the_seed(tiny, asks, interventions):
+    asks(tiny("llama"))
+    for seed in (0, 1):
+        STUDY.run_shard(spec(methods=("random",), seed=seed), 0, Context("cpu"))
+    own = interventions[::2]
+    assert own[: len(KS)] != own[len(KS) :]
+
+
+def test_the_default_methods_given_by_name_are_the_same_question():
+    assert MethodComparisonSpec(methods=COMPARED).key == MethodComparisonSpec().key
+
+
+def test_the_capital_of_france(smollm, asks, interventions):
+    """On a model that knows something, the paper's method finds what random neurons do not."""
+    asks(smollm)
+    own = (Fact("The capital of France is", ("Paris",), "capital", "france"),)
+    part = STUDY.run_shard(
+        spec(own=own, filtered=True, methods=("log_probability_increase",)), 0, Context("cpu")
+    )
+    rows = part.tables["rows"].set_index(["k", "control"])["probability"]
+    assert rows[10, False] < 0.25 * rows[0, False]
+    assert rows[10, True] > 0.5 * rows[0, False]
+    assert part.numbers["gold"] == " Paris"
