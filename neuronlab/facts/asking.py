@@ -41,11 +41,7 @@ def ask(model: Model, fact: Fact) -> Asked:
     """
     text = prompt_text(model, fact)
     model.encode(Prompt(text))  # what is wrong with the prompt is not its answers' fault
-    golds: dict[int, Encoded] = {}
-    for answer in fact.answers:
-        with suppress(UserError):  # not in the vocabulary
-            encoded = model.encode(Prompt(text, target=f"{fact.joiner}{answer}"))
-            golds.setdefault(encoded.target, encoded)
+    golds = _golds(model, fact, text)
     if not golds:
         prompt, answers = _short(fact.prompt), _short(", ".join(fact.answers))
         raise UserError(
@@ -53,6 +49,17 @@ def ask(model: Model, fact: Fact) -> Asked:
         )
     first = next(iter(golds.values()))
     return Asked(fact, first, tuple(golds), not first.note)
+
+
+def _golds(model: Model, fact: Fact, text: str) -> dict[int, Encoded]:
+    """The prompt with each first token of an answer as target; with a note where it is not all."""
+    found: dict[int, Encoded] = {}
+    for answer in fact.answers:
+        with suppress(UserError):  # not in the vocabulary
+            encoded = model.encode(Prompt(text, target=f"{fact.joiner}{answer}"))
+            if encoded.target not in found or not encoded.note:
+                found[encoded.target] = encoded
+    return found
 
 
 def prompt_text(model: Model, fact: Fact) -> str:
@@ -103,13 +110,7 @@ def answered(model: Model, asked: Asked) -> tuple[Asked, Prediction]:
     best = max(asked.golds, key=lambda token: float(prediction.logits[token]))
     if best == asked.encoded.target:
         return asked, prediction
-    fact = asked.fact
-    text = prompt_text(model, fact)
-    for answer in fact.answers:
-        with suppress(UserError):
-            encoded = model.encode(Prompt(text, target=f"{fact.joiner}{answer}"))
-            if encoded.target == best:
-                break
+    encoded = _golds(model, asked.fact, prompt_text(model, asked.fact))[best]
     asked = replace(asked, encoded=encoded, whole=not encoded.note)
     return asked, replace(prediction, target=best)
 

@@ -6,6 +6,7 @@ import random
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -143,11 +144,15 @@ def bootstrap(
     values: Float[np.ndarray, "fact column"], seed: int = 0
 ) -> tuple[Float[np.ndarray, " column"], Float[np.ndarray, " column"]]:
     """95 % interval of each column's mean: facts drawn with replacement, percentiles."""
-    draw = np.random.default_rng(seed)
-    count = len(values)
-    weights = draw.multinomial(count, np.full(count, 1 / count), RESAMPLES) / count
-    means = weights @ values
+    means = _resampled(len(values), seed) @ values
     return np.percentile(means, 2.5, axis=0), np.percentile(means, 97.5, axis=0)
+
+
+@lru_cache(maxsize=1)
+def _resampled(count: int, seed: int) -> Float[np.ndarray, "resample fact"]:
+    """How much each fact weighs in each resample; the same for all that is compared."""
+    draw = np.random.default_rng(seed)
+    return draw.multinomial(count, np.full(count, 1 / count), RESAMPLES) / count
 
 
 def metrics(rows: pd.DataFrame, by: list[str], seed: int = 0) -> pd.DataFrame:

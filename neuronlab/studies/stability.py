@@ -5,7 +5,8 @@ An open question of arXiv 2312.12141.
 
 from __future__ import annotations
 
-from itertools import combinations
+from collections.abc import Iterator
+from itertools import combinations, groupby
 from typing import ClassVar
 
 import numpy as np
@@ -31,6 +32,8 @@ PAIRS = {
 }
 # Pairs of different facts that are looked at, at most, of each kind.
 _SAMPLE = 2000
+# Of as many prompts all pairs are made.
+_ALL_PAIRS = 300
 
 
 class StabilitySpec(FactsSpec):
@@ -159,8 +162,7 @@ def _pairs(
 ) -> list[tuple[str, list[tuple[np.ndarray, np.ndarray]]]]:
     """Pairs of rankings by what they have in common; at most ``_SAMPLE`` of each, at random."""
     found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {kind: [] for kind in PAIRS}
-    order = np.random.default_rng(seed).permutation(len(used))
-    for i, j in combinations(order, 2):
+    for i, j in _some_pairs([p.numbers["name"] for p in used], seed):
         a, b = used[i], used[j]
         same_fact = a.numbers["name"] == b.numbers["name"]
         same_relation = a.numbers["relation"] == b.numbers["relation"]
@@ -177,6 +179,19 @@ def _pairs(
     if same_shape and "other" in used[0].arrays:
         found["same prompt, other model"] = [(p.arrays["own"], p.arrays["other"]) for p in used]
     return [(kind, pairs[:_SAMPLE]) for kind, pairs in found.items()]
+
+
+def _some_pairs(names: list[str], seed: int) -> Iterator[tuple[int, int]]:
+    """All pairs in random order; of a great many, those of equal names and as many at random."""
+    draw = np.random.default_rng(seed)
+    if len(names) <= _ALL_PAIRS:
+        yield from combinations(draw.permutation(len(names)), 2)
+        return
+    for _, own in groupby(sorted(range(len(names)), key=names.__getitem__), names.__getitem__):
+        yield from combinations(own, 2)
+    for i, j in draw.integers(len(names), size=(10 * _SAMPLE, 2)):
+        if names[i] != names[j]:
+            yield i, j
 
 
 def _jaccard(a: np.ndarray, b: np.ndarray) -> float:

@@ -289,3 +289,8 @@ def test_the_capital_of_france(smollm):
     plain = nl.predict(smollm, nl.Prompt("The capital of France is", target=" Paris"))
     assert prediction.probability == pytest.approx(plain.probability, abs=1e-5)
     assert MASK not in own.encoded.tokens
+
+
+@pytest.mark.parametrize("answers", [("Paris London", "Paris"), ("Paris", "Paris London")])
+def test_an_answer_is_whole_in_any_order_of_the_answers(tiny, answers):
+    assert ask(tiny("llama"), Fact("a", answers)).whole
