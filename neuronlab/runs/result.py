@@ -15,7 +15,8 @@ import pandas as pd
 
 from neuronlab.runs.errors import UnreadableResult
 
-_SUMMARY = "result.json"
+_NUMBERS = "result.json"
+_CONTENTS = "contents.json"
 _ARRAYS = "arrays.npz"
 _TABLE = ".parquet"
 _FILES = "files/"
@@ -62,10 +63,9 @@ class Result:
         for path in written:
             data = (folder / path).read_bytes()
             contents[path] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-        summary = {"numbers": self.numbers, "contents": contents}
-        (folder / _SUMMARY).write_text(
-            json.dumps(summary, indent=2, default=_plain_number), encoding="utf-8"
-        )
+        for name, value in ((_NUMBERS, self.numbers), (_CONTENTS, contents)):
+            text = json.dumps(value, indent=2, default=_plain_number)
+            (folder / name).write_text(text, encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> "Result":
@@ -74,9 +74,9 @@ class Result:
         UnreadableResult with one sentence when anything is missing, damaged or not readable.
         """
         folder = Path(folder)
-        summary = check_result(folder)
-        result = cls(numbers=summary["numbers"])
-        for path, expected in summary["contents"].items():
+        numbers, contents = check_result(folder)
+        result = cls(numbers=numbers)
+        for path, expected in contents.items():
             data = _read(folder, path, Path.read_bytes)
             if hashlib.sha256(data).hexdigest() != expected["sha256"]:
                 raise UnreadableResult(f"The file {path} of the result is damaged.")
@@ -96,22 +96,27 @@ class Result:
             self.tables[path.removesuffix(_TABLE)] = pd.read_parquet(io.BytesIO(data))
 
 
-def check_result(folder: Path) -> dict[str, Any]:
-    """The summary (`numbers`, and `contents` with bytes and sha256 by path) of a saved result.
+def check_result(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The numbers of a saved result, and its contents: bytes and sha256 by path.
 
     Cheap: it looks at the sizes of the other files without reading them. UnreadableResult with one
-    sentence when the summary or a file is missing, damaged or not readable.
+    sentence when a file is missing, damaged or not readable.
     """
-    summary = read_json(Path(folder), _SUMMARY)
-    numbers, contents = summary.get("numbers"), summary.get("contents")
+    folder = Path(folder)
+    numbers = read_json(folder, _NUMBERS)
+    if numbers.keys() == {"numbers", "contents"}:  # in one file, as it used to be
+        source, contents = _NUMBERS, numbers["contents"]
+        numbers = numbers["numbers"]
+    else:
+        source, contents = _CONTENTS, read_json(folder, _CONTENTS)
     if not isinstance(numbers, dict) or not isinstance(contents, dict):
-        raise UnreadableResult(f"The file {_SUMMARY} of the result is damaged.")
+        raise UnreadableResult(f"The file {source} of the result is damaged.")
     for path, expected in contents.items():
         if not _is_part(path) or not isinstance(expected, dict) or "sha256" not in expected:
-            raise UnreadableResult(f"The file {_SUMMARY} of the result is damaged.")
-        if _read(Path(folder), path, Path.stat).st_size != expected.get("bytes"):
+            raise UnreadableResult(f"The file {source} of the result is damaged.")
+        if _read(folder, path, Path.stat).st_size != expected.get("bytes"):
             raise UnreadableResult(f"The file {path} of the result is damaged.")
-    return summary
+    return numbers, contents
 
 
 def read_json(folder: Path, name: str) -> dict[str, Any]:

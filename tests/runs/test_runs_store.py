@@ -56,6 +56,27 @@ def point_outside(folder):
     (folder / "result.json").write_text(json.dumps(summary))
 
 
+def test_numbers_are_the_whole_of_result_json(store):
+    store.save(SPEC, full_result(), seconds=1)
+    written = json.loads((store.path(SPEC.key) / "result.json").read_text())
+    assert written == store.load(SPEC.key)[1].numbers
+
+
+def test_results_of_earlier_versions_still_open(store):
+    store.save(SPEC, full_result(), seconds=1)
+    folder = store.path(SPEC.key)
+    numbers, contents = (folder / "result.json", folder / "contents.json")
+    both = {
+        name: json.loads(p.read_text())
+        for name, p in (("numbers", numbers), ("contents", contents))
+    }
+    numbers.write_text(json.dumps(both))
+    contents.unlink()
+    found = store.load(SPEC.key)[1]
+    assert found.numbers == both["numbers"]
+    assert found.tables.keys() == full_result().tables.keys()
+
+
 def test_round_trip(store):
     before = full_result()
     store.save(SPEC, before, seconds=2.5)
@@ -166,6 +187,9 @@ def test_history_is_newest_first(store):
         (overwrite("result.json", b"[]"), True),
         (overwrite("result.json", b'{"numbers": {}, "contents": {"x.parquet": 1}}'), True),
         (overwrite("result.json", b"[" * 100_000), True),
+        (remove("contents.json"), True),
+        (overwrite("contents.json", b"[]"), True),
+        (overwrite("contents.json", b'{"x.parquet": 1}'), True),
         (overwrite("spec.json", b"nonsense"), True),
         (replace_by_folder("result.json"), True),
         (point_outside, True),
