@@ -97,12 +97,17 @@ def test_the_public_names_are_there_although_lazy():
 
 def test_the_choices_are_those_of_the_package():
     from neuronlab.attribution import METHODS
-    from neuronlab.attribution.attribute import Baseline
-    from neuronlab.attribution.registry import Engine
-    from neuronlab.attribution.request import TOLERANCE, Objective, Positions
+    from neuronlab.attribution.registry import Baseline, Engine
+    from neuronlab.attribution.request import TOLERANCE, Objective, Positions, Variant
 
     assert tuple(METHODS) == attribute.METHODS
-    real = {"objective": Objective, "positions": Positions, "baseline": Baseline, "engine": Engine}
+    real = {
+        "objective": Objective,
+        "positions": Positions,
+        "baseline": Baseline,
+        "engine": Engine,
+        "variant": Variant,
+    }
     assert {name: get_args(kind) for name, kind in real.items()} == attribute.CHOICES
     assert attribute.TOLERANCE == TOLERANCE
 
@@ -362,7 +367,7 @@ def test_set_up_does_its_work_once(home, monkeypatch, capsys):
     monkeypatch.setenv("NEURONLAB_ACCEPT_TERMS", "gemma3-270m")
     assert main(["setup", "--no-viewer"]) == 0
     assert fetched == ["smollm2-135m", "gemma3-270m", "antiberty", MODEL]
-    assert "computing the example" in capsys.readouterr().out
+    assert "computing an example" in capsys.readouterr().out
 
     monkeypatch.setattr(examples, "compute", None)  # must not be needed
     assert main(["setup", "--no-viewer"]) == 0

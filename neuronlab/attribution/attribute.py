@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
+from neuronlab.attribution.amig import blank_token, mean_baseline
 from neuronlab.attribution.estimate import check_memory
-from neuronlab.attribution.registry import Engine, Method
+from neuronlab.attribution.registry import Baseline, Engine, Method
 from neuronlab.attribution.registry import method as method_named
 from neuronlab.attribution.request import (
     TOLERANCE,
@@ -23,12 +23,12 @@ from neuronlab.attribution.request import (
     Positions,
     Progress,
     Request,
+    Variant,
 )
 from neuronlab.errors import UserError
 from neuronlab.models import ALL_COMPONENTS, Component, Encoded, Model, Prompt
 from neuronlab.neurons import NeuronScores, predict
 
-Baseline = Literal["zero", "input"]
 # How many neurons keep their score at every token.
 KEEP_TOKENS = 200
 
@@ -41,11 +41,12 @@ def attribute(
     components: Sequence[Component] | None = None,
     objective: Objective = "probability",
     positions: Positions = "predicted",
-    baseline: Baseline | Prompt = "zero",
+    baseline: Baseline | Prompt | None = None,
     engine: Engine = "fast",
     tolerance: float = TOLERANCE,
     steps: int = 50,
     seed: int = 0,
+    variant: Variant = "sound",
     progress: Progress = lambda fraction, message: None,
 ) -> NeuronScores:
     """How much every neuron of the components matters for the prompt's target.
@@ -59,11 +60,13 @@ def attribute(
             over them; the top neurons keep their score at each token).
         baseline: where the path of integrated gradients begins: all neurons at zero; their
             activations on an uninformative input of the same length ("input": every token
-            replaced by the mask, or by the end of text); or on a prompt of your own.
+            replaced by the mask, or by the end of text); their mean over inputs with one token
+            replaced in turn ("mean"); or on a prompt of your own. By default zero, for AMIG mean.
         engine: "fast", or "captum" for the same numbers from the reference implementation.
         tolerance: of the fast engine, see ``Request``.
         steps: nodes per layer of the Captum engine.
         seed: of the random method.
+        variant: of AMIG: the sound form, or the authors'.
         progress: called with a fraction and a message; an exception it raises stops the run.
 
     Raises:
@@ -81,6 +84,12 @@ def attribute(
         raise UserError(f"{named}: choose from {', '.join(chosen.components)}.")
     if positions == "all" and not chosen.everywhere:
         raise UserError(f"{chosen.title} scores neurons at the predicted position only.")
+    if variant not in chosen.variants:
+        raise UserError(f"{chosen.title} has no variant '{variant}'.")
+    baseline = chosen.baselines[0] if baseline is None else baseline
+    if isinstance(baseline, str) and baseline not in chosen.baselines:
+        there = ", ".join(chosen.baselines)
+        raise UserError(f"{chosen.title} has no baseline '{baseline}': choose from {there}.")
     encoded = model.encode(prompt)
     target = encoded.target
     if target is None:
@@ -96,6 +105,7 @@ def attribute(
         tolerance=tolerance,
         steps=steps,
         seed=seed,
+        variant=variant,
         progress=progress,
     )
     if chosen.differentiates:
@@ -108,6 +118,7 @@ def attribute(
         "positions": positions,
         **({"objective": objective} if chosen.differentiates else {}),
         **({"engine": engine, "baseline": str(baseline)} if chosen.integrates else {}),
+        **({"variant": variant} if len(chosen.variants) > 1 else {}),
         **({"seed": seed} if method == "random" else {}),
     }
     provenance = {
@@ -177,6 +188,8 @@ def _baseline(
 ) -> dict[At, Tensor] | None:
     if baseline == "zero":
         return None
+    if baseline == "mean":
+        return mean_baseline(model, encoded, components)
     if isinstance(baseline, Prompt):
         other = model.encode(baseline)
         if other.input_ids.shape != encoded.input_ids.shape:
@@ -187,9 +200,7 @@ def _baseline(
 
 def uninformative(model: Model, encoded: Encoded) -> Encoded:
     """The prompt with every token but the special ones replaced by the mask or end of text."""
-    tokenizer = model.tokenizer
-    blank = tokenizer.eos_token_id if model.family.causal else tokenizer.mask_token_id
-    special = torch.tensor(tokenizer.all_special_ids, device=encoded.input_ids.device)
+    special = torch.tensor(model.tokenizer.all_special_ids, device=encoded.input_ids.device)
     keep = torch.isin(encoded.input_ids, special)
-    ids = torch.where(keep, encoded.input_ids, blank)
+    ids = torch.where(keep, encoded.input_ids, blank_token(model))
     return Encoded(ids, encoded.position, encoded.target, encoded.tokens)

@@ -10,15 +10,17 @@ import pandas as pd
 
 from neuronlab.attribution import direct
 from neuronlab.attribution.activation import activation
+from neuronlab.attribution.amig import amig
 from neuronlab.attribution.captum_reference import captum_integrated_gradients
 from neuronlab.attribution.gradient_x_activation import gradient_x_activation
 from neuronlab.attribution.integrated_gradients import integrated_gradients
 from neuronlab.attribution.random import random
-from neuronlab.attribution.request import Attribution, Request
+from neuronlab.attribution.request import Attribution, Request, Variant
 from neuronlab.errors import UserError
 from neuronlab.models.components import ALL_COMPONENTS, COMPONENTS, Component
 
 Engine = Literal["fast", "captum"]
+Baseline = Literal["zero", "input", "mean"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Method:
         integrates: whether it walks a path (so baseline, tolerance and steps matter).
         components: those it can score.
         everywhere: whether it can score neurons at all positions.
+        baselines: where its path may begin (see ``attribute``), the default first.
+        variants: forms it has; the default first.
         tokens_each: through how many tokens of the unembedding it sends every neuron.
     """
 
@@ -46,6 +50,8 @@ class Method:
     integrates: bool = False
     components: tuple[Component, ...] = ALL_COMPONENTS
     everywhere: bool = True
+    baselines: tuple[Baseline, ...] = ("zero", "input", "mean")
+    variants: tuple[Variant, ...] = ("sound",)
     tokens_each: int = 0
 
     @property
@@ -82,6 +88,19 @@ METHODS: dict[str, Method] = {
             needs="a target",
             cost="one forward and one backward pass",
             engines={"fast": gradient_x_activation},
+        ),
+        Method(
+            name="amig",
+            title="AMIG",
+            paper="arXiv 2308.13198",
+            summary="Integrated gradients from a baseline that fits the architecture: the mean "
+            "over prompts in which one token is replaced by the mask or the end of text.",
+            needs="a target",
+            cost="as integrated gradients, and one forward pass per token",
+            engines={"fast": amig},
+            integrates=True,
+            baselines=("mean",),
+            variants=("sound", "authors"),
         ),
         Method(
             name="activation",

@@ -15,6 +15,7 @@ from neuronlab.models import COMPONENTS, Component, Encoded, Model
 
 Objective = Literal["probability", "log_probability", "logit"]
 Positions = Literal["predicted", "all"]
+Variant = Literal["sound", "authors"]
 At = tuple[int, Component]
 Progress = Callable[[float, str], None]
 # Coarse as it looks: the estimate is mostly three to ten times the error, and the right-hand sum
@@ -32,6 +33,7 @@ class Request:
         baseline: where paths begin, per (layer, component), (1, token, neuron); None is zero.
         tolerance: integrated gradients: the estimated error allowed in a layer, summed over its
             neurons, as a fraction of the sum of its absolute scores.
+        variant: of a method that has two forms: as it should be, or as its authors wrote it.
         progress: told how far the work is (0 to 1) and what it does; may raise to cancel.
     """
 
@@ -45,6 +47,7 @@ class Request:
     tolerance: float = TOLERANCE
     steps: int = 50
     seed: int = 0
+    variant: Variant = "sound"
     progress: Progress = field(default=lambda fraction, message: None, repr=False)
 
     @property

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 METHODS = (
     "integrated_gradients",
     "gradient_x_activation",
+    "amig",
     "activation",
     "random",
     "log_probability_increase",
@@ -35,9 +36,11 @@ METHODS = (
 CHOICES = {
     "objective": ("probability", "log_probability", "logit"),
     "positions": ("predicted", "all"),
-    "baseline": ("zero", "input"),
+    "baseline": ("zero", "input", "mean"),
     "engine": ("fast", "captum"),
+    "variant": ("sound", "authors"),
 }
+_BUT = {"baseline": "; mean for amig"}
 TOLERANCE = 0.05
 ENDINGS = (".parquet", ".csv")
 
@@ -68,7 +71,9 @@ def add(commands: argparse._SubParsersAction) -> None:
         "the method can score)",
     )
     for name, choices in CHOICES.items():
-        parser.add_argument(f"--{name}", default=choices[0], choices=choices)
+        parser.add_argument(
+            f"--{name}", choices=choices, help=f"default: {choices[0]}{_BUT.get(name, '')}"
+        )
     parser.add_argument(
         "--tolerance",
         type=_positive,
@@ -110,7 +115,7 @@ def spec_of(args: argparse.Namespace) -> AttributionSpec:
         model=args.model,
         revision=model.revision,
         target=_target(args, model),
-        **{name: getattr(args, name) for name in names},
+        **{name: value for name in names if (value := getattr(args, name)) is not None},
     )
 
 

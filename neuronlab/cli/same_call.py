@@ -10,7 +10,16 @@ if TYPE_CHECKING:
     from neuronlab.runs import Spec
     from neuronlab.studies import AttributionSpec
 
-_SETTINGS = ("components", "objective", "positions", "baseline", "engine", "tolerance", "seed")
+_SETTINGS = (
+    "components",
+    "objective",
+    "positions",
+    "baseline",
+    "engine",
+    "tolerance",
+    "seed",
+    "variant",
+)
 
 
 def attribute_command(spec: AttributionSpec) -> str:

@@ -8,9 +8,8 @@ import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
 from neuronlab.attribution import attribute, method
-from neuronlab.attribution.attribute import Baseline
-from neuronlab.attribution.registry import Engine
-from neuronlab.attribution.request import TOLERANCE, Objective, Positions
+from neuronlab.attribution.registry import Baseline, Engine
+from neuronlab.attribution.request import TOLERANCE, Objective, Positions, Variant
 from neuronlab.models import ALL_COMPONENTS, COMPONENTS, Component, shared
 from neuronlab.neurons import NeuronScores
 from neuronlab.runs import Context, Result, Study
@@ -33,6 +32,7 @@ class AttributionSpec(PromptSpec):
     engine: Engine = "fast"
     tolerance: float = Field(TOLERANCE, gt=0)
     seed: int = 0
+    variant: Variant = "sound"
 
     @model_validator(mode="before")
     @classmethod
@@ -49,6 +49,10 @@ class AttributionSpec(PromptSpec):
             ignored |= {"objective"}
         if chosen.name != "random":
             ignored |= {"seed"}
+        if len(chosen.variants) == 1:
+            ignored |= {"variant"}
+        if chosen.baselines[0] != "zero":
+            data.setdefault("baseline", chosen.baselines[0])
         if data.get("engine", "fast") != "fast":
             ignored |= {"tolerance"}
         if data.get("components") is None:
@@ -89,6 +93,7 @@ class AttributionStudy(Study):
             engine=spec.engine,
             tolerance=spec.tolerance,
             seed=spec.seed,
+            variant=spec.variant,
             progress=lambda fraction, message: context.progress(0.95 * fraction, message),
         )
         context.progress(0.95, "switching the top neurons off")

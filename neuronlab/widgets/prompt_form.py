@@ -26,6 +26,12 @@ _OBJECTIVES = {
     "log_probability": "log-probability",
     "logit": "logit",
 }
+_BASELINES = {
+    "zero": "all neurons at zero",
+    "input": "an uninformative input",
+    "mean": "the mean over replaced tokens",
+}
+_VARIANTS = {"sound": "sound: complete", "authors": "as the authors wrote it"}
 _TOLERANCES = (TOLERANCE, 0.01, 0.002)
 
 
@@ -303,14 +309,15 @@ def _settings(model: Model, form: dict[str, Any]) -> dict[str, Any]:
                 key=_key("objective"),
             )
         if chosen.integrates:
-            baselines = {"zero": "all neurons at zero", "input": "an uninformative input"}
+            there = chosen.baselines
             settings["baseline"] = st.selectbox(
                 "The path begins at",
-                list(baselines),
-                index=list(baselines).index(form["baseline"]),
-                format_func=baselines.get,
-                key=_key("baseline"),
-                help="The input's tokens replaced by the mask, or by the end of text.",
+                there,
+                index=there.index(form["baseline"]) if form["baseline"] in there else 0,
+                format_func=_BASELINES.get,
+                key=_key(f"baseline_{len(there)}"),
+                help="Uninformative: all tokens replaced by the mask or the end of text. Mean: over"
+                " inputs in which one token is replaced, each in turn.",
             )
             settings["engine"] = st.selectbox(
                 "Engine",
@@ -329,6 +336,16 @@ def _settings(model: Model, form: dict[str, Any]) -> dict[str, Any]:
                     key=_key("tolerance"),
                     help="As estimated, of the sum of its absolute scores. Less takes longer.",
                 )
+        if len(chosen.variants) > 1:
+            settings["variant"] = st.selectbox(
+                "Form",
+                chosen.variants,
+                index=chosen.variants.index(form["variant"]),
+                format_func=_VARIANTS.get,
+                key=_key("variant"),
+                help="The authors multiply by the activation, not by its distance from the "
+                "baseline: scores then do not add up.",
+            )
         if name == "random":
             settings["seed"] = st.number_input("Seed", 0, 2**31, form["seed"], key=_key("seed"))
         if not (chosen.differentiates or name == "random"):
