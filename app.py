@@ -34,6 +34,12 @@ PAGES = {
             icon=":material/category:",
             url_path="kinds",
         ),
+        st.Page(
+            "pages/languages.py",
+            title="One fact, many languages",
+            icon=":material/translate:",
+            url_path="tongues",
+        ),
     ],
     "Manage": [
         st.Page("pages/runs.py", title="Runs", icon=":material/history:", url_path="history"),

@@ -39,6 +39,12 @@ PAGES = (
         ":material/category:",
     ),
     (
+        "pages/languages.py",
+        "One fact, many languages",
+        "The neurons that a fact rests on in every language, beside what any two facts share.",
+        ":material/translate:",
+    ),
+    (
         "pages/runs.py",
         "Runs",
         "Everything computed here: open, compare, export, delete.",

@@ -5,6 +5,7 @@ own documentation, so that a wrong column in an adapter cannot hide.
 """
 
 import copy
+import shutil
 from contextlib import contextmanager
 from itertools import pairwise
 
@@ -21,6 +22,7 @@ import transformers  # noqa: E402
 from tokenizers import Tokenizer, models, pre_tokenizers, processors  # noqa: E402
 
 import neuronlab as nl  # noqa: E402
+from neuronlab.models import weights  # noqa: E402
 from neuronlab.models.families import family_of  # noqa: E402
 from neuronlab.models.model import Model  # noqa: E402
 
@@ -210,6 +212,23 @@ def asked():
         return nl.Prompt("the quick brown fox is the capital of", target=target or "France")
 
     return make
+
+
+# Where set-up leaves what it computes; asked before any test changes the home.
+SET_UP = weights.home() / "runs"
+
+
+@pytest.fixture(scope="session")
+def copy_examples():
+    """``copy_examples(folder, *specs)``: the results of these specs, as far as set-up made them."""
+
+    def copy(folder, *specs):
+        for spec in specs:
+            made, own = SET_UP / spec.key, folder / spec.key
+            if made.is_dir() and not own.exists():
+                shutil.copytree(made, own)
+
+    return copy
 
 
 @pytest.fixture(scope="session")

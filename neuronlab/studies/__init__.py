@@ -7,6 +7,10 @@ from neuronlab.studies.attribution import (
     scores_of,
 )
 from neuronlab.studies.knowledge_types import KnowledgeTypesSpec, KnowledgeTypesStudy
+from neuronlab.studies.language_independent import (
+    LanguageIndependentSpec,
+    LanguageIndependentStudy,
+)
 from neuronlab.studies.method_comparison import MethodComparisonSpec, MethodComparisonStudy
 from neuronlab.studies.stability import StabilitySpec, StabilityStudy
 from neuronlab.studies.value_query import ValueQuerySpec, ValueQueryStudy
@@ -19,6 +23,7 @@ STUDIES: dict[str, Study] = {
         MethodComparisonStudy(),
         KnowledgeTypesStudy(),
         StabilityStudy(),
+        LanguageIndependentStudy(),
     )
 }
 
@@ -28,6 +33,8 @@ __all__ = [
     "AttributionStudy",
     "KnowledgeTypesSpec",
     "KnowledgeTypesStudy",
+    "LanguageIndependentSpec",
+    "LanguageIndependentStudy",
     "MethodComparisonSpec",
     "MethodComparisonStudy",
     "StabilitySpec",

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from neuronlab.attribution.request import Positions
 from neuronlab.models.catalogue import entry
 from neuronlab.runs import Context, Spec, Store, run_study
-from neuronlab.studies import STUDIES, AttributionSpec, ValueQuerySpec
+from neuronlab.studies import STUDIES, AttributionSpec, LanguageIndependentSpec, ValueQuerySpec
 from neuronlab.studies.over_facts import FactsSpec, OverFacts
 
 DEFAULT_MODEL = "smollm2-135m"
@@ -96,6 +96,18 @@ def small(model: str, revision: str, study: str) -> FactsSpec:
     return spec(model=model, revision=revision, per_relation=count)
 
 
+def in_languages(model: str, revision: str) -> LanguageIndependentSpec:
+    """The capital of France in languages that a model may know."""
+    languages = ("en", "zh") if "gemma" in model else ("en", "fr", "es")
+    return LanguageIndependentSpec(
+        model=model,
+        revision=revision,
+        languages=languages,
+        fact="capital/france",
+        filtered=False,
+    )
+
+
 def opened(name: str) -> list[Spec]:
     """What the pages open on, of an embedded model."""
     specs: list[Spec] = [example(name)]
@@ -104,6 +116,7 @@ def opened(name: str) -> list[Spec]:
         revision = entry(name).revision
         specs.append(ValueQuerySpec(model=name, revision=revision, **first))
         over_facts = (s.name for s in STUDIES.values() if isinstance(s, OverFacts))
+        specs.append(in_languages(name, revision))
         specs += [small(name, revision, study) for study in over_facts]
     return specs
 

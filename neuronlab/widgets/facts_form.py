@@ -62,7 +62,7 @@ def draw(facts: str, per_relation: int | None) -> dict[str, Any] | None:
     if chosen != OWN:
         st.caption(plain(SETS[chosen].what))
         return fields
-    own = _own()
+    own = own_facts()
     return fields | {"own": own} if own else None
 
 
@@ -72,7 +72,7 @@ def cost(model: Model, spec: FactsSpec) -> str:
     return f"At most {duration(study.seconds(model, spec))}; finished facts are kept."
 
 
-def _own() -> tuple[Fact, ...]:
+def own_facts() -> tuple[Fact, ...]:
     """The facts of the uploaded files; none with a message where they cannot be read."""
     files = st.file_uploader(
         "LAMA, ParaRel (zip of patterns and vocabulary), or a table with the columns prompt and "
@@ -99,5 +99,5 @@ def _own() -> tuple[Fact, ...]:
         complain(str(error))
         return ()
     kinds = {fact.relation for fact in found.facts}
-    st.caption(plain(f"{len(found.facts):,} prompts of {len(kinds)} kinds. {found.note}".rstrip()))
+    st.caption(plain(f"Prompts: {len(found.facts):,}; kinds: {len(kinds)}. {found.note}".rstrip()))
     return tuple(found.facts)

@@ -18,6 +18,7 @@ PAGES = {
     "method_comparison": "pages/methods.py",
     "knowledge_types": "pages/knowledge.py",
     "stability": "pages/knowledge.py",
+    "language_independent": "pages/languages.py",
 }
 _KEY = re.compile(r"[0-9a-f]{16}")
 

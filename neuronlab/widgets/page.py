@@ -20,6 +20,7 @@ GLOSSARY = {
     "Value neuron": "A neuron that, added to the stream where it belongs, raises the target's "
     "log-probability most: it writes the answer.",
     "Query neuron": "An earlier neuron whose output makes value neurons fire.",
+    "Language-independent neuron": "A neuron that a fact rests on in every language asked.",
     "Logit lens": "Reading a prediction off the stream before the last layer.",
     "MRR": "Mean reciprocal rank: the mean of 1 / rank of the right answer; 1 is best.",
     "Bootstrap interval": "Facts are drawn again and again, with replacement; 95 % of the means "

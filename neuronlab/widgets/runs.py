@@ -18,7 +18,9 @@ def title(study: str, spec: dict) -> str:
     """A run in a few words, from its spec."""
     if "text" not in spec:
         some = f", {spec['per_relation']} of a kind" if spec.get("per_relation") else ""
-        return f"{study}: {spec.get('facts', '')}{some}, on {spec.get('model', '')}"
+        facts = spec.get("fact") or f"{spec.get('facts', '')}{some}"
+        languages = "".join(f" {language}" for language in spec.get("languages", ()))
+        return f"{study}:{languages} {facts}, on {spec.get('model', '')}"
     text = str(spec["text"])
     short = text if len(text) <= 40 else f"{text[:37]}…"
     return f"{spec.get('method', study)}: {short} → {spec.get('target')}"

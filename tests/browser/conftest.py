@@ -16,6 +16,7 @@ import pytest
 
 from neuronlab.models import weights
 from neuronlab.runs import Store
+from neuronlab.studies.examples import opened
 
 ROOT = Path(__file__).parents[2]
 # Milliseconds; far beyond what anything takes, for slow machines: only a hang reaches it.
@@ -85,14 +86,18 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def start_server(tmp_path_factory):
-    """``start_server()``: a fresh server without results; all are stopped at the end."""
+def start_server(tmp_path_factory, copy_examples):
+    """``start_server()``: a fresh server; all are stopped at the end.
+
+    It has the slow studies' examples, not that of the attribution page.
+    """
     processes = []
     models = weights.home() / "models"
 
     def start():
         home = tmp_path_factory.mktemp("home")
         (home / "models").symlink_to(models)
+        copy_examples(home / "runs", *opened("smollm2-135m")[1:])
         with socket.socket() as probe:
             probe.bind(("localhost", 0))
             port = probe.getsockname()[1]

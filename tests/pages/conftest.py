@@ -24,6 +24,7 @@ PAGES = {
     "value_query": "writers",
     "methods": "compare",
     "knowledge": "kinds",
+    "languages": "tongues",
     "runs": "history",
     "models": "catalogue",
 }
@@ -39,9 +40,10 @@ def models_folder():
 
 
 @pytest.fixture(scope="session")
-def finished(models_folder, tmp_path_factory):
+def finished(models_folder, tmp_path_factory, copy_examples):
     """A folder of results that holds the example of every embedded model."""
     folder = tmp_path_factory.mktemp("finished") / "runs"
+    copy_examples(folder, *(spec for name in MODELS for spec in examples.opened(name)))
     examples.compute(list(MODELS), Store(folder))
     return folder
 

@@ -71,7 +71,7 @@ def test_a_run_with_fewer_methods(methods, results):
     methods.press("run")
     assert methods.errors() == []
     spec, result = Store(results).load(methods.query("run"))
-    assert spec["methods"] == ["gradient_x_activation", "norm"]
+    assert spec["methods"] == ["norm", "gradient_x_activation"]
     assert result.numbers["facts"] == 3
     assert set(result.numbers["methods"]) == {"norm", "gradient_x_activation"}
     assert methods.says("On 3 facts")

