@@ -12,7 +12,7 @@ the activation is their product, and the score is the mean over both.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -71,6 +71,19 @@ class Shares:
     def layers(self) -> Float[Tensor, "row layer 2"]:
         """Of each layer's attention (first) and FFN (second)."""
         return torch.stack([self.attention.sum(-1), self.ffn.sum(-1)], -1)
+
+    def of(self, values: range) -> Shares:
+        """The rows of some of the value neurons, which are numbered anew."""
+        rows = [row for row, value in enumerate(self.value) if value in values]
+        return Shares(
+            [self.value[row] - values.start for row in rows],
+            [self.subkey[row] for row in rows],
+            self.trusted[rows],
+            self.start[rows],
+            self.biases[rows],
+            self.attention[rows],
+            self.ffn[rows],
+        )
 
 
 @dataclass(frozen=True)
@@ -155,6 +168,19 @@ def shares(model: Model, encoded: Encoded, values: Sequence[ValueNeuron]) -> Sha
     factor = torch.where(trusted, 1 / whole, 0.0)
     attention, ffn = (part * factor[:, None, None] for part in products)
     return Shares(value, names, trusted, start * factor, biases * factor, attention, ffn)
+
+
+def shares_of(
+    model: Model, encoded: Encoded, tables: Mapping[str, pd.DataFrame]
+) -> dict[str, Shares]:
+    """The same for tables of value neurons, all in one pass; the shares of each table."""
+    values = {name: value_neurons(table, encoded.position) for name, table in tables.items()}
+    everyone = shares(model, encoded, [v for own in values.values() for v in own])
+    found, start = {}, 0
+    for name, own in values.items():
+        found[name] = everyone.of(range(start, start + len(own)))
+        start += len(own)
+    return found
 
 
 def query_scores(found: Shares, scores: Iterable[float]) -> QueryScores:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from neuronlab.attribution.estimate import seconds
 from neuronlab.attribution.log_probability_increase import LogProbabilityIncrease
-from neuronlab.attribution.query_neurons import VALUE_NEURONS, query_scores, shares, value_neurons
+from neuronlab.attribution.query_neurons import VALUE_NEURONS, query_scores, shares_of
 from neuronlab.errors import UserError
 from neuronlab.models import Model, shared
 from neuronlab.models.stream import read_stream
@@ -74,11 +74,9 @@ class KnowledgeTypesStudy(OverFacts):
         scorer = LogProbabilityIncrease(read_stream(model, encoded), before.target)
         attention = scorer.top(SHARED, [scorer.attention_neurons], check=context.check)
         ffn = scorer.top(SHARED, [scorer.ffn_neurons], check=context.check)
-        queries = []
-        for table in (attention, ffn):
-            best = table.head(VALUE_NEURONS)
-            found = shares(model, encoded, value_neurons(best, encoded.position))
-            queries.append(query_scores(found, best["score"]))
+        best = {"attention": attention.head(VALUE_NEURONS), "ffn": ffn.head(VALUE_NEURONS)}
+        found = shares_of(model, encoded, best)
+        queries = [query_scores(found[half], best[half]["score"]) for half in HALVES]
         query = queries[0].ffn.mean(0)
         arrays = {
             "layers": scorer.layers(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -12,8 +11,7 @@ from neuronlab.attribution.log_probability_increase import Candidates, LogProbab
 from neuronlab.attribution.query_neurons import (
     VALUE_NEURONS,
     query_scores,
-    shares,
-    value_neurons,
+    shares_of,
 )
 from neuronlab.errors import UserError
 from neuronlab.models import Model, shared
@@ -68,8 +66,8 @@ class ValueQueryStudy(Study):
 def analyse(model: Model, spec: ValueQuerySpec, context: Context) -> Result:
     """Everything about one prediction."""
     context.progress(0.05, "reading the residual stream")
-    target = predict(model, spec.prompt).target
-    encoded = model.encode(replace(spec.prompt, target=target))
+    encoded = model.encode(spec.prompt)
+    target = predict(model, encoded).target if encoded.target is None else encoded.target
     scorer = LogProbabilityIncrease(read_stream(model, encoded), target)
 
     context.progress(0.15, "proving the best value neurons")
@@ -91,12 +89,10 @@ def analyse(model: Model, spec: ValueQuerySpec, context: Context) -> Result:
     tables["histogram"] = circuit.histogram(scorer, values["ffn"], context.check)
 
     context.progress(0.7, "asking who wakes them")
-    found, queries = {}, {}
-    for half, table in values.items():
-        best = table.head(VALUE_NEURONS)
-        found[half] = shares(model, encoded, value_neurons(best, encoded.position))
-        queries[half] = query_scores(found[half], best["score"])
-        arrays[f"query_{half}"] = queries[half].ffn.mean(0)
+    best = {half: table.head(VALUE_NEURONS) for half, table in values.items()}
+    found = shares_of(model, encoded, best)
+    queries = {half: query_scores(found[half], best[half]["score"]) for half in best}
+    arrays |= {f"query_{half}": query.ffn.mean(0) for half, query in queries.items()}
     tables |= circuit.query_tables(queries, values["ffn"])
     tables |= circuit.flow(model, values, found)
 
