@@ -40,6 +40,12 @@ PAGES = {
             icon=":material/translate:",
             url_path="tongues",
         ),
+        st.Page(
+            "pages/backup.py",
+            title="Backup neurons",
+            icon=":material/backup:",
+            url_path="pairs",
+        ),
     ],
     "Manage": [
         st.Page("pages/runs.py", title="Runs", icon=":material/history:", url_path="history"),

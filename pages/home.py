@@ -45,6 +45,13 @@ PAGES = (
         ":material/translate:",
     ),
     (
+        "pages/backup.py",
+        "Backup neurons",
+        "Pairs of neurons of which either alone is dispensable, but not both; and whether that is "
+        "more than two separate effects.",
+        ":material/backup:",
+    ),
+    (
         "pages/runs.py",
         "Runs",
         "Everything computed here: open, compare, export, delete.",

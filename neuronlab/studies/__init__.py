@@ -6,6 +6,7 @@ from neuronlab.studies.attribution import (
     AttributionStudy,
     scores_of,
 )
+from neuronlab.studies.degenerate_pairs import DegeneratePairsSpec, DegeneratePairsStudy
 from neuronlab.studies.knowledge_types import KnowledgeTypesSpec, KnowledgeTypesStudy
 from neuronlab.studies.language_independent import (
     LanguageIndependentSpec,
@@ -24,6 +25,7 @@ STUDIES: dict[str, Study] = {
         KnowledgeTypesStudy(),
         StabilityStudy(),
         LanguageIndependentStudy(),
+        DegeneratePairsStudy(),
     )
 }
 
@@ -31,6 +33,8 @@ __all__ = [
     "STUDIES",
     "AttributionSpec",
     "AttributionStudy",
+    "DegeneratePairsSpec",
+    "DegeneratePairsStudy",
     "KnowledgeTypesSpec",
     "KnowledgeTypesStudy",
     "LanguageIndependentSpec",

@@ -7,7 +7,13 @@ from collections.abc import Callable
 from neuronlab.attribution.request import Positions
 from neuronlab.models.catalogue import entry
 from neuronlab.runs import Context, Spec, Store, run_study
-from neuronlab.studies import STUDIES, AttributionSpec, LanguageIndependentSpec, ValueQuerySpec
+from neuronlab.studies import (
+    STUDIES,
+    AttributionSpec,
+    DegeneratePairsSpec,
+    LanguageIndependentSpec,
+    ValueQuerySpec,
+)
 from neuronlab.studies.over_facts import FactsSpec, OverFacts
 
 DEFAULT_MODEL = "smollm2-135m"
@@ -116,6 +122,7 @@ def opened(name: str) -> list[Spec]:
         revision = entry(name).revision
         specs.append(ValueQuerySpec(model=name, revision=revision, **first))
         over_facts = (s.name for s in STUDIES.values() if isinstance(s, OverFacts))
+        specs.append(DegeneratePairsSpec(model=name, revision=revision, **first))
         specs.append(in_languages(name, revision))
         specs += [small(name, revision, study) for study in over_facts]
     return specs

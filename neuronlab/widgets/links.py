@@ -19,6 +19,7 @@ PAGES = {
     "knowledge_types": "pages/knowledge.py",
     "stability": "pages/knowledge.py",
     "language_independent": "pages/languages.py",
+    "degenerate_pairs": "pages/backup.py",
 }
 _KEY = re.compile(r"[0-9a-f]{16}")
 

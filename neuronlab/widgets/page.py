@@ -21,6 +21,10 @@ GLOSSARY = {
     "log-probability most: it writes the answer.",
     "Query neuron": "An earlier neuron whose output makes value neurons fire.",
     "Language-independent neuron": "A neuron that a fact rests on in every language asked.",
+    "Degenerate pair": "Two neurons of which either alone can be switched off at little cost, but "
+    "not both.",
+    "Synergy": "What is left without both, over the product that two separate effects would leave; "
+    "below 1 they back each other up.",
     "Logit lens": "Reading a prediction off the stream before the last layer.",
     "MRR": "Mean reciprocal rank: the mean of 1 / rank of the right answer; 1 is best.",
     "Bootstrap interval": "Facts are drawn again and again, with replacement; 95 % of the means "

@@ -9,6 +9,7 @@ ADDRESSES = {
     "compare": "Which method",
     "kinds": "Where does each kind",
     "tongues": "One fact, many languages",
+    "pairs": "Backup neurons",
     "history": "Runs",
     "catalogue": "Models",
 }
@@ -26,7 +27,7 @@ def test_a_page_opens_and_fits(tab, address, width):
     one = tab(width).open(address)
     if address in ("neurons", "writers"):
         one.results()
-    if address in ("compare", "kinds", "tongues"):  # the first visit computes the example
+    if address in ("compare", "kinds", "tongues", "pairs"):  # the first visit computes the example
         one.page.get_by_text("Copy as command").wait_for()
         one.idle()
     if address == "":

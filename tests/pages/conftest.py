@@ -25,6 +25,7 @@ PAGES = {
     "methods": "compare",
     "knowledge": "kinds",
     "languages": "tongues",
+    "backup": "pairs",
     "runs": "history",
     "models": "catalogue",
 }

@@ -12,6 +12,7 @@ PAGES = (
     "methods",
     "knowledge",
     "languages",
+    "backup",
     "runs",
     "models",
 )

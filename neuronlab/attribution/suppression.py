@@ -1,0 +1,95 @@
+"""The target's probability with sets of neurons off at the predicted position, many sets at once.
+
+Switching neurons off changes nothing before their layer: a set's row joins the batch, as a copy of
+the clean row, at the layer of its first neuron. In a causal model a row is a single token that
+reads the keys and values of the clean prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from neuronlab.attribution.growing_batch import last_token_alone
+from neuronlab.attribution.prefix import SHARED_PREFIX, prefix_of
+from neuronlab.models import Encoded, Model
+from neuronlab.models.hooks import Edit, Neurons, attention_by, before
+from neuronlab.neurons import NeuronSet
+
+# Logits that may be in memory at once, and tokens that run together.
+_LOGITS = 12_000_000
+_TOKENS = 4096
+
+
+@torch.no_grad()
+def suppressed(
+    model: Model,
+    encoded: Encoded,
+    sets: Sequence[NeuronSet],
+    *,
+    check: Callable[[], None] = lambda: None,
+) -> Float[Tensor, " set"]:
+    """Probability of ``encoded.target`` under each set; an empty set changes nothing.
+
+    Args:
+        check: called between batches; an exception it raises ends the work.
+    """
+    single = last_token_alone(model, encoded, everywhere=False)
+    inputs = {"ids": encoded.input_ids, "position": encoded.position}
+    if single:
+        with model.lock:
+            inputs = prefix_of(model, encoded)
+    tokens = 1 if single else encoded.input_ids.shape[1]
+    choices = len(model.labels) if model.kind == "classifier" else model.vocabulary
+    step = max(1, min(_LOGITS // choices, _TOKENS // tokens) - 1)
+    order = sorted(range(len(sets)), key=lambda i: _first_layer(model, sets[i]))
+    found = torch.empty(len(sets))
+    for start in range(0, len(order), step):
+        check()
+        part = order[start : start + step]
+        found[part] = _batch(model, encoded, [sets[i] for i in part], inputs, single)
+    return found
+
+
+def _batch(
+    model: Model, encoded: Encoded, sets: list[NeuronSet], inputs: dict, single: bool
+) -> Float[Tensor, " set"]:
+    """One growing batch; the sets come in the order of their first layers."""
+    layers = [_first_layer(model, one) for one in sets]
+    joining = {layer: layers.count(layer) for layer in layers if layer < model.layers}
+    off: dict[tuple[int, str], list[tuple[int, list[int]]]] = {}
+    for row, one in enumerate(sets, start=1):  # row 0 is the clean one
+        for at, indices in one.by_place().items():
+            off.setdefault(at, []).append((row, indices))
+    place = 0 if single else encoded.position
+
+    def join(count: int) -> Callable[[Tensor], Tensor]:
+        return lambda hidden: torch.cat([hidden, hidden[:1].expand(count, -1, -1)])
+
+    def silence(rows: list[tuple[int, list[int]]]) -> Edit:
+        def function(neurons: Neurons) -> Neurons:
+            changed = neurons.clone()
+            for row, indices in rows:
+                changed[row, place, indices] = 0
+            return changed
+
+        return function
+
+    entering = {layer: (model.block(layer), join(count)) for layer, count in joining.items()}
+    with (
+        model.lock,
+        attention_by(model.hf, SHARED_PREFIX) if single else nullcontext(),
+        before(entering),
+        model.edit({at: silence(rows) for at, rows in off.items()}),
+    ):
+        probabilities = model.logits(model.hidden(**inputs)).softmax(-1)[:, encoded.target]
+    rest = len(sets) + 1 - len(probabilities)  # empty sets never joined
+    return torch.cat([probabilities[1:], probabilities[:1].expand(rest)]).cpu()
+
+
+def _first_layer(model: Model, neurons: NeuronSet) -> int:
+    return min((neuron.layer for neuron in neurons), default=model.layers)

@@ -1,0 +1,113 @@
+"""Figures of pairs of neurons."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from neuronlab.figures.charts import MARGIN
+from neuronlab.figures.colours import COMPONENT_COLOURS, DIVERGING, FOR, NEUTRAL
+from neuronlab.figures.maps import Grid
+
+
+def pair_graph(pairs: pd.DataFrame, chosen: tuple[int, int] | None = None) -> Grid:
+    """Neurons on a circle, a line for each pair, thicker the stronger its synergy.
+
+    Args:
+        pairs: columns layer_a, neuron_a, layer_b, neuron_b, synergy.
+        chosen: (layer, neuron) that is marked.
+
+    Cells are the neurons, in the order the chart numbers them: columns layer, neuron, pairs.
+    """
+    ends = pd.concat(
+        [
+            pairs[[f"layer_{side}", f"neuron_{side}"]].set_axis(["layer", "neuron"], axis=1)
+            for side in "ab"
+        ]
+    )
+    cells = ends.value_counts().reset_index(name="pairs").sort_values(["layer", "neuron"])
+    cells = cells.reset_index(drop=True)
+    number = {(r.layer, r.neuron): i for i, r in enumerate(cells.itertuples())}
+    angles = np.linspace(0, 2 * np.pi, len(cells), endpoint=False)
+    data = []
+    for row, angle in zip(cells.itertuples(), angles, strict=True):
+        marked = (row.layer, row.neuron) == chosen
+        data.append(
+            {
+                "id": str(number[row.layer, row.neuron]),
+                "name": f"L{row.layer} #{row.neuron}",
+                "x": round(float(240 * np.cos(angle)), 3),
+                "y": round(float(200 * np.sin(angle)), 3),
+                "value": int(row.pairs),
+                "symbol": "diamond" if marked else "circle",
+                "symbolSize": 20 if marked else 13,
+                "itemStyle": {"color": COMPONENT_COLOURS["ffn"]},
+                "label": {
+                    "show": True,
+                    "position": "right" if np.cos(angle) >= 0 else "left",
+                    "formatter": "{b}",
+                },
+            }
+        )
+    links = [
+        {
+            "source": str(number[r.layer_a, r.neuron_a]),
+            "target": str(number[r.layer_b, r.neuron_b]),
+            "value": round(float(r.synergy), 4),
+            "lineStyle": {
+                "width": float(np.clip(0.7 + 12 * (1 - r.synergy), 0.5, 7)),
+                "color": DIVERGING[3] if r.synergy < 1 else NEUTRAL,
+                "type": "solid" if r.synergy < 1 else "dashed",
+                "opacity": 0.75,
+            },
+        }
+        for r in pairs.itertuples()
+    ]
+    option = {
+        "animation": False,
+        "tooltip": {"formatter": "{b}: {c}"},
+        "series": [
+            {
+                "type": "graph",
+                "layout": "none",
+                "preserveAspect": "contain",
+                "left": 90,
+                "right": 90,
+                "top": 20,
+                "bottom": 20,
+                "data": data,
+                "links": links,
+                "selectedMode": "single",
+                "cursor": "pointer",
+                "emphasis": {"focus": "adjacency"},
+            }
+        ],
+    }
+    return Grid(option, cells)
+
+
+def pair_bars(p0: float, pair: pd.Series) -> go.Figure:
+    """What is left of the target: with all, without either, without both; and the product."""
+    rows = [
+        ("nothing off", p0, NEUTRAL),
+        (f"without L{int(pair['layer_a'])} #{int(pair['neuron_a'])}", pair["p_a"], NEUTRAL),
+        (f"without L{int(pair['layer_b'])} #{int(pair['neuron_b'])}", pair["p_b"], NEUTRAL),
+        ("if they were independent", pair["product"], DIVERGING[3]),
+        ("without both", pair["p_ab"], FOR),
+    ]
+    figure = go.Figure(
+        go.Bar(
+            y=[name for name, *_ in rows],
+            x=[value for _, value, _ in rows],
+            orientation="h",
+            marker_color=[colour for *_, colour in rows],
+            text=[f"{value:.1%}" for _, value, _ in rows],
+            textposition="outside",
+            cliponaxis=False,
+        )
+    )
+    figure.update_yaxes(autorange="reversed", type="category")
+    figure.update_xaxes(tickformat=".0%", range=[0, 1.2 * max(value for _, value, _ in rows)])
+    figure.update_layout(height=240, margin=MARGIN, showlegend=False)
+    return figure

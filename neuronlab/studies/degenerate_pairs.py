@@ -1,0 +1,188 @@
+"""Backup neurons: pairs of which either alone is dispensable, but not both (arXiv 2308.13198).
+
+    potential = { n : P(n off) >= P0 (1 - T_low) }
+    pairs     = { (a, b) in potential : P(both off) < P0 (1 - T_high) }
+
+Two neurons that each cost 15 % pass both thresholds with no redundancy at all: independent effects
+give P(a) P(b) / P0. Synergy is what both together leave, over that product: below 1 they back each
+other up.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from neuronlab.attribution import attribute
+from neuronlab.attribution.request import Variant
+from neuronlab.attribution.suppression import suppressed
+from neuronlab.errors import UserError
+from neuronlab.models import Encoded, Model, shared
+from neuronlab.neurons import NeuronScores, NeuronSet
+from neuronlab.runs import Context, Result, Study
+from neuronlab.studies.one_prompt import PromptSpec
+
+T_LOW, T_HIGH = 0.20, 0.25
+
+
+class DegeneratePairsSpec(PromptSpec):
+    """Which prediction, and how its candidates are found.
+
+    Attributes:
+        candidates: how many of the best FFN neurons are paired.
+        random_sets: candidate sets drawn at random from the same layers, for comparison.
+    """
+
+    study: ClassVar[str] = "degenerate_pairs"
+
+    method: str = "amig"
+    variant: Variant = "sound"
+    candidates: int = Field(20, ge=2, le=60)
+    random_sets: int = Field(20, ge=2, le=100)
+    seed: int = 0
+
+
+class DegeneratePairsStudy(Study):
+    """Every pair of the candidates, switched off at the predicted position.
+
+    Tables: ``candidates`` (layer, neuron, score, p: the target's probability without it),
+    ``all_pairs`` (layer_a, neuron_a, layer_b, neuron_b, p_a, p_b, p_ab, product, synergy),
+    ``random_pairs`` (set, pairs). Numbers: ``p0``, ``pairs`` under the published thresholds, and
+    ``random_pairs``, how many of them random candidate sets give.
+    """
+
+    name = "degenerate_pairs"
+    title = "Backup neurons"
+    spec_type = DegeneratePairsSpec
+
+    def default(self) -> DegeneratePairsSpec:
+        """The capital of France on the small English model."""
+        return DegeneratePairsSpec(
+            model="smollm2-135m", text="The capital of France is", target=" Paris"
+        )
+
+    def run_shard(self, spec: DegeneratePairsSpec, shard: Any, context: Context) -> Result:
+        """The whole study: one prompt is one shard."""
+        context.progress(0.0, "loading the model")
+        model = shared(spec.model, context.device)
+        scores = attribute(
+            model,
+            spec.prompt,
+            method=spec.method,
+            variant=spec.variant,
+            components=("ffn",),
+            progress=lambda fraction, message: context.progress(0.3 * fraction, message),
+        )
+        encoded = model.encode(spec.prompt)
+        encoded = Encoded(
+            encoded.input_ids, encoded.position, int(scores.provenance["target"]), encoded.tokens
+        )
+        best = _best(scores, spec.candidates)
+        context.progress(0.3, "switching pairs off")
+        p0, alone, together = _all_pairs(model, encoded, best, context)
+        table = pairs_table(best, p0, alone, together)
+        random = []
+        for number in range(spec.random_sets):
+            context.progress(0.4 + 0.6 * number / spec.random_sets, "pairs of random neurons")
+            drawn = NeuronSet(best).matched_random(model.sizes, spec.seed * 1000 + number)
+            own = list(drawn)
+            random.append(
+                len(published(pairs_table(own, *_all_pairs(model, encoded, own, context)), p0))
+            )
+        kept = published(table, p0)
+        numbers = {
+            **scores.provenance,
+            "p0": p0,
+            "pairs": [
+                {
+                    "a": [int(r.layer_a), int(r.neuron_a)],
+                    "b": [int(r.layer_b), int(r.neuron_b)],
+                    "p_a": float(r.p_a),
+                    "p_b": float(r.p_b),
+                    "p_ab": float(r.p_ab),
+                }
+                for r in kept.itertuples()
+            ],
+            "random_pairs": {"mean": float(np.mean(random)), "sd": float(np.std(random, ddof=1))},
+            "t_low": T_LOW,
+            "t_high": T_HIGH,
+        }
+        candidates = pd.DataFrame(
+            [(n.layer, n.index, scores.score(n), p) for n, p in zip(best, alone, strict=True)],
+            columns=["layer", "neuron", "score", "p"],
+        )
+        tables = {
+            "candidates": candidates,
+            "all_pairs": table,
+            "random_pairs": pd.DataFrame({"set": range(len(random)), "pairs": random}),
+        }
+        return Result(numbers, tables)
+
+
+def pairs_table(
+    neurons: list, p0: float, alone: np.ndarray, together: dict[tuple[int, int], float]
+) -> pd.DataFrame:
+    """Every pair with its probabilities, the product of independent effects, and the synergy."""
+    rows = []
+    for (i, j), p_ab in together.items():
+        a, b = neurons[i], neurons[j]
+        product = float(alone[i] * alone[j] / p0)
+        rows.append(
+            (
+                a.layer,
+                a.index,
+                b.layer,
+                b.index,
+                float(alone[i]),
+                float(alone[j]),
+                p_ab,
+                product,
+                p_ab / product if product else np.nan,
+            )
+        )
+    return pd.DataFrame(
+        rows,
+        columns=[
+            "layer_a",
+            "neuron_a",
+            "layer_b",
+            "neuron_b",
+            "p_a",
+            "p_b",
+            "p_ab",
+            "product",
+            "synergy",
+        ],
+    )
+
+
+def published(
+    table: pd.DataFrame, p0: float, t_low: float = T_LOW, t_high: float = T_HIGH
+) -> pd.DataFrame:
+    """The pairs that the published rule keeps, strongest synergy first."""
+    potential = (table["p_a"] >= p0 * (1 - t_low)) & (table["p_b"] >= p0 * (1 - t_low))
+    kept = table[potential & (table["p_ab"] < p0 * (1 - t_high))]
+    return kept.sort_values("synergy", ignore_index=True)
+
+
+def _best(scores: NeuronScores, count: int) -> list:
+    best = scores.select(top=count)
+    if len(best) < 2:
+        raise UserError("There are fewer than two candidates: allow more.")
+    return sorted(best, key=lambda neuron: -scores.score(neuron))
+
+
+def _all_pairs(
+    model: Model, encoded: Encoded, neurons: list, context: Context
+) -> tuple[float, np.ndarray, dict[tuple[int, int], float]]:
+    """The target's probability as it is, without each neuron, and without each pair."""
+    pairs = list(combinations(range(len(neurons)), 2))
+    sets = [NeuronSet(), *(NeuronSet([n]) for n in neurons)]
+    sets += [NeuronSet([neurons[i], neurons[j]]) for i, j in pairs]
+    found = suppressed(model, encoded, sets, check=context.check).tolist()
+    alone = np.array(found[1 : 1 + len(neurons)])
+    return found[0], alone, dict(zip(pairs, found[1 + len(neurons) :], strict=True))

@@ -1,0 +1,70 @@
+"""Sets switched off in growing batches equal the plain intervention, one at a time."""
+
+import pytest
+import torch
+
+import neuronlab as nl
+from neuronlab.attribution import suppression
+from neuronlab.attribution.suppression import suppressed
+from neuronlab.models import COMPONENTS
+
+
+def some_sets(model):
+    size = model.sizes["ffn"]
+    return [
+        nl.NeuronSet(),
+        nl.NeuronSet([(2, "ffn", 3)]),
+        nl.NeuronSet([(0, "ffn", 5), (2, "ffn", 1)]),
+        nl.NeuronSet([(1, "ffn", i) for i in range(size)]),
+        nl.NeuronSet([(0, c, 2) for c in COMPONENTS]),
+        nl.NeuronSet([(1, "value", 0), (1, "ffn", 7), (0, "query", 3)]),
+        nl.NeuronSet(),
+    ]
+
+
+def plainly(model, encoded, sets):
+    return [
+        nl.predict(model, encoded, intervention=nl.Suppress(one, "predicted")).probability
+        for one in sets
+    ]
+
+
+@pytest.mark.parametrize("step", [None, 2])
+def test_it_equals_one_plain_intervention_after_another(model, asked, monkeypatch, step):
+    encoded = model.encode(asked(model))
+    if step:
+        monkeypatch.setattr(suppression, "_LOGITS", 0)  # a batch of one set
+    sets = some_sets(model)
+    found = suppressed(model, encoded, sets)
+    assert found.tolist() == pytest.approx(plainly(model, encoded, sets), abs=2e-6)
+
+
+def test_the_order_of_the_sets_does_not_matter(language, asked):
+    encoded = language.encode(asked(language))
+    sets = some_sets(language)
+    found = suppressed(language, encoded, sets)
+    again = suppressed(language, encoded, sets[::-1])
+    assert torch.allclose(found, again.flip(0), atol=1e-6)
+
+
+def test_a_prompt_of_one_token(tiny):
+    model = tiny("llama")
+    encoded = model.encode(nl.Prompt("the", target="France"))
+    sets = some_sets(model)
+    found = suppressed(model, encoded, sets)
+    assert found.tolist() == pytest.approx(plainly(model, encoded, sets), abs=2e-6)
+
+
+def test_nothing_stays_and_it_can_be_cancelled(tiny, asked, hooks_of):
+    model = tiny("llama")
+    before = hooks_of(model)
+    encoded = model.encode(asked(model))
+    suppressed(model, encoded, some_sets(model))
+
+    def stop():
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        suppressed(model, encoded, some_sets(model), check=stop)
+    assert hooks_of(model) == before
+    assert model.hf.config._attn_implementation == "sdpa"
