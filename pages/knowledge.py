@@ -43,14 +43,8 @@ def main() -> None:
         HOW_TO_READ,
         ("Value neuron", "Query neuron", "Jaccard index", "Matched random set"),
     )
-    if not model_fetch.ready(state.model_name()):
-        return
-    model = services.model(state.model_name(), state.device())
-    if model.kind == "classifier" or model.alphabet != "text":
-        st.info(
-            "These studies ask for facts in words: choose a language model in the sidebar.",
-            icon=":material/info:",
-        )
+    model = facts_form.language_model()
+    if model is None:
         return
     if st.session_state.get("view") not in VIEWS:
         st.session_state["view"] = "knowledge_types"
@@ -63,7 +57,7 @@ def main() -> None:
         required=True,
         persist_state="session",
     )
-    fields = facts_form.draw("knowledge_types", None if view == "knowledge_types" else 6)
+    fields = facts_form.draw(view, "knowledge_types", None if view == "knowledge_types" else 6)
     spec: Spec | None = None
     if view == "stability":
         other = other_model(model)

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from neuronlab.attribution.estimate import duration, estimate
 from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.errors import UserError
 from neuronlab.facts import SETS, Fact
@@ -28,12 +27,9 @@ from neuronlab.studies.language_independent import (
 from neuronlab.widgets import (
     exports,
     facts_form,
-    model_fetch,
     neuron_card,
     neuron_maps,
-    services,
     shown,
-    state,
 )
 from neuronlab.widgets.guard import complain, guard, plain
 from neuronlab.widgets.page import header
@@ -73,15 +69,8 @@ def main() -> None:
         HOW_TO_READ,
         ("Language-independent neuron", "Matched random set", "Basket"),
     )
-    if not model_fetch.ready(state.model_name()):
-        return
-    model = services.model(state.model_name(), state.device())
-    if model.kind == "classifier" or model.alphabet != "text":
-        st.info(
-            "This page asks for facts in words: choose a language model in the sidebar; Gemma 3 "
-            "knows several languages.",
-            icon=":material/info:",
-        )
+    model = facts_form.language_model(" Gemma 3 knows several languages.")
+    if model is None:
         return
     spec = None
     try:
@@ -91,7 +80,7 @@ def main() -> None:
     except UserError as error:
         complain(str(error))
         spec = None
-    shown.run_button(spec, lambda: cost(model, spec))
+    shown.run_button(spec, lambda: facts_form.cost(model, spec))
     first = in_languages(model.name, model.revision)
     found = shown.finished("language_independent", model.name, spec, first)
     if found is not None:
@@ -106,7 +95,7 @@ def form(model: Model) -> LanguageIndependentSpec | None:
         "Languages",
         known.languages,
         selection_mode="multi",
-        default=["en", "fr", "es"] if "gemma" not in model.name else ["en", "zh"],
+        default=list(in_languages(model.name, model.revision).languages),
         format_func=NAMES.get,
         key=f"languages_{model.name}",
         wrap=True,
@@ -168,14 +157,6 @@ def typed(languages: list[str]) -> tuple[Fact, ...]:
         st.caption("Fill in prompt and answer in every language.")
         return ()
     return tuple(facts)
-
-
-def cost(model: Model, spec: LanguageIndependentSpec) -> str:
-    """What a run will take, at most."""
-    groups = spec.groups()
-    prompts = [Prompt(prompt_text(model, fact)) for fact in groups[0].values()]
-    each = [estimate(model, p, spec.method, ("ffn",), "predicted").seconds for p in prompts]
-    return f"At most {duration(len(groups) * sum(each))}; finished facts are kept."
 
 
 def results(model: Model, spec: LanguageIndependentSpec, result: Result) -> None:

@@ -11,7 +11,7 @@ from neuronlab.runs import Result
 from neuronlab.studies import MethodComparisonSpec
 from neuronlab.studies.examples import small
 from neuronlab.studies.method_comparison import COMPARED, KS, PAPER, POOLED, K, at
-from neuronlab.widgets import exports, facts_form, model_fetch, services, shown, state
+from neuronlab.widgets import exports, facts_form, shown
 from neuronlab.widgets.guard import complain, guard, plain
 from neuronlab.widgets.page import header
 
@@ -38,14 +38,8 @@ def main() -> None:
         HOW_TO_READ,
         ("MRR", "Matched random set", "Bootstrap interval", "Suppress"),
     )
-    if not model_fetch.ready(state.model_name()):
-        return
-    model = services.model(state.model_name(), state.device())
-    if model.kind == "classifier" or model.alphabet != "text":
-        st.info(
-            "This comparison asks for facts in words: choose a language model in the sidebar.",
-            icon=":material/info:",
-        )
+    model = facts_form.language_model()
+    if model is None:
         return
     spec = form(model)
     shown.run_button(spec, lambda: facts_form.cost(model, spec))
@@ -62,7 +56,7 @@ def main() -> None:
 
 def form(model: Model) -> MethodComparisonSpec | None:
     """Facts and methods."""
-    fields = facts_form.draw("six_languages", None)
+    fields = facts_form.draw("method_comparison", "six_languages", None)
     methods = st.pills(
         "Methods",
         COMPARED,

@@ -194,9 +194,8 @@ def heads(model: Model, result: Result) -> None:
                 "increase": st.column_config.NumberColumn(format="%+.4f"),
             },
         )
-        size = model.sizes["attention"] // (int(table["head"].max()) + 1)
-        neurons = NeuronSet([(layer, "attention", head * size + i) for i in range(size)])
-        neuron_maps.add_button(f"Add this head: {size} neurons", neurons, "add_head")
+        neurons = NeuronSet.of_heads([(layer, head)], model.head_size)
+        neuron_maps.add_button(f"Add this head: {len(neurons)} neurons", neurons, "add_head")
         if not own["exact"].all():
             st.caption("Upper bounds: this head is not among those scored position by position.")
 

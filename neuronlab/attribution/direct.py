@@ -34,10 +34,10 @@ from neuronlab.attribution.log_probability_increase import (
     LogProbabilityIncrease,
     Scale,
     gather,
+    summed,
 )
 from neuronlab.attribution.request import Attribution, Request, on_cpu
 from neuronlab.errors import UserError
-from neuronlab.models import Component
 from neuronlab.models.stream import Readout, Stream, read_stream
 
 # Logits that may be in memory at once while ranks are counted.
@@ -83,8 +83,7 @@ class Direct:
 
     def probability_increase(self) -> Attribution:
         """As log-probability increase, in probabilities: it grows with it at every state."""
-        before = self.scorer.path.exp()
-        return self._searched(self.scorer, lambda values, states: before[states] * values.expm1())
+        return self._searched(self.scorer, self.scorer.in_probability)
 
     def log_probability(self) -> Attribution:
         """Log-probability of the target read off the neuron alone."""
@@ -114,11 +113,7 @@ class Direct:
     @cached_property
     def _candidates(self) -> list[Candidates]:
         """The neurons of each component in turn, layer by layer."""
-        kinds: dict[Component, Candidates] = {
-            "ffn": Candidates(1, self.stream.ffn[:, None]),
-            "attention": Candidates(0, self.stream.attention.sum(1, keepdim=True)),
-        }
-        return [kinds[component] for component in self.request.components]
+        return [summed(self.stream, component) for component in self.request.components]
 
     def _searched(self, scorer: LogProbabilityIncrease, scale: Scale) -> Attribution:
         found = scorer.search(self._candidates, self.count, scale=scale, check=self._check)
@@ -182,14 +177,19 @@ class Direct:
                 found.append(_above(few, turned, self._target_in(few)))
         return torch.cat(found)
 
+    @cached_property
+    def _far_first(self) -> Int[Tensor, " token"]:
+        """All tokens, those far from the average token first."""
+        unembedding = self.stream.readout.unembedding
+        return (unembedding - unembedding.mean(0)).norm(dim=1).argsort(descending=True)
+
     def _sampled(self, tokens: int) -> Readout:
         """The readout of some tokens of the vocabulary, the target last.
 
         Of those far from the average token: they are on top of others most often.
         """
         readout, target = self.stream.readout, self.request.target
-        distance = (readout.unembedding - readout.unembedding.mean(0)).norm(dim=1)
-        sample = distance.topk(min(tokens, len(distance))).indices
+        sample = self._far_first[:tokens]
         sample = torch.cat([sample[sample != target], sample.new_tensor([target])])
         return replace(
             readout,

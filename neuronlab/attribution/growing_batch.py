@@ -10,7 +10,6 @@ the loop over layers and nodes to rounding).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,8 +17,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from neuronlab.attribution.prefix import SHARED_PREFIX, prefix_of
-from neuronlab.models.hooks import attention_by, before
+from neuronlab.attribution.prefix import attending, inputs_of
+from neuronlab.models.hooks import before
 
 if TYPE_CHECKING:
     from neuronlab.models import Component, Encoded, Model
@@ -92,11 +91,7 @@ class GrowingBatch:
         self.everywhere = everywhere
         self.single = last_token_alone(model, encoded, everywhere=everywhere)
         self.tokens_per_row = 1 if self.single else encoded.input_ids.shape[1]
-        if self.single:
-            with model.lock:
-                self._inputs = prefix_of(model, encoded)
-        else:
-            self._inputs = {"ids": encoded.input_ids, "position": encoded.position}
+        self._inputs = inputs_of(model, encoded, single=self.single)
 
     def run(self, paths: Sequence[Path]) -> tuple[float, dict[At, Gradients]]:
         """The objective of the clean prompt, and values and gradients at each path's nodes."""
@@ -141,7 +136,7 @@ class GrowingBatch:
         entering = {layer: (model.block(layer), join(layer)) for layer in joining}
         with (
             model.lock,
-            attention_by(model.hf, SHARED_PREFIX) if self.single else nullcontext(),
+            attending(model, single=self.single),
             torch.enable_grad(),
             before(entering),
             model.edit({path.at: move(path) for path in paths}),

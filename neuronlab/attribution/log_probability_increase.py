@@ -24,6 +24,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from neuronlab.attribution.best_first import CERTIFIED, Found, Level, best_first
+from neuronlab.models import Component
 from neuronlab.models.stream import Stream
 
 # Logits that may be in memory at once while neurons are rescored.
@@ -45,6 +46,13 @@ class Candidates(NamedTuple):
 # Makes scores of increases in log-probability, given the state each was added to; it may not
 # change the order of the neurons of a state.
 Scale = Callable[[Float[Tensor, " row"], Int[Tensor, " row"]], Float[Tensor, " row"]]
+
+
+def summed(stream: Stream, component: Component) -> Candidates:
+    """The FFN neurons, or the attention neurons summed over the positions they read from."""
+    if component == "ffn":
+        return Candidates(1, stream.ffn[:, None])
+    return Candidates(0, stream.attention.sum(1, keepdim=True))
 
 
 class LogProbabilityIncrease:
@@ -74,6 +82,12 @@ class LogProbabilityIncrease:
     def path(self) -> Float[Tensor, " state"]:
         """Log-probability of the target at every state of ``Stream.states`` (logit lens)."""
         return self.logits[:, self.target] - self.normaliser
+
+    def in_probability(
+        self, values: Float[Tensor, " row"], states: Int[Tensor, " row"]
+    ) -> Float[Tensor, " row"]:
+        """Increases in log-probability as increases in probability: a ``Scale``."""
+        return self.path.exp()[states] * values.expm1()
 
     def of(
         self, parts: Float[Tensor, "row hidden"], states: Int[Tensor, " row"]
@@ -135,7 +149,7 @@ class LogProbabilityIncrease:
     @property
     def ffn_neurons(self) -> Candidates:
         """Every FFN neuron."""
-        return Candidates(1, self.stream.ffn[:, None])
+        return summed(self.stream, "ffn")
 
     @property
     def attention_neurons(self) -> Candidates:

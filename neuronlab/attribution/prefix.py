@@ -7,12 +7,15 @@ of all rows with the shared keys instead of a copy of the keys per row.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
+
+from neuronlab.models.hooks import attention_by
 
 if TYPE_CHECKING:
     from neuronlab.models import Encoded, Model
@@ -28,6 +31,19 @@ def prefix_of(model: Model, encoded: Encoded) -> dict[str, Any]:
         cache = model.hf.base_model(input_ids=ids[:, :-1], use_cache=True).past_key_values
     position = torch.tensor([[ids.shape[1] - 1]], device=ids.device)
     return {"ids": ids[:, -1:], "position": 0, "position_ids": position, "prefix": cache}
+
+
+def inputs_of(model: Model, encoded: Encoded, *, single: bool) -> dict[str, Any]:
+    """Inputs of a batch: the last token on its prefix (``single``), or the whole prompt."""
+    if not single:
+        return {"ids": encoded.input_ids, "position": encoded.position}
+    with model.lock:
+        return prefix_of(model, encoded)
+
+
+def attending(model: Model, *, single: bool) -> AbstractContextManager[None]:
+    """The attention that those inputs need, while open; the caller holds the model's lock."""
+    return attention_by(model.hf, SHARED_PREFIX) if single else nullcontext()
 
 
 def _attend(

@@ -8,16 +8,15 @@ reads the keys and values of the clean prompt.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from neuronlab.attribution.growing_batch import last_token_alone
-from neuronlab.attribution.prefix import SHARED_PREFIX, prefix_of
+from neuronlab.attribution.prefix import attending, inputs_of
 from neuronlab.models import Encoded, Model
-from neuronlab.models.hooks import Edit, Neurons, attention_by, before
+from neuronlab.models.hooks import Edit, Neurons, before
 from neuronlab.neurons import NeuronSet
 
 # Logits that may be in memory at once, and tokens that run together.
@@ -39,10 +38,7 @@ def suppressed(
         check: called between batches; an exception it raises ends the work.
     """
     single = last_token_alone(model, encoded, everywhere=False)
-    inputs = {"ids": encoded.input_ids, "position": encoded.position}
-    if single:
-        with model.lock:
-            inputs = prefix_of(model, encoded)
+    inputs = inputs_of(model, encoded, single=single)
     tokens = 1 if single else encoded.input_ids.shape[1]
     choices = len(model.labels) if model.kind == "classifier" else model.vocabulary
     step = max(1, min(_LOGITS // choices, _TOKENS // tokens) - 1)
@@ -82,7 +78,7 @@ def _batch(
     entering = {layer: (model.block(layer), join(count)) for layer, count in joining.items()}
     with (
         model.lock,
-        attention_by(model.hf, SHARED_PREFIX) if single else nullcontext(),
+        attending(model, single=single),
         before(entering),
         model.edit({at: silence(rows) for at, rows in off.items()}),
     ):

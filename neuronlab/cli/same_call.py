@@ -69,7 +69,7 @@ def study_command(spec: Spec) -> str:
 
 
 def study_python(spec: Spec) -> str:
-    """The Python code that computes `spec`, or finds it stored, in `result`."""
+    """The Python code that computes `spec` into `result`; finished shards are not repeated."""
     chosen = ", ".join(f"{name}={value!r}" for name, value in _chosen(spec).items())
     return (
         "from neuronlab.runs import Context, Store, run_study\n"

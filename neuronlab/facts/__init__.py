@@ -1,7 +1,8 @@
 """Cloze questions about facts: built-in sets, and files as people upload them."""
 
-from neuronlab.facts.fact import MASK, Fact
+from neuronlab.facts.fact import Fact
 from neuronlab.facts.readers import MAX_BYTES, MAX_FACTS, Facts, read_facts
 from neuronlab.facts.sets import SETS, FactSet
+from neuronlab.models import MASK
 
 __all__ = ["MASK", "MAX_BYTES", "MAX_FACTS", "SETS", "Fact", "FactSet", "Facts", "read_facts"]

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-MASK = "[MASK]"
-
 
 @dataclass(frozen=True)
 class Fact:

@@ -15,7 +15,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from neuronlab.errors import UserError
-from neuronlab.facts.fact import MASK, Fact
+from neuronlab.facts.fact import Fact
+from neuronlab.models import MASK
 
 MAX_BYTES = 20_000_000
 MAX_FACTS = 5_000

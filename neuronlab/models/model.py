@@ -80,6 +80,16 @@ class Model:
         return self.hf.config.vocab_size
 
     @property
+    def heads(self) -> int:
+        """Query heads per layer."""
+        return self.hf.config.num_attention_heads
+
+    @property
+    def head_size(self) -> int:
+        """Dimensions of a head."""
+        return self.sizes["attention"] // self.heads
+
+    @property
     def labels(self) -> list[str]:
         """Names of the classes of a classifier, by index."""
         return [str(self.hf.config.id2label[i]) for i in range(self.hf.config.num_labels)]

@@ -60,8 +60,7 @@ def neuron_card(model: Model, prompt: Prompt, neuron: Neuron, *, count: int = 10
         lowest, indices = (-effect).topk(min(count, len(effect)))
         suppresses = _tokens(model, -lowest, indices)
     if neuron.component != "ffn":
-        head_size = model.sizes["query"] // model.hf.config.num_attention_heads
-        head, dimension = divmod(neuron.index, head_size)
+        head, dimension = divmod(neuron.index, model.head_size)
     return NeuronCard(
         neuron, tokens, promotes, suppresses, _by_residue(model, tokens), head, dimension
     )

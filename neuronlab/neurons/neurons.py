@@ -49,6 +49,15 @@ class NeuronSet:
         object.__setattr__(self, "neurons", frozenset(Neuron(*n) for n in neurons))
         object.__setattr__(self, "name", name)
 
+    @classmethod
+    def of_heads(cls, heads: Iterable[tuple[int, int]], head_size: int) -> NeuronSet:
+        """All attention neurons of some heads, each (layer, head)."""
+        return cls(
+            (layer, "attention", head * head_size + dimension)
+            for layer, head in heads
+            for dimension in range(head_size)
+        )
+
     def __iter__(self) -> Iterator[Neuron]:
         return iter(sorted(self.neurons))
 

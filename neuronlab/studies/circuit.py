@@ -85,11 +85,10 @@ def histogram(
     Args:
         increase: the best by log-probability.
     """
-    before = scorer.path.exp()
     found = scorer.search(
         [scorer.ffn_neurons],
         _HISTOGRAM,
-        scale=lambda values, states: before[states] * values.expm1(),
+        scale=scorer.in_probability,
         check=check,
     )
     other = scorer.table(found, [scorer.ffn_neurons], _HISTOGRAM)
@@ -165,7 +164,7 @@ def flow(
     links = [("attention", *a, "target", -1, -1, score) for a, score in attention.items()]
     links += [("ffn", *f, "target", -1, -1, score) for f, score in ffn.items()]
     for f, score in ffn.items():
-        mean = _mean_share(found["ffn"], best["ffn"], f, "attention")
+        mean = _attention_share(found["ffn"], best["ffn"], f)
         links += [("attention", *a, "ffn", *f, score * float(mean[a])) for a in attention.index]
     wakes = {
         a: sum(
@@ -195,11 +194,10 @@ def flow(
         for side in ("source", "target")
     ]
     nodes = pd.concat(ends).drop_duplicates(ignore_index=True)
-    head_size = model.sizes["attention"] // model.hf.config.num_attention_heads
     nodes["component"] = nodes["stage"].map(
         {"query": "ffn", "ffn": "ffn", "attention": "attention"}
     )
-    nodes["head"] = np.where(nodes["stage"] == "attention", nodes["neuron"] // head_size, -1)
+    nodes["head"] = np.where(nodes["stage"] == "attention", nodes["neuron"] // model.head_size, -1)
     return {"flow_links": table, "flow_nodes": nodes}
 
 
@@ -209,24 +207,22 @@ def _rows(table: pd.DataFrame, at: tuple[int, int]) -> pd.DataFrame:
     )
 
 
-def _mean_share(
-    found: Shares, table: pd.DataFrame, at: tuple[int, int], part: str
+def _attention_share(
+    found: Shares, table: pd.DataFrame, at: tuple[int, int]
 ) -> Float[Tensor, "layer neuron"]:
-    """A value neuron's share of each neuron below, the mean over its subkeys."""
+    """The share of each attention neuron in a value neuron's subkeys, the mean over these."""
     number = int(_rows(table, at)["index_"].iloc[0])
     rows = [i for i, value in enumerate(found.value) if value == number]
-    return getattr(found, part)[rows].mean(0)
+    return found.attention[rows].mean(0)
 
 
 def worded(scorer: LogProbabilityIncrease, values: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """The value neurons with coefficient, and the tokens their vectors raise and lower most."""
     stream = scorer.stream
-    model = stream.model
     neurons = pd.concat([table.assign(rank=range(1, len(table) + 1)) for table in values.values()])
-    head_size = model.sizes["attention"] // stream.heads
     of_attention = neurons["component"] == "attention"
     neurons = neurons.assign(
-        head=np.where(of_attention, neurons["neuron"] // head_size, -1),
+        head=np.where(of_attention, neurons["neuron"] // stream.model.head_size, -1),
         coefficient=[
             float(
                 stream.ffn[r.layer, r.neuron]
@@ -248,7 +244,7 @@ def worded(scorer: LogProbabilityIncrease, values: Mapping[str, pd.DataFrame]) -
         change = stream.readout.change(some)
         for name, sign in (("promotes", 1), ("suppresses", -1)):
             for row in (sign * change).topk(min(_TOKENS, change.shape[1])).indices.tolist():
-                words[name].append("  ".join(model.token(i).strip() or "␣" for i in row))
+                words[name].append("  ".join(stream.model.token(i).strip() or "␣" for i in row))
     for name, texts in words.items():
         neurons[name] = pd.Series(texts, index=worded, dtype="object")
         neurons[name] = neurons[name].fillna("")

@@ -10,6 +10,7 @@ other up.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 from typing import Any, ClassVar
 
@@ -20,9 +21,8 @@ from pydantic import Field
 from neuronlab.attribution import attribute
 from neuronlab.attribution.request import Variant
 from neuronlab.attribution.suppression import suppressed
-from neuronlab.errors import UserError
 from neuronlab.models import Encoded, Model, shared
-from neuronlab.neurons import NeuronScores, NeuronSet
+from neuronlab.neurons import Neuron, NeuronSet
 from neuronlab.runs import Context, Result, Study
 from neuronlab.studies.one_prompt import PromptSpec
 
@@ -77,11 +77,9 @@ class DegeneratePairsStudy(Study):
             components=("ffn",),
             progress=lambda fraction, message: context.progress(0.3 * fraction, message),
         )
-        encoded = model.encode(spec.prompt)
-        encoded = Encoded(
-            encoded.input_ids, encoded.position, int(scores.provenance["target"]), encoded.tokens
-        )
-        best = _best(scores, spec.candidates)
+        encoded = replace(model.encode(spec.prompt), target=int(scores.provenance["target"]))
+        top = scores.top(spec.candidates)[["layer", "component", "neuron"]]
+        best = [Neuron(int(layer), c, int(i)) for layer, c, i in top.itertuples(index=False)]
         context.progress(0.3, "switching pairs off")
         p0, alone, together = _all_pairs(model, encoded, best, context)
         table = pairs_table(best, p0, alone, together)
@@ -124,7 +122,7 @@ class DegeneratePairsStudy(Study):
 
 
 def pairs_table(
-    neurons: list, p0: float, alone: np.ndarray, together: dict[tuple[int, int], float]
+    neurons: list[Neuron], p0: float, alone: np.ndarray, together: dict[tuple[int, int], float]
 ) -> pd.DataFrame:
     """Every pair with its probabilities, the product of independent effects, and the synergy."""
     rows = []
@@ -169,15 +167,8 @@ def published(
     return kept.sort_values("synergy", ignore_index=True)
 
 
-def _best(scores: NeuronScores, count: int) -> list:
-    best = scores.select(top=count)
-    if len(best) < 2:
-        raise UserError("There are fewer than two candidates: allow more.")
-    return sorted(best, key=lambda neuron: -scores.score(neuron))
-
-
 def _all_pairs(
-    model: Model, encoded: Encoded, neurons: list, context: Context
+    model: Model, encoded: Encoded, neurons: list[Neuron], context: Context
 ) -> tuple[float, np.ndarray, dict[tuple[int, int], float]]:
     """The target's probability as it is, without each neuron, and without each pair."""
     pairs = list(combinations(range(len(neurons)), 2))

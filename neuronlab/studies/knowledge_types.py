@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import ClassVar
 
 import numpy as np
@@ -20,9 +19,9 @@ from neuronlab.models import Model, shared
 from neuronlab.models.stream import read_stream
 from neuronlab.neurons import NeuronSet, Suppress, predict_many
 from neuronlab.runs import Context, Result
-from neuronlab.studies.over_facts import FactsSpec, OverFacts, Questions, left_out
+from neuronlab.studies.circuit import HALVES
+from neuronlab.studies.over_facts import NONE_KNOWN, FactsSpec, OverFacts, Questions, left_out
 
-HALVES = ("attention", "ffn")
 # Neurons of a fact that are compared with those of other facts.
 SHARED = 300
 # Heads that are switched off, as a fraction of all.
@@ -102,9 +101,7 @@ class KnowledgeTypesStudy(OverFacts):
         states = [part.numbers["state"] for part in parts]
         used = [i for i, state in enumerate(states) if state == "used"]
         if not used:
-            raise UserError(
-                "The model knows none of these facts: choose others, or switch the filter off."
-            )
+            raise UserError(NONE_KNOWN)
         relations = pd.Series({i: parts[i].numbers["relation"] for i in used})
         names = list(dict.fromkeys(relations))
         members = {name: relations.index[relations == name].tolist() for name in names}
@@ -147,20 +144,19 @@ class KnowledgeTypesStudy(OverFacts):
     ) -> pd.DataFrame:
         """Facts that had no say in the choice of heads, under each type's heads and random ones."""
         sets: dict[tuple[str, bool, int], NeuronSet] = {}
-        everyone = np.arange(model.hf.config.num_attention_heads)
+        everyone = np.arange(model.heads)
         draw = np.random.default_rng(spec.seed)
         for name, own in heads.groupby("relation", sort=False):
-            sets[name, False, 0] = _neurons(
-                model, list(zip(own["layer"], own["head"], strict=True))
-            )
+            best = zip(own["layer"].tolist(), own["head"].tolist(), strict=True)
+            sets[name, False, 0] = NeuronSet.of_heads(best, model.head_size)
             for number in range(_RANDOM):
                 random = []
                 for layer, chosen in own.groupby("layer")["head"]:
                     others = np.setdiff1d(everyone, chosen)
                     pool = others if len(others) >= len(chosen) else everyone
                     drawn = draw.choice(pool, len(chosen), replace=False)
-                    random += [(layer, head) for head in drawn.tolist()]
-                sets[name, True, number] = _neurons(model, random)
+                    random += [(int(layer), head) for head in drawn.tolist()]
+                sets[name, True, number] = NeuronSet.of_heads(random, model.head_size)
         questions = Questions.of(model, spec)
         rows = []
         measured = [(name, i) for name, own in members.items() for i in own[1::2] or own]
@@ -276,15 +272,3 @@ def _heads(parts: list[Result], members: dict[str, list[int]]) -> pd.DataFrame:
             layer, head = divmod(int(index), mean.shape[1])
             rows.append((name, rank, layer, head, float(mean[layer, head])))
     return pd.DataFrame(rows, columns=["relation", "rank", "layer", "head", "increase"])
-
-
-def _neurons(model: Model, heads: Iterable[tuple[int, int]]) -> NeuronSet:
-    """All attention neurons of some heads."""
-    size = model.sizes["attention"] // model.hf.config.num_attention_heads
-    return NeuronSet(
-        [
-            (int(layer), "attention", int(head) * size + dimension)
-            for layer, head in heads
-            for dimension in range(size)
-        ]
-    )

@@ -18,11 +18,12 @@ from jaxtyping import Float, Int
 from pydantic import Field, field_validator
 
 from neuronlab.attribution import attribute
+from neuronlab.attribution.estimate import estimate
 from neuronlab.attribution.request import Variant
 from neuronlab.errors import UserError
 from neuronlab.facts import SETS, Fact
 from neuronlab.facts.asking import TOP, answered, ask, prompt_text
-from neuronlab.models import Prompt, shared
+from neuronlab.models import Model, Prompt, shared
 from neuronlab.neurons import NeuronSet
 from neuronlab.runs import Context, Result, Study
 from neuronlab.studies.over_facts import OWN, FactsSpec, left_out
@@ -43,6 +44,7 @@ class LanguageIndependentSpec(FactsSpec):
     """Which facts, in which languages.
 
     Attributes:
+        per_relation: the first ones of each relation; None takes all.
         languages: two to six, of those the facts are in.
         two_shot: put two solved examples before the prompt, where the set has them.
         fact: one fact alone, by its name.
@@ -82,6 +84,10 @@ class LanguageIndependentSpec(FactsSpec):
             complete = {key: own for key, own in complete.items() if key[1] == self.fact}
             if not complete:
                 raise UserError(f"There is no fact '{self.fact}' in all of these languages.")
+        names = [name for _, name in complete]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise UserError(f"Two relations have a fact '{twice}': give each a name of its own.")
         kept = []
         for relation in dict.fromkeys(relation for relation, _ in complete):
             kept += [own for key, own in complete.items() if key[0] == relation][
@@ -123,6 +129,13 @@ class LanguageIndependentStudy(Study):
     def shards(self, spec: LanguageIndependentSpec) -> list[int]:
         """One per fact."""
         return list(range(len(spec.groups())))
+
+    def seconds(self, model: Model, spec: LanguageIndependentSpec) -> float:
+        """What the whole will take, roughly; no fact is left out."""
+        groups = spec.groups()
+        prompts = [Prompt(prompt_text(model, fact)) for fact in groups[0].values()]
+        each = [estimate(model, p, spec.method, ("ffn",), "predicted").seconds for p in prompts]
+        return len(groups) * sum(each)
 
     def run_shard(self, spec: LanguageIndependentSpec, shard: int, context: Context) -> Result:
         """One fact in all languages."""

@@ -20,18 +20,16 @@ from neuronlab.errors import UserError
 from neuronlab.models import Model, shared
 from neuronlab.neurons import NeuronSet, Prediction, Suppress, predict_many
 from neuronlab.runs import Context, Result
-from neuronlab.studies.over_facts import FactsSpec, OverFacts, Questions, left_out, metrics
-
-DIRECT = (
-    "log_probability_increase",
-    "log_probability",
-    "probability_increase",
-    "norm",
-    "coefficient",
-    "rank",
-    "coefficient_norm",
-    "coefficient_rank",
+from neuronlab.studies.over_facts import (
+    NONE_KNOWN,
+    FactsSpec,
+    OverFacts,
+    Questions,
+    left_out,
+    metrics,
 )
+
+DIRECT = tuple(name for name in METHODS if hasattr(Direct, name))
 COMPARED = (*DIRECT, "gradient_x_activation", "integrated_gradients")
 # What a method takes, in forward passes over the prompt and in vectors through the unembedding.
 _GRADIENT_PASSES = {"gradient_x_activation": 6, "integrated_gradients": 50}
@@ -181,9 +179,7 @@ class MethodComparisonStudy(OverFacts):
         states = [part.numbers["state"] for part in parts]
         used = [(i, part) for i, part in enumerate(parts) if part.numbers["state"] == "used"]
         if not used:
-            raise UserError(
-                "The model knows none of these facts: choose others, or switch the filter off."
-            )
+            raise UserError(NONE_KNOWN)
         rows = pd.concat(
             [part.tables["rows"].assign(fact=i) for i, part in used], ignore_index=True
         )

@@ -24,6 +24,7 @@ from neuronlab.runs import Spec, Study
 
 OWN = "own"
 RESAMPLES = 2000
+NONE_KNOWN = "The model knows none of these facts: choose others, or switch the filter off."
 
 
 class FactsSpec(Spec):

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 
 from neuronlab.attribution.best_first import CERTIFIED
-from neuronlab.attribution.log_probability_increase import Candidates, LogProbabilityIncrease
+from neuronlab.attribution.log_probability_increase import LogProbabilityIncrease, summed
 from neuronlab.attribution.query_neurons import (
     VALUE_NEURONS,
     query_scores,
@@ -80,8 +80,7 @@ def analyse(model: Model, spec: ValueQuerySpec, context: Context) -> Result:
         half: scorer.table(searched[half], [one], LISTED[half]) for half, one in candidates.items()
     }
     context.progress(0.45, "scoring attention over all positions")
-    summed = Candidates(0, scorer.stream.attention.sum(1, keepdim=True))
-    attention = scorer.search([summed], check=context.check)
+    attention = scorer.search([summed(scorer.stream, "attention")], check=context.check)
     arrays = {"ffn": searched["ffn"].every, "attention": attention.every}
 
     context.progress(0.55, "scoring layers and heads")

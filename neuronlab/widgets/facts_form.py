@@ -12,6 +12,7 @@ from neuronlab.facts import MAX_BYTES, SETS, Fact, read_facts
 from neuronlab.models import Model
 from neuronlab.studies import STUDIES
 from neuronlab.studies.over_facts import OWN, FactsSpec
+from neuronlab.widgets import model_fetch, services, state
 from neuronlab.widgets.guard import complain, plain
 
 _EXAMPLE = (
@@ -22,10 +23,29 @@ _EXAMPLE = (
 )
 
 
-def draw(facts: str, per_relation: int | None) -> dict[str, Any] | None:
+def language_model(hint: str = "") -> Model | None:
+    """The chosen model, or None with a message where it does not continue text.
+
+    Args:
+        hint: more words on what to choose.
+    """
+    if not model_fetch.ready(state.model_name()):
+        return None
+    model = services.model(state.model_name(), state.device())
+    if model.kind != "classifier" and model.alphabet == "text":
+        return model
+    st.info(
+        "This page asks for facts in words: choose a language model in the sidebar." + hint,
+        icon=":material/info:",
+    )
+    return None
+
+
+def draw(study: str, facts: str, per_relation: int | None) -> dict[str, Any] | None:
     """The fields of a ``FactsSpec``, or None with a message where there are no facts yet.
 
     Args:
+        study: whose form it is; each keeps its own choices.
         facts, per_relation: what the form begins with.
     """
     names = [*SETS, OWN]
@@ -36,7 +56,7 @@ def draw(facts: str, per_relation: int | None) -> dict[str, Any] | None:
             names,
             index=names.index(facts),
             format_func=lambda n: "A file of yours" if n == OWN else SETS[n].title,
-            key="facts_set",
+            key=f"facts_set_{study}",
             persist_state="session",
         )
     with second:
@@ -45,7 +65,7 @@ def draw(facts: str, per_relation: int | None) -> dict[str, Any] | None:
             0,
             1000,
             per_relation or 0,
-            key="facts_count",
+            key=f"facts_count_{study}",
             help="Of each kind (capital, language, …), drawn at random; 0 takes all.",
             persist_state="session",
         )
@@ -53,7 +73,7 @@ def draw(facts: str, per_relation: int | None) -> dict[str, Any] | None:
         filtered = st.toggle(
             "Only facts the model knows",
             True,
-            key="facts_filtered",
+            key=f"facts_filtered_{study}",
             help="The right answer is among the model's first ten choices and above the answers of "
             "the other facts of its kind, as in arXiv 2312.12141.",
             persist_state="session",

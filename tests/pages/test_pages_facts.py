@@ -66,7 +66,7 @@ def test_no_method_chosen(methods):
 
 def test_a_run_with_fewer_methods(methods, results):
     methods.at.button_group(key="compared").set_value(["norm", "gradient_x_activation"])
-    methods.at.number_input(key="facts_count").set_value(1)
+    methods.at.number_input(key="facts_count_method_comparison").set_value(1)
     methods.run()
     methods.press("run")
     assert methods.errors() == []
@@ -87,7 +87,7 @@ def test_protein_models_are_sent_elsewhere(visit, results, model):
 
 
 def test_a_file_of_ones_own_is_asked_for(methods):
-    methods.at.selectbox(key="facts_set").set_value("own")
+    methods.at.selectbox(key="facts_set_method_comparison").set_value("own")
     methods.run()
     assert methods.errors() == []
     assert methods.at.button(key="run").disabled
@@ -135,7 +135,7 @@ def upload(methods):
     """``upload(content)``: the page with a file of one's own."""
 
     def put(content, name="facts.csv"):
-        methods.at.selectbox(key="facts_set").set_value("own")
+        methods.at.selectbox(key="facts_set_method_comparison").set_value("own")
         methods.run()
         methods.at.file_uploader(key="facts_files").upload(name, content)
         return methods.run()
