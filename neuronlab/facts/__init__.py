@@ -5,4 +5,13 @@ from neuronlab.facts.readers import MAX_BYTES, MAX_FACTS, Facts, read_facts
 from neuronlab.facts.sets import SETS, FactSet
 from neuronlab.models import MASK
 
-__all__ = ["MASK", "MAX_BYTES", "MAX_FACTS", "SETS", "Fact", "FactSet", "Facts", "read_facts"]
+__all__ = [
+    "MASK",
+    "MAX_BYTES",
+    "MAX_FACTS",
+    "SETS",
+    "Fact",
+    "FactSet",
+    "Facts",
+    "read_facts",
+]

@@ -1,11 +1,14 @@
 """Read facts as people upload them: LAMA, ParaRel and plain tables, with limits.
 
-LAMA (Petroni et al. 2019) and ParaRel (Elazar et al. 2021) are read as published: JSON lines.
+LAMA (Petroni et al. 2019) and ParaRel (Elazar et al. 2021) are read as published, JSON lines; so
+are mLAMA (Kassner et al. 2021) and mParaRel (Fierro and Søgaard 2022), which have a folder for
+each language.
 """
 
 import csv
 import io
 import json
+import re
 import unicodedata
 import zipfile
 from collections import Counter
@@ -19,10 +22,12 @@ from neuronlab.facts.fact import Fact
 from neuronlab.models import MASK
 
 MAX_BYTES = 20_000_000
-MAX_FACTS = 5_000
+MAX_FACTS = 100_000
 MAX_MEMBERS = 1_000
 
 SUBJECT, OBJECT = "[X]", "[Y]"
+# Of languages: "zh", "ceb", "zh-hans".
+_CODE = re.compile(r"[a-z]{2,3}(-[a-z]+)*")
 DELIMITERS = ",;\t"
 # Written without spaces between words: the answer follows the prompt at once.
 UNSPACED = ("zh", "ja", "th")
@@ -34,7 +39,8 @@ class Facts:
     """What an upload holds.
 
     Attributes:
-        facts: at least one and at most ``MAX_FACTS``; the paraphrases of a fact share its name.
+        facts: at least one and at most ``MAX_FACTS``; the paraphrases of a fact share its name, and
+            so does the fact in another language.
         note: one sentence about what was skipped and why, or "".
     """
 
@@ -63,15 +69,17 @@ class _Upload:
     """All that the files hold together, before prompts are made."""
 
     rows: list[_Row] = field(default_factory=list)
-    templates: dict[str, str] = field(default_factory=dict)
-    patterns: dict[str, list[str]] = field(default_factory=dict)
+    # By language and relation.
+    templates: dict[tuple[str, str], str] = field(default_factory=dict)
+    patterns: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     skipped: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def texts(self, row: _Row) -> Sequence[str]:
-        if row.subject and row.relation in self.patterns:
-            return self.patterns[row.relation]
-        if row.subject and row.relation in self.templates:
-            return [self.templates[row.relation]]
+        key = row.language, row.relation
+        if row.subject and key in self.patterns:
+            return self.patterns[key]
+        if row.subject and key in self.templates:
+            return [self.templates[key]]
         return row.texts
 
 
@@ -84,6 +92,8 @@ def read_facts(files: Mapping[str, bytes]) -> Facts:
       with ``relations.jsonl``, whose templates then make the prompts;
     - ParaRel's patterns together with the vocabulary of the same relation; both are named after
       the relation (``P19.jsonl``), so they come in a zip;
+    - mLAMA and mParaRel: the same in a folder for each language, zipped or as a folder whose files
+      are named by their paths (``zh/P19.jsonl``, ``tuples/zh/P19.jsonl``);
     - a table (CSV or TSV) with the columns ``prompt`` and ``answer`` (or ``answers``, several
       separated by ``|``) and, if wanted, ``relation``, ``name`` (or ``fact``) and ``language``;
     - a zip of any of these.
@@ -118,7 +128,7 @@ def read_facts(files: Mapping[str, bytes]) -> Facts:
 
 def _check(upload: _Upload, files: Mapping[str, bytes]) -> None:
     relations = {row.relation for row in upload.rows if row.subject}
-    for relation in upload.patterns:
+    for _, relation in upload.patterns:  # of many languages, some may have patterns only
         if relation not in relations:
             raise UserError(
                 f"There are patterns for {_short(relation)} but no subjects and answers: "
@@ -207,16 +217,21 @@ def _read(upload: _Upload, name: str, data: bytes) -> None:
 
 def _read_json_lines(upload: _Upload, name: str, text: str) -> None:
     kind = ""
+    language = _language(name)
     for number, row in _json_lines(name, text):
         kind = kind or _kind(name, row)
         where = f"Line {number} of {_short(name)}"
         if kind == "pattern":
             pattern = _template(row, "pattern", where)
-            upload.patterns.setdefault(_stem(name), []).append(pattern)
+            upload.patterns.setdefault((language, _stem(name)), []).append(pattern)
         elif kind == "template":
-            upload.templates[_string(row, "relation")] = _template(row, "template", where)
+            key = language, _string(row, "relation")
+            upload.templates[key] = _template(row, "template", where)
+        elif row.get("from_english") is True and language != "en":
+            # MLAMA: where a name was not translated, the row repeats the English one.
+            upload.skipped["row", "that mLAMA did not translate"] += 1
         else:
-            upload.rows.append(_lama_row(row, name, where))
+            upload.rows.append(_lama_row(row, name, language, where))
 
 
 def _json_lines(name: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -253,7 +268,7 @@ def _kind(name: str, row: dict[str, Any]) -> str:
     )
 
 
-def _lama_row(row: dict[str, Any], name: str, where: str) -> _Row:
+def _lama_row(row: dict[str, Any], name: str, language: str, where: str) -> _Row:
     answer = _string(row, "obj_label")
     if not answer:
         raise UserError(f"{where} has no answer: fill in obj_label or remove the line.")
@@ -267,9 +282,11 @@ def _lama_row(row: dict[str, Any], name: str, where: str) -> _Row:
         evidences = evidences if isinstance(evidences, list) else []
         sentences = [each.get("masked_sentence") for each in evidences if isinstance(each, dict)]
         texts = _once_masked(sentences)[:1]
-    # SQuAD's questions all have the same subject; their id tells them apart.
-    key = _string(row, "id") or f"{subject}/{answer}"
-    return _Row((answer,), relation, f"{relation}/{key}", subject, texts)
+    # SQuAD's questions all have the same subject; their id tells them apart. MLAMA's line is the
+    # same in all languages.
+    line = row.get("lineid")
+    key = str(line) if isinstance(line, int) else _string(row, "id") or f"{subject}/{answer}"
+    return _Row((answer,), relation, f"{relation}/{key}", subject, texts, language)
 
 
 def _once_masked(sentences: object) -> tuple[str, ...]:
@@ -387,6 +404,12 @@ def _unzip(name: str, data: bytes, room: int) -> list[tuple[str, bytes]]:
 
 
 # --- Names in sentences --------------------------------------------------------------------------
+
+
+def _language(name: str) -> str:
+    """The language a file is in: the name of its folder where that is a language code."""
+    folder = PurePosixPath(name.replace("\\", "/")).parent.name
+    return folder if _CODE.fullmatch(folder) else "en"
 
 
 def _stem(name: str) -> str:

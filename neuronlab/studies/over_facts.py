@@ -16,13 +16,15 @@ from jaxtyping import Float
 from pydantic import Field, field_serializer, field_validator
 
 from neuronlab.errors import UserError
-from neuronlab.facts import MAX_FACTS, SETS, Fact
+from neuronlab.facts import SETS, Fact
 from neuronlab.facts.asking import Asked, answered, ask_all, knows, rivals
 from neuronlab.models import Model
 from neuronlab.neurons import Prediction
 from neuronlab.runs import Spec, Study
 
 OWN = "own"
+# As many facts a run takes.
+MAX_ASKED = 5_000
 RESAMPLES = 2000
 NONE_KNOWN = "The model knows none of these facts: choose others, or switch the filter off."
 
@@ -41,7 +43,7 @@ class FactsSpec(Spec):
     model: str = "smollm2-135m"
     revision: str = ""
     facts: str = "six_languages"
-    own: tuple[Fact, ...] = Field((), max_length=MAX_FACTS)
+    own: tuple[Fact, ...] = Field((), max_length=MAX_ASKED)
     per_relation: int | None = Field(None, ge=1)
     filtered: bool = True
     seed: int = 0

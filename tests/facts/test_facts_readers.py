@@ -2,12 +2,11 @@
 
 import io
 import json
-import time
 import zipfile
 
 import pytest
 
-from neuronlab.facts import MASK, MAX_BYTES, MAX_FACTS, Fact, Facts, read_facts
+from neuronlab.facts import MASK, MAX_BYTES, Fact, Facts, read_facts, readers
 from neuronlab.facts.readers import MAX_MEMBERS
 
 
@@ -218,6 +217,74 @@ def test_rows_of_a_relation_without_patterns_are_skipped():
     assert given.note.startswith("Skipped: 2 rows without a prompt")
 
 
+# --- MLAMA and mParaRel --------------------------------------------------------------------------
+
+
+def mlama(subject, answer, line, **more):
+    """A row as published: lines have the same number in all languages."""
+    uris = {"sub_uri": "Q1", "obj_uri": "Q2"}
+    return {**uris, "obj_label": answer, "sub_label": subject, "lineid": line, **more}
+
+
+MLAMA = {
+    "mlama1.1/en/templates.jsonl": lines(
+        {"relation": "P36", "template": "The capital of [X] is [Y] ."},
+        {"relation": "place_of_birth", "template": "[X] was born in [Y] ."},
+    ),
+    "mlama1.1/zh/templates.jsonl": lines({"relation": "P36", "template": "[X]的首都是[Y]。"}),
+    "mlama1.1/ja/templates.jsonl": lines({"relation": "P36", "template": "[Y]は[X]の首都である。"}),
+    "mlama1.1/en/P36.jsonl": lines(
+        mlama("France", "Paris", 3, from_english=False), mlama("Japan", "Tokyo", 8)
+    ),
+    "mlama1.1/zh/P36.jsonl": lines(
+        mlama("法国", "巴黎", 3, from_english=False),
+        mlama("Japan", "Tokyo", 8, from_english=True),
+    ),
+    "mlama1.1/ja/P36.jsonl": lines(mlama("フランス", "パリ", 3, from_english=False)),
+    "mlama1.1/en/place_of_birth.jsonl": lines(mlama("Isaac Asimov", "Petrovichi", 1)),
+}
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_mlama_has_a_folder_for_each_language(zipped, order):
+    files = dict(list(MLAMA.items())[::order])
+    found = read_facts({"mlama1.1.zip": packed(files)} if zipped else files)
+    assert found.note == "Skipped: 1 row that mLAMA did not translate."
+    assert set(found.facts) == {
+        Fact("The capital of France is", ("Paris",), "P36", "P36/3", "en"),
+        Fact("The capital of Japan is", ("Tokyo",), "P36", "P36/8", "en"),
+        Fact("法国的首都是", ("巴黎",), "P36", "P36/3", "zh", ""),
+        Fact(f"{MASK}はフランスの首都である。", ("パリ",), "P36", "P36/3", "ja", ""),
+        Fact("Isaac Asimov was born in", ("Petrovichi",), *("place_of_birth",), "place_of_birth/1"),
+    }
+
+
+def test_mpararel_has_patterns_and_tuples_of_each_language():
+    files = {
+        "mpararel/patterns/en/P36.jsonl": lines(
+            {"pattern": "The capital of [X] is [Y]", "checked-by-human": True},
+            {"pattern": "[X], whose capital is [Y]", "checked-by-human": False},
+        ),
+        "mpararel/patterns/zh-hans/P36.jsonl": lines({"pattern": "[X]的首都是[Y]"}),
+        # A language without subjects and answers yet.
+        "mpararel/patterns/af/P36.jsonl": lines({"pattern": "[X] se hoofstad is [Y]"}),
+        "mpararel/tuples/en/P36.jsonl": lines(mlama("France", "Paris", 3)),
+        "mpararel/tuples/zh-hans/P36.jsonl": lines(mlama("法国", "巴黎", 3)),
+    }
+    found = read_facts({"mpararel.zip": packed(files)})
+    assert set(found.facts) == {
+        Fact("The capital of France is", ("Paris",), "P36", "P36/3", "en"),
+        Fact("France, whose capital is", ("Paris",), "P36", "P36/3", "en"),
+        Fact("法国的首都是", ("巴黎",), "P36", "P36/3", "zh-hans", ""),
+    }
+
+
+def test_a_broken_line_of_a_folder_is_named(sentence):
+    files = MLAMA | {"mlama1.1/zh/P36.jsonl": lines(mlama("法国", "巴黎", 3)) + b"{'a': 1}\n"}
+    sentence(read_facts, files, says="Line 2 of P36.jsonl is no JSON object")
+
+
 # --- Tables --------------------------------------------------------------------------------------
 
 
@@ -357,26 +424,27 @@ def test_a_zip_that_claims_to_be_small_is_not_unpacked_further(sentence):
 # --- Limits --------------------------------------------------------------------------------------
 
 
-def test_the_most_facts_are_allowed_and_one_more_is_not(sentence):
-    rows = [b"prompt %d is,x\n" % number for number in range(MAX_FACTS + 1)]
-    assert len(read_facts({"a.csv": HEAD + b"".join(rows[:-1])}).facts) == MAX_FACTS
-    says = ["The file has 5,001 facts and 5,000 is the most:", "keep"]
+@pytest.fixture
+def few(monkeypatch):
+    """At most ten facts, so that more are quickly written."""
+    monkeypatch.setattr(readers, "MAX_FACTS", 10)
+
+
+def test_the_most_facts_are_allowed_and_one_more_is_not(sentence, few):
+    rows = [b"prompt %d is,x\n" % number for number in range(11)]
+    assert len(read_facts({"a.csv": HEAD + b"".join(rows[:-1])}).facts) == 10
+    says = ["The file has 11 facts and 10 is the most:", "keep"]
     sentence(read_facts, {"a.csv": HEAD + b"".join(rows)}, says=says)
     files = {"a.csv": HEAD + b"".join(rows[:-1]), "b.csv": HEAD + rows[-1]}
-    sentence(read_facts, files, says="The files have 5,001 facts")
+    sentence(read_facts, files, says="The files have 11 facts")
 
 
-def test_many_rows_are_refused_fast(sentence):
-    table = HEAD + b"".join(b"The number after %d is,x\n" % n for n in range(100_000))
-    start = time.perf_counter()
-    sentence(read_facts, {"a.csv": table}, says="The file has 100,000 facts and 5,000 is the most")
-    assert time.perf_counter() - start < 5
+def test_rows_times_patterns_are_counted_and_not_made(sentence, monkeypatch):
+    def made(*args):
+        raise AssertionError("a prompt was made")
 
-
-def test_rows_times_patterns_are_counted_and_not_made(sentence):
-    patterns = lines({"pattern": "[X] is in [Y]."}) * 20_000
-    rows = lines({"sub_label": "A", "obj_label": "B"}) * 20_000
+    monkeypatch.setattr(readers, "_prompt", made)
+    patterns = lines({"pattern": "[X] is in [Y]."}) * 2_000
+    rows = lines({"sub_label": "A", "obj_label": "B"}) * 2_000
     files = {"all.zip": packed({"a/P1.jsonl": patterns, "b/P1.jsonl": rows})}
-    start = time.perf_counter()
-    sentence(read_facts, files, says="The file has 400,000,000 facts")
-    assert time.perf_counter() - start < 10
+    sentence(read_facts, files, says="The file has 4,000,000 facts and 100,000 is the most")
