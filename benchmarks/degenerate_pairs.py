@@ -16,7 +16,7 @@ from itertools import combinations
 import torch
 
 import neuronlab as nl
-from neuronlab.attribution.suppression import suppressed
+from neuronlab.attribution.rescaling import rescaled
 from neuronlab.models import Encoded, Model
 from neuronlab.neurons import Neuron, NeuronSet, Suppress
 from neuronlab.studies.degenerate_pairs import T_HIGH, T_LOW
@@ -30,7 +30,7 @@ def ours(model: Model, encoded: Encoded, neurons: list[Neuron]) -> Pairs:
     """Every neuron and every pair at once."""
     pairs = list(combinations(neurons, 2))
     sets = [NeuronSet(), *(NeuronSet([n]) for n in neurons), *map(NeuronSet, pairs)]
-    p0, *rest = suppressed(model, encoded, sets).tolist()
+    p0, *rest = rescaled(model, encoded, sets).tolist()
     alone = dict(zip(neurons, rest[: len(neurons)], strict=True))
     return {
         pair: p

@@ -1,6 +1,6 @@
-"""The target's probability with sets of neurons off at the predicted position, many sets at once.
+"""The target's probability with sets of neurons off, or amplified, many sets at once.
 
-Switching neurons off changes nothing before their layer: a set's row joins the batch, as a copy of
+They change at the predicted position. That changes nothing before their layer: a set's row joins the batch, as a copy of
 the clean row, at the layer of its first neuron. In a causal model a row is a single token that
 reads the keys and values of the clean prompt.
 """
@@ -25,16 +25,18 @@ _TOKENS = 4096
 
 
 @torch.no_grad()
-def suppressed(
+def rescaled(
     model: Model,
     encoded: Encoded,
     sets: Sequence[NeuronSet],
+    factor: float = 0.0,
     *,
     check: Callable[[], None] = lambda: None,
 ) -> Float[Tensor, " set"]:
     """Probability of ``encoded.target`` under each set; an empty set changes nothing.
 
     Args:
+        factor: of the neurons' activations; 0 switches them off.
         check: called between batches; an exception it raises ends the work.
     """
     single = last_token_alone(model, encoded, everywhere=False)
@@ -47,30 +49,35 @@ def suppressed(
     for start in range(0, len(order), step):
         check()
         part = order[start : start + step]
-        found[part] = _batch(model, encoded, [sets[i] for i in part], inputs, single)
+        found[part] = _batch(model, encoded, [sets[i] for i in part], factor, inputs, single)
     return found
 
 
 def _batch(
-    model: Model, encoded: Encoded, sets: list[NeuronSet], inputs: dict, single: bool
+    model: Model,
+    encoded: Encoded,
+    sets: list[NeuronSet],
+    factor: float,
+    inputs: dict,
+    single: bool,
 ) -> Float[Tensor, " set"]:
     """One growing batch; the sets come in the order of their first layers."""
     layers = [_first_layer(model, one) for one in sets]
     joining = {layer: layers.count(layer) for layer in layers if layer < model.layers}
-    off: dict[tuple[int, str], list[tuple[int, list[int]]]] = {}
+    touched: dict[tuple[int, str], list[tuple[int, list[int]]]] = {}
     for row, one in enumerate(sets, start=1):  # row 0 is the clean one
         for at, indices in one.by_place().items():
-            off.setdefault(at, []).append((row, indices))
+            touched.setdefault(at, []).append((row, indices))
     place = 0 if single else encoded.position
 
     def join(count: int) -> Callable[[Tensor], Tensor]:
         return lambda hidden: torch.cat([hidden, hidden[:1].expand(count, -1, -1)])
 
-    def silence(rows: list[tuple[int, list[int]]]) -> Edit:
+    def rescale(rows: list[tuple[int, list[int]]]) -> Edit:
         def function(neurons: Neurons) -> Neurons:
             changed = neurons.clone()
             for row, indices in rows:
-                changed[row, place, indices] = 0
+                changed[row, place, indices] *= factor
             return changed
 
         return function
@@ -80,7 +87,7 @@ def _batch(
         model.lock,
         attending(model, single=single),
         before(entering),
-        model.edit({at: silence(rows) for at, rows in off.items()}),
+        model.edit({at: rescale(rows) for at, rows in touched.items()}),
     ):
         probabilities = model.logits(model.hidden(**inputs)).softmax(-1)[:, encoded.target]
     rest = len(sets) + 1 - len(probabilities)  # empty sets never joined

@@ -20,7 +20,7 @@ from pydantic import Field
 
 from neuronlab.attribution import attribute
 from neuronlab.attribution.request import Variant
-from neuronlab.attribution.suppression import suppressed
+from neuronlab.attribution.rescaling import rescaled
 from neuronlab.models import Encoded, Model, shared
 from neuronlab.neurons import Neuron, NeuronSet
 from neuronlab.runs import Context, Result, Study
@@ -174,6 +174,6 @@ def _all_pairs(
     pairs = list(combinations(range(len(neurons)), 2))
     sets = [NeuronSet(), *(NeuronSet([n]) for n in neurons)]
     sets += [NeuronSet([neurons[i], neurons[j]]) for i, j in pairs]
-    found = suppressed(model, encoded, sets, check=context.check).tolist()
+    found = rescaled(model, encoded, sets, check=context.check).tolist()
     alone = np.array(found[1 : 1 + len(neurons)])
     return found[0], alone, dict(zip(pairs, found[1 + len(neurons) :], strict=True))

@@ -1,11 +1,11 @@
-"""Sets switched off in growing batches equal the plain intervention, one at a time."""
+"""Sets switched off or amplified in growing batches equal the plain intervention, one at a time."""
 
 import pytest
 import torch
 
 import neuronlab as nl
-from neuronlab.attribution import suppression
-from neuronlab.attribution.suppression import suppressed
+from neuronlab.attribution import rescaling
+from neuronlab.attribution.rescaling import rescaled
 from neuronlab.models import COMPONENTS
 
 
@@ -22,28 +22,26 @@ def some_sets(model):
     ]
 
 
-def plainly(model, encoded, sets):
-    return [
-        nl.predict(model, encoded, intervention=nl.Suppress(one, "predicted")).probability
-        for one in sets
-    ]
+def plainly(model, encoded, sets, factor=0.0):
+    changes = (nl.Amplify(one, "predicted", factor=factor) for one in sets)
+    return [nl.predict(model, encoded, intervention=change).probability for change in changes]
 
 
-@pytest.mark.parametrize("step", [None, 2])
-def test_it_equals_one_plain_intervention_after_another(model, asked, monkeypatch, step):
+@pytest.mark.parametrize(("step", "factor"), [(None, 0.0), (2, 0.0), (None, 2.0)])
+def test_it_equals_one_plain_intervention_after_another(model, asked, monkeypatch, step, factor):
     encoded = model.encode(asked(model))
     if step:
-        monkeypatch.setattr(suppression, "_LOGITS", 0)  # a batch of one set
+        monkeypatch.setattr(rescaling, "_LOGITS", 0)  # a batch of one set
     sets = some_sets(model)
-    found = suppressed(model, encoded, sets)
-    assert found.tolist() == pytest.approx(plainly(model, encoded, sets), abs=2e-6)
+    found = rescaled(model, encoded, sets, factor)
+    assert found.tolist() == pytest.approx(plainly(model, encoded, sets, factor), abs=2e-6)
 
 
 def test_the_order_of_the_sets_does_not_matter(language, asked):
     encoded = language.encode(asked(language))
     sets = some_sets(language)
-    found = suppressed(language, encoded, sets)
-    again = suppressed(language, encoded, sets[::-1])
+    found = rescaled(language, encoded, sets)
+    again = rescaled(language, encoded, sets[::-1])
     assert torch.allclose(found, again.flip(0), atol=1e-6)
 
 
@@ -51,7 +49,7 @@ def test_a_prompt_of_one_token(tiny):
     model = tiny("llama")
     encoded = model.encode(nl.Prompt("the", target="France"))
     sets = some_sets(model)
-    found = suppressed(model, encoded, sets)
+    found = rescaled(model, encoded, sets)
     assert found.tolist() == pytest.approx(plainly(model, encoded, sets), abs=2e-6)
 
 
@@ -59,12 +57,12 @@ def test_nothing_stays_and_it_can_be_cancelled(tiny, asked, hooks_of):
     model = tiny("llama")
     before = hooks_of(model)
     encoded = model.encode(asked(model))
-    suppressed(model, encoded, some_sets(model))
+    rescaled(model, encoded, some_sets(model))
 
     def stop():
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        suppressed(model, encoded, some_sets(model), check=stop)
+        rescaled(model, encoded, some_sets(model), check=stop)
     assert hooks_of(model) == before
     assert model.hf.config._attn_implementation == "sdpa"

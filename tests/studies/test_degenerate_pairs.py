@@ -102,10 +102,10 @@ def test_random_sets_come_from_the_same_layers(tiny, asked, monkeypatch, tmp_pat
 
     def watched(model, encoded, sets, **keywords):
         seen.append([one for one in sets if len(one) == 1])
-        return degenerate_pairs_suppressed(model, encoded, sets, **keywords)
+        return degenerate_pairs_rescaled(model, encoded, sets, **keywords)
 
-    degenerate_pairs_suppressed = degenerate_pairs.suppressed
-    monkeypatch.setattr(degenerate_pairs, "suppressed", watched)
+    degenerate_pairs_rescaled = degenerate_pairs.rescaled
+    monkeypatch.setattr(degenerate_pairs, "rescaled", watched)
     prompt = asked(model)
     spec = DegeneratePairsSpec(
         model="x", text=prompt.text, target=prompt.target, candidates=5, random_sets=2
