@@ -1,8 +1,8 @@
 """The target's probability with sets of neurons off, or amplified, many sets at once.
 
-They change at the predicted position. That changes nothing before their layer: a set's row joins the batch, as a copy of
-the clean row, at the layer of its first neuron. In a causal model a row is a single token that
-reads the keys and values of the clean prompt.
+They change at the predicted position, and nothing before their layer does: a set's row joins the
+batch, as a copy of the clean row, at the layer of its first neuron. In a causal model a row is a
+single token that reads the keys and values of the clean prompt.
 """
 
 from __future__ import annotations

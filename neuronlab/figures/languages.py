@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from neuronlab.figures.charts import MARGIN
-from neuronlab.figures.colours import FOR, NEUTRAL
+from neuronlab.figures.colours import DIVERGING, FOR, NEUTRAL
 
 # Okabe and Ito, with a dash each: colour is never the only carrier of meaning.
 _COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"]
@@ -99,5 +99,92 @@ def thresholds(table: pd.DataFrame) -> go.Figure:
         legend=_LEGEND,
         xaxis_title="threshold (fraction of the highest score)",
         yaxis_title="neurons in common",
+    )
+    return figure
+
+
+def edit_matrix(table: pd.DataFrame) -> go.Figure:
+    """Heatmap of edits by languages: relative change, with its 95 % interval written below.
+
+    Args:
+        table: columns edit, language, relative, relative_low, relative_high, random, before, after.
+    """
+    edits, languages = list(dict.fromkeys(table["edit"])), list(dict.fromkeys(table["language"]))
+    own = table.set_index(["edit", "language"])
+    values = [[own.loc[(e, k), "relative"] for k in languages] for e in edits]
+    limit = min(max(abs(float(table["relative"].abs().max())), 0.01), 2.0)
+    steps = [i / (len(DIVERGING) - 1) for i in range(len(DIVERGING))]
+
+    def text(edit: str, language: str) -> str:
+        row = own.loc[(edit, language)]
+        low, high = row["relative_low"], row["relative_high"]
+        interval = f"<br>{low:+.0%} to {high:+.0%}" if low < high else ""
+        return f"<b>{row['relative']:+.0%}</b>{interval}"
+
+    def details(edit: str, language: str) -> str:
+        row = own.loc[(edit, language)]
+        return f"{row['before']:.1%} → {row['after']:.1%}, random neurons {row['random']:+.1%}"
+
+    figure = go.Figure(
+        go.Heatmap(
+            z=values,
+            x=languages,
+            y=edits,
+            colorscale=[list(pair) for pair in zip(steps, DIVERGING, strict=True)],
+            zmin=-limit,
+            zmax=limit,
+            text=[[text(e, k) for k in languages] for e in edits],
+            texttemplate="%{text}",
+            customdata=[[details(e, k) for k in languages] for e in edits],
+            hovertemplate="%{y}, measured in %{x}: %{z:+.1%}<br>%{customdata}<extra></extra>",
+            showscale=False,  # every cell has its number
+            textfont={"size": 12},
+        )
+    )
+    figure.update_yaxes(autorange="reversed", type="category")
+    figure.update_xaxes(type="category", title="measured in", side="top")
+    figure.update_layout(height=120 + 56 * len(edits), margin=MARGIN)
+    return figure
+
+
+def edit_bars(table: pd.DataFrame, words: Mapping[str, str]) -> go.Figure:
+    """Bars per edit: relative change of the fact and of others, with intervals; random as marks.
+
+    Args:
+        table: columns edit, about, relative, relative_low, relative_high, random; one language.
+        words: what each kind of fact is called.
+    """
+    figure = go.Figure()
+    for i, (about, name) in enumerate(words.items()):
+        own = table[table["about"] == about]
+        figure.add_bar(
+            y=own["edit"],
+            x=own["relative"],
+            name=name,
+            orientation="h",
+            marker_color=_COLOURS[i],
+            marker_pattern_shape=_PATTERNS[i],
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": own["relative_high"] - own["relative"],
+                "arrayminus": own["relative"] - own["relative_low"],
+                "color": NEUTRAL,
+            },
+            hovertemplate="%{y}: %{x:+.1%}<extra>" + name + "</extra>",
+        )
+    first = table[table["about"] == next(iter(words))]
+    figure.add_scatter(
+        y=first["edit"],
+        x=first["random"],
+        name="random neurons",
+        mode="markers",
+        marker={"symbol": "line-ns-open", "size": 26, "color": NEUTRAL, "line": {"width": 3}},
+        hovertemplate="%{y}: %{x:+.1%}<extra>random neurons</extra>",
+    )
+    figure.update_yaxes(autorange="reversed", type="category")
+    figure.update_xaxes(tickformat="+.0%", title="relative change")
+    figure.update_layout(
+        height=130 + 56 * len(first), margin=MARGIN, legend={**_LEGEND, "y": -0.25}, bargap=0.25
     )
     return figure

@@ -6,7 +6,12 @@ from neuronlab.studies.attribution import (
     AttributionStudy,
     scores_of,
 )
+from neuronlab.studies.cross_lingual_editing import (
+    CrossLingualEditingSpec,
+    CrossLingualEditingStudy,
+)
 from neuronlab.studies.degenerate_pairs import DegeneratePairsSpec, DegeneratePairsStudy
+from neuronlab.studies.fact_checking import FactCheckingSpec, FactCheckingStudy
 from neuronlab.studies.knowledge_types import KnowledgeTypesSpec, KnowledgeTypesStudy
 from neuronlab.studies.language_independent import (
     LanguageIndependentSpec,
@@ -25,7 +30,9 @@ STUDIES: dict[str, Study] = {
         KnowledgeTypesStudy(),
         StabilityStudy(),
         LanguageIndependentStudy(),
+        CrossLingualEditingStudy(),
         DegeneratePairsStudy(),
+        FactCheckingStudy(),
     )
 }
 
@@ -33,8 +40,12 @@ __all__ = [
     "STUDIES",
     "AttributionSpec",
     "AttributionStudy",
+    "CrossLingualEditingSpec",
+    "CrossLingualEditingStudy",
     "DegeneratePairsSpec",
     "DegeneratePairsStudy",
+    "FactCheckingSpec",
+    "FactCheckingStudy",
     "KnowledgeTypesSpec",
     "KnowledgeTypesStudy",
     "LanguageIndependentSpec",

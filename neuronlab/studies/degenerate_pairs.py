@@ -81,7 +81,7 @@ class DegeneratePairsStudy(Study):
         top = scores.top(spec.candidates)[["layer", "component", "neuron"]]
         best = [Neuron(int(layer), c, int(i)) for layer, c, i in top.itertuples(index=False)]
         context.progress(0.3, "switching pairs off")
-        p0, alone, together = _all_pairs(model, encoded, best, context)
+        p0, alone, together = all_pairs(model, encoded, best, context)
         table = pairs_table(best, p0, alone, together)
         random = []
         for number in range(spec.random_sets):
@@ -89,7 +89,7 @@ class DegeneratePairsStudy(Study):
             drawn = NeuronSet(best).matched_random(model.sizes, spec.seed * 1000 + number)
             own = list(drawn)
             random.append(
-                len(published(pairs_table(own, *_all_pairs(model, encoded, own, context)), p0))
+                len(published(pairs_table(own, *all_pairs(model, encoded, own, context)), p0))
             )
         kept = published(table, p0)
         numbers = {
@@ -167,7 +167,7 @@ def published(
     return kept.sort_values("synergy", ignore_index=True)
 
 
-def _all_pairs(
+def all_pairs(
     model: Model, encoded: Encoded, neurons: list[Neuron], context: Context
 ) -> tuple[float, np.ndarray, dict[tuple[int, int], float]]:
     """The target's probability as it is, without each neuron, and without each pair."""

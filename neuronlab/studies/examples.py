@@ -11,12 +11,13 @@ from neuronlab.studies import (
     STUDIES,
     AttributionSpec,
     DegeneratePairsSpec,
-    LanguageIndependentSpec,
     ValueQuerySpec,
 )
+from neuronlab.studies.in_languages import LanguagesSpec
 from neuronlab.studies.over_facts import FactsSpec, OverFacts
 
 DEFAULT_MODEL = "smollm2-135m"
+IN_LANGUAGES = ("language_independent", "cross_lingual_editing")
 
 # Heavy chain of trastuzumab (PDB 1N8Z, chain B, variable domain).
 TRASTUZUMAB_VH = (
@@ -98,14 +99,15 @@ def example(name: str) -> AttributionSpec:
 def small(model: str, revision: str, study: str) -> FactsSpec:
     """A study over facts that is over in seconds: for pages to open on."""
     spec = STUDIES[study].spec_type
-    count = {"method_comparison": 1, "knowledge_types": 2, "stability": 1}[study]
-    return spec(model=model, revision=revision, per_relation=count)
+    count = {"method_comparison": 1, "knowledge_types": 2, "stability": 1, "fact_checking": 4}
+    facts = {"facts": "six_languages"} if study == "fact_checking" else {}
+    return spec(model=model, revision=revision, per_relation=count[study], **facts)
 
 
-def in_languages(model: str, revision: str) -> LanguageIndependentSpec:
+def in_languages(model: str, revision: str, study: str = "language_independent") -> LanguagesSpec:
     """The capital of France in languages that a model may know."""
     languages = ("en", "zh") if "gemma" in model else ("en", "fr", "es")
-    return LanguageIndependentSpec(
+    return STUDIES[study].spec_type(
         model=model,
         revision=revision,
         languages=languages,
@@ -123,7 +125,7 @@ def opened(name: str) -> list[Spec]:
         specs.append(ValueQuerySpec(model=name, revision=revision, **first))
         over_facts = (s.name for s in STUDIES.values() if isinstance(s, OverFacts))
         specs.append(DegeneratePairsSpec(model=name, revision=revision, **first))
-        specs.append(in_languages(name, revision))
+        specs += [in_languages(name, revision, study) for study in IN_LANGUAGES]
         specs += [small(name, revision, study) for study in over_facts]
     return specs
 

@@ -14,108 +14,37 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
-from pydantic import Field, field_validator
+from jaxtyping import Int
 
-from neuronlab.attribution import attribute
-from neuronlab.attribution.estimate import estimate
-from neuronlab.attribution.request import Variant
-from neuronlab.errors import UserError
-from neuronlab.facts import SETS, Fact
-from neuronlab.facts.asking import TOP, answered, ask, prompt_text
-from neuronlab.models import Model, Prompt, shared
-from neuronlab.neurons import NeuronSet
+from neuronlab.models import Model, shared
 from neuronlab.runs import Context, Result, Study
-from neuronlab.studies.over_facts import OWN, FactsSpec, left_out
+from neuronlab.studies.in_languages import (
+    LanguagesSpec,
+    Sets,
+    common,
+    default_taus,
+    in_languages,
+    select,
+    states,
+    used_parts,
+)
+from neuronlab.studies.over_facts import left_out
 
-# The least threshold that can be chosen; what is below is not stored.
-LEAST = 0.05
 TAUS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
-# Published: English .3, Chinese .2. For languages of which nothing is known, the latter.
-DEFAULT_TAUS = {"en": 0.3}
-OTHER_TAU = 0.2
 _DRAWS = 2000
 
-# The neurons above the threshold, by fact and language: each as layer * size + index.
-Sets = Mapping[tuple[str, str], frozenset[int]]
 
-
-class LanguageIndependentSpec(FactsSpec):
-    """Which facts, in which languages.
-
-    Attributes:
-        per_relation: the first ones of each relation; None takes all.
-        languages: two to six, of those the facts are in.
-        two_shot: put two solved examples before the prompt, where the set has them.
-        fact: one fact alone, by its name.
-        method, variant: of the attribution.
-    """
+class LanguageIndependentSpec(LanguagesSpec):
+    """Which facts, in which languages."""
 
     study: ClassVar[str] = "language_independent"
-
-    model: str = "gemma3-270m"
-    languages: tuple[str, ...] = Field(("en", "zh"), min_length=2, max_length=6)
-    two_shot: bool = True
-    fact: str | None = None
-    method: str = "amig"
-    variant: Variant = "sound"
-
-    @field_validator("languages")
-    @classmethod
-    def _each_once(cls, languages: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(languages)) < len(languages):
-            raise ValueError("each language once")
-        return languages
-
-    def groups(self) -> list[dict[str, Fact]]:
-        """The facts that are there in all the languages, each by language."""
-        found: dict[tuple[str, str], dict[str, Fact]] = {}
-        for fact in self._all():
-            if fact.language in self.languages:
-                of_fact = found.setdefault((fact.relation, fact.name), {})
-                of_fact.setdefault(fact.language, fact)
-        complete = {key: own for key, own in found.items() if len(own) == len(self.languages)}
-        if not complete:
-            raise UserError(
-                f"No fact is there in all of {', '.join(self.languages)}: choose other languages, "
-                "or give the same name to what is the same fact."
-            )
-        if self.fact is not None:
-            complete = {key: own for key, own in complete.items() if key[1] == self.fact}
-            if not complete:
-                raise UserError(f"There is no fact '{self.fact}' in all of these languages.")
-        names = [name for _, name in complete]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise UserError(f"Two relations have a fact '{twice}': give each a name of its own.")
-        kept = []
-        for relation in dict.fromkeys(relation for relation, _ in complete):
-            kept += [own for key, own in complete.items() if key[0] == relation][
-                : self.per_relation
-            ]
-        return kept
-
-    def _all(self) -> list[Fact]:
-        if self.facts == OWN:
-            return list(self.own)
-        known = SETS[self.facts]
-        return [
-            fact
-            for language in self.languages
-            if language in known.languages
-            for fact in known.facts(
-                language=language, two_shot=self.two_shot and known.has_two_shot
-            )
-        ]
 
 
 class LanguageIndependentStudy(Study):
     """Scores of each fact in each language; what the sets have in common.
 
-    Tables: ``facts`` (fact, relation, language, prompt, gold, whole, probability, rank, state),
-    ``neurons`` (fact, language, layer, neuron, share: score over the highest, all above .05),
-    ``overlap`` and ``sensitivity`` (see ``overlap`` and ``sensitivity``) at the published
-    thresholds.
+    Tables: ``facts`` and ``neurons`` (see ``InLanguages``), ``overlap`` and ``sensitivity`` (see
+    the functions) at the published thresholds.
     """
 
     name = "language_independent"
@@ -131,90 +60,31 @@ class LanguageIndependentStudy(Study):
         return list(range(len(spec.groups())))
 
     def seconds(self, model: Model, spec: LanguageIndependentSpec) -> float:
-        """What the whole will take, roughly; no fact is left out."""
-        groups = spec.groups()
-        prompts = [Prompt(prompt_text(model, fact)) for fact in groups[0].values()]
-        each = [estimate(model, p, spec.method, ("ffn",), "predicted").seconds for p in prompts]
-        return len(groups) * sum(each)
+        """What the whole will take, roughly."""
+        return spec.seconds(model)
 
     def run_shard(self, spec: LanguageIndependentSpec, shard: int, context: Context) -> Result:
         """One fact in all languages."""
         model = shared(spec.model, context.device)
-        group = spec.groups()[shard]
-        rows, neurons = [], []
-        for number, language in enumerate(spec.languages):
-            fact = group[language]
-            name = fact.name or fact.prompt
-            done = number / len(spec.languages)
-            context.progress(done, f"{name} in {language}")
-            row = {
-                "fact": name,
-                "relation": fact.relation,
-                "language": language,
-                "prompt": fact.prompt,
-            }
-            try:
-                asked, before = answered(model, ask(model, fact))
-            except UserError as error:
-                rows.append(row | {"state": "impossible", "why": str(error)})
-                continue
-            state = "unknown" if spec.filtered and before.rank > TOP else "used"
-            rows.append(
-                row
-                | {
-                    "state": state,
-                    "gold": before.label,
-                    "whole": asked.whole,
-                    "probability": before.probability,
-                    "rank": before.rank,
-                }
-            )
-            if state != "used":
-                continue
-            scores = attribute(
-                model,
-                Prompt(prompt_text(model, fact), target=before.target),
-                method=spec.method,
-                variant=spec.variant,
-                components=("ffn",),
-                progress=lambda part, _, done=done: context.progress(
-                    done + part / len(spec.languages)
-                ),
-            )
-            neurons.append(_above(scores["ffn"]).assign(fact=name, language=language))
-        used = all(row["state"] == "used" for row in rows)
-        tables = {"facts": pd.DataFrame(rows)}
-        if used:
-            tables["neurons"] = pd.concat(neurons, ignore_index=True)
+        found = in_languages(model, spec, spec.groups()[shard], context)
+        tables = {"facts": found.facts}
+        if found.used:
+            tables["neurons"] = found.neurons
         return Result(numbers={"layers": model.layers, "size": model.sizes["ffn"]}, tables=tables)
 
     def merge(self, spec: LanguageIndependentSpec, parts: list[Result], context: Context) -> Result:
         """All facts together; overlaps at the published thresholds."""
         facts = pd.concat([part.tables["facts"] for part in parts], ignore_index=True)
-        used = [part.tables["neurons"] for part in parts if "neurons" in part.tables]
-        worst = (
-            facts.assign(bad=facts["state"].map({"used": 0, "unknown": 1, "impossible": 2}))
-            .groupby("fact", sort=False)["bad"]
-            .max()
-        )
-        states = [("used", "unknown", "impossible")[i] for i in worst]
-        if not used:
-            why = facts["why"].dropna() if "why" in facts else []
-            raise UserError(
-                next(
-                    iter(why),
-                    "The model knows none of these facts in all the languages: choose "
-                    "others, or switch the filter off.",
-                )
-            )
+        used = used_parts(parts, "neurons")
         shape = parts[0].numbers["layers"], parts[0].numbers["size"]
-        neurons = pd.concat(used, ignore_index=True)
+        neurons = pd.concat([part.tables["neurons"] for part in used], ignore_index=True)
         relations = dict(zip(facts["fact"], facts["relation"], strict=True))
         taus = default_taus(spec.languages)
         table = overlap(select(neurons, taus), relations, spec.languages, shape, spec.seed)
         numbers: dict[str, Any] = {
             "facts": len(used),
-            "left_out": left_out(states),
+            "left_out": left_out(states(facts)),
+            "first_tokens": int((~facts["whole"].dropna().astype(bool)).sum()),
             "layers": shape[0],
             "size": shape[1],
             "taus": taus,
@@ -233,40 +103,6 @@ class LanguageIndependentStudy(Study):
                 "sensitivity": sensitivity(neurons, relations, spec.languages, shape),
             },
         )
-
-
-def default_taus(languages: Sequence[str]) -> dict[str, float]:
-    """The published thresholds."""
-    return {language: DEFAULT_TAUS.get(language, OTHER_TAU) for language in languages}
-
-
-def select(neurons: pd.DataFrame, taus: Mapping[str, float]) -> Sets:
-    """The neurons above each language's threshold.
-
-    Args:
-        neurons: the table of that name of a result.
-    """
-    kept = neurons[neurons["share"] > neurons["language"].map(taus)]
-    found: dict[tuple[str, str], frozenset[int]] = {
-        key: frozenset()
-        for key in neurons[["fact", "language"]]
-        .drop_duplicates()
-        .itertuples(index=False, name=None)
-    }
-    for key, own in kept.groupby(["fact", "language"], sort=False):
-        found[key] = frozenset(own["place"])
-    return found
-
-
-def common(sets: Sets, languages: Sequence[str], facts: Sequence[str]) -> frozenset[int]:
-    """What the sets of the languages have in common, each language's from the fact given for it."""
-    own = [sets[fact, language] for fact, language in zip(facts, languages, strict=True)]
-    return frozenset.intersection(*own)
-
-
-def neuron_set(places: frozenset[int], size: int, name: str = "") -> NeuronSet:
-    """The places as FFN neurons."""
-    return NeuronSet([(place // size, "ffn", place % size) for place in places], name)
 
 
 def overlap(
@@ -353,17 +189,3 @@ def _random_overlap(
 def _per_layer(places: frozenset[int], shape: tuple[int, int]) -> np.ndarray:
     layers = np.array(sorted(places), int) // shape[1]
     return np.bincount(layers, minlength=shape[0])
-
-
-def _above(scores: Float[np.ndarray, "layer neuron"]) -> pd.DataFrame:
-    highest = float(scores.max())
-    share = scores / highest if highest > 0 else np.zeros_like(scores)
-    layer, neuron = np.nonzero(share > LEAST)
-    return pd.DataFrame(
-        {
-            "layer": layer,
-            "neuron": neuron,
-            "place": layer * scores.shape[1] + neuron,
-            "share": share[layer, neuron].astype(np.float32),
-        }
-    ).sort_values("share", ascending=False, ignore_index=True)

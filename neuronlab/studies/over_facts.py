@@ -59,11 +59,13 @@ class FactsSpec(Spec):
     def _as_dictionaries(self, own: tuple[Fact, ...]) -> list[dict[str, Any]]:
         return [asdict(fact) for fact in own]
 
+    def pool(self) -> list[Fact]:
+        """All that can be asked, in every wording."""
+        return list(self.own) if self.facts == OWN else SETS[self.facts].facts(paraphrases=True)
+
     def chosen(self, *, paraphrases: bool = False) -> list[Fact]:
         """The facts asked about, in an order of their own; paraphrases follow each other."""
-        facts = list(self.own)
-        if self.facts != OWN:
-            facts = SETS[self.facts].facts(paraphrases=True)
+        facts = self.pool()
         if not facts:
             raise UserError("There are no facts: choose a set or upload a file.")
         wordings: dict[str, dict[str, list[Fact]]] = {}
@@ -147,12 +149,12 @@ def bootstrap(
     values: Float[np.ndarray, "fact column"], seed: int = 0
 ) -> tuple[Float[np.ndarray, " column"], Float[np.ndarray, " column"]]:
     """95 % interval of each column's mean: facts drawn with replacement, percentiles."""
-    means = _resampled(len(values), seed) @ values
+    means = resampled(len(values), seed) @ values
     return np.percentile(means, 2.5, axis=0), np.percentile(means, 97.5, axis=0)
 
 
 @lru_cache(maxsize=1)
-def _resampled(count: int, seed: int) -> Float[np.ndarray, "resample fact"]:
+def resampled(count: int, seed: int) -> Float[np.ndarray, "resample fact"]:
     """How much each fact weighs in each resample; the same for all that is compared."""
     draw = np.random.default_rng(seed)
     return draw.multinomial(count, np.full(count, 1 / count), RESAMPLES) / count

@@ -9,15 +9,8 @@ from neuronlab.facts import Fact
 from neuronlab.runs import Context, Store, read_spec, run_study
 from neuronlab.studies import LanguageIndependentSpec, LanguageIndependentStudy
 from neuronlab.studies import language_independent as study
-from neuronlab.studies.language_independent import (
-    common,
-    default_taus,
-    expected_overlap,
-    neuron_set,
-    overlap,
-    select,
-    sensitivity,
-)
+from neuronlab.studies.in_languages import common, default_taus, neuron_set, select
+from neuronlab.studies.language_independent import expected_overlap, overlap, sensitivity
 
 STUDY = LanguageIndependentStudy()
 SHAPE = (3, 100)
@@ -181,16 +174,16 @@ def test_the_order_of_languages_does_not_change_what_is_shared(model, tmp_path):
 
 def test_groups_are_complete_and_limited():
     more = (*OWN, Fact("alone", ("Paris",), "capital", "alone", "en"))
-    assert [g["en"].name for g in spec(own=more).groups()] == ["france", "london", "dog"]
-    assert [g["en"].name for g in spec(per_relation=1).groups()] == ["france", "dog"]
-    assert [g["xx"].name for g in spec(fact="dog").groups()] == ["dog"]
+    assert [g["en"][0].name for g in spec(own=more).groups()] == ["france", "london", "dog"]
+    assert [g["en"][0].name for g in spec(per_relation=1).groups()] == ["france", "dog"]
+    assert [g["xx"][0].name for g in spec(fact="dog").groups()] == ["dog"]
     six = LanguageIndependentSpec(languages=("en", "zh", "ja", "fr", "es", "de"))
     groups = six.groups()
     assert len(groups) == 75
     assert all(len(group) == 6 for group in groups)
-    plain = LanguageIndependentSpec(two_shot=False).groups()[0]["en"].prompt
-    assert LanguageIndependentSpec().groups()[0]["en"].prompt.endswith(plain)
-    assert len(LanguageIndependentSpec().groups()[0]["en"].prompt) > len(plain)
+    plain = LanguageIndependentSpec(two_shot=False).groups()[0]["en"][0].prompt
+    assert LanguageIndependentSpec().groups()[0]["en"][0].prompt.endswith(plain)
+    assert len(LanguageIndependentSpec().groups()[0]["en"][0].prompt) > len(plain)
 
 
 def test_a_spec_goes_through_its_json():

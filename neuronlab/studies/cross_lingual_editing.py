@@ -1,0 +1,276 @@
+"""Editing a fact's neurons in one language, measured in all (arXiv 2308.13198).
+
+Edits: the neurons of one language; the language-independent ones; those of all languages one after
+the other, each neuron once (the authors' code undoes each edit before the next). Suppressing
+multiplies their activations at the predicted position by 0, enhancing by 2. Measured on the fact
+itself, on another fact of its relation and on one of another relation, in every language, beside
+the same edit of random neurons of the same layers.
+
+    relative change = (p after - p before) / p before
+    SR = |related / unrelated, enhanced| + |related / unrelated, suppressed|
+
+where related and unrelated are the mean relative changes of the facts themselves and of the facts
+of another relation. SR is a ratio of means: without its parts it says nothing.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from pydantic import Field
+
+from neuronlab.attribution.estimate import seconds
+from neuronlab.attribution.rescaling import rescaled
+from neuronlab.facts.asking import Asked
+from neuronlab.models import Model, shared
+from neuronlab.neurons import NeuronSet
+from neuronlab.runs import Context, Result, Study
+from neuronlab.studies.in_languages import (
+    Group,
+    LanguagesSpec,
+    default_taus,
+    in_languages,
+    neuron_set,
+    select,
+    states,
+    used_parts,
+)
+from neuronlab.studies.over_facts import bootstrap, left_out, resampled
+
+CHANGES = {"suppress": 0.0, "enhance": 2.0}
+SHARED, IN_TURN = "language-independent", "one after the other"
+FACT, SAME, OTHER = "fact", "same relation", "other relation"
+# Facts that are tried until one is known in all languages.
+_TRIED = 25
+
+
+class CrossLingualEditingSpec(LanguagesSpec):
+    """Which facts, in which languages, and whose neurons are edited.
+
+    Attributes:
+        taus: threshold of each language; the published ones where there is none.
+        random_sets: random sets beside each edit.
+    """
+
+    study: ClassVar[str] = "cross_lingual_editing"
+
+    taus: dict[str, float] = Field(default_factory=dict)
+    random_sets: int = Field(5, ge=1, le=50)
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """The threshold of every language."""
+        return {k: self.taus.get(k, tau) for k, tau in default_taus(self.languages).items()}
+
+
+class CrossLingualEditingStudy(Study):
+    """Every edit measured in every language.
+
+    Tables: ``facts`` (see ``InLanguages``), ``edits`` (fact, relation, edit, neurons, change,
+    about, language, before, after, random: probabilities, the last a mean over random sets),
+    ``matrix`` and ``success`` (see the functions).
+    """
+
+    name = "cross_lingual_editing"
+    title = "Edit a fact across languages"
+    spec_type = CrossLingualEditingSpec
+
+    def default(self) -> CrossLingualEditingSpec:
+        """Twenty-five capitals, languages and currencies each, in English and Chinese."""
+        return CrossLingualEditingSpec()
+
+    def shards(self, spec: CrossLingualEditingSpec) -> list[int]:
+        """One per fact."""
+        return list(range(len(spec.groups())))
+
+    def seconds(self, model: Model, spec: CrossLingualEditingSpec) -> float:
+        """What the whole will take, roughly."""
+        edits = len(CHANGES) * (len(spec.languages) + 2) * (1 + spec.random_sets)
+        rows = 3 * len(spec.languages) * edits
+        # A row of a causal model is one token, and joins half way up.
+        return spec.seconds(model) + len(spec.groups()) * seconds(model, 1, rows // 2, rows)
+
+    def run_shard(self, spec: CrossLingualEditingSpec, shard: int, context: Context) -> Result:
+        """One fact, edited in every way."""
+        model = shared(spec.model, context.device)
+        group = spec.groups()[shard]
+        found = in_languages(model, spec, group, context.part(0, 0.7))
+        tables = {"facts": found.facts}
+        if not found.used:
+            return Result(tables=tables)
+        name, relation = found.facts.iloc[0][["fact", "relation"]]
+        above = select(found.neurons, spec.thresholds)
+        own = {k: above.get((name, k), frozenset()) for k in spec.languages}
+        size = model.sizes["ffn"]
+        edits = {k: neuron_set(places, size) for k, places in own.items()}
+        edits[SHARED] = neuron_set(frozenset.intersection(*own.values()), size)
+        edits[IN_TURN] = neuron_set(frozenset.union(*own.values()), size)
+        # The same random sets for every prompt.
+        sets = [NeuronSet()]
+        for i, edit in enumerate(edits.values()):
+            draw = random.Random(f"{spec.seed} {shard} {i}")
+            seeds = [draw.randrange(1 << 30) for _ in range(spec.random_sets)]
+            sets += [edit, *(edit.matched_random(model.sizes, seed) for seed in seeds)]
+        measured = {FACT: found.asked} | _others(model, spec, group, relation, context)
+        rows = []
+        for i, (about, asked) in enumerate(measured.items()):
+            for j, (language, one) in enumerate(asked.items()):
+                done = (i + j / len(asked)) / len(measured)
+                context.progress(0.7 + 0.3 * done, f"editing {name}")
+                rows += [
+                    {"about": about, "language": language, **row}
+                    for row in _measure(model, one, edits, sets, context)
+                ]
+        tables["edits"] = pd.DataFrame(rows).assign(fact=name, relation=relation)
+        return Result(tables=tables)
+
+    def merge(self, spec: CrossLingualEditingSpec, parts: list[Result], context: Context) -> Result:
+        """Means over facts, with intervals."""
+        facts = pd.concat([part.tables["facts"] for part in parts], ignore_index=True)
+        used = used_parts(parts, "edits")
+        edits = pd.concat([part.tables["edits"] for part in used], ignore_index=True)
+        table = matrix(edits, spec.seed)
+        about_it = table[table["about"] == FACT]
+        empty = edits[edits["edit"] == SHARED].groupby("fact")["neurons"].max() == 0
+        numbers: dict[str, Any] = {
+            "facts": len(used),
+            "left_out": left_out(states(facts)),
+            "first_tokens": int((~facts["whole"].dropna().astype(bool)).sum()),
+            "taus": spec.thresholds,
+            "empty": int(empty.sum()),
+            "relative_change": {
+                change: {
+                    edit: dict(zip(rows["language"], rows["relative"], strict=True))
+                    for edit, rows in own.groupby("edit", sort=False)
+                }
+                for change, own in about_it.groupby("change", sort=False)
+            },
+        }
+        tables = {"facts": facts, "edits": edits, "matrix": table}
+        if OTHER in set(edits["about"]):
+            tables["success"] = success(edits, spec.seed)
+        return Result(numbers, tables)
+
+
+def matrix(edits: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """Mean relative changes over facts, with 95 % intervals, and what they are made of.
+
+    Columns edit, change, about, language, facts, neurons (mean), relative with ``_low`` and
+    ``_high``, random (of random neurons) with ``_low`` and ``_high``, before and after (mean
+    probabilities). No fact is left out, however large its change.
+    """
+    edits = _relative(edits)
+    keys = ["edit", "change", "about", "language"]
+    rows = []
+    for key, own in edits.groupby(keys, sort=False):
+        values = own[["relative", "random_relative"]].to_numpy(float)
+        low, high = bootstrap(values, seed)
+        mean = values.mean(axis=0)
+        rows.append(
+            dict(zip(keys, key, strict=True))
+            | {"facts": len(own), "neurons": own["neurons"].mean()}
+            | {"relative": mean[0], "relative_low": low[0], "relative_high": high[0]}
+            | {"random": mean[1], "random_low": low[1], "random_high": high[1]}
+            | {"before": own["before"].mean(), "after": own["after"].mean()}
+        )
+    return pd.DataFrame(rows)
+
+
+def success(edits: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """The paper's success rate per edit and language, with the ratios it adds up.
+
+    Columns edit, language, facts, then for each change ``{change}_related``,
+    ``{change}_unrelated`` (mean relative changes) and ``{change}_ratio``; success, with ``_low``
+    and ``_high`` (facts drawn with replacement). Facts without an unrelated one are left out.
+    """
+    edits = _relative(edits[edits["about"].isin([FACT, OTHER])])
+    rows = []
+    for (edit, language), own in edits.groupby(["edit", "language"], sort=False):
+        wide = own.pivot(index="fact", columns=["change", "about"], values="relative").dropna()
+        means = resampled(len(wide), seed) @ wide.to_numpy(float)
+        drawn = _success(dict(zip(wide.columns, means.T, strict=True)))
+        mean = wide.mean().to_dict()
+        row = {"edit": edit, "language": language, "facts": len(wide)}
+        for change in CHANGES:
+            related, unrelated = mean[change, FACT], mean[change, OTHER]
+            row |= {
+                f"{change}_related": related,
+                f"{change}_unrelated": unrelated,
+                f"{change}_ratio": _ratio(related, unrelated),
+            }
+        low, high = np.nanpercentile(drawn, [2.5, 97.5])
+        rows.append(row | {"success": float(_success(mean)), "low": low, "high": high})
+    return pd.DataFrame(rows)
+
+
+def _success(means: Mapping[tuple[str, str], Any]) -> Any:
+    return sum(abs(_ratio(means[change, FACT], means[change, OTHER])) for change in CHANGES)
+
+
+def _ratio(related: Any, unrelated: Any) -> Any:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.divide(related, unrelated)
+
+
+def _relative(edits: pd.DataFrame) -> pd.DataFrame:
+    change = {
+        name: (edits[column] - edits["before"]) / edits["before"]
+        for name, column in (("relative", "after"), ("random_relative", "random"))
+    }
+    return edits.assign(**change)
+
+
+def _others(
+    model: Model, spec: CrossLingualEditingSpec, group: Group, relation: str, context: Context
+) -> dict[str, Mapping[str, Asked]]:
+    """A fact of the same relation and one of another, each known in all languages."""
+    first = next(iter(group.values()))[0]
+    draw = random.Random(f"{spec.seed} {relation} {first.name}")
+    candidates = [other for other in spec.everything() if other != group]
+    draw.shuffle(candidates)
+    found = {}
+    for about in (SAME, OTHER):
+        fitting = [
+            other
+            for other in candidates
+            if (next(iter(other.values()))[0].relation == relation) == (about == SAME)
+        ]
+        for other in fitting[:_TRIED]:
+            own = in_languages(
+                model, spec.model_copy(update={"filtered": True}), other, context, neurons=False
+            )
+            if own.used:
+                found[about] = own.asked
+                break
+    return found
+
+
+def _measure(
+    model: Model,
+    asked: Asked,
+    edits: Mapping[str, NeuronSet],
+    sets: Sequence[NeuronSet],
+    context: Context,
+) -> list[dict[str, Any]]:
+    """One prompt under nothing, then under each edit followed by its random sets."""
+    rows = []
+    for change, factor in CHANGES.items():
+        p = rescaled(model, asked.encoded, sets, factor, check=context.check).numpy()
+        each: Float[np.ndarray, "edit set"] = p[1:].reshape(len(edits), -1)
+        rows += [
+            {
+                "edit": edit,
+                "neurons": len(own),
+                "change": change,
+                "before": float(p[0]),
+                "after": float(after[0]),
+                "random": float(after[1:].mean()),
+            }
+            for (edit, own), after in zip(edits.items(), each, strict=True)
+        ]
+    return rows
