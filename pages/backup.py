@@ -1,4 +1,4 @@
-"""Backup neurons: pairs that stand in for each other (arXiv 2308.13198)."""
+"""Backup neurons: pairs that stand in for each other, and fact-checking (arXiv 2308.13198)."""
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from neuronlab.studies import DegeneratePairsSpec
 from neuronlab.studies.degenerate_pairs import T_HIGH, T_LOW, published
 from neuronlab.widgets import (
     exports,
+    fact_checking,
     intervention,
     model_fetch,
     neuron_card,
@@ -38,29 +39,62 @@ over that product. Near 1, the pair is just two effects; well below 1, either on
 other. The slider keeps the pairs below a synergy.
 
 The same rule on random neurons of the same layers stands beside.
+
+**Fact-checking.** Can neurons tell true from false? Of each relation, most facts choose neurons:
+those that occur often in degenerate pairs, or often among the facts' own neurons. The others are
+tested: a right and a wrong answer are each scored by the mean attribution of these neurons towards
+it, and called true above a threshold $\lambda$ that was chosen on the first part. Since every
+second candidate is true, **calling everything true has F1 .667**: a scorer has to beat that, and
+the model's own probabilities.
 """
+VIEWS = {"degenerate_pairs": "Pairs", "fact_checking": "Fact-checking"}
 
 
 def main() -> None:
     header(
         "Backup neurons",
-        "Which pairs of neurons stand in for each other?",
+        "Which pairs of neurons stand in for each other, and can they tell true from false?",
         "After arXiv 2308.13198.",
         HOW_TO_READ,
-        ("Degenerate pair", "Synergy", "Suppress", "Matched random set"),
+        (
+            "Degenerate pair",
+            "Synergy",
+            "Suppress",
+            "Matched random set",
+            "F1",
+            "ROC curve",
+            "AUC",
+            "Bootstrap interval",
+        ),
     )
     if not model_fetch.ready(state.model_name()):
         return
+    study = shown.view(VIEWS)
+    if study == "fact_checking":
+        fact_checking.draw()
+        return
     model = services.model(state.model_name(), state.device())
     asked = prompt_form.ask(model)
-    count = st.slider("Candidates: the best FFN neurons", 5, 40, 20, key="pair_candidates")
+    # Without a prefix to share, every set costs a pass over the whole prompt.
+    start, sets = (20, 20) if model.family.causal else (10, 3)
+    count = st.slider(
+        "Candidates: the best FFN neurons",
+        5,
+        40,
+        start,
+        key=f"pair_candidates_{start}",
+    )
     spec = None
     if asked is not None:
         spec = DegeneratePairsSpec(
-            model=model.name, revision=model.revision, candidates=count, **asked
+            model=model.name,
+            revision=model.revision,
+            candidates=count,
+            random_sets=sets,
+            **asked,
         )
     shown.run_button(spec, lambda: cost(model, spec))
-    found = shown.finished("degenerate_pairs", model.name, spec, spec)
+    found = shown.finished(study, model.name, spec, spec)
     if found is not None:
         with guard():
             results(model, *found)

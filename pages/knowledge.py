@@ -46,17 +46,7 @@ def main() -> None:
     model = facts_form.language_model()
     if model is None:
         return
-    if st.session_state.get("view") not in VIEWS:
-        st.session_state["view"] = "knowledge_types"
-    view = st.segmented_control(
-        "View",
-        list(VIEWS),
-        format_func=VIEWS.get,
-        key="view",
-        label_visibility="collapsed",
-        required=True,
-        persist_state="session",
-    )
+    view = shown.view(VIEWS)
     fields = facts_form.draw(view, "knowledge_types", None if view == "knowledge_types" else 6)
     spec: Spec | None = None
     if view == "stability":

@@ -1,5 +1,8 @@
 """One fact, many languages: the neurons it rests on in all of them (arXiv 2308.13198)."""
 
+from collections import Counter
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -8,29 +11,34 @@ from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.errors import UserError
 from neuronlab.facts import SETS, Fact
 from neuronlab.facts.asking import answered, ask, prompt_text
+from neuronlab.facts.readers import UNSPACED
 from neuronlab.figures.charts import visible
 from neuronlab.figures.languages import exclusive, layer_counts, set_bars, thresholds
 from neuronlab.models import Model, Prompt
 from neuronlab.neurons import Effect, NeuronScores, NeuronSet, Suppress, effect
 from neuronlab.runs import Result
-from neuronlab.studies import LanguageIndependentSpec
+from neuronlab.studies import STUDIES, LanguageIndependentSpec
 from neuronlab.studies.examples import in_languages
-from neuronlab.studies.language_independent import (
+from neuronlab.studies.in_languages import (
     LEAST,
-    TAUS,
+    Group,
+    LanguagesSpec,
     common,
     default_taus,
     neuron_set,
-    overlap,
     select,
 )
+from neuronlab.studies.language_independent import TAUS, overlap
+from neuronlab.studies.over_facts import OWN
 from neuronlab.widgets import (
+    editing,
     exports,
     facts_form,
     neuron_card,
     neuron_maps,
     shown,
 )
+from neuronlab.widgets.editing import language_name
 from neuronlab.widgets.guard import complain, guard, plain
 from neuronlab.widgets.page import header
 
@@ -46,17 +54,19 @@ layers; the English set of this fact with the Chinese set of *another* fact of t
 and of another relation. What the last two share belongs to the relation, or to answering as such,
 not to the fact.
 
+**Edit in one, measure in all.** A language's neurons, the shared ones, or those of all languages
+one after the other are switched off (× 0) or enhanced (× 2) at the predicted position. The change
+of the right answer's probability is shown for the fact, for another fact of its relation and for
+one of another relation, in every language. The paper's **success rate** divides the mean change of
+the facts by that of unrelated ones: look at both, since near a small number a ratio explodes.
+
 **Caveats.** An answer of several tokens is scored by its first, which two languages may spell
 alike. Small models know few facts in other languages: see the probabilities. The thresholds
 published for BERT are .3 (English) and .2 (Chinese).
 """
-NAMES = {
-    "en": "English",
-    "zh": "Chinese",
-    "ja": "Japanese",
-    "fr": "French",
-    "es": "Spanish",
-    "de": "German",
+VIEWS = {
+    "language_independent": "Neurons in common",
+    "cross_lingual_editing": "Edit in one, measure in all",
 }
 TYPED = "typed"
 
@@ -67,89 +77,157 @@ def main() -> None:
         "Which neurons does a fact rest on in every language?",
         "After arXiv 2308.13198.",
         HOW_TO_READ,
-        ("Language-independent neuron", "Matched random set", "Basket"),
+        ("Language-independent neuron", "Matched random set", "Success rate", "Basket"),
     )
     model = facts_form.language_model(" Gemma 3 knows several languages.")
     if model is None:
         return
+    study = shown.view(VIEWS)
     spec = None
     try:
-        spec = form(model)
+        spec = form(model, study)
         if spec is not None:
             spec.groups()
     except UserError as error:
         complain(str(error))
         spec = None
     shown.run_button(spec, lambda: facts_form.cost(model, spec))
-    first = in_languages(model.name, model.revision)
-    found = shown.finished("language_independent", model.name, spec, first)
+    first = in_languages(model.name, model.revision, study)
+    found = shown.finished(study, model.name, spec, first)
     if found is not None:
         with guard():
-            results(model, *found)
+            if study == "cross_lingual_editing":
+                editing.results(model, *found)
+            else:
+                results(model, *found)
 
 
-def form(model: Model) -> LanguageIndependentSpec | None:
-    """Facts and languages."""
+def form(model: Model, study: str) -> LanguagesSpec | None:
+    """Facts and languages; for an edit also whose neurons."""
     known = SETS["six_languages"]
-    languages = st.pills(
+    left, middle, right = st.columns([2, 1, 1.4], vertical_alignment="bottom")
+    names = [fact.name for fact in known.facts()]
+    words = {None: "All 75 facts", TYPED: "Type one in each language", OWN: "A file of yours"}
+    which = left.selectbox(
+        "Fact",
+        [TYPED, OWN, None, *names],
+        index=names.index("capital/france") + 3,
+        format_func=lambda name: words.get(name, name),
+        key="languages_fact",
+        persist_state="session",
+    )
+    several = which in (None, OWN)
+    count = middle.number_input(
+        "At most per kind",
+        0,
+        1000,
+        0,
+        key="languages_count",
+        help="The first of each kind (capital, language, …); 0 takes all.",
+        disabled=not several,
+        persist_state="session",
+    )
+    filtered = right.toggle(
+        "Only facts the model knows",
+        several,
+        key=f"languages_filtered_{several}",
+        help="In every language the right answer is among the model's first ten choices.",
+    )
+    own = facts_form.own_facts() if which == OWN else ()
+    if which == OWN and not own:
+        return None
+    languages = choose_languages(model, own)
+    if languages is None:
+        return None
+    if which == TYPED:
+        own = typed(languages)
+        if not own:
+            return None
+    fields: dict[str, Any] = {"facts": OWN, "own": own}
+    if not own:
+        two_shot = st.toggle("Two solved examples first", True, key="languages_two_shot")
+        fields = {"facts": known.name, "fact": which, "two_shot": two_shot}
+    wordings = Counter((fact.relation, fact.name, fact.language) for fact in own)
+    most = min(max(wordings.values(), default=1), 20)
+    if most > 1:
+        fields["wordings"] = st.number_input(
+            "Wordings of each fact",
+            1,
+            most,
+            1,
+            key="languages_wordings",
+            help="With several, a neuron's share is the highest that 70 % of them reach.",
+        )
+    if study == "cross_lingual_editing":
+        moved, published = thresholds_of(languages), default_taus(languages)
+        fields["taus"] = {k: tau for k, tau in moved.items() if tau != published[k]}
+    return STUDIES[study].spec_type(
+        model=model.name,
+        revision=model.revision,
+        languages=languages,
+        filtered=filtered,
+        per_relation=(count or None) if several else None,
+        **fields,
+    )
+
+
+def choose_languages(model: Model, own: tuple[Fact, ...]) -> tuple[str, ...] | None:
+    """Two to six languages of those there are; None with a message where they are not chosen."""
+    offered = SETS["six_languages"].languages
+    first = in_languages(model.name, model.revision).languages
+    if own:
+        offered = tuple(dict.fromkeys(fact.language for fact in own))
+        first = offered[:2]
+    if len(offered) < 2:
+        complain(
+            f"All these facts are in one language ({offered[0]}): give each row its language, and "
+            "the same fact the same name."
+        )
+        return None
+    chosen = st.pills(
         "Languages",
-        known.languages,
+        offered,
         selection_mode="multi",
-        default=list(in_languages(model.name, model.revision).languages),
-        format_func=NAMES.get,
-        key=f"languages_{model.name}",
+        default=list(first),
+        format_func=language_name,
+        key=f"languages_{model.name}" + ("_" + "_".join(offered) if own else ""),
         wrap=True,
         persist_state="session",
     )
-    if len(languages) < 2:
-        complain("Choose at least two languages.")
+    if not 2 <= len(chosen) <= 6:
+        complain("Choose at least two languages." if len(chosen) < 2 else "Six is the most.")
         return None
-    left, middle, right = st.columns([2, 1.2, 1.4], vertical_alignment="bottom")
-    names = [fact.name for fact in known.facts()]
-    with left:
-        which = st.selectbox(
-            "Fact",
-            [TYPED, None, *names],
-            index=names.index("capital/france") + 2,
-            format_func=lambda name: {None: "All 75 facts", TYPED: "Type one in each language"}.get(
-                name, name
-            ),
-            key="languages_fact",
+    return tuple(chosen)
+
+
+def thresholds_of(languages: tuple[str, ...]) -> dict[str, float]:
+    """A slider for each language's threshold."""
+    return {
+        language: column.slider(
+            f"τ {language_name(language)}",
+            LEAST,
+            TAUS[-1],
+            tau,
+            0.01,
+            key=f"tau_{language}",
             persist_state="session",
         )
-    with middle:
-        two_shot = st.toggle("Two solved examples first", True, key="languages_two_shot")
-    with right:
-        filtered = st.toggle(
-            "Only facts the model knows",
-            which is None,
-            key=f"languages_filtered_{which is None}",
-            help="In every language the right answer is among the model's first ten choices.",
+        for column, (language, tau) in zip(
+            st.columns(len(languages)), default_taus(languages).items(), strict=True
         )
-    fields = {
-        "model": model.name,
-        "revision": model.revision,
-        "languages": tuple(languages),
-        "filtered": filtered,
     }
-    if which == TYPED:
-        own = typed(languages)
-        return LanguageIndependentSpec(facts="own", own=own, **fields) if own else None
-    return LanguageIndependentSpec(facts="six_languages", fact=which, two_shot=two_shot, **fields)
 
 
-def typed(languages: list[str]) -> tuple[Fact, ...]:
-    """A fact put in by hand, or by a file; none with a message where something is missing."""
-    by_file = st.toggle("Upload a table instead (prompt, answer, language, fact)", key="by_file")
-    if by_file:
-        return facts_form.own_facts()
+def typed(languages: tuple[str, ...]) -> tuple[Fact, ...]:
+    """A fact put in by hand; none with a message where something is missing."""
     facts = []
     for language in languages:
         left, right = st.columns([3, 1])
-        prompt = left.text_input(f"Prompt, {NAMES[language]}", key=f"typed_prompt_{language}")
-        answer = right.text_input(f"Answer, {NAMES[language]}", key=f"typed_answer_{language}")
+        name = language_name(language)
+        prompt = left.text_input(f"Prompt, {name}", key=f"typed_prompt_{language}")
+        answer = right.text_input(f"Answer, {name}", key=f"typed_answer_{language}")
         if prompt.strip() and answer.strip():
-            joiner = "" if language in ("zh", "ja") else " "
+            joiner = "" if language in UNSPACED else " "
             facts.append(
                 Fact(prompt.strip(), (answer.strip(),), "typed", "typed", language, joiner)
             )
@@ -165,18 +243,7 @@ def results(model: Model, spec: LanguageIndependentSpec, result: Result) -> None
     neurons, facts = result.tables["neurons"], result.tables["facts"]
     shape = n["layers"], n["size"]
     relations = dict(zip(facts["fact"], facts["relation"], strict=True))
-    taus = {}
-    defaults = default_taus(spec.languages)
-    for column, language in zip(st.columns(len(spec.languages)), spec.languages, strict=True):
-        taus[language] = column.slider(
-            f"τ {NAMES.get(language, language)}",
-            LEAST,
-            TAUS[-1],
-            defaults[language],
-            0.01,
-            key=f"tau_{language}",
-            persist_state="session",
-        )
+    taus = thresholds_of(spec.languages)
     sets = select(neurons, taus)
     table = _overlap(spec.key, tuple(taus.items()), neurons, relations, spec.languages, shape)
     headline(spec, table, n)
@@ -235,7 +302,7 @@ def _overlap(
 
 def headline(spec: LanguageIndependentSpec, table: pd.DataFrame, n: dict) -> None:
     """The result in a few words."""
-    names = ", ".join(NAMES.get(language, language) for language in spec.languages)
+    names = ", ".join(language_name(language) for language in spec.languages)
     text = (
         f"On {n['facts']} {'fact' if n['facts'] == 1 else 'facts'}, {plain(names)} share "
         f"**{table['shared'].mean():.1f} neurons a fact**; by chance it would be "
@@ -248,8 +315,7 @@ def headline(spec: LanguageIndependentSpec, table: pd.DataFrame, n: dict) -> Non
         )
     empty = int((table["shared"] == 0).sum())
     st.markdown(text + (f" {empty} facts share none." if empty else ""))
-    if n["left_out"]:
-        st.caption(plain(n["left_out"]))
+    facts_form.notes(n)
 
 
 def how_far(neurons: pd.DataFrame, fact: str, languages: tuple[str, ...]) -> str:
@@ -301,7 +367,7 @@ def one_fact(
     languages = list(spec.languages)
     wide = wide.assign(component="ffn", score=wide[languages].mean(axis=1))
     wide = wide.sort_values("score", ascending=False)
-    group = next(g for g in spec.groups() if next(iter(g.values())).name == chosen)
+    group = {k: own[0] for k, own in _group(spec, chosen).items()}
     left, right = st.columns([3, 2], gap="medium")
     with left:
         neuron_maps.listed(
@@ -320,6 +386,14 @@ def one_fact(
         neuron_card.draw(model, prompt, neuron_maps.chosen(), scores)
 
 
+def _group(spec: LanguageIndependentSpec, name: str) -> Group:
+    for group in spec.groups():
+        first = next(iter(group.values()))[0]
+        if (first.name or first.prompt) == name:
+            return group
+    raise UserError(f"The facts no longer hold '{name}': run them again.")
+
+
 def effects(model: Model, group: dict[str, Fact], neurons: NeuronSet) -> None:
     """The right answer in each language before and after, and with random neurons."""
     st.markdown(f"**Switched off** in each language: all {len(neurons)}.")
@@ -329,7 +403,7 @@ def effects(model: Model, group: dict[str, Fact], neurons: NeuronSet) -> None:
         before, after = found.probability
         rows.append(
             {
-                "language": NAMES.get(language, language),
+                "language": language_name(language),
                 "answer": visible(found.label),
                 "before %": 100 * before,
                 "after %": 100 * after,

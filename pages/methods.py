@@ -12,7 +12,7 @@ from neuronlab.studies import MethodComparisonSpec
 from neuronlab.studies.examples import small
 from neuronlab.studies.method_comparison import COMPARED, KS, PAPER, POOLED, K, at
 from neuronlab.widgets import exports, facts_form, shown
-from neuronlab.widgets.guard import complain, guard, plain
+from neuronlab.widgets.guard import complain, guard
 from neuronlab.widgets.page import header
 
 HOW_TO_READ = """
@@ -95,11 +95,7 @@ def results(spec: MethodComparisonSpec, result: Result) -> None:
         f"{now['original'][metric]:{form}} to **{now['methods'][best][metric]:{form}}**; with "
         f"random neurons of the same layers it is {now['random'][metric]:{form}}."
     )
-    notes = [n["left_out"]]
-    if n["first_tokens"]:
-        notes.append(f"{n['first_tokens']} answers are scored by the first of several tokens.")
-    if any(notes):
-        st.caption(plain(" ".join(filter(None, notes))))
+    facts_form.notes(n)
     own = summary[(summary["k"] == k) & ~summary["control"]]
     left, right = st.columns(2, gap="medium")
     with left:

@@ -19,7 +19,9 @@ PAGES = {
     "knowledge_types": "pages/knowledge.py",
     "stability": "pages/knowledge.py",
     "language_independent": "pages/languages.py",
+    "cross_lingual_editing": "pages/languages.py",
     "degenerate_pairs": "pages/backup.py",
+    "fact_checking": "pages/backup.py",
 }
 _KEY = re.compile(r"[0-9a-f]{16}")
 

@@ -25,6 +25,13 @@ GLOSSARY = {
     "not both.",
     "Synergy": "What is left without both, over the product that two separate effects would leave; "
     "below 1 they back each other up.",
+    "Success rate": "Change of the facts themselves over change of unrelated facts, suppressed "
+    "plus enhanced; a ratio of means that says little without its parts.",
+    "ROC curve": "For every threshold: how many true ones are called true, against how many false "
+    "ones are.",
+    "F1": "Harmonic mean of precision (share of true ones among those called true) and recall "
+    "(share of the true ones that are called true).",
+    "AUC": "Probability that a true one scores higher than a false one; .5 is chance.",
     "Logit lens": "Reading a prediction off the stream before the last layer.",
     "MRR": "Mean reciprocal rank: the mean of 1 / rank of the right answer; 1 is best.",
     "Bootstrap interval": "Facts are drawn again and again, with replacement; 95 % of the means "

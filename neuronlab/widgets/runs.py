@@ -5,7 +5,10 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from neuronlab.facts import SETS
 from neuronlab.runs import Run, Spec
+from neuronlab.studies import STUDIES
+from neuronlab.studies.over_facts import OWN
 from neuronlab.widgets import services
 from neuronlab.widgets.guard import complain, plain
 
@@ -17,10 +20,15 @@ _CANCELLED = "This run was cancelled. Press Run to start it again."
 def title(study: str, spec: dict) -> str:
     """A run in a few words, from its spec."""
     if "text" not in spec:
-        some = f", {spec['per_relation']} of a kind" if spec.get("per_relation") else ""
-        facts = spec.get("fact") or f"{spec.get('facts', '')}{some}"
-        languages = "".join(f" {language}" for language in spec.get("languages", ()))
-        return f"{study}:{languages} {facts}, on {spec.get('model', '')}"
+        name = STUDIES[study].title if study in STUDIES else study
+        facts = str(spec.get("facts", ""))
+        known = {set_.name: set_.title.lower() for set_ in SETS.values()} | {OWN: "own facts"}
+        parts = [spec.get("fact") or known.get(facts, facts)]
+        if spec.get("per_relation"):
+            parts.append(f"{spec['per_relation']} of a kind")
+        if spec.get("languages"):
+            parts.append(" ".join(spec["languages"]))
+        return f"{name}: {', '.join(parts)}, on {spec.get('model', '')}"
     text = str(spec["text"])
     short = text if len(text) <= 40 else f"{text[:37]}…"
     return f"{spec.get('method', study)}: {short} → {spec.get('target')}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import streamlit as st
 
@@ -10,6 +10,25 @@ from neuronlab.runs import Result, Spec
 from neuronlab.studies import STUDIES
 from neuronlab.widgets import links, runs, services, state
 from neuronlab.widgets.guard import plain
+
+
+def view(views: Mapping[str, str]) -> str:
+    """Which study a page with several looks at; an opened link chooses it too.
+
+    Args:
+        views: what each study's view is called.
+    """
+    if st.session_state.get("view") not in views:
+        st.session_state["view"] = next(iter(views))
+    return st.segmented_control(
+        "View",
+        list(views),
+        format_func=views.get,
+        key="view",
+        label_visibility="collapsed",
+        required=True,
+        persist_state="session",
+    )
 
 
 def run_button(spec: Spec | None, cost: Callable[[], str]) -> None:

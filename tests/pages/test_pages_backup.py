@@ -49,7 +49,7 @@ def test_thresholds_are_live(page, results):
 
 
 def test_another_prompt(page, results):
-    page.at.slider(key="pair_candidates").set_value(6)
+    page.at.slider(key="pair_candidates_20").set_value(6)
     page.prompt("The opposite of hot is")
     page.press("run")
     assert page.errors() == []
@@ -62,3 +62,78 @@ def test_an_empty_prompt_gets_one_sentence(page):
     page.prompt("")
     page.one_error("The prompt is empty")
     assert page.at.button(key="run").disabled
+
+
+@pytest.fixture
+def checking(page):
+    page.at.button_group(key="view").set_value("fact_checking")
+    page.run()
+    return page
+
+
+def test_fact_checking_opens_on_a_finished_example(checking, results):
+    page = checking
+    assert page.errors() == []
+    result = stored(page, results)
+    scorers = result.tables["scorers"].set_index("scorer")
+    assert page.says(f"Degenerate neurons: F1 {scorers.loc['degenerate', 'f1']:.2f}")
+    charts = {element.key for element in page.at.get("plotly_chart")}
+    assert {"chart_checking_f1", "chart_roc", "chart_precision_recall"} <= charts
+    assert page.says(f"{result.numbers['facts']['test']} were tested")
+
+
+def live_table(page):
+    return next(d.value for d in page.at.dataframe if "" in d.value)
+
+
+def test_its_threshold_is_live_and_begins_at_the_training_parts(checking, results):
+    page = checking
+    key = page.query("run")
+    result = stored(page, results)
+    page.at.selectbox(key="checking_scorer").set_value("knowledge")
+    page.run()
+    live = live_table(page)
+    scorers = result.tables["scorers"].set_index("scorer")
+    assert live["f1"].tolist()[1] == pytest.approx(scorers.loc["knowledge", "f1"], abs=0.02)
+    slider = next(s for s in page.at.slider if s.key.startswith("checking_lambda_knowledge"))
+    slider.set_value(slider.min)
+    page.run()
+    assert page.errors() == []
+    live = live_table(page)  # everything is called true
+    assert live["recall"].tolist() == [1, 1]
+    assert live["f1"].tolist() == pytest.approx([2 / 3, 2 / 3])
+    assert page.query("run") == key
+
+
+def test_a_relations_neurons_go_into_the_basket(checking, results):
+    page = checking
+    table = stored(page, results).tables["neurons"]
+    relation, kind = table.iloc[0][["relation", "kind"]]
+    own = table[(table["relation"] == relation) & (table["kind"] == kind)]
+    assert len(page.at.dataframe(key="checking_neurons").value) == len(own)
+
+
+def test_fact_checking_facts_of_ones_own(checking, results):
+    page = checking
+    page.at.selectbox(key="facts_set_fact_checking").set_value("own")
+    page.run()
+    cities = ("France,Paris", "Italy,Rome", "Japan,Tokyo", "Spain,Madrid", "Russia,Moscow")
+    rows = "prompt,answer,relation\n" + "".join(
+        f"The capital of {land} is,{city},capital\n"
+        for land, city in (c.split(",") for c in cities)
+    )
+    page.at.file_uploader(key="facts_files_False").upload("mine.csv", rows.encode(), "text/csv")
+    page.run()
+    page.press("run")
+    assert page.errors() == []
+    numbers = stored(page, results).numbers
+    assert numbers["facts"] == {"train": 4, "test": 1}
+    assert numbers["always_true"]["f1"] == pytest.approx(2 / 3)
+
+
+def test_fact_checking_needs_a_language_model(visit, results):
+    app = visit("backup", model="antiberty")
+    app.at.button_group(key="view").set_value("fact_checking")
+    app.run()
+    assert app.errors() == []
+    assert app.says("choose a language model")

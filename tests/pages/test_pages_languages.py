@@ -75,6 +75,85 @@ def test_one_language_is_too_few(page):
     assert page.at.button(key="run").disabled
 
 
+def look(page, study):
+    page.at.button_group(key="view").set_value(study)
+    page.run()
+
+
+def test_edits_open_on_a_finished_example(page, results):
+    look(page, "cross_lingual_editing")
+    assert page.errors() == []
+    spec, result = stored(page, results)
+    assert spec["study"] == "cross_lingual_editing"
+    charts = {element.key for element in page.at.get("plotly_chart")}
+    assert {"chart_edit_matrix", "chart_edit_bars"} <= charts
+    table = result.tables["matrix"].set_index(["edit", "change", "about", "language"])
+    for change in ("suppress", "enhance"):
+        page.at.button_group(key="edit_change").set_value(change)
+        page.run()
+        row = table.loc[("language-independent", change, "fact", "en")]
+        assert page.says(f"{row['relative']:+.0%} in English ({row['before']:.1%}")
+    success = next(d.value for d in page.at.dataframe if "success" in d.value)
+    assert len(success) == len(result.tables["success"]) == 15
+
+
+def test_the_edit_has_the_thresholds_of_its_form(page, results):
+    look(page, "cross_lingual_editing")
+    for language in ("en", "fr", "es"):
+        page.at.slider(key=f"tau_{language}").set_value(0.5)
+    page.press("run")
+    assert page.errors() == []
+    spec, result = stored(page, results)
+    assert spec["taus"] == {"en": 0.5, "fr": 0.5, "es": 0.5}
+    assert result.numbers["taus"] == spec["taus"]
+
+
+def test_a_file_of_ones_own_in_any_language(page, results):
+    page.at.selectbox(key="languages_fact").set_value("own")
+    page.run()
+    assert page.at.button(key="run").disabled
+    rows = (
+        "prompt,answer,relation,language,fact\n"
+        "The capital of Italy is,Rome,capital,en,italy\n"
+        "La capitale dell'Italia è,Roma,capital,it,italy\n"
+        "The color of the sky is,blue,color,en,sky\n"
+        "Il colore del cielo è il,blu,color,it,sky\n"
+    )
+    page.at.file_uploader(key="facts_files_False").upload("mine.csv", rows.encode(), "text/csv")
+    page.run()
+    assert page.errors() == []
+    assert page.says(r"Prompts\: 4; kinds\: 2.")
+    page.at.toggle(key="languages_filtered_True").set_value(False)
+    page.at.multiselect[0].set_value(["capital"])
+    page.run()
+    page.press("run")
+    assert page.errors() == []
+    spec, result = stored(page, results)
+    assert spec["languages"] == ["en", "it"]
+    assert result.tables["facts"]["fact"].tolist() == ["italy", "italy"]
+    assert page.says("On 1 fact, English, it share")
+    assert page.says("1 answer is scored by the first of several tokens")
+
+
+def test_a_file_in_one_language_says_what_is_missing(page):
+    page.at.selectbox(key="languages_fact").set_value("own")
+    page.run()
+    rows = "prompt,answer\nThe capital of Italy is,Rome\n"
+    page.at.file_uploader(key="facts_files_False").upload("mine.csv", rows.encode(), "text/csv")
+    page.run()
+    page.one_error("All these facts are in one language (en)")
+    assert page.at.button(key="run").disabled
+
+
+def test_a_broken_line_is_named(page):
+    page.at.selectbox(key="languages_fact").set_value("own")
+    page.run()
+    rows = b'{"sub_label": "Italy", "obj_label": "Rome", "lineid": 1}\n{broken\n'
+    page.at.file_uploader(key="facts_files_False").upload("P36.jsonl", rows, "text/plain")
+    page.run()
+    page.one_error("Line 2 of P36.jsonl")
+
+
 def test_a_protein_model_is_sent_elsewhere(visit, results):
     app = visit("languages", model="antiberty")
     assert app.errors() == []

@@ -1,0 +1,113 @@
+"""What editing a fact's neurons in one language does in all: matrix, success rate, fact by fact."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from neuronlab.cli.same_call import study_command, study_python
+from neuronlab.figures.languages import edit_bars, edit_matrix
+from neuronlab.models import Model
+from neuronlab.runs import Result
+from neuronlab.studies import CrossLingualEditingSpec
+from neuronlab.studies.cross_lingual_editing import CHANGES, FACT, OTHER, SAME, SHARED
+from neuronlab.widgets import exports, facts_form
+
+NAMES = {
+    "en": "English",
+    "zh": "Chinese",
+    "ja": "Japanese",
+    "fr": "French",
+    "es": "Spanish",
+    "de": "German",
+}
+_ABOUT = {FACT: "the fact itself", SAME: "another of its relation", OTHER: "of another relation"}
+_WORDS = {"suppress": "Switched off (× 0)", "enhance": "Enhanced (× 2)"}
+
+
+def language_name(code: str) -> str:
+    """A language as a person reads it."""
+    return NAMES.get(code, code)
+
+
+def results(model: Model, spec: CrossLingualEditingSpec, result: Result) -> None:
+    """The matrix of edits by languages, what unrelated facts lose, and the success rate."""
+    n, table = result.numbers, result.tables["matrix"]
+    facts = f"{n['facts']} {'fact' if n['facts'] == 1 else 'facts'}"
+    change = st.segmented_control(
+        "Change",
+        list(CHANGES),
+        default="suppress",
+        format_func=_WORDS.get,
+        key="edit_change",
+        required=True,
+        label_visibility="collapsed",
+    )
+    own = table[table["change"] == change]
+    mine = own[own["about"] == FACT]
+    shared = mine[mine["edit"] == SHARED]
+    parts = [
+        f"{row.relative:+.0%} in {language_name(row.language)} ({row.before:.1%} → {row.after:.1%})"
+        for row in shared.itertuples()
+    ]
+    st.markdown(
+        f"On {facts}, the language-independent neurons ({shared['neurons'].mean():.1f} a fact) "
+        f"change the right answer by **{'; '.join(parts)}**. Random neurons of the same layers: "
+        f"{', '.join(f'{r:+.1%}' for r in shared['random'])}."
+    )
+    if n["empty"]:
+        st.caption(f"{n['empty']} of them share no neuron: there this edit changes nothing.")
+    facts_form.notes(n)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.markdown("**Edit by language measured**: relative change of the fact's own answer.")
+        exports.chart(
+            edit_matrix(mine.replace({"language": NAMES}).replace({"edit": NAMES})),
+            own,
+            "edit_matrix",
+            "Heatmap of edits by languages: relative change of the right answer's probability.",
+        )
+    with right:
+        about = {key: words for key, words in _ABOUT.items() if key in set(own["about"])}
+        language = st.segmented_control(
+            "Measured in",
+            list(spec.languages),
+            default=spec.languages[0],
+            format_func=language_name,
+            key=f"edit_language_{spec.key}",
+            required=True,
+        )
+        here = own[own["language"] == language].replace({"edit": NAMES})
+        exports.chart(
+            edit_bars(here, about),
+            here,
+            "edit_bars",
+            "Bars per edit: change of the fact, of another of its relation, of an unrelated one.",
+        )
+    if len(about) < len(_ABOUT):
+        st.caption("There is no other known fact to compare with: ask all facts, or more of them.")
+    if "success" in result.tables:
+        success(result.tables["success"])
+    with st.expander("Every fact, edit and language"):
+        st.dataframe(result.tables["edits"], hide_index=True, height=280)
+        exports.tables(result.tables["edits"], "edits", label="As a file")
+        exports.tables(result.tables["facts"], "edited_facts", label="What was asked")
+    exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def success(table: pd.DataFrame) -> None:
+    """The paper's ratio with its numerators and denominators."""
+    st.markdown(
+        "**Success rate**: change of the facts over change of unrelated facts, suppressed plus "
+        "enhanced. Higher is more specific; near a small denominator it explodes."
+    )
+    shown = table.replace({"edit": NAMES, "language": NAMES}).rename(
+        columns=lambda name: name.replace("_", " ")
+    )
+    percent = st.column_config.NumberColumn(format="percent")
+    config = {
+        name: percent if name.endswith("related") else st.column_config.NumberColumn(format="%.2f")
+        for name in shown.columns[3:]
+    }
+    st.dataframe(shown, hide_index=True, column_config=config, height=38 + 35 * len(shown))
+    exports.tables(table, "success")
