@@ -1,0 +1,336 @@
+"""Values of a protein's residues: along the sequence, beside its contacts, on its structure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import py3Dmol
+from jaxtyping import Float
+
+from neuronlab.figures.charts import MARGIN, plain
+from neuronlab.figures.colours import DIVERGING, NEUTRAL
+
+# Of DSSP, letter by letter; "-" and " " are what some programs write for coil.
+STATES = {
+    "H": "α-helix",
+    "G": "3₁₀-helix",
+    "I": "π-helix",
+    "P": "κ-helix",
+    "E": "β-strand",
+    "B": "β-bridge",
+    "T": "turn",
+    "S": "bend",
+    "C": "coil",
+    "-": "coil",
+    " ": "coil",
+}
+WIDTH = 60
+LETTERS = {"family": "monospace", "size": 12}
+
+
+def value_scale(values: Float[np.ndarray, " residue"]) -> tuple[list[str], float, float]:
+    """Colours at equal steps, and the values of the first and the last of them.
+
+    With both signs the diverging scale, its middle at zero; with one sign that sign's half of it,
+    from zero to the strongest value. Values that are not finite do not count.
+    """
+    finite = values[np.isfinite(values)]
+    low, high = float(finite.min(initial=0)), float(finite.max(initial=0))
+    middle = len(DIVERGING) // 2
+    if low < 0 < high:
+        limit = max(-low, high)
+        return DIVERGING, -limit, limit
+    if low < 0:
+        return DIVERGING[: middle + 1], low, 0.0
+    return DIVERGING[middle:], 0.0, high or 1.0
+
+
+def value_colours(values: Float[np.ndarray, " residue"]) -> list[str]:
+    """The colour of each value on their common scale, as ``#RRGGBB``; grey where not finite."""
+    colours, low, high = value_scale(values)
+    channels = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in colours])
+    steps = np.linspace(low, high, len(colours))
+    mixed = np.stack([np.interp(values, steps, c) for c in channels.T], axis=1)
+    return [
+        "#{:02X}{:02X}{:02X}".format(*np.rint(rgb).astype(int)) if np.isfinite(v) else NEUTRAL
+        for v, rgb in zip(values, mixed, strict=True)
+    ]
+
+
+def residue_track(
+    sequence: str,
+    values: Float[np.ndarray, " residue"],
+    secondary: str = "",
+    *,
+    title: str = "score",
+) -> go.Figure:
+    """The sequence in rows of 60, each residue coloured by its value.
+
+    Args:
+        sequence: one letter per residue.
+        values: one per residue.
+        secondary: DSSP letters, one per residue, written below the residues; empty without.
+        title: of the values.
+
+    Raises:
+        ValueError: not one value, or one DSSP letter, per residue.
+    """
+    _check(sequence, values)
+    if secondary and len(secondary) != len(sequence):
+        raise ValueError(f"{len(secondary)} DSSP letters for {len(sequence)} residues")
+    rows, step = -(-len(sequence) // WIDTH), 2 if secondary else 1
+    row, column = np.divmod(np.arange(len(sequence)), WIDTH)
+    z = np.full((rows * step, WIDTH), np.nan)
+    letters = np.full(z.shape, "", object)
+    hover = np.full((*z.shape, 2), "", object)
+    z[row * step, column] = values
+    letters[row * step, column] = [plain(letter) for letter in sequence]
+    hover[row * step, column, 0] = np.arange(1, len(sequence) + 1)
+    hover[row * step, column, 1] = [f"<br>{plain(state_name(s))}" for s in secondary] or ""
+    figure = go.Figure(
+        go.Heatmap(
+            z=z,
+            text=letters,
+            texttemplate="%{text}",
+            textfont=LETTERS,
+            customdata=hover,
+            hovertemplate="residue %{customdata[0]} %{text}: %{z:.5f}%{customdata[1]}"
+            "<extra></extra>",
+            **_colouring(values),
+            xgap=1,
+            ygap=1,
+            colorbar={"thickness": 10, "title": {"text": title}},
+            hoverongaps=False,
+        )
+    )
+    if secondary:
+        figure.add_scatter(
+            x=column,
+            y=row * step + 0.85,
+            text=[plain(s) for s in secondary],
+            mode="text",
+            textfont=LETTERS,
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    figure.update_yaxes(
+        range=[rows * step - 0.4, -0.6],
+        tickvals=list(range(0, rows * step, step)),
+        ticktext=[str(r * WIDTH + 1) for r in range(rows)],
+        showgrid=False,
+        zeroline=False,
+    )
+    figure.update_xaxes(
+        range=[-0.6, WIDTH - 0.4],
+        tickvals=list(range(9, WIDTH, 10)),
+        ticktext=[str(c + 1) for c in range(9, WIDTH, 10)],
+        side="top",
+        showgrid=False,
+        zeroline=False,
+    )
+    figure.update_layout(height=60 + 30 * step * rows, margin=MARGIN)
+    return figure
+
+
+def contact_map(
+    contacts: Float[np.ndarray, "residue residue"],
+    values: Float[np.ndarray, " residue"],
+    sequence: str,
+    *,
+    title: str = "score",
+) -> go.Figure:
+    """Which residues touch, with the values of the residues along the top and the left.
+
+    Args:
+        contacts: probability that two residues are in contact, 0 to 1.
+        values: one per residue.
+        sequence: one letter per residue.
+        title: of the values.
+
+    Raises:
+        ValueError: not one row and column of contacts, or one value, per residue.
+    """
+    _check(sequence, values)
+    if contacts.shape != (len(sequence), len(sequence)):
+        raise ValueError(f"contacts of shape {contacts.shape} for {len(sequence)} residues")
+    names = [f"{plain(letter)}{i}" for i, letter in enumerate(sequence, start=1)]
+    # Whole percents in a byte each: a map of 1,000 residues stays near 1 MB in the page.
+    percent = np.rint(100 * np.clip(contacts, 0, 1)).astype(np.uint8)
+    strip = {
+        "colorbar": {"thickness": 10, "title": {"text": title}, "len": 0.5, "y": 0.25},
+        **_colouring(values),
+    }
+    figure = go.Figure(
+        [
+            go.Heatmap(
+                z=percent,
+                x=names,
+                y=names,
+                colorscale="Cividis",
+                zmin=0,
+                zmax=100,
+                hovertemplate="%{y} and %{x}: %{z} %<extra></extra>",
+                colorbar={
+                    "thickness": 10,
+                    "title": {"text": "contact"},
+                    "ticksuffix": " %",
+                    "len": 0.5,
+                    "y": 0.75,
+                },
+            ),
+            go.Heatmap(
+                z=values[None],
+                x=names,
+                y=[title],
+                yaxis="y2",
+                hovertemplate="%{x}: %{z:.5f}<extra></extra>",
+                **strip,
+            ),
+            go.Heatmap(
+                z=values[:, None],
+                x=[title],
+                y=names,
+                xaxis="x2",
+                showscale=False,
+                hovertemplate="%{y}: %{z:.5f}<extra></extra>",
+                **strip,
+            ),
+        ]
+    )
+    bare = {"showticklabels": False, "fixedrange": True, "type": "category"}
+    square = {"type": "category", "constrain": "domain", "nticks": 12}
+    figure.update_layout(
+        height=560,
+        margin=MARGIN,
+        xaxis={**square, "domain": [0.05, 1], "constraintoward": "left"},
+        yaxis={
+            **square,
+            "domain": [0, 0.95],
+            "constraintoward": "top",
+            "side": "right",
+            "autorange": "reversed",
+            "scaleanchor": "x",
+        },
+        xaxis2={**bare, "domain": [0, 0.035]},
+        yaxis2={**bare, "domain": [0.965, 1]},
+    )
+    return figure
+
+
+def state_bars(table: pd.DataFrame, *, title: str = "mean score") -> go.Figure:
+    """A bar with its interval for each state of the secondary structure.
+
+    Args:
+        table: columns state (a DSSP letter or a word), mean, low, high.
+        title: of the values.
+    """
+    figure = go.Figure(
+        go.Bar(
+            y=[plain(state_name(s)) for s in table["state"]],
+            x=table["mean"],
+            orientation="h",
+            marker_color="#0072B2",
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": table["high"] - table["mean"],
+                "arrayminus": table["mean"] - table["low"],
+                "color": NEUTRAL,
+            },
+            customdata=table[["low", "high"]],
+            hovertemplate="%{y}: %{x:.4f} (%{customdata[0]:.4f} to %{customdata[1]:.4f})"
+            "<extra></extra>",
+        )
+    )
+    figure.update_yaxes(autorange="reversed", type="category")
+    figure.update_layout(height=90 + 30 * len(table), margin=MARGIN, xaxis_title=title)
+    return figure
+
+
+def structure_view(
+    structure_text: str,
+    fmt: Literal["pdb", "cif"],
+    chain: str,
+    residues: Sequence[tuple[int, str] | None],
+    values: Float[np.ndarray, " residue"],
+    js_url: str,
+    *,
+    width: int = 640,
+    height: int = 420,
+    dark: bool = False,
+) -> str:
+    """A page with the structure in 3D: the chain coloured by value, other chains thin and grey.
+
+    Args:
+        structure_text: the structure file.
+        fmt: its format.
+        chain: id of the chain that is coloured.
+        residues: (number, insertion code) of each residue in the file; None where it is not seen.
+        values: one per residue.
+        js_url: where the browser finds 3Dmol.js.
+        width, height: of the view, in pixels.
+        dark: on a dark ground.
+
+    Raises:
+        ValueError: not one value per residue.
+    """
+    _check(residues, values)
+    # What the viewer calls a residue: it does not read insertion codes from mmCIF.
+    prop = "rescode" if fmt == "pdb" else "resi"
+    colours, labels = {}, {}
+    for residue, value, colour in zip(residues, values, value_colours(values), strict=True):
+        if residue is None or (fmt == "cif" and residue[1]):
+            continue
+        name = "^".join(filter(None, map(str, residue)))
+        colours[name] = colour
+        labels[name] = f"{residue[0]}{residue[1]}: {value:.5g}"
+    ground = "#0E1117" if dark else "#FFFFFF"
+    view = py3Dmol.view(width=width, height=height, js=js_url)
+    start = view.startjs
+    view.setBackgroundColor(ground)
+    view.addModel(structure_text, fmt)
+    others = {"color": "#777777" if dark else "#CCCCCC", "style": "trace", "thickness": 0.15}
+    view.setStyle({}, {"cartoon": others})
+    shades = {"color": NEUTRAL, "colorscheme": {"prop": prop, "map": colours}}
+    view.setStyle({"chain": chain}, {"cartoon": shades})
+    view.setHoverable({"chain": chain}, True, _label(prop, labels), _UNLABEL)
+    view.zoomTo({"chain": chain})
+    # In a script only JSON strings hold "<", and none may end the script.
+    view.startjs = start + view.startjs.removeprefix(start).replace("<", r"\u003c")
+    # The same view is the same page, so that a browser that shows it keeps it.
+    html = view.write_html().replace(view.uniqueid, "structure")
+    return f"<style>body {{ margin: 0; background: {ground}; }}</style>\n{html}"
+
+
+def state_name(state: str) -> str:
+    """A DSSP letter with its meaning; anything else as it is."""
+    return f"{state} {STATES[state]}" if state in STATES else state
+
+
+_UNLABEL = "function(atom, viewer) { viewer.removeAllLabels(); }"
+
+
+def _label(prop: str, labels: dict[str, str]) -> str:
+    return (
+        "function(atom, viewer) { "
+        f"const text = {json.dumps(labels)}[atom.{prop}]; "
+        "if (text) viewer.addLabel(atom.resn + ' ' + text, "
+        "{position: atom, fontSize: 13, inFront: true}); }"
+    )
+
+
+def _colouring(values: Float[np.ndarray, " residue"]) -> dict[str, Any]:
+    colours, low, high = value_scale(values)
+    steps = np.linspace(0, 1, len(colours))
+    scale = [[float(s), c] for s, c in zip(steps, colours, strict=True)]
+    return {"colorscale": scale, "zmin": low, "zmax": high}
+
+
+def _check(residues: Sequence[Any], values: np.ndarray) -> None:
+    if len(residues) != len(values):
+        raise ValueError(f"{len(values)} values for {len(residues)} residues")

@@ -1,0 +1,214 @@
+"""Values of residues: the same colours in the sequence, the map and the 3D view."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from plotly.colors import sample_colorscale, unlabel_rgb
+
+from neuronlab.figures import protein
+from neuronlab.figures.colours import DIVERGING, NEUTRAL
+
+FIRST, ORANGE, ZERO, PURPLE, LAST = DIVERGING
+URL = "https://example.org/3Dmol.js"
+
+
+@pytest.mark.parametrize(
+    ("values", "colours"),
+    [
+        ([-2, -1, 0, 1, 2], [FIRST, ORANGE, ZERO, PURPLE, LAST]),
+        ([-1, 0, 4], [None, ZERO, LAST]),
+        ([-4, 0, 2], [FIRST, ZERO, PURPLE]),
+        ([0, 3, 6], [ZERO, PURPLE, LAST]),
+        ([-6, -3, 0], [FIRST, ORANGE, ZERO]),
+        ([5], [LAST]),
+        ([-5], [FIRST]),
+        ([0, 0], [ZERO, ZERO]),
+        ([np.nan, 1, -np.inf], [NEUTRAL, LAST, NEUTRAL]),
+        ([np.nan], [NEUTRAL]),
+        ([], []),
+    ],
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_zero_is_neutral_and_the_extremes_are_the_ends(values, colours, dtype):
+    given = protein.value_colours(np.array(values, dtype))
+    assert len(given) == len(colours)
+    assert [g for g, c in zip(given, colours, strict=True) if c] == [c for c in colours if c]
+
+
+@pytest.mark.parametrize("values", [np.linspace(-1, 3, 13), np.linspace(0, 3, 9)])
+def test_the_track_has_the_colours_of_the_view(values):
+    (heat,) = protein.residue_track("A" * len(values), values).data
+    places = (values - heat.zmin) / (heat.zmax - heat.zmin)
+    drawn = sample_colorscale([list(step) for step in heat.colorscale], places)
+    for text, colour in zip(drawn, protein.value_colours(values), strict=True):
+        rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+        np.testing.assert_allclose(unlabel_rgb(text), rgb, atol=1)
+
+
+@pytest.mark.parametrize("secondary", [False, True])
+@pytest.mark.parametrize("count", [1, 59, 60, 61, 150])
+def test_residue_track_holds_each_residue_at_its_place(count, secondary):
+    letters = [chr(65 + i % 26) for i in range(count)]
+    states = "HGC"[: 3 if secondary else 0] * count
+    values = np.linspace(-1, 2, count)
+    figure = protein.residue_track("".join(letters), values, states[:count])
+    heat, step = figure.data[0], 2 if secondary else 1
+    z, text, hover = np.array(heat.z, float), np.array(heat.text), np.array(heat.customdata)
+    assert z.shape == (step * -(-count // 60), 60)
+    np.testing.assert_allclose(z[::step].ravel()[:count], values)
+    assert np.isfinite(z).sum() == count
+    assert text[::step].ravel()[:count].tolist() == letters
+    assert hover[::step].reshape(-1, 2)[:count, 0].tolist() == list(range(1, count + 1))
+    said = hover[::step].reshape(-1, 2)[:count, 1]
+    assert said[0] == ("<br>H α-helix" if secondary else "")
+    if secondary:
+        below = figure.data[1]
+        assert list(below.text) == list(states[:count])
+        assert np.floor(np.array(below.y)).tolist() == [2 * (i // 60) for i in range(count)]
+        assert np.array(below.x).tolist() == [i % 60 for i in range(count)]
+
+
+def test_contact_map_and_its_strips():
+    contacts = np.array([[1, 0.256, 0], [0.256, 1, 0.5], [0, 0.5, 1.2]], np.float32)
+    values = np.array([-1.0, 0.0, 0.5], np.float32)
+    figure = protein.contact_map(contacts, values, "MK<")
+    heat, top, left = figure.data
+    assert heat.z.tolist() == [[100, 26, 0], [26, 100, 50], [0, 50, 100]]
+    assert list(heat.x) == list(heat.y) == ["M1", "K2", "&lt;3"]
+    assert list(top.x) == list(left.y) == list(heat.x)
+    np.testing.assert_array_equal(np.ravel(top.z), values)
+    np.testing.assert_array_equal(np.ravel(left.z), values)
+    assert (top.zmin, top.zmax) == (left.zmin, left.zmax) == (-1, 1)
+    assert figure.layout.yaxis.scaleanchor == "x"
+
+
+def test_a_large_contact_map_stays_small():
+    figure = protein.contact_map(np.full((1_000, 1_000), 1 / 3), np.zeros(1_000), "A" * 1_000)
+    assert len(figure.to_json()) < 2_000_000
+
+
+def test_state_bars_have_their_intervals():
+    table = pd.DataFrame(
+        {"state": ["H", "any"], "mean": [0.5, -1.0], "low": [0.25, -1.5], "high": [1.0, 0.0]}
+    )
+    (bar,) = protein.state_bars(table).data
+    assert list(bar.y) == ["H α-helix", "any"]
+    assert list(bar.x) == [0.5, -1.0]
+    assert list(bar.error_x.array) == [0.5, 1.0]
+    assert list(bar.error_x.arrayminus) == [0.25, 0.5]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda values, square: protein.residue_track("MKG", values),
+        lambda values, square: protein.residue_track("MK", values, "HHH"),
+        lambda values, square: protein.contact_map(square, values, "MKG"),
+        lambda values, square: protein.contact_map(square, np.zeros(3), "MKG"),
+        lambda values, square: protein.contact_map(square[:1], values, "MK"),
+        lambda values, square: protein.structure_view("", "pdb", "A", [(1, "")], values, URL),
+    ],
+)
+def test_lengths_must_agree(call, without_type_checks):
+    with pytest.raises(ValueError, match=r"residues"):
+        call(np.zeros(2), np.zeros((2, 2)))
+
+
+def test_no_letter_becomes_markup():
+    table = pd.DataFrame({"state": ["<b>"], "mean": [0.0], "low": [0.0], "high": [0.0]})
+    for figure in (
+        protein.residue_track("<&", np.zeros(2), "<>"),
+        protein.contact_map(np.zeros((2, 2)), np.zeros(2), "<&"),
+        protein.state_bars(table),
+    ):
+        for trace in figure.data:
+            names = [trace.x, trace.y] if trace.type == "bar" else [trace.x, trace.y, trace.text]
+            shown = [str(t) for part in names if part is not None for t in np.ravel(part)]
+            assert not [t for t in shown if "<" in t or t == "&"]
+
+
+class Page(HTMLParser):
+    """The tags of a page, and the text of its scripts as a browser cuts it."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.scripts = [], []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+
+    def handle_data(self, data):
+        if self.tags and self.tags[-1] == "script" and data.strip():
+            self.scripts.append(data)
+
+
+def calls(html, name):
+    """The arguments of every call of a method of the viewer."""
+    found = re.findall(rf"^\tviewer_structure\.{name}\((.*)\);$", html, re.MULTILINE)
+    return [json.loads(f"[{arguments}]") for arguments in found]
+
+
+def view(text="ATOM\n", fmt="pdb", chain="A", residues=None, values=(-1.0, 0.0, 1.0), **settings):
+    residues = residues or [(1, ""), (2, ""), (3, "")]
+    return protein.structure_view(text, fmt, chain, residues, np.array(values), URL, **settings)
+
+
+def test_the_view_colours_each_residue():
+    html = view(residues=[(52, ""), None, (52, "A")])
+    assert calls(html, "addModel") == [["ATOM\n", "pdb"]]
+    (everything, others), (chosen, style) = calls(html, "setStyle")
+    assert (everything, chosen) == ({}, {"chain": "A"})
+    assert others["cartoon"]["style"] == "trace"
+    assert style["cartoon"]["color"] == NEUTRAL
+    assert style["cartoon"]["colorscheme"] == {
+        "prop": "rescode",
+        "map": {"52": FIRST, "52^A": LAST},
+    }
+    assert calls(html, "zoomTo") == [[{"chain": "A"}]]
+    ((selection, on, hover, _),) = calls(html, "setHoverable")
+    assert (selection, on) == ({"chain": "A"}, True)
+    assert '{"52": "52: -1", "52^A": "52A: 1"}[atom.rescode]' in hover
+    assert f"loadScriptAsync('{URL}')" in html
+
+
+def test_mmcif_has_numbers_alone():
+    html = view(fmt="cif", residues=[(52, ""), (52, "A"), (53, "")])
+    style = calls(html, "setStyle")[1][1]
+    assert style["cartoon"]["colorscheme"] == {"prop": "resi", "map": {"52": FIRST, "53": LAST}}
+
+
+def test_size_ground_and_sameness():
+    html = view(width=300, height=200, dark=True)
+    assert "width: 300px; height: 200px" in html
+    assert calls(html, "setBackgroundColor") == [["#0E1117"]]
+    assert calls(view(), "setBackgroundColor") == [["#FFFFFF"]]
+    assert html == view(width=300, height=200, dark=True)
+
+
+@pytest.mark.parametrize(
+    "evil",
+    [
+        "</script><script>alert(1)</script>",
+        "</SCRIPT ><img src=x onerror=alert(1)>",
+        "<!-- <script>",
+        '"); alert(1); ("\'`\\',
+        "\u2028\u2029\r\n\x00\\u003c/script>",
+    ],
+)
+def test_nothing_in_a_file_leaves_its_string(evil):
+    html = view(text=f"REMARK {evil}\n", chain=evil, residues=[(1, evil), (2, ""), None])
+    page, clean = Page(html), Page(view())
+    assert page.tags == clean.tags
+    assert len(page.scripts) == len(clean.scripts)
+    assert calls(html, "addModel") == [[f"REMARK {evil}\n", "pdb"]]
+    assert calls(html, "zoomTo") == [[{"chain": evil}]]
+    assert calls(html, "setStyle")[1][1]["cartoon"]["colorscheme"]["map"][f"1^{evil}"] == FIRST
+    hover = calls(html, "setHoverable")[0][2]
+    labels = re.search(r"const text = (.*)\[atom\.rescode\]", hover, re.DOTALL)[1]
+    assert json.loads(labels)[f"1^{evil}"] == f"1{evil}: -1"
