@@ -78,7 +78,7 @@ def precision_recall(curves: pd.DataFrame, titles: Mapping[str, str]) -> go.Figu
     )
     figure.add_hline(y=0.5, line={"color": NEUTRAL, "width": 1})
     figure.update_xaxes(title="recall", range=[-0.02, 1.02])
-    figure.update_yaxes(title="precision", range=[0.3, 1.02])
+    figure.update_yaxes(title="precision", range=[-0.02, 1.02])
     return figure
 
 

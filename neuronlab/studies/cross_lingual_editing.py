@@ -72,8 +72,8 @@ class CrossLingualEditingStudy(Study):
     """Every edit measured in every language.
 
     Tables: ``facts`` (see ``InLanguages``), ``edits`` (fact, relation, edit, neurons, change,
-    about, language, before, after, random: probabilities, the last a mean over random sets),
-    ``matrix`` and ``success`` (see the functions).
+    about, measured_on: the fact's name, language, before, after, random: probabilities, the last a
+    mean over random sets), ``matrix`` and ``success`` (see the functions).
     """
 
     name = "cross_lingual_editing"
@@ -116,14 +116,15 @@ class CrossLingualEditingStudy(Study):
             draw = random.Random(f"{spec.seed} {shard} {i}")
             seeds = [draw.randrange(1 << 30) for _ in range(spec.random_sets)]
             sets += [edit, *(edit.matched_random(model.sizes, seed) for seed in seeds)]
-        measured = {FACT: found.asked} | _others(model, spec, group, relation, context)
+        measured = {FACT: (name, found.asked)}
+        measured |= _others(model, spec, group, found.asked, context)
         rows = []
-        for i, (about, asked) in enumerate(measured.items()):
+        for i, (about, (measured_on, asked)) in enumerate(measured.items()):
             for j, (language, one) in enumerate(asked.items()):
                 done = (i + j / len(asked)) / len(measured)
                 context.progress(0.7 + 0.3 * done, f"editing {name}")
                 rows += [
-                    {"about": about, "language": language, **row}
+                    {"about": about, "measured_on": measured_on, "language": language, **row}
                     for row in _measure(model, one, edits, sets, context)
                 ]
         tables["edits"] = pd.DataFrame(rows).assign(fact=name, relation=relation)
@@ -162,18 +163,21 @@ def matrix(edits: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 
     Columns edit, change, about, language, facts, neurons (mean), relative with ``_low`` and
     ``_high``, random (of random neurons) with ``_low`` and ``_high``, before and after (mean
-    probabilities). No fact is left out, however large its change.
+    probabilities). No fact is left out, however large its change; but what had probability 0 has
+    no relative change.
     """
     edits = _relative(edits)
     keys = ["edit", "change", "about", "language"]
     rows = []
     for key, own in edits.groupby(keys, sort=False):
-        values = own[["relative", "random_relative"]].to_numpy(float)
-        low, high = bootstrap(values, seed)
-        mean = values.mean(axis=0)
+        values = own[["relative", "random_relative"]].dropna().to_numpy(float)
+        low = high = mean = np.full(2, np.nan)
+        if len(values):
+            low, high = bootstrap(values, seed)
+            mean = values.mean(axis=0)
         rows.append(
             dict(zip(keys, key, strict=True))
-            | {"facts": len(own), "neurons": own["neurons"].mean()}
+            | {"facts": len(values), "neurons": own["neurons"].mean()}
             | {"relative": mean[0], "relative_low": low[0], "relative_high": high[0]}
             | {"random": mean[1], "random_low": low[1], "random_high": high[1]}
             | {"before": own["before"].mean(), "after": own["after"].mean()}
@@ -203,8 +207,12 @@ def success(edits: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
                 f"{change}_unrelated": unrelated,
                 f"{change}_ratio": _ratio(related, unrelated),
             }
-        low, high = np.nanpercentile(drawn, [2.5, 97.5])
-        rows.append(row | {"success": float(_success(mean)), "low": low, "high": high})
+        drawn = drawn[~np.isnan(drawn)]
+        low = high = np.nan
+        if len(drawn):  # "nearest", since some may be infinite
+            low, high = np.percentile(drawn, [2.5, 97.5], method="nearest")
+        measured = {"success": float(_success(mean)), "success_low": low, "success_high": high}
+        rows.append(row | measured)
     return pd.DataFrame(rows)
 
 
@@ -218,34 +226,40 @@ def _ratio(related: Any, unrelated: Any) -> Any:
 
 
 def _relative(edits: pd.DataFrame) -> pd.DataFrame:
+    before = edits["before"].where(edits["before"] > 0)
     change = {
-        name: (edits[column] - edits["before"]) / edits["before"]
+        name: (edits[column] - before) / before
         for name, column in (("relative", "after"), ("random_relative", "random"))
     }
     return edits.assign(**change)
 
 
 def _others(
-    model: Model, spec: CrossLingualEditingSpec, group: Group, relation: str, context: Context
-) -> dict[str, Mapping[str, Asked]]:
-    """A fact of the same relation and one of another, each known in all languages."""
+    model: Model,
+    spec: CrossLingualEditingSpec,
+    group: Group,
+    asked: Mapping[str, Asked],
+    context: Context,
+) -> dict[str, tuple[str, Mapping[str, Asked]]]:
+    """A fact of the same relation and one of another: known in all languages, other answers."""
     first = next(iter(group.values()))[0]
-    draw = random.Random(f"{spec.seed} {relation} {first.name}")
+    draw = random.Random(f"{spec.seed} {first.relation} {first.name}")
     candidates = [other for other in spec.everything() if other != group]
     draw.shuffle(candidates)
+    known = spec.model_copy(update={"filtered": True})
     found = {}
     for about in (SAME, OTHER):
         fitting = [
             other
             for other in candidates
-            if (next(iter(other.values()))[0].relation == relation) == (about == SAME)
+            if (next(iter(other.values()))[0].relation == first.relation) == (about == SAME)
         ]
         for other in fitting[:_TRIED]:
-            own = in_languages(
-                model, spec.model_copy(update={"filtered": True}), other, context, neurons=False
-            )
-            if own.used:
-                found[about] = own.asked
+            own = in_languages(model, known, other, context, neurons=False)
+            if own.used and not any(
+                set(own.asked[k].golds) & set(asked[k].golds) for k in spec.languages
+            ):
+                found[about] = own.facts["fact"].iloc[0], own.asked
                 break
     return found
 

@@ -34,7 +34,15 @@ from neuronlab.models import Encoded, Model, Prompt, shared
 from neuronlab.neurons import Neuron, NeuronScores, NeuronSet
 from neuronlab.runs import Context, Result
 from neuronlab.studies.degenerate_pairs import all_pairs, pairs_table, published
-from neuronlab.studies.over_facts import OWN, FactsSpec, OverFacts, Questions, left_out, resampled
+from neuronlab.studies.over_facts import (
+    NONE_KNOWN,
+    OWN,
+    FactsSpec,
+    OverFacts,
+    Questions,
+    left_out,
+    resampled,
+)
 
 DEGENERATE, KNOWLEDGE, RANDOM = "degenerate", "knowledge", "random"
 PROBABILITY, PAIR, FIRST, ALWAYS = "probability", "p_true_over_p_wrong", "top_1", "always_true"
@@ -136,7 +144,7 @@ class FactCheckingStudy(OverFacts):
         asked, before = found
         wrong = _wrong(model, asked, questions.asked, f"{spec.seed} {shard}")
         if wrong is None:
-            return Result(numbers={"state": _NO_ANSWER})
+            return Result(numbers={"state": _NO_ANSWER, "relation": asked.fact.relation})
         arrays, p, rank = {}, before.probabilities, {}
         for i, (name, target) in enumerate((("true", before.target), ("wrong", wrong))):
             scores = _scores(model, spec, asked, target, context.part(0.4 * i, 0.4))
@@ -167,6 +175,8 @@ class FactCheckingStudy(OverFacts):
         """Each relation's neurons, every scorer's threshold, and what they give on the test."""
         of_fact = [part.numbers["state"] for part in parts]
         used = [(i, part) for i, part in enumerate(parts) if part.numbers["state"] == "used"]
+        if "used" not in of_fact and _NO_ANSWER not in of_fact:
+            raise UserError(NONE_KNOWN)
         by_relation: dict[str, list[tuple[int, Result]]] = {}
         for i, part in used:
             by_relation.setdefault(part.numbers["relation"], []).append((i, part))
@@ -192,6 +202,7 @@ class FactCheckingStudy(OverFacts):
             measured(own, spec.seed, lambdas)[0].assign(relation=relation)
             for relation, own in table.groupby("relation", sort=False)
         ]
+        found = {(relation, kind) for relation, kind, *_ in neurons}
         columns = ["lambda", "precision", "recall", "f1", "auc"]
         tests = table[table["test"]]
         numbers: dict[str, Any] = {
@@ -201,7 +212,12 @@ class FactCheckingStudy(OverFacts):
             "facts": {"train": (len(table) - len(tests)) // 2, "test": len(tests) // 2},
             "left_out": left_out(of_fact),
             "alone": of_fact.count(_NO_ANSWER),
-            "one_part": [relation for relation in by_relation if relation not in whole],
+            "one_part": [
+                relation
+                for relation in dict.fromkeys(part.numbers.get("relation") for part in parts)
+                if relation is not None and relation not in whole
+            ],
+            "without_pairs": [r for r in whole if (r, DEGENERATE) not in found],
             "first_tokens": sum(not part.numbers["whole"] for _, part in used),
         }
         names = ["relation", "kind", "layer", "neuron", "count"]

@@ -202,12 +202,12 @@ def _shares(
     for number, fact in enumerate(wordings):
         context.progress(number / len(wordings), f"{name} in {language}")
         try:
-            target = ask(model, fact).encoded.target if number else first.encoded.target
+            asked = answered(model, ask(model, fact))[0] if number else first
         except UserError:  # a wording that cannot be asked tells nothing
             continue
         scores = attribute(
             model,
-            Prompt(prompt_text(model, fact), target=target),
+            Prompt(prompt_text(model, fact), target=asked.encoded.target),
             method=spec.method,
             variant=spec.variant,
             components=("ffn",),

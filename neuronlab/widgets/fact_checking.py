@@ -17,6 +17,7 @@ from neuronlab.studies.fact_checking import (
     FIXED,
     RANDOM,
     SCORERS,
+    best_threshold,
     columns_of,
     curves,
     decide,
@@ -96,7 +97,7 @@ def results(spec: FactCheckingSpec, result: Result) -> None:
             "Bars: F1 of each scorer; a line at .667, what always answering true gives.",
         )
     with right:
-        live(result.tables["candidates"], n)
+        live(result.tables["candidates"])
     left, right = st.columns(2, gap="medium")
     drawn = curves(result.tables["candidates"])
     with left:
@@ -132,19 +133,21 @@ def headline(n: dict, scorers: pd.DataFrame) -> None:
         words += f" {n['alone']} have no wrong answer to compare with."
     if n["one_part"]:
         words += f" Too few facts: {', '.join(n['one_part'])}."
+    if n["without_pairs"]:
+        words += f" Without a degenerate pair, all score alike: {', '.join(n['without_pairs'])}."
     if n["facts"]["test"] < 30:
         words += " So few say little: take more facts of each kind."
     st.caption(plain(words))
     facts_form.notes(n)
 
 
-def live(candidates: pd.DataFrame, n: dict) -> None:
+def live(candidates: pd.DataFrame) -> None:
     """Precision, recall and F1 of one scorer at any threshold."""
     choices = [name for name in SCORERS if name not in FIXED]
     scorer = st.selectbox("Scorer", choices, format_func=SCORERS.get, key="checking_scorer")
     train, test = candidates[~candidates["test"]], candidates[candidates["test"]]
     column = columns_of(scorer, candidates)[0]
-    chosen = n[scorer]["lambda"]
+    chosen = best_threshold(*scores_of(train, column))
     low, high = float(candidates[column].min()), float(candidates[column].max())
     value = st.slider(
         "λ, in standard deviations of the training scores",

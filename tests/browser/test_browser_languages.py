@@ -1,0 +1,99 @@
+"""Many languages, backup neurons and fact-checking in a browser."""
+
+import json
+
+import pytest
+
+from neuronlab.figures.pairs import pair_graph
+from neuronlab.studies.degenerate_pairs import published
+
+
+def result(one):
+    return one.server.result(one.query("run"))
+
+
+@pytest.fixture
+def languages(tab):
+    one = tab().open("tongues")
+    one.page.get_by_text("Copy as command").wait_for()
+    return one.idle().healthy()
+
+
+def test_shared_neurons_go_into_the_basket_and_edits_are_one_click_away(languages):
+    one = languages
+    one.field("shared").wait_for()
+    one.page.get_by_role("button", name="Add the first").first.click()
+    one.idle().healthy()
+    assert "Basket: 0 " not in one.page.locator('[data-testid="stSidebar"]').inner_text()
+    one.press("Edit in one, measure in all")
+    one.page.get_by_text("Success rate").first.wait_for()
+    one.idle().healthy()
+    table = result(one).tables["matrix"].set_index(["edit", "change", "about", "language"])
+    row = table.loc[("language-independent", "suppress", "fact", "fr")]
+    assert f"{row['relative']:+.0%} in French" in one.text()
+    one.press("Enhanced (× 2)")
+    one.idle().healthy()
+    row = table.loc[("language-independent", "enhance", "fact", "fr")]
+    assert f"{row['relative']:+.0%} in French" in one.text()
+
+
+def test_a_folder_of_mlama_is_uploaded_and_run(languages, tmp_path):
+    rows = {
+        "en": ("The capital of [X] is [Y] .", "Italy", "Rome"),
+        "it": ("La capitale di [X] è [Y] .", "Italia", "Roma"),
+    }
+    for language, (template, subject, answer) in rows.items():
+        folder = tmp_path / "mlama1.1" / language
+        folder.mkdir(parents=True)
+        (folder / "templates.jsonl").write_text(
+            json.dumps({"relation": "P36", "template": template}) + "\n"
+        )
+        fact = {"sub_label": subject, "obj_label": answer, "lineid": 7, "from_english": False}
+        (folder / "P36.jsonl").write_text(json.dumps(fact) + "\n")
+    one = languages
+    one.pick("languages_fact", "A file of yours")
+    one.page.get_by_text("Upload a folder, such as mLAMA's").click()
+    one.idle()
+    one.field("facts_files_True").locator("input").set_input_files(tmp_path / "mlama1.1")
+    one.page.get_by_text("Prompts: 2; kinds: 1.").wait_for()
+    one.idle().healthy()
+    one.page.get_by_text("Only facts the model knows").click()
+    one.idle()
+    before = one.query("run")
+    one.field("run").get_by_role("button").click()
+    one.wait_until(lambda: one.query("run") != before)
+    one.page.get_by_text("On 1 fact, English, it share").wait_for()
+    one.idle().healthy()
+    facts = result(one).tables["facts"]
+    assert facts["prompt"].tolist() == ["The capital of Italy is", "La capitale di Italia è"]
+
+
+def test_a_click_on_a_neuron_of_the_pairs_opens_its_card(tab):
+    one = tab().open("pairs")
+    one.page.get_by_text("Copy as command").wait_for()
+    one.idle().healthy()
+    numbers, tables = result(one).numbers, result(one).tables
+    pairs = published(tables["all_pairs"], numbers["p0"])
+    grid = pair_graph(pairs.head(60))
+    cell = grid.cells.iloc[-1]
+    one.click_node("backs", grid, len(grid.cells) - 1)
+    one.page.wait_for_url(f"**neuron={cell['layer']}.ffn.{cell['neuron']}*")
+    one.idle().healthy()
+    assert one.card() == (cell["layer"], "ffn", cell["neuron"])
+
+
+def test_facts_are_checked_at_any_threshold(tab):
+    one = tab().open("pairs")
+    one.page.get_by_text("Copy as command").wait_for()
+    one.idle()
+    one.press("Fact-checking")
+    one.page.get_by_text("F1 on the test part").wait_for()
+    one.idle().healthy()
+    scorers = result(one).tables["scorers"].set_index("scorer")
+    assert f"Degenerate neurons: F1 {scorers.loc['degenerate', 'f1']:.2f}" in one.text()
+    slider = one.field("checking_lambda").get_by_role("slider")
+    before = slider.get_attribute("aria-valuenow")
+    slider.press("ArrowRight")
+    one.idle().healthy()
+    assert slider.get_attribute("aria-valuenow") != before
+    assert one.overflowing() == []
