@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from neuronlab.models import weights
+from neuronlab.models import tuned, weights
 from neuronlab.models.catalogue import CATALOGUE, Entry
 from neuronlab.models.families import FAMILIES
 from neuronlab.widgets import model_fetch
@@ -26,6 +26,12 @@ def main() -> None:
         if known.wheels:
             with st.container(border=True), guard():
                 embedded(known)
+    made = tuned.entries()
+    if made:
+        st.subheader("Made on this machine")
+    for known in made:
+        with st.container(border=True), guard():
+            of_this_machine(known)
     st.subheader("From the hub")
     rows = [
         {
@@ -40,6 +46,32 @@ def main() -> None:
         if not known.wheels
     ]
     st.dataframe(pd.DataFrame(rows), hide_index=True)
+
+
+def of_this_machine(known: Entry) -> None:
+    """A tuned model's card, and a button that deletes it."""
+    card = tuned.card(known.name)
+    if card is None:
+        return
+    left, right = st.columns([3, 1], vertical_alignment="center")
+    with left:
+        st.markdown(f"**{plain(known.title)}** `{known.name}`")
+        st.markdown(plain(known.what))
+        sizes = ", ".join(f"{count:,} {part}" for part, count in card.sizes.items())
+        reached = ", ".join(
+            f"{name} {card.metrics[name]:.3f}" for name in ("auc", "accuracy", "f1")
+        )
+        st.caption(
+            plain(
+                f"From {card.base['name']}. {card.data} ({sizes}). On the test part: {reached}. "
+                f"{known.licence}."
+            )
+        )
+    with right, st.popover("Delete", icon=":material/delete:"):
+        st.markdown("Results that were made with it stay.")
+        st.button(
+            "Yes, delete", key=f"delete_{known.name}", on_click=tuned.remove, args=(known.name,)
+        )
 
 
 def embedded(known: Entry) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from neuronlab.cli.terminal import ProgressLine, table
 from neuronlab.errors import UserError
 from neuronlab.models import weights
-from neuronlab.models.catalogue import CATALOGUE, Entry, entry
+from neuronlab.models.catalogue import Entry, available, entry
 
 HEADER = ("name", "kind", "parameters", "download MB", "licence", "source", "installed")
 
@@ -33,7 +33,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 def list_models(args: argparse.Namespace) -> None:
     """Print the catalogue."""
     if args.json:
-        print(json.dumps([_facts(known) for known in CATALOGUE], indent=2))
+        print(json.dumps([_facts(known) for known in available()], indent=2))
         return
     rows = [
         (
@@ -45,7 +45,7 @@ def list_models(args: argparse.Namespace) -> None:
             known.source,
             _installed(known),
         )
-        for known in CATALOGUE
+        for known in available()
     ]
     print(table(HEADER, rows))
 

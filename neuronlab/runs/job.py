@@ -20,6 +20,7 @@ class Run:
     `fraction` is 0 to 1; `seconds_left` is an estimate, None when there is none yet; `submitted`,
     `started` and `finished` are Unix times in s. `error` is one sentence and `details` a traceback,
     both empty unless failed. `position` is the place in the device's queue, 0 = running or next.
+    `records` are rows that a running study lets people watch.
     """
 
     key: str
@@ -36,6 +37,7 @@ class Run:
     started: float | None
     finished: float | None
     position: int
+    records: tuple[dict[str, float], ...] = ()
 
     @property
     def active(self) -> bool:
@@ -62,6 +64,7 @@ class Job:
     started: float | None = None
     finished: float | None = None
     context: Context | None = None
+    records: list[dict[str, float]] = field(default_factory=list)
 
     @property
     def active(self) -> bool:
@@ -75,7 +78,7 @@ class Job:
     def requeue(self) -> None:
         """Back to the state before `start`."""
         self.status, self.started, self.context = "queued", None, None
-        self.fraction, self.message = 0.0, ""
+        self.fraction, self.message, self.records = 0.0, "", []
 
     def finish(self, status: Status, error: str = "", details: str = "") -> None:
         """Note how the job ended."""
@@ -101,6 +104,7 @@ class Job:
             started=self.started,
             finished=self.finished,
             position=position,
+            records=tuple(self.records) if self.status == "running" else (),
         )
 
     def _seconds_left(self) -> float | None:

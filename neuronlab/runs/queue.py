@@ -177,9 +177,14 @@ class Queue:
                 job.fraction = fraction
                 job.message = message or job.message
 
+        def on_record(row: dict[str, float]) -> None:
+            with self._changed:
+                job.records.append(row)
+
         return Context(
             job.device,
             on_progress=on_progress,
+            on_record=on_record,
             cancelled=lambda: self._closed or not job.owners,
         )
 

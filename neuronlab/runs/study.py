@@ -17,7 +17,8 @@ class Cancelled(Exception):
 class Context:
     """What a running study is given: its device, and the way to report progress.
 
-    `on_progress(fraction, message)` hears of progress; `cancelled()` says whether to stop.
+    `on_progress(fraction, message)` hears of progress, `on_record(row)` of records; `cancelled()`
+    says whether to stop.
     `skipped` is the fraction of the run that was not computed because it was stored already.
     """
 
@@ -26,10 +27,12 @@ class Context:
         device: str = "cpu",
         *,
         on_progress: Callable[[float, str], None] | None = None,
+        on_record: Callable[[dict[str, float]], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> None:
         self.device = device
         self.skipped = 0.0
+        self._on_record = on_record
         self._on_progress = on_progress
         self._cancelled = cancelled
         self._fraction = 0.0
@@ -41,6 +44,11 @@ class Context:
         if self._on_progress:
             self._on_progress(self._fraction, message)
 
+    def record(self, row: dict[str, float]) -> None:
+        """A row of what a person may watch while the run goes on; it is not kept."""
+        if self._on_record:
+            self._on_record(row)
+
     def check(self) -> None:
         """Raise Cancelled when the run was cancelled; call it at least once a second."""
         if self._cancelled and self._cancelled():
@@ -51,6 +59,7 @@ class Context:
         return Context(
             self.device,
             on_progress=lambda done, message: self.progress(start + done * share, message),
+            on_record=self._on_record,
             cancelled=self._cancelled,
         )
 

