@@ -11,7 +11,7 @@ from neuronlab.neurons.interventions import (
     applied,
 )
 from neuronlab.neurons.neurons import Neuron, NeuronSet
-from neuronlab.neurons.predictions import Prediction, predict, predict_many
+from neuronlab.neurons.predictions import Prediction, predict, predict_many, predict_over
 from neuronlab.neurons.scores import NeuronScores
 
 __all__ = [
@@ -31,4 +31,5 @@ __all__ = [
     "neuron_card",
     "predict",
     "predict_many",
+    "predict_over",
 ]

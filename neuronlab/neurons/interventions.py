@@ -114,14 +114,15 @@ class KeepOnly(Intervention):
 
     def coefficients(self, model: Model) -> dict[At, tuple[Tensor, Tensor]]:
         """Scale 1 for the set and 0 elsewhere; shift 0 for the set and the mean elsewhere."""
-        kept = super().coefficients(model)
+        super().coefficients(model)  # refuses neurons that the model does not have
+        kept = self.neurons.by_place()
         changes = {}
         for layer in range(model.layers):
             for component in self.components:
                 size = model.sizes[component]
                 keep = torch.zeros(size, device=model.device)
                 if (layer, component) in kept:
-                    keep[self.neurons.by_place()[layer, component]] = 1.0
+                    keep[kept[layer, component]] = 1.0
                 mean = torch.zeros_like(keep)
                 if self.means is not None:
                     mean = self.means[layer, component].to(keep)
@@ -137,6 +138,18 @@ def applied(
 
     The model is locked for others while the context is open and is as before afterwards, also
     after an exception.
+    """
+    with model.lock, model.edit(edits_of(model, interventions, encoded.position)):
+        yield
+
+
+def edits_of(
+    model: Model, interventions: Sequence[Intervention | None], position: int
+) -> dict[At, Edit]:
+    """What ``Model.edit`` takes to run row i of a batch under intervention i.
+
+    Args:
+        position: of interventions at the predicted position.
     """
     rows = [{} if i is None else i.coefficients(model) for i in interventions]
     everywhere = [i is None or i.positions == "all" for i in interventions]
@@ -156,11 +169,10 @@ def applied(
             changed = neurons.clone()
             for row, everywhere_here in enumerate(everywhere):
                 if touched[row]:
-                    here = slice(None) if everywhere_here else encoded.position
+                    here = slice(None) if everywhere_here else position
                     changed[row, here] = neurons[row, here] * scale[row, 0] + shift[row, 0]
             return changed
 
         return function
 
-    with model.lock, model.edit({at: change(at) for at in places}):
-        yield
+    return {at: change(at) for at in places}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from neuronlab.models import Encoded, Model, Prompt
-from neuronlab.neurons.interventions import Intervention, applied
+from neuronlab.neurons.interventions import Intervention, applied, edits_of
 
 # Rows that run together: enough to use the machine, few enough to bound the memory.
 _TOKENS_PER_BATCH = 4096
@@ -104,3 +104,38 @@ def predict_many(
     if target is None:
         target = int(logits.pop(0).argmax())
     return [Prediction(model, row.clone(), target, encoded.note) for row in logits]
+
+
+@torch.no_grad()
+def predict_over(
+    model: Model,
+    prompts: Sequence[Encoded],
+    interventions: Sequence[Intervention | None],
+    progress: Callable[[float], None] = lambda fraction: None,
+) -> Float[Tensor, "intervention prompt choice"]:
+    """Probabilities under the same interventions on many prompts; each is prepared once.
+
+    Args:
+        interventions: at all positions, since the predicted one differs between prompts.
+        progress: called with a fraction after every batch; an exception it raises ends the work.
+
+    Raises:
+        UserError: a set does not fit the model.
+    """
+    if any(i is not None and i.positions != "all" for i in interventions):
+        raise ValueError("interventions on many prompts are at all positions")
+    longest = max(prompt.input_ids.shape[1] for prompt in prompts)
+    choices = len(model.labels) if model.kind == "classifier" else model.vocabulary
+    step = max(1, min(_TOKENS_PER_BATCH // longest, _LOGITS_PER_BATCH // choices))
+    found = torch.empty(len(interventions), len(prompts), choices)
+    for start in range(0, len(interventions), step):
+        part = interventions[start : start + step]
+        edits = edits_of(model, part, position=0)
+        for number, prompt in enumerate(prompts):
+            ids = prompt.input_ids.expand(len(part), -1)
+            with model.lock, model.edit(edits):
+                logits = model.logits(model.hidden(ids, prompt.position))
+            found[start : start + len(part), number] = logits.softmax(-1).cpu()
+            done = (number + 1) / len(prompts) * len(part)
+            progress((start + done) / len(interventions))
+    return found

@@ -12,13 +12,16 @@ from neuronlab.studies.cross_lingual_editing import (
 )
 from neuronlab.studies.degenerate_pairs import DegeneratePairsSpec, DegeneratePairsStudy
 from neuronlab.studies.fact_checking import FactCheckingSpec, FactCheckingStudy
+from neuronlab.studies.fine_tune import FineTuneSpec, FineTuneStudy
 from neuronlab.studies.knowledge_types import KnowledgeTypesSpec, KnowledgeTypesStudy
 from neuronlab.studies.language_independent import (
     LanguageIndependentSpec,
     LanguageIndependentStudy,
 )
 from neuronlab.studies.method_comparison import MethodComparisonSpec, MethodComparisonStudy
+from neuronlab.studies.neuron_transfer import NeuronTransferSpec, NeuronTransferStudy
 from neuronlab.studies.stability import StabilitySpec, StabilityStudy
+from neuronlab.studies.submodels import SubmodelsSpec, SubmodelsStudy
 from neuronlab.studies.value_query import ValueQuerySpec, ValueQueryStudy
 
 STUDIES: dict[str, Study] = {
@@ -33,6 +36,9 @@ STUDIES: dict[str, Study] = {
         CrossLingualEditingStudy(),
         DegeneratePairsStudy(),
         FactCheckingStudy(),
+        FineTuneStudy(),
+        SubmodelsStudy(),
+        NeuronTransferStudy(),
     )
 }
 
@@ -46,14 +52,20 @@ __all__ = [
     "DegeneratePairsStudy",
     "FactCheckingSpec",
     "FactCheckingStudy",
+    "FineTuneSpec",
+    "FineTuneStudy",
     "KnowledgeTypesSpec",
     "KnowledgeTypesStudy",
     "LanguageIndependentSpec",
     "LanguageIndependentStudy",
     "MethodComparisonSpec",
     "MethodComparisonStudy",
+    "NeuronTransferSpec",
+    "NeuronTransferStudy",
     "StabilitySpec",
     "StabilityStudy",
+    "SubmodelsSpec",
+    "SubmodelsStudy",
     "ValueQuerySpec",
     "ValueQueryStudy",
     "scores_of",

@@ -1,0 +1,57 @@
+"""What neurons contribute at each residue of one protein."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from neuronlab.attribution.attribute import uninformative
+from neuronlab.attribution.registry import method as method_named
+from neuronlab.attribution.request import Request
+from neuronlab.models import COMPONENTS, Component, Model, Prompt
+from neuronlab.neurons import NeuronSet, predict
+
+
+def residue_scores(
+    model: Model,
+    sequence: str,
+    target: int,
+    neurons: NeuronSet | None = None,
+    *,
+    method: str = "integrated_gradients",
+    components: Sequence[Component] = COMPONENTS,
+) -> tuple[Float[np.ndarray, " residue"], float]:
+    """Scores of the neurons towards a class's logit, summed at each residue; and its probability.
+
+    Args:
+        neurons: whose scores count; None counts all of the components.
+        method: one that differentiates; integrated gradients begin at the masked sequence.
+
+    Raises:
+        UserError: the sequence does not fit the model.
+    """
+    encoded = model.encode(Prompt(sequence, target=target))
+    if neurons is not None:
+        components = tuple(c for c in COMPONENTS if c in neurons.counts())
+    chosen = method_named(method)
+    baseline = model.read(uninformative(model, encoded), components) if chosen.integrates else None
+    request = Request(
+        model=model,
+        encoded=encoded,
+        target=target,
+        components=tuple(components),
+        objective="logit",
+        positions="all",
+        baseline=baseline,
+    )
+    found = chosen.engines["fast"](request).scores
+    places = None if neurons is None else neurons.by_place()
+    total = np.zeros(encoded.input_ids.shape[1])
+    for at, scores in found.items():
+        if places is None:
+            total += scores.double().sum(1).numpy()
+        elif at in places:
+            total += scores[:, places[at]].double().sum(1).numpy()
+    return total[1:-1], predict(model, encoded).probability

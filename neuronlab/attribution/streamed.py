@@ -1,0 +1,143 @@
+"""Scores of all neurons of a protein classifier over many proteins, with sums only.
+
+After arXiv 2312.10770, whose own code and definitions are not public. For neuron j of a layer's
+projection, over proteins x and residues p:
+
+    activation             mean over x of the mean over p of |a|
+    integrated gradients   mean over x of | sum over p of IG |, of the logit of the label
+    gradient x activation  mean over x of | sum over p of a dF/da |
+
+Nothing is kept per protein: memory does not grow with their number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+
+import numpy as np
+from jaxtyping import Float
+
+from neuronlab.attribution.attribute import attribute
+from neuronlab.attribution.registry import Baseline
+from neuronlab.models import COMPONENTS, Component, Model, Prompt
+
+SCORED = ("activation", "integrated_gradients", "gradient_x_activation")
+# Of DSSP: helices, strands, and the rest.
+STATES = "HGIEBTSC"
+
+Array = Float[np.ndarray, "layer neuron"]
+
+
+@dataclass
+class Streamed:
+    """Sums over proteins, which add up: those of parts give those of the whole.
+
+    Attributes:
+        sums: by (what, component): what is a method, "mean" and "square" (of the activation over
+            residues), or a DSSP state (activation over the residues in it).
+        proteins, residues: how many were added.
+        states: residues in each DSSP state.
+    """
+
+    sums: dict[tuple[str, Component], Array] = field(default_factory=dict)
+    proteins: int = 0
+    residues: int = 0
+    states: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STATES, 0))
+
+    def add(
+        self,
+        model: Model,
+        sequence: str,
+        target: int,
+        *,
+        secondary: str = "",
+        methods: Sequence[str] = SCORED,
+        baseline: Baseline = "input",
+    ) -> None:
+        """One protein.
+
+        Args:
+            target: the class whose logit is explained.
+            secondary: its DSSP string, or "".
+            methods: of ``SCORED``.
+            baseline: of integrated gradients: all residues masked ("input"), or "zero".
+
+        Raises:
+            UserError: the sequence does not fit the model.
+        """
+        prompt = Prompt(sequence, target=target)
+        seen = model.read(model.encode(prompt), COMPONENTS)
+        for component in COMPONENTS:
+            # Special tokens are no residues.
+            a = np.stack(
+                [
+                    seen[layer, component][0, 1:-1].float().cpu().numpy()
+                    for layer in range(model.layers)
+                ]
+            )
+            self._sum("mean", component, a.sum(1))
+            self._sum("square", component, (a**2).sum(1))
+            if "activation" in methods:
+                self._sum("activation", component, np.abs(a).mean(1))
+            for state in set(secondary):
+                here = np.array([letter == state for letter in secondary])
+                self._sum(state, component, a[:, here].sum(1))
+        for method in methods:
+            if method == "activation":
+                continue
+            options = {"baseline": baseline} if method == "integrated_gradients" else {}
+            scores = attribute(
+                model, prompt, method=method, positions="all", objective="logit", **options
+            )
+            for component in COMPONENTS:
+                self._sum(method, component, np.abs(scores[component]))
+        self.proteins += 1
+        self.residues += len(sequence)
+        for state in secondary:
+            self.states[state] += 1
+
+    def scores(self, method: str) -> dict[Component, Array]:
+        """Mean over proteins."""
+        return {
+            component: (total / self.proteins).astype(np.float32)
+            for (what, component), total in self.sums.items()
+            if what == method
+        }
+
+    def means(self) -> dict[Component, Array]:
+        """Mean activation over residues."""
+        return {c: (self.sums["mean", c] / self.residues).astype(np.float32) for c in COMPONENTS}
+
+    def responses(self) -> dict[str, dict[Component, Array]]:
+        """Per DSSP state seen: mean activation there less that anywhere, in standard deviations."""
+        found: dict[str, dict[Component, Array]] = {}
+        for component in COMPONENTS:
+            mean = self.sums["mean", component] / self.residues
+            spread = np.sqrt(self.sums["square", component] / self.residues - mean**2)
+            for state, count in self.states.items():
+                if count:
+                    here = self.sums[state, component] / count
+                    z = np.divide(here - mean, spread, out=np.zeros_like(mean), where=spread > 0)
+                    found.setdefault(state, {})[component] = z.astype(np.float32)
+        return found
+
+    def __add__(self, other: Streamed) -> Streamed:
+        keys = self.sums.keys() | other.sums.keys()
+        return Streamed(
+            {key: self.sums.get(key, 0.0) + other.sums.get(key, 0.0) for key in keys},
+            self.proteins + other.proteins,
+            self.residues + other.residues,
+            {state: self.states[state] + other.states[state] for state in STATES},
+        )
+
+    @classmethod
+    def together(cls, parts: Iterable[Streamed]) -> Streamed:
+        """The sums of all parts."""
+        return reduce(lambda one, other: one + other, parts, cls())
+
+    def _sum(self, what: str, component: Component, values: Array) -> None:
+        values = values.astype(np.float64)
+        at = (what, component)
+        self.sums[at] = self.sums[at] + values if at in self.sums else values

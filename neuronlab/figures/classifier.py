@@ -1,0 +1,271 @@
+"""Figures of protein classifiers: data, tuning, submodels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from neuronlab.figures.charts import MARGIN, plain
+from neuronlab.figures.colours import AGAINST, COMPONENT_COLOURS, COMPONENT_NAMES, FOR, NEUTRAL
+
+METRICS = {"accuracy": "Accuracy", "f1": "F1", "auc": "AUC"}
+# Okabe and Ito, with a dash and a mark each: colour is never the only carrier of meaning.
+_COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000"]
+_DASHES = ["solid", "dash", "dashdot", "dot", "longdash", "solid", "dash"]
+_MARKS = ["circle", "square", "diamond", "cross", "x", "triangle-up", "star"]
+_LEGEND = {"orientation": "h", "y": -0.25, "x": 0}
+
+
+def length_histogram(lengths: Mapping[str, Sequence[int]]) -> go.Figure:
+    """How long the proteins of each class are."""
+    figure = go.Figure()
+    for i, (label, own) in enumerate(lengths.items()):
+        figure.add_histogram(
+            x=list(own),
+            name=plain(label),
+            xbins={"size": 25},
+            opacity=0.7,
+            marker_color=_COLOURS[i % len(_COLOURS)],
+            marker_pattern_shape=["", "/", "x", "-"][i % 4],
+        )
+    figure.update_layout(
+        barmode="overlay",
+        height=280,
+        margin=MARGIN,
+        legend={**_LEGEND, "y": -0.35},
+        xaxis_title="residues",
+        yaxis_title="proteins",
+    )
+    return figure
+
+
+def metric_bars(table: pd.DataFrame, metric: str) -> go.Figure:
+    """Bars of one metric with intervals; what is not a baseline stands out.
+
+    Args:
+        table: columns name, baseline (bool), and the metric with ``_low`` and ``_high``.
+    """
+    figure = go.Figure(
+        go.Bar(
+            y=[plain(name) for name in table["name"]],
+            x=table[metric],
+            orientation="h",
+            marker_color=[NEUTRAL if b else FOR for b in table["baseline"]],
+            error_x=_between(table, metric),
+            hovertemplate="%{y}: %{x:.3f}<extra></extra>",
+        )
+    )
+    figure.update_yaxes(autorange="reversed")
+    figure.update_xaxes(range=[0, 1.02], title=METRICS[metric])
+    figure.update_layout(height=110 + 34 * len(table), margin=MARGIN)
+    return figure
+
+
+def tuning_curve(curve: pd.DataFrame) -> go.Figure:
+    """Loss of every step, and loss and AUC of the validation part.
+
+    Args:
+        curve: columns step, loss, validation_loss, validation_auc (empty where nobody looked).
+    """
+    looks = curve.dropna(subset=["validation_auc"])
+    figure = go.Figure()
+    figure.add_scatter(
+        x=curve["step"],
+        y=curve["loss"].rolling(5, min_periods=1).mean(),
+        name="training loss (mean of 5)",
+        line={"color": NEUTRAL},
+    )
+    for column, name, colour, axis in (
+        ("validation_loss", "validation loss", AGAINST, "y"),
+        ("validation_auc", "validation AUC", FOR, "y2"),
+    ):
+        figure.add_scatter(
+            x=looks["step"],
+            y=looks[column],
+            name=name,
+            yaxis=axis,
+            mode="lines+markers",
+            line={"color": colour, "dash": "dash" if axis == "y" else "solid"},
+        )
+    figure.update_layout(
+        height=320,
+        margin=MARGIN,
+        legend=_LEGEND,
+        xaxis_title="step",
+        yaxis_title="loss",
+        yaxis2={"title": "AUC", "overlaying": "y", "side": "right", "showgrid": False},
+    )
+    return figure
+
+
+def kept_lines(
+    table: pd.DataFrame,
+    metric: str,
+    titles: Mapping[tuple[str, str], str],
+    lines: Mapping[str, float],
+) -> go.Figure:
+    """A metric against the kept fraction; bands of random selections, lines to compare with.
+
+    Args:
+        table: columns method, selection, seed, fraction and the metric; one ablation.
+        titles: of (method, selection), in the order they are drawn.
+        lines: horizontal lines: the full model, the floor, the majority.
+    """
+    figure = go.Figure()
+    for i, ((method, selection), title) in enumerate(titles.items()):
+        own = table[(table["method"] == method) & (table["selection"] == selection)]
+        if own.empty:
+            continue
+        means = own.groupby("fraction")[metric].agg(["mean", "min", "max"]).sort_index()
+        colour = NEUTRAL if "random" in method else _COLOURS[i % len(_COLOURS)]
+        if own["seed"].nunique() > 1:
+            figure.add_scatter(
+                x=[*means.index, *means.index[::-1]],
+                y=[*means["max"], *means["min"][::-1]],
+                fill="toself",
+                fillcolor="rgba(153,153,153,0.18)",
+                line={"width": 0},
+                showlegend=False,
+                hoverinfo="skip",
+                legendgroup=title,
+            )
+        figure.add_scatter(
+            x=means.index,
+            y=means["mean"],
+            name=title,
+            legendgroup=title,
+            mode="lines+markers",
+            line={"color": colour, "dash": _DASHES[i % len(_DASHES)]},
+            marker={"symbol": _MARKS[i % len(_MARKS)], "size": 8},
+            hovertemplate=f"{title}: %{{x:.0%}} kept, %{{y:.3f}}<extra></extra>",
+        )
+    for number, (name, value) in enumerate(lines.items()):
+        if np.isfinite(value):
+            figure.add_hline(
+                y=value,
+                line={"color": NEUTRAL, "dash": _DASHES[number], "width": 1},
+                annotation_text=name,
+                annotation_position=("top left", "bottom left", "bottom right")[number % 3],
+            )
+    ticks = sorted(table["fraction"].unique())
+    figure.update_xaxes(
+        type="log",
+        tickvals=ticks,
+        ticktext=[f"{t:.0%}" if t >= 0.01 else f"{t:.1%}" for t in ticks],
+        title="neurons kept",
+    )
+    figure.update_layout(height=440, margin=MARGIN, legend=_LEGEND, yaxis_title=METRICS[metric])
+    return figure
+
+
+def share_bars(table: pd.DataFrame, titles: Mapping[tuple[str, str], str]) -> go.Figure:
+    """Stacked bars: each component's share of what is kept; lines where equal shares would be.
+
+    Args:
+        table: columns method, selection, component, share (summed over layers); one fraction.
+    """
+    figure = go.Figure()
+    components = list(dict.fromkeys(table["component"]))
+    for component in components:
+        own = table[table["component"] == component]
+        own = own.groupby(["method", "selection"], sort=False)["share"].mean()
+        names = [key for key in titles if key in own.index]
+        figure.add_bar(
+            y=[titles[key] for key in names],
+            x=[own[key] for key in names],
+            name=COMPONENT_NAMES[component],
+            orientation="h",
+            marker_color=COMPONENT_COLOURS[component],
+            text=[f"{own[key]:.0%}" for key in names],
+            hovertemplate="%{y}: %{x:.1%}<extra>" + COMPONENT_NAMES[component] + "</extra>",
+        )
+    for k in range(1, len(components)):
+        figure.add_vline(x=k / len(components), line={"color": "#FFFFFF", "dash": "dot"})
+    figure.update_yaxes(autorange="reversed")
+    figure.update_xaxes(tickformat=".0%", range=[0, 1], title="share of the kept neurons")
+    figure.update_layout(
+        barmode="stack", height=130 + 30 * len(titles), margin=MARGIN, legend=_LEGEND
+    )
+    return figure
+
+
+def only_bars(table: pd.DataFrame, metric: str, full: float) -> go.Figure:
+    """One component's neurons off at equal budget: its best beside random ones.
+
+    Args:
+        table: columns component, budget, choice, and the metric.
+        full: the metric of the full model.
+    """
+    figure = go.Figure()
+    for choice, own in table.groupby("choice", sort=False):
+        random = choice == "random"
+        figure.add_bar(
+            x=[COMPONENT_NAMES[c] for c in own["component"]],
+            y=own[metric],
+            name="random neurons" if random else f"best by {choice.replace('_', ' ')}",
+            marker_color=NEUTRAL if random else [COMPONENT_COLOURS[c] for c in own["component"]],
+            marker_pattern_shape="/" if random else "",
+            hovertemplate="%{x}: %{y:.3f}<extra></extra>",
+        )
+    figure.add_hline(y=full, line={"color": NEUTRAL}, annotation_text="full model")
+    figure.update_layout(height=320, margin=MARGIN, legend=_LEGEND, yaxis_title=METRICS[metric])
+    return figure
+
+
+def single_lines(table: pd.DataFrame) -> go.Figure:
+    """Neurons off one at a time (summed up) against off together.
+
+    Args:
+        table: columns rank, alone, together, sum.
+    """
+    figure = go.Figure()
+    figure.add_bar(x=table["rank"], y=table["alone"], name="this one alone", marker_color=NEUTRAL)
+    for i, (column, name) in enumerate(
+        (("together", "the first r together"), ("sum", "sum of the first r alone"))
+    ):
+        figure.add_scatter(
+            x=table["rank"],
+            y=table[column],
+            name=name,
+            mode="lines+markers",
+            line={"color": _COLOURS[i], "dash": _DASHES[i]},
+            marker={"symbol": _MARKS[i]},
+        )
+    figure.update_layout(
+        height=340,
+        margin=MARGIN,
+        legend=_LEGEND,
+        xaxis_title="rank r of the neuron",
+        yaxis_title="change of the label's log-probability",
+    )
+    return figure
+
+
+def score_scatter(x: np.ndarray, y: np.ndarray, titles: tuple[str, str], colour: str) -> go.Figure:
+    """Scores of two methods, a point per neuron, on logarithmic axes."""
+    figure = go.Figure(
+        go.Scattergl(
+            x=x.ravel(),
+            y=y.ravel(),
+            mode="markers",
+            marker={"size": 4, "opacity": 0.5, "color": colour},
+            hovertemplate="%{x:.3g}, %{y:.3g}<extra></extra>",
+        )
+    )
+    figure.update_xaxes(type="log", title=titles[0])
+    figure.update_yaxes(type="log", title=titles[1])
+    figure.update_layout(height=340, margin=MARGIN)
+    return figure
+
+
+def _between(table: pd.DataFrame, metric: str) -> dict:
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": table[f"{metric}_high"] - table[metric],
+        "arrayminus": table[metric] - table[f"{metric}_low"],
+        "color": NEUTRAL,
+    }

@@ -1,0 +1,32 @@
+"""Contacts between residues, as ESM-2's own contact head predicts them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+if TYPE_CHECKING:
+    from neuronlab.models import Model
+
+
+@torch.no_grad()
+def predicted_contacts(model: Model, sequence: str) -> Float[np.ndarray, "residue residue"] | None:
+    """Probability that two residues touch (Rao et al. 2020); None where there is no such head.
+
+    Raises:
+        UserError: the sequence does not fit the model.
+    """
+    from neuronlab.models import Prompt
+    from neuronlab.models.hooks import attention_by
+
+    head = getattr(getattr(model.hf, "esm", None), "contact_head", None)
+    if head is None:
+        return None
+    ids = model.encode(Prompt(sequence, target=0 if model.kind == "classifier" else None)).input_ids
+    # The head reads attention maps, which only the plain implementation gives.
+    with model.lock, attention_by(model.hf, "eager"):
+        found = model.hf.esm.predict_contacts(ids, torch.ones_like(ids))
+    return found[0].float().cpu().numpy()

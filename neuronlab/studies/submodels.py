@@ -1,0 +1,470 @@
+"""Knowledge neurons of a protein classifier: keep the best, switch all others off (2312.10770).
+
+Neurons are scored on training and validation proteins, submodels are judged on test proteins.
+Raw scores favour whichever projection is larger; a quota per matrix (or scores in standard
+deviations of their matrix) does not. Beside every method: random neurons, and random neurons with
+as many in each layer and component as integrated gradients keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+from pydantic import Field, field_validator
+
+from neuronlab.attribution.estimate import estimate, seconds
+from neuronlab.attribution.registry import Baseline
+from neuronlab.attribution.streamed import SCORED, Streamed
+from neuronlab.errors import UserError
+from neuronlab.models import COMPONENTS, Component, Encoded, Model, Prompt, shared
+from neuronlab.neurons import KeepOnly, NeuronScores, NeuronSet, Suppress, predict_over
+from neuronlab.proteins.baselines import intervals, metrics
+from neuronlab.proteins.labelled import LabelledProtein
+from neuronlab.runs import Context, Result, Study
+from neuronlab.studies.on_proteins import JudgedSpec
+
+Selection = Literal["raw", "z", "quota"]
+RANDOM, STRATIFIED = "random", "stratified random"
+FULL, FLOOR, MAJORITY = "full", "floor", "majority"
+# Neurons are switched off one at a time on at most as many proteins.
+SINGLE_ON = 40
+# Shares of one component's neurons that are switched off at equal budget.
+BUDGETS = (0.1, 0.5)
+_PER_SHARD = 10
+
+Scores = Mapping[Component, Float[np.ndarray, "layer neuron"]]
+Mask = dict[Component, Bool[np.ndarray, "layer neuron"]]
+
+
+class SubmodelsSpec(JudgedSpec):
+    """Which neurons are kept, by which scores, and how the others are switched off.
+
+    Attributes:
+        model: a protein classifier.
+        methods: of ``SCORED``.
+        selections: "raw" scores; "z": in standard deviations of their matrix; "quota": the same
+            share of every matrix.
+        components: whose neurons are chosen and switched off; the others stay.
+        baseline: of integrated gradients.
+        fractions: kept, besides all and none.
+        ablations: others go to "zero" or to their "mean" over residues.
+        seeds: random selections of each kind.
+        singles: of the best neurons, switched off one at a time and together.
+    """
+
+    study: ClassVar[str] = "submodels"
+
+    model: str = "esm2-8m-enzyme"
+    methods: tuple[str, ...] = SCORED
+    selections: tuple[Selection, ...] = ("raw", "quota")
+    components: tuple[Component, ...] = ("query", "key", "value")
+    baseline: Baseline = "input"
+    fractions: tuple[float, ...] = (0.5, 0.25, 0.1, 0.01)
+    ablations: tuple[Literal["zero", "mean"], ...] = ("zero", "mean")
+    seeds: int = Field(5, ge=1, le=50)
+    singles: int = Field(20, ge=2, le=200)
+
+    @field_validator("fractions")
+    @classmethod
+    def _shares(cls, fractions: tuple[float, ...]) -> tuple[float, ...]:
+        if not fractions or not all(0 < f < 1 for f in fractions):
+            raise ValueError("fractions are between 0 and 1")
+        return tuple(sorted(set(fractions), reverse=True))
+
+    @field_validator("methods")
+    @classmethod
+    def _known(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
+        if not methods or not set(methods) <= set(SCORED):
+            raise ValueError(f"choose methods from {', '.join(SCORED)}")
+        return tuple(m for m in SCORED if m in methods)
+
+    @field_validator("components")
+    @classmethod
+    def _some(cls, components: tuple[Component, ...]) -> tuple[Component, ...]:
+        if not components or not set(components) <= set(COMPONENTS):
+            raise ValueError(f"choose components from {', '.join(COMPONENTS)}")
+        return tuple(c for c in COMPONENTS if c in components)
+
+
+class SubmodelsStudy(Study):
+    """Scores in shards of ten proteins; submodels judged when all scores are there.
+
+    Arrays: ``{method}.{component}`` scores, ``mean.{component}``, and per DSSP state
+    ``state_{letter}.{component}`` (see ``Streamed``). Tables: ``submodels`` (method, selection,
+    seed, fraction, ablation, accuracy, f1, auc, each with ``_low`` and ``_high``), ``shares``
+    (method, selection, fraction, component, layer, kept, share), ``only`` (component, budget,
+    neurons, choice, accuracy, f1, auc), ``single`` (rank, layer, component, neuron, score, alone,
+    together, sum: mean changes of the label's log-probability), ``agreement`` (a, b, component,
+    spearman, fraction, jaccard). Numbers: full, floor, majority, and how many proteins.
+    """
+
+    name = "submodels"
+    title = "Knowledge neurons of a protein classifier"
+    spec_type = SubmodelsSpec
+    merging = 0.75
+
+    def default(self) -> SubmodelsSpec:
+        """The enzyme model on its own proteins."""
+        return SubmodelsSpec.like_tuned("esm2-8m-enzyme", "")
+
+    def shards(self, spec: SubmodelsSpec) -> list[int]:
+        """Where each portion of the scored proteins begins."""
+        return list(range(0, len(spec.to_score()), _PER_SHARD))
+
+    def seconds(self, model: Model, spec: SubmodelsSpec) -> float:
+        """What the whole will take."""
+        scored, tested = spec.to_score(), spec.to_test()
+        length = int(np.mean([len(p.sequence) for p in scored]))
+        each = 0.0
+        for method in spec.methods:
+            if method != "activation":
+                prompt = Prompt("A" * length, target=0)
+                each += estimate(model, prompt, method, COMPONENTS, "all").seconds
+        tokens = sum(len(p.sequence) for p in tested)
+        rows = len(_submodels(spec, None)) + 2 * spec.singles
+        return len(scored) * each + seconds(model, tokens, rows, 0)
+
+    def run_shard(self, spec: SubmodelsSpec, shard: int, context: Context) -> Result:
+        """Sums over ten proteins."""
+        model = classifier(spec.model, context.device)
+        if len(spec.classes) != len(model.labels):
+            raise UserError(
+                f"{model.title} tells {len(model.labels)} classes and the proteins have "
+                f"{len(spec.classes)}: choose the proteins that it was tuned on."
+            )
+        sums = score(
+            model,
+            spec.to_score()[shard : shard + _PER_SHARD],
+            spec.methods,
+            spec.baseline,
+            context,
+        )
+        return packed(sums)
+
+    def merge(self, spec: SubmodelsSpec, parts: list[Result], context: Context) -> Result:
+        """Choose neurons, and judge every submodel on the test proteins."""
+        model = classifier(spec.model, context.device)
+        sums = Streamed.together(map(unpacked, parts))
+        tested = spec.to_test()
+        labels = np.array([protein.label for protein in tested])
+        encoded = [model.encode(Prompt(p.sequence, target=p.label)) for p in tested]
+        plan = _submodels(spec, sums)
+        means = sums.means()
+        by_place = {
+            (layer, c): _tensor(means[c][layer]) for c in means for layer in range(model.layers)
+        }
+        changes: list[Any] = [
+            None
+            if row["kept"] is None
+            else KeepOnly(
+                neurons_of(row["kept"]),
+                components=spec.components,
+                means=by_place if row["ablation"] == "mean" else None,
+            )
+            for row in plan
+        ]
+        only = _only(spec, sums)
+        changes += [Suppress(row["off"]) for row in only]
+        p = predict_over(model, encoded, changes, _share(context, 0.0, 0.85, "judging submodels"))
+        rows = []
+        for row, own in zip(plan, p.double().numpy(), strict=False):
+            low_high = intervals(labels, own, resamples=500)
+            measured = metrics(labels, own)
+            for name, (low, high) in low_high.items():
+                measured |= {f"{name}_low": low, f"{name}_high": high}
+            rows.append({k: v for k, v in row.items() if k != "kept"} | measured)
+        budgets = [
+            {k: v for k, v in row.items() if k != "off"} | metrics(labels, own)
+            for row, own in zip(only, p[len(plan) :].double().numpy(), strict=True)
+        ]
+        majority = _majority(spec, labels)
+        full = next(row for row in rows if row["method"] == FULL)
+        names = ("accuracy", "f1", "auc")
+        numbers = {
+            "full": {name: full[name] for name in names},
+            "floor": {
+                row["ablation"]: {name: row[name] for name in names}
+                for row in rows
+                if row["method"] == FLOOR
+            },
+            "majority": majority,
+            "scored": sums.proteins,
+            "tested": len(tested),
+            "residues": sums.residues,
+            "layers": model.layers,
+        }
+        arrays = {f"{m}.{c}": own for m in spec.methods for c, own in sums.scores(m).items()}
+        arrays |= {f"mean.{c}": own for c, own in means.items()}
+        for state, own in sums.responses().items():
+            arrays |= {f"state_{state}.{c}": values for c, values in own.items()}
+        return Result(
+            numbers,
+            {
+                "submodels": pd.DataFrame(rows),
+                "shares": shares(plan),
+                "only": pd.DataFrame(budgets),
+                "single": _single(spec, model, sums, encoded[:SINGLE_ON], context),
+                "agreement": agreement(spec, sums),
+            },
+            arrays,
+        )
+
+
+def classifier(name: str, device: str) -> Model:
+    """The shared model. Raises UserError where it is no protein classifier."""
+    model = shared(name, device)
+    if model.kind != "classifier" or model.alphabet != "protein":
+        raise UserError(f"{model.title} is no protein classifier: choose one, or tune one first.")
+    return model
+
+
+def score(
+    model: Model,
+    proteins: Sequence[LabelledProtein],
+    methods: Sequence[str],
+    baseline: Baseline,
+    context: Context,
+    targets: Callable[[LabelledProtein], int] = lambda protein: protein.label,
+) -> Streamed:
+    """Sums over proteins; their own label is explained unless told otherwise."""
+    sums = Streamed()
+    for number, protein in enumerate(proteins):
+        context.progress(number / len(proteins), f"scoring {protein.name}")
+        sums.add(
+            model,
+            protein.sequence,
+            targets(protein),
+            secondary=protein.secondary,
+            methods=methods,
+            baseline=baseline,
+        )
+    return sums
+
+
+def packed(sums: Streamed) -> Result:
+    """The sums as a result."""
+    numbers = {"proteins": sums.proteins, "residues": sums.residues, "states": sums.states}
+    return Result(numbers, arrays={f"{what}.{c}": own for (what, c), own in sums.sums.items()})
+
+
+def unpacked(result: Result) -> Streamed:
+    """The sums that were packed."""
+    sums = {tuple(name.split(".")): own for name, own in result.arrays.items()}
+    n = result.numbers
+    return Streamed(sums, n["proteins"], n["residues"], n["states"])
+
+
+def select(scores: Scores, fraction: float, selection: Selection) -> Mask:
+    """The highest-scored neurons: floor(fraction N) of all N, or of every matrix.
+
+    Ties go to the earlier component, layer and neuron.
+    """
+    if selection == "quota":
+        return {
+            c: np.stack([_best(row, int(fraction * row.size)) for row in own])
+            for c, own in scores.items()
+        }
+    if selection == "z":
+        scores = {c: _standard(own) for c, own in scores.items()}
+    flat = np.concatenate([own.ravel() for own in scores.values()])
+    chosen = _best(flat, int(fraction * flat.size))
+    found, start = {}, 0
+    for c, own in scores.items():
+        found[c] = chosen[start : start + own.size].reshape(own.shape)
+        start += own.size
+    return found
+
+
+def random_mask(scores: Scores, fraction: float, seed: int, like: Mask | None = None) -> Mask:
+    """As many neurons at random, or as many in every matrix as another mask has."""
+    draw = np.random.default_rng([seed, round(1e6 * fraction)])
+    noise = {c: draw.random(own.shape) for c, own in scores.items()}
+    if like is None:
+        return select(noise, fraction, "raw")
+    return {
+        c: np.stack(
+            [_best(row, int(own.sum())) for row, own in zip(noise[c], like[c], strict=True)]
+        )
+        for c in scores
+    }
+
+
+def neurons_of(mask: Mask) -> NeuronSet:
+    """The neurons of a mask."""
+    return NeuronSet(
+        (int(layer), c, int(index)) for c, own in mask.items() for layer, index in np.argwhere(own)
+    )
+
+
+def shares(plan: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Where the kept neurons are: per component and layer, and the component's share of all."""
+    rows = []
+    for row in plan:
+        if row["kept"] is None or row["ablation"] != plan[-1]["ablation"] or row["method"] == FLOOR:
+            continue
+        total = sum(int(own.sum()) for own in row["kept"].values())
+        for c, own in row["kept"].items():
+            rows += [
+                {
+                    **{k: row[k] for k in ("method", "selection", "seed", "fraction")},
+                    "component": c,
+                    "layer": layer,
+                    "kept": int(kept.sum()),
+                    "density": float(kept.mean()),
+                    "share": float(kept.sum() / total) if total else 0.0,
+                }
+                for layer, kept in enumerate(own)
+            ]
+    return pd.DataFrame(rows)
+
+
+def agreement(spec: SubmodelsSpec, sums: Streamed) -> pd.DataFrame:
+    """Rank correlation of the methods' scores, and the Jaccard index of what they keep."""
+    from scipy.stats import spearmanr
+
+    rows = []
+    scores = {m: _of(sums.scores(m), spec.components) for m in spec.methods}
+    for a, b in combinations(spec.methods, 2):
+        for fraction in spec.fractions:
+            first, second = (select(scores[m], fraction, "raw") for m in (a, b))
+            for c in spec.components:
+                both = (first[c] & second[c]).sum()
+                either = (first[c] | second[c]).sum()
+                rows.append(
+                    {
+                        "a": a,
+                        "b": b,
+                        "component": c,
+                        "spearman": float(
+                            spearmanr(scores[a][c].ravel(), scores[b][c].ravel()).statistic
+                        ),
+                        "fraction": fraction,
+                        "jaccard": float(both / either) if either else np.nan,
+                    }
+                )
+    columns = ["a", "b", "component", "spearman", "fraction", "jaccard"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _submodels(spec: SubmodelsSpec, sums: Streamed | None) -> list[dict[str, Any]]:
+    """Every submodel: how it was chosen, and the mask it keeps (None keeps all).
+
+    Without sums the masks are empty, to count them.
+    """
+    plan: list[dict[str, Any]] = []
+
+    def add(method: str, selection: str, seed: int, fraction: float, kept: Mask | None) -> None:
+        for ablation in spec.ablations if method != FULL else spec.ablations[:1]:
+            row = {"method": method, "selection": selection, "seed": seed, "fraction": fraction}
+            plan.append(row | {"ablation": ablation, "kept": kept})
+
+    scores = {m: _of(sums.scores(m), spec.components) if sums else {} for m in spec.methods}
+    like = "integrated_gradients" if "integrated_gradients" in spec.methods else spec.methods[0]
+    add(FULL, "", 0, 1.0, None)
+    add(FLOOR, "", 0, 0.0, {c: np.zeros_like(own, bool) for c, own in scores[like].items()})
+    for fraction in spec.fractions:
+        for method in spec.methods:
+            for selection in spec.selections:
+                mask = select(scores[method], fraction, selection) if sums else {}
+                add(method, selection, 0, fraction, mask)
+        pattern = select(scores[like], fraction, "raw") if sums else {}
+        for seed in range(spec.seeds):
+            mask = random_mask(scores[like], fraction, spec.seed + seed) if sums else {}
+            add(RANDOM, "raw", seed, fraction, mask)
+            mask = random_mask(scores[like], fraction, spec.seed + seed, pattern) if sums else {}
+            add(STRATIFIED, "raw", seed, fraction, mask)
+    return plan
+
+
+def _only(spec: SubmodelsSpec, sums: Streamed) -> list[dict[str, Any]]:
+    """Only one component's neurons off: its best by the first gradient method, and random ones."""
+    method = next((m for m in spec.methods if m != "activation"), spec.methods[0])
+    scores = sums.scores(method)
+    smallest = min(scores[c].size for c in spec.components)
+    rows = []
+    for budget in BUDGETS:
+        count = int(budget * smallest)
+        for c in spec.components:
+            own = {c: scores[c]}
+            best = {c: _best(scores[c].ravel(), count).reshape(scores[c].shape)}
+            drawn = random_mask(own, count / scores[c].size + 1e-9, spec.seed)
+            for choice, mask in ((method, best), (RANDOM, drawn)):
+                rows.append(
+                    {
+                        "component": c,
+                        "budget": budget,
+                        "neurons": int(mask[c].sum()),
+                        "choice": choice,
+                        "off": neurons_of(mask),
+                    }
+                )
+    return rows
+
+
+def _single(
+    spec: SubmodelsSpec,
+    model: Model,
+    sums: Streamed,
+    encoded: Sequence[Encoded],
+    context: Context,
+) -> pd.DataFrame:
+    """The best neurons off one at a time, and the first r of them together."""
+    method = next((m for m in spec.methods if m != "activation"), spec.methods[0])
+    scores = _of(sums.scores(method), spec.components)
+    best = NeuronScores(scores).top(spec.singles)
+    rows = best[["layer", "component", "neuron"]].itertuples(index=False)
+    neurons = [(int(layer), c, int(index)) for layer, c, index in rows]
+    changes: list[Any] = [None, *(Suppress(NeuronSet([n])) for n in neurons)]
+    changes += [Suppress(NeuronSet(neurons[: r + 1])) for r in range(len(neurons))]
+    p = predict_over(
+        model, encoded, changes, _share(context, 0.85, 0.15, "one at a time and together")
+    ).double()
+    targets = [e.target for e in encoded]
+    log_p = np.log(p.numpy()[:, np.arange(len(encoded)), targets]).mean(axis=1)
+    alone = log_p[1 : 1 + len(neurons)] - log_p[0]
+    together = log_p[1 + len(neurons) :] - log_p[0]
+    return pd.DataFrame(
+        {
+            **{name: best[name] for name in ("rank", "layer", "component", "neuron", "score")},
+            "alone": alone,
+            "together": together,
+            "sum": np.cumsum(alone),
+        }
+    )
+
+
+def _majority(spec: SubmodelsSpec, labels: np.ndarray) -> dict[str, float]:
+    """What always naming the training part's most frequent class gives on the test proteins."""
+    found, sides = spec.parts()
+    train = np.bincount([found[i].label for i in sides.train], minlength=len(spec.classes))
+    return metrics(labels, np.tile(train / train.sum(), (len(labels), 1)))
+
+
+def _of(scores: Scores, components: Sequence[Component]) -> dict[Component, np.ndarray]:
+    return {c: scores[c] for c in components}
+
+
+def _standard(own: np.ndarray) -> np.ndarray:
+    spread = own.std(axis=1, keepdims=True)
+    return (own - own.mean(axis=1, keepdims=True)) / np.where(spread > 0, spread, 1.0)
+
+
+def _best(scores: np.ndarray, count: int) -> np.ndarray:
+    mask = np.zeros(scores.size, bool)
+    mask[np.argsort(-scores, kind="stable")[:count]] = True
+    return mask
+
+
+def _tensor(values: np.ndarray) -> Any:
+    import torch
+
+    return torch.from_numpy(values)
+
+
+def _share(context: Context, start: float, share: float, words: str) -> Callable[[float], None]:
+    return lambda fraction: context.progress(start + share * fraction, words)
