@@ -16,8 +16,9 @@ test test-slow setup-tests: export NEURONLAB_HOME := $(CURDIR)/.neuronlab
 setup-tests: $(VENV)/.dev
 	$(BIN)/python -m neuronlab setup
 
+# Two processes of one thread each: threads that wait for a busy core take several times as long.
 test: setup-tests
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: setup-tests
 	$(BIN)/python -m pytest -m slow

@@ -46,6 +46,12 @@ PAGES = {
             icon=":material/backup:",
             url_path="pairs",
         ),
+        st.Page(
+            "pages/classifier.py",
+            title="Knowledge neurons of a protein classifier",
+            icon=":material/biotech:",
+            url_path="enzymes",
+        ),
     ],
     "Manage": [
         st.Page("pages/runs.py", title="Runs", icon=":material/history:", url_path="history"),

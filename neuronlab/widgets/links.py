@@ -22,6 +22,9 @@ PAGES = {
     "cross_lingual_editing": "pages/languages.py",
     "degenerate_pairs": "pages/backup.py",
     "fact_checking": "pages/backup.py",
+    "fine_tune": "pages/classifier.py",
+    "submodels": "pages/classifier.py",
+    "neuron_transfer": "pages/classifier.py",
 }
 _KEY = re.compile(r"[0-9a-f]{16}")
 

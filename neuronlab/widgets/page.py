@@ -32,6 +32,10 @@ GLOSSARY = {
     "F1": "Harmonic mean of precision (share of true ones among those called true) and recall "
     "(share of the true ones that are called true).",
     "AUC": "Probability that a true one scores higher than a false one; .5 is chance.",
+    "Submodel": "The model with all neurons of the chosen components switched off but those kept.",
+    "Mean ablation": "Neurons go to their mean over residues instead of zero, which a model never "
+    "sees.",
+    "DSSP": "Secondary structure of a known structure, one letter for each residue.",
     "Logit lens": "Reading a prediction off the stream before the last layer.",
     "MRR": "Mean reciprocal rank: the mean of 1 / rank of the right answer; 1 is best.",
     "Bootstrap interval": "Facts are drawn again and again, with replacement; 95 % of the means "

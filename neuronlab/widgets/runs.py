@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from neuronlab.facts import SETS
+from neuronlab.proteins.labelled import LABELLED
 from neuronlab.runs import Run, Spec
 from neuronlab.studies import STUDIES
 from neuronlab.studies.over_facts import OWN
@@ -21,9 +23,9 @@ def title(study: str, spec: dict) -> str:
     """A run in a few words, from its spec."""
     if "text" not in spec:
         name = STUDIES[study].title if study in STUDIES else study
-        facts = str(spec.get("facts", ""))
-        known = {set_.name: set_.title.lower() for set_ in SETS.values()} | {OWN: "own facts"}
-        parts = [spec.get("fact") or known.get(facts, facts)]
+        data = str(spec.get("data") or spec.get("facts", ""))
+        known = {each.name: each.title for each in (*SETS.values(), *LABELLED.values())}
+        parts = [spec.get("fact") or (known | {OWN: "own data"}).get(data, data)]
         if spec.get("per_relation"):
             parts.append(f"{spec['per_relation']} of a kind")
         if spec.get("languages"):
@@ -71,9 +73,15 @@ def wait(key: str, name: str) -> None:
     if run.active and key not in _left():
         with place.container():
             bar = _bar(run, name)
+            curve = st.empty()
+            shown = 0
             while run.active:
                 run = services.queue().wait(key, _TICK)
                 bar.progress(run.fraction, text=plain(_words(run)))
+                if len(run.records) > shown:
+                    shown = len(run.records)
+                    table = pd.DataFrame(run.records).set_index("step").drop(columns="epoch")
+                    curve.line_chart(table.interpolate(limit_area="inside"), height=260)
         place.empty()
     _ended(run)
 

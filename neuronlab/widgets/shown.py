@@ -54,17 +54,17 @@ def run_button(spec: Spec | None, cost: Callable[[], str]) -> None:
 
 
 def finished(
-    study: str, model: str, spec: Spec | None, first: Spec | None
+    study: str, model: str | None, spec: Spec | None, first: Spec | None
 ) -> tuple[Spec, Result] | None:
     """The spec and result to show; waits for a run under way. None where there is nothing.
 
     Args:
-        model: the chosen model; what was shown of another one is left.
+        model: the chosen model; what was shown of another one is left. None: of any.
         spec: what the form stands for.
         first: what is computed where nothing was opened or started yet.
     """
     key = links.shown(study)
-    if key is None or _model_of(key) != model:
+    if key is None or (model is not None and _model_of(key) != model):
         if first is None:
             return None
         key = first.key

@@ -10,6 +10,7 @@ ADDRESSES = {
     "kinds": "Where does each kind",
     "tongues": "One fact, many languages",
     "pairs": "Backup neurons",
+    "enzymes": "Knowledge neurons of a protein classifier",
     "history": "Runs",
     "catalogue": "Models",
 }

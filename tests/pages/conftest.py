@@ -26,6 +26,7 @@ PAGES = {
     "knowledge": "kinds",
     "languages": "tongues",
     "backup": "pairs",
+    "classifier": "enzymes",
     "runs": "history",
     "models": "catalogue",
 }

