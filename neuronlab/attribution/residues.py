@@ -10,7 +10,7 @@ from jaxtyping import Float
 from neuronlab.attribution.attribute import uninformative
 from neuronlab.attribution.registry import method as method_named
 from neuronlab.attribution.request import Request
-from neuronlab.models import COMPONENTS, Component, Model, Prompt
+from neuronlab.models import ALL_COMPONENTS, COMPONENTS, Component, Model, Prompt
 from neuronlab.neurons import NeuronSet, predict
 
 
@@ -34,7 +34,7 @@ def residue_scores(
     """
     encoded = model.encode(Prompt(sequence, target=target))
     if neurons is not None:
-        components = tuple(c for c in COMPONENTS if c in neurons.counts())
+        components = tuple(c for c in ALL_COMPONENTS if c in neurons.counts())
     chosen = method_named(method)
     baseline = model.read(uninformative(model, encoded), components) if chosen.integrates else None
     request = Request(

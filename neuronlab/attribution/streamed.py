@@ -24,6 +24,8 @@ from neuronlab.attribution.registry import Baseline
 from neuronlab.models import COMPONENTS, Component, Model, Prompt
 
 SCORED = ("activation", "integrated_gradients", "gradient_x_activation")
+# Errors of single proteins average out over many: coarser than where one prompt is looked at.
+TOLERANCE = 0.3
 # Of DSSP: helices, strands, and the rest.
 STATES = "HGIEBTSC"
 
@@ -54,6 +56,7 @@ class Streamed:
         *,
         secondary: str = "",
         methods: Sequence[str] = SCORED,
+        components: Sequence[Component] = COMPONENTS,
         baseline: Baseline = "input",
     ) -> None:
         """One protein.
@@ -62,6 +65,7 @@ class Streamed:
             target: the class whose logit is explained.
             secondary: its DSSP string, or "".
             methods: of ``SCORED``.
+            components: scored; activations are read of all.
             baseline: of integrated gradients: all residues masked ("input"), or "zero".
 
         Raises:
@@ -79,7 +83,7 @@ class Streamed:
             )
             self._sum("mean", component, a.sum(1))
             self._sum("square", component, (a**2).sum(1))
-            if "activation" in methods:
+            if "activation" in methods and component in components:
                 self._sum("activation", component, np.abs(a).mean(1))
             for state in set(secondary):
                 here = np.array([letter == state for letter in secondary])
@@ -87,11 +91,19 @@ class Streamed:
         for method in methods:
             if method == "activation":
                 continue
-            options = {"baseline": baseline} if method == "integrated_gradients" else {}
+            options = {}
+            if method == "integrated_gradients":
+                options = {"baseline": baseline, "tolerance": TOLERANCE}
             scores = attribute(
-                model, prompt, method=method, positions="all", objective="logit", **options
+                model,
+                prompt,
+                method=method,
+                components=components,
+                positions="all",
+                objective="logit",
+                **options,
             )
-            for component in COMPONENTS:
+            for component in components:
                 self._sum(method, component, np.abs(scores[component]))
         self.proteins += 1
         self.residues += len(sequence)

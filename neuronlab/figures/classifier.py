@@ -154,7 +154,7 @@ def kept_lines(
     figure.update_xaxes(
         type="log",
         tickvals=ticks,
-        ticktext=[f"{t:.0%}" if t >= 0.01 else f"{t:.1%}" for t in ticks],
+        ticktext=[f"{100 * t:g}%" for t in ticks],
         title="neurons kept",
     )
     figure.update_layout(height=440, margin=MARGIN, legend=_LEGEND, yaxis_title=METRICS[metric])

@@ -232,6 +232,8 @@ def _read(source: str, kind: Kind, dtype: torch.dtype, options: dict[str, Any]) 
     lacking = [name for name in report["missing_keys"] if name not in _NEVER_USED]
     if lacking:
         raise ValueError(f"The weights lack {', '.join(sorted(lacking))}.")
+    if report["missing_keys"] and hasattr(getattr(hf, "esm", None), "contact_head"):
+        hf.esm.contact_head = None  # drawn at random: what it says of contacts means nothing
     return hf, AutoTokenizer.from_pretrained(source, **options)
 
 

@@ -135,6 +135,18 @@ class Model:
         """A context in which each (layer, component) named passes through its function."""
         return edit_sites({at: (self.site(*at), function) for at, function in edits.items()})
 
+    def residue_ids(self, sequence: str) -> list[int]:
+        """A protein's token ids with the special tokens at its ends, nothing hidden.
+
+        Raises:
+            UserError: not a protein model, a residue it does not know, or too long.
+        """
+        encoded = self.encode(Prompt(sequence, mask=0 if self.kind == "masked" else None))
+        ids = encoded.input_ids[0].tolist()
+        if self.kind == "masked":  # encoding hides a residue: put it back
+            ids[1] = self.tokenizer.convert_tokens_to_ids("".join(sequence.split())[0].upper())
+        return ids
+
     def encode(self, prompt: Prompt) -> Encoded:
         """The prompt as token ids. Raises UserError with one sentence where it cannot be."""
         return encode(self, prompt)

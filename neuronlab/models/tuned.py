@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from neuronlab.errors import UserError
 from neuronlab.models import weights
@@ -60,7 +60,7 @@ def card(name: str) -> Card | None:
         return None
     try:
         return Card.model_validate_json((folder(name) / CARD).read_text("utf-8"))
-    except (OSError, ValidationError):
+    except (OSError, ValueError):  # of pydantic too
         return None
 
 
@@ -104,9 +104,7 @@ def save(name: str, write: Callable[[Path], None], describe: Callable[[str], Car
             write(made)
             found = describe(_revision(made))
             (made / CARD).write_text(found.model_dump_json(indent=2), "utf-8")
-            if target.exists():
-                target.rename(Path(work) / "replaced")
-            made.rename(target)
+            _put(made, target)
     except OSError as error:
         raise UserError(
             f"The model cannot be written to {target}: check the free disk space and your rights.",
@@ -117,10 +115,25 @@ def save(name: str, write: Callable[[Path], None], describe: Callable[[str], Car
 
 def remove(name: str) -> None:
     """Delete a tuned model, if there is one."""
-    if card(name) is not None:
+    if _NAME.fullmatch(name) and folder(name).exists():
         work = folder(name).with_name(f".{name}.deleted")
         folder(name).rename(work)
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _put(made: Path, target: Path) -> None:
+    """Rename into place; what was there comes back where that fails."""
+    older = target.with_name(f".{target.name}.replaced")
+    shutil.rmtree(older, ignore_errors=True)
+    if target.exists():
+        target.rename(older)
+    try:
+        made.rename(target)
+    except OSError:
+        if older.exists():
+            older.rename(target)
+        raise
+    shutil.rmtree(older, ignore_errors=True)
 
 
 def _revision(made: Path) -> str:

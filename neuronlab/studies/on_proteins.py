@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 import numpy as np
 from pydantic import Field, field_serializer, field_validator
 
+from neuronlab.attribution.registry import Baseline
 from neuronlab.errors import UserError
-from neuronlab.models import tuned
+from neuronlab.models import COMPONENTS, Component, Model, tuned
 from neuronlab.proteins.labelled import (
     LABELLED,
     MAX_PROTEINS,
@@ -42,7 +43,7 @@ class ProteinsSpec(Spec):
     limit: int | None = Field(None, ge=6)
     test: float = Field(0.2, gt=0, lt=1)
     validation: float = Field(0.1, gt=0, lt=1)
-    seed: int = 0
+    seed: int = Field(0, ge=0)
 
     @classmethod
     def like_tuned(cls: type[Like], model: str, revision: str, **settings: Any) -> Like:
@@ -79,7 +80,7 @@ class ProteinsSpec(Spec):
         if self.limit is None or len(found) <= self.limit:
             return found
         draw = np.random.default_rng(self.seed)
-        each = self.limit // len(self.classes)
+        each = max(self.limit // len(self.classes), 1)
         kept: list[int] = []
         for label in range(len(self.classes)):
             own = [i for i, protein in enumerate(found) if protein.label == label]
@@ -105,11 +106,41 @@ class JudgedSpec(ProteinsSpec):
     Attributes:
         scored: training and validation proteins that neurons are scored on.
         tested: test proteins that they are judged on; None takes all.
+        components: whose neurons are chosen and switched off; the others stay.
+        baseline: of integrated gradients.
+        fractions: kept, besides all and none.
+        seeds: random selections of each kind.
     """
 
     model: str = "esm2-8m-enzyme"
     scored: int = Field(60, ge=2)
     tested: int | None = Field(100, ge=4)
+    components: tuple[Component, ...] = ("query", "key", "value")
+    baseline: Baseline = "input"
+    fractions: tuple[float, ...] = (0.5, 0.25, 0.1, 0.01)
+    seeds: int = Field(5, ge=1, le=50)
+
+    @field_validator("fractions")
+    @classmethod
+    def _shares(cls, fractions: tuple[float, ...]) -> tuple[float, ...]:
+        if not fractions or not all(0 < f <= 1 for f in fractions):
+            raise ValueError("fractions are above 0 and at most 1")
+        return tuple(sorted(set(fractions), reverse=True))
+
+    @field_validator("components")
+    @classmethod
+    def _some(cls, components: tuple[Component, ...]) -> tuple[Component, ...]:
+        if not components or not set(components) <= set(COMPONENTS):
+            raise ValueError(f"choose components from {', '.join(COMPONENTS)}")
+        return tuple(c for c in COMPONENTS if c in components)
+
+    def check(self, model: Model) -> None:
+        """Raises UserError where the model tells another number of classes."""
+        if len(self.classes) != len(model.labels):
+            raise UserError(
+                f"{model.title} tells {len(model.labels)} classes and the proteins have "
+                f"{len(self.classes)}: choose the proteins that it was tuned on."
+            )
 
     def to_score(self) -> list[LabelledProtein]:
         """Drawn from the training and validation parts, as many of each class."""

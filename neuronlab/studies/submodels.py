@@ -21,7 +21,7 @@ from neuronlab.attribution.estimate import estimate, seconds
 from neuronlab.attribution.registry import Baseline
 from neuronlab.attribution.streamed import SCORED, Streamed
 from neuronlab.errors import UserError
-from neuronlab.models import COMPONENTS, Component, Encoded, Model, Prompt, shared
+from neuronlab.models import Component, Encoded, Model, Prompt, shared
 from neuronlab.neurons import KeepOnly, NeuronScores, NeuronSet, Suppress, predict_over
 from neuronlab.proteins.baselines import intervals, metrics
 from neuronlab.proteins.labelled import LabelledProtein
@@ -49,32 +49,16 @@ class SubmodelsSpec(JudgedSpec):
         methods: of ``SCORED``.
         selections: "raw" scores; "z": in standard deviations of their matrix; "quota": the same
             share of every matrix.
-        components: whose neurons are chosen and switched off; the others stay.
-        baseline: of integrated gradients.
-        fractions: kept, besides all and none.
         ablations: others go to "zero" or to their "mean" over residues.
-        seeds: random selections of each kind.
         singles: of the best neurons, switched off one at a time and together.
     """
 
     study: ClassVar[str] = "submodels"
 
-    model: str = "esm2-8m-enzyme"
     methods: tuple[str, ...] = SCORED
-    selections: tuple[Selection, ...] = ("raw", "quota")
-    components: tuple[Component, ...] = ("query", "key", "value")
-    baseline: Baseline = "input"
-    fractions: tuple[float, ...] = (0.5, 0.25, 0.1, 0.01)
-    ablations: tuple[Literal["zero", "mean"], ...] = ("zero", "mean")
-    seeds: int = Field(5, ge=1, le=50)
+    selections: tuple[Selection, ...] = Field(("raw", "quota"), min_length=1)
+    ablations: tuple[Literal["zero", "mean"], ...] = Field(("zero", "mean"), min_length=1)
     singles: int = Field(20, ge=2, le=200)
-
-    @field_validator("fractions")
-    @classmethod
-    def _shares(cls, fractions: tuple[float, ...]) -> tuple[float, ...]:
-        if not fractions or not all(0 < f < 1 for f in fractions):
-            raise ValueError("fractions are between 0 and 1")
-        return tuple(sorted(set(fractions), reverse=True))
 
     @field_validator("methods")
     @classmethod
@@ -82,13 +66,6 @@ class SubmodelsSpec(JudgedSpec):
         if not methods or not set(methods) <= set(SCORED):
             raise ValueError(f"choose methods from {', '.join(SCORED)}")
         return tuple(m for m in SCORED if m in methods)
-
-    @field_validator("components")
-    @classmethod
-    def _some(cls, components: tuple[Component, ...]) -> tuple[Component, ...]:
-        if not components or not set(components) <= set(COMPONENTS):
-            raise ValueError(f"choose components from {', '.join(COMPONENTS)}")
-        return tuple(c for c in COMPONENTS if c in components)
 
 
 class SubmodelsStudy(Study):
@@ -124,7 +101,7 @@ class SubmodelsStudy(Study):
         for method in spec.methods:
             if method != "activation":
                 prompt = Prompt("A" * length, target=0)
-                each += estimate(model, prompt, method, COMPONENTS, "all").seconds
+                each += estimate(model, prompt, method, spec.components, "all").seconds
         tokens = sum(len(p.sequence) for p in tested)
         rows = len(_submodels(spec, None)) + 2 * spec.singles
         return len(scored) * each + seconds(model, tokens, rows, 0)
@@ -132,15 +109,12 @@ class SubmodelsStudy(Study):
     def run_shard(self, spec: SubmodelsSpec, shard: int, context: Context) -> Result:
         """Sums over ten proteins."""
         model = classifier(spec.model, context.device)
-        if len(spec.classes) != len(model.labels):
-            raise UserError(
-                f"{model.title} tells {len(model.labels)} classes and the proteins have "
-                f"{len(spec.classes)}: choose the proteins that it was tuned on."
-            )
+        spec.check(model)
         sums = score(
             model,
             spec.to_score()[shard : shard + _PER_SHARD],
             spec.methods,
+            spec.components,
             spec.baseline,
             context,
         )
@@ -208,7 +182,9 @@ class SubmodelsStudy(Study):
                 "submodels": pd.DataFrame(rows),
                 "shares": shares(plan),
                 "only": pd.DataFrame(budgets),
-                "single": _single(spec, model, sums, encoded[:SINGLE_ON], context),
+                "single": _single(
+                    spec, model, sums, [encoded[i] for i in _in_turn(labels)[:SINGLE_ON]], context
+                ),
                 "agreement": agreement(spec, sums),
             },
             arrays,
@@ -227,6 +203,7 @@ def score(
     model: Model,
     proteins: Sequence[LabelledProtein],
     methods: Sequence[str],
+    components: Sequence[Component],
     baseline: Baseline,
     context: Context,
     targets: Callable[[LabelledProtein], int] = lambda protein: protein.label,
@@ -241,6 +218,7 @@ def score(
             targets(protein),
             secondary=protein.secondary,
             methods=methods,
+            components=components,
             baseline=baseline,
         )
     return sums
@@ -266,13 +244,13 @@ def select(scores: Scores, fraction: float, selection: Selection) -> Mask:
     """
     if selection == "quota":
         return {
-            c: np.stack([_best(row, int(fraction * row.size)) for row in own])
+            c: np.stack([_best(row, _count(fraction, row.size)) for row in own])
             for c, own in scores.items()
         }
     if selection == "z":
         scores = {c: _standard(own) for c, own in scores.items()}
     flat = np.concatenate([own.ravel() for own in scores.values()])
-    chosen = _best(flat, int(fraction * flat.size))
+    chosen = _best(flat, _count(fraction, flat.size))
     found, start = {}, 0
     for c, own in scores.items():
         found[c] = chosen[start : start + own.size].reshape(own.shape)
@@ -425,7 +403,8 @@ def _single(
         model, encoded, changes, _share(context, 0.85, 0.15, "one at a time and together")
     ).double()
     targets = [e.target for e in encoded]
-    log_p = np.log(p.numpy()[:, np.arange(len(encoded)), targets]).mean(axis=1)
+    own = np.clip(p.numpy()[:, np.arange(len(encoded)), targets], 1e-38, None)
+    log_p = np.log(own).mean(axis=1)
     alone = log_p[1 : 1 + len(neurons)] - log_p[0]
     together = log_p[1 + len(neurons) :] - log_p[0]
     return pd.DataFrame(
@@ -436,6 +415,14 @@ def _single(
             "sum": np.cumsum(alone),
         }
     )
+
+
+def _in_turn(labels: np.ndarray) -> list[int]:
+    """All numbers, the classes taking turns."""
+    rank = np.zeros(len(labels), int)
+    for label in np.unique(labels):
+        rank[labels == label] = np.arange((labels == label).sum())
+    return np.argsort(rank, kind="stable").tolist()
 
 
 def _majority(spec: SubmodelsSpec, labels: np.ndarray) -> dict[str, float]:
@@ -452,6 +439,11 @@ def _of(scores: Scores, components: Sequence[Component]) -> dict[Component, np.n
 def _standard(own: np.ndarray) -> np.ndarray:
     spread = own.std(axis=1, keepdims=True)
     return (own - own.mean(axis=1, keepdims=True)) / np.where(spread > 0, spread, 1.0)
+
+
+def _count(fraction: float, size: int) -> int:
+    """Floor(fraction size), where .29 of 100 are 29."""
+    return int(fraction * size + 1e-9)
 
 
 def _best(scores: np.ndarray, count: int) -> np.ndarray:

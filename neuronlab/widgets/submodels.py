@@ -229,7 +229,7 @@ def where(spec: SubmodelsSpec, result: Result, titles: dict) -> None:
         "Kept",
         sorted(spec.fractions),
         max(f for f in spec.fractions if f <= max(0.1, min(spec.fractions))),
-        format_func=lambda f: f"{f:.0%}" if f >= 0.01 else f"{f:.1%}",
+        format_func=lambda f: f"{100 * f:g}%",
         key=f"sub_fraction_{spec.key}",
     )
     key = right.selectbox("Chosen by", list(titles), format_func=titles.get, key="sub_where")
@@ -336,8 +336,9 @@ def agreement(spec: SubmodelsSpec, result: Result) -> None:
 
 
 def scores_of(result: Result, method: str) -> NeuronScores:
-    """The scores of a method over all components."""
-    return NeuronScores({c: result.arrays[f"{method}.{c}"] for c in COMPONENTS})
+    """The scores of a method over the components that were scored."""
+    arrays = {c: result.arrays.get(f"{method}.{c}") for c in COMPONENTS}
+    return NeuronScores({c: own for c, own in arrays.items() if own is not None})
 
 
 def ranked(model: Model, spec: SubmodelsSpec, result: Result) -> None:
