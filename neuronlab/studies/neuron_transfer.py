@@ -16,7 +16,7 @@ from pydantic import field_validator
 from neuronlab.attribution.estimate import estimate, seconds
 from neuronlab.attribution.streamed import SCORED
 from neuronlab.errors import UserError
-from neuronlab.models import Model, Prompt, shared
+from neuronlab.models import Model, Prompt
 from neuronlab.neurons import KeepOnly, predict, predict_over
 from neuronlab.proteins.baselines import metrics
 from neuronlab.runs import Context, Result, Study
@@ -97,8 +97,9 @@ class NeuronTransferStudy(Study):
         model = classifier(shard, context.device)
         if spec.model == spec.other:
             raise UserError("A model cannot be compared with itself: choose another one.")
-        spec.check(shared(spec.model, context.device))
-        _same_shape(shared(spec.model, context.device), shared(spec.other, context.device))
+        one, other = (classifier(name, context.device) for name in (spec.model, spec.other))
+        spec.check(one)
+        _same_shape(one, other)
         # The labels are those of one model; the other explains what it says itself.
         own = (
             (lambda p: p.label)

@@ -7,7 +7,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
 import neuronlab as nl
-from neuronlab.models import COMPONENTS
+from neuronlab.attribution.streamed import TOLERANCE
 from neuronlab.neurons import NeuronSet
 from neuronlab.proteins.labelled import LabelledProtein
 from neuronlab.runs import Context, Store, read_spec, run_study
@@ -50,8 +50,7 @@ def spec(**changes):
 
 
 def sharing(patch, **models):
-    for module in (neuron_transfer, submodels):
-        patch.setattr(module, "shared", lambda name, device: models[name])
+    patch.setattr(submodels, "shared", lambda name, device: models[name])
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +89,8 @@ def scores(pair):
                 objective="logit",
                 positions="all",
                 baseline="input",
-                components=COMPONENTS,
+                components=QKV,
+                tolerance=TOLERANCE,
             )
             each.append({c: np.abs(scored[c]) for c in QKV})
         found[name] = {c: np.mean([own[c] for own in each], 0) for c in QKV}
