@@ -10,6 +10,7 @@ from jaxtyping import Float
 from neuronlab.attribution.attribute import uninformative
 from neuronlab.attribution.registry import method as method_named
 from neuronlab.attribution.request import Request
+from neuronlab.attribution.streamed import TOLERANCE
 from neuronlab.models import ALL_COMPONENTS, COMPONENTS, Component, Model, Prompt
 from neuronlab.neurons import NeuronSet, predict
 
@@ -45,6 +46,7 @@ def residue_scores(
         objective="logit",
         positions="all",
         baseline=baseline,
+        tolerance=TOLERANCE,
     )
     found = chosen.engines["fast"](request).scores
     places = None if neurons is None else neurons.by_place()

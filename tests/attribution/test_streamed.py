@@ -231,7 +231,8 @@ def test_residues_against_plain_hooks(model, oracle):
 
 @pytest.mark.parametrize("method", SCORED[1:])
 def test_the_scores_of_a_set_are_those_of_its_neurons(model, method):
-    options = {"baseline": "input"} if method == "integrated_gradients" else {}
+    options = {"baseline": "input", "tolerance": TOLERANCE}
+    options = options if method == "integrated_gradients" else {}
     scores = nl.attribute(
         model,
         nl.Prompt(SEQUENCE, target=1),

@@ -254,6 +254,11 @@ class Tab:
         self.page.get_by_role("button", name=name, exact=True).first.click()
         return self
 
+    def look(self, view):
+        """Choose a segment of a control by what it says."""
+        self.page.get_by_text(view, exact=True).first.click()
+        return self.idle()
+
     def run(self):
         """Press Run and wait for the results of this run."""
         before = self.query("run")

@@ -5,7 +5,7 @@ def test_choose_run_move_the_slider_and_colour_a_protein(tab):
     one = tab().open("enzymes")
     one.page.get_by_text("What needs no protein model").wait_for()
     one.idle().healthy()
-    one.press("Submodels")
+    one.look("Submodels")
     one.idle()
     one.press("ESM-2 8M, hemolytic peptides")  # offered, since SmolLM2 is no protein classifier
     one.page.get_by_text("Where the kept neurons are").wait_for()
@@ -21,7 +21,7 @@ def test_choose_run_move_the_slider_and_colour_a_protein(tab):
     assert now != before
     assert one.query("run") == first  # nothing was computed again
     assert one.overflowing() == []
-    one.press("One protein")
+    one.look("One protein")
     one.page.get_by_text("Each residue is coloured").wait_for()
     one.idle().healthy()
     assert one.field("chart_residues").locator(".main-svg").count()
