@@ -15,7 +15,7 @@ from neuronlab.proteins.contacts import predicted_contacts
 from neuronlab.proteins.sequences import clean_sequence
 from neuronlab.proteins.structures import MAX_BYTES, Structure, match, read_structure
 from neuronlab.proteins.viewer import viewer_url
-from neuronlab.studies.on_proteins import ProteinsSpec
+from neuronlab.studies import SubmodelsSpec
 from neuronlab.widgets import exports, services, state
 from neuronlab.widgets.guard import complain, guard, plain
 from neuronlab.widgets.submodels import METHODS, scores_of
@@ -74,7 +74,7 @@ def draw() -> None:
 
 def protein(model: Model) -> tuple[str, str, int]:
     """Sequence, DSSP string or "", and label: of a test protein, or typed."""
-    spec = ProteinsSpec.like_tuned(model.name, model.revision)
+    spec = SubmodelsSpec.like_tuned(model.name, model.revision)
     choices = _tests(spec.key, spec)
     which = st.selectbox(
         "Protein",
@@ -93,7 +93,7 @@ def protein(model: Model) -> tuple[str, str, int]:
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
-def _tests(key: str, _spec: ProteinsSpec) -> dict[str, tuple[str, str, int, str]]:
+def _tests(key: str, _spec: SubmodelsSpec) -> dict[str, tuple[str, str, int, str]]:
     found, sides = _spec.parts()
     own = [found[i] for i in sides.test if 80 <= len(found[i].sequence) <= 400]
     own = sorted(own, key=lambda p: len(p.sequence))[:200]  # short ones take seconds

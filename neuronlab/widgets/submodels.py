@@ -56,6 +56,7 @@ def small(model: Model) -> SubmodelsSpec:
     return SubmodelsSpec.like_tuned(
         model.name,
         model.revision,
+        methods=("activation", "gradient_x_activation"),
         scored=6,
         tested=16,
         fractions=(0.5, 0.1, 0.01),

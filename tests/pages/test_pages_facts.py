@@ -137,7 +137,7 @@ def upload(methods):
     def put(content, name="facts.csv"):
         methods.at.selectbox(key="facts_set_method_comparison").set_value("own")
         methods.run()
-        methods.at.file_uploader(key="facts_files").upload(name, content)
+        methods.at.file_uploader(key="facts_files_False").upload(name, content)
         return methods.run()
 
     return put

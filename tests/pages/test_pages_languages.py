@@ -22,6 +22,8 @@ def test_it_opens_on_a_finished_example(page, results):
     spec, result = stored(page, results)
     assert spec["languages"] == ["en", "fr", "es"]
     assert page.says(f"**{result.tables['overlap']['shared'].mean():.1f} neurons a fact**")
+    assert result.numbers["first_tokens"] == 1
+    assert page.says("1 answer is scored by the first of several tokens")
 
 
 def test_thresholds_are_live(page, results):
@@ -132,7 +134,6 @@ def test_a_file_of_ones_own_in_any_language(page, results):
     assert spec["languages"] == ["en", "it"]
     assert result.tables["facts"]["fact"].tolist() == ["italy", "italy"]
     assert page.says("On 1 fact, English, it share")
-    assert page.says("1 answer is scored by the first of several tokens")
 
 
 def test_a_file_in_one_language_says_what_is_missing(page):
