@@ -146,7 +146,7 @@ def upload(methods):
 BAD = {
     "wrong columns": (b"question,solution\nWhere,There\n", "columns"),
     "not UTF-8": ("prompt,answer\nDie Farbe ist,grün\n".encode("latin-1"), "UTF-8"),
-    "100,000 rows": (b"prompt,answer\n" + b"The sky is,blue\n" * 100_000, "100,000"),
+    "100,001 rows": (b"prompt,answer\n" + b"The sky is,blue\n" * 100_001, "100,001"),
     "empty": (b"", "empty"),
     "broken JSON": (b'{"sub_label": "France"', "Line 1"),
 }
