@@ -1,7 +1,5 @@
 """Many languages, backup neurons and fact-checking in a browser."""
 
-import json
-
 import pytest
 
 from neuronlab.figures.pairs import pair_graph
@@ -35,37 +33,6 @@ def test_shared_neurons_go_into_the_basket_and_edits_are_one_click_away(language
     one.idle().healthy()
     row = table.loc[("language-independent", "enhance", "fact", "fr")]
     assert f"{row['relative']:+.0%} in French" in one.text()
-
-
-def test_a_folder_of_mlama_is_uploaded_and_run(languages, tmp_path):
-    rows = {
-        "en": ("The capital of [X] is [Y] .", "Italy", "Rome"),
-        "it": ("La capitale di [X] è [Y] .", "Italia", "Roma"),
-    }
-    for language, (template, subject, answer) in rows.items():
-        folder = tmp_path / "mlama1.1" / language
-        folder.mkdir(parents=True)
-        (folder / "templates.jsonl").write_text(
-            json.dumps({"relation": "P36", "template": template}) + "\n"
-        )
-        fact = {"sub_label": subject, "obj_label": answer, "lineid": 7, "from_english": False}
-        (folder / "P36.jsonl").write_text(json.dumps(fact) + "\n")
-    one = languages
-    one.pick("languages_fact", "A file of yours")
-    one.page.get_by_text("Upload a folder, such as mLAMA's").click()
-    one.idle()
-    one.field("facts_files_True").locator("input").set_input_files(tmp_path / "mlama1.1")
-    one.page.get_by_text("Prompts: 2; kinds: 1.").wait_for()
-    one.idle().healthy()
-    one.field("languages_filtered").locator("label").first.click()
-    one.idle()
-    before = one.query("run")
-    one.field("run").get_by_role("button").click()
-    one.wait_until(lambda: one.query("run") != before)
-    one.page.get_by_text("On 1 fact, English, it share").wait_for()
-    one.idle().healthy()
-    facts = result(one).tables["facts"]
-    assert facts["prompt"].tolist() == ["The capital of Italy is", "La capitale di Italia è"]
 
 
 def test_a_click_on_a_neuron_of_the_pairs_opens_its_card(tab):
