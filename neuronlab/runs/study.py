@@ -1,7 +1,8 @@
 """A study computes the result of a spec, in one or several shards."""
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from neuronlab.runs.errors import UnreadableResult
@@ -20,6 +21,7 @@ class Context:
     `on_progress(fraction, message)` hears of progress, `on_record(row)` of records; `cancelled()`
     says whether to stop.
     `skipped` is the fraction of the run that was not computed because it was stored already.
+    `given` are the results that the study needs, in the order of `Study.needs`.
     """
 
     def __init__(
@@ -29,8 +31,10 @@ class Context:
         on_progress: Callable[[float, str], None] | None = None,
         on_record: Callable[[dict[str, float]], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
+        given: Sequence[Result] = (),
     ) -> None:
         self.device = device
+        self.given = tuple(given)
         self.skipped = 0.0
         self._on_record = on_record
         self._on_progress = on_progress
@@ -61,23 +65,32 @@ class Context:
             on_progress=lambda done, message: self.progress(start + done * share, message),
             on_record=self._on_record,
             cancelled=self._cancelled,
+            given=self.given,
         )
 
 
 class Study(ABC):
     """One kind of computation: `name` equals its spec's `study`; `title` is shown to people.
 
-    `merging` is the share of a run's time, 0 to 1, that `merge` takes.
+    `merging` is the share of a run's time, 0 to 1, that `merge` takes, and `needing` the share of
+    what it `needs`. Where `streams`, the parts together may not fit in memory: `merge` gets a
+    sequence that reads a part from the disk whenever it is asked for one.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     spec_type: ClassVar[type[Spec]]
     merging: ClassVar[float] = 0.0
+    needing: ClassVar[float] = 0.0
+    streams: ClassVar[bool] = False
 
     @abstractmethod
     def default(self) -> Spec:
         """A spec that gives a good first result."""
+
+    def needs(self, spec: Spec) -> list[tuple["Study", Spec]]:
+        """Results of other studies that this one starts from; each is computed once and stored."""
+        return []
 
     def shards(self, spec: Spec) -> list[Any]:
         """The parts of the run, in a fixed order; each finished one survives an interruption."""
@@ -87,7 +100,7 @@ class Study(ABC):
     def run_shard(self, spec: Spec, shard: Any, context: Context) -> Result:
         """The result of one part; UserError for a failure the person can act on."""
 
-    def merge(self, spec: Spec, parts: list[Result], context: Context) -> Result:
+    def merge(self, spec: Spec, parts: Sequence[Result], context: Context) -> Result:
         """The result of the run from its parts, in the order of `shards`.
 
         It may compute as `run_shard` does, for `merging` of the whole run's time.
@@ -102,27 +115,66 @@ class Study(ABC):
 def run_study(study: Study, spec: Spec, store: Store, context: Context) -> Result:
     """Compute the result of `spec`, which the caller saves with `store.save`.
 
-    When there are several shards, each is stored when finished, and those found stored are not
-    computed again. Raises what the study raises, Cancelled, or UserError when a shard cannot be
-    stored.
+    What the study needs is computed first, unless it is stored. When there are several shards, each
+    is stored when finished, and those found stored are not computed again. Raises what the study
+    raises, Cancelled, or UserError when a shard cannot be stored.
     """
+    needs = study.needs(spec)
+    needing = study.needing if needs else 0.0
+    own = context.part(needing, 1 - needing)
+    own.given = tuple(
+        _needed(*need, store, context.part(i * needing / len(needs), needing / len(needs)))
+        for i, need in enumerate(needs)
+    )
     shards = study.shards(spec)
     count = len(shards)
     share = (1 - study.merging) / count
     finished = store.finished_shards(spec.key) if count > 1 else set()
-    parts = []
+    parts: list[Result | None] = []
     for index, shard in enumerate(shards):
-        context.check()
+        own.check()
         part = _stored_shard(store, spec.key, index) if index in finished else None
         if part is not None:
-            context.skipped += share
+            context.skipped += share * (1 - needing)
         else:
-            part = study.run_shard(spec, shard, context.part(index * share, share))
+            part = study.run_shard(spec, shard, own.part(index * share, share))
             if count > 1:
                 store.save_shard(spec.key, index, part)
-        parts.append(part)
-        context.progress((index + 1) * share)
-    return study.merge(spec, parts, context.part(1 - study.merging, study.merging))
+        parts.append(None if study.streams and count > 1 else part)
+        own.progress((index + 1) * share)
+    merging = own.part(1 - study.merging, study.merging)
+    return study.merge(spec, _Parts(store, spec.key, parts), merging)
+
+
+class _Parts(Sequence[Result]):
+    """The parts of a run; those that are None are read from the store whenever they are needed."""
+
+    def __init__(self, store: Store, key: str, parts: list[Result | None]) -> None:
+        self._store, self._key, self._parts = store, key, parts
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def __getitem__(self, index: int) -> Result:
+        part = self._parts[index]
+        return self._store.load_shard(self._key, index) if part is None else part
+
+
+def _needed(study: Study, spec: Spec, store: Store, context: Context) -> Result:
+    """The stored result, or a new one, which is stored."""
+    if store.has(spec.key):
+        try:
+            found = store.load(spec.key)[1]
+        except UnreadableResult:
+            store.delete(spec.key)  # it is computed again
+        else:
+            context.progress(1.0)
+            return found
+    began = time.perf_counter()
+    result = run_study(study, spec, store, context)
+    store.save(spec, result, seconds=time.perf_counter() - began)
+    context.progress(1.0)
+    return result
 
 
 def _stored_shard(store: Store, key: str, index: int) -> Result | None:

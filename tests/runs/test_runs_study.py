@@ -58,3 +58,50 @@ def test_several_parts_need_a_merge():
     assert Plain().merge(ToySpec(), [only], Context()) is only
     with pytest.raises(NotImplementedError, match="Plain has 2 parts"):
         Plain().merge(ToySpec(), [Result(), Result()], Context())
+
+
+class Needing(Toy):
+    """A toy that adds what two others found."""
+
+    needing = 0.5
+
+    def needs(self, spec):
+        return [(self.other, ToySpec(text="first", parts=2)), (self.other, ToySpec(text="second"))]
+
+    def run_shard(self, spec, shard, context):
+        super().run_shard(spec, shard, context)
+        return Result(numbers={"sum": sum(given.numbers["sum"] for given in context.given)})
+
+
+def test_what_a_study_needs_is_computed_once_and_stored(store):
+    study, spec, context = Needing(), ToySpec(text="own"), Recorder()
+    study.other = Toy()
+    assert run_study(study, spec, store, context).numbers == {"sum": 3 + 1}
+    assert study.other.computed == [("first", 0), ("first", 1), ("second", 0)]
+    fractions = [fraction for fraction, _ in context.seen]
+    assert fractions == sorted(fractions) and {0.25, 0.5, 1.0} <= set(fractions)
+    study.other = Toy()
+    assert run_study(study, spec, store, Context()).numbers == {"sum": 4}
+    assert study.other.computed == []
+
+
+def test_a_need_that_is_damaged_is_computed_again(store):
+    study = Needing()
+    study.other = Toy()
+    run_study(study, ToySpec(), store, Context())
+    (store.path(ToySpec(text="second").key) / "result.json").write_text("garbage")
+    study.other = Toy()
+    assert run_study(study, ToySpec(), store, Context()).numbers == {"sum": 4}
+    assert study.other.computed == [("second", 0)]
+
+
+def test_streamed_parts_are_read_from_the_disk_one_at_a_time(store):
+    class Streaming(Toy):
+        streams = True
+
+        def merge(self, spec, parts, context):
+            seen = [parts[i] for i in range(len(parts))]
+            assert all(again is not part for again, part in zip(parts, seen, strict=True))
+            return super().merge(spec, parts, context)
+
+    assert run_study(Streaming(), ToySpec(parts=3), store, Context()).numbers == {"sum": 6}
