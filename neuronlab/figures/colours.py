@@ -8,6 +8,7 @@ COMPONENT_COLOURS: dict[Component, str] = {
     "value": "#009E73",
     "ffn": "#CC79A7",
     "attention": "#56B4E9",
+    "residual": "#D55E00",
 }
 COMPONENT_NAMES: dict[Component, str] = {
     "query": "Query",
@@ -15,6 +16,7 @@ COMPONENT_NAMES: dict[Component, str] = {
     "value": "Value",
     "ffn": "FFN",
     "attention": "Attention",
+    "residual": "Residual stream",
 }
 # Against the target, nothing, for the target.
 DIVERGING = ["#B35806", "#F1A340", "#F7F7F7", "#998EC3", "#542788"]

@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from neuronlab.models.components import ALL_COMPONENTS, COMPONENTS, Component
+from neuronlab.models.components import ALL_COMPONENTS, COMPONENTS, READABLE, Component
 
 if TYPE_CHECKING:
     from neuronlab.models.loading import devices, load, shared
@@ -14,6 +14,7 @@ __all__ = [
     "ALL_COMPONENTS",
     "COMPONENTS",
     "MASK",
+    "READABLE",
     "Component",
     "Encoded",
     "Model",

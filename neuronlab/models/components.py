@@ -1,11 +1,14 @@
 """The kinds of neurons.
 
 Four by default. An attention neuron is a (head, dimension) of what the attention weights mixed,
-before the output projection: the values of all positions in one number (arXiv 2312.12141).
+before the output projection: the values of all positions in one number (arXiv 2312.12141). A
+residual unit is a dimension of a layer's output: what the labels of arXiv 2507.06458 are for. It
+can be read, labelled and changed; it is not attributed, since every layer carries it on.
 """
 
 from typing import Literal, get_args
 
-Component = Literal["query", "key", "value", "ffn", "attention"]
-ALL_COMPONENTS: tuple[Component, ...] = get_args(Component)
+Component = Literal["query", "key", "value", "ffn", "attention", "residual"]
+READABLE: tuple[Component, ...] = get_args(Component)
+ALL_COMPONENTS: tuple[Component, ...] = READABLE[:5]
 COMPONENTS: tuple[Component, ...] = ALL_COMPONENTS[:4]

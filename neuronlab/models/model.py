@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from neuronlab.models.components import ALL_COMPONENTS, COMPONENTS, Component
+from neuronlab.models.components import COMPONENTS, READABLE, Component
 from neuronlab.models.families import Family, Site
 from neuronlab.models.hooks import Edit, Neurons
 from neuronlab.models.hooks import edit as edit_sites
@@ -58,7 +58,7 @@ class Model:
         self.revision = revision
         self.blocks = family.blocks(hf)
         self.layers = len(self.blocks)
-        self.sizes: dict[Component, int] = {c: self.site(0, c).size for c in ALL_COMPONENTS}
+        self.sizes: dict[Component, int] = {c: self.site(0, c).size for c in READABLE}
         self.lock = threading.RLock()
 
     def __repr__(self) -> str:
@@ -129,6 +129,8 @@ class Model:
         block = self.blocks[layer]
         if component == "attention":
             return self.family.attention_site(block)
+        if component == "residual":
+            return self.family.residual_site(block)
         return self.family.site(block, component)
 
     def edit(self, edits: Mapping[tuple[int, Component], Edit]) -> Any:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from neuronlab.errors import UserError
-from neuronlab.models.components import ALL_COMPONENTS, Component
+from neuronlab.models.components import READABLE, Component
 
 
 class Neuron(NamedTuple):
@@ -33,7 +33,7 @@ class Neuron(NamedTuple):
             neuron = cls(int(layer), component, int(index))
         except ValueError:
             neuron = None
-        if neuron is None or component not in ALL_COMPONENTS or min(neuron.layer, neuron.index) < 0:
+        if neuron is None or component not in READABLE or min(neuron.layer, neuron.index) < 0:
             raise UserError(f"'{text}' is not a neuron: write layer.component.index, 22.ffn.1674.")
         return neuron
 

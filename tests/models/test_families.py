@@ -5,7 +5,7 @@ from contextlib import ExitStack
 import pytest
 import torch
 
-from neuronlab.models import COMPONENTS
+from neuronlab.models import COMPONENTS, READABLE
 from neuronlab.models.families import FAMILIES, family_of
 from neuronlab.neurons import NeuronSet, Suppress, applied
 
@@ -55,7 +55,7 @@ def test_writing_back_what_was_read_changes_no_bit(model, asked):
     ids = model.encode(asked(model)).input_ids
     with torch.no_grad():
         before = model.hf(input_ids=ids).logits
-        places = [(layer, c) for layer in range(model.layers) for c in COMPONENTS]
+        places = [(layer, c) for layer in range(model.layers) for c in READABLE]
         reads = dict.fromkeys(places, 0)
 
         def clone_at(at):
@@ -72,13 +72,23 @@ def test_writing_back_what_was_read_changes_no_bit(model, asked):
     assert torch.equal(before, after)
 
 
+def test_a_residual_unit_is_a_dimension_of_a_layers_output(model, asked):
+    encoded = model.encode(asked(model))
+    with torch.no_grad():
+        states = model.hf(input_ids=encoded.input_ids, output_hidden_states=True).hidden_states
+    seen = model.read(encoded, ("residual",))
+    for layer in range(model.layers - 1):  # transformers norms the last one where there is a norm
+        torch.testing.assert_close(seen[layer, "residual"], states[layer + 1], rtol=0, atol=0)
+    assert model.sizes["residual"] == states[0].shape[-1]
+
+
 def test_an_edit_of_any_single_neuron_group_reaches_the_logits(model, asked):
     """The counterpart of the parity test: an edit that did nothing would pass that one too."""
     encoded = model.encode(asked(model))
     with torch.no_grad():
         before = model.hf(input_ids=encoded.input_ids).logits
         for layer in range(model.layers):
-            for component in COMPONENTS:
+            for component in READABLE:
                 with model.edit({(layer, component): lambda neurons: neurons * 1.5}):
                     after = model.hf(input_ids=encoded.input_ids).logits
                 assert not torch.equal(before, after), (layer, component)
@@ -109,11 +119,11 @@ def test_projections_agree_with_the_weights(model, asked):
 
 def test_sizes_are_those_of_the_configuration(tiny):
     for name in ("llama", "mistral", "qwen2", "gemma3_text"):
-        assert tuple(tiny(name).sizes.values()) == (32, 16, 16, 48, 32)
-    assert tuple(tiny("qwen3").sizes.values()) == (64, 32, 32, 48, 64)
+        assert tuple(tiny(name).sizes.values()) == (32, 16, 16, 48, 32, 32)
+    assert tuple(tiny("qwen3").sizes.values()) == (64, 32, 32, 48, 64, 32)
     for name, kind in (("gpt2", "causal"), ("gpt_neox", "causal"), ("esm", "masked")):
-        assert tuple(tiny(name, kind).sizes.values()) == (32, 32, 32, 48, 32)
-    assert tuple(tiny("llama").sizes) == ("query", "key", "value", "ffn", "attention")
+        assert tuple(tiny(name, kind).sizes.values()) == (32, 32, 32, 48, 32, 32)
+    assert tuple(tiny("llama").sizes) == ("query", "key", "value", "ffn", "attention", "residual")
     assert all(tiny(name).layers == 3 for name in ("llama", "gpt2", "gpt_neox"))
 
 

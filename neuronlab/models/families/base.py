@@ -51,6 +51,10 @@ class Family(ABC):
         """Attention neurons: what enters the attention's output projection."""
         return Site(self.attention_output(block), "input", len(self.attention_vectors(block)))
 
+    def residual_site(self, block: nn.Module) -> Site:
+        """Dimensions of the residual stream: what the block puts out."""
+        return Site(block, "output", self.ffn_vectors(block).shape[1])
+
     @abstractmethod
     def ffn_vectors(self, block: nn.Module) -> Float[Tensor, "neuron hidden"]:
         """What each FFN neuron adds to the FFN's output per unit of activation."""
@@ -144,6 +148,10 @@ class Encoder(Family):
             return Site(dense, "input", dense.in_features)
         projection = getattr(block.attention.self, component)
         return Site(projection, "output", projection.out_features)
+
+    def residual_site(self, block: nn.Module) -> Site:
+        """The last module of the block puts out the stream itself."""
+        return Site(block.output, "output", self.ffn_vectors(block).shape[1])
 
     def ffn_vectors(self, block: nn.Module) -> Float[Tensor, "neuron hidden"]:
         """Columns of the FFN's output projection."""
