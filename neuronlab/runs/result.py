@@ -19,7 +19,9 @@ _NUMBERS = "result.json"
 _CONTENTS = "contents.json"
 _ARRAYS = "arrays.npz"
 _TABLE = ".parquet"
-_FILES = "files/"
+# Where text files used to be; now they lie beside the numbers.
+_OLD_FILES = "files/"
+_RESERVED = {_NUMBERS, _CONTENTS, _ARRAYS, "spec.json", "meta.json"}
 # Names become file names on any system, and must not be able to leave the folder.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*")
 
@@ -45,6 +47,9 @@ class Result:
         for name in [*self.tables, *self.arrays, *self.files]:
             if not _NAME.fullmatch(name):
                 raise ValueError(f"{name!r} cannot be the name of a part of a result.")
+        for name in self.files:
+            if name in _RESERVED or name.endswith(_TABLE):
+                raise ValueError(f"{name!r} cannot be the name of a file of a result.")
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         written = []
@@ -55,8 +60,7 @@ class Result:
             written.append(_ARRAYS)
             _save_arrays(folder / _ARRAYS, self.arrays)
         for name, text in self.files.items():
-            written.append(_FILES + name)
-            (folder / _FILES).mkdir(exist_ok=True)
+            written.append(name)
             # Bytes, because text mode would change the line ends.
             (folder / written[-1]).write_bytes(text.encode())
         contents = {}
@@ -87,13 +91,13 @@ class Result:
         return result
 
     def _add(self, path: str, data: bytes) -> None:
-        if path.startswith(_FILES):
-            self.files[path.removeprefix(_FILES)] = data.decode()
-        elif path == _ARRAYS:
+        if path == _ARRAYS:
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
                 self.arrays.update({name: arrays[name] for name in arrays.files})
-        else:
+        elif path.endswith(_TABLE) and not path.startswith(_OLD_FILES):
             self.tables[path.removesuffix(_TABLE)] = pd.read_parquet(io.BytesIO(data))
+        else:
+            self.files[path.removeprefix(_OLD_FILES)] = data.decode()
 
 
 def check_result(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -145,8 +149,8 @@ def _read(folder: Path, name: str, read: Callable[[Path], Any]) -> Any:
 
 def _is_part(path: str) -> bool:
     """Whether `path` is one that `Result.save` writes; an edited summary may say anything."""
-    known = path == _ARRAYS or path.endswith(_TABLE) or path.startswith(_FILES)
-    return known and _NAME.fullmatch(path.removeprefix(_FILES)) is not None
+    name = path.removeprefix(_OLD_FILES)
+    return _NAME.fullmatch(name) is not None and (name == _ARRAYS or name not in _RESERVED)
 
 
 def _save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
