@@ -67,16 +67,21 @@ class LabelledSet:
     @cached_property
     def proteins(self) -> list[LabelledProtein]:
         """All its proteins, in the order of the file."""
-        with gzip.open(DATA / self.file, "rt", encoding="utf-8", newline="") as lines:
-            return [
-                LabelledProtein(
-                    name="_".join(row[column] for column in self.named_by),
-                    sequence=row["sequence"],
-                    label=int(row["enzyme"]),
-                    secondary=row.get("dssp8", ""),
-                )
-                for row in csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-            ]
+        return [
+            LabelledProtein(
+                name="_".join(row[column] for column in self.named_by),
+                sequence=row["sequence"],
+                label=int(row["enzyme"]),
+                secondary=row.get("dssp8", ""),
+            )
+            for row in data_rows(self.file)
+        ]
+
+
+def data_rows(file: str) -> Iterator[dict[str, str]]:
+    """The rows of a table that comes with the app, by the names of its columns."""
+    with gzip.open(DATA / file, "rt", encoding="utf-8", newline="") as lines:
+        yield from csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
 
 
 ENZYME = ("not an enzyme", "enzyme")
