@@ -1,0 +1,1 @@
+"""What each neuron knows: exemplars, explanations, their simulation, and libraries of labels."""
