@@ -1,0 +1,348 @@
+"""Explanations by a language model behind any address that speaks OpenAI's chat protocol.
+
+A server on this machine needs no key. The key is used for requests and nothing else: it is in no
+file, no error and no repr. Answers are kept on disk, so that nothing is paid for twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import Any
+from urllib.parse import urlsplit
+
+import openai
+
+from neuronlab.errors import UserError
+from neuronlab.labels.prompts import COUNT, TEMPERATURE, Messages, clean
+from neuronlab.models.weights import home
+
+ADDRESS, MODEL, KEY = (f"NEURONLAB_LLM_{name}" for name in ("ADDRESS", "MODEL", "KEY"))
+# The paper's explainer ran in 32 threads; most accounts allow fewer.
+WORKERS = 8
+TRIES = 5
+# Seconds before the second try, doubled before each further one.
+FIRST_WAIT = 0.5
+LONGEST_WAIT = 60.0
+# Tokens of an answer: far more than a sentence, as some models think first.
+_MAX_TOKENS = 500
+_MAX_KEPT = 4_000
+_POLL = 0.1
+
+Check = Callable[[], None]
+Progress = Callable[[float, str], None]
+
+
+def _nothing() -> None:
+    return None
+
+
+class _Stopped(Exception):
+    """Another request failed or the person cancelled: this one is of no use any more."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a chat model answers.
+
+    Attributes:
+        address: up to the version, such as ``https://api.openai.com/v1``.
+        model: its name there.
+        key: may be empty, as for a server on this machine.
+        timeout: seconds that one request may take.
+
+    Raises:
+        UserError: no http or https address, or no model.
+    """
+
+    address: str
+    model: str
+    key: str = field(default="", repr=False)
+    timeout: float = 60.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "address", self.address.strip().rstrip("/"))
+        object.__setattr__(self, "model", self.model.strip())
+        object.__setattr__(self, "key", self.key.strip())
+        try:
+            parts = urlsplit(self.address)
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+            usable = usable and (parts.port is None or parts.port > 0)
+        except ValueError:
+            usable = False
+        if not usable:
+            raise UserError(
+                "The endpoint's address must begin with http:// or https:// and name a server, "
+                "such as http://127.0.0.1:8080/v1."
+            )
+        # It is shown and stored with results, where no password may be.
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise UserError(
+                "The endpoint's address must hold no password and no query: give the key apart."
+            )
+        if not self.model:
+            raise UserError("The endpoint needs the name of a model: give one that it serves.")
+        if not (self.key.isascii() and self.key.isprintable()):
+            raise UserError("The endpoint's key holds characters no key has: copy it again.")
+
+    @property
+    def source(self) -> str:
+        """What a result may say of where its labels come from."""
+        return f"{self.model} at {self.address}"
+
+    def explain(
+        self,
+        messages: Messages,
+        *,
+        count: int = COUNT,
+        temperature: float = TEMPERATURE,
+        check: Check = _nothing,
+    ) -> list[str]:
+        """Labels of one neuron; see ``explain_many``."""
+        return self.explain_many([messages], count=count, temperature=temperature, check=check)[0]
+
+    def explain_many(
+        self,
+        many: Sequence[Messages],
+        *,
+        count: int = COUNT,
+        temperature: float = TEMPERATURE,
+        workers: int = WORKERS,
+        check: Check = _nothing,
+        progress: Progress | None = None,
+    ) -> list[list[str]]:
+        """At most ``count`` labels for each request, in the order of the requests.
+
+        Fewer where the model says nothing of use. Answers that were given before are not asked for
+        again. ``check`` is called in this thread all the while, and may raise to cancel.
+
+        Raises:
+            UserError: the endpoint is down, refuses, or does not speak the protocol.
+        """
+        answers: dict[int, list[str]] = {}
+        for i, messages in enumerate(many):
+            if (kept := self._kept(messages, count, temperature)) is not None:
+                answers[i] = kept
+        stop = Event()
+        client = self._client()
+        pool = ThreadPoolExecutor(max(1, min(workers, len(many) - len(answers))))
+        try:
+            asked = {
+                pool.submit(self._answer, client, many[i], count, temperature, stop): i
+                for i in range(len(many))
+                if i not in answers
+            }
+            waiting = set(asked)
+            while waiting:
+                check()
+                done, waiting = wait(waiting, timeout=_POLL, return_when=FIRST_COMPLETED)
+                for future in done:
+                    answers[asked[future]] = future.result()
+                if done and progress:
+                    progress(len(answers) / len(many), f"{len(answers)} of {len(many)} neurons")
+        finally:
+            # Requests on their way end on their own: a person who cancels must not wait for them.
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            client.close()
+        return [[text for text in map(clean, answers[i]) if text] for i in range(len(many))]
+
+    def _client(self) -> openai.OpenAI:
+        local = urlsplit(self.address).hostname in ("127.0.0.1", "::1", "localhost")
+        client = openai.OpenAI(
+            base_url=self.address,
+            # None would send the environment's OPENAI_API_KEY to whatever server this is.
+            api_key=self.key or "none",
+            timeout=self.timeout,
+            max_retries=0,  # its own retries sleep where no check can wake them
+            # A proxy cannot reach a server on this machine.
+            http_client=openai.DefaultHttpxClient(trust_env=not local),
+        )
+        client.organization = client.project = None
+        return client
+
+    def _answer(
+        self, client: Any, messages: Messages, count: int, temperature: float, stop: Event
+    ) -> list[str]:
+        """The answers as the model gave them, asked for until there are enough; then kept."""
+        found: list[str] = []
+        together = True
+        while len(found) < count:
+            # In one request the prompt is paid for once; not every server knows that.
+            n = count - len(found) if together else 1
+            try:
+                found += self._request(client, messages, n, temperature, stop)[:n]
+            except openai.BadRequestError as error:
+                if n == 1:
+                    raise self._refused(error) from None
+                together = False
+        self._keep(messages, count, temperature, found)
+        return found
+
+    def _request(
+        self, client: Any, messages: Messages, n: int, temperature: float, stop: Event
+    ) -> list[str]:
+        """One request, tried again where that may help.
+
+        Raises:
+            UserError: what is wrong and what to do.
+            openai.BadRequestError: the server takes no such request.
+        """
+        options: dict[str, Any] = {"n": n} if n > 1 else {}
+        if not self.key:
+            options["extra_headers"] = {"Authorization": openai.Omit()}
+        for attempt in range(1, TRIES + 1):
+            if stop.is_set():
+                raise _Stopped
+            wanted = FIRST_WAIT * 2 ** (attempt - 1)
+            try:
+                reply = client.chat.completions.create(
+                    model=self.model,
+                    messages=messages,
+                    temperature=temperature,
+                    max_completion_tokens=_MAX_TOKENS,
+                    **options,
+                )
+                if (texts := _texts(reply)) is not None:
+                    return [self._hide(text)[:_MAX_KEPT] for text in texts]
+                problem = UserError(
+                    f"{self.address} does not answer as a chat endpoint: check its address, which "
+                    "often ends in /v1."
+                )
+            except openai.BadRequestError:
+                raise
+            except openai.APIStatusError as error:
+                problem = self._refused(error)
+                if not _may_pass(error):
+                    raise problem from None
+                wanted = max(wanted, _retry_after(error))
+            except openai.APITimeoutError:
+                problem = UserError(
+                    f"{self.address} did not answer within {self.timeout:g} seconds, {TRIES} "
+                    "times: try later, or ask fewer at once."
+                )
+            except openai.APIConnectionError as error:
+                problem = UserError(
+                    f"Nothing answers at {self.address}: start the server or correct the address.",
+                    details=self._hide(str(error.__cause__ or error)),
+                )
+            except (openai.OpenAIError, ValueError) as error:  # JSON that is none, or of no shape
+                problem = UserError(
+                    f"{self.address} answered what is no chat completion: check its address, which "
+                    "often ends in /v1.",
+                    details=self._hide(str(error)),
+                )
+            if attempt < TRIES:
+                stop.wait(min(wanted, LONGEST_WAIT))
+        # The client's own errors hold the request, and with it the key: none may be the cause.
+        raise problem from None
+
+    def _refused(self, error: openai.APIStatusError) -> UserError:
+        status = error.status_code
+        details = self._hide(f"{status}: {error.message}")
+        if status in (401, 403):
+            told = f"{self.address} does not accept the key: check it, and what it may be used for."
+        elif status == 404:
+            told = (
+                f"{self.address} has no model '{self.model}' or is no chat endpoint: check the "
+                "model's name and the address, which often ends in /v1."
+            )
+        elif status == 429 and error.code == "insufficient_quota":
+            told = f"The account at {self.address} has no credit left: top it up."
+        elif status == 429:
+            told = f"{self.address} allows no more requests now: try later, or ask fewer at once."
+        elif status >= 500:
+            told = f"{self.address} has a fault of its own (error {status}): try later."
+        else:
+            told = (
+                f"{self.address} refuses the request (error {status}): give fewer or shorter "
+                "exemplars, or another model."
+            )
+        return UserError(told, details=details)
+
+    def _hide(self, text: str) -> str:
+        """Text from the server without the key, should it repeat it."""
+        text = text.replace(self.key, "…") if self.key else text
+        return text[:_MAX_KEPT]
+
+    def _file(self, messages: Messages, count: int, temperature: float) -> Path:
+        facts = [self.address, self.model, messages, float(temperature), count]
+        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+        return home() / "answers" / f"{digest}.json"
+
+    def _kept(self, messages: Messages, count: int, temperature: float) -> list[str] | None:
+        try:
+            found = json.loads(self._file(messages, count, temperature).read_text("utf-8"))
+            answers = found["answers"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        whole = isinstance(answers, list) and all(isinstance(text, str) for text in answers)
+        return answers if whole and len(answers) == count else None
+
+    def _keep(self, messages: Messages, count: int, temperature: float, answers: list[str]) -> None:
+        path = self._file(messages, count, temperature)
+        content = json.dumps({"model": self.model, "answers": answers}, indent=1)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(
+                "w", dir=path.parent, prefix=".", delete=False, encoding="utf-8"
+            ) as file:
+                file.write(content)
+            os.replace(file.name, path)
+        except OSError as error:
+            raise UserError(
+                f"The answers cannot be kept in {path.parent}: check the free disk space and your "
+                "rights.",
+                details=str(error),
+            ) from error
+
+
+def from_environment() -> Endpoint:
+    """The endpoint of $NEURONLAB_LLM_ADDRESS, _MODEL and _KEY (which may be missing).
+
+    Raises:
+        UserError: address or model is not set, or not usable.
+    """
+    address, model = os.environ.get(ADDRESS, ""), os.environ.get(MODEL, "")
+    if not address.strip() or not model.strip():
+        raise UserError(
+            f"No endpoint is set: set {ADDRESS} and {MODEL}, and {KEY} if it needs one."
+        )
+    return Endpoint(address, model, os.environ.get(KEY, ""))
+
+
+def _texts(reply: object) -> list[str] | None:
+    """The texts of a reply; None where it has no such thing. Nothing of its shape is trusted."""
+    choices = getattr(reply, "choices", None)
+    if not isinstance(choices, list) or not choices:
+        return None
+    texts = []
+    for choice in choices:
+        content = getattr(getattr(choice, "message", None), "content", None)
+        if content is None and getattr(choice, "message", None) is None:
+            return None
+        # A refusal, or an answer that ended while thinking, has no content.
+        texts.append(content if isinstance(content, str) else "")
+    return texts
+
+
+def _may_pass(error: openai.APIStatusError) -> bool:
+    if error.status_code == 429:
+        return error.code != "insufficient_quota"
+    return error.status_code >= 500 or error.status_code in (408, 409)
+
+
+def _retry_after(error: openai.APIStatusError) -> float:
+    with suppress(ValueError):
+        seconds = float(error.response.headers.get("retry-after", ""))
+        if 0 < seconds < float("inf"):
+            return seconds
+    return 0.0

@@ -1,0 +1,410 @@
+"""The client against a server in this process that misbehaves in the ways servers do."""
+
+import json
+import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from neuronlab.errors import UserError
+from neuronlab.labels import endpoint
+from neuronlab.labels.endpoint import Endpoint, from_environment
+from neuronlab.runs import Cancelled
+
+KEY = "sk-very-secret-0123456789"
+
+
+def ask(text="why?"):
+    return [{"role": "system", "content": "Be short."}, {"role": "user", "content": text}]
+
+
+def completion(*texts):
+    choices = [
+        {"index": i, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
+        for i, text in enumerate(texts)
+    ]
+    return {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": choices}
+
+
+def fault(status, message="no", code=None, **headers):
+    return status, {"error": {"message": message, "code": code, "type": "x"}}, headers
+
+
+class Server:
+    """Replies with what ``script(request, number)`` gives: a body, or (status, body, headers)."""
+
+    def __init__(self):
+        self.requests = []
+        self.script = lambda request, number: completion(*["Zinc fingers."] * request.get("n", 1))
+        lock = threading.Lock()
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                with lock:
+                    number = len(server.requests)
+                    headers = {name.lower(): value for name, value in self.headers.items()}
+                    server.requests.append((self.path, headers, body))
+                reply = server.script(body, number)
+                status, content, headers = reply if isinstance(reply, tuple) else (200, reply, {})
+                raw = content if isinstance(content, bytes) else json.dumps(content).encode()
+                headers = {"Content-Type": "application/json"} | headers
+                try:
+                    self.send_response(status)
+                    for name, value in headers.items():
+                        self.send_header(name.replace("_", "-"), str(value))
+                    self.send_header("Content-Length", str(len(raw)))
+                    self.end_headers()
+                    self.wfile.write(raw)
+                except OSError:
+                    pass  # the client has gone
+
+            def log_message(self, *args):
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.daemon_threads = True
+        self.http.handle_error = lambda *args: None  # a client that left
+        self.address = f"http://127.0.0.1:{self.http.server_port}/v1"
+        threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
+
+    def close(self):
+        self.http.shutdown()
+        self.http.server_close()
+
+
+@pytest.fixture
+def server():
+    found = Server()
+    yield found
+    found.close()
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("NEURONLAB_HOME", str(tmp_path))
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-another-service")
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-of-another-service")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # nothing is there
+    monkeypatch.setattr(endpoint, "FIRST_WAIT", 0.01)
+    return tmp_path
+
+
+@pytest.fixture
+def client(server):
+    return Endpoint(server.address, "tiny", KEY)
+
+
+def stored(home):
+    return b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
+
+
+def everything(error):
+    """All that an error says, with what caused it."""
+    seen = []
+    while error is not None:
+        seen += [str(error), repr(error), str(getattr(error, "details", "")), repr(vars(error))]
+        error = error.__cause__
+    return " ".join(seen)
+
+
+# --- What is asked -------------------------------------------------------------------------------
+
+
+def test_the_request_is_what_was_given(server, client):
+    assert client.explain(ask(), count=2, temperature=0.5) == ["Zinc fingers."] * 2
+    ((path, headers, body),) = server.requests
+    assert path == "/v1/chat/completions"
+    assert headers["authorization"] == f"Bearer {KEY}"
+    assert (body["model"], body["messages"], body["n"]) == ("tiny", ask(), 2)
+    assert body["temperature"] == 0.5
+    assert "openai-organization" not in headers
+
+
+def test_without_a_key_none_is_sent(server):
+    assert Endpoint(server.address, "tiny").explain(ask(), count=1) == ["Zinc fingers."]
+    assert "authorization" not in server.requests[0][1]
+    assert "another-service" not in str(server.requests[0][1])
+
+
+def test_a_server_that_gives_one_answer_at_a_time_is_asked_again(server, client):
+    server.script = lambda request, number: completion(f"Answer {'ABC'[number]}.")
+    assert client.explain(ask(), count=3) == ["Answer A.", "Answer B.", "Answer C."]
+    assert [body.get("n", 1) for _, _, body in server.requests] == [3, 2, 1]
+
+
+def test_a_server_that_refuses_several_at_once_is_asked_for_each(server, client):
+    server.script = lambda request, number: (
+        fault(400, "n must be 1") if "n" in request else completion("Kinases.")
+    )
+    assert client.explain(ask(), count=2) == ["Kinases."] * 2
+    assert len(server.requests) == 3
+
+
+def test_answers_are_cleaned_and_may_be_fewer(server, client):
+    server.script = lambda request, number: completion('"**Zinc**"\nmore', None, "")
+    assert client.explain(ask(), count=3) == ["Zinc"]
+
+
+# --- Order, and asking once ----------------------------------------------------------------------
+
+
+def test_answers_come_in_the_order_of_the_requests(server, client):
+    def script(request, number):
+        text = request["messages"][1]["content"]
+        time.sleep(0.05 * (int(text) % 3))
+        return completion(f"neuron {text}")
+
+    server.script = script
+    heard = []
+    found = client.explain_many(
+        [ask(str(i)) for i in range(10)],
+        count=1,
+        workers=4,
+        progress=lambda fraction, words: heard.append(fraction),
+    )
+    assert found == [[f"neuron {i}"] for i in range(10)]
+    assert heard == sorted(heard)
+    assert heard[-1] == 1.0
+
+
+def test_no_more_requests_run_at_once_than_workers(server, client):
+    running, most = [], []
+
+    def script(request, number):
+        running.append(number)
+        most.append(len(running))
+        time.sleep(0.03)
+        running.remove(number)
+        return completion("x y")
+
+    server.script = script
+    client.explain_many([ask(str(i)) for i in range(8)], count=1, workers=2)
+    assert max(most) == 2
+
+
+def test_what_was_answered_is_not_asked_again(server, client):
+    first = client.explain(ask(), count=2)
+    server.script = lambda request, number: fault(500)
+    assert client.explain(ask(), count=2) == first
+    assert Endpoint(server.address, "tiny", "another key").explain(ask(), count=2) == first
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "text", "settings"),
+    [
+        ("tiny", "why?", {"count": 1}),
+        ("tiny", "why?", {"temperature": 0.1}),
+        ("tiny", "what?", {}),
+        ("large", "why?", {}),
+    ],
+)
+def test_another_question_is_asked(server, client, model, text, settings):
+    client.explain(ask())
+    Endpoint(server.address, model, KEY).explain(ask(text), **settings)
+    assert len(server.requests) == 2
+
+
+def test_an_interrupted_run_pays_nothing_twice(server, client):
+    def script(request, number):
+        return fault(401) if number == 3 else completion("Kinases.")
+
+    server.script = script
+    many = [ask(str(i)) for i in range(6)]
+    with pytest.raises(UserError):
+        client.explain_many(many, count=1, workers=1)
+    client.explain_many(many, count=1, workers=1)
+    texts = [body["messages"][1]["content"] for _, _, body in server.requests]
+    assert sorted(texts) == [*"012", *"33", *"45"]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"answers": 3}', '{"answers": ["a"]}'])
+def test_a_damaged_answer_is_asked_for_again(server, client, home, content):
+    client.explain(ask())
+    (path,) = (home / "answers").iterdir()
+    path.write_text(content)
+    assert client.explain(ask()) == ["Zinc fingers."] * 2
+    assert len(server.requests) == 2
+
+
+# --- What goes wrong -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        fault(429),
+        fault(429, retry_after=0.02),
+        fault(500),
+        fault(503),
+        (200, b"{", {}),
+        (200, b"", {}),
+        (200, b"<html>", {"Content-Type": "text/html"}),
+        {"choices": []},
+        {"choices": None},
+        {},
+        [],
+    ],
+    ids=str,
+)
+def test_what_may_pass_is_tried_again(server, client, bad):
+    server.script = lambda request, number: bad if number < 2 else completion("Kinases.")
+    assert client.explain(ask(), count=1) == ["Kinases."]
+    assert len(server.requests) == 3
+
+
+def test_the_server_says_how_long_to_wait(server, client):
+    server.script = lambda request, number: (
+        fault(429, retry_after=1) if number == 0 else completion("Kinases.")
+    )
+    start = time.monotonic()
+    client.explain(ask(), count=1)
+    assert time.monotonic() - start >= 1
+
+
+@pytest.mark.parametrize(
+    ("bad", "told", "tries"),
+    [
+        (fault(401, f"wrong {KEY}"), "key", 1),
+        (fault(403), "key", 1),
+        (fault(404, "no such model"), "tiny", 1),
+        (fault(400, f"too long {KEY}"), "shorter", 1),
+        (fault(429, code="insufficient_quota"), "credit", 1),
+        (fault(429), "later", endpoint.TRIES),
+        (fault(500, f"oops {KEY}"), "500", endpoint.TRIES),
+        ({"choices": [{"message": None}]}, "/v1", endpoint.TRIES),
+        ({"choices": "abc"}, "/v1", endpoint.TRIES),
+        ((200, b"<html>" + KEY.encode(), {"Content-Type": "text/html"}), "/v1", endpoint.TRIES),
+        ((200, b'{"a": ' + KEY.encode(), {}), "/v1", endpoint.TRIES),
+    ],
+    ids=str,
+)
+def test_what_does_not_pass_is_one_sentence(server, client, home, bad, told, tries):
+    server.script = lambda request, number: bad
+    with pytest.raises(UserError, match=told) as caught:
+        client.explain(ask(), count=1)
+    assert len(server.requests) == tries
+    assert str(caught.value).count(". ") == 0
+    assert KEY not in everything(caught.value)
+    assert not stored(home)
+
+
+def test_a_server_that_is_down(client, server):
+    server.close()
+    with pytest.raises(UserError, match="Nothing answers") as caught:
+        client.explain(ask())
+    assert KEY not in everything(caught.value)
+
+
+def test_a_server_that_is_too_slow(server):
+    server.script = lambda request, number: time.sleep(0.6) or completion("late")
+    client = Endpoint(server.address, "tiny", KEY, timeout=0.1)
+    with pytest.raises(UserError, match=r"0\.1 seconds"):
+        client.explain(ask(), count=1)
+    assert len(server.requests) == endpoint.TRIES
+
+
+def test_a_server_that_hangs_up():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+        def hang_up():
+            for _ in range(endpoint.TRIES):
+                listener.accept()[0].close()
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        with pytest.raises(UserError, match="Nothing answers"):
+            Endpoint(f"http://127.0.0.1:{port}", "tiny").explain(ask(), count=1)
+
+
+def test_answers_that_cannot_be_kept(client, home):
+    (home / "answers").write_text("a file")
+    with pytest.raises(UserError, match="disk space"):
+        client.explain(ask())
+
+
+# --- Cancelling ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("slow", [True, False], ids=["on its way", "waiting to try again"])
+def test_a_cancelled_run_ends_at_once(server, client, slow):
+    def script(request, number):
+        if slow:
+            time.sleep(2)
+        return fault(429, retry_after=30)
+
+    server.script = script
+    start = time.monotonic()
+
+    def check():
+        if time.monotonic() - start > 0.3:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        client.explain_many([ask(str(i)) for i in range(20)], check=check, workers=2)
+    assert time.monotonic() - start < 1.5
+    time.sleep(0.2)
+    assert len(server.requests) == 2
+
+
+# --- The key, and what a person gives ------------------------------------------------------------
+
+
+def test_the_key_is_nowhere(server, client, home):
+    server.script = lambda request, number: completion(f"My key is {KEY}")
+    assert client.explain(ask(), count=1) == ["My key is …"]
+    assert KEY not in repr(client)
+    assert KEY not in str(client)
+    assert KEY not in client.source
+    assert stored(home)
+    assert KEY.encode() not in stored(home)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "api.example.com/v1",
+        "ftp://example.com",
+        "file:///etc/passwd",
+        "javascript:alert(1)",
+        "http://",
+        "http://:80",
+        "http://host:port",
+        "http://[::1",
+        "https://me:word@example.com/v1",
+        "https://example.com/v1?key=1",
+        "https://example.com/#a",
+    ],
+)
+def test_addresses_that_are_none(address):
+    with pytest.raises(UserError, match="address"):
+        Endpoint(address, "tiny")
+
+
+@pytest.mark.parametrize(
+    ("model", "key"), [("", "k"), (" ", "k"), ("m", "a\nb"), ("m", "schlüssel")]
+)
+def test_a_model_and_a_key_that_are_none(model, key):
+    with pytest.raises(UserError):
+        Endpoint("http://127.0.0.1:1", model, key)
+
+
+def test_the_environment_gives_all_three(monkeypatch):
+    for name in (endpoint.ADDRESS, endpoint.MODEL, endpoint.KEY):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(UserError, match="NEURONLAB_LLM_ADDRESS"):
+        from_environment()
+    monkeypatch.setenv("NEURONLAB_LLM_ADDRESS", " http://127.0.0.1:8080/v1/ ")
+    with pytest.raises(UserError, match="NEURONLAB_LLM_MODEL"):
+        from_environment()
+    monkeypatch.setenv("NEURONLAB_LLM_MODEL", "tiny")
+    assert from_environment() == Endpoint("http://127.0.0.1:8080/v1", "tiny")
+    monkeypatch.setenv("NEURONLAB_LLM_KEY", KEY)
+    assert from_environment().key == KEY
