@@ -1,0 +1,462 @@
+"""The paper's simulator: a Longformer that reads a hypothesis and a protein (arXiv 2507.06458).
+
+It answers how active the neuron is, in eleven classes from 0 to 10 tenths of its maximum. A
+hypothesis is good where the predicted activations follow the true ones (Pearson's r).
+
+Three habits of the authors' code are kept out of the default. They split at random over pairs, so
+that a neuron of the training part is known again: here a held-out pair has neither its neuron nor
+its protein in training. Their text names the neuron: here it does not. They take the likeliest
+class, which is often the same for all proteins and then has no r: here the expected class counts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from neuronlab.errors import UserError
+from neuronlab.labels.prompts import Example, features, line
+from neuronlab.models.loading import hub_reachable, resolve_device
+
+Variant = Literal["neuronlab", "authors"]
+Check = Callable[[], None]
+Progress = Callable[[float, str], None]
+Record = Callable[[dict[str, float]], None]
+
+BASE = "allenai/longformer-base-4096"
+CLASSES = 11
+_SETTINGS = "simulator.json"
+
+
+def _nothing() -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A neuron with its hypothesis, and a protein with the neuron's true activation on it."""
+
+    neuron: str
+    hypothesis: str
+    protein: Example
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a simulator is trained; the defaults are the paper's.
+
+    Attributes:
+        epochs: passes over the training part.
+        batch: pairs per step.
+        rate: the first learning rate; it falls to zero along a cosine.
+        smoothing: of the labels.
+        dropout: of hidden states and of attention.
+        tokens: the longest text; what is beyond is cut, and that is the sequence's end.
+        held_out: the share of neurons, and of the proteins they share with others, for the test.
+        variant: "authors" names the neuron in the text and predicts the likeliest class.
+    """
+
+    epochs: int = 30
+    batch: int = 8
+    rate: float = 2e-5
+    weight_decay: float = 0.01
+    smoothing: float = 0.1
+    dropout: float = 0.3
+    tokens: int = 4096
+    held_out: float = 0.2
+    seed: int = 0
+    variant: Variant = "neuronlab"
+
+
+@dataclass(frozen=True)
+class Simulator:
+    """A Longformer with eleven classes, its tokenizer, and how it was trained."""
+
+    hf: Any
+    tokenizer: Any
+    settings: Settings
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Indices of pairs; ``dropped`` have a neuron of one part and a protein of the other."""
+
+    train: Int[np.ndarray, " train"]
+    test: Int[np.ndarray, " test"]
+    dropped: Int[np.ndarray, " dropped"]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training gave.
+
+    Attributes:
+        curve: a row per step (step, epoch, loss); the last of an epoch has the test part's mean r.
+        r: of each held-out neuron, NaN where truth or prediction is constant.
+    """
+
+    simulator: Simulator
+    parts: Parts
+    curve: list[dict[str, float]] = field(default_factory=list)
+    r: dict[str, float] = field(default_factory=dict)
+
+
+# --- What it reads and answers -------------------------------------------------------------------
+
+
+def text(pair: Pair, variant: Variant = "neuronlab") -> str:
+    """What the simulator reads; the sequence is last, so that a cut takes its end."""
+    parts = [f"Neuron: {line(pair.neuron)}"] if variant == "authors" else []
+    parts.append(f"Hypothesis: {line(pair.hypothesis)}")
+    if shown := features(pair.protein.features):
+        parts.append(f"Features: {shown}")
+    parts.append(f"Predict the activation from 0 to 10. Sequence: {pair.protein.sequence}")
+    return "\n".join(parts)
+
+
+def targets(pairs: Sequence[Pair]) -> Int[np.ndarray, " pair"]:
+    """round(10 clip(a / a_max, 0, 1)), a_max a neuron's maximum over its pairs.
+
+    A neuron that is never positive has 0 throughout.
+    """
+    top: dict[str, float] = {}
+    for pair in pairs:
+        top[pair.neuron] = max(top.get(pair.neuron, 0.0), pair.protein.activation)
+    share = [p.protein.activation / top[p.neuron] if top[p.neuron] else 0.0 for p in pairs]
+    return np.rint(10 * np.clip(share, 0, 1)).astype(np.int64)
+
+
+def split(pairs: Sequence[Pair], held_out: float = 0.2, seed: int = 0) -> Parts:
+    """Held-out pairs share neither their neuron nor their protein with the training part.
+
+    A share of the neurons is held out, with the proteins that only they have, and the same share of
+    the proteins that they have in common with others. Proteins are the same when their sequences
+    are.
+
+    Raises:
+        UserError: a part would be empty.
+    """
+    draw = np.random.default_rng(seed)
+    neurons = sorted({pair.neuron for pair in pairs})
+    count = max(1, round(held_out * len(neurons)))
+    tested = {neurons[i] for i in draw.permutation(len(neurons))[:count]}
+    of_tested = {p.protein.sequence for p in pairs if p.neuron in tested}
+    of_others = {p.protein.sequence for p in pairs if p.neuron not in tested}
+    common = sorted(of_tested & of_others)
+    count = round(held_out * len(common))
+    held = of_tested - of_others
+    held |= {common[i] for i in draw.permutation(len(common))[:count]}
+    parts: dict[tuple[bool, bool], list[int]] = {}
+    for i, pair in enumerate(pairs):
+        parts.setdefault((pair.neuron in tested, pair.protein.sequence in held), []).append(i)
+    train, test = parts.pop((False, False), []), parts.pop((True, True), [])
+    if not train or not test:
+        raise UserError(
+            "The pairs cannot be split so that no neuron and no protein is on both sides: give "
+            "more neurons and more proteins."
+        )
+    rest = sorted(i for own in parts.values() for i in own)
+    return Parts(*(np.array(own, dtype=np.int64) for own in (train, test, rest)))
+
+
+def pearson(predicted: Float[np.ndarray, " n"], true: Float[np.ndarray, " n"]) -> float:
+    """Pearson's r; NaN where either is constant or there are fewer than three values."""
+    # Rounding leaves some spread in what is constant.
+    flat = any(
+        np.ptp(own) <= 1e-9 * np.abs(own).max(initial=0) for own in (predicted, true) if len(own)
+    )
+    if len(true) < 3 or flat:
+        return math.nan
+    return float(np.corrcoef(predicted, true)[0, 1])
+
+
+# --- Using one -----------------------------------------------------------------------------------
+
+
+def simulate(
+    simulator: Simulator,
+    hypothesis: str,
+    proteins: Sequence[Example],
+    *,
+    neuron: str = "",
+    check: Check = _nothing,
+) -> Float[np.ndarray, " protein"]:
+    """The activations, 0 to 10, that the hypothesis promises on each protein.
+
+    The proteins' own activations are not read. ``neuron`` is for the variant "authors" alone.
+    """
+    pairs = [Pair(neuron, hypothesis, protein) for protein in proteins]
+    return _predicted(simulator, _tokens(simulator, pairs), check)
+
+
+def load(source: str | Path, *, device: str = "auto") -> Simulator:
+    """A trained simulator from the folder that ``save`` wrote.
+
+    Raises:
+        UserError: there is none, or its files are damaged.
+    """
+    folder = Path(source).expanduser()
+    try:
+        found = json.loads((folder / _SETTINGS).read_text("utf-8"))
+        settings = Settings(**found)
+    except FileNotFoundError:
+        raise UserError(f"There is no simulator in '{folder}': train one first.") from None
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(
+            f"The simulator in '{folder}' cannot be loaded: train it again.", details=str(error)
+        ) from error
+    hf, tokenizer = _read(str(folder), {}, complete=True)
+    return Simulator(hf.to(resolve_device(device)).eval(), tokenizer, settings)
+
+
+def save(simulator: Simulator, folder: str | Path) -> None:
+    """Write weights (safetensors), configuration, tokenizer and settings to a new folder.
+
+    Raises:
+        UserError: the folder is there already, or the disk refuses.
+    """
+    folder = Path(folder).expanduser()
+    if folder.exists():
+        raise UserError(f"There is something at '{folder}' already: choose another folder.")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as work:
+            made = Path(work) / "simulator"
+            simulator.hf.save_pretrained(made)
+            simulator.tokenizer.save_pretrained(made)
+            settings = json.dumps(dataclasses.asdict(simulator.settings), indent=2)
+            (made / _SETTINGS).write_text(settings, "utf-8")
+            made.rename(folder)  # whole or absent
+    except OSError as error:
+        raise UserError(
+            f"The simulator cannot be written to {folder}: check the free disk space and your "
+            "rights.",
+            details=str(error),
+        ) from error
+
+
+# --- Training ------------------------------------------------------------------------------------
+
+
+def untrained(
+    base: str = BASE, settings: Settings | None = None, device: str = "auto"
+) -> Simulator:
+    """A Longformer of the hub or of a folder, with a fresh head for the eleven classes.
+
+    Raises:
+        UserError: no such model, no Longformer, or the hub is out of reach.
+    """
+    settings = settings or Settings()
+    changes = {
+        "num_labels": CLASSES,
+        "hidden_dropout_prob": settings.dropout,
+        "attention_probs_dropout_prob": settings.dropout,
+        "problem_type": "single_label_classification",
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)  # of the head
+        hf, tokenizer = _read(base, changes)
+    return Simulator(hf.to(resolve_device(device)), tokenizer, settings)
+
+
+def train(
+    pairs: Sequence[Pair],
+    *,
+    base: str | Simulator = BASE,
+    settings: Settings | None = None,
+    device: str = "auto",
+    check: Check = _nothing,
+    progress: Progress | None = None,
+    record: Record | None = None,
+) -> Trained:
+    """Train a simulator on pairs of a neuron's hypothesis and a protein.
+
+    The paper's pairs are the six most and two least active proteins of one neuron in fifty: nearly
+    all targets are then 10 or 0, so give proteins in between too. Nothing is chosen by the test
+    part: the weights are those of the last step.
+
+    Args:
+        base: hub id, folder, or an untrained simulator, which is trained in place with the dropout
+            it has.
+        check, progress, record: as a run's context has them; ``check`` may raise to cancel.
+
+    Raises:
+        UserError: no usable base, or too few neurons and proteins to split.
+    """
+    settings = settings or Settings()
+    parts = split(pairs, settings.held_out, settings.seed)
+    simulator = base
+    if not isinstance(base, Simulator):
+        simulator = untrained(base, settings, device)
+    simulator = dataclasses.replace(simulator, settings=settings)
+    tokens, labels = _tokens(simulator, pairs), targets(pairs)
+    found = Trained(simulator, parts)
+    steps = -(-len(parts.train) // settings.batch)
+    optimizer, schedule = _optimizer(simulator.hf, settings, steps * settings.epochs)
+    draw = np.random.default_rng(settings.seed)
+    devices = [simulator.hf.device] if simulator.hf.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(settings.seed)  # of dropout
+        for epoch in range(settings.epochs):
+            order = draw.permutation(parts.train)
+            for k in range(steps):
+                check()
+                own = order[k * settings.batch : (k + 1) * settings.batch]
+                simulator.hf.train()
+                logits = _logits(simulator, [tokens[i] for i in own])
+                target = torch.tensor(labels[own], device=logits.device)
+                loss = nn.functional.cross_entropy(
+                    logits, target, label_smoothing=settings.smoothing
+                )
+                optimizer.zero_grad()
+                loss.backward()
+                nn.utils.clip_grad_norm_(simulator.hf.parameters(), 1.0)
+                optimizer.step()
+                schedule.step()
+                row = {"step": epoch * steps + k, "epoch": epoch, "loss": loss.item()}
+                if k == steps - 1:
+                    found.r.update(_correlations(simulator, pairs, tokens, parts.test, check))
+                    known = [r for r in found.r.values() if not math.isnan(r)]
+                    row["test_r"] = float(np.mean(known)) if known else math.nan
+                found.curve.append(row)
+                if record:
+                    record(row)
+                if progress:
+                    done = (row["step"] + 1) / (steps * settings.epochs)
+                    progress(done, f"epoch {epoch + 1} of {settings.epochs}: loss {loss:.2f}")
+    simulator.hf.eval()
+    return found
+
+
+def _optimizer(hf: Any, settings: Settings, total: int) -> tuple[Any, Any]:
+    """AdamW that does not shrink biases and norms; the rate falls along half a cosine."""
+    groups = [
+        {
+            "params": [p for p in hf.parameters() if p.requires_grad and (p.dim() > 1) == matrix],
+            "weight_decay": settings.weight_decay if matrix else 0.0,
+        }
+        for matrix in (True, False)
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=settings.rate)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * min(step / total, 1)))
+    )
+    return optimizer, schedule
+
+
+def _correlations(
+    simulator: Simulator,
+    pairs: Sequence[Pair],
+    tokens: Sequence[list[int]],
+    test: Int[np.ndarray, " test"],
+    check: Check,
+) -> dict[str, float]:
+    """Pearson's r of every neuron of the test part, over its proteins there."""
+    predicted = _predicted(simulator, [tokens[i] for i in test], check)
+    rows: dict[str, list[int]] = {}
+    for place, i in enumerate(test):
+        rows.setdefault(pairs[i].neuron, []).append(place)
+    true = np.array([pairs[i].protein.activation for i in test], dtype=float)
+    return {neuron: pearson(predicted[own], true[own]) for neuron, own in rows.items()}
+
+
+# --- The model -----------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def _predicted(
+    simulator: Simulator, tokens: Sequence[list[int]], check: Check
+) -> Float[np.ndarray, " pair"]:
+    simulator.hf.eval()
+    found = np.zeros(len(tokens))
+    # Texts of similar length run together: less is padded.
+    order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]))
+    size = simulator.settings.batch
+    for start in range(0, len(order), size):
+        check()
+        own = order[start : start + size]
+        p = _logits(simulator, [tokens[i] for i in own]).softmax(-1).double().cpu().numpy()
+        if simulator.settings.variant == "authors":
+            found[own] = p.argmax(-1)
+        else:
+            found[own] = p @ np.arange(CLASSES)
+    return found
+
+
+def _tokens(simulator: Simulator, pairs: Sequence[Pair]) -> list[list[int]]:
+    texts = [text(pair, simulator.settings.variant) for pair in pairs]
+    if not texts:
+        return []
+    # The two positions that RoBERTa's counting leaves out.
+    room = simulator.hf.config.max_position_embeddings - 2
+    longest = min(simulator.settings.tokens, room)
+    return simulator.tokenizer(texts, truncation=True, max_length=longest)["input_ids"]
+
+
+def _logits(simulator: Simulator, tokens: Sequence[list[int]]) -> Float[Tensor, "pair class"]:
+    hf = simulator.hf
+    ids = nn.utils.rnn.pad_sequence(
+        [torch.tensor(own) for own in tokens],
+        batch_first=True,
+        padding_value=hf.config.pad_token_id,
+    ).to(hf.device)
+    mask = (ids != hf.config.pad_token_id).long()
+    # The first token, which the head reads, attends to all and is attended by all.
+    everywhere = torch.zeros_like(mask)
+    everywhere[:, 0] = 1
+    return hf(ids, attention_mask=mask, global_attention_mask=everywhere).logits.float()
+
+
+def _read(source: str, changes: Mapping[str, Any], *, complete: bool = False) -> tuple[Any, Any]:
+    """A Longformer with a classification head and its tokenizer; weights from safetensors alone."""
+    from transformers import AutoConfig, AutoTokenizer, LongformerForSequenceClassification
+
+    local = Path(source).expanduser().is_dir()
+    offline = local or not hub_reachable()
+    where = str(Path(source).expanduser()) if local else source
+    try:
+        config = AutoConfig.from_pretrained(where, local_files_only=offline)
+        if config.model_type != "longformer":
+            raise UserError(f"'{source}' is no Longformer: give {BASE} or a folder with one.")
+        for name, value in changes.items():
+            setattr(config, name, value)
+        hf, report = LongformerForSequenceClassification.from_pretrained(
+            where,
+            config=config,
+            use_safetensors=True,  # the other format is a pickle
+            output_loading_info=True,
+            local_files_only=offline,
+        )
+        # The head alone may be fresh, and only before training.
+        fresh = [n for n in report["missing_keys"] if complete or not n.startswith("classifier.")]
+        if fresh or hf.config.num_labels != CLASSES:
+            raise ValueError(f"The weights lack {', '.join(sorted(fresh)) or 'the head'}.")
+        return hf, AutoTokenizer.from_pretrained(where, local_files_only=offline)
+    except UserError:
+        raise
+    except Exception as error:  # a broken safetensors file raises its own type
+        raise _unusable(source, local, offline, error) from error
+
+
+def _unusable(source: str, local: bool, offline: bool, error: Exception) -> UserError:
+    if local:
+        told = f"The Longformer in '{source}' cannot be loaded: check its files."
+    elif offline:
+        told = (
+            f"The model hub is out of reach and '{source}' is not on this machine: connect, or "
+            "give a folder with a Longformer."
+        )
+    else:
+        told = f"'{source}' cannot be loaded from the hub: give {BASE} or a folder with one."
+    return UserError(told, details=f"{type(error).__name__}: {error}")
