@@ -194,7 +194,12 @@ def clean(answer: str) -> str:
     text = _visible(rows[0])
     text = re.sub(r"^\s*(?:[-*•>#]+\s+|\d+[.)]\s+)+", "", text)
     text = re.sub(r"[*`\"“”„«»]|__", "", text)
-    text = re.sub(r"^\s*(?:answer|explanation|label|summary)\s*:\s*", "", text, flags=re.IGNORECASE)
+    text = re.sub(
+        r"^\s*(?:answer|explanation|label|summary|in one [\w ]{0,30})\s*:\s*",
+        "",
+        text,
+        flags=re.IGNORECASE,
+    )
     text = " ".join(text.split()).strip("'‘’ ")
     # A full stop after a single letter ends an abbreviation, as in "E. coli" and "e.g.".
     text = re.split(r"(?<=[.!?])(?<!\b[A-Za-z]\.)\s+(?=[A-Z])", text, maxsplit=1)[0]

@@ -122,6 +122,7 @@ def test_tokens_add_up_and_cost():
         ("pI above 7.4 and GRAVY < 0", "pI above 7.4 and GRAVY < 0"),
         ("Here is the sentence:\n\n- `helix_frac` is high\nbye", "helix_frac is high"),
         ("1. Explanation: 'high charge'", "high charge"),
+        ("In one short sentence: high charge.", "high charge."),
         ("<think>GRAVY? no.</think>\nSmall proteins.", "Small proteins."),
         ("<think>Let me see. All are", ""),
         ("```\nkinases\n```", "kinases"),
