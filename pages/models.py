@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from neuronlab.models import tuned, weights
-from neuronlab.models.catalogue import CATALOGUE, Entry
+from neuronlab.models.catalogue import EMBEDDED, HUB, TOOLS, Entry
 from neuronlab.models.families import FAMILIES
 from neuronlab.widgets import model_fetch
 from neuronlab.widgets.guard import complain, guard, plain
@@ -22,10 +22,9 @@ def main() -> None:
     header("Models", "What can be looked into, and on what terms.", "", HOW_TO_READ, ())
     families = ", ".join(family.title for family in FAMILIES)
     st.caption(plain(f"Supported families: {families}."))
-    for known in CATALOGUE:
-        if known.wheels:
-            with st.container(border=True), guard():
-                embedded(known)
+    for known in EMBEDDED:
+        with st.container(border=True), guard():
+            embedded(known)
     made = tuned.entries()
     if made:
         st.subheader("Made on this machine")
@@ -42,10 +41,13 @@ def main() -> None:
             "licence": known.licence,
             "what": known.what,
         }
-        for known in CATALOGUE
-        if not known.wheels
+        for known in HUB
     ]
     st.dataframe(pd.DataFrame(rows), hide_index=True)
+    st.subheader("What the app itself works with")
+    for known in TOOLS:
+        with st.container(border=True), guard():
+            embedded(known)
 
 
 def of_this_machine(known: Entry) -> None:
@@ -75,7 +77,7 @@ def of_this_machine(known: Entry) -> None:
 
 
 def embedded(known: Entry) -> None:
-    """One embedded model: what it is, and a button where it is missing."""
+    """One embedded model or tool: what it is, and a button where it is missing."""
     left, right = st.columns([3, 1], vertical_alignment="center")
     with left:
         st.markdown(f"**{plain(known.title)}** `{known.name}`")

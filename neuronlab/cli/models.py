@@ -10,7 +10,7 @@ from typing import Any
 from neuronlab.cli.terminal import ProgressLine, table
 from neuronlab.errors import UserError
 from neuronlab.models import weights
-from neuronlab.models.catalogue import Entry, available, entry
+from neuronlab.models.catalogue import TOOLS, Entry, available, entry
 
 HEADER = ("name", "kind", "parameters", "download MB", "licence", "source", "installed")
 
@@ -31,9 +31,10 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def list_models(args: argparse.Namespace) -> None:
-    """Print the catalogue."""
+    """Print the catalogue, and the models that the app itself works with."""
+    listed = [*available(), *TOOLS]
     if args.json:
-        print(json.dumps([_facts(known) for known in available()], indent=2))
+        print(json.dumps([_facts(known) for known in listed], indent=2))
         return
     rows = [
         (
@@ -45,7 +46,7 @@ def list_models(args: argparse.Namespace) -> None:
             known.source,
             _installed(known),
         )
-        for known in available()
+        for known in listed
     ]
     print(table(HEADER, rows))
 

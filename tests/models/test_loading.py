@@ -114,6 +114,10 @@ def test_a_family_that_is_not_supported(tmp_path, sentence):
     sentence(nl.load, path, says=["'t5'", "not supported", "Llama", "GPT-2", "ESM"])
 
 
+def test_a_tool_is_no_model_to_explain(sentence):
+    sentence(nl.load, "flash-abb", says="FlashABB has no neurons to explain")
+
+
 def test_a_type_that_nobody_knows(tmp_path, sentence):
     path = write_config(tmp_path / "new", model_type="brand-new")
     sentence(nl.load, path)
