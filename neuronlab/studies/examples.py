@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from neuronlab.attribution.request import Positions
 from neuronlab.models.catalogue import entry
+from neuronlab.proteins.sequences import TRASTUZUMAB_VH
 from neuronlab.runs import Context, Spec, Store, run_study
 from neuronlab.studies import (
     STUDIES,
@@ -19,11 +20,6 @@ from neuronlab.studies.over_facts import FactsSpec, OverFacts
 DEFAULT_MODEL = "smollm2-135m"
 IN_LANGUAGES = ("language_independent", "cross_lingual_editing")
 
-# Heavy chain of trastuzumab (PDB 1N8Z, chain B, variable domain).
-TRASTUZUMAB_VH = (
-    "EVQLVESGGGLVQPGGSLRLSCAASGFNIKDTYIHWVRQAPGKGLEWVARIYPTNGYTRYADSVKGRFTISADTSKNTAYLQMNSLRAED"
-    "TAVYYCSRWGGDGFYAMDYWGQGTLVTVSS"
-)
 # Bee venom (UniProt P01501, mature peptide) and a frog's defence peptide (P11006).
 MELITTIN = "GIGAVLKVLTTGLPALISWIKRKRQQ"
 MAGAININ_2 = "GIGKFLHSAKKFGKAFVGEIMNS"

@@ -1,0 +1,488 @@
+"""Predict a protein's structure from its sequence, superpose structures, and read their folds."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pydssp
+from Bio.Align import PairwiseAligner
+from Bio.Data.PDBData import protein_letters_1to3
+from Bio.PDB import PDBParser
+from Bio.SVDSuperimposer import SVDSuperimposer
+from jaxtyping import Bool, Float, Int
+
+from neuronlab.errors import UserError
+from neuronlab.models import weights
+from neuronlab.models.catalogue import IGFOLD_LICENCE_URL, entry
+from neuronlab.proteins.sequences import TRASTUZUMAB_VH, TRASTUZUMAB_VL, clean_sequence
+
+if TYPE_CHECKING:
+    import torch
+
+ESMFOLD = "facebook/esmfold_v1"
+ESMFOLD_BYTES = 10_000_000_000  # the weights, and what a forward pass needs
+ESMFOLD_LIMIT = 600  # residues; time and memory grow with their cube
+# Between two chains, as ESMFold's authors joined them: residues that are folded and then dropped.
+LINKER, CHAIN_GAP = "G" * 25, 512
+BACKBONE = ("N", "CA", "C", "O")
+STATES = "HE-"  # helix, strand, coil
+# What looks like an antibody's variable domain: of such a length, and near enough to one.
+DOMAIN_LENGTHS = range(90, 146)
+# BLOSUM62, local alignment to trastuzumab's domains. Germline domains of seven species reach 129 to
+# 463, the 3,000 protein chains that come with the app at most 79, T-cell receptors 54 to 149.
+DOMAIN_SCORE = 120
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A predicted structure.
+
+    Attributes:
+        predictor: what predicted it.
+        pdb: all atoms that the predictor gives, in PDB format; the B-factors are the confidence.
+        sequence: of all chains, one after the other.
+        chains: (chain id, sequence) of each.
+        confidence: the predictor's own of each residue, 0 to 100. No proof that such a protein can
+            exist: predictors are confident of many sequences that would never fold.
+        secondary: H (helix), E (strand) or - (neither) of each residue, from the coordinates.
+    """
+
+    predictor: str
+    pdb: str
+    sequence: str
+    chains: tuple[tuple[str, str], ...]
+    confidence: Float[np.ndarray, " residue"]
+    secondary: str
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A way to predict structures.
+
+    Attributes:
+        fits: whether it knows such proteins, given the sequence and an antibody's light chain
+            (or nothing): nothing, or one sentence that says why not.
+        available: whether it can run on this machine now: nothing, or one sentence.
+        predict: the atoms of checked sequences on a device.
+    """
+
+    name: str
+    title: str
+    what: str
+    licence: str
+    fits: Callable[[str, str], str]
+    available: Callable[[], str]
+    predict: Callable[[str, str, str], Atoms]
+
+
+@dataclass(frozen=True)
+class Atoms:
+    """What a predictor gives: the names of each residue's atoms ("" for none), and where they are.
+
+    Attributes:
+        positions: in angstrom.
+        confidence: 0 to 100.
+        ids: of the chains.
+    """
+
+    names: Sequence[Sequence[str]]
+    positions: Float[np.ndarray, "residue atom 3"]
+    confidence: Float[np.ndarray, " residue"]
+    ids: str = "HL"
+
+
+_lock = Lock()
+
+
+def fold(predictor: str, sequence: str, light: str = "", device: str = "cpu") -> Folded:
+    """Predict the structure of a protein.
+
+    Args:
+        predictor: a name of ``PREDICTORS``.
+        sequence: the protein, or an antibody's heavy chain.
+        light: an antibody's light chain, if there is one.
+        device: "cpu", "cuda", "cuda:1", or "auto".
+
+    Raises:
+        UserError: no such predictor, it knows no such proteins or cannot run now, or the sequence
+            is none.
+    """
+    from neuronlab.models.loading import resolve_device
+
+    if predictor not in PREDICTORS:
+        raise UserError(f"There is no predictor '{predictor}': use one of {', '.join(PREDICTORS)}.")
+    chosen = PREDICTORS[predictor]
+    sequence, light = clean_sequence(sequence), clean_sequence(light) if light.strip() else ""
+    if reason := chosen.fits(sequence, light) or chosen.available():
+        raise UserError(reason)
+    with _lock:
+        atoms = chosen.predict(sequence, light, resolve_device(device))
+    chains = tuple(zip(atoms.ids, filter(None, (sequence, light)), strict=False))
+    pdb = _pdb(chains, atoms)
+    return Folded(
+        predictor, pdb, sequence + light, chains, atoms.confidence, secondary_structure(pdb)
+    )
+
+
+def superposed(moving: Folded, fixed: Folded) -> tuple[Folded, float]:
+    """The moving structure laid over the fixed one, and the RMSD of their CA atoms in angstrom.
+
+    Least squares over the residues that both have (``matched``).
+
+    Raises:
+        UserError: they share fewer than three residues.
+    """
+    pairs = matched(moving, fixed)
+    if len(pairs) < 3:
+        raise UserError("The two structures share fewer than three residues: nothing to superpose.")
+    superimposer = SVDSuperimposer()
+    ours, theirs = (_backbone(structure.pdb)[0][:, 1] for structure in (moving, fixed))
+    superimposer.set(theirs[pairs[:, 1]], ours[pairs[:, 0]])
+    superimposer.run()
+    rotation, translation = superimposer.get_rotran()
+
+    def move(line: str) -> str:
+        if not line.startswith("ATOM"):
+            return line
+        at = np.array([float(line[i : i + 8]) for i in (30, 38, 46)]) @ rotation + translation
+        return f"{line[:30]}{at[0]:8.3f}{at[1]:8.3f}{at[2]:8.3f}{line[54:]}"
+
+    text = "".join(map(move, moving.pdb.splitlines(keepends=True)))
+    return replace(moving, pdb=text), float(superimposer.get_rms())
+
+
+def matched(one: Folded, other: Folded) -> Int[np.ndarray, "pair 2"]:
+    """Which residue of one structure is which of the other, chain by chain, from 0.
+
+    Chains of one length match place by place, others by a global alignment (BLOSUM62).
+    """
+    pairs, start, other_start = [], 0, 0
+    for (_, ours), (_, theirs) in zip(one.chains, other.chains, strict=False):
+        if len(ours) == len(theirs):
+            places = np.tile(np.arange(len(ours))[:, None], 2)
+        else:
+            aligned = PairwiseAligner(scoring="blastp", mode="global").align(ours, theirs)[0]
+            places = aligned.indices.T[(aligned.indices >= 0).all(0)]
+        pairs.append(places + np.array([start, other_start]))
+        start, other_start = start + len(ours), other_start + len(theirs)
+    return np.concatenate(pairs)
+
+
+def changed(one: Folded, other: Folded) -> Bool[np.ndarray, " residue"]:
+    """Which residues of one structure the other does not have at the same place."""
+    differ = np.ones(len(one.sequence), bool)
+    for i, j in matched(one, other):
+        differ[i] = one.sequence[i] != other.sequence[j]
+    return differ
+
+
+def secondary_structure(pdb: str) -> str:
+    """H (helix), E (strand) or - (neither) of each residue of a PDB text, by pydssp.
+
+    Hydrogen bonds after Kabsch and Sander (1983). Residues without all of N, CA, C and O get -.
+    """
+    backbone, names, chains = _backbone(pdb)
+    # Rows of nothing between two chains: no turn reaches across them, and no bond binds to them.
+    gap = np.full((6, 4, 3), np.nan)
+    rows, donors, kept, last = [gap], [np.ones(6)], [], None
+    for place, (residue, name, chain) in enumerate(zip(backbone, names, chains, strict=True)):
+        if chain != last and place:
+            rows.append(gap)
+            donors.append(np.ones(6))
+        kept.append(sum(map(len, rows)))
+        rows.append(residue[None])
+        donors.append(np.array([float(name != "PRO")]))  # no hydrogen to give
+        last = chain
+    states = pydssp.assign(
+        np.concatenate([*rows, gap]), donor_mask=np.concatenate([*donors, np.ones(6)])
+    )
+    return "".join(np.where(np.isfinite(backbone).all((1, 2)), states[kept], "-"))
+
+
+def fractions(secondary: str) -> dict[str, float]:
+    """The share of residues in each state: H, E and -, 0 to 1; all 0 of no residues."""
+    return {state: secondary.count(state) / max(len(secondary), 1) for state in STATES}
+
+
+def variable_domain(sequence: str) -> Literal["heavy", "light", ""]:
+    """Which antibody chain's variable domain a sequence looks like, alone; nothing if none.
+
+    By its likeness to trastuzumab's two (``DOMAIN_SCORE``); half a millisecond.
+    """
+    if len(sequence) not in DOMAIN_LENGTHS:
+        return ""
+    aligner = PairwiseAligner(scoring="blastp", mode="local")
+    heavy, light = (aligner.score(sequence, one) for one in (TRASTUZUMAB_VH, TRASTUZUMAB_VL))
+    if max(heavy, light) < DOMAIN_SCORE:
+        return ""
+    return "heavy" if heavy >= light else "light"
+
+
+def _antibodies_only(title: str) -> Callable[[str, str], str]:
+    def fits(sequence: str, light: str) -> str:
+        if light and variable_domain(sequence) == "light" and variable_domain(light) == "heavy":
+            return "The two chains look swapped: give the heavy chain first, then the light one."
+        for name, chain in (("heavy", sequence), ("light", light)):
+            if chain and not variable_domain(chain):
+                which = f"The {name} chain" if light else "This protein"
+                return (
+                    f"{which} does not look like an antibody's variable domain (some 100 to 130 "
+                    f"residues), and {title} knows nothing else: give such a domain alone, or use "
+                    "another predictor."
+                )
+        return ""
+
+    return fits
+
+
+def _fetched(*names: str) -> Callable[[], str]:
+    def available() -> str:
+        for name in names:
+            if not weights.installed(name):
+                return f"{entry(name).title} is not on this machine yet: fetch it first."
+            if problem := weights.check(name):
+                return problem
+        return ""
+
+    return available
+
+
+def _flash_abb(sequence: str, light: str, device: str) -> Atoms:
+    import torch
+    from flash_abb.model.flash_abb import featurize
+
+    names = _atom14("flash_abb.model.openfold.np.residue_constants")
+    # A light chain in the place of the heavy one comes out wrong by 9 angstrom.
+    alone = not light and variable_domain(sequence) == "light"
+    features = featurize([f"|{sequence}" if alone else f"{sequence}|{light}"], device)
+    with torch.no_grad():
+        output = _flash_abb_model(device)(
+            {"single": features["single"]},
+            features["aatype"],
+            features["res_idx"],
+            features["mask"],
+        )
+    # Bins of equal width from 0 to 100: a bin's middle is 2 bin + 1.
+    bins = output["plddt"][0].float().softmax(-1)
+    middles = 2 * torch.arange(bins.shape[-1], device=bins.device) + 1
+    return Atoms(
+        [names[letter] for letter in sequence + light],
+        output["positions"][-1, 0].float().cpu().numpy(),
+        (bins * middles).sum(-1).cpu().numpy(),
+        ids="L" if alone else "HL",
+    )
+
+
+@cache
+def _flash_abb_model(device: str) -> torch.nn.Module:
+    import json
+
+    from flash_abb.model import dlc
+    from flash_abb.model.flash_abb import FlashABB
+    from safetensors.torch import load_file
+
+    folder = weights.ready("flash-abb")
+    model = FlashABB(json.loads((folder / "config.json").read_text("utf-8")))
+    model.load_state_dict(load_file(folder / "model.safetensors"))
+    # As the package does unless told otherwise.
+    dlc.install(model.model, mode_flag={"value": "on"})
+    return model.model.to(device).eval().requires_grad_(False)
+
+
+def _fits_esmfold(sequence: str, light: str) -> str:
+    if len(sequence + light) > ESMFOLD_LIMIT:
+        return f"ESMFold takes at most {ESMFOLD_LIMIT} residues here: fold a domain of the protein."
+    return ""
+
+
+def _esmfold_source() -> str:
+    local = weights.folder(ESMFOLD)
+    return str(local) if (local / "config.json").is_file() else ESMFOLD
+
+
+def _esmfold_available() -> str:
+    from huggingface_hub import try_to_load_from_cache
+
+    from neuronlab.models.loading import hub_reachable
+
+    if _esmfold_source() != ESMFOLD:
+        return ""
+    if isinstance(try_to_load_from_cache(ESMFOLD, "config.json"), str) or hub_reachable():
+        return ""
+    return (
+        f"The model hub is out of reach, and ESMFold is not on this machine: put the folder of "
+        f"{ESMFOLD} at {weights.folder(ESMFOLD)}, or try again with the hub."
+    )
+
+
+def _esmfold(sequence: str, light: str, device: str) -> Atoms:
+    import torch
+
+    names = _atom14("transformers.models.esm.openfold_utils.residue_constants")
+    gap = len(LINKER) if light else 0
+    joined = sequence + (LINKER + light if light else "")
+    places = torch.arange(len(joined))
+    places[len(sequence) :] += CHAIN_GAP if light else 0
+    with torch.no_grad():
+        output = _esmfold_model(_esmfold_source(), device).infer(joined, position_ids=places)
+    kept = np.r_[: len(sequence), len(sequence) + gap : len(joined)]
+    return Atoms(
+        [names[letter] for letter in sequence + light],
+        output["positions"][-1, 0].float().cpu().numpy()[kept],
+        100 * output["plddt"][0, :, 1].float().cpu().numpy()[kept],
+        ids="HL" if light else "A",
+    )
+
+
+@cache
+def _esmfold_model(source: str, device: str) -> Any:
+    from transformers import EsmForProteinFolding
+
+    from neuronlab.models.loading import free_memory, hub_reachable
+
+    if source == ESMFOLD and free_memory(device) < ESMFOLD_BYTES:
+        raise UserError(
+            f"ESMFold needs {ESMFOLD_BYTES / 1e9:.0f} GB of memory and {device} has "
+            f"{free_memory(device) / 1e9:.1f} GB free: choose another predictor."
+        )
+    try:
+        model = EsmForProteinFolding.from_pretrained(
+            source, local_files_only=source != ESMFOLD or not hub_reachable(), weights_only=True
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"ESMFold cannot be loaded from {source}: check the connection, or the folder's files.",
+            details=f"{type(error).__name__}: {error}",
+        ) from error
+    return model.to(device).eval().requires_grad_(False)
+
+
+def _igfold(sequence: str, light: str, device: str) -> Atoms:
+    import torch
+
+    folding, antiberty, models = _igfold_models(device)
+    chains = {"H": sequence} | ({"L": light} if light else {})
+    # Refined by gradient steps on bond lengths and clashes: it switches gradients on by itself.
+    with torch.no_grad():
+        output = folding.predict_structures(antiberty, models, [chains])[0]
+    # Its own confidence is an error in angstrom, for each of four backbone atoms; made a score of
+    # 0 to 100 as 1 / (1 + (error / 3)^2).
+    error = output.prmsd[0].square().mean(-1).sqrt().detach().cpu().numpy()
+    return Atoms(
+        [("N", "CA", "C", "" if letter == "G" else "CB", "O") for letter in sequence + light],
+        output.coords[0].detach().cpu().numpy(),
+        100 / (1 + (error / 3) ** 2),
+    )
+
+
+@cache
+def _igfold_models(device: str) -> tuple[Any, Any, list[Any]]:
+    from transformers import logging
+
+    folder = weights.ready("igfold")
+    # Code is run from here: not only sizes, all hashes.
+    if problem := weights.check("igfold", deep=True):
+        raise UserError(problem)
+    written, level = sys.dont_write_bytecode, logging.get_verbosity()
+    sys.path.insert(0, str(folder))
+    sys.dont_write_bytecode = True
+    try:
+        from antiberty import AntiBERTyRunner
+        from igfold.utils import checkpoint, folding
+    finally:
+        sys.path.remove(str(folder))
+        sys.dont_write_bytecode = written
+    try:
+        # The heads that our AntiBERTy lacks are drawn at random, and never used here.
+        logging.set_verbosity_error()
+        antiberty = AntiBERTyRunner(device, str(weights.ready("antiberty")))
+    finally:
+        logging.set_verbosity(level)
+    paths = sorted((folder / "igfold/trained_models/IgFold").glob("*.safetensors"))
+    return folding, antiberty, [checkpoint.load_model(str(path), device) for path in paths]
+
+
+PREDICTORS: dict[str, Predictor] = {
+    predictor.name: predictor
+    for predictor in (
+        Predictor(
+            "flash-abb",
+            "FlashABB",
+            "Antibody variable domains, all atoms, under a second; give both chains: the end of a "
+            "heavy chain that has none beside it may come out unfolded.",
+            "BSD-3-Clause",
+            _antibodies_only("FlashABB"),
+            _fetched("flash-abb"),
+            _flash_abb,
+        ),
+        Predictor(
+            "esmfold",
+            "ESMFold",
+            "Any protein, all atoms; needs the model hub once, 8 GB of weights and patience.",
+            "MIT",
+            _fits_esmfold,
+            _esmfold_available,
+            _esmfold,
+        ),
+        Predictor(
+            "igfold",
+            "IgFold",
+            "Antibody variable domains, backbone only; some seconds.",
+            f"non-commercial use only ({IGFOLD_LICENCE_URL})",
+            _antibodies_only("IgFold"),
+            _fetched("igfold", "antiberty"),
+            _igfold,
+        ),
+    )
+}
+
+
+@cache
+def _atom14(module: str) -> dict[str, list[str]]:
+    """The names of the atoms of each residue in the order of OpenFold's 14."""
+    from importlib import import_module
+
+    constants = import_module(module)
+    return {
+        letter: constants.restype_name_to_atom14_names[name]
+        for letter, name in constants.restype_1to3.items()
+    }
+
+
+def _pdb(chains: Sequence[tuple[str, str]], atoms: Atoms) -> str:
+    lines, serial, place = [], 0, 0
+    for chain, sequence in chains:
+        for number, letter in enumerate(sequence, start=1):
+            residue = f"{protein_letters_1to3[letter].upper()} {chain}{number:4d}"
+            for name, at in zip(atoms.names[place], atoms.positions[place], strict=True):
+                if name:
+                    serial += 1
+                    lines.append(
+                        f"ATOM  {serial:5d}  {name:<3} {residue}    "
+                        f"{at[0]:8.3f}{at[1]:8.3f}{at[2]:8.3f}  1.00"
+                        f"{atoms.confidence[place]:6.2f}          {name[0]:>2}  "
+                    )
+            place += 1
+        serial += 1
+        lines.append(f"TER   {serial:5d}      {residue}")
+    return "\n".join([*lines, "END", ""])
+
+
+def _backbone(pdb: str) -> tuple[Float[np.ndarray, "residue 4 3"], list[str], list[str]]:
+    """N, CA, C and O of each residue (not a number where they lack), its name and its chain."""
+    model = next(iter(PDBParser(QUIET=True).get_structure("", io.StringIO(pdb))))
+    residues = [r for r in model.get_residues() if r.id[0] == " "]
+    nowhere = np.full(3, np.nan)
+    places = [[r[a].coord if a in r else nowhere for a in BACKBONE] for r in residues]
+    return (
+        np.array(places, float).reshape(-1, 4, 3),
+        [r.resname for r in residues],
+        [r.get_parent().id for r in residues],
+    )
