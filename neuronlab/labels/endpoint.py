@@ -305,6 +305,28 @@ class Endpoint:
             ) from error
 
 
+_keys: dict[str, str] = {}
+
+
+def keep_key(run: str, key: str) -> None:
+    """Hold a person's key for one run, in memory alone: no result and no other run has it."""
+    _keys[run] = key
+
+
+def for_run(address: str, model: str, run: str) -> Endpoint:
+    """The endpoint of a run, with the key held for it, else that of the environment.
+
+    The environment's key goes to the environment's address only.
+
+    Raises:
+        UserError: address or model is missing or not usable.
+    """
+    if run in _keys:
+        return Endpoint(address, model, _keys[run])
+    known = os.environ.get(ADDRESS, "").strip().rstrip("/") == address.strip().rstrip("/")
+    return Endpoint(address, model, os.environ.get(KEY, "") if known else "")
+
+
 def from_environment() -> Endpoint:
     """The endpoint of $NEURONLAB_LLM_ADDRESS, _MODEL and _KEY (which may be missing).
 

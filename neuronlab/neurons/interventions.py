@@ -16,7 +16,8 @@ from neuronlab.models import COMPONENTS, Component, Encoded, Model
 from neuronlab.models.hooks import Edit, Neurons
 from neuronlab.neurons.neurons import NeuronSet
 
-Positions = Literal["all", "predicted"]
+# Every token, the predicted one alone, or some tokens, counted from 0 with the special ones.
+Positions = Literal["all", "predicted"] | tuple[int, ...]
 At = tuple[int, Component]
 
 
@@ -26,7 +27,8 @@ class Intervention:
 
     Attributes:
         neurons: which neurons change.
-        positions: at every token (as zeroing the parameters would), or at the predicted one alone.
+        positions: at every token (as zeroing the parameters would), at the predicted one alone, or
+            at chosen tokens.
     """
 
     neurons: NeuronSet
@@ -153,6 +155,10 @@ def edits_of(
     """
     rows = [{} if i is None else i.coefficients(model) for i in interventions]
     everywhere = [i is None or i.positions == "all" for i in interventions]
+    places_of = [
+        [position] if i is None or isinstance(i.positions, str) else list(i.positions)
+        for i in interventions
+    ]
     places = {at for row in rows for at in row}
 
     def change(at: At) -> Edit:
@@ -169,7 +175,7 @@ def edits_of(
             changed = neurons.clone()
             for row, everywhere_here in enumerate(everywhere):
                 if touched[row]:
-                    here = slice(None) if everywhere_here else position
+                    here = slice(None) if everywhere_here else places_of[row]
                     changed[row, here] = neurons[row, here] * scale[row, 0] + shift[row, 0]
             return changed
 

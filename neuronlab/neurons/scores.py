@@ -13,7 +13,7 @@ import pandas as pd
 from jaxtyping import Float32
 
 from neuronlab.errors import UserError
-from neuronlab.models.components import ALL_COMPONENTS, Component
+from neuronlab.models.components import READABLE, Component
 from neuronlab.neurons.neurons import Neuron, NeuronSet
 
 Scores = Float32[np.ndarray, "layer neuron"]
@@ -49,7 +49,7 @@ class NeuronScores:
         return self.arrays[component]
 
     def __iter__(self) -> Iterator[Component]:
-        return iter(c for c in ALL_COMPONENTS if c in self.arrays)
+        return iter(c for c in READABLE if c in self.arrays)
 
     @property
     def components(self) -> tuple[Component, ...]:

@@ -11,6 +11,7 @@ from neuronlab.studies.cross_lingual_editing import (
     CrossLingualEditingStudy,
 )
 from neuronlab.studies.degenerate_pairs import DegeneratePairsSpec, DegeneratePairsStudy
+from neuronlab.studies.exemplars import ExemplarsSpec, ExemplarsStudy
 from neuronlab.studies.fact_checking import FactCheckingSpec, FactCheckingStudy
 from neuronlab.studies.fine_tune import FineTuneSpec, FineTuneStudy
 from neuronlab.studies.knowledge_types import KnowledgeTypesSpec, KnowledgeTypesStudy
@@ -19,8 +20,10 @@ from neuronlab.studies.language_independent import (
     LanguageIndependentStudy,
 )
 from neuronlab.studies.method_comparison import MethodComparisonSpec, MethodComparisonStudy
+from neuronlab.studies.neuron_labels import NeuronLabelsSpec, NeuronLabelsStudy
 from neuronlab.studies.neuron_transfer import NeuronTransferSpec, NeuronTransferStudy
 from neuronlab.studies.stability import StabilitySpec, StabilityStudy
+from neuronlab.studies.steering import SteeringSpec, SteeringStudy
 from neuronlab.studies.submodels import SubmodelsSpec, SubmodelsStudy
 from neuronlab.studies.value_query import ValueQuerySpec, ValueQueryStudy
 
@@ -39,6 +42,9 @@ STUDIES: dict[str, Study] = {
         FineTuneStudy(),
         SubmodelsStudy(),
         NeuronTransferStudy(),
+        ExemplarsStudy(),
+        NeuronLabelsStudy(),
+        SteeringStudy(),
     )
 }
 
@@ -50,6 +56,8 @@ __all__ = [
     "CrossLingualEditingStudy",
     "DegeneratePairsSpec",
     "DegeneratePairsStudy",
+    "ExemplarsSpec",
+    "ExemplarsStudy",
     "FactCheckingSpec",
     "FactCheckingStudy",
     "FineTuneSpec",
@@ -60,10 +68,14 @@ __all__ = [
     "LanguageIndependentStudy",
     "MethodComparisonSpec",
     "MethodComparisonStudy",
+    "NeuronLabelsSpec",
+    "NeuronLabelsStudy",
     "NeuronTransferSpec",
     "NeuronTransferStudy",
     "StabilitySpec",
     "StabilityStudy",
+    "SteeringSpec",
+    "SteeringStudy",
     "SubmodelsSpec",
     "SubmodelsStudy",
     "ValueQuerySpec",

@@ -1,0 +1,192 @@
+"""The proteins that drive every neuron up and down, in one pass over a corpus (2507.06458).
+
+Memory does not grow with the corpus: of every neuron only its extremes and its moments are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from neuronlab.models import Component, Model
+from neuronlab.models.hooks import Edit, Neurons
+
+Pooling = Literal["mean", "max", "cls"]
+Array = np.ndarray
+KEEP = 30
+_TOKENS_PER_BATCH = 4096
+
+
+@torch.no_grad()
+def pooled(
+    model: Model,
+    sequences: Sequence[str],
+    components: Sequence[Component],
+    pooling: Pooling,
+    progress: Callable[[float], None] = lambda fraction: None,
+) -> dict[Component, Float[Tensor, "protein layer neuron"]]:
+    """One activation per protein and neuron.
+
+    Args:
+        sequences: longer ones are cut to what the model takes.
+        pooling: over residues, or "cls": at the first special token, as the paper's code does.
+        progress: called with a fraction after every batch; an exception it raises ends the work.
+
+    Raises:
+        UserError: a sequence has a residue that the model does not know.
+    """
+    room = model.max_tokens - 2
+    ids = [model.residue_ids(sequence[:room]) for sequence in sequences]
+    found = {
+        c: torch.empty(len(ids), model.layers, model.sizes[c], dtype=torch.float32)
+        for c in components
+    }
+    done = 0
+    for rows in _batches([len(own) for own in ids]):
+        longest = max(len(ids[row]) for row in rows)
+        padding = model.tokenizer.pad_token_id or 0
+        tokens = torch.full((len(rows), longest), padding)
+        seen = torch.zeros_like(tokens)
+        for i, row in enumerate(rows):
+            tokens[i, : len(ids[row])] = torch.tensor(ids[row])
+            seen[i, : len(ids[row])] = 1
+        tokens, seen = tokens.to(model.device), seen.to(model.device)
+        # The first and the last token of a protein are special: no residues.
+        residues = seen.bool().roll(-1, 1) & seen.bool()
+        residues[:, 0] = residues[:, -1] = False
+
+        def keep(
+            at: tuple[int, Component], rows: list[int] = rows, residues: Tensor = residues
+        ) -> Edit:
+            layer, component = at
+
+            def function(neurons: Neurons) -> Neurons:
+                found[component][rows, layer] = _pool(neurons.float(), residues, pooling).cpu()
+                return neurons
+
+            return function
+
+        places = [(layer, c) for layer in range(model.layers) for c in components]
+        with model.lock, model.edit({at: keep(at) for at in places}):
+            model.hidden(tokens, 0, attention_mask=seen)
+        done += len(rows)
+        progress(done / len(ids))
+    return found
+
+
+def _pool(neurons: Neurons, residues: Tensor, pooling: Pooling) -> Float[Tensor, "row neuron"]:
+    if pooling == "cls":
+        return neurons[:, 0]
+    here = residues[..., None]
+    if pooling == "max":
+        return neurons.masked_fill(~here, -torch.inf).amax(1)
+    return (neurons * here).sum(1) / here.sum(1)
+
+
+def _batches(lengths: Sequence[int]) -> list[list[int]]:
+    """Rows of similar length together, so that little of a batch is padding."""
+    batches: list[list[int]] = []
+    for row in np.argsort(lengths, kind="stable").tolist():
+        if not batches or (len(batches[-1]) + 1) * lengths[row] > _TOKENS_PER_BATCH:
+            batches.append([])
+        batches[-1].append(row)
+    return batches
+
+
+@dataclass
+class Exemplars:
+    """Extremes and moments of the neurons of one component.
+
+    Attributes:
+        keep: proteins kept at either end.
+        top, bottom: their activations, (layer, neuron, protein), the most extreme first.
+        top_at, bottom_at: the proteins' numbers; ties go to what was added first.
+        total, square: sums over proteins, (layer, neuron).
+        proteins: how many were seen.
+    """
+
+    keep: int = KEEP
+    top: Float[Array, "layer neuron kept"] | None = None
+    top_at: Int[Array, "layer neuron kept"] | None = None
+    bottom: Float[Array, "layer neuron kept"] | None = None
+    bottom_at: Int[Array, "layer neuron kept"] | None = None
+    total: Float[Array, "layer neuron"] | float = 0.0
+    square: Float[Array, "layer neuron"] | float = 0.0
+    proteins: int = 0
+
+    def add(
+        self, numbers: Sequence[int], activations: Float[Tensor, "protein layer neuron"]
+    ) -> None:
+        """Some more proteins, in the order of the corpus."""
+        values = activations.movedim(0, -1)
+        at = torch.tensor(numbers, dtype=torch.int32).expand(values.shape)
+        self.top, self.top_at = _extreme(self.top, self.top_at, values, at, self.keep, True)
+        self.bottom, self.bottom_at = _extreme(
+            self.bottom, self.bottom_at, values, at, self.keep, False
+        )
+        self.total = self.total + values.double().sum(-1).numpy()
+        self.square = self.square + values.double().square().sum(-1).numpy()
+        self.proteins += len(numbers)
+
+    def join(self, later: Exemplars) -> None:
+        """The proteins of a later part of the corpus."""
+        for name, highest in (("top", True), ("bottom", False)):
+            values, at = getattr(later, name), getattr(later, f"{name}_at")
+            joined = _extreme(
+                getattr(self, name),
+                getattr(self, f"{name}_at"),
+                torch.from_numpy(values),
+                torch.from_numpy(at),
+                self.keep,
+                highest,
+            )
+            setattr(self, name, joined[0])
+            setattr(self, f"{name}_at", joined[1])
+        self.total = self.total + later.total
+        self.square = self.square + later.square
+        self.proteins += later.proteins
+
+    @property
+    def mean(self) -> Float[Array, "layer neuron"]:
+        """Mean activation over proteins."""
+        return (self.total / self.proteins).astype(np.float32)
+
+    @property
+    def sd(self) -> Float[Array, "layer neuron"]:
+        """Standard deviation over proteins."""
+        variance = self.square / self.proteins - (self.total / self.proteins) ** 2
+        return np.sqrt(np.maximum(variance, 0)).astype(np.float32)
+
+    def arrays(self, component: Component) -> dict[str, Array]:
+        """The state, as arrays of a result."""
+        names = ("top", "top_at", "bottom", "bottom_at", "total", "square")
+        return {f"{name}.{component}": getattr(self, name) for name in names}
+
+    @classmethod
+    def of(
+        cls, arrays: dict[str, Array], component: Component, keep: int, proteins: int
+    ) -> Exemplars:
+        """The state that ``arrays`` gave."""
+        names = ("top", "top_at", "bottom", "bottom_at", "total", "square")
+        return cls(keep, *(arrays[f"{name}.{component}"] for name in names), proteins)
+
+
+def _extreme(
+    values: Array | None, at: Array | None, new: Tensor, new_at: Tensor, keep: int, highest: bool
+) -> tuple[Array, Array]:
+    if values is not None:
+        new = torch.cat([torch.from_numpy(values), new], -1)
+        new_at = torch.cat([torch.from_numpy(at), new_at], -1)
+    # A layer at a time: sorting needs several times the memory of what it sorts.
+    kept = [
+        torch.sort(layer, dim=-1, descending=highest, stable=True).indices[:, :keep]
+        for layer in new
+    ]
+    order = torch.stack(kept)
+    return new.gather(-1, order).numpy(), new_at.gather(-1, order).numpy()

@@ -1,0 +1,51 @@
+"""Where an antibody's variable domain binds: its complementarity-determining regions."""
+
+from __future__ import annotations
+
+from Bio.Align import PairwiseAligner
+
+from neuronlab.errors import UserError
+from neuronlab.proteins.folding import variable_domain
+from neuronlab.proteins.sequences import TRASTUZUMAB_VH, TRASTUZUMAB_VL
+
+# IMGT's regions of trastuzumab, from which other domains are read.
+REGIONS = {
+    "heavy": (TRASTUZUMAB_VH, ("GFNIKDTY", "IYPTNGYT", "SRWGGDGFYAMDY")),
+    "light": (TRASTUZUMAB_VL, ("QDVNTA", "SAS", "QQHYTTPPT")),
+}
+
+
+def regions(sequence: str) -> tuple[range, range, range]:
+    """The three regions, as residues counted from 0: what lies between the aligned frameworks.
+
+    Raises:
+        UserError: the sequence does not look like one variable domain.
+    """
+    kind = variable_domain(sequence)
+    if not kind:
+        raise UserError(
+            "This does not look like an antibody's variable domain (some 100 to 130 residues): "
+            "choose the free residues yourself."
+        )
+    reference, known = REGIONS[kind]
+    # Loops differ in length: a gap is opened once and may be long; ends cost nothing.
+    aligner = PairwiseAligner(scoring="blastp", mode="global")
+    aligner.extend_gap_score = -0.2
+    aligner.end_gap_score = 0
+    columns = aligner.align(reference, sequence)[0].indices
+    place = {int(i): int(j) for i, j in columns.T if i >= 0 and j >= 0}
+    found: list[range] = []
+    start = 0
+    for letters in known:
+        start = reference.index(letters, start + 20)  # a framework lies before each
+        before = max((j for i, j in place.items() if i < start), default=-1)
+        after = min(
+            (j for i, j in place.items() if i >= start + len(letters)), default=len(sequence)
+        )
+        found.append(range(before + 1, after))
+    return found[0], found[1], found[2]
+
+
+def determining(sequence: str) -> tuple[int, ...]:
+    """All residues of the three regions, counted from 0. Raises UserError as ``regions``."""
+    return tuple(place for region in regions(sequence) for place in region)

@@ -1,0 +1,99 @@
+"""Corpora by name: those of ``CORPORA``, and a person's own, kept on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from neuronlab.errors import UserError
+from neuronlab.models import weights
+from neuronlab.proteins.annotated import CORPORA, AnnotatedProtein
+
+_OWN = re.compile(r"own-[0-9a-f]{16}")
+_TITLE = b"title"
+MAX_TITLE = 100
+
+
+def keep(title: str, proteins: Sequence[AnnotatedProtein]) -> str:
+    """Keep a corpus on this machine; its name says what it holds, so that the same is kept once.
+
+    Raises:
+        UserError: the disk is full or may not be written.
+    """
+    table = pd.DataFrame(
+        {
+            "name": [p.name for p in proteins],
+            "sequence": [p.sequence for p in proteins],
+            "annotations": [json.dumps(p.annotations) for p in proteins],
+            "secondary": [p.secondary for p in proteins],
+        }
+    )
+    content = hashlib.sha256(table.to_csv(index=False).encode()).hexdigest()
+    name = f"own-{content[:16]}"
+    path = _file(name)
+    if path.is_file():
+        return name
+    import pyarrow as pa
+
+    held = pa.Table.from_pandas(table, preserve_index=False)
+    held = held.replace_schema_metadata({_TITLE: title.strip()[:MAX_TITLE].encode()})
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(held, path.with_suffix(".part"))
+        path.with_suffix(".part").replace(path)
+    except OSError as error:
+        raise UserError(
+            f"The corpus cannot be kept in {path.parent}: {error.strerror or error}."
+        ) from error
+    return name
+
+
+def titles() -> dict[str, str]:
+    """Names and titles of all corpora on this machine or to be fetched."""
+    found = {name: corpus.title for name, corpus in CORPORA.items()}
+    for path in sorted((weights.home() / "corpora").glob("own-*.parquet")):
+        if _OWN.fullmatch(path.stem):
+            metadata = pq.read_schema(path).metadata or {}
+            found[path.stem] = metadata.get(_TITLE, b"").decode(errors="replace") or path.stem
+    return found
+
+
+def proteins(name: str) -> list[AnnotatedProtein]:
+    """The proteins of a corpus.
+
+    Raises:
+        UserError: there is none of that name on this machine.
+    """
+    if name in CORPORA:
+        return CORPORA[name].proteins
+    if not _OWN.fullmatch(name) or not _file(name).is_file():
+        raise UserError(f"There is no corpus '{name}' on this machine: add it first.")
+    return _own(name)
+
+
+def relatives(own: Sequence[AnnotatedProtein]) -> list[str]:
+    """What each protein shares with those that must stay on the same side of a split.
+
+    Alleles of one gene, in IMGT's way of writing, are nearly identical; all others stand alone.
+    """
+    return [p.name.split("*")[0] if "*" in p.name else p.name for p in own]
+
+
+@lru_cache(maxsize=2)
+def _own(name: str) -> list[AnnotatedProtein]:
+    table = pd.read_parquet(_file(name))
+    return [
+        AnnotatedProtein(row.name_, row.sequence, tuple(json.loads(row.annotations)), row.secondary)
+        for row in table.rename(columns={"name": "name_"}).itertuples()
+    ]
+
+
+def _file(name: str) -> Path:
+    return weights.home() / "corpora" / f"{name}.parquet"

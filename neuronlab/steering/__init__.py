@@ -1,0 +1,1 @@
+"""Steer protein generation through neurons: choose them, generate, and see what it cost."""

@@ -1,0 +1,132 @@
+"""Generate proteins with a masked language model while neurons are changed (arXiv 2507.06458).
+
+Only the 20 amino acids are ever sampled and only free residues change, so that the length stays
+and special tokens cannot appear (the paper's code lets both happen). All chains run in one batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from neuronlab.errors import UserError
+from neuronlab.models import Model
+from neuronlab.neurons.interventions import Intervention, edits_of
+from neuronlab.proteins.sequences import AMINO_ACIDS
+
+Mode = Literal["masked", "full", "best"]
+MASKED = 0.1
+_TOKENS_PER_BATCH = 8192
+
+
+def letters_of(model: Model) -> Int[Tensor, " letter"]:
+    """Token ids of the 20 amino acids. Raises UserError where the model predicts no residues."""
+    if model.kind != "masked" or model.alphabet != "protein":
+        raise UserError(
+            f"{model.title} cannot fill in residues: choose a masked protein language model."
+        )
+    ids = model.tokenizer.convert_tokens_to_ids(list(AMINO_ACIDS))
+    return torch.tensor(ids, device=model.device)
+
+
+def generate(
+    model: Model,
+    start: str,
+    interventions: Sequence[Intervention | None],
+    *,
+    chains: Sequence[int],
+    free: Sequence[int],
+    steps: int,
+    mode: Mode = "masked",
+    masked: float = MASKED,
+    temperature: float = 1.0,
+    seed: int = 0,
+    prefer: Callable[[str], float] | None = None,
+    progress: Callable[[float], None] = lambda fraction: None,
+) -> list[list[str]]:
+    """The sequences of every chain, the start first and then one per step.
+
+    Args:
+        interventions: one per row; None leaves the model alone.
+        chains: of each row: rows with the same number draw the same random numbers, so that they
+            differ by their interventions alone.
+        free: residues that may change, counted from 0; all others are protected.
+        steps: how many times residues are drawn.
+        mode: "masked" hides a share of the free residues and draws those, again and again;
+            "full" draws all free residues at once from the sequence as it is, as often; "best"
+            draws that many variants of the start by "full" and keeps the one preferred so far.
+        masked: share of the free residues that a step hides, at least one.
+        temperature: of the distribution that residues are drawn from.
+        prefer: for "best": which of two sequences is better, the higher.
+        progress: called with a fraction after every step; an exception it raises ends the work.
+
+    Raises:
+        UserError: the model predicts no residues, no residue is free, or the start does not fit.
+    """
+    letters = letters_of(model)
+    free = np.array(sorted(set(free)), int)
+    if not len(free):
+        raise UserError("No residue may change: set some free.")
+    if free[0] < 0 or free[-1] >= len(start):
+        raise UserError(f"The protein has {len(start)} residues: free others.")
+    begin = model.residue_ids(start)
+    mask = model.tokenizer.mask_token_id
+    draws = [np.random.default_rng([seed, chain]) for chain in chains]
+    tokens = torch.tensor([begin] * len(chains), device=model.device)
+    found = [[start] for _ in chains]
+    count = max(1, round(masked * len(free)))
+    for step in range(steps):
+        if mode == "masked":
+            chosen = np.stack([draw.permutation(free)[:count] for draw in draws])
+        else:
+            chosen = np.tile(free, (len(draws), 1))
+        # Gumbel's trick: the largest of log p + noise is a draw from p.
+        noise = np.stack([draw.gumbel(size=(chosen.shape[1], len(letters))) for draw in draws])
+        at = torch.from_numpy(chosen + 1).to(model.device)  # the first token is special
+        given = (
+            torch.tensor([begin] * len(chains), device=model.device) if mode == "best" else tokens
+        )
+        hidden = given.scatter(1, at, mask) if mode == "masked" else given
+        logits = residue_logits(model, hidden, at, interventions)[..., letters]
+        drawn = logits.double().cpu() / temperature + torch.from_numpy(noise)
+        tokens = given.scatter(1, at, letters[drawn.argmax(-1).to(model.device)])
+        for row, sequence in enumerate(_texts(tokens[:, 1:-1].cpu(), letters.cpu(), start)):
+            if mode == "best" and step and prefer is not None:
+                sequence = max(found[row][-1], sequence, key=prefer)
+            found[row].append(sequence)
+        progress((step + 1) / steps)
+    return found
+
+
+@torch.no_grad()
+def residue_logits(
+    model: Model,
+    tokens: Int[Tensor, "row token"],
+    at: Int[Tensor, "row place"],
+    interventions: Sequence[Intervention | None],
+) -> Float[Tensor, "row place choice"]:
+    """Logits at some tokens of each row, under its own intervention."""
+    step = max(1, _TOKENS_PER_BATCH // tokens.shape[1])
+    parts = []
+    for first in range(0, len(tokens), step):
+        rows = slice(first, first + step)
+        with model.lock, model.edit(edits_of(model, interventions[rows], 0)):
+            states = model.hidden(tokens[rows], slice(None))
+            own = states.gather(1, at[rows, :, None].expand(-1, -1, states.shape[-1]))
+            logits = model.logits(own.flatten(0, 1))
+        parts.append(logits.unflatten(0, own.shape[:2]))
+    return torch.cat(parts)
+
+
+def _texts(rows: Int[Tensor, "row residue"], letters: Tensor, start: str) -> list[str]:
+    """Residues as letters; those that are none of the 20 are protected, and as at the start."""
+    letter = {int(token): name for token, name in zip(letters, AMINO_ACIDS, strict=True)}
+    return [
+        "".join(letter.get(token, own) for token, own in zip(row, start, strict=True))
+        for row in rows.tolist()
+    ]

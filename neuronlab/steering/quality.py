@@ -1,0 +1,56 @@
+"""What steering cost: how likely, how varied and how close to the start the sequences still are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import groupby
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from neuronlab.models import Model
+from neuronlab.steering.generation import letters_of, residue_logits
+
+
+def identity(sequence: str, start: str) -> float:
+    """Share of residues as at the start, 0 to 1."""
+    return sum(a == b for a, b in zip(sequence, start, strict=True)) / len(start)
+
+
+def entropy(residues: str) -> float:
+    """Shannon's entropy of the composition in bits: 0 for one residue alone, 4.3 for all alike."""
+    share = np.array(list(Counter(residues).values())) / len(residues)
+    return float(-(share * np.log2(share)).sum())
+
+
+def longest_repeat(residues: str) -> int:
+    """Length of the longest run of one residue."""
+    return max(len(list(run)) for _, run in groupby(residues))
+
+
+def pseudo_perplexity(
+    model: Model,
+    sequences: Sequence[str],
+    places: Sequence[int],
+    progress: Callable[[float], None] = lambda fraction: None,
+) -> Float[np.ndarray, " sequence"]:
+    """How surprised the unchanged model is: exp of the mean -log p of residues, each hidden alone.
+
+    Args:
+        places: residues that are hidden, counted from 0.
+        progress: called with a fraction after every sequence.
+    """
+    letters_of(model)  # refuses a model that predicts no residues
+    mask = model.tokenizer.mask_token_id
+    at = torch.tensor(places, device=model.device)[:, None] + 1
+    found = []
+    for number, sequence in enumerate(sequences):
+        ids = torch.tensor([model.residue_ids(sequence)], device=model.device)
+        tokens = ids.expand(len(places), -1).scatter(1, at, mask)
+        logits = residue_logits(model, tokens, at, [None] * len(places))[:, 0]
+        own = logits.log_softmax(-1).gather(1, ids[0, at])
+        found.append(float(torch.exp(-own.double().mean())))
+        progress((number + 1) / len(sequences))
+    return np.array(found)

@@ -1,0 +1,169 @@
+"""Which neurons steer a property: by their effect on it, or by how they correlate with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from neuronlab.models import Component, Model
+from neuronlab.models.hooks import Edit, Neurons
+from neuronlab.neurons import NeuronScores
+from neuronlab.steering.generation import MASKED, letters_of
+
+Array = np.ndarray
+At = tuple[int, Component]
+
+
+def by_effect(
+    model: Model,
+    sequence: str,
+    gains: Sequence[Float[Array, "place letter"]],
+    free: Sequence[int],
+    components: Sequence[Component],
+    *,
+    positions: Sequence[int] | None = None,
+    masked: float = MASKED,
+    seed: int = 0,
+) -> list[NeuronScores]:
+    """How much the expected property rises per unit that is added to each neuron.
+
+    Residues are hidden as generation hides them, every free one once; the property expected from
+    the predicted residues is the sum over hidden residues i and amino acids x of p_i(x) gain_i(x).
+    One forward and one backward pass give its derivative for all neurons. That for their scale says
+    little about steering: it is the shift b of h' = a h + b that moves what is generated.
+
+    Args:
+        gains: of each goal, how much the property rises with that residue at that free place.
+        free: the places, counted from 0.
+        positions: tokens at which neurons are changed; all by default.
+
+    Returns:
+        Per goal dE/db, in units of the property per unit of activation.
+    """
+    letters = letters_of(model)
+    order = np.random.default_rng(seed).permutation(len(free))
+    count = max(1, round(masked * len(free)))
+    groups = [order[i : i + count] for i in range(0, len(order), count)]
+    row = np.concatenate([[r] * len(group) for r, group in enumerate(groups)])
+    place = np.concatenate(groups)
+    at = np.asarray(free)[place] + 1  # the first token is special
+    tokens = torch.tensor([model.residue_ids(sequence)] * len(groups), device=model.device)
+    tokens[row, at] = model.tokenizer.mask_token_id
+    changed = torch.zeros(tokens.shape[1], 1, device=model.device, dtype=model.dtype)
+    changed[list(positions) if positions is not None else slice(None)] = 1
+    places = [(layer, c) for layer in range(model.layers) for c in components]
+    shift = {
+        at: torch.zeros(model.sizes[at[1]], device=model.device, requires_grad=True)
+        for at in places
+    }
+
+    def add(at: At) -> Edit:
+        return lambda neurons: neurons + changed * shift[at].to(neurons)
+
+    with model.lock, torch.enable_grad(), model.edit({at: add(at) for at in places}):
+        states = model.hidden(tokens, slice(None))
+        shares = model.logits(states[row, at])[:, letters].softmax(-1)
+        found = []
+        for number, gain in enumerate(gains):
+            own = torch.as_tensor(np.asarray(gain)[place]).to(shares)
+            more = number + 1 < len(gains)
+            slopes = torch.autograd.grad(
+                (shares * own).sum(), list(shift.values()), retain_graph=more
+            )
+            found.append(_by_component(dict(zip(places, slopes, strict=True)), model, components))
+    return found
+
+
+def by_protein(
+    activations: dict[Component, Float[Tensor, "protein layer neuron"]],
+    values: Float[Array, " protein"],
+) -> NeuronScores:
+    """Pearson's r of pooled activations with a property, over proteins: what labels amount to."""
+    y = torch.as_tensor(np.asarray(values), dtype=torch.float64)
+    y = (y - y.mean()) / y.std(correction=0).clamp_min(1e-12)
+    scores = {}
+    for component, own in activations.items():
+        x = own.double()
+        x = (x - x.mean(0)) / x.std(0, correction=0).clamp_min(1e-12)
+        scores[component] = (x * y[:, None, None]).mean(0).float().numpy()
+    return NeuronScores(scores)
+
+
+@torch.no_grad()
+def by_residue(
+    model: Model,
+    sequences: Sequence[str],
+    scale: Callable[[str], Float[Array, " residue"]],
+    components: Sequence[Component],
+    progress: Callable[[float], None] = lambda fraction: None,
+) -> NeuronScores:
+    """Pearson's r of activations with what each residue contributes, over residues of proteins.
+
+    Args:
+        scale: what the residues of a sequence contribute to the property.
+        progress: called with a fraction after every protein.
+    """
+    sums: dict[At, Tensor] = {}
+    squares: dict[At, Tensor] = {}
+    products: dict[At, Tensor] = {}
+    total = square = count = 0.0
+    for number, sequence in enumerate(sequences):
+        ids = torch.tensor([model.residue_ids(sequence)], device=model.device)
+        y = torch.as_tensor(np.asarray(scale(sequence)), dtype=torch.float64)
+
+        def keep(at: At, y: Tensor = y) -> Edit:
+            def function(neurons: Neurons) -> Neurons:
+                x = neurons[0, 1:-1].double().cpu()
+                sums[at] = sums.get(at, 0) + x.sum(0)
+                squares[at] = squares.get(at, 0) + x.square().sum(0)
+                products[at] = products.get(at, 0) + y @ x
+                return neurons
+
+            return function
+
+        places = [(layer, c) for layer in range(model.layers) for c in components]
+        with model.lock, model.edit({at: keep(at) for at in places}):
+            model.hidden(ids, 0)
+        total, square, count = total + float(y.sum()), square + float((y**2).sum()), count + len(y)
+        progress((number + 1) / len(sequences))
+    spread = max(square / count - (total / count) ** 2, 0.0) ** 0.5
+    found = {}
+    for at in sums:
+        mean = sums[at] / count
+        sd = (squares[at] / count - mean**2).clamp_min(0).sqrt()
+        shared = products[at] / count - mean * total / count
+        found[at] = torch.where(sd * spread > 1e-12, shared / (sd * spread), 0.0)
+    return _by_component(found, model, components)
+
+
+def together(scores: Sequence[NeuronScores], directions: Sequence[int]) -> NeuronScores:
+    """Several goals at once: the scores, each in units of its own root mean square, added up.
+
+    Args:
+        directions: of each goal, 1 for up and -1 for down.
+    """
+    total: dict[Component, Array] = {}
+    for own, direction in zip(scores, directions, strict=True):
+        flat = np.concatenate([own[c].ravel() for c in own])
+        scale = direction / max(float(np.sqrt((flat.astype(np.float64) ** 2).mean())), 1e-30)
+        for c in own:
+            total[c] = (total.get(c, 0) + scale * own[c]).astype(np.float32)
+    return NeuronScores(total)
+
+
+def _by_component(
+    values: dict[At, Tensor], model: Model, components: Sequence[Component]
+) -> NeuronScores:
+    return NeuronScores(
+        {
+            c: torch.stack([values[layer, c] for layer in range(model.layers)])
+            .float()
+            .cpu()
+            .numpy()
+            for c in components
+        }
+    )

@@ -1,0 +1,205 @@
+"""The proteins that drive every neuron up and down (arXiv 2507.06458, first step).
+
+One pass over a corpus, in portions that survive an interruption and may run on several machines.
+Some proteins are held out: labels are chosen and judged on those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from pydantic import Field, field_validator
+
+from neuronlab.attribution.estimate import seconds
+from neuronlab.errors import UserError
+from neuronlab.labels.exemplars import KEEP, Exemplars, Pooling, pooled
+from neuronlab.models import READABLE, Component, Model, shared
+from neuronlab.proteins import corpora, features
+from neuronlab.proteins.annotated import AnnotatedProtein
+from neuronlab.runs import Context, Result, Spec, Study
+
+EXPLAINED, CHOSEN, JUDGED = "explained", "chosen", "judged"
+PORTION = 256
+# Values of neurons that are held at once.
+_HELD = 2**25
+# Of a larger corpus, a sample is what exemplars are compared with.
+BACKGROUND = 5_000
+
+
+class ExemplarsSpec(Spec):
+    """Which neurons, on which proteins.
+
+    Attributes:
+        model: a protein model.
+        corpus: a name of ``corpora.titles()``.
+        limit: at most as many proteins, drawn at random; None takes all.
+        components: "residual" is what the paper's code labels.
+        pooling: of a protein's activations: their mean or maximum over residues, or "cls".
+        keep: proteins at either end.
+        held_out: proteins, at most a third, of which one half chooses and the other judges labels.
+        seed: of what is drawn at random.
+    """
+
+    study: ClassVar[str] = "exemplars"
+
+    model: str = "antiberty"
+    revision: str = ""
+    corpus: str = "germlines"
+    limit: int | None = Field(None, ge=20)
+    components: tuple[Component, ...] = ("ffn",)
+    pooling: Pooling = "mean"
+    keep: int = Field(KEEP, ge=1, le=200)
+    held_out: int = Field(400, ge=6, le=5_000)
+    seed: int = Field(0, ge=0)
+
+    @field_validator("components")
+    @classmethod
+    def _some(cls, components: tuple[Component, ...]) -> tuple[Component, ...]:
+        if not components:
+            raise ValueError("choose components")
+        return tuple(c for c in READABLE if c in components)
+
+    def proteins(self) -> list[AnnotatedProtein]:
+        """The proteins, in an order that is always the same."""
+        found = corpora.proteins(self.corpus)
+        if self.limit is None or self.limit >= len(found):
+            return found
+        drawn = np.random.default_rng(self.seed).permutation(len(found))[: self.limit]
+        return [found[i] for i in sorted(drawn)]
+
+    def sides(self, proteins: Sequence[AnnotatedProtein]) -> np.ndarray:
+        """Of each protein: "explained", "chosen" or "judged"; relatives are on one side."""
+        groups: dict[str, list[int]] = {}
+        for number, group in enumerate(corpora.relatives(proteins)):
+            groups.setdefault(group, []).append(number)
+        side = np.full(len(proteins), EXPLAINED, dtype=object)
+        half = min(self.held_out, len(proteins) // 3) // 2
+        names = list(groups)
+        order = iter(np.random.default_rng([self.seed, 1]).permutation(len(names)))
+        for name in (CHOSEN, JUDGED):
+            while (side == name).sum() < half:
+                side[groups[names[next(order)]]] = name
+        return side
+
+
+class ExemplarsStudy(Study):
+    """Portions of the corpus, joined.
+
+    Arrays per component: ``top``, ``bottom`` (layer, neuron, kept) activations, ``top_at`` and
+    ``bottom_at`` rows of the table, ``mean`` and ``sd`` (layer, neuron), ``held`` (protein, layer,
+    neuron) float16 activations of held-out proteins, in the order of the table. Table ``proteins``:
+    name, sequence, annotations, side, background (whether exemplars are compared with it) and one
+    column per feature, for the proteins that are exemplars, held out or background. Numbers:
+    proteins seen and how many were cut.
+    """
+
+    name = "exemplars"
+    title = "What drives every neuron"
+    spec_type = ExemplarsSpec
+    merging = 0.1
+    streams = True
+    distributed = True
+
+    def default(self) -> ExemplarsSpec:
+        """FFN neurons of the antibody model on germline genes."""
+        return ExemplarsSpec()
+
+    def shards(self, spec: ExemplarsSpec) -> list[int]:
+        """Where each portion begins."""
+        return list(range(0, len(spec.proteins()), PORTION))
+
+    def seconds(self, model: Model, spec: ExemplarsSpec) -> float:
+        """What the whole will take."""
+        tokens = sum(min(len(p.sequence) + 2, model.max_tokens) for p in spec.proteins())
+        return seconds(model, tokens, 1, 0)
+
+    def run_shard(self, spec: ExemplarsSpec, shard: int, context: Context) -> Result:
+        """Extremes and moments of a portion, and the activations of those held out."""
+        model = shared(spec.model, context.device)
+        if model.alphabet != "protein":
+            raise UserError(f"{model.title} is no protein model: choose one.")
+        proteins = spec.proteins()
+        side = spec.sides(proteins)
+        rows = range(shard, min(shard + PORTION, len(proteins)))
+        neurons = model.layers * sum(model.sizes[c] for c in spec.components)
+        step = max(1, min(PORTION, _HELD // neurons))
+        found = {c: Exemplars(spec.keep) for c in spec.components}
+        held: dict[Component, list[np.ndarray]] = {c: [] for c in spec.components}
+        for start in range(0, len(rows), step):
+            part = list(rows[start : start + step])
+            known = set(model.residues)
+            sequences = [_known(proteins[i].sequence, known) for i in part]
+            share = context.part(start / len(rows), len(part) / len(rows))
+            seen = pooled(
+                model, sequences, spec.components, spec.pooling,
+                lambda done, share=share: share.progress(done, "reading activations"),
+            )  # fmt: skip
+            explained = [k for k, i in enumerate(part) if side[i] == EXPLAINED]
+            others = [k for k, i in enumerate(part) if side[i] != EXPLAINED]
+            for c, own in seen.items():
+                if explained:
+                    found[c].add([part[k] for k in explained], own[explained])
+                held[c].append(own[others].half().numpy())
+        arrays = {}
+        for c in spec.components:
+            if found[c].proteins:
+                arrays |= found[c].arrays(c)
+            arrays[f"held.{c}"] = np.concatenate(held[c])
+        cut = sum(len(proteins[i].sequence) > model.max_tokens - 2 for i in rows)
+        return Result({"proteins": found[spec.components[0]].proteins, "cut": cut}, arrays=arrays)
+
+    def merge(self, spec: ExemplarsSpec, parts: Sequence[Result], context: Context) -> Result:
+        """All portions together, and what is known of the proteins that matter."""
+        found = {c: Exemplars(spec.keep) for c in spec.components}
+        held: dict[Component, list[np.ndarray]] = {c: [] for c in spec.components}
+        cut = 0
+        for number, part in enumerate(parts):
+            context.progress(0.5 * number / len(parts), "joining the portions")
+            own = part.numbers
+            cut += own["cut"]
+            for c in spec.components:
+                held[c].append(part.arrays[f"held.{c}"])
+                if own["proteins"]:
+                    found[c].join(Exemplars.of(part.arrays, c, spec.keep, own["proteins"]))
+        proteins = spec.proteins()
+        side = spec.sides(proteins)
+        explained = np.flatnonzero(side == EXPLAINED)
+        draw = np.random.default_rng([spec.seed, 2])
+        background = draw.permutation(explained)[:BACKGROUND]
+        ends = [found[c].top_at for c in found] + [found[c].bottom_at for c in found]
+        shown = np.unique(
+            np.concatenate([background, np.flatnonzero(side != EXPLAINED), *map(np.ravel, ends)])
+        )
+        table = pd.DataFrame(
+            {
+                "name": [proteins[i].name for i in shown],
+                "sequence": [proteins[i].sequence for i in shown],
+                "annotations": [list(proteins[i].annotations) for i in shown],
+                "side": side[shown],
+                "background": np.isin(shown, background),
+            }
+        )
+        context.progress(0.6, "computing features")
+        described = features.table([proteins[i] for i in shown])
+        table = pd.concat([table, described.astype(np.float32)], axis=1)
+        arrays = {}
+        for c in spec.components:
+            own = found[c]
+            arrays |= {f"top.{c}": own.top, f"bottom.{c}": own.bottom}
+            arrays[f"top_at.{c}"] = np.searchsorted(shown, own.top_at).astype(np.int32)
+            arrays[f"bottom_at.{c}"] = np.searchsorted(shown, own.bottom_at).astype(np.int32)
+            arrays |= {f"mean.{c}": own.mean, f"sd.{c}": own.sd}
+            arrays[f"held.{c}"] = np.concatenate(held[c])
+        numbers = {"proteins": len(proteins), "explained": len(explained), "cut": cut}
+        return Result(numbers, {"proteins": table}, arrays)
+
+
+def _known(sequence: str, letters: set[str]) -> str:
+    """The sequence with X for residues that the model does not know (or without them)."""
+    if letters.issuperset(sequence):
+        return sequence
+    other = "X" if "X" in letters else ""
+    return "".join(letter if letter in letters else other for letter in sequence)

@@ -1,0 +1,409 @@
+"""A label for every neuron: explain its proteins, then simulate it (arXiv 2507.06458).
+
+Hypotheses are made from some proteins, the best is chosen on others, and its correlation is told on
+a third part: nothing that a label is judged by has been seen by whoever made or chose it. Beside it
+stands the same correlation with the label of another neuron of the layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from neuronlab.errors import UserError
+from neuronlab.labels import chat, endpoint, longformer, prompts, traits
+from neuronlab.labels.simulation import Hypothesis, correlations, from_traits
+from neuronlab.labels.statistics import Explainer, adjusted, candidates
+from neuronlab.labels.traits import Traits
+from neuronlab.models import Component, Model, sentences, shared
+from neuronlab.proteins.features import FEATURES
+from neuronlab.runs import Context, Result, Study
+from neuronlab.studies.exemplars import CHOSEN, EXPLAINED, JUDGED, ExemplarsSpec, ExemplarsStudy
+
+STATISTICS = "statistics"
+# What an explainer reads: more features would drown the few that matter.
+TOLD = (
+    "length",
+    "molecular_weight",
+    "charge",
+    "isoelectric_point",
+    "gravy",
+    "instability_index",
+    "aliphatic_index",
+    "boman_index",
+    "hydrophobic_moment",
+    "aromaticity",
+    "helix_propensity",
+    "turn_propensity",
+    "sheet_propensity",
+    "dssp_helix",
+    "dssp_strand",
+)
+TOP_TOLD, BOTTOM_TOLD = 10, 5
+STRUCTURE = ("helix_propensity", "turn_propensity", "sheet_propensity", "hydrophobic_moment")
+
+
+class NeuronLabelsSpec(ExemplarsSpec):
+    """Whose proteins, who explains them, and who judges.
+
+    Attributes:
+        explainer: "statistics", an OpenAI-compatible "endpoint", or a "chat" model of the
+            catalogue.
+        simulator: predicts activations from the "traits" a label names, from the likeness of label
+            and annotations ("sentences"), or by a trained "longformer".
+        candidates: hypotheses of single traits per neuron (statistics), or answers (others).
+        per_layer: as many neurons of every layer, drawn at random; None labels all.
+        variant: of the prompt; "authors" as in the paper's code.
+        address, answers_by: of the endpoint: where it is and its model; or the chat model's name.
+            The key is no part of a spec.
+        temperature: of answers.
+        longformer: folder of a trained simulator.
+    """
+
+    study: ClassVar[str] = "neuron_labels"
+
+    explainer: Literal["statistics", "endpoint", "chat"] = "statistics"
+    simulator: Literal["traits", "sentences", "longformer"] = "traits"
+    candidates: int = Field(3, ge=1, le=10)
+    per_layer: int | None = Field(None, ge=1)
+    variant: Literal["neuronlab", "authors"] = "neuronlab"
+    address: str = ""
+    answers_by: str = ""
+    temperature: float = Field(prompts.TEMPERATURE, ge=0, le=2)
+    longformer: str = ""
+
+    @property
+    def exemplars(self) -> ExemplarsSpec:
+        """The proteins that labels are made from."""
+        return ExemplarsSpec(**{name: getattr(self, name) for name in ExemplarsSpec.model_fields})
+
+    @property
+    def source(self) -> str:
+        """Who explains, as label rows say it."""
+        if self.explainer == STATISTICS:
+            return STATISTICS
+        if self.explainer == "chat":
+            return f"chat: {self.answers_by}"
+        return f"endpoint: {self.answers_by} at {self.address}"
+
+
+class NeuronLabelsStudy(Study):
+    """Layers in shards, from the stored exemplars.
+
+    Table ``labels``: model, layer, component, neuron, label, source, correlation (Pearson, on
+    proteins that neither made nor chose the label), control_correlation (with another neuron's
+    label), concept (the first trait it names), group (sequence, structure, or the annotation's
+    kind), effect (rank-biserial, of that trait) and q (its false discovery rate); a neuron without
+    a label has "". Table ``hypotheses``: layer, component, neuron, text, source, correlation (on
+    the proteins that choose). Numbers: neurons, labelled, distinct, entropy (bits), and the median
+    correlation and control_correlation.
+    """
+
+    name = "neuron_labels"
+    title = "What each neuron knows"
+    spec_type = NeuronLabelsSpec
+    merging = 0.05
+    needing = 0.7
+    distributed = True
+
+    def default(self) -> NeuronLabelsSpec:
+        """All FFN neurons of the antibody model, from germline genes."""
+        return NeuronLabelsSpec()
+
+    def needs(self, spec: NeuronLabelsSpec) -> list[tuple[Study, ExemplarsSpec]]:
+        """The exemplars."""
+        return [(ExemplarsStudy(), spec.exemplars)]
+
+    def shards(self, spec: NeuronLabelsSpec) -> list[tuple[Component, int]]:
+        """Layers of every component."""
+        layers = shared(spec.model, "cpu").layers
+        return [(c, layer) for c in spec.components for layer in range(layers)]
+
+    def seconds(self, model: Model, spec: NeuronLabelsSpec) -> float:
+        """What the whole will take; an endpoint's time is not known."""
+        neurons = model.layers * sum(model.sizes[c] for c in spec.components)
+        told = len(self.told(spec, model)) if spec.explainer == "chat" else 0
+        return ExemplarsStudy().seconds(model, spec.exemplars) + neurons * 1e-3 + told * 14.0
+
+    def told(self, spec: NeuronLabelsSpec, model: Model) -> list[tuple[Component, int, int]]:
+        """Component, layer and index of all neurons that are explained."""
+        return [
+            (c, layer, int(i))
+            for c in spec.components
+            for layer in range(model.layers)
+            for i in _drawn(spec, layer, model.sizes[c])
+        ]
+
+    def run_shard(
+        self, spec: NeuronLabelsSpec, shard: tuple[Component, int], context: Context
+    ) -> Result:
+        """The labels of one layer."""
+        component, layer = shard
+        (given,) = context.given
+        known = Known.of(given)
+        arrays = given.arrays
+        neurons = _drawn(spec, layer, arrays[f"mean.{component}"].shape[1])
+        at = arrays[f"top_at.{component}"][layer, neurons]
+        separation = known.explainer.separation(at)
+        if spec.explainer == STATISTICS:
+            found = [
+                [known.hypothesis(terms) for terms in own]
+                for own in candidates(separation, spec.candidates)
+            ]
+        else:
+            found = _answers(spec, given, known, component, layer, neurons, context)
+        seen = arrays[f"held.{component}"][:, layer, neurons].astype(np.float32).T
+        alive = arrays[f"sd.{component}"][layer, neurons] > 1e-6
+        rows = np.array([n for n, own in enumerate(found) for _ in own if alive[n]], int)
+        every = [h for n, own in enumerate(found) for h in own if alive[n]]
+        predicted = _predicted(spec, every, known, context)
+        choosing, judging = (known.side == name for name in (CHOSEN, JUDGED))
+        r = correlations(predicted[:, choosing], seen[rows][:, choosing])
+        best = {}
+        for number, (row, own) in enumerate(zip(rows, r, strict=True)):
+            if not np.isnan(own) and (row not in best or own > r[best[row]]):
+                best[row] = number
+        chosen = np.array(list(best.values()), int)
+        labelled = np.array(list(best), int)
+        truth = seen[labelled][:, judging]
+        correlation = correlations(predicted[chosen][:, judging], truth)
+        # The label of another neuron: what any label of this layer would correlate.
+        shift = np.random.default_rng([spec.seed, layer]).permutation(len(chosen))
+        other = np.roll(shift, 1)[np.argsort(shift)] if len(chosen) > 1 else shift
+        control = correlations(predicted[chosen[other]][:, judging], truth)
+        labels = pd.DataFrame(
+            {
+                "model": spec.model,
+                "layer": layer,
+                "component": component,
+                "neuron": neurons,
+                "label": "",
+                "source": spec.source,
+                "correlation": np.nan,
+                "control_correlation": np.nan,
+                "concept": "",
+                "group": "",
+                "effect": np.nan,
+                "p": np.nan,
+            }
+        )
+        labels.loc[labelled, "label"] = [every[i].text for i in chosen]
+        labels.loc[labelled, "correlation"] = correlation
+        if len(chosen) > 1:
+            labels.loc[labelled, "control_correlation"] = control
+        for row, number in zip(labelled, chosen, strict=True):
+            if not every[number].terms:
+                continue
+            name, _ = every[number].terms[0]
+            trait = known.traits.names.index(name)
+            labels.loc[row, ["concept", "group"]] = [known.traits.titles[trait], _group(name)]
+            labels.loc[row, ["effect", "p"]] = [
+                separation.effect[row, trait],
+                min(1.0, separation.p[row, trait] * len(known.traits.names)),
+            ]
+        hypotheses = pd.DataFrame(
+            {
+                "layer": layer,
+                "component": component,
+                "neuron": neurons[rows],
+                "text": [h.text for h in every],
+                "source": spec.source,
+                "correlation": r,
+            }
+        )
+        return Result(tables={"labels": labels, "hypotheses": hypotheses})
+
+    def merge(self, spec: NeuronLabelsSpec, parts: Sequence[Result], context: Context) -> Result:
+        """All layers; false discovery rates over all neurons."""
+        labels = pd.concat([part.tables["labels"] for part in parts], ignore_index=True)
+        tested = labels["p"].notna()
+        labels["q"] = np.nan
+        labels.loc[tested, "q"] = adjusted(labels.loc[tested, "p"].to_numpy())
+        named = labels[labels["label"] != ""]
+        share = named["label"].value_counts(normalize=True).to_numpy()
+        numbers = {
+            "neurons": len(labels),
+            "labelled": len(named),
+            "distinct": len(share),
+            "entropy": float(-(share * np.log2(share)).sum()) if len(share) else 0.0,
+            "correlation": _median(named["correlation"]),
+            "control_correlation": _median(named["control_correlation"]),
+            "layers": int(labels["layer"].max()) + 1,
+        }
+        hypotheses = pd.concat([part.tables["hypotheses"] for part in parts], ignore_index=True)
+        tables = {"labels": labels.drop(columns="p"), "hypotheses": hypotheses}
+        return Result(numbers, tables)
+
+
+class Known:
+    """What exemplars say of their proteins, ready for tests and simulations.
+
+    Attributes:
+        traits: of all proteins of the table.
+        standard: the traits of those held out, in standard deviations of the background.
+        side: "chosen" or "judged", of those held out.
+        texts: those held out, in words.
+        held: those held out, as a trained simulator reads them.
+    """
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        features = table[[name for name in FEATURES if name in table]]
+        titles = {name: feature.title for name, feature in FEATURES.items()}
+        annotations = [list(map(str, own)) for own in table["annotations"]]
+        background = table["background"].to_numpy(bool)
+        self.traits: Traits = traits.traits(features, annotations, titles)
+        self.explainer = Explainer(self.traits, background)
+        every = self.traits.standard(background)
+        held = (table["side"] != EXPLAINED).to_numpy()
+        self.standard = every[held]
+        self.side = table["side"].to_numpy()[held]
+        rows = np.flatnonzero(held)
+        self.texts = [_words(annotations[row], every[row], self.traits) for row in rows]
+        self.held = [_example(table.iloc[row], float("nan")) for row in rows]
+
+    @classmethod
+    def of(cls, exemplars: Result) -> Known:
+        """From the table of exemplars."""
+        return cls(exemplars.tables["proteins"])
+
+    def hypothesis(self, terms: tuple[tuple[int, int], ...]) -> Hypothesis:
+        """Traits, by number and sign, as a hypothesis."""
+        text = " and ".join(
+            traits.words(self.traits.titles[t], sign, binary=bool(self.traits.binary[t]))
+            for t, sign in terms
+        )
+        named = tuple((self.traits.names[t], sign) for t, sign in terms)
+        return Hypothesis(text, STATISTICS, named)
+
+
+def examples(
+    exemplars: Result, component: Component, layer: int, neuron: int, count: int, end: str = "top"
+) -> list[prompts.Example]:
+    """The proteins at one end of a neuron ("top" or "bottom"), as an explainer reads them."""
+    table = exemplars.tables["proteins"]
+    at = exemplars.arrays[f"{end}_at.{component}"][layer, neuron, :count]
+    values = exemplars.arrays[f"{end}.{component}"][layer, neuron, :count]
+    own = table.iloc[at]
+    return [
+        _example(row, float(value)) for (_, row), value in zip(own.iterrows(), values, strict=True)
+    ]
+
+
+def _example(row: pd.Series, activation: float) -> prompts.Example:
+    return prompts.Example(
+        row["name"],
+        row["sequence"],
+        activation,
+        {name: float(row[name]) for name in TOLD},
+        tuple(map(str, row["annotations"])),
+    )
+
+
+def question(
+    spec: NeuronLabelsSpec, exemplars: Result, component: Component, layer: int, neuron: int
+) -> list[dict[str, str]]:
+    """What an endpoint or a chat model is asked about a neuron."""
+    name = f"{layer}.{component}.{neuron}"
+    if spec.variant == "authors":
+        top = examples(exemplars, component, layer, neuron, prompts.AUTHORS_EXAMPLES)
+        return prompts.messages(name, top, variant="authors")
+    table = exemplars.tables["proteins"]
+    typical = table.loc[table["background"], list(TOLD)].mean().dropna().to_dict()
+    return prompts.messages(
+        name,
+        examples(exemplars, component, layer, neuron, TOP_TOLD),
+        examples(exemplars, component, layer, neuron, BOTTOM_TOLD, "bottom"),
+        typical=typical,
+    )
+
+
+def _answers(
+    spec: NeuronLabelsSpec,
+    given: Result,
+    known: Known,
+    component: Component,
+    layer: int,
+    neurons: np.ndarray,
+    context: Context,
+) -> list[list[Hypothesis]]:
+    asked = [question(spec, given, component, layer, int(n)) for n in neurons]
+    if spec.explainer == "endpoint":
+        explainer: Any = endpoint.for_run(spec.address, spec.answers_by, spec.key)
+    else:
+        explainer = chat.Chat(spec.answers_by, device=context.device, seed=spec.seed)
+    told = explainer.explain_many(
+        asked,
+        count=spec.candidates,
+        temperature=spec.temperature,
+        check=context.check,
+        progress=lambda done, *_: context.progress(0.9 * done, f"asking about layer {layer}"),
+    )
+    return [
+        [Hypothesis(text, spec.source, traits.named(text, known.traits)) for text in own]
+        for own in told
+    ]
+
+
+def _predicted(
+    spec: NeuronLabelsSpec, hypotheses: Sequence[Hypothesis], known: Known, context: Context
+) -> np.ndarray:
+    if spec.simulator == "traits" or not hypotheses:
+        return from_traits(hypotheses, known.traits, known.standard)
+    if spec.simulator == "sentences":
+        different = list(dict.fromkeys(h.text for h in hypotheses))
+        place = {text: i for i, text in enumerate(different)}
+        likeness = sentences.embed(different) @ _embedded(tuple(known.texts)).T
+        return likeness[[place[h.text] for h in hypotheses]]
+    if not spec.longformer:
+        raise UserError("Name the folder of a trained Longformer, or choose another simulator.")
+    simulator = _longformer(spec.longformer, context.device)
+    found = []
+    for number, hypothesis in enumerate(hypotheses):
+        context.progress(number / len(hypotheses), "simulating")
+        found.append(
+            longformer.simulate(simulator, hypothesis.text, known.held, check=context.check)
+        )
+    return np.stack(found)
+
+
+@lru_cache(maxsize=1)
+def _longformer(folder: str, device: str) -> longformer.Simulator:
+    return longformer.load(folder, device)
+
+
+@lru_cache(maxsize=1)
+def _embedded(texts: tuple[str, ...]) -> np.ndarray:
+    return sentences.embed(list(texts))
+
+
+def _words(annotations: Sequence[str], standard: np.ndarray, known: Traits) -> str:
+    """A protein as a label would describe it: its annotations and what is unusual about it."""
+    unusual = [
+        traits.words(known.titles[t], 1 if standard[t] > 0 else -1, binary=False)
+        for t in np.argsort(-np.abs(standard))
+        if not known.binary[t] and abs(standard[t]) > 1
+    ]
+    return "; ".join([*annotations[:10], *unusual[:6]])
+
+
+def _drawn(spec: NeuronLabelsSpec, layer: int, size: int) -> np.ndarray:
+    if spec.per_layer is None or spec.per_layer >= size:
+        return np.arange(size)
+    draw = np.random.default_rng([spec.seed, layer])
+    return np.sort(draw.permutation(size)[: spec.per_layer])
+
+
+def _group(name: str) -> str:
+    if name in FEATURES:
+        structural = name in STRUCTURE or name.startswith("dssp_")
+        return "structure" if structural else "sequence"
+    return name.split(": ")[0]
+
+
+def _median(values: pd.Series) -> float:
+    return float(values.median()) if values.notna().any() else float("nan")

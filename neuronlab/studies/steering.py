@@ -1,0 +1,529 @@
+"""Steer the generation of a protein through neurons, beside its controls (arXiv 2507.06458).
+
+Chosen neurons go to a h + b while residues are drawn again and again. Beside them: the model left
+alone, and random neurons in the same layers. What it cost stands beside what it moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from scipy.stats import mannwhitneyu
+
+from neuronlab.attribution.estimate import seconds
+from neuronlab.errors import UserError
+from neuronlab.models import READABLE, Component, Model, shared
+from neuronlab.neurons import Affine, Neuron, NeuronScores, NeuronSet
+from neuronlab.proteins import antibodies, corpora, folding
+from neuronlab.proteins.features import PROPERTIES, per_residue, substitution_effects
+from neuronlab.proteins.sequences import (
+    AMINO_ACIDS,
+    TRASTUZUMAB_VH,
+    TRASTUZUMAB_VL,
+    clean_sequence,
+)
+from neuronlab.runs import Context, Result, Spec, Study
+from neuronlab.steering import quality, selection
+from neuronlab.steering.generation import MASKED, Mode, generate, letters_of
+
+UNSTEERED, STEERED, RANDOM = "unsteered", "steered", "random"
+# The last part of every chain, whose mean is what it reached.
+SETTLED = 0.1
+# Proteins that correlations are taken over.
+CORRELATED = 200
+# Residues that are hidden, one at a time, for the pseudo-perplexity.
+SURPRISE = 30
+
+
+class Goal(BaseModel):
+    """A property of ``PROPERTIES`` and where it is to go."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @property
+    def sign(self) -> int:
+        """1 for up and -1 for down."""
+        return 1 if self.direction == "up" else -1
+
+    property: str = "gravy"  # below the one that needs Python's own
+    direction: Literal["up", "down"] = "up"
+
+    @field_validator("property")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in PROPERTIES:
+            raise ValueError(f"there is no property '{name}'; there is {', '.join(PROPERTIES)}")
+        return name
+
+
+class SteeringSpec(Spec):
+    """What is steered, through which neurons, and how.
+
+    Attributes:
+        model: a masked protein language model.
+        sequence: where chains begin; an antibody's heavy chain with FlashABB.
+        light: the light chain that goes with it in structures; or "".
+        free: residues that may change, counted from 0; empty frees all.
+        length: other than that of the sequence: random residues are added at its end, or it is cut.
+        goals: one or two.
+        choose: neurons by "effect" on the expected property, by correlation with it per "protein"
+            or per "residue", or "given" by ``neurons``.
+        neurons: given ones, as ``layer.component.index``.
+        given_by: where they are from, in words.
+        count: of neurons that are chosen.
+        corpus: proteins that correlations are taken over.
+        a, b: of h' = a h + b.
+        positions: tokens at which neurons change: all, or the free residues.
+        chains: steered, and as many unsteered.
+        random_sets: of as many random neurons in the same layers and components, one chain each.
+        dose_a, dose_b: every pair is tried with two chains of ``dose_steps`` steps.
+        predictor: of structures, of ``folding.PREDICTORS``; "" predicts none.
+    """
+
+    study: ClassVar[str] = "steering"
+
+    model: str = "antiberty"
+    revision: str = ""
+    sequence: str = TRASTUZUMAB_VH
+    light: str = ""
+    free: tuple[int, ...] = ()
+    length: int | None = Field(None, ge=2, le=1000)
+    goals: tuple[Goal, ...] = Field((Goal(),), min_length=1, max_length=2)
+    choose: Literal["effect", "protein", "residue", "given"] = "effect"
+    neurons: tuple[str, ...] = ()
+    given_by: str = ""
+    count: int = Field(100, ge=1, le=20_000)
+    components: tuple[Component, ...] = ("ffn",)
+    corpus: str = "germlines"
+    a: float = Field(3.0, ge=-50, le=50)
+    b: float = Field(1.0, ge=-50, le=50)
+    positions: Literal["all", "free"] = "all"
+    mode: Mode = "masked"
+    masked: float = Field(MASKED, gt=0, le=1)
+    steps: int = Field(100, ge=1, le=2000)
+    temperature: float = Field(1.0, ge=0.05, le=10)
+    chains: int = Field(8, ge=2, le=64)
+    random_sets: int = Field(20, ge=2, le=200)
+    seed: int = Field(0, ge=0)
+    dose_a: tuple[float, ...] = (1.0, 2.0, 3.0)
+    dose_b: tuple[float, ...] = (0.0, 0.5, 1.0, 1.5)
+    dose_steps: int = Field(25, ge=1, le=500)
+    predictor: str = "flash-abb"
+
+    @field_validator("sequence", "light")
+    @classmethod
+    def _residues(cls, sequence: str) -> str:
+        try:
+            return clean_sequence(sequence) if sequence else ""
+        except UserError as error:
+            raise ValueError(str(error)) from error
+
+    @field_validator("components")
+    @classmethod
+    def _some(cls, components: tuple[Component, ...]) -> tuple[Component, ...]:
+        if not components:
+            raise ValueError("choose components")
+        return tuple(c for c in READABLE if c in components)
+
+    @field_validator("predictor")
+    @classmethod
+    def _predicts(cls, name: str) -> str:
+        if name and name not in folding.PREDICTORS:
+            raise ValueError(f"choose a predictor from {', '.join(folding.PREDICTORS)}")
+        return name
+
+    @model_validator(mode="after")
+    def _fits(self) -> SteeringSpec:
+        if not self.sequence:
+            raise ValueError("give a sequence to start from")
+        if self.choose == "given" and not self.neurons:
+            raise ValueError("give neurons, or choose them by effect")
+        if any(not 0 <= place < len(self.begin) for place in self.free):
+            raise ValueError(f"the sequence has {len(self.begin)} residues: free others")
+        return self
+
+    @property
+    def begin(self) -> str:
+        """Where chains begin."""
+        if self.length is None or self.length == len(self.sequence):
+            return self.sequence
+        draw = np.random.default_rng(self.seed)
+        more = draw.choice(list(AMINO_ACIDS), max(self.length - len(self.sequence), 0))
+        return (self.sequence + "".join(more))[: self.length]
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """The free residues, also where all are."""
+        return tuple(sorted(set(self.free))) or tuple(range(len(self.begin)))
+
+
+class SteeringStudy(Study):
+    """Chains in three shards: steered and unsteered, random sets, doses; then what they cost.
+
+    Tables: ``trajectories`` (condition, chain, step, one column per goal), ``finals`` (condition,
+    chain, sequence, one column per goal: mean of the last tenth of the chain, identity, entropy and
+    longest_repeat of the free residues, perplexity, confidence), ``doses`` (a, b, chain, one column
+    per goal, entropy), ``neurons`` (layer, component, neuron, score), ``structures`` (name,
+    sequence, confidence, rmsd to the start, helix, strand, coil). Files: start.pdb, unsteered.pdb
+    and steered.pdb, superposed; of the chains whose value is the median. Numbers of the first goal:
+    start; mean and sd of unsteered, steered and random; effect_size (Cohen's d of steered against
+    random), p_value (Mann and Whitney), shift (against unsteered), z (in standard deviations of the
+    random sets); ``goals`` has the same for each.
+    """
+
+    name = "steering"
+    title = "Steer a protein"
+    spec_type = SteeringSpec
+    merging = 0.2
+
+    def default(self) -> SteeringSpec:
+        """GRAVY of trastuzumab's heavy chain up; its framework is protected."""
+        return SteeringSpec(
+            light=TRASTUZUMAB_VL,
+            free=antibodies.determining(TRASTUZUMAB_VH),
+        )
+
+    def shards(self, spec: SteeringSpec) -> list[str]:
+        """Chains that are compared."""
+        return ["chains", RANDOM, "doses"] if spec.dose_a and spec.dose_b else ["chains", RANDOM]
+
+    def seconds(self, model: Model, spec: SteeringSpec) -> float:
+        """What the whole will take, structures aside."""
+        tokens = len(spec.begin) + 2
+        rows = (2 * spec.chains + spec.random_sets) * spec.steps
+        rows += 2 * len(spec.dose_a) * len(spec.dose_b) * spec.dose_steps
+        rows += (2 * spec.chains + spec.random_sets) * min(SURPRISE, len(spec.places))
+        rows += CORRELATED if spec.choose in ("protein", "residue") else 0
+        return seconds(model, tokens, rows, 0)
+
+    def run_shard(self, spec: SteeringSpec, shard: str, context: Context) -> Result:
+        """The sequences of some chains."""
+        model = shared(spec.model, context.device)
+        letters_of(model)
+        chosen, scores = choose(spec, context.device)
+        own = self._rows(spec, model, chosen, shard)
+        doses = shard == "doses"
+        found = generate(
+            model,
+            spec.begin,
+            [row["change"] for row in own],
+            chains=[row["chain"] for row in own],
+            free=spec.places,
+            steps=spec.dose_steps if doses else spec.steps,
+            mode=spec.mode,
+            masked=spec.masked,
+            temperature=spec.temperature,
+            seed=spec.seed,
+            prefer=lambda sequence: sum(g.sign * _value(g.property, sequence) for g in spec.goals),
+            progress=lambda done: context.progress(done, _WORDS[shard]),
+        )
+        kept = [{k: v for k, v in row.items() if k != "change"} for row in own]
+        table = pd.DataFrame(kept).assign(sequences=found)
+        neurons = chosen.to_frame()
+        if scores is not None:
+            neurons["score"] = [scores.score(n) for n in chosen]
+        return Result(tables={"chains": table, "neurons": neurons})
+
+    def merge(self, spec: SteeringSpec, parts: Sequence[Result], context: Context) -> Result:
+        """Values, what they cost, and structures."""
+        model = shared(spec.model, context.device)
+        chains = pd.concat(
+            [part.tables["chains"] for part in parts if "condition" in part.tables["chains"]],
+            ignore_index=True,
+        )
+        names = [goal.property for goal in spec.goals]
+        trajectories = pd.concat(
+            [
+                pd.DataFrame(
+                    {
+                        "condition": row.condition,
+                        "chain": row.chain,
+                        "step": range(len(row.sequences)),
+                    }
+                    | {name: [_value(name, s) for s in row.sequences] for name in names}
+                )
+                for row in chains.itertuples()
+            ],
+            ignore_index=True,
+        )
+        finals = self._finals(spec, model, chains, trajectories, context.part(0.0, 0.6))
+        structures, files, reason = self._structures(spec, finals, context.part(0.6, 0.4))
+        goals = [self._compared(spec, goal, finals) for goal in spec.goals]
+        tables = {
+            "trajectories": trajectories,
+            "finals": finals,
+            "neurons": parts[0].tables["neurons"],
+            "structures": structures,
+        }
+        if len(parts) > 2:
+            tables["doses"] = self._doses(spec, parts[2].tables["chains"])
+        numbers = goals[0] | {"goals": goals, "no_structures": reason, "free": len(spec.places)}
+        return Result(numbers, tables, files=files)
+
+    def _rows(
+        self, spec: SteeringSpec, model: Model, chosen: NeuronSet, shard: str
+    ) -> list[dict[str, Any]]:
+        def change(neurons: NeuronSet, a: float = spec.a, b: float = spec.b) -> Affine:
+            return Affine(neurons, _tokens(spec), a=a, b=b)
+
+        if shard == "chains":
+            steered = change(chosen)
+            return [
+                {"condition": name, "chain": chain, "change": own}
+                for name, own in ((UNSTEERED, None), (STEERED, steered))
+                for chain in range(spec.chains)
+            ]
+        if shard == RANDOM:
+            return [
+                {
+                    "condition": RANDOM,
+                    "chain": number,
+                    "change": change(chosen.matched_random(model.sizes, spec.seed + number)),
+                }
+                for number in range(spec.random_sets)
+            ]
+        return [
+            {"a": a, "b": b, "chain": chain, "change": change(chosen, a, b)}
+            for a in spec.dose_a
+            for b in spec.dose_b
+            for chain in range(2)
+        ]
+
+    def _finals(
+        self,
+        spec: SteeringSpec,
+        model: Model,
+        chains: pd.DataFrame,
+        trajectories: pd.DataFrame,
+        context: Context,
+    ) -> pd.DataFrame:
+        rows = []
+        last = trajectories["step"].max() * (1 - SETTLED)
+        settled = trajectories[trajectories["step"] > last]
+        means = settled.groupby(["condition", "chain"]).mean(numeric_only=True)
+        for row in chains.itertuples():
+            sequence = row.sequences[-1]
+            free = "".join(sequence[place] for place in spec.places)
+            rows.append(
+                {
+                    "condition": row.condition,
+                    "chain": row.chain,
+                    "sequence": sequence,
+                    **means.loc[(row.condition, row.chain)].drop("step").to_dict(),
+                    "identity": quality.identity(sequence, spec.begin),
+                    "entropy": quality.entropy(free),
+                    "longest_repeat": quality.longest_repeat(free),
+                }
+            )
+        table = pd.DataFrame(rows)
+        hidden = np.array(spec.places)
+        if len(hidden) > SURPRISE:
+            hidden = hidden[np.linspace(0, len(hidden) - 1, SURPRISE).round().astype(int)]
+        surprise = quality.pseudo_perplexity(
+            model,
+            table["sequence"].tolist(),
+            hidden.tolist(),
+            lambda done: context.progress(done, "asking how likely the sequences are"),
+        )
+        return table.assign(perplexity=surprise)
+
+    def _structures(
+        self, spec: SteeringSpec, finals: pd.DataFrame, context: Context
+    ) -> tuple[pd.DataFrame, dict[str, str], str]:
+        columns = ["name", "sequence", "confidence", "rmsd", "helix", "strand", "coil"]
+        finals["confidence"] = np.nan
+        nothing = pd.DataFrame(columns=columns)
+        if not spec.predictor:
+            return nothing, {}, "No structure was asked for."
+        predictor = folding.PREDICTORS[spec.predictor]
+        reason = predictor.available() or predictor.fits(spec.begin, spec.light)
+        if reason:
+            return nothing, {}, reason
+
+        def folded(sequence: str) -> folding.Folded:
+            return folding.fold(spec.predictor, sequence, spec.light, context.device)
+
+        try:
+            start = folded(spec.begin)
+            made = []
+            for number, sequence in enumerate(finals["sequence"]):
+                context.progress(number / len(finals), "predicting structures")
+                made.append(folded(sequence))
+        except UserError as error:
+            return nothing, {}, str(error)
+        length = len(spec.begin)
+        finals["confidence"] = [float(own.confidence[:length].mean()) for own in made]
+        shown = [("start", start)]
+        for condition in (UNSTEERED, STEERED):
+            shown.append((condition, made[_median(finals, condition, spec.goals[0].property)]))
+        rows, files = [], {}
+        for name, own in shown:
+            placed, rmsd = folding.superposed(own, start)
+            states = folding.fractions(placed.secondary)
+            rows.append(
+                {
+                    "name": name,
+                    "sequence": own.sequence,
+                    "confidence": float(own.confidence.mean()),
+                    "rmsd": rmsd,
+                    **states,
+                    "secondary": placed.secondary,
+                }
+            )
+            files[f"{name}.pdb"] = placed.pdb
+        return pd.DataFrame(rows), files, ""
+
+    def _doses(self, spec: SteeringSpec, table: pd.DataFrame) -> pd.DataFrame:
+        rows = []
+        for row in table.itertuples():
+            settled = row.sequences[-max(1, round(SETTLED * spec.dose_steps)) :]
+            free = "".join(row.sequences[-1][place] for place in spec.places)
+            values = {
+                g.property: float(np.mean([_value(g.property, s) for s in settled]))
+                for g in spec.goals
+            }
+            rows.append(
+                {"a": row.a, "b": row.b, "chain": row.chain, **values}
+                | {"entropy": quality.entropy(free)}
+            )
+        return pd.DataFrame(rows)
+
+    def _compared(self, spec: SteeringSpec, goal: Goal, finals: pd.DataFrame) -> dict[str, Any]:
+        own = {
+            name: finals.loc[finals["condition"] == name, goal.property].to_numpy()
+            for name in (UNSTEERED, STEERED, RANDOM)
+        }
+        found: dict[str, Any] = {
+            "property": goal.property,
+            "direction": goal.direction,
+            "start": _value(goal.property, spec.begin),
+        }
+        for name, values in own.items():
+            found[name] = {"mean": float(values.mean()), "sd": float(values.std(ddof=1))}
+        steered, random = own[STEERED], own[RANDOM]
+        pooled = np.sqrt((steered.var(ddof=1) + random.var(ddof=1)) / 2)
+        away = float(steered.mean() - random.mean())
+        spread = float(random.std(ddof=1))
+        return found | {
+            "shift": float(steered.mean() - own[UNSTEERED].mean()),
+            "effect_size": away / float(pooled) if pooled > 0 else 0.0,
+            "z": away / spread if spread > 0 else 0.0,
+            "p_value": float(mannwhitneyu(steered, random).pvalue),
+        }
+
+
+_WORDS = {
+    "chains": "generating with the neurons and without",
+    RANDOM: "generating with random neurons",
+    "doses": "trying other a and b",
+}
+
+
+def choose(spec: SteeringSpec, device: str) -> tuple[NeuronSet, NeuronScores | None]:
+    """The neurons of a spec, and the scores they were chosen by (None where they were given).
+
+    Raises:
+        UserError: no neuron goes with the goal.
+    """
+    if spec.choose == "given":
+        return NeuronSet((Neuron.parse(n) for n in spec.neurons), spec.given_by), None
+    return _chosen(spec, device)
+
+
+@lru_cache(maxsize=8)
+def _chosen(spec: SteeringSpec, device: str) -> tuple[NeuronSet, NeuronScores]:
+    model = shared(spec.model, device)
+    scores = selection.together(
+        scores_of(spec, model), [goal.sign * (-1 if spec.b < 0 else 1) for goal in spec.goals]
+    )
+    best = scores.top(spec.count)
+    best = best[best["score"] > 0]
+    if best.empty:
+        goals = " and ".join(PROPERTIES[goal.property].title for goal in spec.goals)
+        raise UserError(f"No neuron of {model.title} goes with this goal ({goals}): try another.")
+    rows = best[["layer", "component", "neuron"]].itertuples(index=False)
+    return NeuronSet((int(layer), c, int(index)) for layer, c, index in rows), scores
+
+
+def scores_of(spec: SteeringSpec, model: Model) -> list[NeuronScores]:
+    """Per goal the effect on it, or the correlation with it, of every neuron.
+
+    Raises:
+        UserError: the property has no per-residue form, or no neuron correlates beyond chance.
+    """
+    if spec.choose == "effect":
+        gains = [
+            substitution_effects(spec.begin, PROPERTIES[goal.property].compute, spec.places)
+            for goal in spec.goals
+        ]
+        return selection.by_effect(
+            model,
+            spec.begin,
+            gains,
+            spec.places,
+            spec.components,
+            positions=None if spec.positions == "all" else _tokens(spec),
+            masked=spec.masked,
+            seed=spec.seed,
+        )
+    proteins = corpora.proteins(spec.corpus)
+    draw = np.random.default_rng(spec.seed).permutation(len(proteins))[:CORRELATED]
+    sequences = [proteins[i].sequence[: model.max_tokens - 2] for i in sorted(draw)]
+    known = set(model.residues)
+    sequences = [s for s in sequences if known.issuperset(s)]
+    if len(sequences) < 10:
+        raise UserError("The corpus has too few proteins for correlations: choose another.")
+    if spec.choose == "protein":
+        from neuronlab.labels.exemplars import pooled
+
+        seen = pooled(model, sequences, spec.components, "mean")
+        found = [
+            selection.by_protein(seen, np.array([_value(g.property, s) for s in sequences]))
+            for g in spec.goals
+        ]
+        independent = len(sequences)
+    else:
+        found = []
+        for goal in spec.goals:
+            if per_residue(goal.property, "A") is None:
+                raise UserError(
+                    f"{PROPERTIES[goal.property].title} is no sum over residues: choose neurons by "
+                    "effect or per protein."
+                )
+            found.append(
+                selection.by_residue(
+                    model,
+                    sequences,
+                    lambda s, name=goal.property: np.nan_to_num(per_residue(name, s)),
+                    spec.components,
+                )
+            )
+        independent = sum(map(len, sequences))
+    neurons = model.layers * sum(model.sizes[c] for c in spec.components)
+    # The largest of that many correlations of independent numbers.
+    chance = float(np.sqrt(2 * np.log(neurons) / independent))
+    for goal, own in zip(spec.goals, found, strict=True):
+        if max(float(np.abs(own[c]).max()) for c in own) < chance:
+            raise UserError(
+                f"No neuron of {model.title} correlates with "
+                f"{PROPERTIES[goal.property].title.lower()} beyond chance: choose by effect."
+            )
+    return found
+
+
+def _tokens(spec: SteeringSpec) -> Literal["all"] | tuple[int, ...]:
+    return "all" if spec.positions == "all" else tuple(place + 1 for place in spec.places)
+
+
+def _value(name: str, sequence: str) -> float:
+    return PROPERTIES[name].compute(sequence)
+
+
+def _median(finals: pd.DataFrame, condition: str, name: str) -> int:
+    own = finals.loc[finals["condition"] == condition, name]
+    return int(own.sort_values(kind="stable").index[(len(own) - 1) // 2])
