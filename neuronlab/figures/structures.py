@@ -1,0 +1,252 @@
+"""Predicted structures beside or over one another, and their helices and strands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from html import escape
+from typing import Literal
+
+import numpy as np
+import plotly.graph_objects as go
+import py3Dmol
+from jaxtyping import Float
+
+from neuronlab.figures.charts import MARGIN, plain
+from neuronlab.figures.colours import NEUTRAL
+from neuronlab.figures.protein import value_colours, value_scale
+from neuronlab.proteins.folding import Folded, changed
+
+Colouring = Literal["confidence", "changed", "attribution"]
+
+MOST = 3
+# Least confidence, colour and name of each step, as AlphaFold's database has made them common.
+CONFIDENCE = (
+    (90, "#0053D6", "very high"),
+    (70, "#65CBF3", "high"),
+    (50, "#FFDB13", "low"),
+    (0, "#FF7D45", "very low"),
+)
+CHANGED = "#D55E00"
+# How structures over one another are drawn: colour already says something else.
+RIBBONS = (
+    ("flat ribbon", {}),
+    ("tube", {"style": "trace", "thickness": 0.4}),
+    ("thin line", {"style": "trace", "thickness": 0.12}),
+)
+SUBSTITUTIONS = 8  # named below a structure; the rest is counted
+# Height and colour of a helix, a strand and neither along the sequence.
+TRACK = (
+    ("H", "helix", 0.8, "#CC79A7"),
+    ("E", "strand", 0.45, "#0072B2"),
+    ("-", "coil", 0.08, NEUTRAL),
+)
+
+
+def structures_view(
+    structures: Sequence[Folded],
+    labels: Sequence[str],
+    js_url: str,
+    *,
+    colour: Colouring = "confidence",
+    values: Sequence[Float[np.ndarray, " residue"]] = (),
+    overlaid: bool = False,
+    height: int = 420,
+    dark: bool = False,
+) -> str:
+    """A page with one to three structures in 3D, as wide as its frame; the cameras move together.
+
+    Args:
+        structures: superposed on the first (``superposed``).
+        labels: one per structure.
+        js_url: where the browser finds 3Dmol.js.
+        colour: by the predictor's confidence; by what differs from the first structure's sequence
+            (sticks, too); or by ``values``, on one scale for all.
+        values: one array per structure, one value per residue.
+        overlaid: in one panel, told apart by the form of the ribbon.
+        height: of the panels, in pixels.
+        dark: on a dark ground.
+
+    Raises:
+        ValueError: not one to three structures, or not a label (and values) for each.
+    """
+    _check(structures, labels)
+    if colour == "attribution" and [len(v) for v in values] != [
+        len(s.sequence) for s in structures
+    ]:
+        raise ValueError("not one value per residue of each structure")
+    ground, ink = ("#0E1117", "#FAFAFA") if dark else ("#FFFFFF", "#31333F")
+    columns = 1 if overlaid else len(structures)
+    view = py3Dmol.view(
+        width="100%", height=height, js=js_url, viewergrid=(1, columns), linked=True
+    )
+    start = view.startjs
+    shown = _shown(structures, colour, values)
+    for i, (structure, (colours, texts)) in enumerate(zip(structures, shown, strict=True)):
+        at = (0, 0 if overlaid else i)
+        if at[1] == i:
+            view.setBackgroundColor(ground, viewer=at)
+        view.addModel(structure.pdb, "pdb", viewer=at)
+        ribbon = RIBBONS[i if overlaid else 0][1]
+        marked = changed(structure, structures[0]) if colour == "changed" else ()
+        begin = 0
+        for chain, sequence in structure.chains:
+            part = slice(begin, begin + len(sequence))
+            numbers = range(1, len(sequence) + 1)
+            chosen = {"model": -1, "chain": chain}
+            scheme = {"prop": "resi", "map": dict(zip(numbers, colours[part], strict=True))}
+            view.setStyle(chosen, {"cartoon": {**ribbon, "colorscheme": scheme}}, viewer=at)
+            sticks = [n for n, hit in zip(numbers, marked[part], strict=False) if hit]
+            if sticks:
+                stick = {"stick": {"color": CHANGED, "radius": 0.2}}
+                view.addStyle({**chosen, "resi": sticks}, stick, viewer=at)
+            hover = _label(dict(zip(numbers, texts[part], strict=True)))
+            view.setHoverable(chosen, True, hover, _UNLABEL, viewer=at)
+            begin += len(sequence)
+        view.zoomTo(viewer=at)
+    # In a script only JSON strings hold "<", and none may end the script.
+    view.startjs = start + view.startjs.removeprefix(start).replace("<", r"\u003c")
+    # The same view is the same page, so that a browser that shows it keeps it.
+    html = view.write_html().replace(view.uniqueid, "structures")
+    heads = ""
+    for structure, label, (ribbon, _) in zip(structures, labels, RIBBONS, strict=False):
+        form = f" ({ribbon})" if overlaid and len(structures) > 1 else ""
+        said = escape(_said(structure, structures[0], colour))
+        heads += f"<div><b>{escape(label)}</b>{form}<br>{said}</div>"
+    style = (
+        f"body {{ margin: 0; background: {ground}; color: {ink}; font: 14px sans-serif; }} "
+        f".heads {{ display: grid; grid-template-columns: repeat({len(structures)}, 1fr); }} "
+        ".heads div { padding: 4px 8px; } .legend { padding: 4px 8px; } "
+        ".legend i { display: inline-block; width: 1em; height: 1em; margin: 0 4px 0 12px; "
+        "vertical-align: -2px; }"
+    )
+    legend = _legend(colour, values)
+    return (
+        f'<style>{style}</style>\n<div class="heads">{heads}</div>\n{html}\n'
+        f'<div class="legend">{legend}</div>'
+    )
+
+
+def secondary_track(structures: Sequence[Folded], labels: Sequence[str]) -> go.Figure:
+    """Helices, strands and coil along the sequences, a row for each structure; height tells, too.
+
+    Raises:
+        ValueError: not one to three structures, or not a label for each.
+    """
+    _check(structures, labels)
+    figure = go.Figure()
+    for state, name, tall, colour in TRACK:
+        at = [
+            (i, place)
+            for i, structure in enumerate(structures)
+            for place, letter in enumerate(structure.secondary)
+            if letter == state
+        ]
+        figure.add_bar(
+            x=[place + 1 for _, place in at],
+            y=[tall] * len(at),
+            base=[i - tall / 2 for i, _ in at],
+            width=1,
+            marker={"color": colour, "line": {"width": 0}},
+            name=name,
+            customdata=[[plain(labels[i]), structures[i].sequence[place]] for i, place in at],
+            hovertemplate="%{customdata[0]}: %{customdata[1]}%{x} " + name + "<extra></extra>",
+        )
+    begin = 0
+    for _, sequence in structures[0].chains[:-1]:
+        begin += len(sequence)
+        figure.add_vline(x=begin + 0.5, line={"dash": "dot", "color": NEUTRAL})
+    figure.update_yaxes(
+        tickvals=list(range(len(structures))),
+        ticktext=[plain(label) for label in labels],
+        range=[len(structures) - 0.4, -0.6],
+        showgrid=False,
+        zeroline=False,
+    )
+    figure.update_xaxes(title="residue", showgrid=False)
+    figure.update_layout(
+        height=130 + 45 * len(structures),
+        margin=MARGIN,
+        barmode="overlay",
+        bargap=0,
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
+    )
+    return figure
+
+
+def _shown(
+    structures: Sequence[Folded], colour: Colouring, values: Sequence[np.ndarray]
+) -> list[tuple[list[str], list[str]]]:
+    """The colour of each residue of each structure, and what to say of it."""
+    if colour == "attribution":
+        flat = value_colours(np.concatenate(values))
+        cuts = np.cumsum([0, *map(len, values)])
+        return [
+            (flat[begin:end], [f"{value:.5g}" for value in of_one])
+            for begin, end, of_one in zip(cuts[:-1], cuts[1:], values, strict=True)
+        ]
+    if colour == "changed":
+        hits = [changed(structure, structures[0]) for structure in structures]
+        return [
+            (
+                [CHANGED if hit else NEUTRAL for hit in of_one],
+                ["changed" if h else "" for h in of_one],
+            )
+            for of_one in hits
+        ]
+    return [
+        (
+            [next(c for least, c, _ in CONFIDENCE if value >= least) for value in s.confidence],
+            [f"confidence {value:.0f}" for value in s.confidence],
+        )
+        for s in structures
+    ]
+
+
+def _said(structure: Folded, first: Folded, colour: Colouring) -> str:
+    if colour == "confidence":
+        return f"mean confidence {structure.confidence.mean():.0f} of 100"
+    hits = np.flatnonzero(changed(structure, first))
+    if colour == "attribution" or structure is first:
+        return f"{len(structure.sequence)} residues"
+    if not len(hits):
+        return "no residue changed"
+    places = [
+        f"{chain}:{letter}{number}" if len(structure.chains) > 1 else f"{letter}{number}"
+        for chain, sequence in structure.chains
+        for number, letter in enumerate(sequence, start=1)
+    ]
+    names = [places[i] for i in hits[:SUBSTITUTIONS]]
+    more = len(hits) - len(names)
+    return f"{len(hits)} changed: {', '.join(names)}{f' and {more} more' if more else ''}"
+
+
+def _legend(colour: Colouring, values: Sequence[np.ndarray]) -> str:
+    if colour == "attribution":
+        colours, low, high = value_scale(np.concatenate(values))
+        bar = f"background: linear-gradient(to right, {', '.join(colours)}); width: 8em"
+        return f'attribution {low:.3g} <i style="{bar}"></i> {high:.3g}'
+    if colour == "changed":
+        steps = [(CHANGED, "changed (with sticks)"), (NEUTRAL, "as in the first")]
+    else:
+        steps = [(shade, f"{name} (from {least})") for least, shade, name in CONFIDENCE]
+    return f"{colour}: " + "".join(
+        f'<i style="background: {shade}"></i>{name}' for shade, name in steps
+    )
+
+
+_UNLABEL = "function(atom, viewer) { viewer.removeAllLabels(); }"
+
+
+def _label(texts: dict[int, str]) -> str:
+    return (
+        "function(atom, viewer) { "
+        f"const text = {json.dumps(texts)}[atom.resi]; "
+        "viewer.addLabel(atom.resn + ' ' + atom.chain + atom.resi + (text ? ': ' + text : ''), "
+        "{position: atom, fontSize: 13, inFront: true}); }"
+    )
+
+
+def _check(structures: Sequence[Folded], labels: Sequence[str]) -> None:
+    if not 1 <= len(structures) <= MOST or len(labels) != len(structures):
+        raise ValueError(f"{len(structures)} structures and {len(labels)} labels: 1 to {MOST}")
