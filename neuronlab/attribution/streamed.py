@@ -111,11 +111,11 @@ class Streamed:
             self.states[state] += 1
 
     def scores(self, method: str) -> dict[Component, Array]:
-        """Mean over proteins."""
+        """Mean over proteins, of the scored components in the order of ``COMPONENTS``."""
         return {
-            component: (total / self.proteins).astype(np.float32)
-            for (what, component), total in self.sums.items()
-            if what == method
+            c: (self.sums[method, c] / self.proteins).astype(np.float32)
+            for c in COMPONENTS
+            if (method, c) in self.sums
         }
 
     def means(self) -> dict[Component, Array]:

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 from pydantic import field_validator
 
-from neuronlab.attribution.estimate import estimate, seconds
 from neuronlab.attribution.streamed import SCORED
 from neuronlab.errors import UserError
 from neuronlab.models import Model, Prompt
@@ -24,6 +23,7 @@ from neuronlab.studies.on_proteins import JudgedSpec
 from neuronlab.studies.submodels import (
     classifier,
     neurons_of,
+    overlaps,
     packed,
     random_mask,
     score,
@@ -82,15 +82,8 @@ class NeuronTransferStudy(Study):
 
     def seconds(self, model: Model, spec: NeuronTransferSpec) -> float:
         """What the whole will take."""
-        scored, tested = spec.to_score(), spec.to_test()
-        length = int(np.mean([len(p.sequence) for p in scored]))
-        each = 0.0
-        if spec.method != "activation":
-            prompt = Prompt("A" * length, target=0)
-            each = estimate(model, prompt, spec.method, spec.components, "all").seconds
-        rows = 1 + len(spec.fractions) * (2 + spec.seeds)
-        tokens = sum(len(p.sequence) for p in tested)
-        return 2 * (len(scored) * each + seconds(model, tokens, rows, 0))
+        submodels = 1 + len(spec.fractions) * (2 + spec.seeds)
+        return 2 * spec.seconds(model, [spec.method], submodels)
 
     def run_shard(self, spec: NeuronTransferSpec, shard: str, context: Context) -> Result:
         """Sums of one model over all scored proteins."""
@@ -114,14 +107,7 @@ class NeuronTransferStudy(Study):
     def merge(self, spec: NeuronTransferSpec, parts: list[Result], context: Context) -> Result:
         """Both models keep their own, the other's and random neurons."""
         names = (spec.model, spec.other)
-        scores = [
-            {
-                c: own
-                for c, own in unpacked(part).scores(spec.method).items()
-                if c in spec.components
-            }
-            for part in parts
-        ]
+        scores = [unpacked(part).scores(spec.method) for part in parts]
         tested = spec.to_test()
         rows: list[dict[str, Any]] = []
         full: dict[str, dict[str, float]] = {}
@@ -159,29 +145,8 @@ class NeuronTransferStudy(Study):
                 shift = float((own[at, said] - p[0][at, said]).mean())
                 rows.append({"model": name, **kept, **metrics(labels, own), "shift": shift})
         numbers = {"full": full, "scored": len(spec.to_score()), "tested": len(tested)}
-        return Result(numbers, {"transfer": pd.DataFrame(rows), "overlap": _overlap(spec, *scores)})
-
-
-def _overlap(spec: NeuronTransferSpec, one: dict, other: dict) -> pd.DataFrame:
-    from scipy.stats import spearmanr
-
-    rows = []
-    for fraction in spec.fractions:
-        first, second = (select(scores, fraction, "raw") for scores in (one, other))
-        for c in spec.components:
-            a, b = first[c], second[c]
-            either = int((a | b).sum())
-            rows.append(
-                {
-                    "fraction": fraction,
-                    "component": c,
-                    "shared": int((a & b).sum()),
-                    "expected": float((a.mean(axis=1) * b.mean(axis=1) * a.shape[1]).sum()),
-                    "jaccard": float((a & b).sum() / either) if either else np.nan,
-                    "spearman": float(spearmanr(one[c].ravel(), other[c].ravel()).statistic),
-                }
-            )
-    return pd.DataFrame(rows)
+        overlap = pd.DataFrame(overlaps(*scores, spec.fractions))
+        return Result(numbers, {"transfer": pd.DataFrame(rows), "overlap": overlap})
 
 
 def _same_shape(one: Model, other: Model) -> None:

@@ -7,11 +7,13 @@ from dataclasses import asdict
 from typing import Any, TypeVar
 
 import numpy as np
+from jaxtyping import Int
 from pydantic import Field, field_serializer, field_validator
 
+from neuronlab.attribution.estimate import estimate, seconds
 from neuronlab.attribution.registry import Baseline
 from neuronlab.errors import UserError
-from neuronlab.models import COMPONENTS, Component, Model, tuned
+from neuronlab.models import COMPONENTS, Component, Model, Prompt, tuned
 from neuronlab.proteins.labelled import (
     LABELLED,
     MAX_PROTEINS,
@@ -142,6 +144,18 @@ class JudgedSpec(ProteinsSpec):
                 f"{len(self.classes)}: choose the proteins that it was tuned on."
             )
 
+    def seconds(self, model: Model, methods: Sequence[str], submodels: int) -> float:
+        """What scoring by these methods will take, and judging so many submodels."""
+        scored, tested = self.to_score(), self.to_test()
+        prompt = Prompt("A" * int(np.mean([len(p.sequence) for p in scored])), target=0)
+        each = sum(
+            estimate(model, prompt, method, self.components, "all").seconds
+            for method in methods
+            if method != "activation"
+        )
+        tokens = sum(len(p.sequence) for p in tested)
+        return len(scored) * each + seconds(model, tokens, submodels, 0)
+
     def to_score(self) -> list[LabelledProtein]:
         """Drawn from the training and validation parts, as many of each class."""
         found, sides = self.parts()
@@ -157,10 +171,16 @@ class JudgedSpec(ProteinsSpec):
     ) -> list[LabelledProtein]:
         if count is None or count >= len(side):
             return [found[i] for i in side]
-        draw = np.random.default_rng(self.seed)
-        by_class: list[list[int]] = [[] for _ in self.classes]
-        for i in draw.permutation(side):
-            by_class[found[i].label].append(int(i))
-        turns = max(map(len, by_class))
-        order = [own[k] for k in range(turns) for own in by_class if k < len(own)]
+        side = np.random.default_rng(self.seed).permutation(side)
+        labels = np.array([found[i].label for i in side])
+        order = side[np.lexsort((labels, turns(labels)))]
         return [found[i] for i in order[:count]]
+
+
+def turns(labels: Int[np.ndarray, " protein"]) -> Int[np.ndarray, " protein"]:
+    """The round in which each has its turn, where one of every class has it in a round."""
+    rounds = np.zeros(len(labels), int)
+    for label in np.unique(labels):
+        own = labels == label
+        rounds[own] = np.arange(own.sum())
+    return rounds

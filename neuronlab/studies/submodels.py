@@ -14,10 +14,10 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
+import torch
 from jaxtyping import Bool, Float
 from pydantic import Field, field_validator
 
-from neuronlab.attribution.estimate import estimate, seconds
 from neuronlab.attribution.registry import Baseline
 from neuronlab.attribution.streamed import SCORED, Streamed
 from neuronlab.errors import UserError
@@ -26,11 +26,11 @@ from neuronlab.neurons import KeepOnly, NeuronScores, NeuronSet, Suppress, predi
 from neuronlab.proteins.baselines import intervals, metrics
 from neuronlab.proteins.labelled import LabelledProtein
 from neuronlab.runs import Context, Result, Study
-from neuronlab.studies.on_proteins import JudgedSpec
+from neuronlab.studies.on_proteins import JudgedSpec, turns
 
 Selection = Literal["raw", "z", "quota"]
 RANDOM, STRATIFIED = "random", "stratified random"
-FULL, FLOOR, MAJORITY = "full", "floor", "majority"
+FULL, FLOOR = "full", "floor"
 # Neurons are switched off one at a time on at most as many proteins.
 SINGLE_ON = 40
 # Shares of one component's neurons that are switched off at equal budget.
@@ -67,6 +67,12 @@ class SubmodelsSpec(JudgedSpec):
             raise ValueError(f"choose methods from {', '.join(SCORED)}")
         return tuple(m for m in SCORED if m in methods)
 
+    @property
+    def submodels(self) -> int:
+        """How many are judged, the full model among them."""
+        chosen = len(self.methods) * len(self.selections) + 2 * self.seeds
+        return 1 + len(self.ablations) * (1 + len(self.fractions) * chosen)
+
 
 class SubmodelsStudy(Study):
     """Scores in shards of ten proteins; submodels judged when all scores are there.
@@ -95,16 +101,7 @@ class SubmodelsStudy(Study):
 
     def seconds(self, model: Model, spec: SubmodelsSpec) -> float:
         """What the whole will take."""
-        scored, tested = spec.to_score(), spec.to_test()
-        length = int(np.mean([len(p.sequence) for p in scored]))
-        each = 0.0
-        for method in spec.methods:
-            if method != "activation":
-                prompt = Prompt("A" * length, target=0)
-                each += estimate(model, prompt, method, spec.components, "all").seconds
-        tokens = sum(len(p.sequence) for p in tested)
-        rows = len(_submodels(spec, None)) + 2 * spec.singles
-        return len(scored) * each + seconds(model, tokens, rows, 0)
+        return spec.seconds(model, spec.methods, spec.submodels + 2 * spec.singles)
 
     def run_shard(self, spec: SubmodelsSpec, shard: int, context: Context) -> Result:
         """Sums over ten proteins."""
@@ -130,7 +127,9 @@ class SubmodelsStudy(Study):
         plan = _submodels(spec, sums)
         means = sums.means()
         by_place = {
-            (layer, c): _tensor(means[c][layer]) for c in means for layer in range(model.layers)
+            (layer, c): torch.from_numpy(own)
+            for c, of_layers in means.items()
+            for layer, own in enumerate(of_layers)
         }
         changes: list[Any] = [
             None
@@ -156,7 +155,6 @@ class SubmodelsStudy(Study):
             {k: v for k, v in row.items() if k != "off"} | metrics(labels, own)
             for row, own in zip(only, p[len(plan) :].double().numpy(), strict=True)
         ]
-        majority = _majority(spec, labels)
         full = next(row for row in rows if row["method"] == FULL)
         names = ("accuracy", "f1", "auc")
         numbers = {
@@ -166,12 +164,13 @@ class SubmodelsStudy(Study):
                 for row in rows
                 if row["method"] == FLOOR
             },
-            "majority": majority,
+            "majority": _majority(spec, labels),
             "scored": sums.proteins,
             "tested": len(tested),
             "residues": sums.residues,
             "layers": model.layers,
         }
+        few = np.argsort(turns(labels), kind="stable")[:SINGLE_ON]
         arrays = {f"{m}.{c}": own for m in spec.methods for c, own in sums.scores(m).items()}
         arrays |= {f"mean.{c}": own for c, own in means.items()}
         for state, own in sums.responses().items():
@@ -182,9 +181,7 @@ class SubmodelsStudy(Study):
                 "submodels": pd.DataFrame(rows),
                 "shares": shares(plan),
                 "only": pd.DataFrame(budgets),
-                "single": _single(
-                    spec, model, sums, [encoded[i] for i in _in_turn(labels)[:SINGLE_ON]], context
-                ),
+                "single": _single(spec, model, sums, [encoded[i] for i in few], context),
                 "agreement": agreement(spec, sums),
             },
             arrays,
@@ -303,37 +300,46 @@ def shares(plan: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 def agreement(spec: SubmodelsSpec, sums: Streamed) -> pd.DataFrame:
     """Rank correlation of the methods' scores, and the Jaccard index of what they keep."""
-    from scipy.stats import spearmanr
-
-    rows = []
-    scores = {m: _of(sums.scores(m), spec.components) for m in spec.methods}
-    for a, b in combinations(spec.methods, 2):
-        for fraction in spec.fractions:
-            first, second = (select(scores[m], fraction, "raw") for m in (a, b))
-            for c in spec.components:
-                both = (first[c] & second[c]).sum()
-                either = (first[c] | second[c]).sum()
-                rows.append(
-                    {
-                        "a": a,
-                        "b": b,
-                        "component": c,
-                        "spearman": float(
-                            spearmanr(scores[a][c].ravel(), scores[b][c].ravel()).statistic
-                        ),
-                        "fraction": fraction,
-                        "jaccard": float(both / either) if either else np.nan,
-                    }
-                )
+    scores = {m: sums.scores(m) for m in spec.methods}
+    rows = [
+        {"a": a, "b": b, **row}
+        for a, b in combinations(spec.methods, 2)
+        for row in overlaps(scores[a], scores[b], spec.fractions)
+    ]
     columns = ["a", "b", "component", "spearman", "fraction", "jaccard"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _submodels(spec: SubmodelsSpec, sums: Streamed | None) -> list[dict[str, Any]]:
-    """Every submodel: how it was chosen, and the mask it keeps (None keeps all).
+def overlaps(one: Scores, other: Scores, fractions: Sequence[float]) -> list[dict[str, Any]]:
+    """How alike two scores are: a row per fraction that is kept and component.
 
-    Without sums the masks are empty, to count them.
+    Each has fraction, component, shared (how many both keep) and expected (by chance, with as many
+    in every layer), jaccard, and spearman: of the scores themselves, so the same for all fractions.
     """
+    from scipy.stats import spearmanr
+
+    rho = {c: float(spearmanr(one[c].ravel(), other[c].ravel()).statistic) for c in one}
+    rows = []
+    for fraction in fractions:
+        first, second = (select(scores, fraction, "raw") for scores in (one, other))
+        for c in one:
+            a, b = first[c], second[c]
+            shared, either = int((a & b).sum()), int((a | b).sum())
+            rows.append(
+                {
+                    "fraction": fraction,
+                    "component": c,
+                    "shared": shared,
+                    "expected": float((a.mean(axis=1) * b.mean(axis=1) * a.shape[1]).sum()),
+                    "jaccard": shared / either if either else np.nan,
+                    "spearman": rho[c],
+                }
+            )
+    return rows
+
+
+def _submodels(spec: SubmodelsSpec, sums: Streamed) -> list[dict[str, Any]]:
+    """Every submodel: how it was chosen, and the mask it keeps (None keeps all)."""
     plan: list[dict[str, Any]] = []
 
     def add(method: str, selection: str, seed: int, fraction: float, kept: Mask | None) -> None:
@@ -341,20 +347,19 @@ def _submodels(spec: SubmodelsSpec, sums: Streamed | None) -> list[dict[str, Any
             row = {"method": method, "selection": selection, "seed": seed, "fraction": fraction}
             plan.append(row | {"ablation": ablation, "kept": kept})
 
-    scores = {m: _of(sums.scores(m), spec.components) if sums else {} for m in spec.methods}
+    scores = {m: sums.scores(m) for m in spec.methods}
     like = "integrated_gradients" if "integrated_gradients" in spec.methods else spec.methods[0]
     add(FULL, "", 0, 1.0, None)
     add(FLOOR, "", 0, 0.0, {c: np.zeros_like(own, bool) for c, own in scores[like].items()})
     for fraction in spec.fractions:
         for method in spec.methods:
             for selection in spec.selections:
-                mask = select(scores[method], fraction, selection) if sums else {}
-                add(method, selection, 0, fraction, mask)
-        pattern = select(scores[like], fraction, "raw") if sums else {}
+                add(method, selection, 0, fraction, select(scores[method], fraction, selection))
+        pattern = select(scores[like], fraction, "raw")
         for seed in range(spec.seeds):
-            mask = random_mask(scores[like], fraction, spec.seed + seed) if sums else {}
+            mask = random_mask(scores[like], fraction, spec.seed + seed)
             add(RANDOM, "raw", seed, fraction, mask)
-            mask = random_mask(scores[like], fraction, spec.seed + seed, pattern) if sums else {}
+            mask = random_mask(scores[like], fraction, spec.seed + seed, pattern)
             add(STRATIFIED, "raw", seed, fraction, mask)
     return plan
 
@@ -393,8 +398,7 @@ def _single(
 ) -> pd.DataFrame:
     """The best neurons off one at a time, and the first r of them together."""
     method = next((m for m in spec.methods if m != "activation"), spec.methods[0])
-    scores = _of(sums.scores(method), spec.components)
-    best = NeuronScores(scores).top(spec.singles)
+    best = NeuronScores(sums.scores(method)).top(spec.singles)
     rows = best[["layer", "component", "neuron"]].itertuples(index=False)
     neurons = [(int(layer), c, int(index)) for layer, c, index in rows]
     changes: list[Any] = [None, *(Suppress(NeuronSet([n])) for n in neurons)]
@@ -417,23 +421,11 @@ def _single(
     )
 
 
-def _in_turn(labels: np.ndarray) -> list[int]:
-    """All numbers, the classes taking turns."""
-    rank = np.zeros(len(labels), int)
-    for label in np.unique(labels):
-        rank[labels == label] = np.arange((labels == label).sum())
-    return np.argsort(rank, kind="stable").tolist()
-
-
 def _majority(spec: SubmodelsSpec, labels: np.ndarray) -> dict[str, float]:
     """What always naming the training part's most frequent class gives on the test proteins."""
     found, sides = spec.parts()
     train = np.bincount([found[i].label for i in sides.train], minlength=len(spec.classes))
     return metrics(labels, np.tile(train / train.sum(), (len(labels), 1)))
-
-
-def _of(scores: Scores, components: Sequence[Component]) -> dict[Component, np.ndarray]:
-    return {c: scores[c] for c in components}
 
 
 def _standard(own: np.ndarray) -> np.ndarray:
@@ -450,12 +442,6 @@ def _best(scores: np.ndarray, count: int) -> np.ndarray:
     mask = np.zeros(scores.size, bool)
     mask[np.argsort(-scores, kind="stable")[:count]] = True
     return mask
-
-
-def _tensor(values: np.ndarray) -> Any:
-    import torch
-
-    return torch.from_numpy(values)
 
 
 def _share(context: Context, start: float, share: float, words: str) -> Callable[[float], None]:

@@ -1,6 +1,7 @@
 """Neurons between tasks: selections are those of submodels, and everything else by plain loops."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from pydantic import ValidationError
 from scipy.stats import spearmanr
@@ -11,8 +12,8 @@ from neuronlab.attribution.streamed import TOLERANCE
 from neuronlab.neurons import NeuronSet
 from neuronlab.proteins.labelled import LabelledProtein
 from neuronlab.runs import Context, Store, read_spec, run_study
-from neuronlab.studies import NeuronTransferSpec, NeuronTransferStudy, neuron_transfer, submodels
-from neuronlab.studies.submodels import neurons_of, random_mask, select
+from neuronlab.studies import NeuronTransferSpec, NeuronTransferStudy, submodels
+from neuronlab.studies.submodels import neurons_of, overlaps, random_mask, select
 
 STUDY = NeuronTransferStudy()
 QKV = ("query", "key", "value")
@@ -189,8 +190,7 @@ def test_random_sets_share_what_is_expected():
     """The expectation of the overlap, by drawing."""
     draw = np.random.default_rng(0)
     scored = [{"key": draw.exponential(size=(2, 40)) * [[1.0], [s]]} for s in (3.0, 0.5)]
-    asked = spec(components=("key",), fractions=(0.25,))
-    (row,) = neuron_transfer._overlap(asked, *scored).itertuples()
+    (row,) = pd.DataFrame(overlaps(*scored, (0.25,))).itertuples()
     counts = [select(own, 0.25, "raw")["key"].sum(1) for own in scored]
     shared = [
         sum(
