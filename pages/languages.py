@@ -25,6 +25,7 @@ from neuronlab.studies.in_languages import (
     LanguagesSpec,
     common,
     default_taus,
+    first_wording,
     neuron_set,
     select,
 )
@@ -388,8 +389,7 @@ def one_fact(
 
 def _group(spec: LanguageIndependentSpec, name: str) -> Group:
     for group in spec.groups():
-        first = next(iter(group.values()))[0]
-        if (first.name or first.prompt) == name:
+        if first_wording(group).title == name:
             return group
     raise UserError(f"The facts no longer hold '{name}': run them again.")
 

@@ -24,3 +24,8 @@ class Fact:
     name: str = ""
     language: str = "en"
     joiner: str = " "
+
+    @property
+    def title(self) -> str:
+        """Its name, or its prompt where it has none."""
+        return self.name or self.prompt

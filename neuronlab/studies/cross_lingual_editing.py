@@ -34,13 +34,14 @@ from neuronlab.studies.in_languages import (
     Group,
     LanguagesSpec,
     default_taus,
+    first_wording,
     in_languages,
     neuron_set,
+    notes,
     select,
-    states,
     used_parts,
 )
-from neuronlab.studies.over_facts import bootstrap, left_out, resampled
+from neuronlab.studies.over_facts import bootstrap, resampled
 
 CHANGES = {"suppress": 0.0, "enhance": 2.0}
 SHARED, IN_TURN = "language-independent", "one after the other"
@@ -140,8 +141,7 @@ class CrossLingualEditingStudy(Study):
         empty = edits[edits["edit"] == SHARED].groupby("fact")["neurons"].max() == 0
         numbers: dict[str, Any] = {
             "facts": len(used),
-            "left_out": left_out(states(facts)),
-            "first_tokens": int((~facts["whole"].dropna().astype(bool)).sum()),
+            **notes(facts),
             "taus": spec.thresholds,
             "empty": int(empty.sum()),
             "relative_change": {
@@ -242,7 +242,7 @@ def _others(
     context: Context,
 ) -> dict[str, tuple[str, Mapping[str, Asked]]]:
     """A fact of the same relation and one of another: known in all languages, other answers."""
-    first = next(iter(group.values()))[0]
+    first = first_wording(group)
     draw = random.Random(f"{spec.seed} {first.relation} {first.name}")
     candidates = [other for other in spec.everything() if other != group]
     draw.shuffle(candidates)
@@ -252,7 +252,7 @@ def _others(
         fitting = [
             other
             for other in candidates
-            if (next(iter(other.values()))[0].relation == first.relation) == (about == SAME)
+            if (first_wording(other).relation == first.relation) == (about == SAME)
         ]
         for other in fitting[:_TRIED]:
             own = in_languages(model, known, other, context, neurons=False)

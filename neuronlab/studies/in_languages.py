@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from neuronlab.facts.asking import TOP, Asked, answered, ask, prompt_text
 from neuronlab.models import Model, Prompt
 from neuronlab.neurons import NeuronSet
 from neuronlab.runs import Context, Result
-from neuronlab.studies.over_facts import OWN, FactsSpec
+from neuronlab.studies.over_facts import OWN, FactsSpec, left_out
 
 # The least threshold that can be chosen; what is below is not stored.
 LEAST = 0.05
@@ -72,16 +73,16 @@ class LanguagesSpec(FactsSpec):
         """The facts asked about, each by language."""
         complete = self.everything()
         if self.fact is not None:
-            complete = [group for group in complete if _first(group).name == self.fact]
+            complete = [group for group in complete if first_wording(group).name == self.fact]
             if not complete:
                 raise UserError(f"There is no fact '{self.fact}' in all of these languages.")
-        names = [_first(group).name for group in complete]
+        names = [first_wording(group).name for group in complete]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise UserError(f"Two relations have a fact '{twice}': give each a name of its own.")
         kept = []
-        for relation in dict.fromkeys(_first(group).relation for group in complete):
-            own = [group for group in complete if _first(group).relation == relation]
+        for relation in dict.fromkeys(first_wording(group).relation for group in complete):
+            own = [group for group in complete if first_wording(group).relation == relation]
             kept += own[: self.per_relation]
         return kept
 
@@ -162,7 +163,7 @@ def in_languages(
     rows, asked = [], {}
     for language, (fact, *_) in group.items():
         row = {
-            "fact": fact.name or fact.prompt,
+            "fact": fact.title,
             "relation": fact.relation,
             "language": language,
             "prompt": fact.prompt,
@@ -197,7 +198,7 @@ def _shares(
     model: Model, spec: LanguagesSpec, wordings: Sequence[Fact], first: Asked, context: Context
 ) -> Float[np.ndarray, "layer neuron"]:
     """Scores over the highest; of several wordings, what 70 % of them reach."""
-    name, language = wordings[0].name or wordings[0].prompt, wordings[0].language
+    name, language = wordings[0].title, wordings[0].language
     shares = []
     for number, fact in enumerate(wordings):
         context.progress(number / len(wordings), f"{name} in {language}")
@@ -253,7 +254,8 @@ def neuron_set(places: frozenset[int], size: int, name: str = "") -> NeuronSet:
     return NeuronSet([(place // size, "ffn", place % size) for place in places], name)
 
 
-def _first(group: Group) -> Fact:
+def first_wording(group: Group) -> Fact:
+    """The fact in its first language, as it is worded first."""
     return next(iter(group.values()))[0]
 
 
@@ -274,6 +276,16 @@ def states(facts: pd.DataFrame) -> list[str]:
     order = ("used", "unknown", "impossible")
     numbers = facts["state"].map(order.index)
     return [order[worst] for worst in numbers.groupby(facts["fact"], sort=False).max()]
+
+
+def notes(facts: pd.DataFrame) -> dict[str, Any]:
+    """What has to be said with a result: facts left out, and answers scored by their first token.
+
+    Args:
+        facts: the tables of that name of all parts.
+    """
+    whole = facts["whole"].dropna().astype(bool)
+    return {"left_out": left_out(states(facts)), "first_tokens": int((~whole).sum())}
 
 
 def used_parts(parts: Sequence[Result], table: str) -> list[Result]:

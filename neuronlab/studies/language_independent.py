@@ -24,11 +24,10 @@ from neuronlab.studies.in_languages import (
     common,
     default_taus,
     in_languages,
+    notes,
     select,
-    states,
     used_parts,
 )
-from neuronlab.studies.over_facts import left_out
 
 TAUS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
 _DRAWS = 2000
@@ -83,8 +82,7 @@ class LanguageIndependentStudy(Study):
         table = overlap(select(neurons, taus), relations, spec.languages, shape, spec.seed)
         numbers: dict[str, Any] = {
             "facts": len(used),
-            "left_out": left_out(states(facts)),
-            "first_tokens": int((~facts["whole"].dropna().astype(bool)).sum()),
+            **notes(facts),
             "layers": shape[0],
             "size": shape[1],
             "taus": taus,

@@ -71,7 +71,7 @@ class FactsSpec(Spec):
         wordings: dict[str, dict[str, list[Fact]]] = {}
         for fact in facts:
             of_relation = wordings.setdefault(fact.relation, {})
-            of_relation.setdefault(fact.name or fact.prompt, []).append(fact)
+            of_relation.setdefault(fact.title, []).append(fact)
         draw = random.Random(self.seed)
         chosen = []
         for of_relation in wordings.values():

@@ -94,7 +94,7 @@ class StabilityStudy(OverFacts):
         numbers = {
             "state": "used",
             "relation": asked.fact.relation,
-            "name": asked.fact.name or asked.fact.prompt,
+            "name": asked.fact.title,
             "prompt": asked.fact.prompt,
             "gold": before.label,
         }
