@@ -31,9 +31,10 @@ from neuronlab.errors import UserError
 from neuronlab.facts import SETS, Fact
 from neuronlab.facts.asking import Asked, prompt_text
 from neuronlab.models import Encoded, Model, Prompt, shared
-from neuronlab.neurons import Neuron, NeuronScores, NeuronSet
+from neuronlab.neurons import Neuron, NeuronScores
 from neuronlab.runs import Context, Result
 from neuronlab.studies.degenerate_pairs import all_pairs, pairs_table, published
+from neuronlab.studies.in_languages import neuron_set
 from neuronlab.studies.over_facts import (
     NONE_KNOWN,
     OWN,
@@ -145,11 +146,11 @@ class FactCheckingStudy(OverFacts):
         wrong = _wrong(model, asked, questions.asked, f"{spec.seed} {shard}")
         if wrong is None:
             return Result(numbers={"state": _NO_ANSWER, "relation": asked.fact.relation})
-        arrays, p, rank = {}, before.probabilities, {}
-        for i, (name, target) in enumerate((("true", before.target), ("wrong", wrong))):
-            scores = _scores(model, spec, asked, target, context.part(0.4 * i, 0.4))
+        other = replace(before, target=wrong)
+        arrays = {}
+        for i, (name, said) in enumerate((("true", before), ("wrong", other))):
+            scores = _scores(model, spec, asked, said.target, context.part(0.4 * i, 0.4))
             arrays[name] = scores["ffn"]
-            rank[name] = int((before.logits > before.logits[target]).sum()) + 1
         test = spec.held_out()[shard]
         pairs = []
         if not test:
@@ -162,11 +163,11 @@ class FactCheckingStudy(OverFacts):
             "whole": asked.whole,
             "test": test,
             "true": before.label,
-            "wrong": model.label(wrong),
+            "wrong": other.label,
             "p_true": before.probability,
-            "p_wrong": float(p[wrong]),
-            "rank_true": rank["true"],
-            "rank_wrong": rank["wrong"],
+            "p_wrong": other.probability,
+            "rank_true": before.rank,
+            "rank_wrong": other.rank,
             "pairs": pairs,
         }
         return Result(numbers, arrays=arrays)
@@ -418,7 +419,7 @@ def _relation(
     totals = {kind: sum(counts.values(), Counter()) for kind, counts in occurring.items()}
     neurons = {kind: _often(total) for kind, total in totals.items()}
     controls = [
-        _matched(neurons[DEGENERATE], shape, f"{spec.seed} {relation} {number}")
+        _matched(neurons[DEGENERATE], shape[1], f"{spec.seed} {relation} {number}")
         for number in range(spec.random_sets)
     ]
     rows = []
@@ -473,7 +474,7 @@ def _mean(scores: np.ndarray, places: frozenset[int]) -> float:
     return float(scores[sorted(places)].mean()) if places else 0.0
 
 
-def _matched(places: frozenset[int], shape: tuple[int, int], seed: str) -> frozenset[int]:
-    neurons = NeuronSet([(place // shape[1], "ffn", place % shape[1]) for place in sorted(places)])
-    drawn = neurons.matched_random({"ffn": shape[1]}, random.Random(seed).randrange(1 << 30))
-    return frozenset(neuron.layer * shape[1] + neuron.index for neuron in drawn)
+def _matched(places: frozenset[int], size: int, seed: str) -> frozenset[int]:
+    number = random.Random(seed).randrange(1 << 30)
+    drawn = neuron_set(places, size).matched_random({"ffn": size}, number)
+    return frozenset(neuron.layer * size + neuron.index for neuron in drawn)
