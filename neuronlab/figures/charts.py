@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -188,6 +190,17 @@ def agreement(first: NeuronScores, second: NeuronScores, names: tuple[str, str])
         legend={"orientation": "h", "y": 1.08, "x": 0},
     )
     return figure
+
+
+def error_bars(values: pd.Series, low: pd.Series, high: pd.Series) -> dict[str, Any]:
+    """Error bars of a trace, from low to high."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": high - values,
+        "arrayminus": values - low,
+        "color": NEUTRAL,
+    }
 
 
 def plain(text: str) -> str:

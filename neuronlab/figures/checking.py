@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 import plotly.graph_objects as go
 
-from neuronlab.figures.charts import MARGIN
+from neuronlab.figures.charts import MARGIN, error_bars
 from neuronlab.figures.colours import NEUTRAL
 
 ALWAYS_TRUE = 2 / 3
@@ -30,13 +30,7 @@ def f1_bars(table: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
             x=table["f1"],
             orientation="h",
             marker_color=[_style(titles, name)[0] for name in table["scorer"]],
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": table["f1_high"] - table["f1"],
-                "arrayminus": table["f1"] - table["f1_low"],
-                "color": NEUTRAL,
-            },
+            error_x=error_bars(table["f1"], table["f1_low"], table["f1_high"]),
             hovertemplate="%{y}: %{x:.3f}<extra></extra>",
         )
     )

@@ -8,14 +8,20 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from neuronlab.figures.charts import MARGIN, plain
-from neuronlab.figures.colours import AGAINST, COMPONENT_COLOURS, COMPONENT_NAMES, FOR, NEUTRAL
+from neuronlab.figures.charts import MARGIN, error_bars, plain
+from neuronlab.figures.colours import (
+    AGAINST,
+    COLOURS,
+    COMPONENT_COLOURS,
+    COMPONENT_NAMES,
+    DASHES,
+    FOR,
+    MARKS,
+    NEUTRAL,
+    PATTERNS,
+)
 
 METRICS = {"accuracy": "Accuracy", "f1": "F1", "auc": "AUC"}
-# Okabe and Ito, with a dash and a mark each: colour is never the only carrier of meaning.
-_COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000"]
-_DASHES = ["solid", "dash", "dashdot", "dot", "longdash", "solid", "dash"]
-_MARKS = ["circle", "square", "diamond", "cross", "x", "triangle-up", "star"]
 _LEGEND = {"orientation": "h", "y": -0.25, "x": 0}
 
 
@@ -28,8 +34,8 @@ def length_histogram(lengths: Mapping[str, Sequence[int]]) -> go.Figure:
             name=plain(label),
             xbins={"size": 25},
             opacity=0.7,
-            marker_color=_COLOURS[i % len(_COLOURS)],
-            marker_pattern_shape=["", "/", "x", "-"][i % 4],
+            marker_color=COLOURS[i % len(COLOURS)],
+            marker_pattern_shape=PATTERNS[i % 4],
         )
     figure.update_layout(
         barmode="overlay",
@@ -54,7 +60,7 @@ def metric_bars(table: pd.DataFrame, metric: str) -> go.Figure:
             x=table[metric],
             orientation="h",
             marker_color=[NEUTRAL if b else FOR for b in table["baseline"]],
-            error_x=_between(table, metric),
+            error_x=error_bars(table[metric], table[f"{metric}_low"], table[f"{metric}_high"]),
             hovertemplate="%{y}: %{x:.3f}<extra></extra>",
         )
     )
@@ -120,7 +126,7 @@ def kept_lines(
         if own.empty:
             continue
         means = own.groupby("fraction")[metric].agg(["mean", "min", "max"]).sort_index()
-        colour = NEUTRAL if "random" in method else _COLOURS[i % len(_COLOURS)]
+        colour = NEUTRAL if "random" in method else COLOURS[i % len(COLOURS)]
         if own["seed"].nunique() > 1:
             figure.add_scatter(
                 x=[*means.index, *means.index[::-1]],
@@ -138,15 +144,15 @@ def kept_lines(
             name=title,
             legendgroup=title,
             mode="lines+markers",
-            line={"color": colour, "dash": _DASHES[i % len(_DASHES)]},
-            marker={"symbol": _MARKS[i % len(_MARKS)], "size": 8},
+            line={"color": colour, "dash": DASHES[i % len(DASHES)]},
+            marker={"symbol": MARKS[i % len(MARKS)], "size": 8},
             hovertemplate=f"{title}: %{{x:.0%}} kept, %{{y:.3f}}<extra></extra>",
         )
     for number, (name, value) in enumerate(lines.items()):
         if np.isfinite(value):
             figure.add_hline(
                 y=value,
-                line={"color": NEUTRAL, "dash": _DASHES[number], "width": 1},
+                line={"color": NEUTRAL, "dash": DASHES[number], "width": 1},
                 annotation_text=name,
                 annotation_position=("top left", "bottom left", "bottom right")[number % 3],
             )
@@ -231,8 +237,8 @@ def single_lines(table: pd.DataFrame) -> go.Figure:
             y=table[column],
             name=name,
             mode="lines+markers",
-            line={"color": _COLOURS[i], "dash": _DASHES[i]},
-            marker={"symbol": _MARKS[i]},
+            line={"color": COLOURS[i], "dash": DASHES[i]},
+            marker={"symbol": MARKS[i]},
         )
     figure.update_layout(
         height=340,
@@ -259,13 +265,3 @@ def score_scatter(x: np.ndarray, y: np.ndarray, titles: tuple[str, str], colour:
     figure.update_yaxes(type="log", title=titles[1])
     figure.update_layout(height=340, margin=MARGIN)
     return figure
-
-
-def _between(table: pd.DataFrame, metric: str) -> dict:
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": table[f"{metric}_high"] - table[metric],
-        "arrayminus": table[metric] - table[f"{metric}_low"],
-        "color": NEUTRAL,
-    }

@@ -18,6 +18,12 @@ COMPONENT_NAMES: dict[Component, str] = {
     "attention": "Attention",
     "residual": "Residual stream",
 }
+# Of lines and bars side by side (Okabe and Ito), with a dash, a mark and a pattern each: colour is
+# never the only carrier of meaning.
+COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000"]
+DASHES = ["solid", "dash", "dashdot", "dot", "longdash", "solid", "dash"]
+MARKS = ["circle", "square", "diamond", "cross", "x", "triangle-up", "star"]
+PATTERNS = ["", "/", "x", "-", "|", "+"]
 # Against the target, nothing, for the target.
 DIVERGING = ["#B35806", "#F1A340", "#F7F7F7", "#998EC3", "#542788"]
 AGAINST, NEUTRAL, FOR = "#B35806", "#999999", "#542788"

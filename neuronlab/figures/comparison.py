@@ -5,17 +5,17 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
-from neuronlab.figures.charts import MARGIN
-from neuronlab.figures.colours import NEUTRAL
+from neuronlab.figures.charts import MARGIN, error_bars
+from neuronlab.figures.colours import COLOURS, MARKS, NEUTRAL
 
 METRICS = {
     "probability": "probability of the right answer",
     "mrr": "mean reciprocal rank",
     "log_probability": "log-probability of the right answer",
 }
-# Okabe and Ito, then shapes: colour is never the only carrier of meaning.
-_COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#999999"]
-_SYMBOLS = ["circle", "square", "diamond", "cross", "x", "triangle-up", "star", "hexagon"]
+# One more of each, since methods are many.
+_COLOURS = [*COLOURS, NEUTRAL]
+_MARKS = [*MARKS, "hexagon"]
 
 
 def after_zeroing(
@@ -35,13 +35,7 @@ def after_zeroing(
             x=table[metric],
             orientation="h",
             marker_color="#0072B2",
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": table[f"{metric}_high"] - table[metric],
-                "arrayminus": table[metric] - table[f"{metric}_low"],
-                "color": NEUTRAL,
-            },
+            error_x=error_bars(table[metric], table[f"{metric}_low"], table[f"{metric}_high"]),
             hovertemplate="%{y}: %{x:.4f}<extra></extra>",
         )
     )
@@ -84,7 +78,7 @@ def by_count(summary: pd.DataFrame, titles: dict[str, str], metric: str, pooled:
                 "color": NEUTRAL if random else _COLOURS[i % 8],
                 "dash": "dot" if random or i > 7 else "solid",
             },
-            marker={"symbol": _SYMBOLS[i % 8], "size": 7},
+            marker={"symbol": _MARKS[i % 8], "size": 7},
         )
     figure.update_layout(
         height=420, margin=MARGIN, xaxis_title="FFN neurons zeroed", yaxis_title=METRICS[metric]
@@ -108,13 +102,7 @@ def overlap_bars(table: pd.DataFrame, words: dict[str, str]) -> go.Figure:
             orientation="h",
             marker_color=_COLOURS[i],
             marker_pattern_shape="" if i == 0 else "/",
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": own["jaccard_high"] - own["jaccard"],
-                "arrayminus": own["jaccard"] - own["jaccard_low"],
-                "color": NEUTRAL,
-            },
+            error_x=error_bars(own["jaccard"], own["jaccard_low"], own["jaccard_high"]),
             customdata=own["chance"],
             hovertemplate="%{y}: %{x:.3f} (chance %{customdata:.4f})<extra></extra>",
         )

@@ -8,12 +8,9 @@ from itertools import combinations
 import pandas as pd
 import plotly.graph_objects as go
 
-from neuronlab.figures.charts import MARGIN
-from neuronlab.figures.colours import DIVERGING, FOR, NEUTRAL
+from neuronlab.figures.charts import MARGIN, error_bars
+from neuronlab.figures.colours import COLOURS, DIVERGING, FOR, NEUTRAL, PATTERNS
 
-# Okabe and Ito, with a dash each: colour is never the only carrier of meaning.
-_COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"]
-_PATTERNS = ["", "/", "x", "-", "|", "+"]
 _LEGEND = {"orientation": "h", "y": 1.14, "x": 0}
 
 
@@ -62,8 +59,8 @@ def layer_counts(counts: pd.DataFrame) -> go.Figure:
             x=counts.index,
             y=counts[name],
             name=name,
-            marker_color=FOR if shared else _COLOURS[i % 6],
-            marker_pattern_shape="" if shared else _PATTERNS[i % 6],
+            marker_color=FOR if shared else COLOURS[i % 6],
+            marker_pattern_shape="" if shared else PATTERNS[i % 6],
         )
     figure.update_layout(
         height=300,
@@ -162,15 +159,9 @@ def edit_bars(table: pd.DataFrame, words: Mapping[str, str]) -> go.Figure:
             x=own["relative"],
             name=name,
             orientation="h",
-            marker_color=_COLOURS[i],
-            marker_pattern_shape=_PATTERNS[i],
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": own["relative_high"] - own["relative"],
-                "arrayminus": own["relative"] - own["relative_low"],
-                "color": NEUTRAL,
-            },
+            marker_color=COLOURS[i],
+            marker_pattern_shape=PATTERNS[i],
+            error_x=error_bars(own["relative"], own["relative_low"], own["relative_high"]),
             hovertemplate="%{y}: %{x:+.1%}<extra>" + name + "</extra>",
         )
     first = table[table["about"] == next(iter(words))]
