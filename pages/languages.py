@@ -39,7 +39,7 @@ from neuronlab.widgets import (
     neuron_maps,
     shown,
 )
-from neuronlab.widgets.editing import language_name
+from neuronlab.widgets.facts_form import language_name
 from neuronlab.widgets.guard import complain, guard, plain
 from neuronlab.widgets.page import header
 

@@ -24,6 +24,8 @@ from neuronlab.proteins.labelled import (
 from neuronlab.runs import Spec
 
 OWN = "own"
+# The fields that decide which proteins there are, and on which side each is.
+PROTEIN_FIELDS = ("data", "own", "labels", "limit", "test", "validation", "seed")
 Like = TypeVar("Like", bound="ProteinsSpec")
 
 
@@ -50,8 +52,7 @@ class ProteinsSpec(Spec):
     @classmethod
     def like_tuned(cls: type[Like], model: str, revision: str, **settings: Any) -> Like:
         """On the proteins that a tuned model was made with, on the same sides."""
-        names = ("data", "own", "labels", "limit", "test", "validation", "seed")
-        made = {k: v for k, v in tuned.spec_of(model).items() if k in names}
+        made = {k: v for k, v in tuned.spec_of(model).items() if k in PROTEIN_FIELDS}
         return cls.model_validate({"model": model, "revision": revision, **made, **settings})
 
     @field_validator("data")

@@ -12,22 +12,10 @@ from neuronlab.runs import Result
 from neuronlab.studies import CrossLingualEditingSpec
 from neuronlab.studies.cross_lingual_editing import CHANGES, FACT, OTHER, SAME, SHARED
 from neuronlab.widgets import exports, facts_form
+from neuronlab.widgets.facts_form import LANGUAGES, language_name
 
-NAMES = {
-    "en": "English",
-    "zh": "Chinese",
-    "ja": "Japanese",
-    "fr": "French",
-    "es": "Spanish",
-    "de": "German",
-}
 _ABOUT = {FACT: "the fact itself", SAME: "another of its relation", OTHER: "of another relation"}
 _WORDS = {"suppress": "Switched off (× 0)", "enhance": "Enhanced (× 2)"}
-
-
-def language_name(code: str) -> str:
-    """A language as a person reads it."""
-    return NAMES.get(code, code)
 
 
 def results(model: Model, spec: CrossLingualEditingSpec, result: Result) -> None:
@@ -62,7 +50,7 @@ def results(model: Model, spec: CrossLingualEditingSpec, result: Result) -> None
     with left:
         st.markdown("**Edit by language measured**: relative change of the fact's own answer.")
         exports.chart(
-            edit_matrix(mine.replace({"language": NAMES}).replace({"edit": NAMES})),
+            edit_matrix(mine.replace({"language": LANGUAGES}).replace({"edit": LANGUAGES})),
             own,
             "edit_matrix",
             "Heatmap of edits by languages: relative change of the right answer's probability.",
@@ -77,7 +65,7 @@ def results(model: Model, spec: CrossLingualEditingSpec, result: Result) -> None
             key=f"edit_language_{spec.key}",
             required=True,
         )
-        here = own[own["language"] == language].replace({"edit": NAMES})
+        here = own[own["language"] == language].replace({"edit": LANGUAGES})
         exports.chart(
             edit_bars(here, about),
             here,
@@ -101,7 +89,7 @@ def success(table: pd.DataFrame) -> None:
         "**Success rate**: change of the facts over change of unrelated facts, suppressed plus "
         "enhanced. Higher is more specific; near a small denominator it explodes."
     )
-    shown = table.replace({"edit": NAMES, "language": NAMES}).rename(
+    shown = table.replace({"edit": LANGUAGES, "language": LANGUAGES}).rename(
         columns=lambda name: name.replace("_", " ")
     )
     percent = st.column_config.NumberColumn(format="percent")

@@ -25,7 +25,7 @@ from neuronlab.studies.fact_checking import (
 )
 from neuronlab.studies.over_facts import OWN
 from neuronlab.widgets import exports, facts_form, neuron_maps, shown
-from neuronlab.widgets.editing import language_name
+from neuronlab.widgets.facts_form import language_name
 from neuronlab.widgets.guard import complain, guard, plain
 
 STUDY = "fact_checking"

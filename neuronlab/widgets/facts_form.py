@@ -17,6 +17,15 @@ from neuronlab.studies.over_facts import MAX_ASKED, OWN
 from neuronlab.widgets import model_fetch, services, state
 from neuronlab.widgets.guard import complain, plain
 
+# By code; what is not here is called by its code.
+LANGUAGES = {
+    "en": "English",
+    "zh": "Chinese",
+    "ja": "Japanese",
+    "fr": "French",
+    "es": "Spanish",
+    "de": "German",
+}
 _EXAMPLE = (
     "prompt,answer,relation,language,fact\n"
     "The capital of France is,Paris,capital,en,france\n"
@@ -44,6 +53,11 @@ def language_model(hint: str = "") -> Model | None:
         icon=":material/info:",
     )
     return None
+
+
+def language_name(code: str) -> str:
+    """A language as a person reads it."""
+    return LANGUAGES.get(code, code)
 
 
 def draw(

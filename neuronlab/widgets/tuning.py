@@ -18,7 +18,7 @@ from neuronlab.proteins.sequences import AMINO_ACIDS
 from neuronlab.runs import Result
 from neuronlab.studies import STUDIES, FineTuneSpec
 from neuronlab.studies.fine_tune import DEFAULT_NAME, default_spec, judged
-from neuronlab.studies.on_proteins import OWN, ProteinsSpec
+from neuronlab.studies.on_proteins import OWN, PROTEIN_FIELDS, ProteinsSpec
 from neuronlab.widgets import exports, links, model_fetch, services, shown, state
 from neuronlab.widgets.guard import complain, guard, plain
 
@@ -163,8 +163,9 @@ def cost(spec: FineTuneSpec) -> str:
 
 def overview(spec: ProteinsSpec) -> None:
     """The proteins, and what can be told of them without a protein model."""
+    key = spec.model_dump_json(include=set(PROTEIN_FIELDS))
     try:
-        lengths, table, sizes, duplicates = _data(spec.model_copy(update={"model": ""}).key, spec)
+        lengths, table, sizes, duplicates = _data(key, spec)
     except UserError as error:
         complain(str(error))
         return
