@@ -101,7 +101,7 @@ def attribute(
         components=tuple(c for c in ALL_COMPONENTS if c in components),
         objective=objective,
         positions=positions,
-        baseline=_baseline(model, encoded, baseline, components) if chosen.integrates else None,
+        baseline=baseline_of(model, encoded, baseline, components) if chosen.integrates else None,
         tolerance=tolerance,
         steps=steps,
         seed=seed,
@@ -180,12 +180,17 @@ def _tokens(found: dict[At, Tensor], scores: NeuronScores) -> pd.DataFrame:
     return pd.concat([top, pd.DataFrame(table, columns=columns)], axis=1)
 
 
-def _baseline(
+def baseline_of(
     model: Model,
     encoded: Encoded,
     baseline: Baseline | Prompt,
     components: Sequence[Component],
 ) -> dict[At, Tensor] | None:
+    """Where the path begins, see ``attribute``; None is all at zero.
+
+    Raises:
+        UserError: a prompt of your own has another length.
+    """
     if baseline == "zero":
         return None
     if baseline == "mean":
@@ -195,10 +200,10 @@ def _baseline(
         if other.input_ids.shape != encoded.input_ids.shape:
             raise UserError("The baseline must have as many tokens as the prompt.")
         return model.read(other, components)
-    return model.read(uninformative(model, encoded), components)
+    return model.read(_uninformative(model, encoded), components)
 
 
-def uninformative(model: Model, encoded: Encoded) -> Encoded:
+def _uninformative(model: Model, encoded: Encoded) -> Encoded:
     """The prompt with every token but the special ones replaced by the mask or end of text."""
     special = torch.tensor(model.tokenizer.all_special_ids, device=encoded.input_ids.device)
     keep = torch.isin(encoded.input_ids, special)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from neuronlab.attribution.attribute import uninformative
+from neuronlab.attribution.attribute import baseline_of
 from neuronlab.attribution.registry import method as method_named
 from neuronlab.attribution.request import Request
 from neuronlab.attribution.streamed import TOLERANCE
@@ -37,7 +37,6 @@ def residue_scores(
     if neurons is not None:
         components = tuple(c for c in ALL_COMPONENTS if c in neurons.counts())
     chosen = method_named(method)
-    baseline = model.read(uninformative(model, encoded), components) if chosen.integrates else None
     request = Request(
         model=model,
         encoded=encoded,
@@ -45,7 +44,7 @@ def residue_scores(
         components=tuple(components),
         objective="logit",
         positions="all",
-        baseline=baseline,
+        baseline=baseline_of(model, encoded, "input", components) if chosen.integrates else None,
         tolerance=TOLERANCE,
     )
     found = chosen.engines["fast"](request).scores
