@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+from neuronlab.runs import cluster
 from neuronlab.runs.errors import UnreadableResult
 from neuronlab.runs.result import Result
 from neuronlab.runs.spec import Spec
@@ -74,7 +75,9 @@ class Study(ABC):
 
     `merging` is the share of a run's time, 0 to 1, that `merge` takes, and `needing` the share of
     what it `needs`. Where `streams`, the parts together may not fit in memory: `merge` gets a
-    sequence that reads a part from the disk whenever it is asked for one.
+    sequence that reads a part from the disk whenever it is asked for one. Where `distributed`, each
+    of several shards is long enough (a minute, say) to be worth sending to a Ray cluster, when the
+    settings name one: there it has the arrays of `given` read-only, and reports no progress.
     """
 
     name: ClassVar[str]
@@ -83,6 +86,7 @@ class Study(ABC):
     merging: ClassVar[float] = 0.0
     needing: ClassVar[float] = 0.0
     streams: ClassVar[bool] = False
+    distributed: ClassVar[bool] = False
 
     @abstractmethod
     def default(self) -> Spec:
@@ -117,7 +121,7 @@ def run_study(study: Study, spec: Spec, store: Store, context: Context) -> Resul
 
     What the study needs is computed first, unless it is stored. When there are several shards, each
     is stored when finished, and those found stored are not computed again. Raises what the study
-    raises, Cancelled, or UserError when a shard cannot be stored.
+    raises, Cancelled, or UserError when a shard cannot be stored or a cluster not be used.
     """
     needs = study.needs(spec)
     needing = study.needing if needs else 0.0
@@ -130,16 +134,24 @@ def run_study(study: Study, spec: Spec, store: Store, context: Context) -> Resul
     count = len(shards)
     share = (1 - study.merging) / count
     finished = store.finished_shards(spec.key) if count > 1 else set()
+    remote = study.distributed and count > 1 and cluster.address() != ""
+    if remote:
+        context.skipped += len(finished) * share * (1 - needing)
+        missing = {i: shard for i, shard in enumerate(shards) if i not in finished}
+        if missing:
+            computing = own.part(0, 1 - study.merging)
+            cluster.compute_shards(study, spec, missing, count, store, computing)
+        finished = set(range(count))
     parts: list[Result | None] = []
     for index, shard in enumerate(shards):
         own.check()
         part = _stored_shard(store, spec.key, index) if index in finished else None
-        if part is not None:
-            context.skipped += share * (1 - needing)
-        else:
+        if part is None:
             part = study.run_shard(spec, shard, own.part(index * share, share))
             if count > 1:
                 store.save_shard(spec.key, index, part)
+        elif not remote:
+            context.skipped += share * (1 - needing)
         parts.append(None if study.streams and count > 1 else part)
         own.progress((index + 1) * share)
     merging = own.part(1 - study.merging, study.merging)
