@@ -46,8 +46,11 @@ def main() -> None:
             include_dashboard=False if task["address"] == "local" else None,
             log_to_driver=False,
             logging_level="ERROR",
-            # Workers compute with this very code.
-            runtime_env={"py_modules": [str(Path(neuronlab.__file__).parent)]},
+            runtime_env={
+                # Workers compute with this very code, and torch with as many threads as it may.
+                "py_modules": [str(Path(neuronlab.__file__).parent)],
+                "env_vars": {"OMP_NUM_THREADS": str(task["cpus"])},
+            },
         )
     except ConnectionError as error:
         say("unreached", str(error))
@@ -89,7 +92,7 @@ def _compute(task: dict[str, Any], say: Callable[..., None], unwanted: Event) ->
         placed = remote.options(num_cpus=cpus, num_gpus=int(gpu))
         while waiting and len(running) < 2 * slots:
             index, shard = waiting.pop()
-            running[placed.remote(shared, shard, cpus, gpu)] = index
+            running[placed.remote(shared, shard, gpu)] = index
         for finished in ray.wait(list(running), timeout=0.5)[0]:
             index = running.pop(finished)
             try:
@@ -120,13 +123,10 @@ def _room(cpus: int) -> tuple[int, bool]:
 
 
 def _compute_shard(
-    shared: tuple[Study, Spec, tuple[Result, ...]], shard: Any, cpus: int, gpu: bool
+    shared: tuple[Study, Spec, tuple[Result, ...]], shard: Any, gpu: bool
 ) -> Result | tuple[Exception, str]:
     """A shard, on a worker. An error comes back as a value: Ray would wrap it."""
-    import torch
-
     study, spec, given = shared
-    torch.set_num_threads(cpus)
     try:
         return study.run_shard(spec, shard, Context("cuda" if gpu else "cpu", given=given))
     except Exception as error:

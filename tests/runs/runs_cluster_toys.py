@@ -14,14 +14,14 @@ from neuronlab.runs import Result, UserError
 def note(spec, shard):
     """Leave a line, as the attempts of remote shards cannot be counted here: folder in `text`."""
     with (Path(spec.text) / str(shard)).open("a") as file:
-        file.write(f"{os.getpid()} {time.time()}\n")
+        file.write(f"{os.getpid()} {time.time()} {os.environ.get('OMP_NUM_THREADS', 0)}\n")
 
 
 def noted(folder):
-    """(process, time) of every attempt, by shard."""
+    """(process, time, threads) of every attempt, by shard."""
     lines = {int(path.name): path.read_text().splitlines() for path in Path(folder).iterdir()}
     return {
-        shard: [(int(pid), float(when)) for pid, when in map(str.split, attempts)]
+        shard: [tuple(map(float, attempt.split())) for attempt in attempts]
         for shard, attempts in sorted(lines.items())
     }
 
@@ -43,23 +43,12 @@ def beat_from_two(spec, shard, context):
         note(spec, shard)
 
 
-class Impossible(Exception):
-    """An error that pickle cannot make again."""
-
-    def __init__(self, one, two):
-        super().__init__("both")
-
-
 def fail_kindly(spec, shard, context):
     raise UserError(f"The part {shard} is too long.", details="by far")
 
 
 def fail(spec, shard, context):
     raise KeyError("no such thing")
-
-
-def fail_impossibly(spec, shard, context):
-    raise Impossible(1, 2)
 
 
 def die_once(spec, shard, context):

@@ -1,4 +1,5 @@
 import os
+import pickle
 import socket
 import threading
 import time
@@ -16,7 +17,6 @@ from runs_cluster_toys import (
     beat_from_two,
     die_once,
     fail,
-    fail_impossibly,
     fail_kindly,
     first_last,
     noted,
@@ -95,7 +95,7 @@ def test_the_cluster_finds_what_the_local_worker_finds(
     assert (run.status, run.error) == ("done", "")
     attempts = noted(folder)
     assert [len(each) for each in attempts.values()] == [1] * 5
-    assert os.getpid() not in {pid for each in attempts.values() for pid, _ in each}
+    assert os.getpid() not in {each[0][0] for each in attempts.values()}
     assert attempts[0][0][1] > max(attempts[i][0][1] for i in (1, 2, 3)), "not in their order"
     fractions = [fraction for fraction, _ in seen]
     assert fractions == sorted(fractions)
@@ -105,7 +105,7 @@ def test_the_cluster_finds_what_the_local_worker_finds(
 
     monkeypatch.delenv(cluster.ADDRESS)
     local = run_study(study, spec, Store(tmp_path / "other"), Context())
-    assert {pid for each in noted(folder).values() for pid, _ in each[1:]} == {os.getpid()}
+    assert {each[1][0] for each in noted(folder).values()} == {os.getpid()}
     assert found.numbers == local.numbers
     assert found.numbers["parts"][0]["given"] == [999 * 1000 / 2]
     assert found.files == local.files
@@ -165,16 +165,42 @@ def test_another_error_comes_back_with_its_traceback(on_cluster, make_queue, spe
     assert "runs_cluster_toys.py" in run.details
 
 
-def test_an_error_that_cannot_be_pickled_is_told(on_cluster, store, spec):
-    with pytest.raises(RuntimeError, match=r"^Impossible: both$"):
-        run_study(Distributed(fail_impossibly), spec, store, Context())
+class Impossible(Exception):
+    """An error that pickle cannot make again."""
+
+    def __init__(self, one, two):
+        super().__init__("both")
 
 
-def test_a_worker_that_dies_is_replaced(on_cluster, store, folder):
+@pytest.mark.parametrize(
+    ("error", "type_", "text"),
+    [
+        (UserError("Too long.", details="by far"), UserError, "Too long."),
+        (Impossible(1, 2), RuntimeError, "Impossible: both"),
+        (ValueError(threading.Lock()), RuntimeError, "ValueError: <unlocked _thread.lock"),
+    ],
+)
+def test_every_error_can_be_sent(error, type_, text):
+    from neuronlab.runs import driver
+
+    try:
+        raise error
+    except Exception as raised:
+        sent, trace = pickle.loads(pickle.dumps(driver._portable(raised)))
+    assert type(sent) is type_
+    assert str(sent).startswith(text)
+    assert "test_every_error_can_be_sent" in trace
+    assert getattr(sent, "details", "") == getattr(error, "details", "")
+
+
+def test_a_worker_that_dies_is_replaced(on_cluster, store, folder, monkeypatch):
+    monkeypatch.setenv(cluster.CPUS, "2")
     spec = ToySpec(text=str(folder), parts=2)
     result = run_study(Distributed(die_once), spec, store, Context())
     assert [part["sum"] for part in result.numbers["parts"]] == [1, 2]
-    assert [len(each) for each in noted(folder).values()] == [2, 2]
+    attempts = noted(folder)
+    assert [len(each) for each in attempts.values()] == [2, 2]
+    assert {threads for each in attempts.values() for _, _, threads in each} == {2}
 
 
 def test_a_lost_cluster_is_told_and_what_is_finished_stays(on_cluster, make_queue, store, spec):
