@@ -85,8 +85,8 @@ def _compute(task: dict[str, Any], say: Callable[..., None], unwanted: Event) ->
         slots, gpu = _room(cpus)
         if not slots:
             raise UserError(
-                f"The Ray cluster has no machine with {cpus} CPU cores for one part: "
-                "set NEURONLAB_RAY_CPUS to fewer, or start another worker."
+                f"No machine of the Ray cluster offers the NEURONLAB_RAY_CPUS={cpus} of one part: "
+                "set it lower, or add a machine with `ray start`."
             )
         say("slots", slots)
         placed = remote.options(num_cpus=cpus, num_gpus=int(gpu))
