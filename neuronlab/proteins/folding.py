@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pydssp
 from Bio.Align import PairwiseAligner
-from Bio.Data.PDBData import protein_letters_1to3
+from Bio.Data.PDBData import protein_letters_1to3, protein_letters_3to1
 from Bio.PDB import PDBParser
 from Bio.SVDSuperimposer import SVDSuperimposer
 from jaxtyping import Bool, Float, Int
@@ -204,6 +204,17 @@ def secondary_structure(pdb: str) -> str:
         np.concatenate([*rows, gap]), donor_mask=np.concatenate([*donors, np.ones(6)])
     )
     return "".join(np.where(np.isfinite(backbone).all((1, 2)), states[kept], "-"))
+
+
+def read(predictor: str, pdb: str) -> Folded:
+    """A structure that ``fold`` predicted, from its PDB text."""
+    (model,) = PDBParser(QUIET=True).get_structure("", io.StringIO(pdb))
+    chains = tuple(
+        (chain.id, "".join(protein_letters_3to1[r.get_resname()] for r in chain)) for chain in model
+    )
+    confidence = np.array([residue["CA"].get_bfactor() for residue in model.get_residues()])
+    sequence = "".join(letters for _, letters in chains)
+    return Folded(predictor, pdb, sequence, chains, confidence, secondary_structure(pdb))
 
 
 def fractions(secondary: str) -> dict[str, float]:

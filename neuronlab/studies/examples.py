@@ -6,12 +6,15 @@ from collections.abc import Callable
 
 from neuronlab.attribution.request import Positions
 from neuronlab.models.catalogue import entry
+from neuronlab.proteins.annotated import CORPORA
 from neuronlab.proteins.sequences import TRASTUZUMAB_VH
 from neuronlab.runs import Context, Spec, Store, run_study
 from neuronlab.studies import (
     STUDIES,
     AttributionSpec,
     DegeneratePairsSpec,
+    NeuronLabelsSpec,
+    SteeringSpec,
     ValueQuerySpec,
 )
 from neuronlab.studies.in_languages import LanguagesSpec
@@ -23,6 +26,7 @@ IN_LANGUAGES = ("language_independent", "cross_lingual_editing")
 # Bee venom (UniProt P01501, mature peptide) and a frog's defence peptide (P11006).
 MELITTIN = "GIGAVLKVLTTGLPALISWIKRKRQQ"
 MAGAININ_2 = "GIGKFLHSAKKFGKAFVGEIMNS"
+UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
 
 # What a person can start from, per model: a name, the text, and the target or the hidden residue.
 PROMPTS: dict[str, dict[str, dict]] = {
@@ -67,7 +71,7 @@ FALLBACK: dict[tuple[str, str], dict[str, dict]] = {
     ("classifier", "text"): {"A sentence": {"text": "What a wonderful film.", "target": 0}},
     ("masked", "protein"): {
         "Ubiquitin, glycine 10": {
-            "text": "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG",
+            "text": UBIQUITIN,
             "target": "G",
             "mask": 9,
         }
@@ -112,6 +116,24 @@ def in_languages(model: str, revision: str, study: str = "language_independent")
     )
 
 
+def small_labels(model: str, revision: str) -> NeuronLabelsSpec:
+    """Labels of some neurons, in seconds: what the page of labels opens on."""
+    corpus = "germlines" if model == "antiberty" else "pdb"
+    return NeuronLabelsSpec(
+        model=model, revision=revision, corpus=corpus, limit=300, held_out=100, per_layer=128
+    )
+
+
+def small_steering(model: str, revision: str) -> SteeringSpec:
+    """A short run with all its controls: what the page of steering opens on."""
+    few = {"chains": 4, "steps": 20, "dose_a": (), "dose_b": ()}
+    start = STUDIES["steering"].default()
+    if model != "antiberty":
+        # FlashABB knows antibodies only; contacts are shown instead.
+        few |= {"sequence": UBIQUITIN, "light": "", "free": (), "corpus": "pdb"}
+    return SteeringSpec(**{**start.model_dump(), **few, "model": model, "revision": revision})
+
+
 def opened(name: str) -> list[Spec]:
     """What the pages open on, of an embedded model."""
     specs: list[Spec] = [example(name)]
@@ -123,6 +145,9 @@ def opened(name: str) -> list[Spec]:
         specs.append(DegeneratePairsSpec(model=name, revision=revision, **first))
         specs += [in_languages(name, revision, study) for study in IN_LANGUAGES]
         specs += [small(name, revision, study) for study in over_facts]
+    if name == "antiberty" and CORPORA["germlines"].ready:
+        specs.append(small_labels(name, entry(name).revision))
+        specs.append(small_steering(name, entry(name).revision))
     return specs
 
 

@@ -25,6 +25,9 @@ PAGES = {
     "fine_tune": "pages/classifier.py",
     "submodels": "pages/classifier.py",
     "neuron_transfer": "pages/classifier.py",
+    "neuron_labels": "pages/labels.py",
+    "scaling": "pages/labels.py",
+    "steering": "pages/steering.py",
 }
 _KEY = re.compile(r"[0-9a-f]{16}")
 

@@ -36,6 +36,17 @@ GLOSSARY = {
     "Mean ablation": "Neurons go to their mean over residues instead of zero, which a model never "
     "sees.",
     "DSSP": "Secondary structure of a known structure, one letter for each residue.",
+    "Exemplars": "The proteins of a corpus that a neuron answers to most, and least.",
+    "Label": "What a neuron's proteins have in common, in words; the hypothesis that predicts its "
+    "activation best on proteins it was not made from.",
+    "Held-out correlation": "Pearson's r between what the label predicts and what the neuron does, "
+    "on proteins that neither made nor chose the label.",
+    "Control correlation": "The same with the label of another neuron of the layer: what any label "
+    "would get.",
+    "Steering": "Changing neurons while a model generates, to move what it makes.",
+    "Pseudo-perplexity": "How surprised a masked model is by a sequence: exp of the mean -log p of "
+    "its residues, each hidden alone; 1 is no surprise, 20 is a guess.",
+    "GRAVY": "Grand average of hydropathy: positive is hydrophobic, negative is soluble.",
     "Logit lens": "Reading a prediction off the stream before the last layer.",
     "MRR": "Mean reciprocal rank: the mean of 1 / rank of the right answer; 1 is best.",
     "Bootstrap interval": "Facts are drawn again and again, with replacement; 95 % of the means "

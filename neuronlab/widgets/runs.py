@@ -7,6 +7,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from neuronlab.facts import SETS
+from neuronlab.proteins.annotated import CORPORA
 from neuronlab.proteins.labelled import LABELLED
 from neuronlab.runs import Run, Spec
 from neuronlab.studies import STUDIES
@@ -23,8 +24,13 @@ def title(study: str, spec: dict) -> str:
     """A run in a few words, from its spec."""
     if "text" not in spec:
         name = STUDIES[study].title if study in STUDIES else study
-        data = str(spec.get("data") or spec.get("facts", ""))
-        known = {each.name: each.title for each in (*SETS.values(), *LABELLED.values())}
+        data = str(spec.get("data") or spec.get("facts") or spec.get("corpus", ""))
+        if goals := spec.get("goals"):
+            data = " and ".join(f"{dict(g)['property']} {dict(g)['direction']}" for g in goals)
+        known = {
+            each.name: each.title
+            for each in (*SETS.values(), *LABELLED.values(), *CORPORA.values())
+        }
         parts = [spec.get("fact") or (known | {OWN: "own data"}).get(data, data)]
         if spec.get("per_relation"):
             parts.append(f"{spec['per_relation']} of a kind")

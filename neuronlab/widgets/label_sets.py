@@ -1,0 +1,90 @@
+"""Labels that there are for a model: of finished runs and of imported files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+import streamlit as st
+
+from neuronlab.errors import UserError
+from neuronlab.labels.library import LabelSet, Library, search_words
+from neuronlab.neurons import Neuron
+from neuronlab.proteins.annotated import CORPORA
+from neuronlab.widgets import links, services
+
+STUDY = "neuron_labels"
+
+
+def current(model: str) -> LabelSet | None:
+    """What neurons of a model are called: the labels this session looks at, else the newest."""
+    opened = links.shown(STUDY)
+    if opened and services.store().has(opened) and _spec(opened).get("model") == model:
+        return of_run(opened)
+    newest = _newest(model)
+    return of_run(newest) if newest else imported(model)
+
+
+def of_run(key: str) -> LabelSet:
+    """The labels of a finished run."""
+    return _of_run(key)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _of_run(key: str) -> LabelSet:
+    spec, result = services.result(key)
+    return LabelSet.of(spec, result.tables["labels"])
+
+
+def imported(model: str) -> LabelSet | None:
+    """The first imported set for a model."""
+    library = Library()
+    for card in library.sets():
+        if card.get("model") == model:
+            return library.load(card["key"])
+    return None
+
+
+def label(model: str, neuron: Neuron) -> Mapping | None:
+    """The row of a neuron that has a label."""
+    known = current(model)
+    return None if known is None else known.label_of(neuron)
+
+
+def words(known: LabelSet, table: pd.DataFrame) -> list[str]:
+    """The labels of the neurons of a table, "" where there is none."""
+    found = []
+    for row in table.itertuples():
+        own = known.label_of(Neuron(int(row.layer), row.component, int(row.neuron)))
+        found.append("" if own is None else str(own["label"]))
+    return found
+
+
+def found(known: LabelSet, query: str) -> pd.DataFrame:
+    """The rows that fit some words; all labelled ones where none are given."""
+    rows = known.rows[known.rows["label"] != ""]
+    return search_words(rows, query) if query.strip() else rows
+
+
+def corpus_ready(name: str) -> None:
+    """Raises UserError, beside a button, where a corpus has to be fetched first."""
+    corpus = CORPORA.get(name)
+    if corpus is None or corpus.ready:
+        return
+    if st.button("Fetch the corpus (1 MB)", key=f"fetch_{name}", icon=":material/download:"):
+        corpus.fetch()
+        st.rerun()
+    raise UserError(f"{corpus.title} are not on this machine yet: fetch them.")
+
+
+def _spec(key: str) -> dict:
+    return services.result(key)[0]
+
+
+@st.cache_data(ttl=20, show_spinner=False)
+def _newest(model: str) -> str | None:
+    """Looking at every stored result takes a while: not at every rerun."""
+    for record in services.store().history():
+        if record.readable and record.study == STUDY and record.spec.get("model") == model:
+            return record.key
+    return None

@@ -1,0 +1,37 @@
+"""Choose a protein model on a page that needs one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from neuronlab.models.catalogue import available
+from neuronlab.widgets import model_fetch, services, state
+from neuronlab.widgets.guard import plain
+
+
+def choose(kinds: Sequence[str], what: str) -> bool:
+    """Whether the chosen model is a protein model of one of the kinds; else offers those there are.
+
+    Args:
+        what: the page needs, as in "no masked protein model".
+    """
+    if model_fetch.ready(state.model_name()):
+        model = services.model(state.model_name(), state.device())
+        if model.kind in kinds and model.alphabet == "protein":
+            return True
+        st.info(f"{plain(model.title)} is no {what}: choose one.", icon=":material/info:")
+    here = [e for e in available() if e.kind in kinds and e.alphabet == "protein"]
+    with st.container(horizontal=True):
+        for known in [e for e in here if e.wheels or e.tuned]:
+            st.button(
+                known.title,
+                key=f"use_{known.name}",
+                on_click=st.session_state.update,
+                args=({"model": known.name},),
+            )
+    hub = [e.title for e in here if not e.wheels and not e.tuned]
+    if hub:
+        st.caption(plain(f"From the hub, by the list in the sidebar: {', '.join(hub)}."))
+    return False
