@@ -61,7 +61,7 @@ PAGES = {
         st.Page(
             "pages/steering.py",
             title="Steer a protein",
-            icon=":material/swap_driving_apps_wheel:",
+            icon=":material/tune:",
             url_path="steer",
         ),
     ],

@@ -52,6 +52,27 @@ PAGES = (
         ":material/backup:",
     ),
     (
+        "pages/classifier.py",
+        "Knowledge neurons of a protein classifier",
+        "Tune a model to tell enzymes, keep a few of its neurons, and see what is left; colour "
+        "the residues that they read.",
+        ":material/biotech:",
+    ),
+    (
+        "pages/labels.py",
+        "What does each neuron know?",
+        "A label for every neuron of a protein model, in words, with how well it predicts the "
+        "neuron; search them by words and by meaning.",
+        ":material/label:",
+    ),
+    (
+        "pages/steering.py",
+        "Steer a protein",
+        "Turn neurons up while the model writes a protein: does it move as asked, beyond random "
+        "neurons, and does it still fold?",
+        ":material/tune:",
+    ),
+    (
         "pages/runs.py",
         "Runs",
         "Everything computed here: open, compare, export, delete.",

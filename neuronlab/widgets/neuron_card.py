@@ -10,7 +10,8 @@ from neuronlab.figures.charts import sequence_map, token_bars, visible
 from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.models import Model, Prompt
 from neuronlab.neurons import Neuron, NeuronCard, NeuronScores, NeuronSet, neuron_card
-from neuronlab.widgets import exports, state
+from neuronlab.widgets import exports, label_sets, state
+from neuronlab.widgets.guard import plain
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
@@ -28,6 +29,7 @@ def draw(model: Model, prompt: Prompt, neuron: Neuron, scores: NeuronScores) -> 
             f"**Neuron {neuron.layer} / {COMPONENT_NAMES[neuron.component]} / {neuron.index}**"
             + (f" (head {card.head}, dimension {card.dimension})" if card.head is not None else "")
         )
+        _label(model, neuron)
         score = scores.score(neuron)
         values = scores[neuron.component]
         rank = int((values > score).sum()) + 1
@@ -48,6 +50,16 @@ def draw(model: Model, prompt: Prompt, neuron: Neuron, scores: NeuronScores) -> 
             basket = state.basket()
             state.set_basket(basket - one if inside else basket | one)
             st.rerun(scope="app")
+
+
+def _label(model: Model, neuron: Neuron) -> None:
+    """What the neuron is called, where it has a label."""
+    row = label_sets.label(model.name, neuron) if model.alphabet == "protein" else None
+    if row is not None:
+        st.markdown(
+            f"Label: **{plain(str(row['label']))}** :gray[(held-out correlation "
+            f"{row['correlation']:.2f})]"
+        )
 
 
 def _position(model: Model, prompt: Prompt) -> int:
