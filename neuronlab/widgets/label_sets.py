@@ -39,10 +39,15 @@ def _of_run(key: str) -> LabelSet:
 def imported(model: str) -> LabelSet | None:
     """The first imported set for a model."""
     library = Library()
-    for card in library.sets():
-        if card.get("model") == model:
-            return library.load(card["key"])
+    for key, card in library.sets().items():
+        if card["model"] == model:
+            return _imported(key)
     return None
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _imported(key: str) -> LabelSet:
+    return Library().load(key)
 
 
 def label(model: str, neuron: Neuron) -> Mapping | None:

@@ -258,14 +258,14 @@ def _imports(model: Model) -> None:
             with guard():
                 library.add(read(file.name, file.getvalue()))
                 st.rerun()
-        for card in library.sets():
-            key = str(card["key"])
+        for key, card in library.sets().items():
             with st.container(horizontal=True, vertical_alignment="center"):
-                st.caption(plain(f"{card.get('model', '')}: {card.get('rows', '')} labels, {key}"))
+                words = f"{card['model']}: {card['labelled']:,} labels from {card['source']}"
+                st.caption(plain(words))
                 st.button("Remove", key=f"label_remove_{key}", on_click=library.remove, args=(key,))
         known = label_sets.imported(model.name)
-        if known is not None and st.toggle("Show the imported labels", key="label_imported"):
-            st.session_state["label_imported_key"] = known.key
+        if known is not None:
+            st.toggle("Show the imported labels", key="label_imported")
 
 
 # --- The labels ----------------------------------------------------------------------------------

@@ -16,9 +16,9 @@ from neuronlab.proteins.sequences import clean_sequence
 from neuronlab.proteins.structures import MAX_BYTES, Structure, match, read_structure
 from neuronlab.proteins.viewer import viewer_url
 from neuronlab.studies import SubmodelsSpec
-from neuronlab.widgets import exports, services, state
+from neuronlab.widgets import exports, links, services, state
 from neuronlab.widgets.guard import complain, guard, plain
-from neuronlab.widgets.submodels import METHODS, scores_of
+from neuronlab.widgets.submodels import METHODS, scores_of, small
 
 TYPED = "Type a sequence"
 _METHODS = ("integrated_gradients", "gradient_x_activation")
@@ -106,7 +106,7 @@ def chosen(model: Model, place: st.delta_generator.DeltaGenerator) -> tuple[Neur
     options = {"all": "All neurons"}
     if len(basket):
         options["basket"] = f"The basket ({len(basket)})"
-    key = _last_submodels(model.name)
+    key = _submodels(model)
     if key is not None:
         options |= {"top100": "The best 100 by integrated gradients", "top10": "The best 10"}
     which = place.selectbox("Neurons", list(options), format_func=options.get, key="one_neurons")
@@ -121,11 +121,12 @@ def chosen(model: Model, place: st.delta_generator.DeltaGenerator) -> tuple[Neur
     return None, "all neurons"
 
 
-def _last_submodels(model: str) -> str | None:
-    """The key of the newest stored submodels of a model."""
-    for record in services.store().history():
-        if record.readable and record.study == "submodels" and record.spec.get("model") == model:
-            return record.key
+def _submodels(model: Model) -> str | None:
+    """The submodels that this session looks at, or those that their view opens on."""
+    opened = links.shown("submodels")
+    for key in filter(None, (opened, small(model).key)):
+        if services.store().has(key) and services.result(key)[0]["model"] == model.name:
+            return key
     return None
 
 
