@@ -141,7 +141,7 @@ def heatmap(
     y_names: list[str],
 ) -> dict[str, Any]:
     """The option of a clickable heatmap around zero; cells in the order given."""
-    limit = float(np.abs(np.asarray(values, float)).max()) or 1.0
+    limit = float(np.abs(np.asarray(values, float)).max(initial=0)) or 1.0
     data = [
         {"value": [int(a), int(b), round(float(v), 7)], "name": label}
         for a, b, v, label in zip(x, y, values, labels, strict=True)
