@@ -1,0 +1,258 @@
+"""Figures of a steered protein: what moved, beside its controls, and what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from neuronlab.figures.charts import MARGIN, error_bars, plain
+from neuronlab.figures.colours import COLOURS, MARKS, NEUTRAL
+from neuronlab.proteins.features import FEATURES
+from neuronlab.proteins.sequences import AMINO_ACIDS
+
+# Colour, dash and mark of each condition, in the order they are drawn.
+CONDITIONS = {
+    "unsteered": (COLOURS[0], "dash", MARKS[1]),
+    "steered": (COLOURS[5], "solid", MARKS[0]),
+    "random": (NEUTRAL, "dot", MARKS[2]),
+}
+NAMES = {"unsteered": "unsteered", "steered": "steered", "random": "random neurons"}
+COSTS = {
+    "identity": "identity<br>to the start",
+    "entropy": "entropy of the<br>free residues (bits)",
+    "longest_repeat": "longest repeat<br>(residues)",
+    "perplexity": "pseudo-perplexity",
+    "confidence": "confidence of<br>the structure",
+}
+# The most hydrophobic first: what moves hydropathy is seen as rows, not as scattered letters.
+LETTERS = sorted(AMINO_ACIDS, key=lambda letter: -FEATURES["gravy"].scale[letter])
+_LEGEND = {"orientation": "h", "y": -0.25, "x": 0}
+
+
+def trajectories(table: pd.DataFrame, name: str, title: str, start: float) -> go.Figure:
+    """A property along the chains: their mean, and one standard deviation to either side.
+
+    Args:
+        table: columns condition, chain, step, and ``name``.
+        name: of the property's column.
+        title: of the property.
+        start: its value where all chains begin.
+    """
+    figure = go.Figure()
+    for condition, own in _conditions(table):
+        colour, dash, _ = CONDITIONS[condition]
+        steps = own.groupby("step")[name].agg(["mean", "std"])
+        low, high = steps["mean"] - steps["std"], steps["mean"] + steps["std"]
+        if steps["std"].notna().all():
+            figure.add_scatter(
+                x=[*steps.index, *steps.index[::-1]],
+                y=[*high, *low[::-1]],
+                fill="toself",
+                fillcolor=_faint(colour),
+                line={"width": 0},
+                mode="lines",
+                showlegend=False,
+                hoverinfo="skip",
+                legendgroup=condition,
+            )
+        figure.add_scatter(
+            x=steps.index,
+            y=steps["mean"],
+            name=f"{NAMES[condition]}, {_chains(own)}",
+            legendgroup=condition,
+            mode="lines",
+            line={"color": colour, "dash": dash},
+            customdata=steps["std"],
+            hovertemplate="step %{x}: %{y:.3f} ± %{customdata:.3f}<extra>"
+            + NAMES[condition]
+            + "</extra>",
+        )
+    _start_line(figure, start)
+    figure.update_layout(
+        height=360, margin=MARGIN, legend=_LEGEND, xaxis_title="step", yaxis_title=plain(title)
+    )
+    return figure
+
+
+def finals(table: pd.DataFrame, name: str, title: str, start: float) -> go.Figure:
+    """What every chain reached, as points over a box for each condition.
+
+    Args:
+        table: columns condition, chain, and ``name``.
+        name: of the property's column.
+        title: of the property.
+        start: its value where all chains begin.
+    """
+    figure = go.Figure()
+    for condition, own in _conditions(table):
+        colour, _, mark = CONDITIONS[condition]
+        figure.add_box(
+            x=[f"{NAMES[condition]}<br>{_chains(own)}"] * len(own),
+            y=own[name],
+            name=NAMES[condition],
+            boxpoints="all",
+            pointpos=0,
+            jitter=0.5,
+            line={"color": colour},
+            fillcolor=_faint(colour),
+            marker={"color": colour, "symbol": mark, "size": 7, "opacity": 0.8},
+            hoveron="points",
+            customdata=own["chain"],
+            hovertemplate="chain %{customdata}: %{y:.3f}<extra>" + NAMES[condition] + "</extra>",
+        )
+    _start_line(figure, start)
+    figure.update_layout(height=360, margin=MARGIN, showlegend=False, yaxis_title=plain(title))
+    return figure
+
+
+def costs(table: pd.DataFrame) -> go.Figure:
+    """What it cost, a panel each: means over chains, with one standard deviation to either side.
+
+    Args:
+        table: columns condition, chain, identity, entropy, longest_repeat, perplexity, confidence;
+            what is unknown for all chains gets no panel.
+    """
+    shown = [cost for cost in COSTS if cost in table and table[cost].notna().any()]
+    figure = make_subplots(
+        1, max(len(shown), 1), subplot_titles=[COSTS[cost] for cost in shown] or None
+    )
+    for number, cost in enumerate(shown, start=1):
+        for condition, own in _conditions(table):
+            colour, _, mark = CONDITIONS[condition]
+            values = pd.Series([own[cost].mean()])
+            spread = own[cost].std()
+            figure.add_scatter(
+                x=[NAMES[condition]],
+                y=values,
+                error_y=error_bars(values, values - spread, values + spread),
+                name=NAMES[condition],
+                legendgroup=condition,
+                showlegend=number == 1,
+                mode="markers",
+                marker={"color": colour, "symbol": mark, "size": 11},
+                customdata=[spread],
+                hovertemplate="%{y:.3g} ± %{customdata:.2g}<extra>" + NAMES[condition] + "</extra>",
+                row=1,
+                col=number,
+            )
+    # The legend names the conditions once for all panels.
+    figure.update_xaxes(showticklabels=False, range=[-0.6, len(CONDITIONS) - 0.4])
+    figure.update_yaxes(rangemode="tozero")
+    if "identity" in shown:
+        figure.update_yaxes(tickformat=".0%", col=1)
+    figure.update_annotations(font_size=13)
+    figure.update_layout(height=280, margin={**MARGIN, "t": 50}, legend={**_LEGEND, "y": -0.08})
+    return figure
+
+
+def doses(table: pd.DataFrame, name: str, title: str) -> go.Figure:
+    """A property for every a and b of a h + b, as a heatmap with its numbers; means over chains.
+
+    Args:
+        table: columns a, b, chain, entropy, and ``name``; pairs that are missing stay empty.
+        name: of the property's column.
+        title: of the property.
+    """
+    means = table.groupby(["a", "b"]).agg(
+        value=(name, "mean"), entropy=("entropy", "mean"), chains=("chain", "nunique")
+    )
+    values = means["value"].unstack("b")
+    details = [
+        [
+            f"{means.entropy[a, b]:.2f} bits, {means.chains[a, b]} chains"
+            if (a, b) in means.index
+            else ""
+            for b in values.columns
+        ]
+        for a in values.index
+    ]
+    figure = go.Figure(
+        go.Heatmap(
+            z=values.to_numpy(),
+            x=[f"{b:g}" for b in values.columns],
+            y=[f"{a:g}" for a in values.index],
+            colorscale="Cividis",
+            texttemplate="%{z:.3~g}",
+            customdata=details,
+            hovertemplate="a = %{y}, b = %{x}: %{z:.4g}<br>"
+            "entropy of the free residues: %{customdata}<extra></extra>",
+            hoverongaps=False,
+            colorbar={"thickness": 10, "title": {"text": plain(title)}},
+        )
+    )
+    figure.update_xaxes(type="category", title="b", showgrid=False)
+    figure.update_yaxes(type="category", title="a", showgrid=False)
+    figure.update_layout(height=110 + 44 * len(values), margin=MARGIN)
+    return figure
+
+
+def residue_changes(start: str, sequences: Sequence[str], free: Sequence[int]) -> go.Figure:
+    """Which residues stand at each free place at the end; the start's own are named in the map.
+
+    Args:
+        start: where the chains began.
+        sequences: where they ended, each as long.
+        free: the residues that could change, counted from 0.
+
+    Raises:
+        ValueError: there is no sequence, or one is not as long as the start.
+    """
+    if not sequences or any(len(sequence) != len(start) for sequence in sequences):
+        raise ValueError(f"not one or more sequences of {len(start)} residues")
+    ends = pd.DataFrame(
+        [[sequence[place] for place in free] for sequence in sequences], columns=list(free)
+    )
+    # Any other letter, as X at the start, has a row of its own.
+    others = sorted({*ends.to_numpy().ravel(), *(start[p] for p in free)}.difference(LETTERS))
+    letters = [*LETTERS, *others]
+    shares = ends.apply(lambda column: column.value_counts(normalize=True)).reindex(letters)
+    names = [f"{plain(start[place])}{place + 1}" for place in free]
+    figure = go.Figure(
+        go.Heatmap(
+            z=shares.fillna(0).to_numpy(),
+            x=names,
+            y=[plain(letter) for letter in letters],
+            colorscale="Cividis",
+            zmin=0,
+            zmax=1,
+            xgap=1,
+            ygap=1,
+            text=[[plain(a) if start[place] == a else "" for place in free] for a in letters],
+            texttemplate="%{text}",
+            hovertemplate="%{x}: %{y} in %{z:.0%} of the chains<extra></extra>",
+            colorbar={"thickness": 10, "title": {"text": "chains"}, "tickformat": ".0%"},
+        )
+    )
+    figure.update_xaxes(
+        type="category", title="free residue (named in the map: at the start)", showgrid=False
+    )
+    figure.update_yaxes(type="category", autorange="reversed", dtick=1, showgrid=False)
+    figure.update_layout(height=110 + 19 * len(letters), margin=MARGIN)
+    return figure
+
+
+def _conditions(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    parts = [(name, table[table["condition"] == name]) for name in CONDITIONS]
+    return [(name, own) for name, own in parts if len(own)]
+
+
+def _chains(own: pd.DataFrame) -> str:
+    number = own["chain"].nunique()
+    return f"{number} chain{'s' if number > 1 else ''}"
+
+
+def _start_line(figure: go.Figure, start: float) -> None:
+    figure.add_hline(
+        y=start,
+        line={"color": NEUTRAL, "dash": "dot", "width": 1},
+        annotation_text="start",
+        annotation_position="top right",
+    )
+
+
+def _faint(colour: str) -> str:
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.18)"
