@@ -160,10 +160,10 @@ def rounded(value: float) -> str:
     return f"{round(float(value), 4) + 0.0:.4f}".rstrip("0").rstrip(".")
 
 
-def line(text: str) -> str:
-    """Text from elsewhere on one line, without what cannot be seen, cut."""
+def line(text: str, limit: int = MAX_LINE) -> str:
+    """Text from elsewhere on one line, without what cannot be seen, cut to `limit` letters."""
     text = " ".join(_visible(text).split())
-    return text if len(text) <= MAX_LINE else text[: MAX_LINE - 1].rstrip() + "…"
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
 def estimate(request: Messages, count: int = COUNT) -> Tokens:
