@@ -348,17 +348,19 @@ def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
 
 def _parquet(file: str, data: bytes) -> pa.Table:
     try:
-        # Repeated texts stay one text each: a small file may repeat a long one very often.
-        opened = pq.ParquetFile(io.BytesIO(data), read_dictionary=list(TEXTS))
-        parts = opened.metadata
+        parts = pq.read_metadata(io.BytesIO(data))
+        names = parts.schema.to_arrow_schema().names
         size = sum(parts.row_group(i).total_byte_size for i in range(parts.num_row_groups))
-    except Exception:
+    except Exception:  # damaged files fail in many ways
         raise _unreadable(file) from None
     if size > MAX_UNPACKED:
         raise _too_large(f"{file}, unpacked,", MAX_UNPACKED)
-    _check(file, opened.schema_arrow.names, parts.num_rows)
+    _check(file, names, parts.num_rows)
+    # Repeated texts stay one text each: a small file may repeat a long one very often.
+    texts = [name for name in TEXTS if name in names]
     try:
-        return opened.read(columns=[c for c in COLUMNS if c in opened.schema_arrow.names])
+        with pq.ParquetFile(io.BytesIO(data), read_dictionary=texts) as opened:
+            return opened.read(columns=[name for name in COLUMNS if name in names])
     except Exception:
         raise _unreadable(file) from None
 
@@ -380,7 +382,7 @@ def _text(file: str, data: bytes) -> pa.Table:
         return pa.csv.read_csv(
             io.BytesIO(text.encode()),
             pa.csv.ReadOptions(column_names=header, skip_rows=1),
-            pa.csv.ParseOptions(_DELIMITERS[delimiter], newlines_in_values=True),
+            pa.csv.ParseOptions(delimiter=_DELIMITERS[delimiter], newlines_in_values=True),
             pa.csv.ConvertOptions(
                 column_types=dict.fromkeys(header, pa.string()),
                 include_columns=[c for c in COLUMNS if c in header],
