@@ -290,6 +290,11 @@ def test_only_five_columns_are_needed():
     assert found.card["spec"] == {}
 
 
+def test_rounding_beyond_a_correlation_of_one_is_forgiven():
+    (row,) = read("x.csv", csv(small(correlation=1 + 5e-7, q=-1e-9))).rows.itertuples()
+    assert (row.correlation, row.q) == (1, 0)
+
+
 def test_what_cannot_be_seen_is_no_part_of_a_label():
     unseen = "zinc\u202e\n\tfin\x00ger\u200b " + "x" * 5_000
     (label,) = read("x.csv", csv(small(label=unseen))).rows["label"]
