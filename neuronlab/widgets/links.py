@@ -65,7 +65,8 @@ def _shown() -> dict[str, str]:
 def _open(key: str, neuron: str | None) -> None:
     spec = _spec(key)
     chosen = Neuron.parse(neuron) if neuron else None
-    st.session_state["model"] = spec["model"]
+    if "model" in spec:  # some studies are of several
+        st.session_state["model"] = spec["model"]
     if "text" in spec:
         prompt_form.fill(spec)
     show(key, spec["study"])
