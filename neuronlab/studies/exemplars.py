@@ -27,6 +27,9 @@ PORTION = 256
 _HELD = 2**25
 # Of a larger corpus, a sample is what exemplars are compared with.
 BACKGROUND = 5_000
+# With fewer proteins there is nothing to find; fewer held out have no correlation to speak of.
+LEAST, LEAST_HELD = 20, 3
+_DESCRIBED = 256
 
 
 class ExemplarsSpec(Spec):
@@ -48,11 +51,11 @@ class ExemplarsSpec(Spec):
     model: str = "antiberty"
     revision: str = ""
     corpus: str = "germlines"
-    limit: int | None = Field(None, ge=20)
+    limit: int | None = Field(None, ge=LEAST)
     components: tuple[Component, ...] = ("ffn",)
     pooling: Pooling = "mean"
     keep: int = Field(KEEP, ge=1, le=200)
-    held_out: int = Field(400, ge=6, le=5_000)
+    held_out: int = Field(400, ge=2 * LEAST_HELD, le=5_000)
     seed: int = Field(0, ge=0)
 
     @field_validator("components")
@@ -71,17 +74,36 @@ class ExemplarsSpec(Spec):
         return [found[i] for i in sorted(drawn)]
 
     def sides(self, proteins: Sequence[AnnotatedProtein]) -> np.ndarray:
-        """Of each protein: "explained", "chosen" or "judged"; relatives are on one side."""
+        """Of each protein: "explained", "chosen" or "judged"; relatives are on one side.
+
+        Raises:
+            UserError: there are too few proteins, or all are relatives of one another.
+        """
+        if len(proteins) < LEAST:
+            raise UserError(
+                f"The corpus has {len(proteins)} proteins and at least {LEAST} are needed: add "
+                "some or choose another."
+            )
         groups: dict[str, list[int]] = {}
         for number, group in enumerate(corpora.relatives(proteins)):
             groups.setdefault(group, []).append(number)
         side = np.full(len(proteins), EXPLAINED, dtype=object)
         half = min(self.held_out, len(proteins) // 3) // 2
-        names = list(groups)
-        order = iter(np.random.default_rng([self.seed, 1]).permutation(len(names)))
-        for name in (CHOSEN, JUDGED):
-            while (side == name).sum() < half:
-                side[groups[names[next(order)]]] = name
+        room = {CHOSEN: half, JUDGED: half}
+        families = list(groups.values())
+        for number in np.random.default_rng([self.seed, 1]).permutation(len(families)):
+            own = families[number]
+            name = next((name for name, free in room.items() if len(own) <= free), None)
+            if name:
+                side[own] = name
+                room[name] -= len(own)
+            if not any(room.values()):
+                break
+        if half - max(room.values()) < LEAST_HELD:
+            raise UserError(
+                "Too many proteins of the corpus are alleles of one gene, or have one name, to "
+                "hold some out: add others."
+            )
         return side
 
 
@@ -109,7 +131,9 @@ class ExemplarsStudy(Study):
 
     def shards(self, spec: ExemplarsSpec) -> list[int]:
         """Where each portion begins."""
-        return list(range(0, len(spec.proteins()), PORTION))
+        proteins = spec.proteins()
+        spec.sides(proteins)  # fails at once where it must
+        return list(range(0, len(proteins), PORTION))
 
     def seconds(self, model: Model, spec: ExemplarsSpec) -> float:
         """What the whole will take."""
@@ -182,9 +206,12 @@ class ExemplarsStudy(Study):
                 "background": np.isin(shown, background),
             }
         )
-        context.progress(0.6, "computing features")
-        described = features.table([proteins[i] for i in shown])
-        table = pd.concat([table, described.astype(np.float32)], axis=1)
+        described = []
+        for start in range(0, len(shown), _DESCRIBED):
+            context.progress(0.5 + 0.5 * start / len(shown), "computing features")
+            part = shown[start : start + _DESCRIBED]
+            described.append(features.table([proteins[i] for i in part]).astype(np.float32))
+        table = pd.concat([table, pd.concat(described, ignore_index=True)], axis=1)
         arrays = {}
         for c in spec.components:
             own = found[c]
