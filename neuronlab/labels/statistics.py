@@ -23,7 +23,8 @@ class Separation:
         effect: rank-biserial correlation, -1 to 1: the chance that one of the neuron's proteins has
             more of the trait than one of the rest, less the chance that it has less. For an
             annotation: the difference of the shares that carry it.
-        p: two-sided; Mann and Whitney with ties for features, hypergeometric for annotations.
+        p: two-sided; Mann and Whitney with ties for features, Fisher's (twice the smaller tail) for
+            annotations.
     """
 
     effect: Float[Array, "neuron trait"]
@@ -39,15 +40,18 @@ class Explainer:
         Args:
             background: proteins that exemplars were chosen from, or a sample of them.
         """
-        rest = traits.values[background]
+        # A feature that is undefined in all of them is the same everywhere.
+        values = np.where(np.isnan(traits.values[background]).all(0), 0, traits.values)
         # What is undefined is neither high nor low.
-        self._rest = np.where(np.isnan(rest), np.nanmedian(rest, axis=0), rest)
-        values = np.where(np.isnan(traits.values), np.nanmedian(rest, axis=0), traits.values)
+        values = np.where(np.isnan(values), np.nanmedian(values[background], axis=0), values)
+        self._rest = values[background]
         self._below = np.stack(
             [_below(values[:, t], self._rest[:, t]) for t in range(values.shape[1])], axis=1
         )
-        self._values, self._background = values, background
+        self._background = background
         self._binary = traits.binary
+        self._carried = values[:, traits.binary]
+        self._carriers = self._carried[background].sum(0)
         self._ties = np.array(
             [(n.astype(float) ** 3 - n).sum() for n in map(_counts, self._rest.T)]
         )
@@ -65,18 +69,21 @@ class Explainer:
         k, all_ = at.shape[1], len(self._rest)
         inside = self._background[at].sum(1)[:, None]
         others = all_ - inside
-        # Pairs of a neuron's own proteins cancel where all of them are in the background.
+        compared = k + others
+        # Pairs of a neuron's own proteins cancel where all of them are in the background. Where
+        # that is a sample, few are, and their pairs weigh nothing.
         wins = self._below[at].sum(1) - inside * k / 2
         effect = 2 * wins / (k * others) - 1
-        spread = np.sqrt(k * others / 12 * (all_ + 1 - self._ties / max(all_ * (all_ - 1), 1)))
+        ties = self._ties / np.maximum(compared * (compared - 1), 1)
+        spread = np.sqrt(k * others / 12 * (compared + 1 - ties))
         excess = np.maximum(np.abs(wins - k * others / 2) - 0.5, 0)
         p = 2 * norm.sf(np.divide(excess, spread, out=np.zeros_like(excess), where=spread > 0))
         if self._binary.any():
-            carried = self._values[at][..., self._binary].sum(1)
-            total = self._rest[:, self._binary].sum(0)
-            more = hypergeom.sf(carried - 1, all_, total, np.minimum(k, all_))
-            less = hypergeom.cdf(carried, all_, total, np.minimum(k, all_))
-            p[:, self._binary] = 2 * np.minimum(more, less)
+            own = self._carried[at]
+            carried = own.sum(1)
+            # Some of the neuron's proteins may be no part of the background.
+            total = self._carriers + (own * ~self._background[at][..., None]).sum(1)
+            p[:, self._binary] = _fisher(carried, total, compared, k)
         return effect.clip(-1, 1), np.minimum(p, 1.0)
 
 
@@ -115,6 +122,22 @@ def candidates(
         alone: list[tuple[tuple[int, int], ...]] = [(each,) for each in own]
         found.append(alone + ([(own[0], own[1])] if len(own) > 1 else []))
     return found
+
+
+def _fisher(
+    carried: Float[Array, "neuron annotation"],
+    total: Float[Array, "neuron annotation"],
+    compared: Int[Array, "neuron 1"],
+    k: int,
+) -> Float[Array, "neuron annotation"]:
+    """Twice the smaller tail of drawing k of those compared; each different case is done once."""
+    most = int(compared.max()) + 1
+    case = (compared * most + total.astype(int)) * (k + 1) + carried.astype(int)
+    different, where = np.unique(case.ravel(), return_inverse=True)
+    rest, have = np.divmod(different, k + 1)
+    of, marked = np.divmod(rest, most)
+    tail = np.minimum(hypergeom.sf(have - 1, of, marked, k), hypergeom.cdf(have, of, marked, k))
+    return 2 * tail[where].reshape(case.shape)
 
 
 def _below(values: Float[Array, " protein"], rest: Float[Array, " other"]) -> Array:
