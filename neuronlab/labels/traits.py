@@ -15,8 +15,18 @@ Array = np.ndarray
 # An annotation that fewer proteins carry is left out: it cannot be told from chance.
 MIN_COUNT = 10
 
-_HIGH = {"high", "higher", "positive", "rich", "many", "large", "long", "strong", "elevated"}
-_LOW = {"low", "lower", "negative", "poor", "few", "small", "short", "weak", "lacking", "without"}
+_HIGH = (
+    {"high", "higher", "highly", "positive", "positively", "rich", "richer", "many", "more"}
+    | {"large", "larger", "long", "longer", "strong", "elevated", "increased", "greater"}
+    | {"enriched"}
+)
+_LOW = (
+    {"low", "lower", "negative", "negatively", "poor", "few", "fewer", "less", "small", "smaller"}
+    | {"short", "shorter", "weak", "reduced", "decreased", "depleted", "lack", "lacks", "lacking"}
+    | {"without", "not", "no", "non"}
+)
+# "whose hydropathy is negative"
+_AFTER = re.compile(r" (?:value |score )?(?:is|are) (?:(?:very|rather|mostly|often) )?([a-z]+)")
 
 
 @dataclass(frozen=True)
@@ -37,7 +47,7 @@ class Traits:
 
     def standard(self, like: Bool[Array, " protein"]) -> Float[Array, "protein trait"]:
         """In standard deviations of some of the proteins; 0 where undefined or constant."""
-        some = self.values[like]
+        some = np.where(np.isnan(self.values[like]).all(0), 0, self.values[like])
         mean, sd = np.nanmean(some, axis=0), np.nanstd(some, axis=0)
         z = np.divide(self.values - mean, sd, out=np.zeros_like(self.values), where=sd > 1e-9)
         return np.nan_to_num(z)
@@ -85,7 +95,8 @@ def named(text: str, known: Traits) -> tuple[tuple[str, int], ...]:
     """The traits that a free text names, each with its direction: +1, or -1 after "low", "not" …
 
     A trait is named by its title, by its name, or by what an annotation says after its kind. Of
-    names inside longer ones only the longest counts.
+    names inside longer ones only the longest counts. A direction stands in the three words before
+    the name or after its "is", and holds for a list of features: "low charge and hydropathy".
     """
     lowered = " ".join(re.findall(r"[a-z0-9+-]+", text.lower()))
     spans: list[tuple[int, int, str]] = []
@@ -94,7 +105,7 @@ def named(text: str, known: Traits) -> tuple[tuple[str, int], ...]:
         short = re.sub(r"\(.*?\)", "", title)
         for phrase in {title, short, name.replace("_", " "), *([value] if colon else [])}:
             plain = " ".join(re.findall(r"[a-z0-9+-]+", phrase.lower()))
-            if len(plain) < 3:
+            if len(plain) < 3 or plain not in lowered:
                 continue
             for found in re.finditer(rf"(?<!\w){re.escape(plain)}(?!\w)", lowered):
                 spans.append((*found.span(), name))
@@ -103,9 +114,18 @@ def named(text: str, known: Traits) -> tuple[tuple[str, int], ...]:
     for start, stop, name in spans:
         if all(stop <= a or start >= b for a, b, _ in taken):
             taken.append((start, stop, name))
+    binary = dict(zip(known.names, known.binary, strict=True))
     signs: dict[str, int] = {}
-    for start, _, name in sorted(taken):
-        before = lowered[:start].split()[-3:]
-        direction = next((w for w in reversed(before) if w in _HIGH | _LOW | {"not", "no"}), "high")
-        signs.setdefault(name, 1 if direction in _HIGH else -1)
+    end, sign, listed = 0, 1, False
+    for start, stop, name in sorted(taken):
+        before = [word.strip("-") for word in lowered[end:start].split()[-3:]]
+        after = _AFTER.match(lowered[stop:])
+        said = [*([after[1]] if after else []), *before]
+        direction = next((word for word in reversed(said) if word in _HIGH | _LOW), "")
+        if direction:
+            sign = 1 if direction in _HIGH else -1
+        elif not (listed and not binary[name] and before in ([], ["and"], ["or"])):
+            sign = 1
+        signs.setdefault(name, sign)
+        end, listed = stop, not binary[name]
     return tuple(signs.items())
