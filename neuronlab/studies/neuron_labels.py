@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
+from pydantic import ConfigDict, Field, field_validator
 
 from neuronlab.errors import UserError
 from neuronlab.labels import chat, endpoint, longformer, prompts, traits
@@ -65,6 +65,9 @@ class NeuronLabelsSpec(ExemplarsSpec):
         longformer: folder of a trained simulator.
     """
 
+    # What is refused may be a password.
+    model_config = ConfigDict(hide_input_in_errors=True)
+
     study: ClassVar[str] = "neuron_labels"
 
     explainer: Literal["statistics", "endpoint", "chat"] = "statistics"
@@ -76,6 +79,14 @@ class NeuronLabelsSpec(ExemplarsSpec):
     answers_by: str = ""
     temperature: float = Field(prompts.TEMPERATURE, ge=0, le=2)
     longformer: str = ""
+
+    @field_validator("address")
+    @classmethod
+    def _without_secrets(cls, address: str) -> str:
+        # A spec is stored and shown, where no password may be.
+        if any(mark in address for mark in "@?#"):
+            raise ValueError("the address must hold no password and no query: give the key apart")
+        return address
 
     @property
     def exemplars(self) -> ExemplarsSpec:
@@ -116,7 +127,19 @@ class NeuronLabelsStudy(Study):
         return NeuronLabelsSpec()
 
     def needs(self, spec: NeuronLabelsSpec) -> list[tuple[Study, ExemplarsSpec]]:
-        """The exemplars."""
+        """The exemplars; what must fail later for want of settings or proteins fails here."""
+        if spec.explainer == "endpoint":
+            endpoint.for_run(spec.address, spec.answers_by, spec.key)
+        if spec.explainer == "chat" and not spec.answers_by:
+            raise UserError("Name the chat model that explains, or choose another explainer.")
+        if spec.simulator == "longformer" and not spec.longformer:
+            raise UserError("Name the folder of a trained Longformer, or choose another simulator.")
+        explained = int((spec.sides(spec.proteins()) == EXPLAINED).sum())
+        if explained < 2 * spec.keep:
+            raise UserError(
+                f"{explained} proteins explain neurons, too few to compare {spec.keep} of them "
+                "with the others: add proteins or keep fewer at either end."
+            )
         return [(ExemplarsStudy(), spec.exemplars)]
 
     def shards(self, spec: NeuronLabelsSpec) -> list[tuple[Component, int]]:
@@ -230,7 +253,7 @@ class NeuronLabelsStudy(Study):
             "neurons": len(labels),
             "labelled": len(named),
             "distinct": len(share),
-            "entropy": float(-(share * np.log2(share)).sum()) if len(share) else 0.0,
+            "entropy": float((share * -np.log2(share)).sum()) + 0.0,
             "correlation": _median(named["correlation"]),
             "control_correlation": _median(named["control_correlation"]),
             "layers": int(labels["layer"].max()) + 1,
@@ -359,8 +382,6 @@ def _predicted(
         place = {text: i for i, text in enumerate(different)}
         likeness = sentences.embed(different) @ _embedded(tuple(known.texts)).T
         return likeness[[place[h.text] for h in hypotheses]]
-    if not spec.longformer:
-        raise UserError("Name the folder of a trained Longformer, or choose another simulator.")
     simulator = _longformer(spec.longformer, context.device)
     found = []
     for number, hypothesis in enumerate(hypotheses):
