@@ -38,7 +38,7 @@ def keep(title: str, proteins: Sequence[AnnotatedProtein]) -> str:
     content = hashlib.sha256(table.to_csv(index=False).encode()).hexdigest()
     name = f"own-{content[:16]}"
     path = _file(name)
-    if path.is_file():
+    if _title(path) is not None:
         return name
     import pyarrow as pa
 
@@ -59,9 +59,9 @@ def titles() -> dict[str, str]:
     """Names and titles of all corpora on this machine or to be fetched."""
     found = {name: corpus.title for name, corpus in CORPORA.items()}
     for path in sorted((weights.home() / "corpora").glob("own-*.parquet")):
-        if _OWN.fullmatch(path.stem):
-            metadata = pq.read_schema(path).metadata or {}
-            found[path.stem] = metadata.get(_TITLE, b"").decode(errors="replace") or path.stem
+        title = _title(path) if _OWN.fullmatch(path.stem) else None
+        if title is not None:
+            found[path.stem] = title or path.stem
     return found
 
 
@@ -69,13 +69,19 @@ def proteins(name: str) -> list[AnnotatedProtein]:
     """The proteins of a corpus.
 
     Raises:
-        UserError: there is none of that name on this machine.
+        UserError: there is none of that name on this machine, or its file is damaged.
     """
     if name in CORPORA:
         return CORPORA[name].proteins
     if not _OWN.fullmatch(name) or not _file(name).is_file():
         raise UserError(f"There is no corpus '{name}' on this machine: add it first.")
-    return _own(name)
+    try:
+        return _own(name)
+    except (OSError, ValueError) as error:  # pyarrow's own errors are among these
+        raise UserError(
+            f"The file of the corpus '{name}' is damaged: add the corpus again.",
+            details=f"{_file(name)}: {error!r}",
+        ) from error
 
 
 def relatives(own: Sequence[AnnotatedProtein]) -> list[str]:
@@ -93,6 +99,14 @@ def _own(name: str) -> list[AnnotatedProtein]:
         AnnotatedProtein(row.name_, row.sequence, tuple(json.loads(row.annotations)), row.secondary)
         for row in table.rename(columns={"name": "name_"}).itertuples()
     ]
+
+
+def _title(path: Path) -> str | None:
+    """The title in the file of a corpus; None where there is no file that can be read."""
+    try:
+        return (pq.read_schema(path).metadata or {}).get(_TITLE, b"").decode(errors="replace")
+    except (OSError, ValueError):
+        return None
 
 
 def _file(name: str) -> Path:
