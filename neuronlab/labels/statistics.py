@@ -52,9 +52,10 @@ class Explainer:
         self._binary = traits.binary
         self._carried = values[:, traits.binary]
         self._carriers = self._carried[background].sum(0)
+        n = len(self._rest)
         self._ties = np.array(
             [(n.astype(float) ** 3 - n).sum() for n in map(_counts, self._rest.T)]
-        )
+        ) / max(n**3 - n, 1)
 
     def separation(self, at: Int[Array, "neuron kept"]) -> Separation:
         """The test of every trait.
@@ -74,8 +75,7 @@ class Explainer:
         # that is a sample, few are, and their pairs weigh nothing.
         wins = self._below[at].sum(1) - inside * k / 2
         effect = 2 * wins / (k * others) - 1
-        ties = self._ties / np.maximum(compared * (compared - 1), 1)
-        spread = np.sqrt(k * others / 12 * (compared + 1 - ties))
+        spread = np.sqrt(k * others / 12 * (compared + 1) * (1 - self._ties))
         excess = np.maximum(np.abs(wins - k * others / 2) - 0.5, 0)
         p = 2 * norm.sf(np.divide(excess, spread, out=np.zeros_like(excess), where=spread > 0))
         if self._binary.any():
