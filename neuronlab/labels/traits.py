@@ -127,5 +127,5 @@ def named(text: str, known: Traits) -> tuple[tuple[str, int], ...]:
         elif not (listed and not binary[name] and before in ([], ["and"], ["or"])):
             sign = 1
         signs.setdefault(name, sign)
-        end, listed = stop, not binary[name]
+        end, listed = stop + (after.end() if after else 0), not binary[name]
     return tuple(signs.items())
