@@ -1,5 +1,7 @@
 """Pooled activations against plain hooks, and extremes against a full sort."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -92,12 +94,12 @@ def test_what_is_too_long_is_cut(model):
 
 def test_batches_are_full_and_never_larger(monkeypatch):
     monkeypatch.setattr(exemplars, "_TOKENS_PER_BATCH", 100)
-    lengths = np.random.default_rng(0).integers(3, 60, 200).tolist() + [250]
+    lengths = [*np.random.default_rng(0).integers(3, 60, 200).tolist(), 250]
     batches = exemplars._batches(lengths)
     assert sorted(row for rows in batches for row in rows) == list(range(201))
     sizes = [len(rows) * max(lengths[row] for row in rows) for rows in batches]
     assert all(size <= 100 or len(rows) == 1 for size, rows in zip(sizes, batches, strict=True))
-    for rows, following in zip(batches, batches[1:], strict=False):
+    for rows, following in pairwise(batches):
         assert (len(rows) + 1) * lengths[following[0]] > 100
 
 
