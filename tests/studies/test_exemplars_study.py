@@ -1,0 +1,349 @@
+"""Exemplars of a whole corpus: every neuron against a full sort, in one portion or many."""
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from neuronlab.labels.exemplars import pooled
+from neuronlab.proteins import corpora, features
+from neuronlab.proteins.annotated import AnnotatedProtein
+from neuronlab.runs import Cancelled, Context, Store, read_spec, run_study
+from neuronlab.studies import ExemplarsSpec, ExemplarsStudy, exemplars
+from neuronlab.studies.exemplars import CHOSEN, EXPLAINED, JUDGED
+
+STUDY = ExemplarsStudy()
+ENDS = (("top", -1), ("bottom", 1))
+
+
+def proteins(count=90, seed=0, name="p{}"):
+    draw = np.random.default_rng(seed)
+    return [
+        AnnotatedProtein(
+            name.format(i),
+            "".join(draw.choice([*"ACDEFGHIKLMNPQRSTVWY"], draw.integers(8, 30))),
+            tuple(f"kind: {w}" for w in "abc" if draw.random() < 0.4),
+        )
+        for i in range(count)
+    ]
+
+
+OWN = proteins()
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("NEURONLAB_HOME", str(tmp_path))
+    corpora._own.cache_clear()
+    return tmp_path
+
+
+@pytest.fixture
+def model(tiny, monkeypatch):
+    found = tiny("esm", "masked")
+    monkeypatch.setattr(exemplars, "shared", lambda name, device: found)
+    return found
+
+
+def spec(own=OWN, **changes):
+    settings = {
+        "model": "x",
+        "corpus": corpora.keep("own", own),
+        "components": ("ffn", "residual"),
+        "keep": 6,
+        "held_out": 20,
+    }
+    return ExemplarsSpec(**settings | changes)
+
+
+def run(asked, folder, **context):
+    return run_study(STUDY, asked, Store(folder), Context(**context))
+
+
+def alike(one, other, **near):
+    assert one.numbers == other.numbers
+    assert one.tables["proteins"].equals(other.tables["proteins"])
+    assert one.arrays.keys() == other.arrays.keys()
+    for name, own in one.arrays.items():
+        assert own.dtype == other.arrays[name].dtype
+        rounded = {"rel": 2e-3} if own.dtype == np.float16 else {}
+        assert own == pytest.approx(other.arrays[name], **near | rounded), name
+
+
+# --- Against a full sort -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max", "cls"])
+def test_exemplars_are_those_of_a_full_sort(model, tmp_path, monkeypatch, pooling):
+    monkeypatch.setattr(exemplars, "PORTION", 40)
+    asked = spec(pooling=pooling, held_out=12)
+    result = run(asked, tmp_path)
+    table = result.tables["proteins"]
+    side = asked.sides(OWN)
+    assert table["name"].tolist() == [p.name for p in OWN]  # so few are all background
+    assert table["side"].tolist() == side.tolist()
+    assert (table["background"] == (side == EXPLAINED)).all()
+    explained = np.flatnonzero(side == EXPLAINED)
+    for c in asked.components:
+        whole = pooled(model, [p.sequence for p in OWN], (c,), pooling)[c].numpy()
+        own = whole[explained]
+        for end, sign in ENDS:
+            values, at = result.arrays[f"{end}.{c}"], result.arrays[f"{end}_at.{c}"]
+            expected = sign * np.sort(sign * own, axis=0)[:6]
+            assert values == pytest.approx(np.moveaxis(expected, 0, -1), abs=1e-4)
+            layers, neurons = np.ogrid[: whole.shape[1], : whole.shape[2]]
+            there = whole[at, layers[..., None], neurons[..., None]]
+            assert there == pytest.approx(values, abs=1e-4)
+            assert np.isin(at, explained).all()
+            assert all(len(set(row)) == 6 for row in at.reshape(-1, 6).tolist())
+        assert result.arrays[f"mean.{c}"] == pytest.approx(own.mean(0), abs=1e-4)
+        assert result.arrays[f"sd.{c}"] == pytest.approx(own.std(0), abs=1e-4)
+        held = result.arrays[f"held.{c}"]
+        assert held.dtype == np.float16
+        assert held == pytest.approx(whole[side != EXPLAINED], rel=2e-3, abs=1e-3)
+    assert result.numbers == {"proteins": 90, "explained": 78, "cut": 0}
+
+
+@pytest.mark.parametrize("portion", [17, 40])
+def test_portions_and_steps_change_nothing(model, tmp_path, monkeypatch, portion):
+    asked = spec()
+    whole = run(asked, tmp_path / "whole")
+    monkeypatch.setattr(exemplars, "PORTION", portion)
+    assert len(STUDY.shards(asked)) == -(-90 // portion)
+    alike(run(asked, tmp_path / "portions"), whole, abs=1e-4)
+    monkeypatch.setattr(exemplars, "_HELD", 3 * 3 * (model.sizes["ffn"] + model.sizes["residual"]))
+    alike(run(asked, tmp_path / "steps"), whole, abs=1e-4)
+
+
+def test_a_portion_may_be_held_out_altogether(model, tmp_path, monkeypatch):
+    asked = spec(OWN[:24], held_out=60, components=("ffn",))
+    whole = run(asked, tmp_path / "whole")
+    assert whole.numbers["explained"] == 16
+    monkeypatch.setattr(exemplars, "PORTION", 1)
+    alike(run(asked, tmp_path / "ones"), whole, abs=1e-4)
+
+
+def test_the_same_spec_gives_the_same(model, tmp_path):
+    alike(run(spec(), tmp_path / "a"), run(spec(), tmp_path / "b"))
+    other = run(spec(seed=1), tmp_path / "c")
+    assert other.tables["proteins"]["side"].tolist() != spec().sides(OWN).tolist()
+
+
+def test_an_interrupted_run_goes_on_where_it_was(model, tmp_path, monkeypatch, hooks_of):
+    monkeypatch.setattr(exemplars, "PORTION", 20)
+    whole = run(spec(), tmp_path / "whole")
+    hooks, read, allowed = hooks_of(model), [], 3
+
+    def counted(model, sequences, components, pooling, progress):
+        read.append(len(sequences))
+
+        def report(fraction):
+            progress(fraction)
+            if len(read) > allowed:
+                raise Cancelled
+
+        return pooled(model, sequences, components, pooling, report)
+
+    monkeypatch.setattr(exemplars, "pooled", counted)
+    store = Store(tmp_path / "resumed")
+    with pytest.raises(Cancelled):
+        run_study(STUDY, spec(), store, Context())
+    assert store.finished_shards(spec().key) == {0, 1, 2}
+    assert hooks_of(model) == hooks
+    read.clear()
+    context = Context()
+    resumed = run_study(STUDY, spec(), store, context)
+    assert read == [20, 10]
+    assert 0.4 < context.skipped < 0.6
+    alike(resumed, whole)
+
+
+def test_a_cancelled_run_ends_soon(model, tmp_path):
+    asked = []
+
+    def cancelled():
+        asked.append(1)
+        return len(asked) > 3
+
+    with pytest.raises(Cancelled):
+        run(spec(), tmp_path, cancelled=cancelled)
+
+
+def test_portions_are_joined_one_at_a_time(model, tmp_path, monkeypatch, without_type_checks):
+    """Many portions together may not fit in memory."""
+    monkeypatch.setattr(exemplars, "PORTION", 20)
+    assert STUDY.streams
+    store = Store(tmp_path)
+    loaded = []
+    usual = store.load_shard
+    monkeypatch.setattr(
+        store, "load_shard", lambda key, index: loaded.append(index) or usual(key, index)
+    )
+    run_study(STUDY, spec(), store, Context())
+    assert loaded == [0, 1, 2, 3, 4]
+
+
+def test_progress_never_falls(model, tmp_path):
+    heard = []
+    run(spec(), tmp_path, on_progress=lambda done, message: heard.append(done))
+    assert heard == sorted(heard)
+    assert len(heard) > 3
+
+
+# --- The table -----------------------------------------------------------------------------------
+
+
+def test_the_table_says_what_is_known(model, tmp_path):
+    store = Store(tmp_path)
+    result = run_study(STUDY, spec(), store, Context())
+    store.save(spec(), result, seconds=1)
+    again = store.load(spec().key)[1]
+    table = again.tables["proteins"]
+    assert [list(own) for own in table["annotations"]] == [list(p.annotations) for p in OWN]
+    assert table["sequence"].tolist() == [p.sequence for p in OWN]
+    expected = features.table(OWN)
+    for name in features.FEATURES:
+        assert table[name].to_numpy() == pytest.approx(expected[name], rel=1e-5, nan_ok=True)
+
+
+def test_a_large_corpus_keeps_a_sample_beside_what_matters(model, tmp_path, monkeypatch):
+    whole = run(spec(components=("ffn",)), tmp_path / "whole")
+    monkeypatch.setattr(exemplars, "BACKGROUND", 10)
+    monkeypatch.setattr(exemplars, "_DESCRIBED", 7)
+    asked = spec(components=("ffn",), keep=1)
+    result = run(asked, tmp_path / "sample")
+    table = result.tables["proteins"]
+    assert table["background"].sum() == 10
+    assert (table.loc[table["background"], "side"] == EXPLAINED).all()
+    assert (table["side"] != EXPLAINED).sum() == len(result.arrays["held.ffn"]) == 20
+    names, every = table["name"].to_numpy(), whole.tables["proteins"]["name"].to_numpy()
+    for end, _ in ENDS:
+        assert (
+            names[result.arrays[f"{end}_at.ffn"]] == every[whole.arrays[f"{end}_at.ffn"][..., :1]]
+        ).all()
+    by_name = {p.name: p for p in OWN}
+    for row in table.itertuples():
+        assert row.sequence == by_name[row.name].sequence
+        assert row.length == len(row.sequence)
+
+
+# --- Sides ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("held_out", "half"), [(6, 3), (21, 10), (400, 15)])
+def test_the_sides_are_as_large_as_asked(held_out, half):
+    side = spec(held_out=held_out).sides(OWN)
+    assert [(side == name).sum() for name in (CHOSEN, JUDGED, EXPLAINED)] == [
+        half,
+        half,
+        90 - 2 * half,
+    ]
+
+
+def test_relatives_are_on_one_side():
+    alleles = [
+        AnnotatedProtein(f"IGHV{i % 17}*0{i} {i % 3}", p.sequence) for i, p in enumerate(OWN)
+    ]
+    for seed in range(5):
+        side = spec(seed=seed).sides(alleles)
+        for gene in range(17):
+            assert len({s for s, p in zip(side, alleles, strict=True) if f"V{gene}*" in p.name}) < 2
+        assert 3 <= (side == CHOSEN).sum() <= 10
+        assert 3 <= (side == JUDGED).sum() <= 10
+
+
+def test_a_large_family_takes_no_more_than_its_share():
+    family = [AnnotatedProtein(f"IGHV1*{i}", p.sequence) for i, p in enumerate(OWN[:60])]
+    for seed in range(10):
+        side = spec(seed=seed).sides([*family, *OWN[60:]])
+        assert (side[:60] == EXPLAINED).all()
+        assert (side == CHOSEN).sum() == (side == JUDGED).sum() == 10
+
+
+@pytest.mark.parametrize("count", [0, 1, 19])
+def test_too_few_proteins_are_one_sentence(model, tmp_path, sentence, count):
+    sentence(run, spec(OWN[:count]), tmp_path, says=[f"{count} proteins", "at least 20"])
+
+
+def test_twenty_proteins_are_enough(model, tmp_path):
+    result = run(spec(OWN[:20], keep=30), tmp_path)
+    assert result.arrays["top.ffn"].shape == (3, model.sizes["ffn"], 14)
+    assert result.numbers["explained"] == 14
+
+
+@pytest.mark.parametrize("name", ["IGHV1*{}", "all the same"])
+def test_only_relatives_are_one_sentence(model, tmp_path, sentence, name):
+    sentence(run, spec(proteins(name=name)), tmp_path, says="one gene")
+
+
+# --- What proteins may be ------------------------------------------------------------------------
+
+
+def test_unknown_residues_are_x_or_left_out(model, tmp_path):
+    odd = [AnnotatedProtein("odd", "MKJ*TAYI"), *OWN[1:]]
+    known = [AnnotatedProtein("odd", "MKXXTAYI"), *OWN[1:]]
+    one, other = (run(spec(own), tmp_path / str(len(own[0].sequence))) for own in (odd, known))
+    for name, own in one.arrays.items():
+        assert own == pytest.approx(other.arrays[name]), name
+    assert exemplars._known("MKJT", set("MKT")) == "MKT"
+    assert exemplars._known("MKJT", set("MKTX")) == "MKXT"
+    assert exemplars._known("MKT", set("MKTX")) == "MKT"
+
+
+def test_long_proteins_are_cut_and_counted(model, tmp_path):
+    room = model.max_tokens - 2
+    long = [AnnotatedProtein(f"l{i}", "MKTAYIAKQR" * (7 + i)) for i in range(3)]
+    exact = AnnotatedProtein("exact", ("MKTAYIAKQR" * 9)[:room])
+    result = run(spec([*long, exact, *OWN[4:]]), tmp_path)
+    assert result.numbers["cut"] == 3
+    assert result.tables["proteins"].set_index("name").loc["l2", "length"] == 90
+
+
+def test_other_models_and_corpora_are_one_sentence(tiny, tmp_path, monkeypatch, sentence):
+    monkeypatch.setattr(exemplars, "shared", lambda name, device: tiny("bert", "masked"))
+    sentence(run, spec(), tmp_path, says="no protein model")
+    sentence(run, spec(corpus="own-0123456789abcdef"), tmp_path, says="no corpus")
+
+
+# --- Specs ---------------------------------------------------------------------------------------
+
+
+def test_a_limit_draws_the_same_proteins():
+    drawn = spec(limit=30).proteins()
+    assert drawn == spec(limit=30).proteins()
+    assert len({p.name for p in drawn}) == 30
+    assert drawn == [p for p in OWN if p in drawn]  # in the order of the corpus
+    assert drawn != spec(limit=30, seed=1).proteins()
+    assert spec(limit=90).proteins() == spec(limit=None).proteins() == OWN
+
+
+def test_a_spec_goes_through_its_json():
+    asked = spec(limit=30, pooling="cls")
+    again = read_spec(asked.to_json(), {"exemplars": ExemplarsSpec})
+    assert again == asked
+    assert again.key == asked.key
+    both = spec(components=("residual", "ffn", "ffn"))
+    assert both.key == spec().key
+    assert len(both.components) == 2
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"components": ()},
+        {"components": ("neurons",)},
+        {"pooling": "median"},
+        {"keep": 0},
+        {"keep": 201},
+        {"held_out": 5},
+        {"limit": 19},
+        {"seed": -1},
+        {"key": "sk-secret"},
+    ],
+)
+def test_impossible_settings_are_refused(wrong):
+    with pytest.raises(ValidationError):
+        spec(**wrong)
+
+
+def test_more_proteins_take_longer(model):
+    assert 0 < STUDY.seconds(model, spec(limit=30)) < STUDY.seconds(model, spec())
