@@ -58,6 +58,7 @@ def traits(
     annotations: Sequence[Sequence[str]],
     titles: Mapping[str, str],
     *,
+    among: Bool[Array, " protein"] | None = None,
     min_count: int = MIN_COUNT,
 ) -> Traits:
     """Features that are not the same everywhere, and annotations that enough proteins carry.
@@ -66,13 +67,15 @@ def traits(
         features: one row a protein.
         annotations: of each protein, in words.
         titles: of the features.
+        among: proteins that decide which traits there are; the others are described by these.
     """
-    shown = [name for name in features if features[name].notna().sum() > 1]
-    shown = [name for name in shown if features[name].std(ddof=0) > 1e-9]
-    count = Counter(word for own in annotations for word in set(own))
-    words = sorted(
-        word for word, n in count.items() if min_count <= n <= len(annotations) - min_count
-    )
+    deciding = np.ones(len(annotations), bool) if among is None else among
+    some = features[deciding]
+    shown = [name for name in some if some[name].notna().sum() > 1]
+    shown = [name for name in shown if some[name].std(ddof=0) > 1e-9]
+    count = Counter(word for i in np.flatnonzero(deciding) for word in set(annotations[i]))
+    most = deciding.sum() - min_count
+    words = sorted(word for word, n in count.items() if min_count <= n <= most)
     column = {word: i for i, word in enumerate(words)}
     carried = np.zeros((len(annotations), len(words)), np.float32)
     for row, own in enumerate(annotations):

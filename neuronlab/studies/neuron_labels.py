@@ -279,7 +279,7 @@ class Known:
         titles = {name: feature.title for name, feature in FEATURES.items()}
         annotations = [list(map(str, own)) for own in table["annotations"]]
         background = table["background"].to_numpy(bool)
-        self.traits: Traits = traits.traits(features, annotations, titles)
+        self.traits: Traits = traits.traits(features, annotations, titles, among=background)
         self.explainer = Explainer(self.traits, background)
         every = self.traits.standard(background)
         held = (table["side"] != EXPLAINED).to_numpy()
