@@ -283,6 +283,17 @@ def test_traits_are_what_differs():
     )
 
 
+def test_only_those_among_decide_which_traits_there_are():
+    draw = np.random.default_rng(0)
+    features = table(length=draw.normal(size=60), charge=[1.0] * 40 + [2.0] * 20, gravy=np.nan)
+    features.loc[50:, "gravy"] = draw.normal(size=10)
+    annotations = [["both"] * (i % 2) + ["others"] * (i >= 40) for i in range(60)]
+    found = traits(features, annotations, TITLES, among=np.arange(60) < 40)
+    assert found.names == ("length", "both")
+    assert found.values.shape == (60, 2)
+    assert found.values[:, 1].tolist() == [0.0, 1.0] * 30
+
+
 def test_without_annotations_there_are_features():
     found = traits(table(length=np.arange(40)), [[]] * 40, TITLES)
     assert found.names == ("length",)
