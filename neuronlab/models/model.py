@@ -153,8 +153,8 @@ class Model:
         """The prompt as token ids. Raises UserError with one sentence where it cannot be."""
         return encode(self, prompt)
 
-    def hidden(self, ids: Int[Tensor, "row token"], position: int, **inputs: Any) -> Tensor:
-        """Normed final hidden states at one position, (row, hidden).
+    def hidden(self, ids: Int[Tensor, "row token"], position: int | slice, **inputs: Any) -> Tensor:
+        """Normed final hidden states at one position, (row, hidden), or a slice of them.
 
         There may be more rows than ids had: hooks may add some on the way.
         """
