@@ -15,6 +15,8 @@ from neuronlab.neurons import NeuronScores
 from neuronlab.steering.generation import MASKED, letters_of
 
 Array = np.ndarray
+# What a backward pass needs is kept for each: enough to use the machine, little enough to fit.
+_TOKENS_PER_BATCH = 1024
 At = tuple[int, Component]
 
 
@@ -33,7 +35,7 @@ def by_effect(
 
     Residues are hidden as generation hides them, every free one once; the property expected from
     the predicted residues is the sum over hidden residues i and amino acids x of p_i(x) gain_i(x).
-    One forward and one backward pass give its derivative for all neurons. That for their scale says
+    A forward and a backward pass give its derivative for all neurons. That for their scale says
     little about steering: it is the shift b of h' = a h + b that moves what is generated.
 
     Args:
@@ -48,12 +50,8 @@ def by_effect(
     order = np.random.default_rng(seed).permutation(len(free))
     count = max(1, round(masked * len(free)))
     groups = [order[i : i + count] for i in range(0, len(order), count)]
-    row = np.concatenate([[r] * len(group) for r, group in enumerate(groups)])
-    place = np.concatenate(groups)
-    at = np.asarray(free)[place] + 1  # the first token is special
-    tokens = torch.tensor([model.residue_ids(sequence)] * len(groups), device=model.device)
-    tokens[row, at] = model.tokenizer.mask_token_id
-    changed = torch.zeros(tokens.shape[1], 1, device=model.device, dtype=model.dtype)
+    ids = torch.tensor([model.residue_ids(sequence)], device=model.device)
+    changed = torch.zeros(ids.shape[1], 1, device=model.device, dtype=model.dtype)
     changed[list(positions) if positions is not None else slice(None)] = 1
     places = [(layer, c) for layer in range(model.layers) for c in components]
     shift = {
@@ -64,18 +62,26 @@ def by_effect(
     def add(at: At) -> Edit:
         return lambda neurons: neurons + changed * shift[at].to(neurons)
 
-    with model.lock, torch.enable_grad(), model.edit({at: add(at) for at in places}):
-        states = model.hidden(tokens, slice(None))
-        shares = model.logits(states[row, at])[:, letters].softmax(-1)
-        found = []
-        for number, gain in enumerate(gains):
+    found = [dict.fromkeys(places, torch.zeros(())) for _ in gains]
+    step = max(1, _TOKENS_PER_BATCH // ids.shape[1])
+    for first in range(0, len(groups), step):
+        batch = groups[first : first + step]
+        row = np.concatenate([[r] * len(group) for r, group in enumerate(batch)])
+        place = np.concatenate(batch)
+        at = np.asarray(free)[place] + 1  # the first token is special
+        tokens = ids.repeat(len(batch), 1)
+        tokens[row, at] = model.tokenizer.mask_token_id
+        with model.lock, torch.enable_grad(), model.edit({at: add(at) for at in places}):
+            states = model.hidden(tokens, slice(None))
+            shares = model.logits(states[row, at])[:, letters].softmax(-1)
+        for number, (gain, total) in enumerate(zip(gains, found, strict=True)):
             own = torch.as_tensor(np.asarray(gain)[place]).to(shares)
-            more = number + 1 < len(gains)
             slopes = torch.autograd.grad(
-                (shares * own).sum(), list(shift.values()), retain_graph=more
+                (shares * own).sum(), list(shift.values()), retain_graph=number + 1 < len(gains)
             )
-            found.append(_by_component(dict(zip(places, slopes, strict=True)), model, components))
-    return found
+            for each, slope in zip(places, slopes, strict=True):
+                total[each] = total[each].to(slope) + slope
+    return [_by_component(total, model, components) for total in found]
 
 
 def by_protein(
@@ -104,7 +110,7 @@ def by_residue(
     """Pearson's r of activations with what each residue contributes, over residues of proteins.
 
     Args:
-        scale: what the residues of a sequence contribute to the property.
+        scale: what the residues of a sequence contribute to the property; nan leaves one out.
         progress: called with a fraction after every protein.
     """
     sums: dict[At, Tensor] = {}
@@ -114,10 +120,12 @@ def by_residue(
     for number, sequence in enumerate(sequences):
         ids = torch.tensor([model.residue_ids(sequence)], device=model.device)
         y = torch.as_tensor(np.asarray(scale(sequence)), dtype=torch.float64)
+        known = y.isfinite()
+        y = y[known]
 
-        def keep(at: At, y: Tensor = y) -> Edit:
+        def keep(at: At, y: Tensor = y, known: Tensor = known) -> Edit:
             def function(neurons: Neurons) -> Neurons:
-                x = neurons[0, 1:-1].double().cpu()
+                x = neurons[0, 1:-1].double().cpu()[known]
                 sums[at] = sums.get(at, 0) + x.sum(0)
                 squares[at] = squares.get(at, 0) + x.square().sum(0)
                 products[at] = products.get(at, 0) + y @ x
