@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import groupby
 
 import numpy as np
@@ -22,12 +22,13 @@ def identity(sequence: str, start: str) -> float:
 def entropy(residues: str) -> float:
     """Shannon's entropy of the composition in bits: 0 for one residue alone, 4.3 for all alike."""
     share = np.array(list(Counter(residues).values())) / len(residues)
-    return float(-(share * np.log2(share)).sum())
+    return float(-(share * np.log2(share)).sum()) + 0.0  # never minus zero
 
 
-def longest_repeat(residues: str) -> int:
-    """Length of the longest run of one residue."""
-    return max(len(list(run)) for _, run in groupby(residues))
+def longest_repeat(sequence: str, places: Collection[int]) -> int:
+    """Length of the longest run of one residue at some places; others interrupt it."""
+    shown = (letter if place in places else "" for place, letter in enumerate(sequence))
+    return max(len(list(run)) for letter, run in groupby(shown) if letter)
 
 
 def pseudo_perplexity(

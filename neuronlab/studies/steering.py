@@ -317,7 +317,7 @@ class SteeringStudy(Study):
                     **means.loc[(row.condition, row.chain)].drop("step").to_dict(),
                     "identity": quality.identity(sequence, spec.begin),
                     "entropy": quality.entropy(free),
-                    "longest_repeat": quality.longest_repeat(free),
+                    "longest_repeat": quality.longest_repeat(sequence, spec.places),
                 }
             )
         table = pd.DataFrame(rows)
@@ -499,7 +499,7 @@ def scores_of(spec: SteeringSpec, model: Model) -> list[NeuronScores]:
                 selection.by_residue(
                     model,
                     sequences,
-                    lambda s, name=goal.property: np.nan_to_num(per_residue(name, s)),
+                    lambda s, name=goal.property: per_residue(name, s),
                     spec.components,
                 )
             )
