@@ -97,12 +97,12 @@ _HEADS = {
 }
 
 
-def text_tokenizer(model_type):
+def text_tokenizer(model_type, words=WORDS):
     """A word-level tokenizer with the special tokens that the family's own tokenizer has."""
     decoder = model_type in DECODERS
     cls, sep, mask = ("<s>", "</s>", "<mask>") if model_type == "roberta" else _BERT_SPECIAL
     special = ["<pad>", "<unk>", "<|end|>"] if decoder else [cls, "<pad>", sep, "<unk>", mask]
-    vocabulary = {token: i for i, token in enumerate([*special, *WORDS.split()])}
+    vocabulary = {token: i for i, token in enumerate([*special, *words.split()])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     names = {"eos_token": "<|end|>"} if decoder else {}
@@ -138,9 +138,10 @@ def randomise(hf, seed):
                 parameter.add_(0.15 * noise)
 
 
-def build(model_type, kind, folder, *, seed=0, title="", **settings):
+def build(model_type, kind, folder, *, seed=0, title="", protein=False, **settings):
     """A tiny seeded model with its tokenizer; ``settings`` override the configuration."""
-    tokenizer = esm_tokenizer(folder) if model_type == "esm" else text_tokenizer(model_type)
+    words = " ".join(RESIDUES) if protein else WORDS
+    tokenizer = esm_tokenizer(folder) if model_type == "esm" else text_tokenizer(model_type, words)
     config = transformers.AutoConfig.for_model(
         model_type,
         **{
@@ -155,10 +156,11 @@ def build(model_type, kind, folder, *, seed=0, title="", **settings):
     )
     hf = _HEADS[kind].from_config(config, attn_implementation="sdpa")
     randomise(hf, seed)
-    return wrap(hf, tokenizer, kind, title=title or f"Tiny {model_type}")
+    alphabet = "protein" if protein or model_type == "esm" else "text"
+    return wrap(hf, tokenizer, kind, alphabet, title or f"Tiny {model_type}")
 
 
-def wrap(hf, tokenizer, kind, title="Tiny"):
+def wrap(hf, tokenizer, kind, alphabet, title="Tiny"):
     return Model(
         hf,
         tokenizer,
@@ -166,7 +168,7 @@ def wrap(hf, tokenizer, kind, title="Tiny"):
         name=f"tiny-{hf.config.model_type}",
         title=title,
         kind=kind,
-        alphabet="protein" if hf.config.model_type == "esm" else "text",
+        alphabet=alphabet,
         revision="test",
     )
 
@@ -186,12 +188,19 @@ def tiny(tmp_path_factory):
     return make
 
 
+@pytest.fixture(params=["bert", "esm"])
+def residues_model(request, tiny):
+    """Masked models of proteins: one as AntiBERTy is, and one as ESM-2."""
+    return tiny(request.param, "masked", **{"protein": True} if request.param == "bert" else {})
+
+
 @pytest.fixture(scope="session")
 def twin():
     """A model of its own with the same weights, to change as one likes."""
 
     def make(model, dtype=torch.float32):
-        return wrap(copy.deepcopy(model.hf).to(dtype), model.tokenizer, model.kind, model.title)
+        hf = copy.deepcopy(model.hf).to(dtype)
+        return wrap(hf, model.tokenizer, model.kind, model.alphabet, model.title)
 
     return make
 
