@@ -152,6 +152,9 @@ def edits_of(
 
     Args:
         position: of interventions at the predicted position.
+
+    Raises:
+        UserError: a set is of another model; and when the edits run, a chosen token is not there.
     """
     rows = [{} if i is None else i.coefficients(model) for i in interventions]
     everywhere = [i is None or i.positions == "all" for i in interventions]
@@ -160,6 +163,7 @@ def edits_of(
         for i in interventions
     ]
     places = {at for row in rows for at in row}
+    chosen = {token for i in interventions if i is not None for token in _tokens(i)}
 
     def change(at: At) -> Edit:
         size = model.sizes[at[1]]
@@ -170,6 +174,12 @@ def edits_of(
         touched = [at in row for row in rows]
 
         def function(neurons: Neurons) -> Neurons:
+            length = neurons.shape[1]
+            if any(not 0 <= token < length for token in chosen):
+                raise UserError(
+                    f"There are {length} tokens, and neurons were to change at others: choose from "
+                    f"0 to {length - 1}."
+                )
             if all(everywhere) and all(touched):
                 return neurons * scale + shift
             changed = neurons.clone()
@@ -182,3 +192,7 @@ def edits_of(
         return function
 
     return {at: change(at) for at in places}
+
+
+def _tokens(intervention: Intervention) -> tuple[int, ...]:
+    return () if isinstance(intervention.positions, str) else intervention.positions

@@ -273,3 +273,116 @@ def test_a_prediction_is_the_softmax_of_transformers(model, asked, oracle):
     assert found.label == model.label(encoded.target)
     assert float(found.probabilities.sum()) == pytest.approx(1.0, abs=1e-5)
     assert len(found.top(10_000)) == len(logits)
+
+
+# --- Chosen tokens, and units of the residual stream ---------------------------------------------
+
+
+def logits_under(model, encoded, interventions):
+    """Of all tokens where there are such, one row per intervention."""
+    with torch.no_grad(), applied(model, encoded, interventions):
+        return model.hf(input_ids=encoded.input_ids.expand(len(interventions), -1)).logits
+
+
+@pytest.mark.parametrize("where", [(0,), (1, 3), (4, 2, 2, 0)])
+def test_chosen_tokens_alone_change(model, asked, oracle, where):
+    encoded = model.encode(asked(model))
+    change = nl.Affine(NeuronSet([(0, "ffn", 3), (1, "value", 2)]), where, a=-0.5, b=4.0)
+    before = oracle.neurons(model.hf, encoded.input_ids, 0, "ffn")[0]
+    with applied(model, encoded, [change]):
+        after = oracle.neurons(model.hf, encoded.input_ids, 0, "ffn")[0]
+    expected = before.clone()
+    for token in set(where):
+        expected[token, 3] = -0.5 * before[token, 3] + 4.0
+    assert torch.equal(after, expected)
+    changes = {
+        (0, "ffn"): affine_at([3], -0.5, 4.0, list(set(where))),
+        (1, "value"): affine_at([2], -0.5, 4.0, list(set(where))),
+    }
+    found = nl.predict(model, asked(model), intervention=change)
+    assert close(found, logits_of(model, encoded, oracle, changes))
+
+
+def test_all_tokens_chosen_are_everywhere_and_none_is_nowhere(model, asked):
+    encoded = model.encode(asked(model))
+    everywhere = tuple(range(encoded.input_ids.shape[1]))
+    one = nl.predict(model, asked(model), intervention=nl.Affine(SET, everywhere, a=2.0, b=1.0))
+    whole = nl.predict(model, asked(model), intervention=nl.Affine(SET, a=2.0, b=1.0))
+    assert close(one, whole.logits)
+    here = nl.predict(model, asked(model), intervention=nl.Suppress(SET, (encoded.position,)))
+    alone = nl.predict(model, asked(model), intervention=nl.Suppress(SET, "predicted"))
+    assert torch.equal(here.logits, alone.logits)
+    nowhere = nl.predict(model, asked(model), intervention=nl.Suppress(SET, ()))
+    assert torch.equal(nowhere.logits, plain(model, asked(model)))
+
+
+def test_rows_with_other_tokens_are_as_alone(model, asked):
+    encoded = model.encode(asked(model))
+    rows = [
+        nl.Affine(SET, (1,), a=3.0, b=1.0),
+        None,
+        nl.Affine(SET, a=3.0, b=1.0),
+        nl.Suppress(NeuronSet([(0, "ffn", 1)]), (0, 2)),
+        nl.KeepOnly(SET, (3,), components=("ffn",)),
+        nl.Affine(SET, "predicted", b=2.0),
+    ]
+    together = logits_under(model, encoded, rows)
+    for row, change in enumerate(rows):
+        alone = logits_under(model, encoded, [change])[0]
+        torch.testing.assert_close(together[row], alone, rtol=1e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("where", [(99,), (0, 50), (-1,)])
+def test_tokens_that_are_not_there_are_refused(model, asked, sentence, hooks_of, where):
+    hooks = hooks_of(model)
+    text = sentence(nl.predict, model, asked(model), intervention=nl.Suppress(SET, where))
+    assert "token" in text
+    assert hooks_of(model) == hooks
+    assert torch.equal(plain(model, asked(model)), plain(model, asked(model)))
+
+
+@pytest.mark.parametrize("where", ["all", (1, 2)])
+def test_residual_units_change_where_they_are(model, asked, where):
+    """At what a block puts out, before anything later reads it."""
+    encoded = model.encode(asked(model))
+    change = nl.Affine(NeuronSet([(0, "residual", 4), (0, "residual", 31)]), where, a=0.5, b=2.0)
+    hidden = {}
+
+    def read(at):
+        def function(neurons):
+            hidden[at] = neurons.clone()
+            return neurons
+
+        return function
+
+    places = {(layer, "residual"): read(layer) for layer in range(2)}
+    with torch.no_grad(), model.edit(places):
+        model.hf(input_ids=encoded.input_ids)
+    before = dict(hidden)
+    # Hooks run in the order in which they were set: the change, then the reading.
+    with torch.no_grad(), applied(model, encoded, [change]), model.edit(places):
+        model.hf(input_ids=encoded.input_ids)
+    expected = before[0].clone()
+    tokens = slice(None) if where == "all" else list(where)
+    for unit in (4, 31):
+        expected[:, tokens, unit] = 0.5 * before[0][:, tokens, unit] + 2.0
+    assert torch.equal(hidden[0], expected)
+    assert not torch.allclose(hidden[1], before[1], atol=1e-3)
+    with torch.no_grad():
+        model.hf(input_ids=encoded.input_ids)
+    assert torch.equal(hidden[0], expected)  # nothing is read any more
+    changed = nl.predict(model, asked(model), intervention=change)
+    assert not torch.allclose(changed.logits, plain(model, asked(model)), atol=1e-4)
+
+
+def test_an_emptied_last_layer_leaves_the_head_with_nothing(model, asked):
+    """Without units of the last layer's residual stream, every prompt is the same."""
+    last = model.layers - 1
+    units = range(model.sizes["residual"])
+    off = nl.Suppress(NeuronSet([(last, "residual", i) for i in units]))
+    other = asked(model)
+    words = other.text[::-1] if model.alphabet == "protein" else "quick " + other.text
+    second = nl.Prompt(words, other.target, other.mask)
+    first = nl.predict(model, asked(model), intervention=off).logits
+    assert torch.equal(first, nl.predict(model, second, intervention=off).logits)
+    assert not torch.equal(plain(model, asked(model)), plain(model, second))
