@@ -43,7 +43,17 @@ def regions(sequence: str) -> tuple[range, range, range]:
             (j for i, j in place.items() if i >= start + len(letters)), default=len(sequence)
         )
         found.append(range(before + 1, after))
-    return found[0], found[1], found[2]
+    first, second, third = found
+    # A long loop may be aligned over the framework's edge; but from the cysteine (IMGT's 23) and
+    # the tryptophan (41) that every domain has, the edges are as far away in all.
+    start = reference.index(known[0])
+    cysteine, tryptophan = place.get(start - 4, -1), place.get(start + len(known[0]) + 2, -1)
+    if cysteine >= 0 and sequence[cysteine] == "C" and cysteine + 4 < first.stop:
+        first = range(cysteine + 4, first.stop)
+    if sequence[tryptophan] == "W" and first.start < tryptophan - 2 < second.stop - 17:
+        first = range(first.start, tryptophan - 2)
+        second = range(tryptophan + 15, second.stop)
+    return first, second, third
 
 
 def determining(sequence: str) -> tuple[int, ...]:
