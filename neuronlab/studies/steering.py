@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
+import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from scipy.stats import mannwhitneyu
 
@@ -38,6 +39,9 @@ SETTLED = 0.1
 CORRELATED = 200
 # Residues that are hidden, one at a time, for the pseudo-perplexity.
 SURPRISE = 30
+
+
+Coefficient = Annotated[float, Field(ge=-50, le=50)]
 
 
 class Goal(BaseModel):
@@ -100,18 +104,18 @@ class SteeringSpec(Spec):
     count: int = Field(100, ge=1, le=20_000)
     components: tuple[Component, ...] = ("ffn",)
     corpus: str = "germlines"
-    a: float = Field(3.0, ge=-50, le=50)
-    b: float = Field(1.0, ge=-50, le=50)
+    a: Coefficient = 3.0
+    b: Coefficient = 1.0
     positions: Literal["all", "free"] = "all"
     mode: Mode = "masked"
     masked: float = Field(MASKED, gt=0, le=1)
     steps: int = Field(100, ge=1, le=2000)
     temperature: float = Field(1.0, ge=0.05, le=10)
     chains: int = Field(8, ge=2, le=64)
-    random_sets: int = Field(20, ge=2, le=200)
+    random_sets: int = Field(20, ge=20, le=200)
     seed: int = Field(0, ge=0)
-    dose_a: tuple[float, ...] = (1.0, 2.0, 3.0)
-    dose_b: tuple[float, ...] = (0.0, 0.5, 1.0, 1.5)
+    dose_a: tuple[Coefficient, ...] = Field((1.0, 2.0, 3.0), max_length=20)
+    dose_b: tuple[Coefficient, ...] = Field((0.0, 0.5, 1.0, 1.5), max_length=20)
     dose_steps: int = Field(25, ge=1, le=500)
     predictor: str = "flash-abb"
 
@@ -141,6 +145,8 @@ class SteeringSpec(Spec):
     def _fits(self) -> SteeringSpec:
         if not self.sequence:
             raise ValueError("give a sequence to start from")
+        if len({goal.property for goal in self.goals}) < len(self.goals):
+            raise ValueError("two goals are of two properties")
         if self.choose == "given" and not self.neurons:
             raise ValueError("give neurons, or choose them by effect")
         if any(not 0 <= place < len(self.begin) for place in self.free):
@@ -169,8 +175,9 @@ class SteeringStudy(Study):
     chain, sequence, one column per goal: mean of the last tenth of the chain, identity, entropy and
     longest_repeat of the free residues, perplexity, confidence), ``doses`` (a, b, chain, one column
     per goal, entropy), ``neurons`` (layer, component, neuron, score), ``structures`` (name,
-    sequence, confidence, rmsd to the start, helix, strand, coil). Files: start.pdb, unsteered.pdb
-    and steered.pdb, superposed; of the chains whose value is the median. Numbers of the first goal:
+    sequence, confidence of the steered chain, rmsd to the start, helix, strand, coil, secondary:
+    of all chains). What cannot be folded has no confidence and no file. Files: start.pdb,
+    unsteered.pdb and steered.pdb, superposed; of the chains whose value is the median. Numbers of the first goal:
     start; mean and sd of unsteered, steered and random; effect_size (Cohen's d of steered against
     random), p_value (Mann and Whitney), shift (against unsteered), z (in standard deviations of the
     random sets); ``goals`` has the same for each.
@@ -303,8 +310,7 @@ class SteeringStudy(Study):
         context: Context,
     ) -> pd.DataFrame:
         rows = []
-        last = trajectories["step"].max() * (1 - SETTLED)
-        settled = trajectories[trajectories["step"] > last]
+        settled = trajectories[trajectories["step"] > spec.steps - _settled(spec.steps)]
         means = settled.groupby(["condition", "chain"]).mean(numeric_only=True)
         for row in chains.itertuples():
             sequence = row.sequences[-1]
@@ -335,7 +341,7 @@ class SteeringStudy(Study):
     def _structures(
         self, spec: SteeringSpec, finals: pd.DataFrame, context: Context
     ) -> tuple[pd.DataFrame, dict[str, str], str]:
-        columns = ["name", "sequence", "confidence", "rmsd", "helix", "strand", "coil"]
+        columns = ["name", "sequence", "confidence", "rmsd", *_STATES, "secondary"]
         finals["confidence"] = np.nan
         nothing = pd.DataFrame(columns=columns)
         if not spec.predictor:
@@ -350,38 +356,48 @@ class SteeringStudy(Study):
 
         try:
             start = folded(spec.begin)
-            made = []
-            for number, sequence in enumerate(finals["sequence"]):
-                context.progress(number / len(finals), "predicting structures")
-                made.append(folded(sequence))
         except UserError as error:
             return nothing, {}, str(error)
-        length = len(spec.begin)
-        finals["confidence"] = [float(own.confidence[:length].mean()) for own in made]
-        shown = [("start", start)]
+        made: list[folding.Folded | None] = []
+        for number, sequence in enumerate(finals["sequence"]):
+            context.progress(number / len(finals), "predicting structures")
+            try:
+                made.append(folded(sequence))
+            except UserError as error:  # it is no such protein any more
+                made.append(None)
+                reason = str(error)
+
+        def confidence(own: folding.Folded | None) -> float:
+            return np.nan if own is None else float(own.confidence[: len(spec.begin)].mean())
+
+        finals["confidence"] = [confidence(own) for own in made]
+        shown = {"start": start}
         for condition in (UNSTEERED, STEERED):
-            shown.append((condition, made[_median(finals, condition, spec.goals[0].property)]))
+            shown[condition] = made[_median(finals, condition, spec.goals[0].property)]
         rows, files = [], {}
-        for name, own in shown:
+        for name, own in shown.items():
+            if own is None:
+                continue
             placed, rmsd = folding.superposed(own, start)
             states = folding.fractions(placed.secondary)
             rows.append(
                 {
                     "name": name,
                     "sequence": own.sequence,
-                    "confidence": float(own.confidence.mean()),
+                    "confidence": confidence(own),
                     "rmsd": rmsd,
-                    **states,
+                    **{word: states[state] for word, state in _STATES.items()},
                     "secondary": placed.secondary,
                 }
             )
             files[f"{name}.pdb"] = placed.pdb
-        return pd.DataFrame(rows), files, ""
+        lost = sum(own is None for own in made)
+        return pd.DataFrame(rows), files, f"{lost} of {len(made)}: {reason}" if lost else ""
 
     def _doses(self, spec: SteeringSpec, table: pd.DataFrame) -> pd.DataFrame:
         rows = []
         for row in table.itertuples():
-            settled = row.sequences[-max(1, round(SETTLED * spec.dose_steps)) :]
+            settled = row.sequences[-_settled(spec.dose_steps) :]
             free = "".join(row.sequences[-1][place] for place in spec.places)
             values = {
                 g.property: float(np.mean([_value(g.property, s) for s in settled]))
@@ -411,12 +427,14 @@ class SteeringStudy(Study):
         spread = float(random.std(ddof=1))
         return found | {
             "shift": float(steered.mean() - own[UNSTEERED].mean()),
-            "effect_size": away / float(pooled) if pooled > 0 else 0.0,
-            "z": away / spread if spread > 0 else 0.0,
+            "effect_size": _ratio(away, float(pooled)),
+            "z": _ratio(away, spread),
             "p_value": float(mannwhitneyu(steered, random).pvalue),
         }
 
 
+# Columns of the structures' table, and letters of ``folding.STATES``.
+_STATES = {"helix": "H", "strand": "E", "coil": "-"}
 _WORDS = {
     "chains": "generating with the neurons and without",
     RANDOM: "generating with random neurons",
@@ -482,10 +500,12 @@ def scores_of(spec: SteeringSpec, model: Model) -> list[NeuronScores]:
         from neuronlab.labels.exemplars import pooled
 
         seen = pooled(model, sequences, spec.components, "mean")
-        found = [
-            selection.by_protein(seen, np.array([_value(g.property, s) for s in sequences]))
-            for g in spec.goals
-        ]
+        found = []
+        for goal in spec.goals:
+            values = np.array([_value(goal.property, s) for s in sequences])
+            known = np.isfinite(values)  # a protein of unknown residues alone has no property
+            those = {c: own[torch.from_numpy(known)] for c, own in seen.items()}
+            found.append(selection.by_protein(those, values[known]))
         independent = len(sequences)
     else:
         found = []
@@ -518,6 +538,15 @@ def scores_of(spec: SteeringSpec, model: Model) -> list[NeuronScores]:
 
 def _tokens(spec: SteeringSpec) -> Literal["all"] | tuple[int, ...]:
     return "all" if spec.positions == "all" else tuple(place + 1 for place in spec.places)
+
+
+def _ratio(difference: float, spread: float) -> float:
+    """nan for a difference where nothing varies: it is no number of standard deviations."""
+    return difference / spread if spread > 0 else 0.0 if difference == 0 else np.nan
+
+
+def _settled(steps: int) -> int:
+    return max(1, round(SETTLED * steps))
 
 
 def _value(name: str, sequence: str) -> float:
