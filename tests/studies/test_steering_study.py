@@ -1,0 +1,532 @@
+"""The steering study: every number from the tables, and the tables from plain runs."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from Bio.SeqUtils import ProtParamData
+from pydantic import ValidationError
+from scipy.stats import mannwhitneyu
+
+import neuronlab as nl
+from neuronlab.neurons import NeuronSet
+from neuronlab.proteins import corpora, folding
+from neuronlab.proteins.annotated import AnnotatedProtein
+from neuronlab.proteins.features import PROPERTIES, substitution_effects
+from neuronlab.proteins.sequences import AMINO_ACIDS, TRASTUZUMAB_VH
+from neuronlab.runs import Context, Store, read_spec, run_study
+from neuronlab.runs.study import Cancelled
+from neuronlab.steering import quality
+from neuronlab.steering.generation import generate
+from neuronlab.steering.selection import by_effect, by_protein, by_residue
+from neuronlab.studies import SteeringSpec, SteeringStudy, steering
+from neuronlab.studies.steering import Goal, choose
+
+STUDY = SteeringStudy()
+START = "MKTAYIAKQRGSLEDWVVFHCN"
+FREE = (3, 4, 5, 9, 10, 11, 12, 19)
+
+
+def spec(**changes):
+    settings = {
+        "model": "x",
+        "sequence": START,
+        "free": FREE,
+        "count": 5,
+        "steps": 25,
+        "chains": 4,
+        "dose_a": (1.0, 3.0),
+        "dose_b": (0.0, 1.0),
+        "dose_steps": 12,
+        "masked": 0.3,
+        "predictor": "",
+    }
+    return SteeringSpec(**settings | changes)
+
+
+def value(name, sequence):
+    return PROPERTIES[name].compute(sequence)
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept():
+    steering._chosen.cache_clear()
+    yield
+    steering._chosen.cache_clear()
+
+
+@pytest.fixture
+def model(tiny, monkeypatch):
+    found = tiny("bert", "masked", protein=True)
+    monkeypatch.setattr(steering, "shared", lambda name, device: found)
+    return found
+
+
+def run(asked, folder, **context):
+    return run_study(STUDY, asked, Store(folder), Context(**context))
+
+
+# --- A whole run ---------------------------------------------------------------------------------
+
+TWO = (Goal(), Goal(property="charge", direction="down"))
+
+
+@pytest.fixture(scope="module")
+def ran(tiny, tmp_path_factory):
+    found = tiny("bert", "masked", protein=True)
+    asked = spec(goals=TWO)
+    heard = []
+    steering._chosen.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(steering, "shared", lambda name, device: found)
+        folder = tmp_path_factory.mktemp("runs")
+        result = run(asked, folder, on_progress=lambda done, words: heard.append(done))
+    assert heard == sorted(heard)
+    return found, asked, result
+
+
+def test_chains_are_those_of_the_generation(ran):
+    model, _, result = ran
+    table = result.tables["neurons"]
+    chosen = NeuronSet((r.layer, r.component, r.neuron) for r in table.itertuples())
+    assert len(chosen) == 5
+    changes = {
+        "unsteered": [None] * 4,
+        "steered": [nl.Affine(chosen, a=3.0, b=1.0)] * 4,
+        "random": [
+            nl.Affine(chosen.matched_random(model.sizes, seed), a=3.0, b=1.0) for seed in range(20)
+        ],
+    }
+    finals, trajectories = result.tables["finals"], result.tables["trajectories"]
+    assert len(finals) == 28
+    assert len(trajectories) == 28 * 26
+    for condition, own in changes.items():
+        found = generate(model, START, own, chains=range(len(own)), free=FREE, steps=25, masked=0.3)
+        rows = finals[finals["condition"] == condition].sort_values("chain")
+        assert rows["sequence"].tolist() == [chain[-1] for chain in found]
+        for number, chain in enumerate(found):
+            here = (trajectories["condition"] == condition) & (trajectories["chain"] == number)
+            steps = trajectories[here].sort_values("step")
+            assert steps["step"].tolist() == list(range(26))
+            for name in ("gravy", "charge"):
+                assert steps[name].tolist() == pytest.approx([value(name, s) for s in chain])
+
+
+def test_what_a_chain_reached_is_the_mean_of_its_last_tenth(ran):
+    _, _, result = ran
+    finals, trajectories = result.tables["finals"], result.tables["trajectories"]
+    for row in finals.itertuples():
+        here = trajectories["condition"].eq(row.condition) & trajectories["chain"].eq(row.chain)
+        steps = trajectories[here].sort_values("step")
+        for name in ("gravy", "charge"):  # 2 of 25 steps
+            assert getattr(row, name) == pytest.approx(steps[name].tail(2).mean())
+
+
+def test_what_it_cost(ran):
+    model, _, result = ran
+    for row in result.tables["finals"].itertuples():
+        free = "".join(row.sequence[i] for i in FREE)
+        same = sum(a == b for a, b in zip(row.sequence, START, strict=True))
+        assert row.identity == same / len(START)
+        assert row.entropy == pytest.approx(quality.entropy(free))
+        assert row.longest_repeat == quality.longest_repeat(row.sequence, FREE)
+    some = result.tables["finals"].sample(5, random_state=0)
+    expected = quality.pseudo_perplexity(model, some["sequence"].tolist(), FREE)
+    assert some["perplexity"].to_numpy() == pytest.approx(expected, rel=1e-4)
+    assert result.tables["finals"]["confidence"].isna().all()
+
+
+def test_the_numbers_are_those_of_the_tables(ran):
+    _, _, result = ran
+    finals = result.tables["finals"]
+    assert len(result.numbers["goals"]) == 2
+    for numbers, name, direction in zip(
+        result.numbers["goals"], ("gravy", "charge"), ("up", "down"), strict=True
+    ):
+        own = {
+            c: finals.loc[finals["condition"] == c, name].to_numpy()
+            for c in ("unsteered", "steered", "random")
+        }
+        steered, random = own["steered"], own["random"]
+        assert (numbers["property"], numbers["direction"]) == (name, direction)
+        assert numbers["start"] == pytest.approx(value(name, START))
+        for condition, values in own.items():
+            assert numbers[condition]["mean"] == pytest.approx(np.mean(values))
+            assert numbers[condition]["sd"] == pytest.approx(np.std(values, ddof=1))
+        away = steered.mean() - random.mean()
+        pooled = ((steered.var(ddof=1) + random.var(ddof=1)) / 2) ** 0.5
+        assert numbers["effect_size"] == pytest.approx(away / pooled)
+        assert numbers["z"] == pytest.approx(away / random.std(ddof=1))
+        assert numbers["shift"] == pytest.approx(steered.mean() - own["unsteered"].mean())
+        assert numbers["p_value"] == pytest.approx(mannwhitneyu(steered, random).pvalue)
+    first = result.numbers["goals"][0]
+    assert all(result.numbers[key] == first[key] for key in first)
+    assert result.numbers["free"] == len(FREE)
+
+
+def test_doses(ran):
+    model, _, result = ran
+    table = result.tables["doses"]
+    chosen = NeuronSet(
+        (r.layer, r.component, r.neuron) for r in result.tables["neurons"].itertuples()
+    )
+    assert [(r.a, r.b, r.chain) for r in table.itertuples()] == [
+        (a, b, chain) for a in (1.0, 3.0) for b in (0.0, 1.0) for chain in (0, 1)
+    ]
+    for row in table.itertuples():
+        change = nl.Affine(chosen, a=row.a, b=row.b)
+        (chain,) = generate(
+            model, START, [change], chains=[row.chain], free=FREE, steps=12, masked=0.3
+        )
+        assert row.gravy == pytest.approx(value("gravy", chain[-1]))  # 1 of 12 steps
+        assert row.charge == pytest.approx(value("charge", chain[-1]))
+        assert row.entropy == pytest.approx(quality.entropy("".join(chain[-1][i] for i in FREE)))
+
+
+def test_the_neurons_are_the_best_by_effect(ran):
+    model, _, result = ran
+    gains = [
+        substitution_effects(START, PROPERTIES[name].compute, FREE) for name in ("gravy", "charge")
+    ]
+    up, down = (own["ffn"] for own in by_effect(model, START, gains, FREE, ("ffn",), masked=0.3))
+    score = up / np.sqrt((up**2).mean()) - down / np.sqrt((down**2).mean())
+    order = np.argsort(-score.ravel())[:5]
+    table = result.tables["neurons"]
+    assert {(r.layer, r.neuron) for r in table.itertuples()} == {
+        tuple(map(int, np.unravel_index(i, score.shape))) for i in order
+    }
+    assert sorted(table["score"])[::-1] == pytest.approx(score.ravel()[order].tolist(), rel=1e-3)
+
+
+def test_steering_moves_the_goal(tiny, tmp_path, monkeypatch):
+    """On a random model too: what is predicted is what the neurons push."""
+    model = tiny("bert", "masked", protein=True)
+    monkeypatch.setattr(steering, "shared", lambda name, device: model)
+    found = {
+        direction: run(
+            spec(goals=(Goal(direction=direction),), count=20, b=2.0, a=1.0, steps=15, dose_a=()),
+            tmp_path,
+        )
+        for direction in ("up", "down")
+    }
+    assert found["up"].numbers["effect_size"] > 1 > -1 > found["down"].numbers["effect_size"]
+    assert found["up"].numbers["p_value"] < 0.05
+    assert "doses" not in found["up"].tables
+
+
+def test_the_same_spec_gives_the_same_result(model, tmp_path):
+    asked = spec(steps=4, chains=2, dose_a=())
+    first = run(asked, tmp_path / "a")
+    steering._chosen.cache_clear()
+    again = run(asked, tmp_path / "b")
+    assert first.numbers == again.numbers
+    for name in first.tables:
+        pd.testing.assert_frame_equal(first.tables[name], again.tables[name])
+    other = run(asked.model_copy(update={"seed": 1}), tmp_path / "c")
+    assert (
+        other.tables["finals"]["sequence"].tolist() != first.tables["finals"]["sequence"].tolist()
+    )
+
+
+def test_a_result_is_the_same_after_an_interruption(model, tmp_path):
+    asked = spec(steps=4, chains=2, dose_steps=2)
+    whole = run(asked, tmp_path / "a")
+    store = Store(tmp_path / "b")
+    heard = []
+    context = Context(
+        on_progress=lambda done, words: heard.append(words),
+        cancelled=lambda: any("random" in words for words in heard),
+    )
+    with pytest.raises(Cancelled):
+        run_study(STUDY, asked, store, context)
+    assert store.finished_shards(asked.key) == {0}
+    again = run_study(STUDY, asked, store, Context())
+    assert again.numbers == whole.numbers
+    for name in whole.tables:
+        pd.testing.assert_frame_equal(again.tables[name], whole.tables[name], check_dtype=False)
+    store.save(asked, again, seconds=1.0)
+    assert store.load(asked.key)[1].numbers["property"] == "gravy"
+
+
+@pytest.mark.parametrize("mode", ["full", "best"])
+def test_other_ways_to_generate(model, tmp_path, mode):
+    asked = spec(mode=mode, steps=10, chains=2, dose_a=(), positions="free")
+    result = run(asked, tmp_path)
+    for sequence in result.tables["finals"]["sequence"]:
+        assert all(sequence[i] == START[i] for i in range(len(START)) if i not in FREE)
+    if mode == "best":
+        for _, chain in result.tables["trajectories"].groupby(["condition", "chain"]):
+            values = chain.sort_values("step")["gravy"].to_numpy()[1:]
+            assert (np.diff(values) >= 0).all()
+
+
+# --- Which neurons -------------------------------------------------------------------------------
+
+
+def corpus(count=60, length=20):
+    """Proteins of very different compositions."""
+    draw = np.random.default_rng(0)
+    shares = [draw.dirichlet(np.full(20, 0.1)) for _ in range(count)]
+    return [
+        AnnotatedProtein(f"p{i}", "".join(draw.choice([*AMINO_ACIDS], length, p=shares[i])))
+        for i in range(count)
+    ]
+
+
+def test_correlations_over_proteins_and_residues(model, monkeypatch):
+    monkeypatch.setattr(corpora, "proteins", lambda name: corpus())
+    sequences = [p.sequence for p in corpus()]
+    from neuronlab.labels.exemplars import pooled
+
+    for how in ("protein", "residue"):
+        for direction, b in (("up", 1.0), ("up", -1.0), ("down", 1.0)):
+            asked = spec(choose=how, goals=(Goal(direction=direction),), b=b)
+            chosen, _ = choose(asked, "cpu")
+            if how == "protein":
+                values = np.array([value("gravy", s) for s in sequences])
+                own = by_protein(pooled(model, sequences, ("ffn",), "mean"), values)
+            else:
+                own = by_residue(
+                    model,
+                    sequences,
+                    lambda s: np.array([ProtParamData.kd[x] for x in s]),
+                    ("ffn",),
+                )
+            sign = -1 if (direction == "down") != (b < 0) else 1
+            order = np.argsort(-sign * own["ffn"].ravel())[:5]
+            assert {(n.layer, n.index) for n in chosen} == {
+                tuple(map(int, np.unravel_index(i, own["ffn"].shape))) for i in order
+            }
+
+
+def test_a_protein_without_the_property_is_left_out(model, monkeypatch):
+    """The mean hydropathy of unknown residues is no number, which one may not hand on."""
+    monkeypatch.setattr(corpora, "proteins", lambda name: corpus())
+    without, _ = choose(spec(choose="protein"), "cpu")
+    steering._chosen.cache_clear()
+    more = [*corpus(), AnnotatedProtein("unknown", "XXXXXXXX")]
+    monkeypatch.setattr(corpora, "proteins", lambda name: more)
+    found, _ = choose(spec(choose="protein"), "cpu")
+    assert found == without
+
+
+def test_neurons_that_are_given_are_taken(model, tmp_path):
+    given = ("0.ffn.3", "2.residual.5", "1.value.0")
+    asked = spec(choose="given", neurons=given, given_by="label", steps=2, chains=2, dose_a=())
+    result = run(asked, tmp_path)
+    table = result.tables["neurons"]
+    assert {f"{r.layer}.{r.component}.{r.neuron}" for r in table.itertuples()} == set(given)
+    assert "score" not in table
+
+
+def test_a_goal_that_nothing_goes_with_is_told(model, monkeypatch, sentence):
+    """Proteins of one property: nothing can correlate."""
+    draw = np.random.default_rng(1)
+    same = [AnnotatedProtein(f"p{i}", "".join(draw.permutation([*AMINO_ACIDS]))) for i in range(30)]
+    monkeypatch.setattr(corpora, "proteins", lambda name: same)
+    sentence(choose, spec(choose="protein"), "cpu", says=("hydropathy", "beyond chance"))
+    goals = (Goal(property="isoelectric_point"),)
+    sentence(choose, spec(choose="residue", goals=goals), "cpu", says="no sum over residues")
+    monkeypatch.setattr(corpora, "proteins", lambda name: same[:9])
+    sentence(choose, spec(choose="protein"), "cpu", says="too few")
+    # Tryptophan that is protected leaves nothing to gain by effect.
+    monkeypatch.setattr(steering, "substitution_effects", lambda *a: np.zeros((len(FREE), 20)))
+    sentence(choose, spec(), "cpu", says="No neuron")
+
+
+@pytest.mark.parametrize(
+    "given", [("0.ffn.99",), ("9.ffn.0",), ("0.key.-1",), ("nothing",), ("0.mlp.3",)]
+)
+def test_neurons_that_are_none_are_refused(model, tmp_path, sentence, given, hooks_of):
+    hooks = hooks_of(model)
+    asked = spec(choose="given", neurons=given, steps=2)
+    sentence(run, asked, tmp_path)
+    assert hooks_of(model) == hooks
+
+
+def test_models_that_fill_in_no_residues(tiny, tmp_path, monkeypatch, sentence):
+    for found in (tiny("esm", "classifier"), tiny("bert", "masked"), tiny("llama")):
+        monkeypatch.setattr(steering, "shared", lambda name, device, found=found: found)
+        sentence(run, spec(), tmp_path, says=(found.title, "masked protein"))
+
+
+def test_a_protein_beyond_the_model(model, tmp_path, sentence):
+    sentence(run, spec(sequence="MK" * 100), tmp_path, says="shorten")
+
+
+# --- Specs ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"free": (22,)},
+        {"free": (-1,)},
+        {"free": (12,), "length": 12},
+        {"sequence": ""},
+        {"sequence": "MK1"},
+        {"sequence": "MKX"},
+        {"light": "??"},
+        {"goals": ()},
+        {"goals": (Goal(), Goal(property="charge"), Goal(property="aromaticity"))},
+        {"goals": (Goal(), Goal(direction="down"))},
+        {"choose": "given"},
+        {"choose": "label"},
+        {"components": ()},
+        {"components": ("mlp",)},
+        {"predictor": "alphafold"},
+        {"a": float("nan")},
+        {"b": 1e3},
+        {"dose_a": (float("inf"),)},
+        {"dose_b": (0.0, 1e30)},
+        {"dose_b": (float("nan"),)},
+        {"dose_a": tuple(np.linspace(0, 1, 50))},
+        {"masked": 0.0},
+        {"masked": 1.1},
+        {"temperature": 0.0},
+        {"steps": 0},
+        {"chains": 1},
+        {"count": 0},
+        {"seed": -1},
+        {"random_sets": 19},
+        {"length": 1},
+        {"wrong": 1},
+    ],
+)
+def test_what_makes_no_sense_is_refused(wrong):
+    with pytest.raises(ValidationError):
+        spec(**wrong)
+
+
+@pytest.mark.parametrize("name", ["length", "entropy", "longest_repeat", "dssp_helix", "nothing"])
+def test_only_computed_properties_are_goals(name):
+    with pytest.raises(ValidationError, match="there is no property"):
+        Goal(property=name)
+
+
+def test_length_changes_only_when_asked():
+    assert spec().begin == START
+    assert spec(length=22).begin == START
+    longer = spec(length=30, free=())
+    assert longer.begin[:22] == START
+    assert len(longer.begin) == 30
+    assert set(longer.begin[22:]) <= set(AMINO_ACIDS)
+    assert longer.begin == spec(length=30, free=()).begin
+    assert longer.begin != spec(length=30, free=(), seed=1).begin
+    assert spec(length=20).begin == START[:20]
+    assert longer.places == tuple(range(30))
+    assert spec(free=(5, 3, 5)).places == (3, 5)
+    assert spec(sequence=" mkt\nay ", free=()).begin == "MKTAY"
+
+
+def test_the_default_is_trastuzumabs_heavy_chain():
+    default = STUDY.default()
+    assert default.sequence == TRASTUZUMAB_VH
+    assert "".join(TRASTUZUMAB_VH[i] for i in default.free) == "GFNIKDTYIYPTNGYTSRWGGDGFYAMDY"
+    assert (default.model, default.count, default.a, default.b) == ("antiberty", 100, 3.0, 1.0)
+    assert (default.choose, default.goals) == ("effect", (Goal(),))
+    assert default.random_sets == 20
+    assert folding.PREDICTORS[default.predictor].fits(default.begin, default.light) == ""
+    assert STUDY.shards(default) == ["chains", "random", "doses"]
+    again = read_spec(default.to_json(), {"steering": SteeringSpec})
+    assert again == default
+    assert again.key == default.key
+
+
+def test_more_work_takes_longer(model):
+    usual = STUDY.seconds(model, spec())
+    assert usual > 0
+    for more in ({"steps": 50}, {"chains": 9}, {"random_sets": 40}, {"dose_steps": 50}):
+        assert STUDY.seconds(model, spec(**more)) > usual
+    assert STUDY.seconds(model, spec(dose_a=())) < usual
+
+
+# --- Structures ----------------------------------------------------------------------------------
+
+
+def stub(refused=()):
+    """A predictor whose confidence and fold follow from the sequence, and which refuses some."""
+
+    def predict(sequence, light, device):
+        residues = sequence + light
+        turns = np.arange(len(residues))[:, None, None] + np.arange(4)[None, :, None] / 4
+        places = np.concatenate([np.cos(turns) * 5, np.sin(turns) * 5, 1.5 * turns], -1)
+        confidence = np.array([50.0 + ord(x) % 26 for x in sequence] + [7.0] * len(light))
+        return folding.Atoms([("N", "CA", "C", "O")] * len(residues), places, confidence)
+
+    def fits(sequence, light):
+        return "This is no protein that it knows." if sequence in refused else ""
+
+    return folding.Predictor("stub", "Stub", "", "", fits, lambda: "", predict)
+
+
+FOLDED = {"predictor": "stub", "light": "DIQM", "steps": 5, "chains": 3, "dose_a": ()}
+
+
+def test_structures(model, tmp_path, monkeypatch):
+    monkeypatch.setitem(folding.PREDICTORS, "stub", stub())
+    result = run(spec(**FOLDED), tmp_path)
+    finals, table = result.tables["finals"], result.tables["structures"]
+
+    def confidence(sequence):
+        return np.mean([50.0 + ord(x) % 26 for x in sequence])
+
+    assert finals["confidence"].tolist() == pytest.approx([*map(confidence, finals["sequence"])])
+    assert result.numbers["no_structures"] == ""
+    assert table["name"].tolist() == ["start", "unsteered", "steered"]
+    assert set(result.files) == {"start.pdb", "unsteered.pdb", "steered.pdb"}
+    assert table["sequence"][0] == START + "DIQM"
+    for row in table.itertuples():
+        heavy = row.sequence.removesuffix("DIQM")
+        assert row.confidence == pytest.approx(confidence(heavy))  # of the steered chain alone
+        assert row.helix + row.strand + row.coil == pytest.approx(1)
+        assert row.helix == row.secondary.count("H") / len(row.sequence)
+        assert row.strand == row.secondary.count("E") / len(row.sequence)
+        assert row.rmsd == pytest.approx(0, abs=1e-3)
+        if row.name == "start":
+            continue
+        own = finals[finals["condition"] == row.name].sort_values("gravy", kind="stable")
+        assert heavy == own["sequence"].tolist()[1]  # the median of three
+
+
+def test_what_folds_no_more_costs_its_own_structure_alone(model, tmp_path, monkeypatch):
+    monkeypatch.setitem(folding.PREDICTORS, "stub", stub())
+    whole = run(spec(**FOLDED), tmp_path / "a")
+    finals = whole.tables["finals"]
+    shown = whole.tables["structures"]["sequence"][2].removesuffix("DIQM")
+    monkeypatch.setitem(folding.PREDICTORS, "stub", stub({shown}))
+    result = run(spec(**FOLDED), tmp_path / "b")
+    lost = finals["sequence"] == shown
+    assert (result.tables["finals"]["confidence"].isna() == lost).all()
+    assert set(result.files) == {"start.pdb", "unsteered.pdb"}
+    assert f"{lost.sum()} of 26" in result.numbers["no_structures"]
+    result.save(tmp_path / "c")
+
+
+def test_without_structures_there_is_a_reason(model, tmp_path, monkeypatch):
+    quick = {"steps": 2, "chains": 2, "dose_a": ()}
+    assert "asked for" in run(spec(**quick), tmp_path).numbers["no_structures"]
+    monkeypatch.setitem(folding.PREDICTORS, "stub", stub({START}))
+    result = run(spec(**quick, predictor="stub"), tmp_path)
+    assert "no protein" in result.numbers["no_structures"]
+    columns = ["name", "sequence", "confidence", "rmsd", "helix", "strand", "coil", "secondary"]
+    assert list(result.tables["structures"].columns) == columns
+    assert result.tables["structures"].empty
+    assert result.files == {}
+
+
+# --- Numbers without variation -------------------------------------------------------------------
+
+
+def finals(unsteered, steered, random):
+    rows = [("unsteered", x) for x in unsteered]
+    rows += [("steered", x) for x in steered] + [("random", x) for x in random]
+    return pd.DataFrame(rows, columns=["condition", "gravy"])
+
+
+def test_an_effect_size_where_nothing_varies_is_no_number():
+    found = STUDY._compared(spec(), Goal(), finals([0.0, 0.0], [1.0, 1.0], [0.0, 0.0]))
+    assert np.isnan(found["effect_size"])
+    assert np.isnan(found["z"])
+    same = STUDY._compared(spec(), Goal(), finals([0.0, 0.0], [0.0, 0.0], [0.0, 0.0]))
+    assert (same["effect_size"], same["z"], same["shift"]) == (0, 0, 0)
+    assert same["p_value"] == pytest.approx(1)
