@@ -177,10 +177,10 @@ class SteeringStudy(Study):
     per goal, entropy), ``neurons`` (layer, component, neuron, score), ``structures`` (name,
     sequence, confidence of the steered chain, rmsd to the start, helix, strand, coil, secondary:
     of all chains). What cannot be folded has no confidence and no file. Files: start.pdb,
-    unsteered.pdb and steered.pdb, superposed; of the chains whose value is the median. Numbers of the first goal:
-    start; mean and sd of unsteered, steered and random; effect_size (Cohen's d of steered against
-    random), p_value (Mann and Whitney), shift (against unsteered), z (in standard deviations of the
-    random sets); ``goals`` has the same for each.
+    unsteered.pdb and steered.pdb, superposed; of the chains whose value is the median. Numbers of
+    the first goal: start; mean and sd of unsteered, steered and random; effect_size (Cohen's d of
+    steered against random), p_value (Mann and Whitney), shift (against unsteered), z (in standard
+    deviations of the random sets); ``goals`` has the same for each.
     """
 
     name = "steering"
