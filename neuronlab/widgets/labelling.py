@@ -432,7 +432,7 @@ def card(known: LabelSet, neuron: Neuron, spec: NeuronLabelsSpec, result: Result
         if exemplars is None or f"top.{neuron.component}" not in exemplars.arrays:
             st.caption("Its proteins are not on this machine.")
             return
-        _proteins(exemplars, neuron)
+        _proteins(exemplars, neuron, str(row["concept"]))
         _others(result, neuron)
         if spec.explainer != "statistics":
             with st.expander("What the language model was asked"):
@@ -447,7 +447,8 @@ def _exemplars(spec: NeuronLabelsSpec) -> Result | None:
     return services.result(key)[1] if services.store().has(key) else None
 
 
-def _proteins(exemplars: Result, neuron: Neuron) -> None:
+def _proteins(exemplars: Result, neuron: Neuron, concept: str) -> None:
+    """Both ends, and a feature of them: first the one that the label names."""
     table = exemplars.tables["proteins"]
     at = (neuron.layer, neuron.index)
     ends = {}
@@ -478,9 +479,11 @@ def _proteins(exemplars: Result, neuron: Neuron) -> None:
     feature = st.selectbox(
         "A feature of them",
         names,
-        names.index("gravy"),
+        next(
+            (i for i, n in enumerate(names) if FEATURES[n].title == concept), names.index("gravy")
+        ),
         format_func=lambda n: FEATURES[n].title,
-        key="label_feature",
+        key=f"label_feature_{concept}",
     )
     everywhere = table.loc[table["background"], feature].to_numpy(float)
     chart = figures.feature_histogram(

@@ -370,8 +370,9 @@ def results(model: Model, spec: SteeringSpec, result: Result) -> None:
         "Small charts: identity, entropy, longest repeat, pseudo-perplexity and confidence.",
     )
     warnings(finals)
-    left, right = st.columns(2, gap="medium")
+    right = st.container()
     if "doses" in result.tables:
+        left, right = st.columns(2, gap="medium")
         with left:
             doses = result.tables["doses"]
             st.markdown(f"**Other doses**: {plain(known.title)} after {spec.dose_steps} steps.")
@@ -546,7 +547,8 @@ def neurons(spec: SteeringSpec, result: Result) -> None:
     st.subheader("The neurons")
     known = label_sets.current(spec.model)
     if known is not None:
-        table = table.assign(label=label_sets.words(known, table))
+        labels = label_sets.words(known, table)
+        table = table.assign(label=labels) if any(labels) else table
     if "score" in table:
         table = table.sort_values("score", ascending=False)
     st.dataframe(table, hide_index=True, height=260, key="steer_neurons")

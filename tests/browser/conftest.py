@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from neuronlab.models import weights
+from neuronlab.models.catalogue import entry
 from neuronlab.runs import Store
-from neuronlab.studies.examples import opened
+from neuronlab.studies.examples import opened, small_labels
 
 ROOT = Path(__file__).parents[2]
 # Milliseconds; far beyond what anything takes, for slow machines: only a hang reaches it.
@@ -97,7 +98,10 @@ def start_server(tmp_path_factory, copy_examples):
     def start():
         home = tmp_path_factory.mktemp("home")
         (home / "models").symlink_to(models)
-        copy_examples(home / "runs", *opened("smollm2-135m")[1:])
+        shutil.copytree(weights.home() / "corpora", home / "corpora")
+        labels = small_labels("antiberty", entry("antiberty").revision)
+        proteins = (*opened("antiberty")[1:], labels.exemplars)
+        copy_examples(home / "runs", *opened("smollm2-135m")[1:], *proteins)
         with socket.socket() as probe:
             probe.bind(("localhost", 0))
             port = probe.getsockname()[1]

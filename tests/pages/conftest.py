@@ -27,6 +27,8 @@ PAGES = {
     "languages": "tongues",
     "backup": "pairs",
     "classifier": "enzymes",
+    "labels": "known",
+    "steering": "steer",
     "runs": "history",
     "models": "catalogue",
 }
@@ -54,6 +56,7 @@ def finished(models_folder, tmp_path_factory, copy_examples):
 def home(tmp_path, monkeypatch, models_folder):
     """A home of its own for the server: the fetched models, no results."""
     (tmp_path / "models").symlink_to(models_folder)
+    shutil.copytree(models_folder.parent / "corpora", tmp_path / "corpora")
     monkeypatch.setenv("NEURONLAB_HOME", str(tmp_path))
     _forget()
     yield tmp_path

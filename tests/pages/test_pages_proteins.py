@@ -1,0 +1,196 @@
+"""The pages of labels and of steering, on the embedded antibody model."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from neuronlab.runs import Store
+from neuronlab.studies.examples import small_labels, small_steering
+from neuronlab.widgets import labelling, steering
+
+MODEL = "antiberty"
+UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
+
+
+@pytest.fixture(autouse=True)
+def _few(monkeypatch):
+    """Very few neurons and steps, so that a first visit takes seconds."""
+    few_labels = {"limit": 120, "held_out": 40, "per_layer": 8}
+    few_steps = {"steps": 2, "chains": 2, "free": (27, 52, 100), "predictor": ""}
+    monkeypatch.setattr(
+        labelling, "small_labels", lambda *m: small_labels(*m).model_copy(update=few_labels)
+    )
+    monkeypatch.setattr(
+        steering, "small_steering", lambda *m: small_steering(*m).model_copy(update=few_steps)
+    )
+
+
+def stored(page, results):
+    return Store(results).load(page.query("run"))[1]
+
+
+def charts(page):
+    return {element.key for element in page.at.get("plotly_chart")}
+
+
+@pytest.fixture
+def labels(visit, results):
+    page = visit("labels", model=MODEL)
+    assert page.errors() == []
+    return page
+
+
+@pytest.fixture
+def steered(visit, results):
+    page = visit("steering", model=MODEL)
+    assert page.errors() == []
+    return page
+
+
+def test_labels_are_listed_with_their_controls_and_a_card(labels, results):
+    table = stored(labels, results).tables["labels"]
+    named = table[table["label"] != ""]
+    assert labels.says(f"{len(named)} of {len(table)}")
+    shown = labels.at.dataframe(key="label_rows").value
+    expected = named[~(named["correlation"] < 0)].sort_values("correlation", ascending=False)
+    assert shown["label"].tolist() == expected["label"].tolist()
+    best = expected.iloc[0]
+    assert labels.says(f"Neuron {best['layer']} / FFN / {best['neuron']}")
+    assert {"chart_correlations", "chart_feature"} <= charts(labels)
+    assert len(labels.at.dataframe(key="label_top").value) == 30
+
+
+def test_labels_are_searched_and_the_search_may_find_nothing(labels, results):
+    table = stored(labels, results).tables["labels"]
+    word = table.loc[table["label"] != "", "label"].iloc[0].split()[-1]
+    labels.at.slider(key="label_least").set_value(-1.0)
+    labels.at.text_input(key="label_query").set_value(word)
+    labels.run()
+    found = labels.at.dataframe(key="label_rows").value["label"]
+    assert len(found)
+    assert all(word.lower() in label.lower() for label in found)
+    labels.at.text_input(key="label_query").set_value("nothinglikethis")
+    labels.run()
+    assert labels.errors() == []
+    assert labels.says("No neuron has such a label")
+
+
+def test_a_neurons_card_elsewhere_shows_its_label(labels, results, visit):
+    best = labels.at.dataframe(key="label_rows").value.iloc[0]
+    neuron = f"{best['layer']}.ffn.{best['neuron']}"
+    key = next(r.key for r in Store(results).history() if r.spec.get("model") == MODEL
+               and r.study == "attribution")  # fmt: skip
+    page = visit("attribution", run=key, neuron=neuron)
+    assert page.errors() == []
+    assert page.says("Label:")
+
+
+def test_imported_labels_are_shown_and_html_in_them_is_text(labels, results):
+    rows = [{"model": MODEL, "layer": 0, "component": "ffn", "neuron": 3, "label": "<b>bold</b>"}]
+    data = pd.DataFrame(rows).to_csv(index=False).encode()
+    labels.at.file_uploader(key="label_import").upload("mine.csv", data, "text/csv")
+    labels.run()
+    labels.at.button(key="label_import_go").click()
+    labels.run()
+    labels.at.toggle(key="label_imported").set_value(True)
+    labels.run()
+    assert labels.errors() == []
+    assert labels.says("1** imported labels")
+    assert not [t for t in labels.texts() if "<b>" in t and "\\<b" not in t]
+
+
+def test_a_corpus_without_annotations_is_taken_and_one_without_proteins_is_not(labels):
+    labels.at.selectbox(key="label_corpus_True").set_value("own")
+    labels.run()
+    assert labels.at.button(key="run").disabled
+    labels.at.file_uploader(key="label_file").upload("mine.fasta", b">a\nMKJ7\n", "text/plain")
+    labels.run()
+    labels.one_error("no protein that can be used")
+    fasta = "".join(f">p{i}\n{UBIQUITIN[i:]}{UBIQUITIN[:i]}\n" for i in range(70)).encode()
+    labels.at.file_uploader(key="label_file").upload("mine.fasta", fasta, "text/plain")
+    labels.run()
+    assert labels.errors() == []
+    assert labels.says("70 proteins, 0 with annotations")
+    assert not labels.at.button(key="run").disabled
+
+
+def test_an_endpoint_needs_an_address_and_its_key_is_in_no_spec(labels, results):
+    labels.at.selectbox(key="label_explainer").set_value("endpoint")
+    labels.run()
+    assert len(labels.errors()) == 1
+    labels.at.text_input(key="label_address").set_value("http://127.0.0.1:9/v1")
+    labels.at.text_input(key="label_llm").set_value("some-model")
+    labels.at.text_input(key="label_key").set_value("secret-key")
+    labels.run()
+    assert labels.errors() == []
+    assert labels.says("requests of about")
+    labels.at.number_input(key="label_limit").set_value(120)
+    labels.press("run")
+    labels.one_error("127.0.0.1")
+    assert not [p for p in results.rglob("*.json") if "secret-key" in p.read_text()]
+
+
+def test_the_steered_result_stands_beside_its_controls(steered, results):
+    result = stored(steered, results)
+    numbers = result.numbers
+    assert steered.says(f"{numbers['steered']['mean']:+.3g}")
+    assert {"chart_trajectories", "chart_finals", "chart_costs", "chart_residues"} <= charts(
+        steered
+    )
+    assert result.tables["finals"]["condition"].value_counts()["random"] == 20
+    assert steered.says("No structure was asked for")
+    start = small_steering(MODEL, "").sequence
+    assert all(
+        [a for i, a in enumerate(s) if i not in (27, 52, 100)]
+        == [a for i, a in enumerate(start) if i not in (27, 52, 100)]
+        for s in result.tables["finals"]["sequence"]
+    )
+    steered.at.button(key="steer_basket").click()
+    steered.run()
+    assert "100 neurons" in steered.basket()
+
+
+@pytest.mark.parametrize(
+    ("sequence", "words"),
+    [(UBIQUITIN, "does not look like an antibody"), ("MKJ7", "Character 3"), (" ", "empty")],
+)
+def test_what_is_no_antibody_is_one_sentence(steered, sequence, words):
+    steered.at.text_area(key=f"steer_sequence_{MODEL}").set_value(sequence)
+    steered.run()
+    steered.one_error(words)
+    assert steered.at.button(key="run").disabled
+
+
+@pytest.mark.parametrize("words", ["0-3", "5-2", "1000", "loop", ""])
+def test_residues_are_given_as_ranges(steered, words):
+    steered.at.button_group(key="steer_free_True").set_value("own")
+    steered.run()
+    steered.at.text_input(key="steer_places").set_value(words)
+    steered.run()
+    steered.one_error("residue" if words else "set some free")
+
+
+def test_neurons_from_an_empty_basket_or_without_labels_are_one_sentence(steered):
+    steered.at.selectbox(key="steer_choose").set_value("basket")
+    steered.run()
+    steered.one_error("basket is empty")
+    steered.at.selectbox(key="steer_choose").set_value("labels")
+    steered.run()
+    assert len(steered.errors()) == 1
+
+
+def test_a_language_model_is_sent_to_a_protein_model(visit, results):
+    page = visit("steering")
+    assert page.errors() == []
+    assert page.says("no masked protein model")
+    page.press(f"use_{MODEL}")
+    assert page.errors() == []
+    assert "chart_trajectories" in charts(page)
+
+
+def test_the_command_is_the_spec(steered, results):
+    command = next(code for code in steered.texts_of_code() if code.startswith("printf"))
+    spec = json.loads(command.split("'")[1])
+    assert spec["steps"] == 2
+    assert spec["free"] == [27, 52, 100]
