@@ -38,7 +38,7 @@ SETTLED = 0.1
 # Proteins that correlations are taken over.
 CORRELATED = 200
 # Residues that are hidden, one at a time, for the pseudo-perplexity.
-SURPRISE = 30
+SURPRISE = 15
 
 
 Coefficient = Annotated[float, Field(ge=-50, le=50)]

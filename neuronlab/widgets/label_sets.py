@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pandas as pd
 import streamlit as st
 
@@ -22,7 +20,8 @@ def current(model: str) -> LabelSet | None:
     if opened and services.store().has(opened) and _spec(opened).get("model") == model:
         return of_run(opened)
     newest = _newest(model)
-    return of_run(newest) if newest else imported(model)
+    # It may have been deleted since it was found.
+    return of_run(newest) if newest and services.store().has(newest) else imported(model)
 
 
 def of_run(key: str) -> LabelSet:
@@ -50,7 +49,7 @@ def _imported(key: str) -> LabelSet:
     return Library().load(key)
 
 
-def label(model: str, neuron: Neuron) -> Mapping | None:
+def label(model: str, neuron: Neuron) -> pd.Series | None:
     """The row of a neuron that has a label."""
     known = current(model)
     return None if known is None else known.label_of(neuron)

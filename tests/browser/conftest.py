@@ -93,11 +93,11 @@ def start_server(tmp_path_factory, copy_examples):
     It has the slow studies' examples, not that of the attribution page.
     """
     processes = []
-    models = weights.home() / "models"
 
     def start():
         home = tmp_path_factory.mktemp("home")
-        (home / "models").symlink_to(models)
+        for made in ("models", "assets"):
+            (home / made).symlink_to(weights.home() / made)
         shutil.copytree(weights.home() / "corpora", home / "corpora")
         labels = small_labels("antiberty", entry("antiberty").revision)
         proteins = (*opened("antiberty")[1:], labels.exemplars)

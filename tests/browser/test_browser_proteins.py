@@ -27,7 +27,7 @@ def test_submodels_follow_the_slider_and_a_protein_is_coloured(classifier):
     one = classifier
     assert "of the neurons kept" in one.text()
     shares = result(one).tables["shares"]
-    slider = one.field("sub_fraction")
+    slider = one.field("sub_fraction_")
     slider.get_by_role("slider").press("ArrowRight")
     one.idle().healthy()
     assert f"{100 * sorted(shares['fraction'].unique())[-1]:g}%" in slider.inner_text()

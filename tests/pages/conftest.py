@@ -14,7 +14,7 @@ from streamlit.util import calc_hash
 from neuronlab.models import weights
 from neuronlab.runs import Store
 from neuronlab.studies import examples
-from neuronlab.widgets import model_fetch, services
+from neuronlab.widgets import label_sets, model_fetch, services
 
 ROOT = Path(__file__).parents[2]
 # The pages' addresses.
@@ -69,6 +69,8 @@ def _forget():
     services.queue.clear()
     services.result.clear()
     model_fetch._fetches.clear()
+    for cached in (label_sets._newest, label_sets._of_run, label_sets._imported):
+        cached.clear()
 
 
 @pytest.fixture

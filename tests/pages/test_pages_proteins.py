@@ -5,7 +5,9 @@ import json
 import pandas as pd
 import pytest
 
-from neuronlab.runs import Store
+from neuronlab.models.catalogue import entry
+from neuronlab.runs import Context, Store, run_study
+from neuronlab.studies import STUDIES
 from neuronlab.studies.examples import small_labels, small_steering
 from neuronlab.widgets import labelling, steering
 
@@ -13,17 +15,30 @@ MODEL = "antiberty"
 UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
 
 
+def few_labels(model, revision):
+    few = {"limit": 120, "held_out": 40, "per_layer": 8}
+    return small_labels(model, revision).model_copy(update=few)
+
+
+def few_steps(model, revision):
+    few = {"steps": 2, "chains": 2, "free": (27, 52, 100), "predictor": ""}
+    return small_steering(model, revision).model_copy(update=few)
+
+
 @pytest.fixture(autouse=True)
 def _few(monkeypatch):
     """Very few neurons and steps, so that a first visit takes seconds."""
-    few_labels = {"limit": 120, "held_out": 40, "per_layer": 8}
-    few_steps = {"steps": 2, "chains": 2, "free": (27, 52, 100), "predictor": ""}
-    monkeypatch.setattr(
-        labelling, "small_labels", lambda *m: small_labels(*m).model_copy(update=few_labels)
-    )
-    monkeypatch.setattr(
-        steering, "small_steering", lambda *m: small_steering(*m).model_copy(update=few_steps)
-    )
+    monkeypatch.setattr(labelling, "small_labels", few_labels)
+    monkeypatch.setattr(steering, "small_steering", few_steps)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _computed(finished):
+    """Once for all tests; most look at the same two results."""
+    store, revision = Store(finished), entry(MODEL).revision
+    for spec in (few_labels(MODEL, revision), few_steps(MODEL, revision)):
+        study = STUDIES[spec.study]
+        store.save(spec, run_study(study, spec, store, Context()), seconds=1.0)
 
 
 def stored(page, results):
@@ -58,7 +73,8 @@ def test_labels_are_listed_with_their_controls_and_a_card(labels, results):
     best = expected.iloc[0]
     assert labels.says(f"Neuron {best['layer']} / FFN / {best['neuron']}")
     assert {"chart_correlations", "chart_feature"} <= charts(labels)
-    assert len(labels.at.dataframe(key="label_top").value) == 30
+    proteins = [d.value for d in labels.at.dataframe if "protein" in d.value]
+    assert {len(table) for table in proteins} == {30}
 
 
 def test_labels_are_searched_and_the_search_may_find_nothing(labels, results):
@@ -177,7 +193,10 @@ def test_neurons_from_an_empty_basket_or_without_labels_are_one_sentence(steered
     steered.one_error("basket is empty")
     steered.at.selectbox(key="steer_choose").set_value("labels")
     steered.run()
-    assert len(steered.errors()) == 1
+    words = next(w for w in steered.at.text_input if w.key.startswith("steer_words"))
+    words.set_value("nothinglikethis")
+    steered.run()
+    steered.one_error("No neuron has such a label")
 
 
 def test_a_language_model_is_sent_to_a_protein_model(visit, results):
