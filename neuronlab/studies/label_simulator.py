@@ -1,0 +1,131 @@
+"""Train the paper's simulator on labels that there are (arXiv 2507.06458).
+
+A Longformer reads a hypothesis and a protein and tells the activation in eleven classes. It is told
+by its correlation on neurons and proteins that it has never seen; the paper's code splits examples,
+so that both sides know the same neurons.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from neuronlab.labels import longformer
+from neuronlab.models import Model, weights
+from neuronlab.runs import Context, Result, Spec, Study
+from neuronlab.studies.exemplars import ExemplarsSpec, ExemplarsStudy
+from neuronlab.studies.neuron_labels import NeuronLabelsSpec, NeuronLabelsStudy, examples
+
+_PAPER = longformer.Settings()
+
+
+class LabelSimulatorSpec(Spec):
+    """Which labels, which base, and the paper's settings.
+
+    Attributes:
+        labels: whose hypotheses are learned.
+        base: a hub id, or the folder of a Longformer.
+        share: of the labelled neurons; the paper's one in fifty.
+        top, bottom: proteins of each neuron at either end.
+    """
+
+    study: ClassVar[str] = "label_simulator"
+
+    labels: NeuronLabelsSpec = NeuronLabelsSpec()
+    base: str = longformer.BASE
+    share: float = Field(0.02, gt=0, le=1)
+    top: int = Field(6, ge=1, le=200)
+    bottom: int = Field(2, ge=0, le=200)
+    epochs: int = Field(_PAPER.epochs, ge=1, le=1000)
+    batch: int = Field(_PAPER.batch, ge=1, le=256)
+    rate: float = Field(_PAPER.rate, gt=0, le=1)
+    tokens: int = Field(_PAPER.tokens, ge=16, le=4096)
+    variant: longformer.Variant = "neuronlab"
+    seed: int = Field(0, ge=0)
+
+
+class LabelSimulatorStudy(Study):
+    """One training; the simulator is kept in a folder that studies of labels take.
+
+    Numbers: r (mean of the held-out neurons'), neurons, pairs, folder. Tables: ``curve`` (step,
+    epoch, loss, test_r), ``neurons`` (neuron, r).
+    """
+
+    name = "label_simulator"
+    title = "Train a simulator of neurons"
+    spec_type = LabelSimulatorSpec
+    needing = 0.2
+
+    def default(self) -> LabelSimulatorSpec:
+        """The paper's, on the labels of the antibody model; it needs the hub, and a GPU."""
+        return LabelSimulatorSpec()
+
+    def needs(
+        self, spec: LabelSimulatorSpec
+    ) -> list[tuple[Study, NeuronLabelsSpec | ExemplarsSpec]]:
+        """Labels, and the proteins they are made from."""
+        return [
+            (NeuronLabelsStudy(), spec.labels),
+            (ExemplarsStudy(), spec.labels.exemplars),
+        ]
+
+    def seconds(self, model: Model, spec: LabelSimulatorSpec) -> float:
+        """Labels aside, 22 s for a text of 1,536 tokens forth and back on one CPU core."""
+        neurons = model.layers * sum(model.sizes[c] for c in spec.labels.components)
+        texts = neurons * spec.share * (spec.top + spec.bottom) * spec.epochs
+        return texts * 22 * spec.tokens / 1536
+
+    def run_shard(self, spec: LabelSimulatorSpec, shard: None, context: Context) -> Result:
+        """Pairs, training, and the folder."""
+        labels, exemplars = context.given
+        pairs = self.pairs(spec, labels.tables["labels"], exemplars)
+        settings = longformer.Settings(
+            epochs=spec.epochs,
+            batch=spec.batch,
+            rate=spec.rate,
+            tokens=spec.tokens,
+            variant=spec.variant,
+            seed=spec.seed,
+        )
+        trained = longformer.train(
+            pairs,
+            base=spec.base,
+            settings=settings,
+            device=context.device,
+            check=context.check,
+            progress=context.progress,
+            record=context.record,
+        )
+        folder = weights.home() / "simulators" / spec.key
+        shutil.rmtree(folder, ignore_errors=True)  # of a run that ended before its result was kept
+        longformer.save(trained.simulator, folder)
+        r = pd.Series(trained.r, dtype=float)
+        numbers = {
+            "r": float(r.mean()),
+            "neurons": len({pair.neuron for pair in pairs}),
+            "pairs": len(pairs),
+            "folder": str(folder),
+        }
+        tables = {
+            "curve": pd.DataFrame(trained.curve),
+            "neurons": pd.DataFrame({"neuron": list(r.index), "r": r.to_numpy()}),
+        }
+        return Result(numbers, tables)
+
+    def pairs(
+        self, spec: LabelSimulatorSpec, labels: pd.DataFrame, exemplars: Result
+    ) -> list[longformer.Pair]:
+        """Both ends of some labelled neurons, drawn at random."""
+        named = labels[labels["label"] != ""].reset_index(drop=True)
+        count = max(2, round(spec.share * len(named)))
+        drawn = np.random.default_rng(spec.seed).permutation(len(named))[:count]
+        return [
+            longformer.Pair(f"{row.layer}.{row.component}.{row.neuron}", row.label, protein)
+            for row in named.iloc[np.sort(drawn)].itertuples()
+            for end, each in (("top", spec.top), ("bottom", spec.bottom))
+            for protein in examples(exemplars, row.component, row.layer, row.neuron, each, end)
+        ]
