@@ -394,7 +394,7 @@ def _predicted(
 
 @lru_cache(maxsize=1)
 def _longformer(folder: str, device: str) -> longformer.Simulator:
-    return longformer.load(folder, device)
+    return longformer.load(folder, device=device)
 
 
 @lru_cache(maxsize=1)

@@ -77,7 +77,7 @@ def test_what_was_trained_is_kept_and_reads_hypotheses(given, spec):
     assert numbers["r"] == pytest.approx(r.mean(), nan_ok=True)
     curve = result.tables["curve"]["loss"]
     assert curve.tail(5).mean() < curve.head(5).mean()
-    kept = longformer.load(numbers["folder"], "cpu")
+    kept = longformer.load(numbers["folder"], device="cpu")
     proteins = [Example(s, s, 0.0, {}) for s in ("KKKKKKKKKKAAGGAAGGAA", "AGAGAGAGAGAGAGAGAGAG")]
     told = longformer.simulate(kept, "many K", proteins)
     assert ((told >= 0) & (told <= 10)).all()
