@@ -131,7 +131,9 @@ class CrossLingualEditingStudy(Study):
         tables["edits"] = pd.DataFrame(rows).assign(fact=name, relation=relation)
         return Result(tables=tables)
 
-    def merge(self, spec: CrossLingualEditingSpec, parts: list[Result], context: Context) -> Result:
+    def merge(
+        self, spec: CrossLingualEditingSpec, parts: Sequence[Result], context: Context
+    ) -> Result:
         """Means over facts, with intervals."""
         facts = pd.concat([part.tables["facts"] for part in parts], ignore_index=True)
         used = used_parts(parts, "edits")

@@ -172,7 +172,7 @@ class FactCheckingStudy(OverFacts):
         }
         return Result(numbers, arrays=arrays)
 
-    def merge(self, spec: FactCheckingSpec, parts: list[Result], context: Context) -> Result:
+    def merge(self, spec: FactCheckingSpec, parts: Sequence[Result], context: Context) -> Result:
         """Each relation's neurons, every scorer's threshold, and what they give on the test."""
         of_fact = [part.numbers["state"] for part in parts]
         used = [(i, part) for i, part in enumerate(parts) if part.numbers["state"] == "used"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -96,7 +97,7 @@ class KnowledgeTypesStudy(OverFacts):
             arrays={name: array.cpu().numpy() for name, array in arrays.items()},
         )
 
-    def merge(self, spec: KnowledgeTypesSpec, parts: list[Result], context: Context) -> Result:
+    def merge(self, spec: KnowledgeTypesSpec, parts: Sequence[Result], context: Context) -> Result:
         """Means over the facts of a type; then its heads are switched off."""
         states = [part.numbers["state"] for part in parts]
         used = [i for i, state in enumerate(states) if state == "used"]
@@ -192,7 +193,7 @@ def _numbers(table: pd.DataFrame, size: int) -> Int[Tensor, " neuron"]:
     return torch.tensor((table["layer"] * size + table["neuron"]).unique())
 
 
-def _layers(parts: list[Result], members: dict[str, list[int]]) -> pd.DataFrame:
+def _layers(parts: Sequence[Result], members: dict[str, list[int]]) -> pd.DataFrame:
     rows = []
     for name, own in members.items():
         mean = np.mean([parts[i].arrays["layers"] for i in own], axis=0)
@@ -204,7 +205,7 @@ def _layers(parts: list[Result], members: dict[str, list[int]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["relation", "layer", "part", "score"])
 
 
-def _query_layers(parts: list[Result], members: dict[str, list[int]]) -> pd.DataFrame:
+def _query_layers(parts: Sequence[Result], members: dict[str, list[int]]) -> pd.DataFrame:
     rows = []
     for name, own in members.items():
         mean = np.mean([parts[i].arrays["query_layers"] for i in own], axis=0)
@@ -221,7 +222,7 @@ KINDS = {"value_ffn": "FFN value", "value_attention": "attention value", "query_
 
 
 def _incidence(
-    parts: list[Result], facts: list[int], kind: str, model: Model
+    parts: Sequence[Result], facts: list[int], kind: str, model: Model
 ) -> Float[np.ndarray, "fact neuron"]:
     """1 where a neuron is among the best of a fact."""
     size = model.layers * model.sizes["attention" if kind == "value_attention" else "ffn"]
@@ -231,7 +232,7 @@ def _incidence(
     return found
 
 
-def _sharing(parts: list[Result], members: dict[str, list[int]], model: Model) -> pd.DataFrame:
+def _sharing(parts: Sequence[Result], members: dict[str, list[int]], model: Model) -> pd.DataFrame:
     """How many of the best neurons of a fact more than half of its type's facts have."""
     rows = []
     for name, own in members.items():
@@ -243,7 +244,7 @@ def _sharing(parts: list[Result], members: dict[str, list[int]], model: Model) -
     return pd.DataFrame(rows, columns=["relation", "neurons", "facts", "common", "fraction"])
 
 
-def _overlap(parts: list[Result], members: dict[str, list[int]], model: Model) -> pd.DataFrame:
+def _overlap(parts: Sequence[Result], members: dict[str, list[int]], model: Model) -> pd.DataFrame:
     """Mean fraction of the best neurons that two different facts have in common."""
     facts = [i for own in members.values() for i in own]
     types = np.array([name for name, own in members.items() for _ in own])
@@ -262,7 +263,7 @@ def _overlap(parts: list[Result], members: dict[str, list[int]], model: Model) -
     return pd.DataFrame(rows, columns=["neurons", "relation", "other", "overlap", "chance"])
 
 
-def _heads(parts: list[Result], members: dict[str, list[int]]) -> pd.DataFrame:
+def _heads(parts: Sequence[Result], members: dict[str, list[int]]) -> pd.DataFrame:
     """The heads that raise the gold token most, over every second fact of a type."""
     rows = []
     for name, own in members.items():

@@ -71,7 +71,9 @@ class LanguageIndependentStudy(Study):
             tables["neurons"] = found.neurons
         return Result(numbers={"layers": model.layers, "size": model.sizes["ffn"]}, tables=tables)
 
-    def merge(self, spec: LanguageIndependentSpec, parts: list[Result], context: Context) -> Result:
+    def merge(
+        self, spec: LanguageIndependentSpec, parts: Sequence[Result], context: Context
+    ) -> Result:
         """All facts together; overlaps at the published thresholds."""
         facts = pd.concat([part.tables["facts"] for part in parts], ignore_index=True)
         used = used_parts(parts, "neurons")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 from zlib import crc32
@@ -174,7 +174,9 @@ class MethodComparisonStudy(OverFacts):
         }
         return Result(numbers=numbers, tables=tables)
 
-    def merge(self, spec: MethodComparisonSpec, parts: list[Result], context: Context) -> Result:
+    def merge(
+        self, spec: MethodComparisonSpec, parts: Sequence[Result], context: Context
+    ) -> Result:
         """Means over facts, with intervals."""
         states = [part.numbers["state"] for part in parts]
         used = [(i, part) for i, part in enumerate(parts) if part.numbers["state"] == "used"]

@@ -7,6 +7,7 @@ only those. Judged beside a model's own best neurons, and random ones.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -104,7 +105,7 @@ class NeuronTransferStudy(Study):
             score(model, scored, [spec.method], spec.components, spec.baseline, context, own)
         )
 
-    def merge(self, spec: NeuronTransferSpec, parts: list[Result], context: Context) -> Result:
+    def merge(self, spec: NeuronTransferSpec, parts: Sequence[Result], context: Context) -> Result:
         """Both models keep their own, the other's and random neurons."""
         names = (spec.model, spec.other)
         scores = [unpacked(part).scores(spec.method) for part in parts]

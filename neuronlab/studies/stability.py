@@ -5,7 +5,7 @@ An open question of arXiv 2312.12141.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import combinations, groupby
 from typing import ClassVar
 
@@ -100,7 +100,7 @@ class StabilityStudy(OverFacts):
         }
         return Result(numbers=numbers, arrays=arrays)
 
-    def merge(self, spec: StabilitySpec, parts: list[Result], context: Context) -> Result:
+    def merge(self, spec: StabilitySpec, parts: Sequence[Result], context: Context) -> Result:
         """Overlap of pairs, beside pairs that should have none."""
         states = [part.numbers["state"] for part in parts]
         used = [part for part in parts if part.numbers["state"] == "used"]

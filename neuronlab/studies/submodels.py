@@ -117,7 +117,7 @@ class SubmodelsStudy(Study):
         )
         return packed(sums)
 
-    def merge(self, spec: SubmodelsSpec, parts: list[Result], context: Context) -> Result:
+    def merge(self, spec: SubmodelsSpec, parts: Sequence[Result], context: Context) -> Result:
         """Choose neurons, and judge every submodel on the test proteins."""
         model = classifier(spec.model, context.device)
         sums = Streamed.together(map(unpacked, parts))

@@ -93,7 +93,7 @@ def test_one_copy_is_shared():
 
 def test_the_embedded_models_are_what_the_catalogue_says(smollm, antiberty, hemopi):
     assert (smollm.kind, smollm.alphabet, smollm.layers) == ("causal", "text", 30)
-    assert tuple(smollm.sizes.values()) == (576, 192, 192, 1536, 576)
+    assert tuple(smollm.sizes.values()) == (576, 192, 192, 1536, 576, 576)
     assert (antiberty.kind, antiberty.alphabet, antiberty.layers) == ("masked", "protein", 8)
     assert (hemopi.kind, hemopi.alphabet, hemopi.layers) == ("classifier", "protein", 6)
     assert tuple(hemopi.sizes.values()) == (320, 320, 320, 1280, 320)
