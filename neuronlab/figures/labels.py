@@ -17,9 +17,9 @@ from neuronlab.figures.maps import heatmap
 
 OTHERS = "others"
 SIZES = {
-    "distinct_per_1000": "distinct labels per<br>1,000 labelled neurons",
-    "entropy": "entropy of the<br>labels (bits)",
-    "spread": "spread of a label<br>over the layers",
+    "distinct_per_1000": "distinct per<br>1,000 neurons",
+    "entropy": "entropy<br>(bits)",
+    "spread": "spread over<br>the layers",
 }
 BINS = 40
 # Black lines are not seen on a dark ground.

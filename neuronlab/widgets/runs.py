@@ -36,7 +36,13 @@ def title(study: str, spec: dict) -> str:
             parts.append(f"{spec['per_relation']} of a kind")
         if spec.get("languages"):
             parts.append(" ".join(spec["languages"]))
-        return f"{name}: {', '.join(parts)}, on {spec.get('model', '')}"
+        models = [spec["model"]] if "model" in spec else []
+        labels = spec.get("labels") or ()
+        # Some studies start from the labels of one model, or of several.
+        for own in [labels] if isinstance(labels, dict | Spec) else labels:
+            models += [dict(own)["model"]] if isinstance(own, dict | Spec) else []
+        words = ", ".join(filter(None, parts))
+        return f"{name}{': ' if words else ''}{words}, on {' and '.join(models)}"
     text = str(spec["text"])
     short = text if len(text) <= 40 else f"{text[:37]}…"
     return f"{spec.get('method', study)}: {short} → {spec.get('target')}"
