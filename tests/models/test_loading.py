@@ -96,7 +96,7 @@ def test_the_embedded_models_are_what_the_catalogue_says(smollm, antiberty, hemo
     assert tuple(smollm.sizes.values()) == (576, 192, 192, 1536, 576, 576)
     assert (antiberty.kind, antiberty.alphabet, antiberty.layers) == ("masked", "protein", 8)
     assert (hemopi.kind, hemopi.alphabet, hemopi.layers) == ("classifier", "protein", 6)
-    assert tuple(hemopi.sizes.values()) == (320, 320, 320, 1280, 320)
+    assert tuple(hemopi.sizes.values()) == (320, 320, 320, 1280, 320, 320)
     assert all(m.revision.startswith("sha256:") for m in (smollm, antiberty, hemopi))
 
 
