@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.stats import hypergeom, norm
+from scipy.stats import false_discovery_control, hypergeom, norm
 
 from neuronlab.labels.traits import Traits
 
@@ -89,12 +89,7 @@ class Explainer:
 
 def adjusted(p: Float[Array, " test"]) -> Float[Array, " test"]:
     """Benjamini and Hochberg: the false discovery rate at which each test is found."""
-    order = np.argsort(p)
-    rank = np.arange(1, len(p) + 1)
-    scaled = np.minimum.accumulate((p[order] * len(p) / rank)[::-1])[::-1]
-    found = np.empty_like(p)
-    found[order] = np.minimum(scaled, 1.0)
-    return found
+    return false_discovery_control(p)
 
 
 def candidates(

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 from pydantic import ConfigDict, Field, field_validator
+from scipy.stats import entropy
 
 from neuronlab.errors import UserError
 from neuronlab.labels import chat, endpoint, longformer, prompts, traits
@@ -150,17 +151,13 @@ class NeuronLabelsStudy(Study):
     def seconds(self, model: Model, spec: NeuronLabelsSpec) -> float:
         """What the whole will take; an endpoint's time is not known."""
         neurons = model.layers * sum(model.sizes[c] for c in spec.components)
-        told = len(self.told(spec, model)) if spec.explainer == "chat" else 0
+        told = self.told(spec, model) if spec.explainer == "chat" else 0
         return ExemplarsStudy().seconds(model, spec.exemplars) + neurons * 1e-3 + told * 14.0
 
-    def told(self, spec: NeuronLabelsSpec, model: Model) -> list[tuple[Component, int, int]]:
-        """Component, layer and index of all neurons that are explained."""
-        return [
-            (c, layer, int(i))
-            for c in spec.components
-            for layer in range(model.layers)
-            for i in _drawn(spec, layer, model.sizes[c])
-        ]
+    def told(self, spec: NeuronLabelsSpec, model: Model) -> int:
+        """How many neurons are explained."""
+        each = (min(spec.per_layer or model.sizes[c], model.sizes[c]) for c in spec.components)
+        return model.layers * sum(each)
 
     def run_shard(
         self, spec: NeuronLabelsSpec, shard: tuple[Component, int], context: Context
@@ -199,36 +196,40 @@ class NeuronLabelsStudy(Study):
         shift = np.random.default_rng([spec.seed, layer]).permutation(len(chosen))
         other = np.roll(shift, 1)[np.argsort(shift)] if len(chosen) > 1 else shift
         control = correlations(predicted[chosen[other]][:, judging], truth)
+        words = {name: np.full(len(neurons), "", object) for name in ("label", "concept", "group")}
+        values = {
+            name: np.full(len(neurons), np.nan)
+            for name in ("correlation", "control_correlation", "effect", "p")
+        }
+        words["label"][labelled] = [every[i].text for i in chosen]
+        values["correlation"][labelled] = correlation
+        if len(chosen) > 1:
+            values["control_correlation"][labelled] = control
+        place = {name: i for i, name in enumerate(known.traits.names)}
+        for row, number in zip(labelled, chosen, strict=True):
+            if every[number].terms:
+                name, _ = every[number].terms[0]
+                trait = place[name]
+                words["concept"][row] = known.traits.titles[trait]
+                words["group"][row] = _group(name)
+                values["effect"][row] = separation.effect[row, trait]
+                values["p"][row] = min(1.0, separation.p[row, trait] * len(place))
         labels = pd.DataFrame(
             {
                 "model": spec.model,
                 "layer": layer,
                 "component": component,
                 "neuron": neurons,
-                "label": "",
+                "label": words["label"],
                 "source": spec.source,
-                "correlation": np.nan,
-                "control_correlation": np.nan,
-                "concept": "",
-                "group": "",
-                "effect": np.nan,
-                "p": np.nan,
+                "correlation": values["correlation"],
+                "control_correlation": values["control_correlation"],
+                "concept": words["concept"],
+                "group": words["group"],
+                "effect": values["effect"],
+                "p": values["p"],
             }
         )
-        labels.loc[labelled, "label"] = [every[i].text for i in chosen]
-        labels.loc[labelled, "correlation"] = correlation
-        if len(chosen) > 1:
-            labels.loc[labelled, "control_correlation"] = control
-        for row, number in zip(labelled, chosen, strict=True):
-            if not every[number].terms:
-                continue
-            name, _ = every[number].terms[0]
-            trait = known.traits.names.index(name)
-            labels.loc[row, ["concept", "group"]] = [known.traits.titles[trait], _group(name)]
-            labels.loc[row, ["effect", "p"]] = [
-                separation.effect[row, trait],
-                min(1.0, separation.p[row, trait] * len(known.traits.names)),
-            ]
         hypotheses = pd.DataFrame(
             {
                 "layer": layer,
@@ -248,12 +249,12 @@ class NeuronLabelsStudy(Study):
         labels["q"] = np.nan
         labels.loc[tested, "q"] = adjusted(labels.loc[tested, "p"].to_numpy())
         named = labels[labels["label"] != ""]
-        share = named["label"].value_counts(normalize=True).to_numpy()
+        counts = named["label"].value_counts().to_numpy()
         numbers = {
             "neurons": len(labels),
             "labelled": len(named),
-            "distinct": len(share),
-            "entropy": float((share * -np.log2(share)).sum()) + 0.0,
+            "distinct": len(counts),
+            "entropy": float(entropy(counts, base=2)) if len(counts) else 0.0,
             "correlation": _median(named["correlation"]),
             "control_correlation": _median(named["control_correlation"]),
             "layers": int(labels["layer"].max()) + 1,

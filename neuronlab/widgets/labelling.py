@@ -68,7 +68,7 @@ def cost(model: Model, spec: NeuronLabelsSpec) -> str:
     study = STUDIES[STUDY]
     words = f"About {duration(study.seconds(model, spec))}; finished portions are kept."
     if spec.explainer == "endpoint":
-        told = len(study.told(spec, model))
+        told = study.told(spec, model)
         # A prompt of fifteen proteins with a hundred residues each.
         each = 3_000 if spec.variant == "neuronlab" else 1_500
         tokens = prompts.Tokens(each * told, 40 * spec.candidates * told)
