@@ -22,8 +22,7 @@ from neuronlab.proteins.sequences import AMINO_ACIDS
 Mode = Literal["masked", "full", "best"]
 MASKED = 0.1
 # On a processor larger batches leave its cache and are a fifth slower; a GPU wants them large.
-_TOKENS_PER_BATCH = {"cpu": 1024}
-_TOKENS_PER_BATCH_ELSEWHERE = 65_536
+_TOKENS_PER_BATCH, _TOKENS_PER_BATCH_ON_GPU = 1024, 65_536
 
 
 def letters_of(model: Model) -> Int[Tensor, " letter"]:
@@ -113,7 +112,7 @@ def residue_logits(
     interventions: Sequence[Intervention | None],
 ) -> Float[Tensor, "row place choice"]:
     """Logits at some tokens of each row, under its own intervention."""
-    room = _TOKENS_PER_BATCH.get(model.device.type, _TOKENS_PER_BATCH_ELSEWHERE)
+    room = _TOKENS_PER_BATCH if model.device.type == "cpu" else _TOKENS_PER_BATCH_ON_GPU
     step = max(1, room // tokens.shape[1])
     parts = []
     for first in range(0, len(tokens), step):
