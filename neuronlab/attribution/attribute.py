@@ -21,13 +21,13 @@ from neuronlab.attribution.request import (
     Attribution,
     Objective,
     Positions,
-    Progress,
     Request,
     Variant,
 )
 from neuronlab.errors import UserError
 from neuronlab.models import ALL_COMPONENTS, Component, Encoded, Model, Prompt
 from neuronlab.neurons import NeuronScores, predict
+from neuronlab.progress import Progress, unheard
 
 # How many neurons keep their score at every token.
 KEEP_TOKENS = 200
@@ -47,7 +47,7 @@ def attribute(
     steps: int = 50,
     seed: int = 0,
     variant: Variant = "sound",
-    progress: Progress = lambda fraction, message: None,
+    progress: Progress = unheard,
 ) -> NeuronScores:
     """How much every neuron of the components matters for the prompt's target.
 

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from neuronlab.progress import Check, unheard
+
 # How many neurons at the top are proven, unless asked otherwise.
 CERTIFIED = 100
 # Rounding of bounds and scores in float32, as a fraction of the largest bound.
@@ -50,7 +52,7 @@ def best_first(
     levels: Sequence[Level],
     count: int,
     *,
-    check: Callable[[], None] = lambda: None,
+    check: Check = unheard,
 ) -> Found:
     """Look closer at the highest, level after level, until the best ``count`` are proven.
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from neuronlab.attribution.prefix import attending, inputs_of
 from neuronlab.models.hooks import before
+from neuronlab.progress import Check, unheard
 
 if TYPE_CHECKING:
     from neuronlab.models import Component, Encoded, Model
@@ -77,7 +78,7 @@ class GrowingBatch:
         objective: Objective,
         *,
         everywhere: bool,
-        check: Callable[[], None] = lambda: None,
+        check: Check = unheard,
     ) -> None:
         """
         Args:

@@ -26,6 +26,7 @@ from torch import Tensor
 from neuronlab.attribution.best_first import CERTIFIED, Found, Level, best_first
 from neuronlab.models import Component
 from neuronlab.models.stream import Stream
+from neuronlab.progress import Check, unheard
 
 # Logits that may be in memory at once while neurons are rescored.
 _LOGITS = 12_000_000
@@ -173,7 +174,7 @@ class LogProbabilityIncrease:
         count: int = CERTIFIED,
         *,
         scale: Scale = lambda values, states: values,
-        check: Callable[[], None] = lambda: None,
+        check: Check = unheard,
     ) -> Found:
         """Rescore from the highest bound down until the best ``count`` are proven.
 
@@ -196,7 +197,7 @@ class LogProbabilityIncrease:
         count: int,
         candidates: Sequence[Candidates] | None = None,
         *,
-        check: Callable[[], None] = lambda: None,
+        check: Check = unheard,
     ) -> pd.DataFrame:
         """The neurons of highest increase, proven: no neuron outside has a higher one.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,12 +11,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from neuronlab.models import COMPONENTS, Component, Encoded, Model
+from neuronlab.progress import Progress, unheard
 
 Objective = Literal["probability", "log_probability", "logit"]
 Positions = Literal["predicted", "all"]
 Variant = Literal["sound", "authors"]
 At = tuple[int, Component]
-Progress = Callable[[float, str], None]
 # Coarse as it looks: the estimate is mostly three to ten times the error, and the right-hand sum
 # over 20 points that is common practice errs by 1 to 17 %.
 TOLERANCE = 0.05
@@ -48,7 +47,7 @@ class Request:
     steps: int = 50
     seed: int = 0
     variant: Variant = "sound"
-    progress: Progress = field(default=lambda fraction, message: None, repr=False)
+    progress: Progress = field(default=unheard, repr=False)
 
     @property
     def places(self) -> list[At]:

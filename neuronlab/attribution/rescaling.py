@@ -18,6 +18,7 @@ from neuronlab.attribution.prefix import attending, inputs_of
 from neuronlab.models import Encoded, Model
 from neuronlab.models.hooks import Edit, Neurons, before
 from neuronlab.neurons import NeuronSet
+from neuronlab.progress import Check, unheard
 
 # Logits that may be in memory at once, and tokens that run together.
 _LOGITS = 12_000_000
@@ -31,7 +32,7 @@ def rescaled(
     sets: Sequence[NeuronSet],
     factor: float = 0.0,
     *,
-    check: Callable[[], None] = lambda: None,
+    check: Check = unheard,
 ) -> Float[Tensor, " set"]:
     """Probability of ``encoded.target`` under each set; an empty set changes nothing.
 

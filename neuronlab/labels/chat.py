@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,17 +14,11 @@ from torch import Tensor
 from neuronlab.errors import UserError
 from neuronlab.labels.prompts import COUNT, TEMPERATURE, Messages, clean
 from neuronlab.models import Model, shared
+from neuronlab.progress import Check, Progress, unheard
 
 MAX_NEW_TOKENS = 40
 # Tokens read between two looks at whether the person cancelled.
 _PIECE = 128
-
-Check = Callable[[], None]
-Progress = Callable[[float, str], None]
-
-
-def _nothing() -> None:
-    return None
 
 
 class Chat:
@@ -50,7 +44,7 @@ class Chat:
         *,
         count: int = COUNT,
         temperature: float = TEMPERATURE,
-        check: Check = _nothing,
+        check: Check = unheard,
     ) -> list[str]:
         """At most ``count`` labels of one neuron; fewer where the model says nothing of use.
 
@@ -72,7 +66,7 @@ class Chat:
         *,
         count: int = COUNT,
         temperature: float = TEMPERATURE,
-        check: Check = _nothing,
+        check: Check = unheard,
         progress: Progress | None = None,
     ) -> list[list[str]]:
         """``explain`` for each request in turn: one machine has one model."""
@@ -135,7 +129,7 @@ def sample(
     count: int,
     temperature: float,
     draw: torch.Generator,
-    check: Check = _nothing,
+    check: Check = unheard,
 ) -> list[list[int]]:
     """Continuations of one prompt, at most 40 tokens each, without the end's token.
 

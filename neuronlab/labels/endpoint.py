@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,6 +24,7 @@ import openai
 from neuronlab.errors import UserError
 from neuronlab.labels.prompts import COUNT, TEMPERATURE, Messages, clean
 from neuronlab.models.weights import home
+from neuronlab.progress import Check, Progress, unheard
 
 ADDRESS, MODEL, KEY = (f"NEURONLAB_LLM_{name}" for name in ("ADDRESS", "MODEL", "KEY"))
 # The paper's explainer ran in 32 threads; most accounts allow fewer.
@@ -36,13 +37,6 @@ LONGEST_WAIT = 60.0
 _MAX_TOKENS = 500
 _MAX_KEPT = 4_000
 _POLL = 0.1
-
-Check = Callable[[], None]
-Progress = Callable[[float, str], None]
-
-
-def _nothing() -> None:
-    return None
 
 
 class _Stopped(Exception):
@@ -104,7 +98,7 @@ class Endpoint:
         *,
         count: int = COUNT,
         temperature: float = TEMPERATURE,
-        check: Check = _nothing,
+        check: Check = unheard,
     ) -> list[str]:
         """Labels of one neuron; see ``explain_many``."""
         return self.explain_many([messages], count=count, temperature=temperature, check=check)[0]
@@ -116,7 +110,7 @@ class Endpoint:
         count: int = COUNT,
         temperature: float = TEMPERATURE,
         workers: int = WORKERS,
-        check: Check = _nothing,
+        check: Check = unheard,
         progress: Progress | None = None,
     ) -> list[list[str]]:
         """At most ``count`` labels for each request, in the order of the requests.

@@ -5,7 +5,7 @@ Memory does not grow with the corpus: of every neuron only its extremes and its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from neuronlab.models import Component, Model
 from neuronlab.models.hooks import Edit, Neurons
+from neuronlab.progress import Fraction, unheard
 
 Pooling = Literal["mean", "max", "cls"]
 Array = np.ndarray
@@ -29,7 +30,7 @@ def pooled(
     sequences: Sequence[str],
     components: Sequence[Component],
     pooling: Pooling,
-    progress: Callable[[float], None] = lambda fraction: None,
+    progress: Fraction = unheard,
 ) -> dict[Component, Float[Tensor, "protein layer neuron"]]:
     """One activation per protein and neuron.
 

@@ -28,19 +28,14 @@ from torch import Tensor, nn
 from neuronlab.errors import UserError
 from neuronlab.labels.prompts import Example, features, line
 from neuronlab.models.loading import hub_reachable, resolve_device
+from neuronlab.progress import Check, Progress, unheard
 
 Variant = Literal["neuronlab", "authors"]
-Check = Callable[[], None]
-Progress = Callable[[float, str], None]
 Record = Callable[[dict[str, float]], None]
 
 BASE = "allenai/longformer-base-4096"
 CLASSES = 11
 _SETTINGS = "simulator.json"
-
-
-def _nothing() -> None:
-    return None
 
 
 @dataclass(frozen=True)
@@ -190,7 +185,7 @@ def simulate(
     proteins: Sequence[Example],
     *,
     neuron: str = "",
-    check: Check = _nothing,
+    check: Check = unheard,
 ) -> Float[np.ndarray, " protein"]:
     """The activations, 0 to 10, that the hypothesis promises on each protein.
 
@@ -276,7 +271,7 @@ def train(
     base: str | Simulator = BASE,
     settings: Settings | None = None,
     device: str = "auto",
-    check: Check = _nothing,
+    check: Check = unheard,
     progress: Progress | None = None,
     record: Record | None = None,
 ) -> Trained:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,8 +22,7 @@ from platformdirs import user_data_dir
 from neuronlab.errors import UserError
 from neuronlab.models import convert
 from neuronlab.models.catalogue import Entry, WheelFile, entry
-
-Progress = Callable[[float, str], None]
+from neuronlab.progress import Check, Progress, unheard
 
 MANIFEST = "manifest.json"
 ACCEPT_VARIABLE = "NEURONLAB_ACCEPT_TERMS"
@@ -108,7 +107,7 @@ def fetch(name: str, *, progress: Progress | None = None, accept_terms: bool = F
     first. Raises FetchFailed and TermsNotAccepted.
     """
     known = _embedded(name)
-    report = progress or (lambda fraction, message: None)
+    report = progress or unheard
     if installed(name) and not check(name):
         return folder(name)
     _require_terms(known, accept_terms)
@@ -129,7 +128,7 @@ def remove(name: str) -> None:
     """Delete a model's cache, if there is one."""
     known = _embedded(name)
     if folder(name).exists():
-        with _locked(known, lambda fraction, message: None):
+        with _locked(known, unheard):
             _delete(known)
 
 
@@ -285,9 +284,7 @@ def _convert(known: Entry, unpacked: Path, target: Path, report: Progress) -> No
         )
 
 
-def _run(
-    command: list[str], cwd: Path, variables: dict[str, str], tick: Callable[[], None]
-) -> tuple[int, str]:
+def _run(command: list[str], cwd: Path, variables: dict[str, str], tick: Check) -> tuple[int, str]:
     """Run to the end, calling `tick` all the while; the exit code and the end of the output.
 
     Whatever `tick` raises ends the process.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from neuronlab.models import Encoded, Model, Prompt
 from neuronlab.neurons.interventions import Intervention, applied, edits_of
+from neuronlab.progress import Fraction, unheard
 
 # Rows that run together: enough to use the machine, few enough to bound the memory.
 _TOKENS_PER_BATCH = 4096
@@ -111,7 +112,7 @@ def predict_over(
     model: Model,
     prompts: Sequence[Encoded],
     interventions: Sequence[Intervention | None],
-    progress: Callable[[float], None] = lambda fraction: None,
+    progress: Fraction = unheard,
 ) -> Float[Tensor, "intervention prompt choice"]:
     """Probabilities under the same interventions on many prompts; each is prepared once.
 

@@ -18,7 +18,7 @@ from Bio import SwissProt
 from Bio.SeqIO.FastaIO import SimpleFastaParser
 
 from neuronlab.errors import UserError
-from neuronlab.models.weights import Progress
+from neuronlab.progress import Progress
 from neuronlab.proteins import gene_ontology, germlines
 from neuronlab.proteins.labelled import ENZYME, data_rows
 

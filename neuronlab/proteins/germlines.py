@@ -13,6 +13,7 @@ from typing import NamedTuple
 from neuronlab.errors import UserError
 from neuronlab.models import weights
 from neuronlab.models.catalogue import WheelFile
+from neuronlab.progress import Progress, unheard
 
 WHEEL = WheelFile(
     package="anarci",
@@ -53,7 +54,7 @@ def file() -> Path:
     return weights.home() / "corpora" / f"germlines-{WHEEL.version}.tsv.gz"
 
 
-def fetch(progress: weights.Progress | None = None) -> Path:
+def fetch(progress: Progress | None = None) -> Path:
     """Download the package, check it, and keep the genes; returns the file of the table.
 
     `progress(fraction, message)` is called all the while and may raise to cancel. The package is
@@ -63,7 +64,7 @@ def fetch(progress: weights.Progress | None = None) -> Path:
         FetchFailed: it cannot be downloaded or written, or is not the one that was tested.
     """
     path = file()
-    report = progress or (lambda fraction, message: None)
+    report = progress or unheard
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".germlines.", dir=path.parent) as folder:

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+from neuronlab.progress import Progress
 from neuronlab.runs import cluster
 from neuronlab.runs.errors import UnreadableResult
 from neuronlab.runs.result import Result
@@ -29,7 +30,7 @@ class Context:
         self,
         device: str = "cpu",
         *,
-        on_progress: Callable[[float, str], None] | None = None,
+        on_progress: Progress | None = None,
         on_record: Callable[[dict[str, float]], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
         given: Sequence[Result] = (),

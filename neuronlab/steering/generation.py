@@ -17,6 +17,7 @@ from torch import Tensor
 from neuronlab.errors import UserError
 from neuronlab.models import Model
 from neuronlab.neurons.interventions import Intervention, edits_of
+from neuronlab.progress import Fraction, unheard
 from neuronlab.proteins.sequences import AMINO_ACIDS
 
 Mode = Literal["masked", "full", "best"]
@@ -48,7 +49,7 @@ def generate(
     temperature: float = 1.0,
     seed: int = 0,
     prefer: Callable[[str], float] | None = None,
-    progress: Callable[[float], None] = lambda fraction: None,
+    progress: Fraction = unheard,
 ) -> list[list[str]]:
     """The sequences of every chain, the start first and then one per step.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from itertools import groupby
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 
 from neuronlab.models import Model
+from neuronlab.progress import Fraction, unheard
 from neuronlab.steering.generation import letters_of, residue_logits
 
 
@@ -35,7 +36,7 @@ def pseudo_perplexity(
     model: Model,
     sequences: Sequence[str],
     places: Sequence[int],
-    progress: Callable[[float], None] = lambda fraction: None,
+    progress: Fraction = unheard,
 ) -> Float[np.ndarray, " sequence"]:
     """How surprised the unchanged model is: exp of the mean -log p of residues, each hidden alone.
 

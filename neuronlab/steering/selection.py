@@ -12,6 +12,7 @@ from torch import Tensor
 from neuronlab.models import Component, Model
 from neuronlab.models.hooks import Edit, Neurons
 from neuronlab.neurons import NeuronScores
+from neuronlab.progress import Fraction, unheard
 from neuronlab.steering.generation import MASKED, letters_of
 
 Array = np.ndarray
@@ -105,7 +106,7 @@ def by_residue(
     sequences: Sequence[str],
     scale: Callable[[str], Float[Array, " residue"]],
     components: Sequence[Component],
-    progress: Callable[[float], None] = lambda fraction: None,
+    progress: Fraction = unheard,
 ) -> NeuronScores:
     """Pearson's r of activations with what each residue contributes, over residues of proteins.
 

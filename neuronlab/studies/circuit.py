@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from torch import Tensor
 from neuronlab.attribution.log_probability_increase import LogProbabilityIncrease
 from neuronlab.attribution.query_neurons import VALUE_NEURONS, QueryScores, Shares
 from neuronlab.models import Model
+from neuronlab.progress import Check
 
 HALVES = ("attention", "ffn")
 # As many of the best value neurons of each kind are listed with the tokens they speak for.
@@ -77,9 +78,7 @@ def _grid(*shape: int) -> tuple[Tensor, ...]:
     return torch.meshgrid(*map(torch.arange, shape), indexing="ij")
 
 
-def histogram(
-    scorer: LogProbabilityIncrease, increase: pd.DataFrame, check: Callable[[], None]
-) -> pd.DataFrame:
+def histogram(scorer: LogProbabilityIncrease, increase: pd.DataFrame, check: Check) -> pd.DataFrame:
     """FFN neurons among the best hundred, per layer, by log-probability and by probability.
 
     Args:

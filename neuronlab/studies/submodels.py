@@ -23,6 +23,7 @@ from neuronlab.attribution.streamed import SCORED, Streamed
 from neuronlab.errors import UserError
 from neuronlab.models import Component, Encoded, Model, Prompt, shared
 from neuronlab.neurons import KeepOnly, NeuronScores, NeuronSet, Suppress, predict_over
+from neuronlab.progress import Fraction
 from neuronlab.proteins.baselines import intervals, metrics
 from neuronlab.proteins.labelled import LabelledProtein
 from neuronlab.runs import Context, Result, Study
@@ -444,5 +445,5 @@ def _best(scores: np.ndarray, count: int) -> np.ndarray:
     return mask
 
 
-def _share(context: Context, start: float, share: float, words: str) -> Callable[[float], None]:
+def _share(context: Context, start: float, share: float, words: str) -> Fraction:
     return lambda fraction: context.progress(start + share * fraction, words)
