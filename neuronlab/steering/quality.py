@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Sequence
 from itertools import groupby
 
@@ -18,12 +17,6 @@ from neuronlab.steering.generation import letters_of, residue_logits
 def identity(sequence: str, start: str) -> float:
     """Share of residues as at the start, 0 to 1."""
     return sum(a == b for a, b in zip(sequence, start, strict=True)) / len(start)
-
-
-def entropy(residues: str) -> float:
-    """Shannon's entropy of the composition in bits: 0 for one residue alone, 4.3 for all alike."""
-    share = np.array(list(Counter(residues).values())) / len(residues)
-    return float(-(share * np.log2(share)).sum()) + 0.0  # never minus zero
 
 
 def longest_repeat(sequence: str, places: Collection[int]) -> int:

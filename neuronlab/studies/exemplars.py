@@ -11,15 +11,16 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from neuronlab.attribution.estimate import seconds
 from neuronlab.errors import UserError
 from neuronlab.labels.exemplars import KEEP, Exemplars, Pooling, pooled
-from neuronlab.models import READABLE, Component, Model, shared
+from neuronlab.models import Component, Model, shared
 from neuronlab.proteins import corpora, features
 from neuronlab.proteins.annotated import AnnotatedProtein
 from neuronlab.runs import Context, Result, Spec, Study
+from neuronlab.studies.components import ReadComponents
 
 EXPLAINED, CHOSEN, JUDGED = "explained", "chosen", "judged"
 PORTION = 256
@@ -52,18 +53,11 @@ class ExemplarsSpec(Spec):
     revision: str = ""
     corpus: str = "germlines"
     limit: int | None = Field(None, ge=LEAST)
-    components: tuple[Component, ...] = ("ffn",)
+    components: ReadComponents = ("ffn",)
     pooling: Pooling = "mean"
     keep: int = Field(KEEP, ge=1, le=200)
     held_out: int = Field(400, ge=2 * LEAST_HELD, le=5_000)
     seed: int = Field(0, ge=0)
-
-    @field_validator("components")
-    @classmethod
-    def _some(cls, components: tuple[Component, ...]) -> tuple[Component, ...]:
-        if not components:
-            raise ValueError("choose components")
-        return tuple(c for c in READABLE if c in components)
 
     def proteins(self) -> list[AnnotatedProtein]:
         """The proteins, in an order that is always the same."""

@@ -13,7 +13,7 @@ from pydantic import Field, field_serializer, field_validator
 from neuronlab.attribution.estimate import estimate, seconds
 from neuronlab.attribution.registry import Baseline
 from neuronlab.errors import UserError
-from neuronlab.models import COMPONENTS, Component, Model, Prompt, tuned
+from neuronlab.models import Model, Prompt, tuned
 from neuronlab.proteins.labelled import (
     LABELLED,
     MAX_PROTEINS,
@@ -22,6 +22,7 @@ from neuronlab.proteins.labelled import (
     split,
 )
 from neuronlab.runs import Spec
+from neuronlab.studies.components import AttributedComponents
 
 OWN = "own"
 # The fields that decide which proteins there are, and on which side each is.
@@ -118,7 +119,7 @@ class JudgedSpec(ProteinsSpec):
     model: str = "esm2-8m-enzyme"
     scored: int = Field(60, ge=2)
     tested: int | None = Field(100, ge=4)
-    components: tuple[Component, ...] = ("query", "key", "value")
+    components: AttributedComponents = ("query", "key", "value")
     baseline: Baseline = "input"
     fractions: tuple[float, ...] = (0.5, 0.25, 0.1, 0.01)
     seeds: int = Field(5, ge=1, le=50)
@@ -129,13 +130,6 @@ class JudgedSpec(ProteinsSpec):
         if not fractions or not all(0 < f <= 1 for f in fractions):
             raise ValueError("fractions are above 0 and at most 1")
         return tuple(sorted(set(fractions), reverse=True))
-
-    @field_validator("components")
-    @classmethod
-    def _some(cls, components: tuple[Component, ...]) -> tuple[Component, ...]:
-        if not components or not set(components) <= set(COMPONENTS):
-            raise ValueError(f"choose components from {', '.join(COMPONENTS)}")
-        return tuple(c for c in COMPONENTS if c in components)
 
     def check(self, model: Model) -> None:
         """Raises UserError where the model tells another number of classes."""

@@ -18,10 +18,10 @@ from scipy.stats import mannwhitneyu
 
 from neuronlab.attribution.estimate import seconds
 from neuronlab.errors import UserError
-from neuronlab.models import READABLE, Component, Model, shared
+from neuronlab.models import Model, shared
 from neuronlab.neurons import Affine, Neuron, NeuronScores, NeuronSet
 from neuronlab.proteins import antibodies, corpora, folding
-from neuronlab.proteins.features import PROPERTIES, per_residue, substitution_effects
+from neuronlab.proteins.features import FEATURES, PROPERTIES, per_residue, substitution_effects
 from neuronlab.proteins.sequences import (
     AMINO_ACIDS,
     TRASTUZUMAB_VH,
@@ -31,6 +31,7 @@ from neuronlab.proteins.sequences import (
 from neuronlab.runs import Context, Result, Spec, Study
 from neuronlab.steering import quality, selection
 from neuronlab.steering.generation import MASKED, Mode, generate, letters_of
+from neuronlab.studies.components import ReadComponents
 
 UNSTEERED, STEERED, RANDOM = "unsteered", "steered", "random"
 # The last part of every chain, whose mean is what it reached.
@@ -102,7 +103,7 @@ class SteeringSpec(Spec):
     neurons: tuple[str, ...] = ()
     given_by: str = ""
     count: int = Field(100, ge=1, le=20_000)
-    components: tuple[Component, ...] = ("ffn",)
+    components: ReadComponents = ("ffn",)
     corpus: str = "germlines"
     a: Coefficient = 3.0
     b: Coefficient = 1.0
@@ -126,13 +127,6 @@ class SteeringSpec(Spec):
             return clean_sequence(sequence) if sequence else ""
         except UserError as error:
             raise ValueError(str(error)) from error
-
-    @field_validator("components")
-    @classmethod
-    def _some(cls, components: tuple[Component, ...]) -> tuple[Component, ...]:
-        if not components:
-            raise ValueError("choose components")
-        return tuple(c for c in READABLE if c in components)
 
     @field_validator("predictor")
     @classmethod
@@ -322,7 +316,7 @@ class SteeringStudy(Study):
                     "sequence": sequence,
                     **means.loc[(row.condition, row.chain)].drop("step").to_dict(),
                     "identity": quality.identity(sequence, spec.begin),
-                    "entropy": quality.entropy(free),
+                    "entropy": FEATURES["entropy"].compute(free),
                     "longest_repeat": quality.longest_repeat(sequence, spec.places),
                 }
             )
@@ -405,7 +399,7 @@ class SteeringStudy(Study):
             }
             rows.append(
                 {"a": row.a, "b": row.b, "chain": row.chain, **values}
-                | {"entropy": quality.entropy(free)}
+                | {"entropy": FEATURES["entropy"].compute(free)}
             )
         return pd.DataFrame(rows)
 

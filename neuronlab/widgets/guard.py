@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import streamlit as st
+from pydantic import ValidationError
 
 from neuronlab.errors import UserError
 
@@ -37,6 +38,14 @@ def complain(sentence: str, details: str = "") -> None:
     if details:
         with st.expander("Details"):
             st.code(details, language=None)
+
+
+def sentence(error: Exception) -> str:
+    """What an error says; of what a spec refuses, the first reason alone."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    reason = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+    return f"{reason[:1].upper()}{reason[1:]}."
 
 
 def plain(text: str) -> str:

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from neuronlab.errors import UserError
-from neuronlab.labels.library import LabelSet, Library, search_words
+from neuronlab.labels.library import LabelSet, Library
 from neuronlab.neurons import Neuron
 from neuronlab.proteins.annotated import CORPORA
 from neuronlab.widgets import links, services
@@ -62,12 +62,6 @@ def words(known: LabelSet, table: pd.DataFrame) -> list[str]:
         own = known.label_of(Neuron(int(row.layer), row.component, int(row.neuron)))
         found.append("" if own is None else str(own["label"]))
     return found
-
-
-def found(known: LabelSet, query: str) -> pd.DataFrame:
-    """The rows that fit some words; all labelled ones where none are given."""
-    rows = known.rows[known.rows["label"] != ""]
-    return search_words(rows, query) if query.strip() else rows
 
 
 def corpus_ready(name: str) -> None:

@@ -13,7 +13,7 @@ from neuronlab.figures import labels as figures
 from neuronlab.figures import maps
 from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.labels import endpoint, prompts
-from neuronlab.labels.library import LabelSet, Library, export, read, search_meaning
+from neuronlab.labels.library import LabelSet, Library, export, read, search_meaning, search_words
 from neuronlab.models import READABLE, Model, weights
 from neuronlab.models.catalogue import available
 from neuronlab.neurons import Neuron
@@ -25,7 +25,7 @@ from neuronlab.studies import STUDIES, NeuronLabelsSpec
 from neuronlab.studies.examples import small_labels
 from neuronlab.studies.neuron_labels import question
 from neuronlab.widgets import exports, label_sets, model_fetch, neuron_maps, services, shown, state
-from neuronlab.widgets.guard import complain, guard, plain
+from neuronlab.widgets.guard import complain, guard, plain, sentence
 
 STUDY = label_sets.STUDY
 OWN = "own"
@@ -131,11 +131,8 @@ def form(model: Model) -> NeuronLabelsSpec | None:
             **{k: v for k, v in asked.items() if k != "key"},
             **settings,
         )
-    except UserError as error:
-        complain(str(error))
-        return None
-    except ValueError as error:
-        complain(str(error))
+    except (UserError, ValueError) as error:
+        complain(sentence(error))
         return None
     if asked.get("key"):
         endpoint.keep_key(spec.key, asked["key"])
@@ -394,7 +391,7 @@ def _search(
             return
         rows = search_meaning(rows, query, 500)
     else:
-        rows = label_sets.found(LabelSet(rows, known.card), query)
+        rows = search_words(rows, query)
         rows = rows.sort_values("correlation", ascending=False)
     rows = rows[~(rows["correlation"] < least)]
     if rows.empty:

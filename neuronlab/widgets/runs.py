@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -36,16 +38,18 @@ def title(study: str, spec: dict) -> str:
             parts.append(f"{spec['per_relation']} of a kind")
         if spec.get("languages"):
             parts.append(" ".join(spec["languages"]))
-        models = [spec["model"]] if "model" in spec else []
-        labels = spec.get("labels") or ()
-        # Some studies start from the labels of one model, or of several.
-        for own in [labels] if isinstance(labels, dict | Spec) else labels:
-            models += [dict(own)["model"]] if isinstance(own, dict | Spec) else []
+        models = [spec["model"]] if "model" in spec else _labelled(spec.get("labels", ()))
         words = ", ".join(filter(None, parts))
         return f"{name}{': ' if words else ''}{words}, on {' and '.join(models)}"
     text = str(spec["text"])
     short = text if len(text) <= 40 else f"{text[:37]}…"
     return f"{spec.get('method', study)}: {short} → {spec.get('target')}"
+
+
+def _labelled(labels: dict | Spec | Sequence[dict | Spec]) -> list[str]:
+    """The models of a study that starts from the labels of one, or of several."""
+    several = [labels] if isinstance(labels, dict | Spec) else labels
+    return [dict(own)["model"] for own in several]
 
 
 def title_of(run: Run) -> str:

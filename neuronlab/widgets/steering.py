@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 import streamlit as st
+import torch
 
 from neuronlab.attribution.estimate import duration
 from neuronlab.cli.same_call import study_command, study_python
@@ -15,7 +16,8 @@ from neuronlab.figures import steering as figures
 from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.figures.protein import contact_map
 from neuronlab.figures.structures import secondary_track, structures_view
-from neuronlab.models import READABLE, Model, Prompt
+from neuronlab.labels.library import search_words
+from neuronlab.models import READABLE, Encoded, Model
 from neuronlab.neurons import NeuronSet
 from neuronlab.proteins import antibodies, corpora, folding
 from neuronlab.proteins.contacts import predicted_contacts
@@ -27,7 +29,7 @@ from neuronlab.studies import STUDIES, SteeringSpec
 from neuronlab.studies.examples import UBIQUITIN, small_steering
 from neuronlab.studies.steering import RANDOM, STEERED, UNSTEERED, Goal
 from neuronlab.widgets import exports, label_sets, model_fetch, services, shown, state
-from neuronlab.widgets.guard import complain, guard, plain
+from neuronlab.widgets.guard import complain, guard, plain, sentence
 
 STUDY = "steering"
 CHOICES = {
@@ -82,10 +84,8 @@ def form(model: Model) -> SteeringSpec | None:
         return SteeringSpec(
             model=model.name, revision=model.revision, goals=goals, **start, **neurons, **settings
         )
-    except UserError as error:
-        complain(str(error))
-    except ValueError as error:
-        complain(_sentence(error))
+    except (UserError, ValueError) as error:
+        complain(sentence(error))
     return None
 
 
@@ -241,7 +241,7 @@ def _by_label(model: Model, goals: tuple[Goal, ...]) -> dict:
     guess = f'"{"high" if goals[0].direction == "up" else "low"} {title.split(" (")[0]}"'
     words = left.text_input("Labels with", guess, max_chars=200, key=f"steer_words_{guess}")
     least = middle.slider("Correlation, at least", 0.0, 1.0, 0.2, 0.05, key="steer_least")
-    rows = label_sets.found(known, words)
+    rows = search_words(known.rows, words)
     rows = rows[rows["correlation"].fillna(0) >= least]
     as_paper = False
     if (rows["component"] == "residual").any():
@@ -314,15 +314,6 @@ def _settings() -> dict:
         "predictor": predictor,
         **({} if dose else {"dose_a": (), "dose_b": ()}),
     }
-
-
-def _sentence(error: ValueError) -> str:
-    """What pydantic found, without its own words around it."""
-    errors = getattr(error, "errors", None)
-    if errors is None:
-        return str(error)
-    first = errors(include_url=False)[0]
-    return f"{str(first['msg']).removeprefix('Value error, ').capitalize()}."
 
 
 # --- The results ---------------------------------------------------------------------------------
@@ -527,9 +518,8 @@ def _activity(_model: Model, name: str, sequence: str, chosen: tuple, length: in
     """Mean activation of the neurons at each residue of the heavy chain; none at the light one."""
     neurons = NeuronSet(chosen)
     components = tuple(neurons.counts())
-    mask = 0 if _model.kind == "masked" else None
-    encoded = _model.encode(Prompt(sequence, mask=mask))
-    seen = _model.read(encoded, components)
+    ids = torch.tensor([_model.residue_ids(sequence)], device=_model.device)
+    seen = _model.read(Encoded(ids, 0, None, ()), components)
     parts = [seen[at][0, 1:-1, own].float().cpu() for at, own in neurons.by_place().items()]
     found = np.full(length, np.nan)
     found[: len(sequence)] = np.concatenate([p.numpy() for p in parts], axis=1).mean(1)

@@ -19,8 +19,8 @@ from neuronlab.runs import Result
 from neuronlab.studies import STUDIES, FineTuneSpec
 from neuronlab.studies.fine_tune import DEFAULT_NAME, default_spec, judged
 from neuronlab.studies.on_proteins import OWN, PROTEIN_FIELDS, ProteinsSpec
-from neuronlab.widgets import exports, links, model_fetch, services, shown, state
-from neuronlab.widgets.guard import complain, guard, plain
+from neuronlab.widgets import exports, links, model_fetch, protein_models, services, shown, state
+from neuronlab.widgets.guard import complain, guard, plain, sentence
 
 STUDY = "fine_tune"
 _EXAMPLE = "name,sequence,label\nfirst,MKTAYIAKQR,binder\nsecond,GSHMLEDPVD,other\n"
@@ -114,7 +114,7 @@ def form() -> FineTuneSpec | None:
     try:
         return FineTuneSpec(model=base, revision=known.revision if known else "", **fields)
     except ValueError as error:
-        complain(str(error))
+        complain(sentence(error))
         return None
 
 
@@ -274,22 +274,8 @@ def look_at(name: str) -> None:
 
 def choose() -> bool:
     """Whether the chosen model is a protein classifier; else offers those that there are."""
-    if model_fetch.ready(state.model_name()):
-        model = services.model(state.model_name(), state.device())
-        if model.kind == "classifier" and model.alphabet == "protein":
-            return True
-        st.info(
-            f"{plain(model.title)} is no protein classifier: choose one.", icon=":material/info:"
-        )
-    made = [e for e in available() if e.kind == "classifier" and e.alphabet == "protein"]
-    with st.container(horizontal=True):
-        for known in made:
-            st.button(
-                known.title,
-                key=f"use_{known.name}",
-                on_click=st.session_state.update,
-                args=({"model": known.name},),
-            )
+    if protein_models.choose(("classifier",), "protein classifier"):
+        return True
     if tuned.card(DEFAULT_NAME) is None:
         st.caption(
             "The enzyme classifier is not made yet: press Run in the view “Tune a model”; it takes "

@@ -74,6 +74,7 @@ def test_every_name_has_the_value_of_its_formula():
     assert found["sheet_propensity"] == pytest.approx(3 / 5)
     assert found["fraction_basic"] == found["fraction_K"] == pytest.approx(1 / 5)
     assert found["entropy"] == pytest.approx(math.log2(5))
+    assert f"{features('KKKK')['entropy']:.1f}" == "0.0"  # not minus zero
 
 
 @pytest.mark.parametrize("sequence", SEQUENCES)

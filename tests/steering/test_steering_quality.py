@@ -1,16 +1,12 @@
 """What steering cost, by counting and by a loop of single predictions."""
 
-from collections import Counter
-
 import numpy as np
 import pytest
 import torch
-from scipy.stats import entropy as scipy_entropy
 
 import neuronlab as nl
-from neuronlab.proteins.features import FEATURES
 from neuronlab.steering import generation
-from neuronlab.steering.quality import entropy, identity, longest_repeat, pseudo_perplexity
+from neuronlab.steering.quality import identity, longest_repeat, pseudo_perplexity
 
 DRAW = np.random.default_rng(3)
 SEQUENCES = ["".join(DRAW.choice([*"ACDEFGHIKLMNPQRSTVWY"], 21)) for _ in range(4)]
@@ -22,18 +18,6 @@ def test_identity():
     assert identity("MKTA", "MKAA") == 0.75
     with pytest.raises(ValueError, match="zip"):
         identity("MKT", "MKTA")
-
-
-@pytest.mark.parametrize("residues", [*SEQUENCES, "A", "AAAA", "AC", "ACDEFGHIKLMNPQRSTVWY"])
-def test_entropy(residues):
-    assert entropy(residues) == pytest.approx(
-        scipy_entropy([*Counter(residues).values()], base=2), abs=1e-12
-    )
-    assert entropy(residues) == pytest.approx(FEATURES["entropy"].compute(residues), abs=1e-12)
-
-
-def test_no_variety_is_zero_and_not_minus_zero():
-    assert f"{entropy('KKKK'):.1f}" == "0.0"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import neuronlab as nl
 from neuronlab.neurons import NeuronSet
 from neuronlab.proteins import corpora, folding
 from neuronlab.proteins.annotated import AnnotatedProtein
-from neuronlab.proteins.features import PROPERTIES, substitution_effects
+from neuronlab.proteins.features import FEATURES, PROPERTIES, substitution_effects
 from neuronlab.proteins.sequences import AMINO_ACIDS, TRASTUZUMAB_VH
 from neuronlab.runs import Context, Store, read_spec, run_study
 from neuronlab.runs.study import Cancelled
@@ -127,7 +127,7 @@ def test_what_it_cost(ran):
         free = "".join(row.sequence[i] for i in FREE)
         same = sum(a == b for a, b in zip(row.sequence, START, strict=True))
         assert row.identity == same / len(START)
-        assert row.entropy == pytest.approx(quality.entropy(free))
+        assert row.entropy == pytest.approx(FEATURES["entropy"].compute(free))
         assert row.longest_repeat == quality.longest_repeat(row.sequence, FREE)
     some = result.tables["finals"].sample(5, random_state=0)
     expected = quality.pseudo_perplexity(model, some["sequence"].tolist(), FREE)
@@ -179,7 +179,9 @@ def test_doses(ran):
         )
         assert row.gravy == pytest.approx(value("gravy", chain[-1]))  # 1 of 12 steps
         assert row.charge == pytest.approx(value("charge", chain[-1]))
-        assert row.entropy == pytest.approx(quality.entropy("".join(chain[-1][i] for i in FREE)))
+        assert row.entropy == pytest.approx(
+            FEATURES["entropy"].compute("".join(chain[-1][i] for i in FREE))
+        )
 
 
 def test_the_neurons_are_the_best_by_effect(ran):

@@ -1,0 +1,24 @@
+"""Components in a spec: each once and in one order, so that one question has one key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from neuronlab.models import COMPONENTS, READABLE, Component
+
+
+def _of(known: Sequence[Component]) -> AfterValidator:
+    def ordered(components: tuple[Component, ...]) -> tuple[Component, ...]:
+        if not components or not set(components) <= set(known):
+            raise ValueError(f"choose components from {', '.join(known)}")
+        return tuple(c for c in known if c in components)
+
+    return AfterValidator(ordered)
+
+
+# Those with attributions, and those whose activations alone are read.
+AttributedComponents = Annotated[tuple[Component, ...], _of(COMPONENTS)]
+ReadComponents = Annotated[tuple[Component, ...], _of(READABLE)]
