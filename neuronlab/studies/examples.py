@@ -15,6 +15,7 @@ from neuronlab.studies import (
     DegeneratePairsSpec,
     NeuronLabelsSpec,
     SteeringSpec,
+    SubmodelsSpec,
     ValueQuerySpec,
 )
 from neuronlab.studies.in_languages import LanguagesSpec
@@ -134,6 +135,22 @@ def small_steering(model: str, revision: str) -> SteeringSpec:
     return SteeringSpec(**{**start.model_dump(), **few, "model": model, "revision": revision})
 
 
+def small_submodels(model: str, revision: str) -> SubmodelsSpec:
+    """Few submodels of few proteins: what the page of a classifier's neurons opens on."""
+    return SubmodelsSpec.like_tuned(
+        model,
+        revision,
+        methods=("activation", "gradient_x_activation"),
+        scored=6,
+        tested=16,
+        fractions=(0.5, 0.1, 0.01),
+        selections=("raw",),
+        ablations=("zero",),
+        seeds=2,
+        singles=5,
+    )
+
+
 def opened(name: str) -> list[Spec]:
     """What the pages open on, of an embedded model."""
     specs: list[Spec] = [example(name)]
@@ -148,6 +165,8 @@ def opened(name: str) -> list[Spec]:
     if name == "antiberty" and CORPORA["germlines"].ready:
         specs.append(small_labels(name, entry(name).revision))
         specs.append(small_steering(name, entry(name).revision))
+    if entry(name).kind == "classifier":
+        specs.append(small_submodels(name, entry(name).revision))
     return specs
 
 

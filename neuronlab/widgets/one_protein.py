@@ -16,9 +16,10 @@ from neuronlab.proteins.sequences import clean_sequence
 from neuronlab.proteins.structures import MAX_BYTES, Structure, match, read_structure
 from neuronlab.proteins.viewer import viewer_url
 from neuronlab.studies import SubmodelsSpec
+from neuronlab.studies.examples import small_submodels
 from neuronlab.widgets import exports, links, services, state
 from neuronlab.widgets.guard import complain, guard, plain
-from neuronlab.widgets.submodels import METHODS, scores_of, small
+from neuronlab.widgets.submodels import METHODS, scores_of
 
 TYPED = "Type a sequence"
 _METHODS = ("integrated_gradients", "gradient_x_activation")
@@ -124,7 +125,8 @@ def chosen(model: Model, place: st.delta_generator.DeltaGenerator) -> tuple[Neur
 def _submodels(model: Model) -> str | None:
     """The submodels that this session looks at, or those that their view opens on."""
     opened = links.shown("submodels")
-    for key in filter(None, (opened, small(model).key)):
+    first = small_submodels(model.name, model.revision)
+    for key in filter(None, (opened, first.key)):
         if services.store().has(key) and services.result(key)[0]["model"] == model.name:
             return key
     return None

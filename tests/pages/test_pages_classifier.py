@@ -13,23 +13,23 @@ UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTL
 
 @pytest.fixture
 def few(monkeypatch):
-    """Submodels of very few proteins, so that a first visit takes seconds."""
+    """Few submodels, of every selection and ablation."""
 
-    def small(model):
+    def small(model, revision):
         return SubmodelsSpec.like_tuned(
-            model.name,
-            model.revision,
+            model,
+            revision,
             limit=60,
             scored=2,
-            tested=6,
-            fractions=(0.5, 0.1),
+            tested=4,
+            fractions=(0.5,),
             selections=("raw", "quota"),
             ablations=("zero", "mean"),
             seeds=2,
             singles=3,
         )
 
-    monkeypatch.setattr(submodels, "small", small)
+    monkeypatch.setattr(submodels, "small_submodels", small)
 
 
 def view(page, name):
@@ -67,7 +67,7 @@ def test_a_file_with_one_class_is_one_sentence(visit, results):
     assert page.at.button(key="run").disabled
 
 
-def test_a_language_model_is_sent_to_a_classifier(visit, results, few):
+def test_a_language_model_is_sent_to_a_classifier(visit, results):
     page = view(visit("classifier"), "submodels")
     assert page.errors() == []
     assert page.says("no protein classifier")
@@ -91,7 +91,7 @@ def test_submodels_and_where_their_neurons_are(visit, results, few):
     assert len(page.at.dataframe(key="sub_neurons").value) == 100
 
 
-def test_a_proteins_residues_are_coloured(visit, results, few):
+def test_a_proteins_residues_are_coloured(visit, results):
     page = view(visit("classifier", model=MODEL), "one_protein")
     assert page.errors() == []
     assert {"chart_residues", "chart_contacts"} <= charts(page)
@@ -108,7 +108,7 @@ def test_a_proteins_residues_are_coloured(visit, results, few):
     page.one_error("Character 3")
 
 
-def test_a_structure_of_another_protein_is_one_sentence(visit, results, few):
+def test_a_structure_of_another_protein_is_one_sentence(visit, results):
     page = view(visit("classifier", model=MODEL), "one_protein")
     line = "ATOM  {0:>5}  CA  GLY A{0:>4}    {1:8.3f}   0.000   0.000  1.00  0.00           C\n"
     atoms = "".join(line.format(i, float(i)) for i in range(1, 31))
@@ -117,7 +117,7 @@ def test_a_structure_of_another_protein_is_one_sentence(visit, results, few):
     page.one_error("upload the structure of this very protein")
 
 
-def test_between_tasks_needs_a_second_classifier(visit, results, few):
+def test_between_tasks_needs_a_second_classifier(visit, results):
     page = view(visit("classifier", model=MODEL), "neuron_transfer")
     page.one_error("no second protein classifier")
     assert page.at.button(key="run").disabled
