@@ -18,6 +18,7 @@ from neuronlab.neurons import predict
 from neuronlab.proteins.sequences import clean_sequence, read_fasta
 from neuronlab.studies import AttributionSpec
 from neuronlab.studies.examples import default_positions, prompts
+from neuronlab.widgets import state
 from neuronlab.widgets.guard import complain, plain
 
 _POSITIONS = {"predicted": "predicted position", "all": "all positions"}
@@ -97,8 +98,10 @@ def _start(model: Model, example: str) -> None:
 
 
 def _key(name: str) -> str:
-    """Widgets start afresh when the form is filled from an example or a link."""
-    return f"{name}_{st.session_state['form_version']}"
+    """Widgets start afresh when the form is filled from an example or a link, and for each model:
+    one model's settings are not another's.
+    """
+    return f"{name}_{st.session_state['form_version']}_{state.model_name()}"
 
 
 def _pick_example(model: Model) -> None:
