@@ -356,10 +356,11 @@ def test_ctrl_c_keeps_the_finished_shards(home, tmp_path, monkeypatch, capsys):
 # Set-up
 
 
-def test_set_up_does_its_work_once(home, monkeypatch, capsys):
+def test_set_up_does_its_work_once(home, monkeypatch, capsys, copy_examples):
     from neuronlab.cli import setup
     from neuronlab.studies import examples
 
+    copy_examples(home / "runs", *examples.opened(MODEL)[1:])
     fetched = []
     monkeypatch.setattr(setup, "fetch", lambda known: fetched.append(known.name))
     monkeypatch.setattr(setup.weights, "installed", lambda name: name == MODEL)

@@ -142,12 +142,12 @@ def small_submodels(model: str, revision: str) -> SubmodelsSpec:
         revision,
         methods=("activation", "gradient_x_activation"),
         scored=6,
-        tested=16,
+        tested=12,
         fractions=(0.5, 0.1, 0.01),
         selections=("raw",),
         ablations=("zero",),
         seeds=2,
-        singles=5,
+        singles=3,
     )
 
 

@@ -11,6 +11,8 @@ ADDRESSES = {
     "tongues": "One fact, many languages",
     "pairs": "Backup neurons",
     "enzymes": "Knowledge neurons of a protein classifier",
+    "known": "What does each neuron know",
+    "steer": "Steer a protein",
     "history": "Runs",
     "catalogue": "Models",
 }
@@ -22,10 +24,9 @@ def test_the_first_request_of_a_server_may_be_a_deep_address(server):
     assert model_boxes == 1
 
 
-@pytest.mark.parametrize("width", [1280, 768])
 @pytest.mark.parametrize("address", ADDRESSES)
-def test_a_page_opens_and_fits(tab, address, width):
-    one = tab(width).open(address)
+def test_a_page_opens_and_fits(tab, address):
+    one = tab(768).open(address)
     if address in ("neurons", "writers"):
         one.results()
     if address in ("compare", "kinds", "tongues", "pairs"):  # the first visit computes the example
@@ -37,6 +38,9 @@ def test_a_page_opens_and_fits(tab, address, width):
     one.healthy()
     assert ADDRESSES[address] in one.page.title()
     assert one.page.locator(".st-key-model").count() == 1
+    assert one.overflowing() == []
+    one.page.set_viewport_size({"width": 1280, "height": 900})
+    one.idle().healthy()
     assert one.overflowing() == []
 
 

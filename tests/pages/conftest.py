@@ -107,13 +107,14 @@ def _boxes_that_take_new_entries(monkeypatch):
 
 @pytest.fixture
 def visit(home):
-    """``visit(page, model=…, **query)``: a new session that opens the page, and its App."""
+    """``visit(page, model=…, view=…, **query)``: a new session that opens the page, and its App."""
 
-    def go(page="attribution", model=None, **query):
+    def go(page="attribution", model=None, view=None, **query):
         app = App(AppTest.from_file(str(ROOT / "app.py"), default_timeout=LIMIT))
-        # The first run must not start the home page's example where another model is wanted.
-        if model is not None:
-            app.at.session_state["model"] = model
+        # The first run must not start another model's example, or another view's.
+        for name, value in (("model", model), ("view", view)):
+            if value is not None:
+                app.at.session_state[name] = value
         app.at.query_params.update(query)
         return app.go(page)
 

@@ -132,8 +132,6 @@ def test_fact_checking_facts_of_ones_own(checking, results):
 
 
 def test_fact_checking_needs_a_language_model(visit, results):
-    app = visit("backup", model="antiberty")
-    app.at.button_group(key="view").set_value("fact_checking")
-    app.run()
+    app = visit("backup", model="antiberty", view="fact_checking")
     assert app.errors() == []
     assert app.says("choose a language model")

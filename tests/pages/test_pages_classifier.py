@@ -25,7 +25,8 @@ def few(monkeypatch):
             fractions=(0.5,),
             selections=("raw", "quota"),
             ablations=("zero", "mean"),
-            seeds=2,
+            methods=("activation", "gradient_x_activation"),
+            seeds=1,
             singles=3,
         )
 

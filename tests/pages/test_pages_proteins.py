@@ -1,6 +1,7 @@
 """The pages of labels and of steering, on the embedded antibody model."""
 
 import json
+import shutil
 
 import pandas as pd
 import pytest
@@ -16,7 +17,8 @@ UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTL
 
 
 def few_labels(model, revision):
-    few = {"limit": 120, "held_out": 40, "per_layer": 8}
+    # As many are held out as the form says: both start from the same exemplars.
+    few = {"limit": 120, "held_out": 400, "per_layer": 8}
     return small_labels(model, revision).model_copy(update=few)
 
 
@@ -32,13 +34,16 @@ def _few(monkeypatch):
     monkeypatch.setattr(steering, "small_steering", few_steps)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _computed(finished):
-    """Once for all tests; most look at the same two results."""
-    store, revision = Store(finished), entry(MODEL).revision
+@pytest.fixture(scope="module")
+def finished(finished, tmp_path_factory):
+    """With two results more, once for all tests here; a folder of its own, not that of others."""
+    folder = tmp_path_factory.mktemp("proteins") / "runs"
+    shutil.copytree(finished, folder)
+    store, revision = Store(folder), entry(MODEL).revision
     for spec in (few_labels(MODEL, revision), few_steps(MODEL, revision)):
         study = STUDIES[spec.study]
         store.save(spec, run_study(study, spec, store, Context()), seconds=1.0)
+    return folder
 
 
 def stored(page, results):

