@@ -191,7 +191,7 @@ def share_bars(table: pd.DataFrame, titles: Mapping[tuple[str, str], str]) -> go
     for k in range(1, len(components)):
         figure.add_vline(x=k / len(components), line={"color": "#FFFFFF", "dash": "dot"})
     figure.update_yaxes(autorange="reversed")
-    figure.update_xaxes(tickformat=".0%", range=[0, 1], title="share of the kept neurons")
+    figure.update_xaxes(tickformat=".0%", range=[0, 1])
     figure.update_layout(
         barmode="stack", height=130 + 30 * len(titles), margin=MARGIN, legend=_LEGEND
     )

@@ -104,7 +104,8 @@ def residue_track(
             **_colouring(values),
             xgap=1,
             ygap=1,
-            colorbar={"thickness": 10, "title": {"text": title}},
+            # A short bar has no room for more.
+            colorbar={"thickness": 10, "title": {"text": title}, "nticks": 1 + rows * step},
             hoverongaps=False,
         )
     )
@@ -161,8 +162,10 @@ def contact_map(
     names = [f"{plain(letter)}{i}" for i, letter in enumerate(sequence, start=1)]
     # Whole percents in a byte each: a map of 1,000 residues stays near 1 MB in the page.
     percent = np.rint(100 * np.clip(contacts, 0, 1)).astype(np.uint8)
+    # The residues' names stand between the map and the bars.
+    bar = {"thickness": 10, "len": 0.5, "xpad": 45}
     strip = {
-        "colorbar": {"thickness": 10, "title": {"text": title}, "len": 0.5, "y": 0.25},
+        "colorbar": {**bar, "title": {"text": title}, "y": 0.25},
         **_colouring(values),
     }
     figure = go.Figure(
@@ -175,13 +178,7 @@ def contact_map(
                 zmin=0,
                 zmax=100,
                 hovertemplate="%{y} and %{x}: %{z} %<extra></extra>",
-                colorbar={
-                    "thickness": 10,
-                    "title": {"text": "contact"},
-                    "ticksuffix": " %",
-                    "len": 0.5,
-                    "y": 0.75,
-                },
+                colorbar={**bar, "title": {"text": "contact"}, "ticksuffix": " %", "y": 0.75},
             ),
             go.Heatmap(
                 z=values[None],
@@ -254,7 +251,6 @@ def structure_view(
     values: Float[np.ndarray, " residue"],
     js_url: str,
     *,
-    width: int = 640,
     height: int = 420,
     dark: bool = False,
 ) -> str:
@@ -267,7 +263,7 @@ def structure_view(
         residues: (number, insertion code) of each residue in the file; None where it is not seen.
         values: one per residue.
         js_url: where the browser finds 3Dmol.js.
-        width, height: of the view, in pixels.
+        height: of the view, in pixels; it is as wide as its frame.
         dark: on a dark ground.
 
     Raises:
@@ -284,7 +280,7 @@ def structure_view(
         colours[name] = colour
         labels[name] = f"{residue[0]}{residue[1]}: {value:.5g}"
     ground = "#0E1117" if dark else "#FFFFFF"
-    view = py3Dmol.view(width=width, height=height, js=js_url)
+    view = py3Dmol.view(width="100%", height=height, js=js_url)
     start = view.startjs
     view.setBackgroundColor(ground)
     view.addModel(structure_text, fmt)

@@ -184,11 +184,11 @@ def test_mmcif_has_numbers_alone():
 
 
 def test_size_ground_and_sameness():
-    html = view(width=300, height=200, dark=True)
-    assert "width: 300px; height: 200px" in html
+    html = view(height=200, dark=True)
+    assert "width: 100%; height: 200px" in html
     assert calls(html, "setBackgroundColor") == [["#0E1117"]]
     assert calls(view(), "setBackgroundColor") == [["#FFFFFF"]]
-    assert html == view(width=300, height=200, dark=True)
+    assert html == view(height=200, dark=True)
 
 
 @pytest.mark.parametrize(
