@@ -3,8 +3,6 @@
 VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# Python compiles what is imported; pip would compile all there is.
-export PIP_NO_COMPILE := 1
 
 .PHONY: app test test-slow lint bench clean setup-tests
 
