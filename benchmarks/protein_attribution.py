@@ -97,6 +97,11 @@ def main() -> None:
     if args.peak:
         peak(args.peak)
         return
+    # First: a process begins with the peak of the one that started it.
+    for count in STREAMED:
+        command = [sys.executable, __file__, "--peak", str(count)]
+        megabytes = float(subprocess.run(command, check=True, capture_output=True).stdout)
+        print(f"peak memory after {count} proteins: {megabytes:,.0f} MB")
     model = nl.load(MODEL, device="cpu")
     chosen = proteins(args.proteins)
     compared = chosen[: args.compared]
@@ -142,10 +147,6 @@ def main() -> None:
     for protein in chosen:
         sums.add(model, protein.sequence, protein.label, methods=("integrated_gradients",))
     print(f"ours over {len(chosen)} proteins: {time.perf_counter() - start:.0f} s")
-    for count in STREAMED:
-        command = [sys.executable, __file__, "--peak", str(count)]
-        megabytes = float(subprocess.run(command, check=True, capture_output=True).stdout)
-        print(f"peak memory after {count} proteins: {megabytes:,.0f} MB")
 
 
 if __name__ == "__main__":
