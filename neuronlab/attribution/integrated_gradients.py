@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -13,17 +13,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from neuronlab.attribution.growing_batch import Gradients, GrowingBatch, Path
-from neuronlab.attribution.quadrature import Rule, lobatto
+from neuronlab.attribution.quadrature import Rule, clenshaw_curtis
 from neuronlab.attribution.request import At, Attribution, Request, on_cpu
 from neuronlab.models import COMPONENTS
 
-# A piece of a path is tried with few nodes. One that is nearly right is tried with more; one that
-# is far off is cut: a whole path into many pieces, since a pass costs nearly the same for one row
-# as for thirty, and geometrically next to zero, where a norm of an almost empty state makes paths
-# sharp. The path of a value is nearly straight: attention weighs it and passes it on.
-FEW, MORE = 4, 7
-_FEW_VALUES = 3
-_NEARLY = 0.25
+# A piece of a path is tried with few nodes. One that is not right yet gets twice as many, of which
+# half are known already, up to so many, and as long as its error (as a fraction of the path's
+# scores) makes that promising; else it is cut, geometrically next to zero, where a norm of an
+# almost empty state makes paths sharp.
+FEW = 5
+_FEWEST = 3
+_MOST = 17
+_PROMISING = 0.6
 _CUT_WHOLE = (0.0, 1 / 64, 1 / 16, 1 / 8, 1 / 4, 3 / 8, 1 / 2, 3 / 4, 1.0)
 _CUT_AT_ZERO = (0.0, 1 / 256, 1 / 64, 1 / 16, 1 / 4, 1.0)
 _CUT = (0.0, 1 / 4, 1 / 2, 3 / 4, 1.0)
@@ -31,7 +32,6 @@ _CUT = (0.0, 1 / 4, 1 / 2, 3 / 4, 1.0)
 # queries and FFN neurons are never smooth, and where rows are cheap they start in pieces at once.
 _SHARP = {(0, "query"), (0, "ffn")}
 _CUT_FIRST_LAYER = tuple((k / 10) ** 1.5 for k in range(11))
-_FIRST_LAYER_ORDER = 5
 _MAX_ROUNDS = 12
 _MAX_NODES = 800
 # Differences of the objective below this fraction of it are rounding, not error.
@@ -55,63 +55,50 @@ class _Point:
 
 @dataclass
 class _Piece:
-    """A piece of a path, with the sum of the rule and of its check over the inner nodes."""
+    """A piece of a path, and the order of its Clenshaw-Curtis rule."""
 
     start: float
     stop: float
-    order: int = FEW
-    inner: Float[Tensor, "token neuron"] | float = 0.0
-    inner_check: Float[Tensor, "token neuron"] | float = 0.0
-    heights: dict[int, tuple[float, float]] = field(default_factory=dict)
+    order: int
     integral: Float[Tensor, "token neuron"] | float = 0.0
     error: float = 0.0
 
     @property
-    def rule(self) -> Rule:
-        return lobatto(self.order)
-
-    def at(self, node: int) -> float:
-        """Alpha of a node of the rule; exact at the ends, which neighbours look up."""
-        if node == self.order - 1:
-            return self.stop
-        return self.start + (self.stop - self.start) * self.rule.nodes[node]
-
-    def add(self, node: int, point: _Point) -> None:
-        """What was found at an inner node."""
+    def alphas(self) -> list[float]:
+        """The nodes; exact at the ends, which neighbours look up."""
+        inner = clenshaw_curtis(self.order).nodes[1:-1]
         length = self.stop - self.start
-        self.inner = self.inner + length * self.rule.weights[node] * point.gradient
-        self.inner_check = self.inner_check + length * self.rule.check[node] * point.gradient
-        self.heights[node] = point.value, point.slope
+        return [self.start, *(self.start + length * node for node in inner), self.stop]
 
-    def close(self, ends: dict[float, _Point], difference: Tensor) -> None:
-        """Integrate, once the inner nodes and both ends are known, and estimate the error.
+    def close(self, points: dict[float, _Point], difference: Tensor) -> None:
+        """Integrate, once all nodes are known, and estimate the error.
 
         ``error`` is in units of the scores, summed over the neurons. It is the larger of two. The
         gaps to completeness between neighbouring nodes see no error that cancels between neurons.
-        The difference to the rule of lower degree sees it, but overrates it: as the two converge,
-        the error falls with about the power 1.5 of the relative difference.
+        The difference to the rule on every second node sees it, but overrates it: as the two
+        converge, the error falls with about the power 1.5 of the relative difference.
         """
         length = self.stop - self.start
-        first, last = ends[self.start], ends[self.stop]
-        rule = self.rule
-        self.integral = self.inner + length * (
-            rule.weights[0] * first.gradient + rule.weights[-1] * last.gradient
-        )
-        check = self.inner_check + length * rule.check[-1] * last.gradient
+        rule, coarse = clenshaw_curtis(self.order), clenshaw_curtis((self.order + 1) // 2)
+        here = [points[alpha] for alpha in self.alphas]
+        self.integral = length * _weighted(rule, here)
+        half = length * _weighted(coarse, here[::2])
         size = float((difference * self.integral).abs().sum())
-        apart = float((difference * (self.integral - check)).abs().sum())
-        inner = [self.heights[node] for node in range(1, self.order - 1)]
-        values, slopes = np.array([(first.value, first.slope), *inner, (last.value, last.slope)]).T
+        apart = float((difference * (self.integral - half)).abs().sum())
+        values, slopes = np.array([(point.value, point.slope) for point in here]).T
         gaps = float(np.abs(length * rule.stretches @ slopes - np.diff(values)).sum())
         self.error = max(gaps, apart * min(1.0, (apart / size) ** 0.5) if size else 0.0)
 
-    def refined(self, total: float) -> list[_Piece]:
+    def refined(self, total: float, *, cheap: bool) -> list[_Piece]:
         """What to evaluate instead; ``total`` is the sum of the path's absolute scores."""
-        if self.order < MORE and self.error < _NEARLY * total:
-            return [_Piece(self.start, self.stop, MORE)]
         whole = self.stop - self.start == 1.0
+        # Where rows are dear, cutting a path into many pieces is the last resort.
+        promising = self.error < _PROMISING * total or (whole and not cheap)
+        if self.order < _MOST and promising:
+            return [_Piece(self.start, self.stop, 2 * self.order - 1)]
         grid = _CUT_WHOLE if whole else _CUT_AT_ZERO if self.start == 0.0 else _CUT
-        return _pieces([self.start + (self.stop - self.start) * g for g in grid[:-1]] + [self.stop])
+        ends = [self.start + (self.stop - self.start) * g for g in grid[:-1]] + [self.stop]
+        return _pieces(ends, FEW if cheap else _FEWEST)
 
 
 @dataclass
@@ -122,19 +109,14 @@ class _Walk:
     open: list[_Piece]
     baseline: Float[Tensor, "token neuron"] | float
     done: list[_Piece] = field(default_factory=list)
-    ends: dict[float, _Point] = field(default_factory=dict)
+    points: dict[float, _Point] = field(default_factory=dict)
     difference: Float[Tensor, "token neuron"] | float = 0.0
     nodes: int = 0
 
     @property
-    def wanted(self) -> list[_Node]:
-        """The nodes that open pieces lack. The clean end comes with every pass."""
-        ends = {piece.start for piece in self.open} - self.ends.keys()
-        return [_Node(self, alpha) for alpha in sorted(ends)] + [
-            _Node(self, piece.at(node), piece, node)
-            for piece in self.open
-            for node in range(1, piece.order - 1)
-        ]
+    def wanted(self) -> list[float]:
+        """Where open pieces lack a point. The clean end comes with every pass."""
+        return sorted({a for piece in self.open for a in piece.alphas} - self.points.keys() - {1.0})
 
     @property
     def size(self) -> float:
@@ -152,55 +134,62 @@ class _Walk:
     @property
     def gradient_r(self) -> float:
         """Correlation of the scores with those of the gradient at the clean neurons alone."""
-        pair = torch.stack([self.integral, self.ends[1.0].gradient]) * self.difference
+        pair = torch.stack([self.integral, self.points[1.0].gradient]) * self.difference
         return float(torch.corrcoef(pair.flatten(1)).nan_to_num()[0, 1])
+
+    def found(self, alphas: Sequence[float], value: float, result: Gradients) -> None:
+        """What a pass found at these points; ``value`` is the objective of the clean prompt."""
+        self.difference = result.clean - self.baseline
+        self._add(1.0, value, result.clean_gradient)
+        for known in zip(alphas, result.values.tolist(), result.gradients, strict=True):
+            self._add(*known)
+        self.nodes += len(alphas)
+
+    def _add(self, alpha: float, value: float, gradient: Tensor) -> None:
+        slope = float((self.difference * gradient).sum())
+        # A copy: what a pass found for all nodes need not be kept for the sake of one.
+        self.points[alpha] = _Point(value, slope, gradient.clone())
 
     def close(self) -> None:
         """Integrate the open pieces, whose nodes have all been evaluated."""
         for piece in self.open:
-            piece.close(self.ends, self.difference)
+            piece.close(self.points, self.difference)
         self.done += self.open
         self.open = []
 
-    def refine(self, tolerance: float) -> None:
+    def refine(self, tolerance: float, *, cheap: bool) -> None:
         """Open anew the pieces that keep the path from its tolerance."""
         size = self.size
-        largest = max(abs(self.ends[0.0].value), abs(self.ends[1.0].value))
+        largest = max(abs(self.points[0.0].value), abs(self.points[1.0].value))
         allowed = max(tolerance * size, _ROUNDING * largest)
         if self.error <= allowed or self.nodes >= _MAX_NODES:
             return
         share = allowed / len(self.done)
         wrong = [piece for piece in self.done if piece.error > share]
         self.done = [piece for piece in self.done if piece.error <= share]
-        self.open = [new for piece in wrong for new in piece.refined(size)]
+        self.open = [new for piece in wrong for new in piece.refined(size, cheap=cheap)]
+
+    def forget(self) -> None:
+        """Drop the points that no open piece uses, but the ends of the path."""
+        used = {alpha for piece in self.open for alpha in piece.alphas} | {0.0, 1.0}
+        self.points = {a: point for a, point in self.points.items() if a in used}
 
 
-@dataclass
-class _Node:
-    """A point on a path: inside a piece, or (without one) where pieces meet."""
-
-    walk: _Walk
-    alpha: float
-    piece: _Piece | None = None
-    number: int = 0
-
-    def found(self, point: _Point) -> None:
-        if self.piece is None:
-            self.walk.ends[self.alpha] = replace(point, gradient=point.gradient.clone())
-        else:
-            self.piece.add(self.number, point)
-        self.walk.nodes += 1
+def _weighted(rule: Rule, points: Sequence[_Point]) -> Tensor:
+    return sum(w * point.gradient for w, point in zip(rule.weights, points, strict=True))
 
 
-def _pieces(ends: Sequence[float], order: int = FEW) -> list[_Piece]:
+def _pieces(ends: Sequence[float], order: int) -> list[_Piece]:
     return [_Piece(start, stop, order) for start, stop in pairwise(ends)]
 
 
-def _untried(at: At, cheap: bool) -> list[_Piece]:
-    """The pieces a path starts with."""
+def _untried(at: At, *, cheap: bool) -> list[_Piece]:
+    """The pieces a path starts with. The path of a value is nearly straight: attention weighs it
+    and passes it on.
+    """
     if cheap and at in _SHARP:
-        return _pieces(_CUT_FIRST_LAYER, _FIRST_LAYER_ORDER)
-    return _pieces((0.0, 1.0), _FEW_VALUES if at[1] == "value" else FEW)
+        return _pieces(_CUT_FIRST_LAYER, FEW)
+    return _pieces((0.0, 1.0), FEW if cheap and at[1] != "value" else _FEWEST)
 
 
 def integrated_gradients(request: Request) -> Attribution:
@@ -224,7 +213,7 @@ def integrated_gradients(request: Request) -> Attribution:
     walks = {
         at: _Walk(
             at,
-            _untried(at, cheap),
+            _untried(at, cheap=cheap),
             0.0 if request.baseline is None else request.baseline[at][0, request.span],
         )
         for at in request.places
@@ -240,33 +229,35 @@ def integrated_gradients(request: Request) -> Attribution:
             _evaluate(batch, nodes)
         for walk in walks.values():
             walk.close()
-        if round_ + 1 < _MAX_ROUNDS:
-            for walk in walks.values():
-                walk.refine(request.tolerance)
+            if round_ + 1 < _MAX_ROUNDS:
+                walk.refine(request.tolerance, cheap=cheap)
+            walk.forget()
         if not any(walk.open for walk in walks.values()):
             break
     scores, rows = {}, []
     for at, walk in walks.items():
         scores[at] = on_cpu(walk.difference * walk.integral)
         total = float(scores[at].double().sum())
-        expected = walk.ends[1.0].value - walk.ends[0.0].value
+        expected = walk.points[1.0].value - walk.points[0.0].value
         gap = abs(total - expected)
         rows.append((*at, total, expected, gap, walk.error, walk.gradient_r, walk.nodes))
     columns = ["layer", "component", "total", "expected", "gap", "error", "gradient_r", "nodes"]
     return Attribution(scores, pd.DataFrame(rows, columns=columns))
 
 
-def _passes(request: Request, batch: GrowingBatch, walks: Iterable[_Walk]) -> Iterator[list[_Node]]:
-    """The nodes that all paths lack, in portions whose memory is bounded."""
-    portion: list[_Node] = []
+def _passes(
+    request: Request, batch: GrowingBatch, walks: Iterable[_Walk]
+) -> Iterator[list[tuple[_Walk, float]]]:
+    """The points that all paths lack, in portions whose memory is bounded."""
+    portion: list[tuple[_Walk, float]] = []
     spent = 0.0
     for walk in sorted(walks, key=lambda w: w.at[0]):
         cost = row_bytes(request, batch.tokens_per_row, walk.at[0])
-        for node in walk.wanted:
+        for alpha in walk.wanted:
             if portion and spent + cost > MEMORY:
                 yield portion
                 portion, spent = [], 0.0
-            portion.append(node)
+            portion.append((walk, alpha))
             spent += cost
     if portion:
         yield portion
@@ -284,25 +275,13 @@ def row_bytes(request: Request, tokens: int, layer: int) -> float:
     return 4.0 * ((model.layers - layer) * per_layer + 4 * choices)
 
 
-def _evaluate(batch: GrowingBatch, nodes: list[_Node]) -> None:
-    """Run one portion and tell every node what was found there."""
-    by_place: dict[At, list[_Node]] = {}
-    for node in nodes:
-        by_place.setdefault(node.walk.at, []).append(node)
-    value, found = batch.run(
-        [
-            Path(at, [node.alpha for node in own], own[0].walk.baseline)
-            for at, own in by_place.items()
-        ]
-    )
-    for at, own in by_place.items():
-        result: Gradients = found[at]
-        walk = own[0].walk
-        if 1.0 not in walk.ends:
-            walk.difference = result.clean - walk.baseline
-            slope = float((walk.difference * result.clean_gradient).sum())
-            walk.ends[1.0] = _Point(value, slope, result.clean_gradient)
-        values = result.values.tolist()
-        slopes = (walk.difference * result.gradients).sum((1, 2)).tolist()
-        for node, *known in zip(own, values, slopes, result.gradients, strict=True):
-            node.found(_Point(*known))
+def _evaluate(batch: GrowingBatch, portion: list[tuple[_Walk, float]]) -> None:
+    """Run one portion and tell every path what was found at its points."""
+    alphas: dict[At, list[float]] = {}
+    walks: dict[At, _Walk] = {}
+    for walk, alpha in portion:
+        alphas.setdefault(walk.at, []).append(alpha)
+        walks[walk.at] = walk
+    value, found = batch.run([Path(at, own, walks[at].baseline) for at, own in alphas.items()])
+    for at, own in alphas.items():
+        walks[at].found(own, value, found[at])
