@@ -1,24 +1,30 @@
 """Gradients along many activation paths in one forward and one backward pass.
 
-Moving the neurons of layer l along a path only changes the computation from layer l on. The batch
+Moving the neurons of layer l along a path only changes the computation from there on. The batch
 starts as the clean prompt alone; at each layer one row per path node joins it, in which that
-layer's neurons are moved, and all rows travel on together. One backward pass then gives the
-gradient at every node of every layer (METHODS of NeuronLab: an algorithm of our own; it equals
-the loop over layers and nodes to rounding).
+layer's neurons are moved, and all rows travel on together. Rows join where a block begins, or,
+where a family's blocks allow it, where their neurons are written into the residual stream. One
+backward pass then gives the gradient at every node of every layer (METHODS of NeuronLab: an
+algorithm of our own; it equals the loop over layers and nodes to rounding).
+
+The head reads one token. Where a family's blocks allow it, the last block goes on after its
+attention with that token alone: the others' neurons there have no effect, and a gradient of zero.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
+from neuronlab.attribution.one_reader import can_narrow, one_reader, reader_of
 from neuronlab.attribution.prefix import attending, inputs_of
-from neuronlab.models.hooks import before
+from neuronlab.models.hooks import before, before_sums
 from neuronlab.progress import Check, unheard
 
 if TYPE_CHECKING:
@@ -48,7 +54,8 @@ class Gradients:
     """What one pass found for one path.
 
     Attributes:
-        clean: the clean neurons at the moved positions, (token, neuron).
+        clean: the clean neurons at the moved positions, (token, neuron); zero where nothing
+            depends on them.
         clean_gradient: the gradient there, (token, neuron): one row gives it for every path.
         values: the objective at each node, (node,).
         gradients: its gradient there with respect to the moved neurons, (node, token, neuron).
@@ -93,72 +100,154 @@ class GrowingBatch:
         self.single = last_token_alone(model, encoded, everywhere=everywhere)
         self.tokens_per_row = 1 if self.single else encoded.input_ids.shape[1]
         self._inputs = inputs_of(model, encoded, single=self.single)
+        self.narrow = not self.single and can_narrow(model)
+        if self.narrow:
+            self._inputs |= {"position": 0, **reader_of(model, self._read)}
 
     def run(self, paths: Sequence[Path]) -> tuple[float, dict[At, Gradients]]:
         """The objective of the clean prompt, and values and gradients at each path's nodes."""
         model = self.model
-        rows: dict[At, slice] = {}
-        joining: dict[int, int] = {}
-        count = 1
-        for path in sorted(paths, key=lambda p: p.at[0]):
-            rows[path.at] = slice(count, count + len(path.alphas))
-            count += len(path.alphas)
-            joining[path.at[0]] = joining.get(path.at[0], 0) + len(path.alphas)
-        leaves: dict[At, Tensor] = {}
-        clean: dict[At, Tensor] = {}
-        place = self._moved_positions()
-
-        def join(layer: int) -> Callable[[Tensor], Tensor]:
-            def function(hidden: Tensor) -> Tensor:
-                self.check()
-                new = hidden[:1].detach().expand(joining[layer], -1, -1)
-                if layer == min(joining):  # here gradients have to start, also in the clean row
-                    hidden = hidden.detach().requires_grad_()
-                return torch.cat([hidden, new])
-
-            return function
-
-        def move(path: Path) -> Callable[[Tensor], Tensor]:
-            def function(neurons: Tensor) -> Tensor:
-                own = rows[path.at]
-                here = neurons[0, place].detach()
-                alphas = torch.tensor(path.alphas, device=here.device, dtype=here.dtype)
-                leaf = path.baseline + alphas[:, None, None] * (here - path.baseline)
-                leaves[path.at] = leaf.requires_grad_()
-                sizes = [1, own.start - 1, len(alphas), len(neurons) - own.stop]
-                clean[path.at], older, mine, newer = neurons.split(sizes)
-                if not self.single:
-                    mine = mine.clone()
-                    mine[:, place] = leaf
-                return torch.cat([clean[path.at], older, leaf if self.single else mine, newer])
-
-            return function
-
-        entering = {layer: (model.block(layer), join(layer)) for layer in joining}
+        running = _Pass(self, paths)
         with (
             model.lock,
-            attending(model, single=self.single),
+            one_reader(model, self._read) if self.narrow else attending(model, single=self.single),
             torch.enable_grad(),
-            before(entering),
-            model.edit({path.at: move(path) for path in paths}),
+            running.joining(),
         ):
             hidden = model.hidden(**self._inputs)
             values = self.objective(model.logits(hidden))
+            leaves, clean = running.leaves, running.clean
             found = torch.autograd.grad(values.sum(), [*leaves.values(), *clean.values()])
         values = values.detach()
         moved = dict(zip(leaves, found[: len(leaves)], strict=True))
         unmoved = dict(zip(clean, found[len(leaves) :], strict=True))
         return float(values[0]), {
             at: Gradients(
-                clean[at][0, place].detach(),
-                unmoved[at][0, place],
+                self._widened(clean[at][0, self.moved(clean[at])].detach()),
+                self._widened(unmoved[at][0, self.moved(clean[at])]),
                 values[own],
-                moved[at],
+                self._widened(moved[at]),
             )
-            for at, own in rows.items()
+            for at, own in running.rows.items()
         }
 
-    def _moved_positions(self) -> slice:
-        if self.everywhere or self.single:
+    def moved(self, neurons: Float[Tensor, "row token neuron"]) -> slice:
+        """The positions that move, of those that are there."""
+        if self.everywhere or neurons.shape[1] == 1:
             return slice(None)
+        return self._read
+
+    def rows_of(self, path: Path, clean: Float[Tensor, "1 token neuron"]) -> tuple[Tensor, Tensor]:
+        """What a path moves at each of its nodes, and the rows it is moved in."""
+        place = self.moved(clean)
+        here = clean[0, place].detach()
+        baseline = path.baseline
+        if isinstance(baseline, Tensor) and len(baseline) > len(here):
+            baseline = baseline[self._read]
+        alphas = torch.tensor(path.alphas, device=here.device, dtype=here.dtype)
+        leaf = (baseline + alphas[:, None, None] * (here - baseline)).requires_grad_()
+        if len(here) == clean.shape[1]:
+            return leaf, leaf
+        rows = clean.detach().repeat(len(leaf), 1, 1)
+        rows[:, place] = leaf
+        return leaf, rows
+
+    @property
+    def _read(self) -> slice:
+        """The token that the head reads."""
         return slice(self.encoded.position, self.encoded.position + 1)
+
+    def _widened(self, found: Float[Tensor, "*row token neuron"]) -> Tensor:
+        """Zero for the tokens that the last block has dropped."""
+        tokens = self.tokens_per_row if self.everywhere else 1
+        if found.shape[-2] == tokens:
+            return found
+        wide = found.new_zeros(*found.shape[:-2], tokens, found.shape[-1])
+        wide[..., self._read, :] = found
+        return wide
+
+
+class _Pass:
+    """One pass: where the rows of each path join, and the tensors whose gradients are asked."""
+
+    def __init__(self, batch: GrowingBatch, paths: Sequence[Path]) -> None:
+        self.batch = batch
+        self.rows: dict[At, slice] = {}
+        self.leaves: dict[At, Tensor] = {}
+        self.clean: dict[At, Tensor] = {}
+        # Of those that join at a sum, by (layer, half of the block); of the others, by layer.
+        self.late: dict[tuple[int, int], list[Path]] = {}
+        self.early: dict[int, list[Path]] = {}
+        for path in paths:
+            layer, component = path.at
+            half = {"attention": 0, "ffn": 1}.get(component)
+            if half is None or self._sum(layer, half) is None:
+                self.early.setdefault(layer, []).append(path)
+            else:
+                self.late.setdefault((layer, half), []).append(path)
+        count = 1
+        for layer in range(batch.model.layers):
+            joining = [self.early.get(layer), *(self.late.get((layer, half)) for half in (0, 1))]
+            for path in (path for those in joining if those for path in those):
+                self.rows[path.at] = slice(count, count + len(path.alphas))
+                count += len(path.alphas)
+
+    @contextmanager
+    def joining(self) -> Iterator[None]:
+        """While open, a forward pass of the clean prompt takes all rows along."""
+        model = self.batch.model
+        entering = {layer: (model.block(layer), self._enter(layer)) for layer in self.early}
+        edits = {path.at: self._move(path) for those in self.early.values() for path in those}
+        sums = {at: (self._sum(*at), self._add(those)) for at, those in self.late.items()}
+        with before(entering), model.edit(edits), before_sums(sums):
+            yield
+
+    def _sum(self, layer: int, half: int) -> nn.Module | None:
+        return self.batch.model.family.sums(self.batch.model.block(layer))[half]
+
+    def _enter(self, layer: int) -> Callable[[Tensor], Tensor]:
+        """Rows join where the block begins."""
+
+        def function(hidden: Tensor) -> Tensor:
+            self.batch.check()
+            count = sum(len(path.alphas) for path in self.early[layer])
+            return torch.cat([hidden, hidden[:1].detach().expand(count, -1, -1)])
+
+        return function
+
+    def _move(self, path: Path) -> Callable[[Tensor], Tensor]:
+        """Its neurons are moved in the rows that have joined for it."""
+
+        def function(neurons: Tensor) -> Tensor:
+            own = self.rows[path.at]
+            sizes = [1, own.start - 1, own.stop - own.start, len(neurons) - own.stop]
+            clean, older, _, newer = neurons.split(sizes)
+            clean = self._followed(clean)
+            self.clean[path.at] = clean
+            self.leaves[path.at], mine = self.batch.rows_of(path, clean)
+            return torch.cat([clean, older, mine, newer])
+
+        return function
+
+    def _add(self, paths: Sequence[Path]) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Rows join where their neurons are about to be written into the stream."""
+
+        def function(neurons: Tensor, stream: Tensor) -> tuple[Tensor, Tensor]:
+            self.batch.check()
+            clean, older = neurons.split([1, len(neurons) - 1])
+            clean = self._followed(clean)
+            new = []
+            for path in paths:
+                self.clean[path.at] = clean
+                self.leaves[path.at], mine = self.batch.rows_of(path, clean)
+                new.append(mine)
+            count = sum(len(mine) for mine in new)
+            same = stream[:1].detach().expand(count, -1, -1)
+            return torch.cat([clean, older, *new]), torch.cat([stream, same])
+
+        return function
+
+    @staticmethod
+    def _followed(clean: Tensor) -> Tensor:
+        """Where nothing before has a gradient, it starts here."""
+        return clean if clean.requires_grad else clean.detach().requires_grad_()

@@ -47,6 +47,30 @@ def before(modules: Mapping[Any, tuple[nn.Module, Edit]]) -> Iterator[None]:
 
 
 @contextmanager
+def before_sums(
+    modules: Mapping[Any, tuple[nn.Module, Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]]],
+) -> Iterator[None]:
+    """Pass the two inputs of each module, neurons and residual stream, through its function."""
+    with ExitStack() as stack:
+        for module, function in modules.values():
+            handle = module.register_forward_pre_hook(lambda _, args, edit=function: edit(*args))
+            stack.callback(handle.remove)
+        yield
+
+
+@contextmanager
+def narrowed(module: nn.Module, tokens: slice) -> Iterator[None]:
+    """While open, the module is given these tokens alone, (row, token, ...) in all its inputs."""
+    handle = module.register_forward_pre_hook(
+        lambda _, args: tuple(states[:, tokens] for states in args)
+    )
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@contextmanager
 def attention_by(hf: Any, name: str) -> Iterator[None]:
     """While open, all attention is computed by the function registered under this name.
 

@@ -63,6 +63,17 @@ class Family(ABC):
     def attention_output(self, block: nn.Module) -> nn.Module:
         """The projection that takes the mixed values of all heads back to the residual stream."""
 
+    def attention(self, block: nn.Module) -> nn.Module | None:
+        """The module in whose name attention is computed; None where ``sums`` has none."""
+        return None
+
+    def sums(self, block: nn.Module) -> tuple[nn.Module | None, nn.Module | None]:
+        """What takes attention's and the FFN's neurons and the stream, and adds up, per token.
+
+        What follows in the block reads its output alone. None where no module does this.
+        """
+        return None, None
+
     def attention_vectors(self, block: nn.Module) -> Float[Tensor, "neuron hidden"]:
         """What each attention neuron (head, dimension) adds to the attention's output per unit."""
         return self.attention_output(block).weight.T
@@ -140,6 +151,14 @@ class Encoder(Family):
     """What the bidirectional families share: separate projections, a head on the first token."""
 
     causal = False
+
+    def attention(self, block: nn.Module) -> nn.Module:
+        """Between the projections and the output projection."""
+        return block.attention.self
+
+    def sums(self, block: nn.Module) -> tuple[nn.Module, nn.Module]:
+        """Output projection and sum with the stream, and BERT's norm."""
+        return block.attention.output, block.output
 
     def site(self, block: nn.Module, component: Component) -> Site:
         """Separate query, key and value projections; the FFN's output projection is ``output``."""
