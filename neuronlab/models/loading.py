@@ -68,6 +68,7 @@ def load(name: str, *, device: str = "auto", dtype: str = "auto") -> Model:
         if "safetensor" not in type(error).__module__.lower() + type(error).__name__.lower():
             raise
         raise _unavailable(name, source, options, error) from error
+    family.fuse(hf)
     return Model(
         hf.to(device),
         tokenizer,

@@ -243,3 +243,18 @@ def test_real_models_keep_every_bit(smollm, hemopi, asked):
             with model.edit(dict.fromkeys(places, torch.clone)):
                 after = model.hf(input_ids=ids).logits
         assert torch.equal(before, after)
+
+
+def test_a_fused_model_computes_the_same_with_the_same_parameters(model, asked, twin):
+    fused = twin(model)
+    fused.family.fuse(fused.hf)
+    ids = model.encode(asked(model)).input_ids
+    with torch.no_grad():
+        assert torch.allclose(
+            fused.hf(input_ids=ids).logits, model.hf(input_ids=ids).logits, atol=1e-6
+        )
+    assert fused.hf.state_dict().keys() == model.hf.state_dict().keys()
+
+
+def test_esm_is_loaded_with_the_fused_gelu(hemopi):
+    assert {type(block.intermediate).__name__ for block in hemopi.blocks} == {"FusedIntermediate"}

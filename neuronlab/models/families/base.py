@@ -28,9 +28,10 @@ class Site:
 class Family(ABC):
     """One adapter per architecture family: where blocks, neurons and heads are.
 
-    The transformers module itself is never changed; everything works through hooks on the
-    modules named here. An adapter is right when the parity tests pass: writing back what was read
-    leaves the logits bit for bit as they were, and the columns agree with the weights.
+    The transformers module computes what it always does, though ``fuse`` may have it done faster;
+    everything works through hooks on the modules named here. An adapter is right when the parity
+    tests pass: writing back what was read leaves the logits bit for bit as they were, and the
+    columns agree with the weights.
     """
 
     name: ClassVar[str]
@@ -38,6 +39,9 @@ class Family(ABC):
     model_types: ClassVar[tuple[str, ...]]
     # Whether a token sees only itself and what comes before it.
     causal: ClassVar[bool] = True
+
+    def fuse(self, hf: Any) -> None:  # noqa: B027 (most families have nothing to fuse)
+        """Replace modules that are needlessly slow by equal ones, with the same parameters."""
 
     @abstractmethod
     def blocks(self, hf: Any) -> list[nn.Module]:

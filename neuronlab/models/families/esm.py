@@ -2,10 +2,27 @@
 
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from neuronlab.models.families.base import Encoder
+
+
+class FusedIntermediate(nn.Module):
+    """The FFN's first half with torch's own GELU.
+
+    transformers writes ESM's GELU as five operations on the widest activations there are, and
+    autograd adds eight on the way back: together a quarter of the time of a pass on a CPU.
+    """
+
+    def __init__(self, dense: nn.Linear) -> None:
+        super().__init__()
+        self.dense = dense
+
+    def forward(self, hidden: Float[Tensor, "row token hidden"]) -> Tensor:
+        """The FFN neurons; the same as before to rounding."""
+        return torch.nn.functional.gelu(self.dense(hidden))
 
 
 class Esm(Encoder):
@@ -14,6 +31,11 @@ class Esm(Encoder):
     name = "esm"
     title = "ESM"
     model_types = ("esm",)
+
+    def fuse(self, hf: Any) -> None:
+        """See ``FusedIntermediate``."""
+        for block in self.blocks(hf):
+            block.intermediate = FusedIntermediate(block.intermediate.dense)
 
     def blocks(self, hf: Any) -> list[nn.Module]:
         """The encoder layers."""
