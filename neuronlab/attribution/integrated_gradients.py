@@ -21,7 +21,7 @@ from neuronlab.models import COMPONENTS
 # half are known already, up to so many, and as long as its error (as a fraction of the path's
 # scores) makes that promising; else it is cut, geometrically next to zero, where a norm of an
 # almost empty state makes paths sharp.
-FEW = 5
+_FEW = 5
 _FEWEST = 3
 _MOST = 17
 _PROMISING = 0.6
@@ -98,7 +98,7 @@ class _Piece:
             return [_Piece(self.start, self.stop, 2 * self.order - 1)]
         grid = _CUT_WHOLE if whole else _CUT_AT_ZERO if self.start == 0.0 else _CUT
         ends = [self.start + (self.stop - self.start) * g for g in grid[:-1]] + [self.stop]
-        return _pieces(ends, FEW if cheap else _FEWEST)
+        return _pieces(ends, _FEW if cheap else _FEWEST)
 
 
 @dataclass
@@ -188,8 +188,8 @@ def _untried(at: At, *, cheap: bool) -> list[_Piece]:
     and passes it on.
     """
     if cheap and at in _SHARP:
-        return _pieces(_CUT_FIRST_LAYER, FEW)
-    return _pieces((0.0, 1.0), FEW if cheap and at[1] != "value" else _FEWEST)
+        return _pieces(_CUT_FIRST_LAYER, _FEW)
+    return _pieces((0.0, 1.0), _FEW if cheap and at[1] != "value" else _FEWEST)
 
 
 def integrated_gradients(request: Request) -> Attribution:
