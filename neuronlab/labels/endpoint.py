@@ -139,7 +139,9 @@ class Endpoint:
                 check()
                 done, waiting = wait(waiting, timeout=_POLL, return_when=FIRST_COMPLETED)
                 for future in done:
-                    answers[asked[future]] = future.result()
+                    # One that stopped did so because another failed: that one's error follows.
+                    if not isinstance(future.exception(), _Stopped):
+                        answers[asked[future]] = future.result()
                 if done and progress:
                     progress(len(answers) / len(many), f"{len(answers)} of {len(many)} neurons")
         finally:
@@ -166,7 +168,21 @@ class Endpoint:
     def _answer(
         self, client: Any, messages: Messages, count: int, temperature: float, stop: Event
     ) -> list[str]:
-        """The answers as the model gave them, asked for until there are enough; then kept."""
+        """The answers as the model gave them, asked for until there are enough; then kept.
+
+        A failure is final for all: none begins what would be paid for and not kept.
+        """
+        try:
+            found = self._enough(client, messages, count, temperature, stop)
+        except UserError:
+            stop.set()
+            raise
+        self._keep(messages, count, temperature, found)
+        return found
+
+    def _enough(
+        self, client: Any, messages: Messages, count: int, temperature: float, stop: Event
+    ) -> list[str]:
         found: list[str] = []
         together = True
         while len(found) < count:
@@ -178,7 +194,6 @@ class Endpoint:
                 if n == 1:
                     raise self._refused(error) from None
                 together = False
-        self._keep(messages, count, temperature, found)
         return found
 
     def _request(
