@@ -37,6 +37,9 @@ TINY = [
     *((name, "classifier") for name in (*ENCODERS, "llama", "gpt2")),
 ]
 LANGUAGE = [pair for pair in TINY if pair[1] != "classifier"]
+# Llama's adapter reads them, and what they add to it, windows and biases, others have, too: beyond
+# the parity of the adapters they are slow tests.
+LIKE_OTHERS = [("mistral", "causal"), ("qwen2", "causal")]
 WORDS = "the capital of France is Paris a quick brown fox jumps over lazy dog London two w x y z"
 RESIDUES = "LAGVSERTIDPKQNFYMHWCXBUZO"
 LAYERS, HIDDEN, FFN, HEADS, KV_HEADS, HEAD = 3, 32, 48, 4, 2, 8
@@ -404,6 +407,16 @@ def hooks_of():
         )
 
     return count
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """See ``LIKE_OTHERS``."""
+    for item in items:
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        like_others = any(params.get(name) in LIKE_OTHERS for name in ("model", "language"))
+        if like_others and item.path.parent.name != "models":
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(params=TINY, ids=["-".join(pair) for pair in TINY])

@@ -230,17 +230,17 @@ def test_a_class_by_name_or_index_is_one_question():
     assert len(keys) == 1
 
 
-def test_the_copied_command_and_python_give_the_same_scores(home, tmp_path):
+def test_the_copied_command_and_python_give_the_same_scores(home, tmp_path, capsys):
     from neuronlab import NeuronScores
 
     asked = spec(components=("query", "ffn"), positions="all", objective="logit")
     out = tmp_path / "scores.parquet"
     words = shlex.split(attribute_command(asked))[3:]
-    done = process(*words, "--device", "cpu", "--top", "3", "--out", str(out))
-    assert done.returncode == 0, done.stderr
-    assert "'hemolytic' has probability 0.76" in done.stdout
-    assert "Traceback" not in done.stderr
-    assert "Loading weights" not in done.stderr
+    assert main([*words, "--device", "cpu", "--top", "3", "--out", str(out)]) == 0
+    said = capsys.readouterr()
+    assert "'hemolytic' has probability 0.76" in said.out
+    assert "Traceback" not in said.err
+    assert "Loading weights" not in said.err
 
     names = {}
     with redirect_stdout(io.StringIO()):
