@@ -80,6 +80,7 @@ def test_suppressing_lowers_the_probability_and_factor_one_brings_it_back(page):
     page.healthy()
 
 
+@pytest.mark.slow  # cancelling in a browser: also where methods are compared
 def test_a_run_can_be_cancelled_and_another_started(tab):
     one = tab().open("neurons").results()
     one.prompt(LONG)

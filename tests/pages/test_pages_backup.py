@@ -113,6 +113,7 @@ def test_a_relations_neurons_go_into_the_basket(checking, results):
     assert len(page.at.dataframe(key="checking_neurons").value) == len(own)
 
 
+@pytest.mark.slow  # half a minute of facts; the study's own tests have a person's facts, too
 def test_fact_checking_facts_of_ones_own(checking, results):
     page = checking
     page.at.selectbox(key="facts_set_fact_checking").set_value("own")
