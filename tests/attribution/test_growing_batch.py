@@ -40,6 +40,7 @@ def test_every_row_is_what_a_pass_of_its_own_gives(model, asked, everywhere):
     encoded, batch = batch_of(model, asked(model), everywhere=everywhere)
     place = slice(None) if everywhere else slice(encoded.position, encoded.position + 1)
     seen = model.read(encoded, NEURONS)
+    torch.manual_seed(0)
     baselines = {at: 0.1 * torch.randn_like(found[0, place]) for at, found in seen.items()}
     clean, found = batch.run([Path(at, ALPHAS, baselines[at]) for at in seen])
     for at, neurons in seen.items():
