@@ -139,16 +139,16 @@ class _Walk:
 
     def found(self, alphas: Sequence[float], value: float, result: Gradients) -> None:
         """What a pass found at these points; ``value`` is the objective of the clean prompt."""
-        self.difference = result.clean - self.baseline
-        self._add(1.0, value, result.clean_gradient)
-        for known in zip(alphas, result.values.tolist(), result.gradients, strict=True):
-            self._add(*known)
+        if not self.points:  # every pass brings the clean end
+            self.difference = result.clean - self.baseline
+            slope = float((self.difference * result.clean_gradient).sum())
+            self.points[1.0] = _Point(value, slope, result.clean_gradient.clone())
+        slopes = (self.difference * result.gradients).sum((1, 2)).tolist()
+        values = result.values.tolist()
+        for alpha, *known, gradient in zip(alphas, values, slopes, result.gradients, strict=True):
+            # A copy: what a pass found for all nodes need not be kept for the sake of one.
+            self.points[alpha] = _Point(*known, gradient.clone())
         self.nodes += len(alphas)
-
-    def _add(self, alpha: float, value: float, gradient: Tensor) -> None:
-        slope = float((self.difference * gradient).sum())
-        # A copy: what a pass found for all nodes need not be kept for the sake of one.
-        self.points[alpha] = _Point(value, slope, gradient.clone())
 
     def close(self) -> None:
         """Integrate the open pieces, whose nodes have all been evaluated."""
@@ -199,7 +199,7 @@ def integrated_gradients(request: Request) -> Attribution:
     a (Sundararajan et al. 2017; zero baseline at the activations: Dai et al. 2022). Scores of a
     layer sum to F(a) - F(b), on every stretch of the path, and rules of two degrees on the same
     nodes agree: what is missing to either is the error estimate. A path that exceeds the tolerance
-    is cut where its error is, until it fits.
+    gets more nodes or is cut where its error is, until it fits.
     """
     last = (0.0, "integrating")
     batch = GrowingBatch(
