@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from neuronlab.attribution.one_reader import can_narrow, one_reader, reader_of
+from neuronlab.attribution.one_reader import one_reader, reader_of
 from neuronlab.attribution.prefix import attending, inputs_of
 from neuronlab.models.hooks import before, before_sums
 from neuronlab.progress import Check, unheard
@@ -100,9 +100,9 @@ class GrowingBatch:
         self.single = last_token_alone(model, encoded, everywhere=everywhere)
         self.tokens_per_row = 1 if self.single else encoded.input_ids.shape[1]
         self._inputs = inputs_of(model, encoded, single=self.single)
-        self.narrow = not self.single and can_narrow(model)
-        if self.narrow:
-            self._inputs |= {"position": 0, **reader_of(model, self._read)}
+        reader = {} if self.single else reader_of(model, self._read)
+        self._narrow = bool(reader)
+        self._inputs |= reader
 
     def run(self, paths: Sequence[Path]) -> tuple[float, dict[At, Gradients]]:
         """The objective of the clean prompt, and values and gradients at each path's nodes."""
@@ -110,9 +110,9 @@ class GrowingBatch:
         running = _Pass(self, paths)
         with (
             model.lock,
-            one_reader(model, self._read) if self.narrow else attending(model, single=self.single),
+            one_reader(model, self._read) if self._narrow else attending(model, single=self.single),
             torch.enable_grad(),
-            running.joining(),
+            running.along(),
         ):
             hidden = model.hidden(**self._inputs)
             values = self.objective(model.logits(hidden))
@@ -175,42 +175,44 @@ class _Pass:
         self.rows: dict[At, slice] = {}
         self.leaves: dict[At, Tensor] = {}
         self.clean: dict[At, Tensor] = {}
-        # Of those that join at a sum, by (layer, half of the block); of the others, by layer.
-        self.late: dict[tuple[int, int], list[Path]] = {}
-        self.early: dict[int, list[Path]] = {}
+        # The paths that join at the sum of a half of a block, and, as half -1, where it begins.
+        self.joining: dict[tuple[int, int], list[Path]] = {}
         for path in paths:
-            layer, component = path.at
-            half = {"attention": 0, "ffn": 1}.get(component)
-            if half is None or self._sum(layer, half) is None:
-                self.early.setdefault(layer, []).append(path)
-            else:
-                self.late.setdefault((layer, half), []).append(path)
+            self.joining.setdefault(self._where(path), []).append(path)
         count = 1
-        for layer in range(batch.model.layers):
-            joining = [self.early.get(layer), *(self.late.get((layer, half)) for half in (0, 1))]
-            for path in (path for those in joining if those for path in those):
+        for _, those in sorted(self.joining.items()):
+            for path in those:
                 self.rows[path.at] = slice(count, count + len(path.alphas))
                 count += len(path.alphas)
 
     @contextmanager
-    def joining(self) -> Iterator[None]:
+    def along(self) -> Iterator[None]:
         """While open, a forward pass of the clean prompt takes all rows along."""
         model = self.batch.model
-        entering = {layer: (model.block(layer), self._enter(layer)) for layer in self.early}
-        edits = {path.at: self._move(path) for those in self.early.values() for path in those}
-        sums = {at: (self._sum(*at), self._add(those)) for at, those in self.late.items()}
+        entering, edits, sums = {}, {}, {}
+        for (layer, half), those in self.joining.items():
+            if half < 0:
+                entering[layer] = (model.block(layer), self._enter(those))
+                edits |= {path.at: self._move(path) for path in those}
+            else:
+                sums[layer, half] = (self._sum(layer, half), self._add(*those))
         with before(entering), model.edit(edits), before_sums(sums):
             yield
+
+    def _where(self, path: Path) -> tuple[int, int]:
+        layer, component = path.at
+        half = {"attention": 0, "ffn": 1}.get(component, -1)
+        return layer, half if half >= 0 and self._sum(layer, half) is not None else -1
 
     def _sum(self, layer: int, half: int) -> nn.Module | None:
         return self.batch.model.family.sums(self.batch.model.block(layer))[half]
 
-    def _enter(self, layer: int) -> Callable[[Tensor], Tensor]:
+    def _enter(self, paths: Sequence[Path]) -> Callable[[Tensor], Tensor]:
         """Rows join where the block begins."""
 
         def function(hidden: Tensor) -> Tensor:
             self.batch.check()
-            count = sum(len(path.alphas) for path in self.early[layer])
+            count = sum(len(path.alphas) for path in paths)
             return torch.cat([hidden, hidden[:1].detach().expand(count, -1, -1)])
 
         return function
@@ -229,21 +231,17 @@ class _Pass:
 
         return function
 
-    def _add(self, paths: Sequence[Path]) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """Rows join where their neurons are about to be written into the stream."""
+    def _add(self, path: Path) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Its rows join where their neurons are about to be written into the stream."""
 
         def function(neurons: Tensor, stream: Tensor) -> tuple[Tensor, Tensor]:
             self.batch.check()
             clean, older = neurons.split([1, len(neurons) - 1])
             clean = self._followed(clean)
-            new = []
-            for path in paths:
-                self.clean[path.at] = clean
-                self.leaves[path.at], mine = self.batch.rows_of(path, clean)
-                new.append(mine)
-            count = sum(len(mine) for mine in new)
-            same = stream[:1].detach().expand(count, -1, -1)
-            return torch.cat([clean, older, *new]), torch.cat([stream, same])
+            self.clean[path.at] = clean
+            self.leaves[path.at], mine = self.batch.rows_of(path, clean)
+            same = stream[:1].detach().expand(len(mine), -1, -1)
+            return torch.cat([clean, older, mine]), torch.cat([stream, same])
 
         return function
 

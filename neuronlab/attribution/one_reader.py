@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from neuronlab.models.hooks import attention_by, narrowed
+from neuronlab.models.hooks import attention_by, before_sums
 
 if TYPE_CHECKING:
     from neuronlab.models import Model
@@ -24,22 +24,18 @@ if TYPE_CHECKING:
 ONE_READER = "neuronlab_one_reader"
 
 
-def can_narrow(model: Model) -> bool:
-    """Whether the last block can go on with one token."""
-    last = model.block(model.layers - 1)
-    return model.family.attention(last) is not None
-
-
 def reader_of(model: Model, read: slice) -> dict[str, Any]:
-    """Inputs of a forward pass for it."""
-    return {"reader": (model.family.attention(model.block(model.layers - 1)), read)}
+    """Inputs of such a pass beside the tokens; empty where the family names no modules for it."""
+    attention = model.family.attention(model.block(model.layers - 1))
+    return {} if attention is None else {"position": 0, "reader": (attention, read)}
 
 
 @contextmanager
 def one_reader(model: Model, read: slice) -> Iterator[None]:
     """While open, the last block puts out the token read alone; the caller holds the lock."""
-    total, _ = model.family.sums(model.block(model.layers - 1))
-    with attention_by(model.hf, ONE_READER), narrowed(total, read):
+    last, _ = model.family.sums(model.block(model.layers - 1))
+    narrow = {last: (last, lambda neurons, stream: (neurons[:, read], stream[:, read]))}
+    with attention_by(model.hf, ONE_READER), before_sums(narrow):
         yield
 
 

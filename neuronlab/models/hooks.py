@@ -59,18 +59,6 @@ def before_sums(
 
 
 @contextmanager
-def narrowed(module: nn.Module, tokens: slice) -> Iterator[None]:
-    """While open, the module is given these tokens alone, (row, token, ...) in all its inputs."""
-    handle = module.register_forward_pre_hook(
-        lambda _, args: tuple(states[:, tokens] for states in args)
-    )
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
-@contextmanager
 def attention_by(hf: Any, name: str) -> Iterator[None]:
     """While open, all attention is computed by the function registered under this name.
 
