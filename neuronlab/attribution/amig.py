@@ -19,7 +19,11 @@ import torch
 from torch import Tensor
 
 from neuronlab.attribution.growing_batch import GrowingBatch, Path
-from neuronlab.attribution.integrated_gradients import MEMORY, integrated_gradients, row_bytes
+from neuronlab.attribution.integrated_gradients import (
+    integrated_gradients,
+    memory_of_pass,
+    row_bytes,
+)
 from neuronlab.attribution.request import At, Attribution, Request, on_cpu
 from neuronlab.models import Component, Encoded, Model
 from neuronlab.models.hooks import Edit, Neurons
@@ -44,10 +48,11 @@ def mean_baseline(
     rows.fill_diagonal_(blank_token(model))
     places = [(layer, c) for layer in range(model.layers) for c in components]
     sums: dict[At, Tensor] = {}
+    precise = torch.promote_types(model.dtype, torch.float32)
 
     def add(at: At) -> Edit:
         def function(neurons: Neurons) -> Neurons:
-            total = neurons.float().sum(0, keepdim=True)
+            total = neurons.sum(0, keepdim=True, dtype=precise)
             sums[at] = sums[at] + total if at in sums else total
             return neurons
 
@@ -56,7 +61,7 @@ def mean_baseline(
     with model.lock, model.edit({at: add(at) for at in places}):
         for part in rows.split(max(1, _TOKENS // length)):
             model.hidden(part, encoded.position)
-    return {at: (total / length).to(model.dtype) for at, total in sums.items()}
+    return {at: total / length for at, total in sums.items()}
 
 
 def blank_token(model: Model) -> int:
@@ -76,10 +81,10 @@ def _authors(request: Request) -> Attribution:
     alphas = [k / STEPS for k in range(STEPS)]
     scores: dict[At, Tensor] = {}
     portion: list[Path] = []
-    spent = 0.0
+    spent, room = 0.0, memory_of_pass(request.model.device)
     for number, at in enumerate(request.places):
         cost = STEPS * row_bytes(request, batch.tokens_per_row, at[0])
-        if portion and spent + cost > MEMORY:
+        if portion and spent + cost > room:
             scores |= _scores(batch, portion)
             request.progress(number / len(request.places), "integrating")
             portion, spent = [], 0.0

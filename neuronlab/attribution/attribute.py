@@ -147,7 +147,7 @@ def _method(name: str, engine: str) -> Method:
 def _collect(found: Attribution, request: Request, provenance: dict) -> NeuronScores:
     layers = range(request.model.layers)
     arrays = {
-        c: torch.stack([found.scores[layer, c].sum(0) for layer in layers]).numpy()
+        c: torch.stack([found.scores[layer, c].sum(0) for layer in layers]).numpy(force=True)
         for c in request.components
     }
     scores = NeuronScores(arrays, provenance, found.quality, certified=found.certified)
@@ -165,14 +165,14 @@ def _token_totals(found: dict[At, Tensor], request: Request) -> pd.DataFrame:
     table = pd.DataFrame({"token": range(len(tokens)), "text": tokens})
     for component in request.components:
         of_component = [scores.sum(1) for at, scores in found.items() if at[1] == component]
-        table[component] = torch.stack(of_component).sum(0).numpy()
+        table[component] = torch.stack(of_component).sum(0).numpy(force=True)
     return table
 
 
 def _tokens(found: dict[At, Tensor], scores: NeuronScores) -> pd.DataFrame:
     top = scores.top(KEEP_TOKENS, magnitude=True)[["layer", "component", "neuron"]]
     values = [
-        found[layer, component][:, neuron].numpy()
+        found[layer, component][:, neuron].numpy(force=True)
         for layer, component, neuron in top.itertuples(index=False)
     ]
     table = np.stack(values)
@@ -205,7 +205,7 @@ def baseline_of(
 
 def _uninformative(model: Model, encoded: Encoded) -> Encoded:
     """The prompt with every token but the special ones replaced by the mask or end of text."""
-    special = torch.tensor(model.tokenizer.all_special_ids, device=encoded.input_ids.device)
+    special = encoded.input_ids.new_tensor(model.tokenizer.all_special_ids)
     keep = torch.isin(encoded.input_ids, special)
     ids = torch.where(keep, encoded.input_ids, blank_token(model))
     return Encoded(ids, encoded.position, encoded.target, encoded.tokens)

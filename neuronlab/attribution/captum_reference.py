@@ -22,14 +22,18 @@ def captum_integrated_gradients(request: Request) -> Attribution:
     for number, at in enumerate(request.places):
         request.progress(number / len(request.places), f"Captum, layer {at[0]}")
         with request.model.lock:
-            scores[at], total, expected = _one(request, at)
+            scores[at], total, expected = one_place(request, at)
         gap = abs(total - expected)
         rows.append((*at, total, expected, gap, gap, request.steps))
     columns = ["layer", "component", "total", "expected", "gap", "error", "nodes"]
     return Attribution(scores, pd.DataFrame(rows, columns=columns))
 
 
-def _one(request: Request, at: At) -> tuple[Tensor, float, float]:
+def one_place(request: Request, at: At) -> tuple[Tensor, float, float]:
+    """Scores of one layer's component, their sum, and what it should be; see above.
+
+    The caller holds the model's lock.
+    """
     model, encoded = request.model, request.encoded
     site = model.site(*at)
     baseline = 0.0 if request.baseline is None else request.baseline[at]
@@ -39,7 +43,7 @@ def _one(request: Request, at: At) -> tuple[Tensor, float, float]:
     current = gate
 
     def mix(neurons: Tensor) -> Tensor:
-        return baseline + current[..., None] * (neurons - baseline)
+        return (baseline + current[..., None] * (neurons - baseline)).to(neurons.dtype)
 
     def forward(rows: Tensor) -> Tensor:
         nonlocal current

@@ -73,7 +73,10 @@ def estimate(
     rows = _ROWS * len(components) * model.layers
     head = 0 if model.kind == "classifier" else model.vocabulary * model.hf.config.hidden_size
     work = 4 * rows * (weights * per_row * (model.layers + 1) / 2 + head)
-    return Cost(work / _rate(str(model.device)), min(max(ig.MEMORY, memory), rows * memory / 2))
+    return Cost(
+        work / _rate(str(model.device)),
+        min(max(ig.memory_of_pass(model.device), memory), rows * memory / 2),
+    )
 
 
 def seconds(model: Model, tokens: int, passes: int, unembedded: int) -> float:
@@ -111,11 +114,11 @@ def _tokens_per_row(request: Request) -> int:
 def _rate(device: str) -> float:
     """Operations per second of this device in a float32 matrix product, measured once."""
     size = 768
-    a, b = torch.rand(size, size, device=device), torch.rand(size, size, device=device)
+    a = torch.rand(size, size, device=device, dtype=torch.float32)
     best = float("inf")
     for _ in range(10):
         start = time.perf_counter()
-        (a @ b).sum().item()
+        (a @ a).sum().item()
         best = min(best, time.perf_counter() - start)
     # Attention, norms and hooks take their share: half the peak is what runs reach.
     return 2 * size**3 / best / 2

@@ -123,8 +123,8 @@ class GrowingBatch:
         unmoved = dict(zip(clean, found[len(leaves) :], strict=True))
         return float(values[0]), {
             at: Gradients(
-                self._widened(clean[at][0, self.moved(clean[at])].detach()),
-                self._widened(unmoved[at][0, self.moved(clean[at])]),
+                self._widened(_wide(clean[at][0, self.moved(clean[at])].detach())),
+                self._widened(_wide(unmoved[at][0, self.moved(clean[at])])),
                 values[own],
                 self._widened(moved[at]),
             )
@@ -140,16 +140,17 @@ class GrowingBatch:
     def rows_of(self, path: Path, clean: Float[Tensor, "1 token neuron"]) -> tuple[Tensor, Tensor]:
         """What a path moves at each of its nodes, and the rows it is moved in."""
         place = self.moved(clean)
-        here = clean[0, place].detach()
+        here = _wide(clean[0, place].detach())
         baseline = path.baseline
         if isinstance(baseline, Tensor) and len(baseline) > len(here):
             baseline = baseline[self._read]
         alphas = torch.tensor(path.alphas, device=here.device, dtype=here.dtype)
         leaf = (baseline + alphas[:, None, None] * (here - baseline)).requires_grad_()
+        moved = leaf.to(clean.dtype)
         if len(here) == clean.shape[1]:
-            return leaf, leaf
+            return leaf, moved
         rows = clean.detach().repeat(len(leaf), 1, 1)
-        rows[:, place] = leaf
+        rows[:, place] = moved
         return leaf, rows
 
     @property
@@ -165,6 +166,11 @@ class GrowingBatch:
         wide = found.new_zeros(*found.shape[:-2], tokens, found.shape[-1])
         wide[..., self._read, :] = found
         return wide
+
+
+def _wide(neurons: Tensor) -> Tensor:
+    """At least float32: differences and sums of half-precision numbers lose what matters."""
+    return neurons.to(torch.promote_types(neurons.dtype, torch.float32))
 
 
 class _Pass:

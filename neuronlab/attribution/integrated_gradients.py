@@ -15,7 +15,8 @@ from torch import Tensor
 from neuronlab.attribution.growing_batch import Gradients, GrowingBatch, Path
 from neuronlab.attribution.quadrature import Rule, clenshaw_curtis
 from neuronlab.attribution.request import At, Attribution, Request, on_cpu
-from neuronlab.models import COMPONENTS
+from neuronlab.models import COMPONENTS, Model
+from neuronlab.models.loading import free_memory
 
 # A piece of a path is tried with few nodes. One that is not right yet gets twice as many, of which
 # half are known already, up to so many, and as long as its error (as a fraction of the path's
@@ -34,10 +35,16 @@ _SHARP = {(0, "query"), (0, "ffn")}
 _CUT_FIRST_LAYER = tuple((k / 10) ** 1.5 for k in range(11))
 _MAX_ROUNDS = 12
 _MAX_NODES = 800
-# Differences of the objective below this fraction of it are rounding, not error.
+# Differences of the objective below this fraction of it are rounding, not error, in float32.
 _ROUNDING = 3e-6
-# Activations that a pass may keep for the way back, in bytes.
-MEMORY = 1e9
+# More nodes mend an error when they leave at most this fraction of it.
+_MENDED = 0.7
+# As often in a row without that, and the error is taken for rounding where rounding is coarse.
+_GIVES_UP = 2
+# Activations that a pass may keep for the way back: in bytes, and on a GPU, where large passes are
+# the fast ones, as a share of what is free.
+_MEMORY = 1e9
+_SHARE_OF_GPU = 0.4
 
 
 @dataclass
@@ -112,6 +119,9 @@ class _Walk:
     points: dict[float, _Point] = field(default_factory=dict)
     difference: Float[Tensor, "token neuron"] | float = 0.0
     nodes: int = 0
+    rounding: float = _ROUNDING
+    last_error: float = float("inf")
+    unmended: int = 0
 
     @property
     def wanted(self) -> list[float]:
@@ -161,9 +171,14 @@ class _Walk:
         """Open anew the pieces that keep the path from its tolerance."""
         size = self.size
         largest = max(abs(self.points[0.0].value), abs(self.points[1.0].value))
-        allowed = max(tolerance * size, _ROUNDING * largest)
+        allowed = max(tolerance * size, self.rounding * largest)
         if self.error <= allowed or self.nodes >= _MAX_NODES:
             return
+        # Coarse rounding looks like error, and adds up over the nodes: more do not mend it.
+        self.unmended = 0 if self.error <= _MENDED * self.last_error else self.unmended + 1
+        if self.rounding > _ROUNDING and self.unmended >= _GIVES_UP:
+            return
+        self.last_error = self.error
         share = allowed / len(self.done)
         wrong = [piece for piece in self.done if piece.error > share]
         self.done = [piece for piece in self.done if piece.error <= share]
@@ -192,6 +207,15 @@ def _untried(at: At, *, cheap: bool) -> list[_Piece]:
     return _pieces((0.0, 1.0), _FEW if cheap and at[1] != "value" else _FEWEST)
 
 
+def _rounding(model: Model) -> float:
+    """Differences of the objective below this fraction of it are rounding."""
+    if model.dtype.itemsize < torch.float32.itemsize:
+        return torch.finfo(model.dtype).eps
+    if model.device.type == "cuda" and torch.get_float32_matmul_precision() != "highest":
+        return 2.0**-10  # products keep the ten bits of TF32
+    return _ROUNDING
+
+
 def integrated_gradients(request: Request) -> Attribution:
     """IG_j = (a_j - b_j) * integral over alpha of dF/da_j at b + alpha (a - b).
 
@@ -215,6 +239,7 @@ def integrated_gradients(request: Request) -> Attribution:
             at,
             _untried(at, cheap=cheap),
             0.0 if request.baseline is None else request.baseline[at][0, request.span],
+            rounding=_rounding(request.model),
         )
         for at in request.places
     }
@@ -250,17 +275,24 @@ def _passes(
 ) -> Iterator[list[tuple[_Walk, float]]]:
     """The points that all paths lack, in portions whose memory is bounded."""
     portion: list[tuple[_Walk, float]] = []
-    spent = 0.0
+    spent, room = 0.0, memory_of_pass(request.model.device)
     for walk in sorted(walks, key=lambda w: w.at[0]):
         cost = row_bytes(request, batch.tokens_per_row, walk.at[0])
         for alpha in walk.wanted:
-            if portion and spent + cost > MEMORY:
+            if portion and spent + cost > room:
                 yield portion
                 portion, spent = [], 0.0
             portion.append((walk, alpha))
             spent += cost
     if portion:
         yield portion
+
+
+def memory_of_pass(device: torch.device) -> float:
+    """Bytes that one pass may keep for the way back."""
+    if device.type == "cpu":
+        return _MEMORY
+    return max(_MEMORY, _SHARE_OF_GPU * free_memory(str(device)))
 
 
 def row_bytes(request: Request, tokens: int, layer: int) -> float:
@@ -272,7 +304,7 @@ def row_bytes(request: Request, tokens: int, layer: int) -> float:
     prefix = request.encoded.input_ids.shape[1] * model.hf.config.num_attention_heads
     attention = 3 * prefix if tokens == 1 else 0
     per_layer = tokens * (width + attention)
-    return 4.0 * ((model.layers - layer) * per_layer + 4 * choices)
+    return float(model.dtype.itemsize * (model.layers - layer) * per_layer + 4 * 4 * choices)
 
 
 def _evaluate(batch: GrowingBatch, portion: list[tuple[_Walk, float]]) -> None:

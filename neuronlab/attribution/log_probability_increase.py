@@ -108,20 +108,20 @@ class LogProbabilityIncrease:
     def layers(self) -> Float[Tensor, "layer 2"]:
         """The increase of each layer's attention (first) and FFN (second), biases left out."""
         parts = self.stream.layer_parts()
-        states = torch.arange(parts.shape[0] * 2, device=parts.device)
+        states = torch.arange(parts.shape[0] * 2, device=parts.device, dtype=torch.long)
         return self.of(parts.flatten(0, 1), states).view(-1, 2)
 
     def biases(self) -> Float[Tensor, "layer 2"]:
         """The increase of what the biases of each layer's attention and FFN add."""
         parts = self.stream.biases
-        states = torch.arange(parts.shape[0] * 2, device=parts.device)
+        states = torch.arange(parts.shape[0] * 2, device=parts.device, dtype=torch.long)
         return self.of(parts.flatten(0, 1), states).view(-1, 2)
 
     def heads(self) -> Float[Tensor, "layer head"]:
         """The increase of each head, over all positions it reads."""
         layers = range(self.stream.model.layers)
         parts = torch.stack([self.stream.head_parts(layer).sum(0) for layer in layers])
-        states = 2 * torch.arange(len(parts), device=parts.device)
+        states = 2 * torch.arange(len(parts), device=parts.device, dtype=torch.long)
         states = states[:, None].expand(parts.shape[:2]).flatten()
         return self.of(parts.flatten(0, 1), states).view(parts.shape[:2])
 
@@ -138,7 +138,8 @@ class LogProbabilityIncrease:
             heads = [(layer, head) for layer in range(self.stream.model.layers) for head in every]
         layers = {layer: self.stream.head_parts(layer) for layer in {layer for layer, _ in heads}}
         parts = torch.stack([layers[layer][:, head] for layer, head in heads])
-        states = torch.tensor([2 * layer for layer, _ in heads], device=parts.device)
+        states = [2 * layer for layer, _ in heads]
+        states = torch.tensor(states, device=parts.device, dtype=torch.long)
         states = states[:, None].expand(parts.shape[:2]).flatten()
         return self.of(parts.flatten(0, 1), states).view(parts.shape[:2])
 
@@ -184,7 +185,7 @@ class LogProbabilityIncrease:
         parts = []
         for one in candidates:
             bounds = self.bounds(one)
-            layers = torch.arange(len(bounds), device=bounds.device)
+            layers = torch.arange(len(bounds), device=bounds.device, dtype=torch.long)
             states = (2 * layers + one.half)[:, None, None].expand_as(bounds)
             parts.append(scale(bounds.flatten(), states.flatten()))
         exact = Level(
@@ -246,11 +247,11 @@ def gather(
         coefficients.append(one.coefficients[layer, place, neuron])
         states.append(2 * layer + one.half)
         rows.setdefault((layer, one.half), []).append((row, neuron))
-    vectors = torch.empty(len(chosen), len(stream.start), device=stream.start.device)
+    vectors = stream.start.new_empty(len(chosen), len(stream.start))
     for (layer, half), own in rows.items():
         places, neurons = zip(*own, strict=True)
         vectors[list(places)] = stream.vectors(layer, half, list(neurons))
-    return torch.stack(coefficients), vectors, torch.tensor(states, device=chosen.device)
+    return torch.stack(coefficients), vectors, chosen.new_tensor(states)
 
 
 def place_of(index: int, candidates: Sequence[Candidates]) -> tuple[Candidates, int, int, int]:

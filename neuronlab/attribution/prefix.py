@@ -29,7 +29,7 @@ def prefix_of(model: Model, encoded: Encoded) -> dict[str, Any]:
     ids = encoded.input_ids
     with torch.no_grad():
         cache = model.hf.base_model(input_ids=ids[:, :-1], use_cache=True).past_key_values
-    position = torch.tensor([[ids.shape[1] - 1]], device=ids.device)
+    position = ids.new_tensor([[ids.shape[1] - 1]])
     return {"ids": ids[:, -1:], "position": 0, "position_ids": position, "prefix": cache}
 
 

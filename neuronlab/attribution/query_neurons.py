@@ -191,8 +191,8 @@ def query_scores(found: Shares, scores: Iterable[float]) -> QueryScores:
         [name == own and good for own, good in zip(found.subkey, trusted, strict=True)]
         for name in subkeys
     ]
-    values = torch.tensor(list(scores), device=found.start.device)[found.value]
-    own = torch.tensor(kept, device=values.device) * values
+    values = found.start.new_tensor(list(scores))[found.value]
+    own = values.new_tensor(kept) * values
     return QueryScores(
         subkeys=subkeys,
         used=tuple(map(sum, kept)),

@@ -7,9 +7,11 @@ from neuronlab.attribution.request import Attribution, Request
 
 def random(request: Request) -> Attribution:
     """Uniform between 0 and 1, drawn from the seed; the model is not run."""
-    generator = torch.Generator().manual_seed(request.seed)
+    generator = torch.Generator(device="cpu").manual_seed(request.seed)
     tokens = request.encoded.input_ids.shape[1] if request.positions == "all" else 1
     sizes = request.model.sizes
-    return Attribution(
-        {at: torch.rand(tokens, sizes[at[1]], generator=generator) for at in request.places}
-    )
+    empty = {
+        at: torch.empty(tokens, sizes[at[1]], device="cpu", dtype=torch.float32)
+        for at in request.places
+    }
+    return Attribution({at: one.uniform_(generator=generator) for at, one in empty.items()})

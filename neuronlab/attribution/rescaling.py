@@ -46,7 +46,7 @@ def rescaled(
     choices = len(model.labels) if model.kind == "classifier" else model.vocabulary
     step = max(1, min(_LOGITS // choices, _TOKENS // tokens) - 1)
     order = sorted(range(len(sets)), key=lambda i: _first_layer(model, sets[i]))
-    found = torch.empty(len(sets))
+    found = torch.empty(len(sets), device="cpu", dtype=torch.float32)
     for start in range(0, len(order), step):
         check()
         part = order[start : start + step]

@@ -52,7 +52,7 @@ def residue_scores(
     total = np.zeros(encoded.input_ids.shape[1])
     for at, scores in found.items():
         if places is None:
-            total += scores.double().sum(1).numpy()
+            total += scores.double().sum(1).numpy(force=True)
         elif at in places:
-            total += scores[:, places[at]].double().sum(1).numpy()
+            total += scores[:, places[at]].double().sum(1).numpy(force=True)
     return total[1:-1], predict(model, encoded).probability

@@ -117,7 +117,7 @@ def answered(model: Model, asked: Asked) -> tuple[Asked, Prediction]:
 
 def knows(prediction: Prediction, rivals: Collection[int]) -> bool:
     """Whether the gold token is among the first ten choices, and above all of its rivals."""
-    others = torch.tensor(sorted(rivals), dtype=torch.long)
+    others = torch.tensor(sorted(rivals), device="cpu", dtype=torch.long)
     gold = prediction.logits[prediction.target]
     return prediction.rank <= TOP and bool((prediction.logits[others] < gold).all())
 

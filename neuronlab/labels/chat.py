@@ -55,7 +55,7 @@ class Chat:
         """
         model = shared(self.name, self.device)
         seed = hashlib.sha256(json.dumps([self.seed, messages]).encode()).digest()[:8]
-        draw = torch.Generator().manual_seed(int.from_bytes(seed) >> 1)
+        draw = torch.Generator(device="cpu").manual_seed(int.from_bytes(seed) >> 1)
         rows = sample(model, tokens(model, messages), count, temperature, draw, check)
         found = [model.tokenizer.decode(row, skip_special_tokens=True) for row in rows]
         return [text for text in map(clean, found) if text]
@@ -139,7 +139,7 @@ def sample(
     from transformers import DynamicCache
 
     ends = _ends(model)
-    prompt = torch.tensor([list(ids)], device=model.device)
+    prompt = model.ids([list(ids)])
     cache = DynamicCache(config=model.hf.config)
     with model.lock:
         for piece in prompt.split(_PIECE, dim=1):

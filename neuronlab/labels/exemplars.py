@@ -45,19 +45,16 @@ def pooled(
     room = model.max_tokens - 2
     ids = [model.residue_ids(sequence[:room]) for sequence in sequences]
     found = {
-        c: torch.empty(len(ids), model.layers, model.sizes[c], dtype=torch.float32)
+        c: torch.empty((len(ids), model.layers, model.sizes[c]), device="cpu", dtype=torch.float32)
         for c in components
     }
     done = 0
     for rows in _batches([len(own) for own in ids]):
         longest = max(len(ids[row]) for row in rows)
         padding = model.tokenizer.pad_token_id or 0
-        tokens = torch.full((len(rows), longest), padding)
-        seen = torch.zeros_like(tokens)
-        for i, row in enumerate(rows):
-            tokens[i, : len(ids[row])] = torch.tensor(ids[row])
-            seen[i, : len(ids[row])] = 1
-        tokens, seen = tokens.to(model.device), seen.to(model.device)
+        rest = [longest - len(ids[row]) for row in rows]
+        tokens = model.ids([ids[row] + [padding] * r for row, r in zip(rows, rest, strict=True)])
+        seen = model.ids([[1] * (longest - r) + [0] * r for r in rest])
         # The first and the last token of a protein are special: no residues.
         residues = seen.bool().roll(-1, 1) & seen.bool()
         residues[:, 0] = residues[:, -1] = False
@@ -126,13 +123,13 @@ class Exemplars:
     ) -> None:
         """Some more proteins, in the order of the corpus."""
         values = activations.movedim(0, -1)
-        at = torch.tensor(numbers, dtype=torch.int32).expand(values.shape)
+        at = torch.tensor(numbers, device="cpu", dtype=torch.int32).expand(values.shape)
         self.top, self.top_at = _extreme(self.top, self.top_at, values, at, self.keep, True)
         self.bottom, self.bottom_at = _extreme(
             self.bottom, self.bottom_at, values, at, self.keep, False
         )
-        self.total = self.total + values.double().sum(-1).numpy()
-        self.square = self.square + values.double().square().sum(-1).numpy()
+        self.total = self.total + values.double().sum(-1).numpy(force=True)
+        self.square = self.square + values.double().square().sum(-1).numpy(force=True)
         self.proteins += len(numbers)
 
     def join(self, later: Exemplars) -> None:
@@ -190,4 +187,4 @@ def _extreme(
         for layer in new
     ]
     order = torch.stack(kept)
-    return new.gather(-1, order).numpy(), new_at.gather(-1, order).numpy()
+    return new.gather(-1, order).numpy(force=True), new_at.gather(-1, order).numpy(force=True)

@@ -310,7 +310,7 @@ def train(
                 own = order[k * settings.batch : (k + 1) * settings.batch]
                 simulator.hf.train()
                 logits = _logits(simulator, [tokens[i] for i in own])
-                target = torch.tensor(labels[own], device=logits.device)
+                target = torch.from_numpy(labels[own]).to(logits.device)
                 loss = nn.functional.cross_entropy(
                     logits, target, label_smoothing=settings.smoothing
                 )
@@ -381,7 +381,7 @@ def _predicted(
     for start in range(0, len(order), size):
         check()
         own = order[start : start + size]
-        p = _logits(simulator, [tokens[i] for i in own]).softmax(-1).double().cpu().numpy()
+        p = _logits(simulator, [tokens[i] for i in own]).softmax(-1).double().numpy(force=True)
         if simulator.settings.variant == "authors":
             found[own] = p.argmax(-1)
         else:
@@ -402,10 +402,10 @@ def _tokens(simulator: Simulator, pairs: Sequence[Pair]) -> list[list[int]]:
 def _logits(simulator: Simulator, tokens: Sequence[list[int]]) -> Float[Tensor, "pair class"]:
     hf = simulator.hf
     ids = nn.utils.rnn.pad_sequence(
-        [torch.tensor(own) for own in tokens],
+        [torch.tensor(own, device=hf.device, dtype=torch.long) for own in tokens],
         batch_first=True,
         padding_value=hf.config.pad_token_id,
-    ).to(hf.device)
+    )
     mask = (ids != hf.config.pad_token_id).long()
     # The first token, which the head reads, attends to all and is attended by all.
     everywhere = torch.zeros_like(mask)

@@ -14,7 +14,7 @@ from urllib.parse import urlparse
 import psutil
 import torch
 
-from neuronlab.errors import UserError
+from neuronlab.errors import UserError, memory_told
 from neuronlab.models import tuned, weights
 from neuronlab.models.catalogue import CATALOGUE, entry
 from neuronlab.models.families import family_of
@@ -34,6 +34,7 @@ _KEEP = 2
 _NEVER_USED = ("esm.contact_head.regression.weight", "esm.contact_head.regression.bias")
 
 
+@memory_told()
 def load(name: str, *, device: str = "auto", dtype: str = "auto") -> Model:
     """Load a model of a supported family, frozen and in evaluation mode.
 
@@ -134,7 +135,9 @@ def resolve_device(device: str) -> str:
 def free_memory(device: str) -> int:
     """Bytes that a model or a run may still take on this device."""
     if device.startswith("cuda"):
-        return torch.cuda.mem_get_info(device)[0]
+        # What torch keeps for this process's next tensors is free to it, too.
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + kept
     return psutil.virtual_memory().available
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -153,6 +153,10 @@ class Model:
         """The prompt as token ids. Raises UserError with one sentence where it cannot be."""
         return encode(self, prompt)
 
+    def ids(self, numbers: Sequence[Any]) -> Int[Tensor, ...]:
+        """Whole numbers (token ids, indices of neurons) as a tensor on the model's device."""
+        return torch.tensor(numbers, device=self.device, dtype=torch.long)
+
     def hidden(self, ids: Int[Tensor, "row token"], position: int | slice, **inputs: Any) -> Tensor:
         """Normed final hidden states at one position, (row, hidden), or a slice of them.
 
@@ -210,7 +214,7 @@ class Model:
         block = self.blocks[layer]
         norm = self.family.input_norms(block)[half]
         scale = 1.0 if norm is None else self.family.norm_scale(norm).float()
-        keys = self.family.subkeys(block, half, torch.tensor(neurons, device=self.device))
+        keys = self.family.subkeys(block, half, self.ids(neurons))
         return {name: rows.float() * scale for name, rows in keys.items()}
 
     def read_state(self, layer: int, half: int) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
 from jaxtyping import Int
 from torch import Tensor
 
@@ -80,7 +79,7 @@ def encode(model: Model, prompt: Prompt) -> Encoded:
         position = masks[0]
     target, note = _target(model, prompt)
     return Encoded(
-        input_ids=torch.tensor([ids], device=model.device),
+        input_ids=model.ids([ids]),
         position=position,
         target=target,
         tokens=tuple(model.token(i) for i in ids),

@@ -60,4 +60,4 @@ def _means(encoder: Any, tokenizer: Any, texts: list[str]) -> np.ndarray:
     )
     hidden = encoder(**tokens).last_hidden_state
     kept = tokens["attention_mask"][..., None].to(hidden.dtype)
-    return ((hidden * kept).sum(1) / kept.sum(1)).numpy()
+    return ((hidden * kept).sum(1) / kept.sum(1)).numpy(force=True)

@@ -95,7 +95,7 @@ class FrozenNorm:
     def affine(self) -> Affine:
         """The map itself, on the only state there is."""
         size = len(self.shift)
-        matrix = torch.eye(size, device=self.shift.device)
+        matrix = torch.eye(size, device=self.shift.device, dtype=self.shift.dtype)
         if self.centred:
             matrix -= 1 / size
         return Affine(self.scale[0][:, None] * matrix, self.shift)
@@ -221,7 +221,7 @@ def read_stream(model: Model, encoded: Encoded) -> Stream:
     # From the last block's output backwards: what each part still passes through.
     onward: Map = None
     maps: list[tuple[Map, Map]] = []
-    biases = torch.zeros(model.layers, 2, written.start.shape[1], device=model.device)
+    biases = written.start.new_zeros(model.layers, 2, written.start.shape[1])
     for layer in reversed(range(model.layers)):
         own: list[Map] = [None, None]
         for half in (1, 0):
@@ -339,7 +339,8 @@ def _readout(
 ) -> Readout:
     family = model.family
     size = len(final)
-    inner = Affine(torch.eye(size, device=model.device), torch.zeros(size, device=model.device))
+    matrix = torch.eye(size, device=final.device, dtype=final.dtype)
+    inner = Affine(matrix, torch.zeros_like(final))
     norm, transform = family.final_norm(model.hf), family.head_transform(model.hf)
     if norm is not None:
         inner = _frozen(model, norm, seen["norm"]).affine()

@@ -69,8 +69,8 @@ def effect(
     return Effect(
         label=before.label,
         choices=first.assign(
-            before=before.probabilities[indices].numpy(),
-            after=after.probabilities[indices].numpy(),
+            before=before.probabilities[indices].numpy(force=True),
+            after=after.probabilities[indices].numpy(force=True),
         ),
         probability=(before.probability, after.probability),
         rank=(before.rank, after.rank),

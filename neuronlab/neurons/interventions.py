@@ -53,7 +53,7 @@ class Intervention:
                     f"Neuron {layer}.{component}.{max(indices)} is not in {model.title}: "
                     "the set was made on another model."
                 )
-            scale = torch.ones(model.sizes[component], device=model.device)
+            scale = torch.ones(model.sizes[component], device=model.device, dtype=torch.float32)
             shift = torch.zeros_like(scale)
             scale[indices], shift[indices] = self.scale, self.shift
             changes[layer, component] = scale, shift
@@ -122,7 +122,7 @@ class KeepOnly(Intervention):
         for layer in range(model.layers):
             for component in self.components:
                 size = model.sizes[component]
-                keep = torch.zeros(size, device=model.device)
+                keep = torch.zeros(size, device=model.device, dtype=torch.float32)
                 if (layer, component) in kept:
                     keep[kept[layer, component]] = 1.0
                 mean = torch.zeros_like(keep)
@@ -167,7 +167,8 @@ def edits_of(
 
     def change(at: At) -> Edit:
         size = model.sizes[at[1]]
-        neutral = torch.ones(size, device=model.device), torch.zeros(size, device=model.device)
+        one = torch.ones(size, device=model.device, dtype=torch.float32)
+        neutral = one, torch.zeros_like(one)
         own = [row.get(at, neutral) for row in rows]
         scale = torch.stack([scale for scale, _ in own])[:, None].to(model.dtype)
         shift = torch.stack([shift for _, shift in own])[:, None].to(model.dtype)

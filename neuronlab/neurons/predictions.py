@@ -128,7 +128,8 @@ def predict_over(
     longest = max(prompt.input_ids.shape[1] for prompt in prompts)
     choices = len(model.labels) if model.kind == "classifier" else model.vocabulary
     step = max(1, min(_TOKENS_PER_BATCH // longest, _LOGITS_PER_BATCH // choices))
-    found = torch.empty(len(interventions), len(prompts), choices)
+    shape = len(interventions), len(prompts), choices
+    found = torch.empty(shape, device="cpu", dtype=torch.float32)
     for start in range(0, len(interventions), step):
         part = interventions[start : start + step]
         edits = edits_of(model, part, position=0)

@@ -24,8 +24,8 @@ def predicted_contacts(model: Model, sequence: str) -> Float[np.ndarray, "residu
     head = getattr(getattr(model.hf, "esm", None), "contact_head", None)
     if head is None:
         return None
-    ids = torch.tensor([model.residue_ids(sequence)], device=model.device)
+    ids = model.ids([model.residue_ids(sequence)])
     # The head reads attention maps, which only the plain implementation gives.
     with model.lock, attention_by(model.hf, "eager"):
         found = model.hf.esm.predict_contacts(ids, torch.ones_like(ids))
-    return found[0].float().cpu().numpy()
+    return found[0].float().numpy(force=True)

@@ -282,11 +282,11 @@ def _flash_abb(sequence: str, light: str, device: str) -> Atoms:
         )
     # Bins of equal width from 0 to 100: a bin's middle is 2 bin + 1.
     bins = output["plddt"][0].float().softmax(-1)
-    middles = 2 * torch.arange(bins.shape[-1], device=bins.device) + 1
+    middles = 2 * torch.arange(bins.shape[-1], device=bins.device, dtype=bins.dtype) + 1
     return Atoms(
         [names[letter] for letter in sequence + light],
-        output["positions"][-1, 0].float().cpu().numpy(),
-        (bins * middles).sum(-1).cpu().numpy(),
+        output["positions"][-1, 0].float().numpy(force=True),
+        (bins * middles).sum(-1).numpy(force=True),
         ids="L" if alone else "HL",
     )
 
@@ -339,15 +339,15 @@ def _esmfold(sequence: str, light: str, device: str) -> Atoms:
     names = _atom14("transformers.models.esm.openfold_utils.residue_constants")
     gap = len(LINKER) if light else 0
     joined = sequence + (LINKER + light if light else "")
-    places = torch.arange(len(joined))
+    places = torch.arange(len(joined), device=device, dtype=torch.long)
     places[len(sequence) :] += CHAIN_GAP if light else 0
     with torch.no_grad():
         output = _esmfold_model(_esmfold_source(), device).infer(joined, position_ids=places)
     kept = np.r_[: len(sequence), len(sequence) + gap : len(joined)]
     return Atoms(
         [names[letter] for letter in sequence + light],
-        output["positions"][-1, 0].float().cpu().numpy()[kept],
-        100 * output["plddt"][0, :, 1].float().cpu().numpy()[kept],
+        output["positions"][-1, 0].float().numpy(force=True)[kept],
+        100 * output["plddt"][0, :, 1].float().numpy(force=True)[kept],
         ids="HL" if light else "A",
     )
 
@@ -385,10 +385,10 @@ def _igfold(sequence: str, light: str, device: str) -> Atoms:
         output = folding.predict_structures(antiberty, models, [chains])[0]
     # Its own confidence is an error in angstrom, for each of four backbone atoms; made a score of
     # 0 to 100 as 1 / (1 + (error / 3)^2).
-    error = output.prmsd[0].square().mean(-1).sqrt().detach().cpu().numpy()
+    error = output.prmsd[0].square().mean(-1).sqrt().numpy(force=True)
     return Atoms(
         [("N", "CA", "C", "" if letter == "G" else "CB", "O") for letter in sequence + light],
-        output.coords[0].detach().cpu().numpy(),
+        output.coords[0].numpy(force=True),
         100 / (1 + (error / 3) ** 2),
     )
 

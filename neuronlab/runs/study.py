@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+from neuronlab.errors import memory_told
 from neuronlab.progress import Progress
 from neuronlab.runs import cluster
 from neuronlab.runs.errors import UnreadableResult
@@ -117,6 +118,7 @@ class Study(ABC):
         return parts[0]
 
 
+@memory_told()
 def run_study(study: Study, spec: Spec, store: Store, context: Context) -> Result:
     """Compute the result of `spec`, which the caller saves with `store.save`.
 

@@ -33,7 +33,7 @@ def letters_of(model: Model) -> Int[Tensor, " letter"]:
             f"{model.title} cannot fill in residues: choose a masked protein language model."
         )
     ids = model.tokenizer.convert_tokens_to_ids(list(AMINO_ACIDS))
-    return torch.tensor(ids, device=model.device)
+    return model.ids(ids)
 
 
 def generate(
@@ -79,7 +79,7 @@ def generate(
     begin = model.residue_ids(start)
     mask = model.tokenizer.mask_token_id
     draws = [np.random.default_rng([seed, chain]) for chain in chains]
-    tokens = torch.tensor([begin] * len(chains), device=model.device)
+    tokens = first = model.ids([begin] * len(chains))
     found = [[start] for _ in chains]
     count = max(1, round(masked * len(free)))
     for step in range(steps):
@@ -90,9 +90,7 @@ def generate(
         # Gumbel's trick: the largest of log p + noise is a draw from p.
         noise = np.stack([draw.gumbel(size=(chosen.shape[1], len(letters))) for draw in draws])
         at = torch.from_numpy(chosen + 1).to(model.device)  # the first token is special
-        given = (
-            torch.tensor([begin] * len(chains), device=model.device) if mode == "best" else tokens
-        )
+        given = first if mode == "best" else tokens
         hidden = given.scatter(1, at, mask) if mode == "masked" else given
         logits = residue_logits(model, hidden, at, interventions)[..., letters]
         drawn = logits.double().cpu() / temperature + torch.from_numpy(noise)

@@ -39,10 +39,10 @@ def pseudo_perplexity(
     """
     letters_of(model)  # refuses a model that predicts no residues
     mask = model.tokenizer.mask_token_id
-    at = torch.tensor(places, device=model.device)[:, None] + 1
+    at = model.ids(places)[:, None] + 1
     found = []
     for number, sequence in enumerate(sequences):
-        ids = torch.tensor([model.residue_ids(sequence)], device=model.device)
+        ids = model.ids([model.residue_ids(sequence)])
         tokens = ids.expand(len(places), -1).scatter(1, at, mask)
         logits = residue_logits(model, tokens, at, [None] * len(places))[:, 0]
         own = logits.log_softmax(-1).gather(1, ids[0, at])

@@ -51,19 +51,21 @@ def by_effect(
     order = np.random.default_rng(seed).permutation(len(free))
     count = max(1, round(masked * len(free)))
     groups = [order[i : i + count] for i in range(0, len(order), count)]
-    ids = torch.tensor([model.residue_ids(sequence)], device=model.device)
+    ids = model.ids([model.residue_ids(sequence)])
     changed = torch.zeros(ids.shape[1], 1, device=model.device, dtype=model.dtype)
     changed[list(positions) if positions is not None else slice(None)] = 1
     places = [(layer, c) for layer in range(model.layers) for c in components]
     shift = {
-        at: torch.zeros(model.sizes[at[1]], device=model.device, requires_grad=True)
+        at: torch.zeros(
+            model.sizes[at[1]], device=model.device, dtype=torch.float32, requires_grad=True
+        )
         for at in places
     }
 
     def add(at: At) -> Edit:
         return lambda neurons: neurons + changed * shift[at].to(neurons)
 
-    found = [dict.fromkeys(places, torch.zeros(())) for _ in gains]
+    found = [dict.fromkeys(places, 0.0) for _ in gains]
     step = max(1, _TOKENS_PER_BATCH // ids.shape[1])
     for first in range(0, len(groups), step):
         batch = groups[first : first + step]
@@ -76,12 +78,12 @@ def by_effect(
             states = model.hidden(tokens, slice(None))
             shares = model.logits(states[row, at])[:, letters].softmax(-1)
         for number, (gain, total) in enumerate(zip(gains, found, strict=True)):
-            own = torch.as_tensor(np.asarray(gain)[place]).to(shares)
+            own = torch.from_numpy(np.asarray(gain)[place]).to(shares)
             slopes = torch.autograd.grad(
                 (shares * own).sum(), list(shift.values()), retain_graph=number + 1 < len(gains)
             )
             for each, slope in zip(places, slopes, strict=True):
-                total[each] = total[each].to(slope) + slope
+                total[each] = total[each] + slope
     return [_by_component(total, model, components) for total in found]
 
 
@@ -90,13 +92,13 @@ def by_protein(
     values: Float[Array, " protein"],
 ) -> NeuronScores:
     """Pearson's r of pooled activations with a property, over proteins: what labels amount to."""
-    y = torch.as_tensor(np.asarray(values), dtype=torch.float64)
+    y = torch.from_numpy(np.asarray(values, np.float64))
     y = (y - y.mean()) / y.std(correction=0).clamp_min(1e-12)
     scores = {}
     for component, own in activations.items():
         x = own.double()
         x = (x - x.mean(0)) / x.std(0, correction=0).clamp_min(1e-12)
-        scores[component] = (x * y[:, None, None]).mean(0).float().numpy()
+        scores[component] = (x * y[:, None, None]).mean(0).float().numpy(force=True)
     return NeuronScores(scores)
 
 
@@ -119,8 +121,8 @@ def by_residue(
     products: dict[At, Tensor] = {}
     total = square = count = 0.0
     for number, sequence in enumerate(sequences):
-        ids = torch.tensor([model.residue_ids(sequence)], device=model.device)
-        y = torch.as_tensor(np.asarray(scale(sequence)), dtype=torch.float64)
+        ids = model.ids([model.residue_ids(sequence)])
+        y = torch.from_numpy(np.asarray(scale(sequence), np.float64))
         known = y.isfinite()
         y = y[known]
 
@@ -171,8 +173,7 @@ def _by_component(
         {
             c: torch.stack([values[layer, c] for layer in range(model.layers)])
             .float()
-            .cpu()
-            .numpy()
+            .numpy(force=True)
             for c in components
         }
     )

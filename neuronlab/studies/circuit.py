@@ -46,19 +46,23 @@ def layers_and_heads(scorer: LogProbabilityIncrease) -> dict[str, pd.DataFrame]:
     exact = [divmod(i, heads.shape[1]) for i in best]
     scores = bounds.transpose(1, 2).contiguous()
     scores[tuple(zip(*exact, strict=True))] = scorer.head_positions(exact).cpu()
-    proven = torch.zeros(heads.shape, dtype=torch.bool)
+    proven = torch.zeros_like(heads, dtype=torch.bool)
     proven[tuple(zip(*exact, strict=True))] = True
-    layer, head, position = (i.flatten().numpy() for i in _grid(*scores.shape))
+    layer, head, position = (i.ravel() for i in np.indices(scores.shape))
     return {
         "layers": pd.DataFrame(rows, columns=["layer", "part", "increase", "bias_increase"]),
         "path": pd.DataFrame(
-            {"state": names, "log_probability": path.numpy(), "probability": path.exp().numpy()}
+            {
+                "state": names,
+                "log_probability": path.numpy(force=True),
+                "probability": path.exp().numpy(force=True),
+            }
         ),
         "heads": pd.DataFrame(
             {
-                "layer": _grid(*heads.shape)[0].flatten().numpy(),
-                "head": _grid(*heads.shape)[1].flatten().numpy(),
-                "increase": heads.flatten().numpy(),
+                "layer": np.indices(heads.shape)[0].ravel(),
+                "head": np.indices(heads.shape)[1].ravel(),
+                "increase": heads.flatten().numpy(force=True),
             }
         ),
         "head_positions": pd.DataFrame(
@@ -66,16 +70,12 @@ def layers_and_heads(scorer: LogProbabilityIncrease) -> dict[str, pd.DataFrame]:
                 "layer": layer,
                 "head": head,
                 "position": position,
-                "attention": stream.attention_weights.cpu().flatten().numpy(),
-                "increase": scores.flatten().numpy(),
-                "exact": proven[..., None].expand(scores.shape).flatten().numpy(),
+                "attention": stream.attention_weights.cpu().flatten().numpy(force=True),
+                "increase": scores.flatten().numpy(force=True),
+                "exact": proven[..., None].expand(scores.shape).flatten().numpy(force=True),
             }
         ),
     }
-
-
-def _grid(*shape: int) -> tuple[Tensor, ...]:
-    return torch.meshgrid(*map(torch.arange, shape), indexing="ij")
 
 
 def histogram(scorer: LogProbabilityIncrease, increase: pd.DataFrame, check: Check) -> pd.DataFrame:

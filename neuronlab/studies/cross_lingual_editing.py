@@ -276,7 +276,7 @@ def _measure(
     """One prompt under nothing, then under each edit followed by its random sets."""
     rows = []
     for change, factor in CHANGES.items():
-        p = rescaled(model, asked.encoded, sets, factor, check=context.check).numpy()
+        p = rescaled(model, asked.encoded, sets, factor, check=context.check).numpy(force=True)
         each: Float[np.ndarray, "edit set"] = p[1:].reshape(len(edits), -1)
         rows += [
             {

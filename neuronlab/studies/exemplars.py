@@ -160,7 +160,7 @@ class ExemplarsStudy(Study):
             for c, own in seen.items():
                 if explained:
                     found[c].add([part[k] for k in explained], own[explained])
-                held[c].append(own[others].half().numpy())
+                held[c].append(own[others].half().numpy(force=True))
         arrays = {}
         for c in spec.components:
             if found[c].proteins:

@@ -211,7 +211,7 @@ def tune(
             context.check()
             hf.train()
             logits = _logits(hf, [tokens[i] for i in batch])
-            target = torch.tensor(labels[batch], device=logits.device)
+            target = torch.from_numpy(labels[batch]).to(logits.device)
             loss = nn.functional.cross_entropy(logits, target)
             optimizer.zero_grad()
             loss.backward()
@@ -260,7 +260,7 @@ def probabilities(
         while stop < len(order) and (stop + 1 - start) * len(tokens[order[stop]]) <= budget:
             stop += 1
         own = order[start:stop]
-        found[own] = _logits(hf, [tokens[i] for i in own]).softmax(-1).double().cpu().numpy()
+        found[own] = _logits(hf, [tokens[i] for i in own]).softmax(-1).double().numpy(force=True)
         start = stop
     return found
 
@@ -274,11 +274,10 @@ def judged(
 
 
 def _logits(hf: Any, tokens: Sequence[list[int]]) -> Float[Tensor, "protein class"]:
-    rows = [torch.tensor(own) for own in tokens]
-    ids = nn.utils.rnn.pad_sequence(
-        rows, batch_first=True, padding_value=hf.config.pad_token_id
-    ).to(hf.device)
-    return hf(ids, attention_mask=(ids != hf.config.pad_token_id).long()).logits.float()
+    rows = [torch.tensor(own, device=hf.device, dtype=torch.long) for own in tokens]
+    padding = hf.config.pad_token_id
+    ids = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=padding)
+    return hf(ids, attention_mask=(ids != padding).long()).logits.float()
 
 
 def _batches(

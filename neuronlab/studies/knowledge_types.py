@@ -94,7 +94,7 @@ class KnowledgeTypesStudy(OverFacts):
                 "gold": before.label,
                 "probability": before.probability,
             },
-            arrays={name: array.cpu().numpy() for name, array in arrays.items()},
+            arrays={name: array.numpy(force=True) for name, array in arrays.items()},
         )
 
     def merge(self, spec: KnowledgeTypesSpec, parts: Sequence[Result], context: Context) -> Result:
@@ -190,7 +190,7 @@ class KnowledgeTypesStudy(OverFacts):
 
 def _numbers(table: pd.DataFrame, size: int) -> Int[Tensor, " neuron"]:
     """Neurons as layer * size + index, each once."""
-    return torch.tensor((table["layer"] * size + table["neuron"]).unique())
+    return torch.from_numpy((table["layer"] * size + table["neuron"]).unique())
 
 
 def _layers(parts: Sequence[Result], members: dict[str, list[int]]) -> pd.DataFrame:

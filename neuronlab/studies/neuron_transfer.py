@@ -136,7 +136,7 @@ class NeuronTransferStudy(Study):
                     (number + done) / 2, f"judging {name}"
                 ),
             )
-            p = p.double().numpy()
+            p = p.double().numpy(force=True)
             said = p[0].argmax(1)
             labels = np.array([protein.label for protein in tested]) if number == 0 else said
             full[name] = metrics(labels, p[0])

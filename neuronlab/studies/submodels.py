@@ -146,7 +146,7 @@ class SubmodelsStudy(Study):
         changes += [Suppress(row["off"]) for row in only]
         p = predict_over(model, encoded, changes, _share(context, 0.0, 0.85, "judging submodels"))
         rows = []
-        for row, own in zip(plan, p.double().numpy(), strict=False):
+        for row, own in zip(plan, p.double().numpy(force=True), strict=False):
             low_high = intervals(labels, own, resamples=500)
             measured = metrics(labels, own)
             for name, (low, high) in low_high.items():
@@ -154,7 +154,7 @@ class SubmodelsStudy(Study):
             rows.append({k: v for k, v in row.items() if k != "kept"} | measured)
         budgets = [
             {k: v for k, v in row.items() if k != "off"} | metrics(labels, own)
-            for row, own in zip(only, p[len(plan) :].double().numpy(), strict=True)
+            for row, own in zip(only, p[len(plan) :].double().numpy(force=True), strict=True)
         ]
         full = next(row for row in rows if row["method"] == FULL)
         names = ("accuracy", "f1", "auc")
@@ -408,7 +408,7 @@ def _single(
         model, encoded, changes, _share(context, 0.85, 0.15, "one at a time and together")
     ).double()
     targets = [e.target for e in encoded]
-    own = np.clip(p.numpy()[:, np.arange(len(encoded)), targets], 1e-38, None)
+    own = np.clip(p.numpy(force=True)[:, np.arange(len(encoded)), targets], 1e-38, None)
     log_p = np.log(own).mean(axis=1)
     alone = log_p[1 : 1 + len(neurons)] - log_p[0]
     together = log_p[1 + len(neurons) :] - log_p[0]

@@ -117,7 +117,7 @@ def analyse(model: Model, spec: ValueQuerySpec, context: Context) -> Result:
         },
         tables=tables,
         arrays={
-            name: array.view(model.layers, -1).float().cpu().numpy()
+            name: array.view(model.layers, -1).float().numpy(force=True)
             for name, array in arrays.items()
         },
     )

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import streamlit as st
 from pydantic import ValidationError
 
-from neuronlab.errors import UserError
+from neuronlab.errors import UserError, memory_told
 
 log = logging.getLogger("neuronlab")
 
@@ -19,7 +19,8 @@ log = logging.getLogger("neuronlab")
 def guard() -> Iterator[None]:
     """Show an exception of the code inside as a message instead of a traceback."""
     try:
-        yield
+        with memory_told():
+            yield
     except UserError as error:
         complain(str(error), getattr(error, "details", ""))
     except Exception as error:

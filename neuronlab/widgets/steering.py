@@ -7,7 +7,6 @@ import re
 import numpy as np
 import pandas as pd
 import streamlit as st
-import torch
 
 from neuronlab.attribution.estimate import duration
 from neuronlab.cli.same_call import study_command, study_python
@@ -518,11 +517,11 @@ def _activity(_model: Model, name: str, sequence: str, chosen: tuple, length: in
     """Mean activation of the neurons at each residue of the heavy chain; none at the light one."""
     neurons = NeuronSet(chosen)
     components = tuple(neurons.counts())
-    ids = torch.tensor([_model.residue_ids(sequence)], device=_model.device)
+    ids = _model.ids([_model.residue_ids(sequence)])
     seen = _model.read(Encoded(ids, 0, None, ()), components)
     parts = [seen[at][0, 1:-1, own].float().cpu() for at, own in neurons.by_place().items()]
     found = np.full(length, np.nan)
-    found[: len(sequence)] = np.concatenate([p.numpy() for p in parts], axis=1).mean(1)
+    found[: len(sequence)] = np.concatenate([p.numpy(force=True) for p in parts], axis=1).mean(1)
     return found
 
 

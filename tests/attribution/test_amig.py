@@ -96,7 +96,7 @@ def test_small_portions_give_the_same(tiny, asked, monkeypatch):
 
     model = tiny("llama")
     whole = nl.attribute(model, asked(model), method="amig", variant="authors")
-    monkeypatch.setattr(amig, "MEMORY", 1.0)
+    monkeypatch.setattr(amig, "memory_of_pass", lambda device: 1.0)
     monkeypatch.setattr(amig, "_TOKENS", 1)
     parts = nl.attribute(model, asked(model), method="amig", variant="authors")
     for component in whole:

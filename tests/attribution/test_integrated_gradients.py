@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import neuronlab as nl
+from neuronlab.attribution.integrated_gradients import memory_of_pass
 from neuronlab.models import COMPONENTS
 from neuronlab.neurons import NeuronSet
 
@@ -209,7 +210,9 @@ def test_a_small_memory_gives_the_same_scores(tiny, asked, monkeypatch, pair, po
     model = tiny(*pair)
     chosen = ("key", "ffn")
     together = nl.attribute(model, asked(model), positions=positions, components=chosen)
-    monkeypatch.setattr("neuronlab.attribution.integrated_gradients.MEMORY", 1)
+    monkeypatch.setattr(
+        "neuronlab.attribution.integrated_gradients.memory_of_pass", lambda device: 1.0
+    )
     apart = nl.attribute(model, asked(model), positions=positions, components=chosen)
     for component in chosen:
         difference = abs(together[component] - apart[component]).max(1)
@@ -351,3 +354,37 @@ def test_the_tolerance_holds_where_few_nodes_add_up_by_chance(smollm):
     fine = nl.attribute(smollm, prompt, components=("ffn",), tolerance=2e-3)["ffn"]
     error = abs(scores - fine).sum(1) / abs(fine).sum(1)
     assert error.max() < 0.05
+
+
+@pytest.mark.parametrize("pair", [("gpt2", "causal"), ("bert", "masked"), ("esm", "classifier")])
+@pytest.mark.parametrize("positions", ["predicted", "all"])
+def test_coarse_rounding_is_not_refined_for_ever(tiny, twin, asked, pair, positions):
+    """In bfloat16 rounding looks like error that no number of nodes mends."""
+    model = twin(tiny(*pair), torch.bfloat16)
+    exact = twin(model, torch.float32)  # the same weights
+    found, truth = (nl.attribute(m, asked(m), positions=positions) for m in (model, exact))
+    assert found.quality["nodes"].sum() <= 12 * truth.quality["nodes"].sum()
+    for component, scores in truth.arrays.items():
+        sums = abs(scores).sum(1)
+        apart = abs(found[component] - scores).max(1)
+        assert (apart <= 0.05 * np.maximum(sums, 0.1 * sums.max())).all(), component
+
+
+def test_scores_of_a_half_precision_model_are_summed_in_float32(tiny, twin, asked):
+    model = twin(tiny("gpt2"), torch.bfloat16)
+    scores = nl.attribute(model, asked(model))["ffn"]
+    assert scores.dtype == np.float32
+    assert (scores != torch.from_numpy(scores).bfloat16().float().numpy()).any()
+
+
+def test_a_pass_on_a_gpu_takes_a_share_of_what_is_free(monkeypatch):
+    monkeypatch.setattr(
+        "neuronlab.attribution.integrated_gradients.free_memory", lambda device: 50e9
+    )
+    on_gpu = torch.device("cuda:0")
+    assert memory_of_pass(on_gpu) == pytest.approx(20e9)
+    assert memory_of_pass(torch.device("cpu")) == 1e9
+    monkeypatch.setattr(
+        "neuronlab.attribution.integrated_gradients.free_memory", lambda device: 1e6
+    )
+    assert memory_of_pass(on_gpu) == 1e9  # what is refused is refused before

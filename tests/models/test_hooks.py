@@ -70,7 +70,9 @@ def test_captum_and_interventions_leave_no_trace(model, asked, unchanged):
 @pytest.mark.parametrize("engine", ["fast", "captum"])
 def test_a_cancelled_run_leaves_no_trace(tiny, asked, unchanged, monkeypatch, name, call, engine):
     # One row per pass: there are as many points to stop at as possible.
-    monkeypatch.setattr("neuronlab.attribution.integrated_gradients.MEMORY", 1)
+    monkeypatch.setattr(
+        "neuronlab.attribution.integrated_gradients.memory_of_pass", lambda device: 1.0
+    )
     model = tiny(name)
     unchanged(model)
     with pytest.raises(Stop):

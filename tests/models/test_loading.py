@@ -14,6 +14,7 @@ import torch
 
 import neuronlab as nl
 from neuronlab.models import devices, shared
+from neuronlab.models.loading import free_memory
 from neuronlab.models.weights import folder as cached
 
 ROOT = Path(__file__).parents[2]
@@ -187,6 +188,16 @@ def test_a_model_that_fits_only_in_half_precision(tiny, tmp_path, monkeypatch):
         lambda: SimpleNamespace(available=1_000_000_000 + 3 * parameters),
     )
     assert nl.load(path).dtype == torch.bfloat16
+
+
+def test_what_torch_keeps_on_a_card_is_free_to_its_own_process(monkeypatch):
+    for name, value in {
+        "mem_get_info": (5_000, 80_000),
+        "memory_reserved": 30_000,
+        "memory_allocated": 20_000,
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
+    assert free_memory("cuda:0") == 5_000 + 10_000
 
 
 @pytest.fixture

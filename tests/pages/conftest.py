@@ -5,10 +5,8 @@ import time
 from pathlib import Path
 
 import pytest
-from streamlit.proto.WidgetStates_pb2 import WidgetState
-from streamlit.runtime.pages_manager import PagesManager
+from app_without_browser import MENDS
 from streamlit.testing.v1 import AppTest
-from streamlit.testing.v1.element_tree import Selectbox
 from streamlit.util import calc_hash
 
 from neuronlab.models import weights
@@ -81,28 +79,9 @@ def results(home, finished):
 
 
 @pytest.fixture(autouse=True)
-def _navigation_of_the_app(monkeypatch):
-    """AppTest takes pages/ for an old multipage app on every run; the server only at its start."""
-    original = PagesManager.__init__
-
-    def start(self, *arguments, **keywords):
-        original(self, *arguments, **keywords)
-        PagesManager.uses_pages_directory = False
-
-    monkeypatch.setattr(PagesManager, "__init__", start)
-
-
-@pytest.fixture(autouse=True)
-def _boxes_that_take_new_entries(monkeypatch):
-    """AppTest sends only what a box offers; a browser sends what was typed, too."""
-
-    def state(self):
-        found = WidgetState(id=self.id)
-        if self.value is not None and self.options:
-            found.string_value = self.format_func(self.value)
-        return found
-
-    monkeypatch.setattr(Selectbox, "_widget_state", property(state))
+def _as_the_server_does(monkeypatch):
+    for mend in MENDS:
+        monkeypatch.setattr(*mend)
 
 
 @pytest.fixture

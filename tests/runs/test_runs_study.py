@@ -1,6 +1,7 @@
 import pytest
 from runs_toys import Toy, ToySpec
 
+from neuronlab.errors import UserError
 from neuronlab.runs import Cancelled, Context, Result, Study, run_study
 
 
@@ -106,3 +107,27 @@ def test_streamed_parts_are_read_from_the_disk_one_at_a_time(store):
             return super().merge(spec, parts, context)
 
     assert run_study(Streaming(), ToySpec(parts=3), store, Context()).numbers == {"sum": 6}
+
+
+class OutOfMemoryError(RuntimeError):
+    """As torch's: a card's memory ran out in the middle of a run."""
+
+
+@pytest.mark.parametrize(
+    ("error", "said"), [(OutOfMemoryError("CUDA"), "the GPU"), (MemoryError(), "this machine")]
+)
+def test_that_memory_ran_out_is_told_in_one_sentence(store, error, said):
+    def body(spec, shard, context):
+        raise error
+
+    with pytest.raises(UserError, match=f"The memory of {said} ran out") as caught:
+        run_study(Toy(body), ToySpec(), store, Context())
+    assert type(error).__name__ in caught.value.details
+
+
+def test_other_errors_stay_what_they_are(store):
+    def body(spec, shard, context):
+        raise RuntimeError("something else")
+
+    with pytest.raises(RuntimeError, match="something else"):
+        run_study(Toy(body), ToySpec(), store, Context())

@@ -256,4 +256,4 @@ class GatedDecoder(Family):
 
 def columns(start: int, stop: int) -> Tensor:
     """The columns ``start`` to ``stop`` (exclusive) of a fused projection."""
-    return torch.arange(start, stop)
+    return torch.arange(start, stop, device="cpu", dtype=torch.long)

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from neuronlab.models.components import Component
-from neuronlab.models.families.base import Family, Site
+from neuronlab.models.families.base import Family, Site, columns
 
 
 class GPTNeoX(Family):
@@ -27,7 +26,7 @@ class GPTNeoX(Family):
             dense = block.mlp.dense_4h_to_h
             return Site(dense, "input", dense.in_features)
         fused, head_size = block.attention.query_key_value, block.attention.head_size
-        layout = torch.arange(fused.out_features).view(-1, 3, head_size)
+        layout = columns(0, fused.out_features).view(-1, 3, head_size)
         chosen = layout[:, ("query", "key", "value").index(component)].reshape(-1)
         return Site(fused, "output", len(chosen), chosen)
 
