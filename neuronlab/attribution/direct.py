@@ -214,7 +214,8 @@ def method(name: str) -> Callable[[Request], Attribution]:
 
 def _signs(coefficients: Float[Tensor, " neuron"]) -> Float[Tensor, " neuron"]:
     """The way each neuron turns its vector; one that is silent does not."""
-    return torch.where(coefficients < 0, -1.0, 1.0)
+    ones = torch.ones_like(coefficients)
+    return torch.where(coefficients < 0, -ones, ones)
 
 
 def _above(

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from neuronlab.errors import UserError
 from neuronlab.labels.prompts import Example, features, line
+from neuronlab.models.exclusion import computing, making
 from neuronlab.models.loading import hub_reachable, resolve_device
 from neuronlab.progress import Check, Progress, unheard
 
@@ -259,7 +260,7 @@ def untrained(
         "attention_probs_dropout_prob": settings.dropout,
         "problem_type": "single_label_classification",
     }
-    with torch.random.fork_rng(devices=[]):
+    with making(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)  # of the head
         hf, tokenizer = _read(base, changes)
     return Simulator(hf.to(resolve_device(device)), tokenizer, settings)
@@ -309,15 +310,16 @@ def train(
                 check()
                 own = order[k * settings.batch : (k + 1) * settings.batch]
                 simulator.hf.train()
-                logits = _logits(simulator, [tokens[i] for i in own])
-                target = torch.from_numpy(labels[own]).to(logits.device)
-                loss = nn.functional.cross_entropy(
-                    logits, target, label_smoothing=settings.smoothing
-                )
-                optimizer.zero_grad()
-                loss.backward()
-                nn.utils.clip_grad_norm_(simulator.hf.parameters(), 1.0)
-                optimizer.step()
+                with computing():
+                    logits = _logits(simulator, [tokens[i] for i in own])
+                    target = torch.from_numpy(labels[own]).to(logits.device)
+                    loss = nn.functional.cross_entropy(
+                        logits, target, label_smoothing=settings.smoothing
+                    )
+                    optimizer.zero_grad()
+                    loss.backward()
+                    nn.utils.clip_grad_norm_(simulator.hf.parameters(), 1.0)
+                    optimizer.step()
                 schedule.step()
                 row = {"step": epoch * steps + k, "epoch": epoch, "loss": loss.item()}
                 if k == steps - 1:
@@ -381,7 +383,9 @@ def _predicted(
     for start in range(0, len(order), size):
         check()
         own = order[start : start + size]
-        p = _logits(simulator, [tokens[i] for i in own]).softmax(-1).double().numpy(force=True)
+        with computing():
+            logits = _logits(simulator, [tokens[i] for i in own])
+        p = logits.softmax(-1).double().numpy(force=True)
         if simulator.settings.variant == "authors":
             found[own] = p.argmax(-1)
         else:
@@ -426,13 +430,14 @@ def _read(source: str, changes: Mapping[str, Any], *, complete: bool = False) ->
             raise UserError(f"'{source}' is no Longformer: give {BASE} or a folder with one.")
         for name, value in changes.items():
             setattr(config, name, value)
-        hf, report = LongformerForSequenceClassification.from_pretrained(
-            where,
-            config=config,
-            use_safetensors=True,  # the other format is a pickle
-            output_loading_info=True,
-            local_files_only=offline,
-        )
+        with making():
+            hf, report = LongformerForSequenceClassification.from_pretrained(
+                where,
+                config=config,
+                use_safetensors=True,  # the other format is a pickle
+                output_loading_info=True,
+                local_files_only=offline,
+            )
         # The head alone may be fresh, and only before training.
         fresh = [n for n in report["missing_keys"] if complete or not n.startswith("classifier.")]
         if fresh or hf.config.num_labels != CLASSES:

@@ -17,6 +17,7 @@ import torch
 from neuronlab.errors import UserError, memory_told
 from neuronlab.models import tuned, weights
 from neuronlab.models.catalogue import CATALOGUE, entry
+from neuronlab.models.exclusion import making
 from neuronlab.models.families import family_of
 from neuronlab.models.model import RESIDUES, Alphabet, Kind, Model
 
@@ -62,14 +63,15 @@ def load(name: str, *, device: str = "auto", dtype: str = "auto") -> Model:
     device = resolve_device(device)
     torch_dtype = _fitting_dtype(name, config, kind, device, dtype)
     try:
-        hf, tokenizer = _read(source, kind, torch_dtype, options)
+        with making():
+            hf, tokenizer = _read(source, kind, torch_dtype, options)
+            family.fuse(hf)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise _unavailable(name, source, options, error) from error
     except Exception as error:  # a broken safetensors file raises its own type
         if "safetensor" not in type(error).__module__.lower() + type(error).__name__.lower():
             raise
         raise _unavailable(name, source, options, error) from error
-    family.fuse(hf)
     return Model(
         hf.to(device),
         tokenizer,
@@ -245,7 +247,7 @@ def _read(source: str, kind: Kind, dtype: torch.dtype, options: dict[str, Any]) 
 
 def _fitting_dtype(name: str, config: Any, kind: Kind, device: str, dtype: str) -> torch.dtype:
     """The type to load in, checked against the free memory before any weight is read."""
-    with torch.device("meta"):
+    with making(), torch.device("meta"):
         parameters = sum(p.numel() for p in _auto_class(kind).from_config(config).parameters())
     free = free_memory(device)
     choices = ["float32", "bfloat16"] if dtype == "auto" else [dtype]

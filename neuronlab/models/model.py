@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -11,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from neuronlab.models.components import COMPONENTS, READABLE, Component
+from neuronlab.models.exclusion import ModelLock
 from neuronlab.models.families import Family, Site
 from neuronlab.models.hooks import Edit, Neurons
 from neuronlab.models.hooks import edit as edit_sites
@@ -31,7 +31,8 @@ class Model:
         layers: number of transformer blocks.
         sizes: neurons per layer of each component.
         revision: what the weights are: a hash or a commit, part of every result's identity.
-        lock: held by whoever runs the model; a model is shared by all who use the server.
+        lock: held by whoever runs the model; a model is shared by all who use the server, and none
+            is made while one runs.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class Model:
         self.blocks = family.blocks(hf)
         self.layers = len(self.blocks)
         self.sizes: dict[Component, int] = {c: self.site(0, c).size for c in READABLE}
-        self.lock = threading.RLock()
+        self.lock = ModelLock()
 
     def __repr__(self) -> str:
         return f"Model({self.name!r}, {self.kind}, {self.layers} layers, {self.device})"

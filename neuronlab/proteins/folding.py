@@ -21,6 +21,7 @@ from jaxtyping import Bool, Float, Int
 from neuronlab.errors import UserError
 from neuronlab.models import weights
 from neuronlab.models.catalogue import IGFOLD_LICENCE_URL, entry
+from neuronlab.models.exclusion import computing, making
 from neuronlab.proteins.sequences import TRASTUZUMAB_VH, TRASTUZUMAB_VL, clean_sequence
 
 if TYPE_CHECKING:
@@ -273,8 +274,9 @@ def _flash_abb(sequence: str, light: str, device: str) -> Atoms:
     # A light chain in the place of the heavy one comes out wrong by 9 angstrom.
     alone = not light and variable_domain(sequence) == "light"
     features = featurize([f"|{sequence}" if alone else f"{sequence}|{light}"], device)
-    with torch.no_grad():
-        output = _flash_abb_model(device)(
+    model = _flash_abb_model(device)
+    with computing(), torch.no_grad():
+        output = model(
             {"single": features["single"]},
             features["aatype"],
             features["res_idx"],
@@ -300,10 +302,11 @@ def _flash_abb_model(device: str) -> torch.nn.Module:
     from safetensors.torch import load_file
 
     folder = weights.ready("flash-abb")
-    model = FlashABB(json.loads((folder / "config.json").read_text("utf-8")))
-    model.load_state_dict(load_file(folder / "model.safetensors"))
-    # As the package does unless told otherwise.
-    dlc.install(model.model, mode_flag={"value": "on"})
+    with making():
+        model = FlashABB(json.loads((folder / "config.json").read_text("utf-8")))
+        model.load_state_dict(load_file(folder / "model.safetensors"))
+        # As the package does unless told otherwise.
+        dlc.install(model.model, mode_flag={"value": "on"})
     return model.model.to(device).eval().requires_grad_(False)
 
 
@@ -341,8 +344,9 @@ def _esmfold(sequence: str, light: str, device: str) -> Atoms:
     joined = sequence + (LINKER + light if light else "")
     places = torch.arange(len(joined), device=device, dtype=torch.long)
     places[len(sequence) :] += CHAIN_GAP if light else 0
-    with torch.no_grad():
-        output = _esmfold_model(_esmfold_source(), device).infer(joined, position_ids=places)
+    model = _esmfold_model(_esmfold_source(), device)
+    with computing(), torch.no_grad():
+        output = model.infer(joined, position_ids=places)
     kept = np.r_[: len(sequence), len(sequence) + gap : len(joined)]
     return Atoms(
         [names[letter] for letter in sequence + light],
@@ -364,9 +368,11 @@ def _esmfold_model(source: str, device: str) -> Any:
             f"{free_memory(device) / 1e9:.1f} GB free: choose another predictor."
         )
     try:
-        model = EsmForProteinFolding.from_pretrained(
-            source, local_files_only=source != ESMFOLD or not hub_reachable(), weights_only=True
-        )
+        local = source != ESMFOLD or not hub_reachable()
+        with making():
+            model = EsmForProteinFolding.from_pretrained(
+                source, local_files_only=local, weights_only=True
+            )
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(
             f"ESMFold cannot be loaded from {source}: check the connection, or the folder's files.",
@@ -381,7 +387,7 @@ def _igfold(sequence: str, light: str, device: str) -> Atoms:
     folding, antiberty, models = _igfold_models(device)
     chains = {"H": sequence} | ({"L": light} if light else {})
     # Refined by gradient steps on bond lengths and clashes: it switches gradients on by itself.
-    with torch.no_grad():
+    with computing(), torch.no_grad():
         output = folding.predict_structures(antiberty, models, [chains])[0]
     # Its own confidence is an error in angstrom, for each of four backbone atoms; made a score of
     # 0 to 100 as 1 / (1 + (error / 3)^2).
@@ -410,14 +416,16 @@ def _igfold_models(device: str) -> tuple[Any, Any, list[Any]]:
     finally:
         sys.path.remove(str(folder))
         sys.dont_write_bytecode = written
-    try:
-        # The heads that our AntiBERTy lacks are drawn at random, and never used here.
-        logging.set_verbosity_error()
-        antiberty = AntiBERTyRunner(device, str(weights.ready("antiberty")))
-    finally:
-        logging.set_verbosity(level)
     paths = sorted((folder / "igfold/trained_models/IgFold").glob("*.safetensors"))
-    return folding, antiberty, [checkpoint.load_model(str(path), device) for path in paths]
+    with making():
+        try:
+            # The heads that our AntiBERTy lacks are drawn at random, and never used here.
+            logging.set_verbosity_error()
+            antiberty = AntiBERTyRunner(device, str(weights.ready("antiberty")))
+        finally:
+            logging.set_verbosity(level)
+        models = [checkpoint.load_model(str(path), device) for path in paths]
+    return folding, antiberty, models
 
 
 PREDICTORS: dict[str, Predictor] = {

@@ -24,6 +24,7 @@ from neuronlab.attribution.estimate import seconds
 from neuronlab.errors import UserError
 from neuronlab.models import Model, tuned
 from neuronlab.models.catalogue import Entry, entry
+from neuronlab.models.exclusion import computing, making
 from neuronlab.models.loading import forget, load
 from neuronlab.proteins.baselines import baselines, intervals, metrics
 from neuronlab.proteins.labelled import LABELLED
@@ -162,7 +163,7 @@ def classifier(base: Model, classes: Sequence[str], seed: int) -> nn.Module:
     config.label2id = {label: i for i, label in config.id2label.items()}
     config.num_labels = len(classes)
     config.problem_type = "single_label_classification"
-    with torch.random.fork_rng(devices=[]):
+    with making(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         hf = EsmForSequenceClassification(config)
     if base.hf.esm.contact_head is None:
@@ -210,13 +211,14 @@ def tune(
         for place, batch in enumerate(_batches(tokens, train, spec.batch, draw)):
             context.check()
             hf.train()
-            logits = _logits(hf, [tokens[i] for i in batch])
-            target = torch.from_numpy(labels[batch]).to(logits.device)
-            loss = nn.functional.cross_entropy(logits, target)
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(weights, 1.0)
-            optimizer.step()
+            with computing():
+                logits = _logits(hf, [tokens[i] for i in batch])
+                target = torch.from_numpy(labels[batch]).to(logits.device)
+                loss = nn.functional.cross_entropy(logits, target)
+                optimizer.zero_grad()
+                loss.backward()
+                nn.utils.clip_grad_norm_(weights, 1.0)
+                optimizer.step()
             schedule.step()
             row = {"step": step, "epoch": epoch, "loss": loss.item()}
             if place in looks:
@@ -260,7 +262,9 @@ def probabilities(
         while stop < len(order) and (stop + 1 - start) * len(tokens[order[stop]]) <= budget:
             stop += 1
         own = order[start:stop]
-        found[own] = _logits(hf, [tokens[i] for i in own]).softmax(-1).double().numpy(force=True)
+        with computing():
+            logits = _logits(hf, [tokens[i] for i in own])
+        found[own] = logits.softmax(-1).double().numpy(force=True)
         start = stop
     return found
 
