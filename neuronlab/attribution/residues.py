@@ -55,4 +55,4 @@ def residue_scores(
             total += scores.double().sum(1).numpy(force=True)
         elif at in places:
             total += scores[:, places[at]].double().sum(1).numpy(force=True)
-    return total[1:-1], predict(model, encoded).probability
+    return total[model.residues_at], predict(model, encoded).probability

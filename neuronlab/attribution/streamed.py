@@ -77,7 +77,7 @@ class Streamed:
             # Special tokens are no residues.
             a = np.stack(
                 [
-                    seen[layer, component][0, 1:-1].float().numpy(force=True)
+                    seen[layer, component][0, model.residues_at].float().numpy(force=True)
                     for layer in range(model.layers)
                 ]
             )

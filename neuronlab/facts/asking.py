@@ -48,7 +48,7 @@ def ask(model: Model, fact: Fact) -> Asked:
             f"No answer of '{prompt}' is in the vocabulary of {model.title}: {answers}."
         )
     first = next(iter(golds.values()))
-    return Asked(fact, first, tuple(golds), not first.note)
+    return Asked(fact, first, tuple(golds), first.whole)
 
 
 def _golds(model: Model, fact: Fact, text: str) -> dict[int, Encoded]:
@@ -57,7 +57,7 @@ def _golds(model: Model, fact: Fact, text: str) -> dict[int, Encoded]:
     for answer in fact.answers:
         with suppress(UserError):  # not in the vocabulary
             encoded = model.encode(Prompt(text, target=f"{fact.joiner}{answer}"))
-            if encoded.target not in found or not encoded.note:
+            if encoded.target not in found or encoded.whole:
                 found[encoded.target] = encoded
     return found
 
@@ -111,7 +111,7 @@ def answered(model: Model, asked: Asked) -> tuple[Asked, Prediction]:
     if best == asked.encoded.target:
         return asked, prediction
     encoded = _golds(model, asked.fact, prompt_text(model, asked.fact))[best]
-    asked = replace(asked, encoded=encoded, whole=not encoded.note)
+    asked = replace(asked, encoded=encoded, whole=encoded.whole)
     return asked, replace(prediction, target=best)
 
 

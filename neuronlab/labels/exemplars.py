@@ -55,9 +55,11 @@ def pooled(
         rest = [longest - len(ids[row]) for row in rows]
         tokens = model.ids([ids[row] + [padding] * r for row, r in zip(rows, rest, strict=True)])
         seen = model.ids([[1] * (longest - r) + [0] * r for r in rest])
-        # The first and the last token of a protein are special: no residues.
-        residues = seen.bool().roll(-1, 1) & seen.bool()
-        residues[:, 0] = residues[:, -1] = False
+        # Special tokens are no residues.
+        start, end = model.residues_at.start, -(model.residues_at.stop or 0)
+        residues = model.ids(
+            [[0] * start + [1] * (longest - r - start - end) + [0] * (end + r) for r in rest]
+        ).bool()
 
         def keep(
             at: tuple[int, Component], rows: list[int] = rows, residues: Tensor = residues

@@ -14,7 +14,7 @@ from neuronlab.models.exclusion import ModelLock
 from neuronlab.models.families import Family, Site
 from neuronlab.models.hooks import Edit, Neurons
 from neuronlab.models.hooks import edit as edit_sites
-from neuronlab.models.prompt import Encoded, Prompt, encode
+from neuronlab.models.prompt import Encoded, Prompt, encode, special_ends
 
 Kind = Literal["causal", "masked", "classifier"]
 Alphabet = Literal["text", "protein"]
@@ -78,7 +78,13 @@ class Model:
     @property
     def vocabulary(self) -> int:
         """Number of tokens that can be predicted."""
-        return self.hf.config.vocab_size
+        head = self.hf.get_output_embeddings()
+        return self.hf.config.vocab_size if head is None else len(head.weight)
+
+    @property
+    def embeddings(self) -> int:
+        """Number of tokens that can be read."""
+        return len(self.hf.get_input_embeddings().weight)
 
     @property
     def heads(self) -> int:
@@ -147,8 +153,15 @@ class Model:
         encoded = self.encode(Prompt(sequence, mask=0 if self.kind == "masked" else None))
         ids = encoded.input_ids[0].tolist()
         if self.kind == "masked":  # encoding hides a residue: put it back
-            ids[1] = self.tokenizer.convert_tokens_to_ids("".join(sequence.split())[0].upper())
+            first = "".join(sequence.split())[0].upper()
+            ids[encoded.position] = self.tokenizer.convert_tokens_to_ids(first)
         return ids
+
+    @property
+    def residues_at(self) -> slice:
+        """Where the residues are among the tokens of a protein: between the special ones."""
+        start, end = special_ends(self)
+        return slice(len(start), -len(end) or None)
 
     def encode(self, prompt: Prompt) -> Encoded:
         """The prompt as token ids. Raises UserError with one sentence where it cannot be."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from neuronlab.models.model import Model
 
 MASK = "[MASK]"
+# How models write it; a person may write any of them for any model.
+MASKS = (MASK, "<mask>")
+# After these an answer goes on without a space, even if it begins with a letter.
+_OPENING = "([{<\"'“‘«¿¡-–—/\\@#$€£_"
 
 
 @dataclass(frozen=True)
@@ -23,15 +28,27 @@ class Prompt:
 
     Attributes:
         text: the text, or the protein in one-letter codes. A masked language model's text holds
-            ``[MASK]`` (or the tokenizer's own mask) once.
-        target: one token of the vocabulary at the next position (causal) or at the mask (masked),
-            one residue, or the index of a class. ``None``: the model's own first choice.
+            ``[MASK]`` (or ``<mask>``) once.
+        target: what is explained: text that follows the prompt (causal) or stands at the mask
+            (masked), of which the first token counts, one residue, a class by its name; or the
+            index of a token or class. ``None``: the model's own first choice.
         mask: for a masked protein model, the residue to hide, counted from 0.
+
+    Raises:
+        TypeError: a field is of another type.
     """
 
     text: str
     target: str | int | None = None
     mask: int | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str):
+            raise TypeError(f"A prompt's text is a str, not {type(self.text).__name__}.")
+        if not isinstance(self.target, str | int | None) or isinstance(self.target, bool):
+            raise TypeError(f"A target is a str or an int, not {type(self.target).__name__}.")
+        if not isinstance(self.mask, int | None) or isinstance(self.mask, bool):
+            raise TypeError(f"A mask is the number of a residue, not {type(self.mask).__name__}.")
 
 
 @dataclass(frozen=True)
@@ -43,7 +60,8 @@ class Encoded:
         position: the token whose final hidden state is read to predict.
         target: index in the vocabulary or of the class; ``None`` where the prompt names none.
         tokens: the tokens as a person reads them, one per position.
-        note: a sentence a person should see (several tokens in the target, …), or "".
+        note: sentences a person should see (several tokens in the target, …), or "".
+        whole: whether the target is all of the answer, not the first of its tokens.
     """
 
     input_ids: Int[Tensor, "1 token"]
@@ -51,98 +69,225 @@ class Encoded:
     target: int | None
     tokens: tuple[str, ...]
     note: str = ""
+    whole: bool = True
 
 
 def encode(model: Model, prompt: Prompt) -> Encoded:
     """Token ids, the predicted position and the target's index.
 
     Raises:
-        UserError: empty or too long, no mask or several, target outside the vocabulary, a
-            sequence the model's alphabet does not cover. One sentence that says what to do.
+        UserError: empty or too long, no mask or several, a mask where none is filled in, target
+            outside the vocabulary, a token without an embedding, a sequence the model's alphabet
+            does not cover. One sentence that says what to do.
     """
-    ids, hidden_residue = (_protein if model.alphabet == "protein" else _text)(model, prompt)
+    if model.alphabet == "protein":
+        ids, position, notes = _protein(model, prompt)
+    else:
+        ids, position, notes = _text(model, prompt)
     limit = model.max_tokens
     if len(ids) > limit:
         raise UserError(
             f"The prompt has {len(ids):,} tokens and {model.title} takes {limit:,}: shorten it."
         )
-    if model.kind == "causal":
-        position = len(ids) - 1
-    elif model.kind == "classifier":
-        position = len(ids) - 1 if model.family.causal else 0
-    else:
-        masks = [i for i, token in enumerate(ids) if token == model.tokenizer.mask_token_id]
-        if hidden_residue is not None:
-            masks = [hidden_residue]
-        if len(masks) != 1:
-            raise UserError(f"Put {MASK} in the text once: it holds the place to predict.")
-        position = masks[0]
-    target, note = _target(model, prompt)
+    if prompt.mask is not None and (model.kind != "masked" or model.alphabet == "text"):
+        raise UserError(f"{model.title} fills in no residue: leave out the one to hide.")
+    unknown = [i for i in ids if not 0 <= i < model.embeddings]
+    if unknown:
+        raise UserError(
+            f"{model.title} has no embedding for '{model.token(unknown[0])}', which its tokenizer "
+            "knows: leave it out, or use the tokenizer that belongs to these weights."
+        )
+    target, whole = _target(model, prompt, ids, notes)
     return Encoded(
         input_ids=model.ids([ids]),
         position=position,
         target=target,
         tokens=tuple(model.token(i) for i in ids),
-        note=note,
+        note=" ".join(notes),
+        whole=whole,
     )
 
 
-def _text(model: Model, prompt: Prompt) -> tuple[list[int], None]:
-    if not prompt.text.strip():
-        raise UserError("The prompt is empty: type a text whose next word you want explained.")
+def joined(text: str, answer: str) -> str:
+    """An answer as it follows a text: with a space where it begins a new word.
+
+    Scripts without spaces, opening brackets and white space take none.
+    """
+    if not text or not answer or not _of_words(answer[0]):
+        return answer
+    last = text[-1]
+    apart = _of_words(last) or (last not in _OPENING and not last.isspace() and not last.isalpha())
+    return f" {answer}" if apart else answer
+
+
+def special_ends(model: Model) -> tuple[list[int], list[int]]:
+    """The special tokens before and after the residues of a protein."""
+    tokenizer = model.tokenizer
+    start = tokenizer.bos_token_id if tokenizer.cls_token_id is None else tokenizer.cls_token_id
+    end = tokenizer.sep_token_id if tokenizer.eos_token_id is None else tokenizer.eos_token_id
+    # What a causal model is asked comes after the last residue, not after the end.
+    end = None if model.kind == "causal" else end
+    return [start] if start is not None else [], [end] if end is not None else []
+
+
+def _of_words(letter: str) -> bool:
+    """Whether a letter belongs to a script that puts spaces between words, or is a digit."""
+    return letter.isdigit() or letter.lower() != letter.upper()
+
+
+def _text(model: Model, prompt: Prompt) -> tuple[list[int], int, list[str]]:
     text = prompt.text
-    if model.kind == "masked":
-        text = text.replace(MASK, model.tokenizer.mask_token)
+    if not text.strip():
+        raise UserError("The prompt is empty: type a text whose next word you want explained.")
     # Beyond any model's reach: refuse before the tokenizer spends time on it.
     if len(text) > 100 * model.max_tokens:
         raise UserError(f"The prompt has {len(text):,} characters: shorten it.")
-    return model.tokenizer(text, verbose=False)["input_ids"], None
+    if model.kind == "causal" and any(mask in text for mask in MASKS):
+        raise UserError(
+            f"{model.title} goes on where the text ends and fills in nothing: end the prompt where "
+            f"the answer begins, without {MASK}."
+        )
+    notes: list[str] = []
+    ids = _tokenized(model, text, notes)
+    if model.kind == "masked":
+        masks = [i for i, token in enumerate(ids) if token == model.tokenizer.mask_token_id]
+        if len(masks) != 1:
+            raise UserError(f"Put {MASK} in the text once: it holds the place to predict.")
+        return ids, masks[0], notes
+    if model.kind == "classifier":
+        return ids, _pooled(model, ids), notes
+    if text[-1].isspace() and text[-1] != "\n":
+        notes.append("The prompt ends with a space, which most models expect before the answer.")
+    return ids, len(ids) - 1, notes
 
 
-def _protein(model: Model, prompt: Prompt) -> tuple[list[int], int | None]:
+def _tokenized(model: Model, text: str, notes: list[str]) -> list[int]:
+    """Token ids; a causal model's without the end that a tokenizer adds, and with one beginning."""
+    tokenizer = model.tokenizer
+    if model.kind == "masked":
+        for mask in MASKS:
+            text = text.replace(mask, tokenizer.mask_token)
+    ids = tokenizer(text, verbose=False)["input_ids"]
+    if model.kind != "causal":
+        return ids
+    plain = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+    starts = [i for i in range(len(ids) - len(plain) + 1) if ids[i : i + len(plain)] == plain]
+    if not starts:
+        return ids
+    before = ids[: starts[0]]
+    if len(before) + len(plain) < len(ids):
+        notes.append("The end that the tokenizer adds is left out: the text is to go on.")
+    if before and plain[: len(before)] == before:
+        notes.append("The text has its beginning token already: no second one is added.")
+        before = []
+    return before + plain
+
+
+def _pooled(model: Model, ids: list[int]) -> int:
+    """The token that a classifier's head reads: the first, or of decoders the last but padding."""
+    if not model.family.causal:
+        return 0
+    padding = model.hf.config.pad_token_id
+    last = len(ids) - 1
+    return next((i for i in range(last, -1, -1) if ids[i] != padding), last)
+
+
+def _protein(model: Model, prompt: Prompt) -> tuple[list[int], int, list[str]]:
     tokenizer = model.tokenizer
     sequence = clean_sequence(prompt.text, model.residues)
     ids = [tokenizer.convert_tokens_to_ids(residue) for residue in sequence]
+    start, end = special_ends(model)
     if model.kind == "masked":
         if prompt.mask is None:
             raise UserError("Choose the residue to hide: a masked model predicts one residue.")
         if not 0 <= prompt.mask < len(sequence):
             raise UserError(f"The hidden residue must be one of the {len(sequence)} residues.")
         ids[prompt.mask] = tokenizer.mask_token_id
-    start = [tokenizer.cls_token_id]
-    end = [tokenizer.sep_token_id if tokenizer.eos_token_id is None else tokenizer.eos_token_id]
-    hidden = None if model.kind != "masked" else prompt.mask + len(start)
-    return start + ids + end, hidden
+        return start + ids + end, prompt.mask + len(start), []
+    whole = start + ids + end
+    return whole, _pooled(model, whole) if model.kind == "classifier" else len(whole) - 1, []
 
 
-def _target(model: Model, prompt: Prompt) -> tuple[int | None, str]:
+def _target(
+    model: Model, prompt: Prompt, ids: list[int], notes: list[str]
+) -> tuple[int | None, bool]:
+    """Index of the target, and whether it is all of the answer."""
     target = prompt.target
     if target is None:
-        return None, ""
+        return None, True
     if model.kind == "classifier":
         labels = model.labels
         if isinstance(target, str) and target in labels:
-            return labels.index(target), ""
+            return labels.index(target), True
         if isinstance(target, int) and 0 <= target < len(labels):
-            return target, ""
+            return target, True
         raise UserError(f"There is no class '{target}': choose one of {', '.join(labels)}.")
     if isinstance(target, int):
         if 0 <= target < model.vocabulary:
-            return target, ""
+            return target, True
         raise UserError(f"There is no token {target}: the vocabulary has {model.vocabulary:,}.")
     if model.alphabet == "protein":
         residue = target.strip().upper()
         if len(residue) != 1 or residue not in model.residues:
-            known = "".join(sorted(model.residues))
-            raise UserError(f"'{target}' is no residue this model knows: choose one of {known}.")
-        return model.tokenizer.convert_tokens_to_ids(residue), ""
-    ids = model.tokenizer(target, add_special_tokens=False)["input_ids"]
-    # A tokenizer that marks word starts (▁) writes one for a leading space it was not given.
-    while len(ids) > 1 and not model.token(ids[0]).strip():
-        ids = ids[1:]
-    if not ids or ids[0] == model.tokenizer.unk_token_id != model.tokenizer.eos_token_id:
+            letters = "".join(sorted(model.residues))
+            raise UserError(f"'{target}' is no residue this model knows: choose one of {letters}.")
+        return model.tokenizer.convert_tokens_to_ids(residue), True
+    answer = _answer(model, prompt.text, target, ids, notes)
+    tokenizer = model.tokenizer
+    missing = not answer or answer[0] == tokenizer.unk_token_id != tokenizer.eos_token_id
+    if missing or answer[0] >= model.vocabulary:
         raise UserError(f"'{target}' is not in the vocabulary of {model.title}: try another word.")
-    if len(ids) > 1:
-        first = model.token(ids[0])
-        return ids[0], f"'{target}' is {len(ids)} tokens; it is scored by its first, '{first}'."
-    return ids[0], ""
+    if len(answer) > 1:
+        first = model.token(answer[0])
+        notes.append(f"'{target}' is {len(answer)} tokens; it is scored by its first, '{first}'.")
+    return answer[0], len(answer) == 1
+
+
+def _answer(model: Model, text: str, answer: str, ids: list[int], notes: list[str]) -> list[int]:
+    """Token ids of an answer where it stands: how a word is cut depends on what is around it."""
+    if not answer.strip():
+        return []
+    at_mask = model.kind == "masked"
+    found = _at_mask(model, text, answer.strip()) if at_mask else _after(model, text, answer, ids)
+    if found:
+        if not at_mask and found != _after(model, text, joined(text, answer), ids):
+            notes.append(
+                f"'{answer}' goes on within the prompt's last word: begin it with a space where it "
+                "is a word of its own."
+            )
+        return found
+    if not at_mask and (found := _after(model, text, joined(text, answer), ids)):
+        notes.append(f"'{answer}' melts with the prompt's last word: it is taken as a new word.")
+        return found
+    # It melts with what is around it: as it is cut alone.
+    alone = model.tokenizer(answer, add_special_tokens=False)["input_ids"]
+    # A tokenizer that marks word starts (▁) writes one for a leading space it was not given.
+    while len(alone) > 1 and not model.token(alone[0]).strip():
+        alone = alone[1:]
+    if not at_mask:
+        notes.append(f"'{answer}' melts with the end of the prompt: it is taken alone.")
+    return alone
+
+
+def _after(model: Model, text: str, answer: str, ids: list[int]) -> list[int]:
+    """What an answer adds to the tokens of a text; empty where it changes the text's own."""
+    together = _tokenized(model, text + answer, [])
+    return together[len(ids) :] if together[: len(ids)] == ids else []
+
+
+def _at_mask(model: Model, text: str, answer: str) -> list[int]:
+    """The tokens of an answer in the place of the mask; empty where others reach into it."""
+    tokenizer = model.tokenizer
+    if not tokenizer.is_fast:  # it does not tell where its tokens are
+        return []
+    masks = map(re.escape, {*MASKS, tokenizer.mask_token})
+    before, after = re.split("|".join(masks), text, maxsplit=1)
+    start, stop = len(before), len(before) + len(answer)
+    cut = tokenizer(before + answer + after, return_offsets_mapping=True, verbose=False)
+    found = []
+    for token, (begin, end) in zip(cut["input_ids"], cut["offset_mapping"], strict=True):
+        if begin < stop and end > start:
+            if end > stop or before[begin:].strip():
+                return []
+            found.append(token)
+    return found

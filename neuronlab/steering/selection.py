@@ -128,7 +128,7 @@ def by_residue(
 
         def keep(at: At, y: Tensor = y, known: Tensor = known) -> Edit:
             def function(neurons: Neurons) -> Neurons:
-                x = neurons[0, 1:-1].double().cpu()[known]
+                x = neurons[0, model.residues_at].double().cpu()[known]
                 sums[at] = sums.get(at, 0) + x.sum(0)
                 squares[at] = squares.get(at, 0) + x.square().sum(0)
                 products[at] = products.get(at, 0) + y @ x

@@ -14,6 +14,7 @@ from neuronlab.errors import UserError
 from neuronlab.figures.charts import visible
 from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.models import MASK, Model, Prompt
+from neuronlab.models.prompt import joined
 from neuronlab.neurons import predict
 from neuronlab.proteins.sequences import clean_sequence, read_fasta
 from neuronlab.studies import AttributionSpec
@@ -210,7 +211,7 @@ def _target(model: Model, prompt: Prompt, form: dict[str, Any]) -> str | int:
         truth = prompt.text[prompt.mask]
         first = model.tokenizer.convert_tokens_to_ids(truth)
     if prompt.text == form["text"] and prompt.mask == form["mask"] and form["target"] is not None:
-        first = _index(model, form["target"])
+        first = _index(model, prompt, form["target"])
     if first not in options:
         options.insert(0, first)
 
@@ -233,36 +234,26 @@ def _target(model: Model, prompt: Prompt, form: dict[str, Any]) -> str | int:
         else None,
     )
     if isinstance(chosen, str):
-        typed = chosen
-        starts_word = model.kind == "causal" and not prompt.text.endswith((" ", "\n"))
-        if model.alphabet == "text" and starts_word and typed[:1].isalnum():
-            typed = f" {typed}"
+        text = model.kind == "causal" and model.alphabet == "text"
+        typed = joined(prompt.text, chosen) if text else chosen
         encoded = model.encode(Prompt(prompt.text, target=typed, mask=prompt.mask))
         if encoded.note:
             st.caption(plain(encoded.note))
         chosen = encoded.target
-    return _written(model, chosen)
+    return _written(model, prompt, chosen)
 
 
-def _index(model: Model, target: str | int) -> int:
-    if isinstance(target, int):
-        return target
-    if model.kind == "classifier":
-        return model.labels.index(target)
-    filler = MASK if model.kind == "masked" else "x"
-    protein = model.alphabet == "protein"
-    return model.encode(
-        Prompt("A" if protein else filler, target=target, mask=0 if protein else None)
-    ).target
+def _index(model: Model, prompt: Prompt, target: str | int) -> int:
+    return model.encode(Prompt(prompt.text, target=target, mask=prompt.mask)).target
 
 
-def _written(model: Model, index: int) -> str | int:
+def _written(model: Model, prompt: Prompt, index: int) -> str | int:
     """A target's text, if reading it gives the same token again."""
     if model.kind == "classifier":
         return index
     text = model.token(index)
     try:
-        return text if _index(model, text) == index else index
+        return text if _index(model, prompt, text) == index else index
     except UserError:
         return index
 

@@ -519,7 +519,9 @@ def _activity(_model: Model, name: str, sequence: str, chosen: tuple, length: in
     components = tuple(neurons.counts())
     ids = _model.ids([_model.residue_ids(sequence)])
     seen = _model.read(Encoded(ids, 0, None, ()), components)
-    parts = [seen[at][0, 1:-1, own].float().cpu() for at, own in neurons.by_place().items()]
+    parts = [
+        seen[at][0, _model.residues_at, own].float().cpu() for at, own in neurons.by_place().items()
+    ]
     found = np.full(length, np.nan)
     found[: len(sequence)] = np.concatenate([p.numpy(force=True) for p in parts], axis=1).mean(1)
     return found
