@@ -5,6 +5,7 @@ own documentation, so that a wrong column in an adapter cannot hide.
 """
 
 import shutil
+import threading
 from contextlib import contextmanager
 from itertools import pairwise
 
@@ -245,6 +246,23 @@ def hooks_of():
         )
 
     return count
+
+
+@pytest.fixture(scope="session")
+def is_free():
+    """Whether another thread may use a model: who holds its lock could enter again."""
+
+    def check(model):
+        entered = threading.Event()
+
+        def use():
+            with model.lock:
+                entered.set()
+
+        threading.Thread(target=use, daemon=True).start()
+        return entered.wait(5.0)
+
+    return check
 
 
 @pytest.hookimpl(tryfirst=True)

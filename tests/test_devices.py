@@ -37,11 +37,18 @@ def missing(source):
     return found
 
 
+# The one place that may touch the process's default: it puts it back.
+RESTORES = "models/exclusion.py"
+
+
 @pytest.mark.parametrize(
     "path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE))
 )
 def test_every_tensor_says_where_and_how_exact_it_is(path):
-    assert missing(path.read_text("utf-8")) == []
+    found = missing(path.read_text("utf-8"))
+    if str(path.relative_to(PACKAGE)) == RESTORES:
+        found = [one for one in found if "defaults" not in one[1]]
+    assert found == []
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,8 @@ from neuronlab.models import ALL_COMPONENTS, Component, Encoded, Model, Prompt
 from neuronlab.neurons import NeuronScores, predict
 from neuronlab.progress import Progress, unheard
 
+# Below the finest tolerance float32 rounding is all that more nodes would chase.
+FINEST, MOST_STEPS = 1e-4, 1000
 # How many neurons keep their score at every token.
 KEEP_TOKENS = 200
 
@@ -90,6 +93,16 @@ def attribute(
     if isinstance(baseline, str) and baseline not in chosen.baselines:
         there = ", ".join(chosen.baselines)
         raise UserError(f"{chosen.title} has no baseline '{baseline}': choose from {there}.")
+    for name, value, there in (
+        ("objective", objective, get_args(Objective)),
+        ("positions", positions, get_args(Positions)),
+    ):
+        if value not in there:
+            raise UserError(f"'{value}' is no choice of {name}: choose from {', '.join(there)}.")
+    if not FINEST <= tolerance <= 1:
+        raise UserError(f"A tolerance is a fraction from {FINEST:g} to 1, not {tolerance}.")
+    if not 1 <= steps <= MOST_STEPS:
+        raise UserError(f"Captum takes 1 to {MOST_STEPS} nodes, not {steps}.")
     encoded = model.encode(prompt)
     target = encoded.target
     if target is None:

@@ -197,7 +197,7 @@ METHODS: dict[str, Method] = {
 
 def method(name: str) -> Method:
     """The method of that name. Raises UserError, listing the names there are."""
-    if name not in METHODS:
+    if not isinstance(name, str) or name not in METHODS:
         raise UserError(f"There is no method '{name}'; there is {', '.join(METHODS)}.")
     return METHODS[name]
 

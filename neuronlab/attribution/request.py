@@ -66,8 +66,8 @@ class Request:
         if self.objective == "logit":
             return logits[:, self.target]
         if self.objective == "log_probability":
-            return logits.log_softmax(-1)[:, self.target]
-        return logits.softmax(-1)[:, self.target]
+            return self.model.log_probabilities(logits)[:, self.target]
+        return self.model.probabilities(logits)[:, self.target]
 
 
 @dataclass

@@ -40,6 +40,8 @@ def rescaled(
         factor: of the neurons' activations; 0 switches them off.
         check: called between batches; an exception it raises ends the work.
     """
+    for one in sets:
+        one.check(model)
     single = last_token_alone(model, encoded, everywhere=False)
     inputs = inputs_of(model, encoded, single=single)
     tokens = 1 if single else encoded.input_ids.shape[1]
@@ -90,7 +92,8 @@ def _batch(
         before(entering),
         model.edit({at: rescale(rows) for at, rows in touched.items()}),
     ):
-        probabilities = model.logits(model.hidden(**inputs)).softmax(-1)[:, encoded.target]
+        logits = model.logits(model.hidden(**inputs))
+        probabilities = model.probabilities(logits)[:, encoded.target]
     rest = len(sets) + 1 - len(probabilities)  # empty sets never joined
     return torch.cat([probabilities[1:], probabilities[:1].expand(rest)]).cpu()
 

@@ -425,7 +425,9 @@ def _read(source: str, changes: Mapping[str, Any], *, complete: bool = False) ->
     offline = local or not hub_reachable()
     where = str(Path(source).expanduser()) if local else source
     try:
-        config = AutoConfig.from_pretrained(where, local_files_only=offline)
+        config = AutoConfig.from_pretrained(
+            where, local_files_only=offline, trust_remote_code=False
+        )
         if config.model_type != "longformer":
             raise UserError(f"'{source}' is no Longformer: give {BASE} or a folder with one.")
         for name, value in changes.items():
@@ -442,7 +444,9 @@ def _read(source: str, changes: Mapping[str, Any], *, complete: bool = False) ->
         fresh = [n for n in report["missing_keys"] if complete or not n.startswith("classifier.")]
         if fresh or hf.config.num_labels != CLASSES:
             raise ValueError(f"The weights lack {', '.join(sorted(fresh)) or 'the head'}.")
-        return hf, AutoTokenizer.from_pretrained(where, local_files_only=offline)
+        return hf, AutoTokenizer.from_pretrained(
+            where, local_files_only=offline, trust_remote_code=False
+        )
     except UserError:
         raise
     except Exception as error:  # a broken safetensors file raises its own type

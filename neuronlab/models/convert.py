@@ -230,12 +230,15 @@ def _from_gguf(path: Path, target: Path) -> None:
 
     # Not `from_pretrained(gguf_file=...)`: that needs accelerate, and a model read that way counts
     # as quantised and refuses to be saved. A model built from the configuration has neither fault.
-    config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name)
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name, trust_remote_code=False)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False)
     checkpoint = load_gguf_checkpoint(str(path), return_tensors=True, model_to_load=model)
     _fill(model, checkpoint["tensors"])
     model.to(torch.bfloat16).save_pretrained(target)
-    AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name).save_pretrained(target)
+    tokenizer = AutoTokenizer.from_pretrained(
+        path.parent, gguf_file=path.name, trust_remote_code=False
+    )
+    tokenizer.save_pretrained(target)
 
 
 def _state_dict(source: Path) -> "dict[str, torch.Tensor]":

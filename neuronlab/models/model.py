@@ -165,6 +165,8 @@ class Model:
 
     def encode(self, prompt: Prompt) -> Encoded:
         """The prompt as token ids. Raises UserError with one sentence where it cannot be."""
+        if not isinstance(prompt, Prompt):
+            raise TypeError(f"What is asked is an nl.Prompt, not a {type(prompt).__name__}.")
         return encode(self, prompt)
 
     def ids(self, numbers: Sequence[Any]) -> Int[Tensor, ...]:
@@ -185,6 +187,24 @@ class Model:
         if self.kind == "classifier":
             head = self.family.classifier_head
         return head(self.hf, hidden).float()
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether each class of a classifier holds or not, whatever the others do."""
+        problem = getattr(self.hf.config, "problem_type", None)
+        return self.kind == "classifier" and problem == "multi_label_classification"
+
+    def log_probabilities(
+        self, logits: Float[Tensor, "*row choice"]
+    ) -> Float[Tensor, "*row choice"]:
+        """Natural logarithms of the probabilities that logits stand for."""
+        if self.multi_label:
+            return torch.nn.functional.logsigmoid(logits)
+        return logits.log_softmax(-1)
+
+    def probabilities(self, logits: Float[Tensor, "*row choice"]) -> Float[Tensor, "*row choice"]:
+        """Probabilities, 0 to 1: over all choices together, or of each class by itself."""
+        return logits.sigmoid() if self.multi_label else logits.softmax(-1)
 
     def read(
         self,

@@ -80,6 +80,9 @@ def encode(model: Model, prompt: Prompt) -> Encoded:
             outside the vocabulary, a token without an embedding, a sequence the model's alphabet
             does not cover. One sentence that says what to do.
     """
+    for typed in (prompt.text, prompt.target):
+        if isinstance(typed, str) and not _whole(typed):
+            raise UserError("A character of the text is broken (half of a pair): type it anew.")
     if model.alphabet == "protein":
         ids, position, notes = _protein(model, prompt)
     else:
@@ -128,6 +131,21 @@ def special_ends(model: Model) -> tuple[list[int], list[int]]:
     # What a causal model is asked comes after the last residue, not after the end.
     end = None if model.kind == "causal" else end
     return [start] if start is not None else [], [end] if end is not None else []
+
+
+def _whole(text: str) -> bool:
+    """Whether all characters can be written; a lone surrogate, of a broken file, cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shown(text: str) -> str:
+    """A text within a sentence: on one line, and not too long."""
+    text = " ".join(text.split())
+    return text if len(text) <= 80 else f"{text[:77]}…"
 
 
 def _of_words(letter: str) -> bool:
@@ -221,7 +239,9 @@ def _target(
             return labels.index(target), True
         if isinstance(target, int) and 0 <= target < len(labels):
             return target, True
-        raise UserError(f"There is no class '{target}': choose one of {', '.join(labels)}.")
+        raise UserError(
+            f"There is no class '{_shown(str(target))}': choose one of {', '.join(labels)}."
+        )
     if isinstance(target, int):
         if 0 <= target < model.vocabulary:
             return target, True
@@ -230,13 +250,17 @@ def _target(
         residue = target.strip().upper()
         if len(residue) != 1 or residue not in model.residues:
             letters = "".join(sorted(model.residues))
-            raise UserError(f"'{target}' is no residue this model knows: choose one of {letters}.")
+            raise UserError(
+                f"'{_shown(target)}' is no residue this model knows: choose one of {letters}."
+            )
         return model.tokenizer.convert_tokens_to_ids(residue), True
     answer = _answer(model, prompt.text, target, ids, notes)
     tokenizer = model.tokenizer
     missing = not answer or answer[0] == tokenizer.unk_token_id != tokenizer.eos_token_id
     if missing or answer[0] >= model.vocabulary:
-        raise UserError(f"'{target}' is not in the vocabulary of {model.title}: try another word.")
+        raise UserError(
+            f"'{_shown(target)}' is not in the vocabulary of {model.title}: try another word."
+        )
     if len(answer) > 1:
         first = model.token(answer[0])
         notes.append(f"'{target}' is {len(answer)} tokens; it is scored by its first, '{first}'.")

@@ -51,9 +51,10 @@ def _encoder() -> tuple[Any, Any]:
     from transformers import AutoModel, AutoTokenizer
 
     folder = weights.ready(NAME)
+    here = {"local_files_only": True, "trust_remote_code": False}
     with making():
-        encoder = AutoModel.from_pretrained(folder, local_files_only=True, weights_only=True)
-    return encoder.eval(), AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        encoder = AutoModel.from_pretrained(folder, weights_only=True, **here)
+    return encoder.eval(), AutoTokenizer.from_pretrained(folder, **here)
 
 
 @torch.no_grad()

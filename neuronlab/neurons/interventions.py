@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,6 +35,21 @@ class Intervention:
     neurons: NeuronSet
     positions: Positions = "all"
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.neurons, NeuronSet):
+            kind = type(self.neurons).__name__
+            raise TypeError(f"An intervention changes a NeuronSet, not a {kind}.")
+        named = isinstance(self.positions, str) and self.positions in ("all", "predicted")
+        if not named and not isinstance(self.positions, tuple):
+            raise UserError(
+                f"Neurons change at 'all' tokens, at the 'predicted' one or at a tuple of tokens, "
+                f"not at {self.positions!r}."
+            )
+        if not (math.isfinite(self.scale) and math.isfinite(self.shift)):
+            raise UserError(
+                f"Neurons become a h + b with finite numbers, not {self.scale} h + {self.shift}."
+            )
+
     @property
     def scale(self) -> float:
         """a in h' = a h + b."""
@@ -46,13 +62,9 @@ class Intervention:
 
     def coefficients(self, model: Model) -> dict[At, tuple[Tensor, Tensor]]:
         """Scale and shift of every neuron of each place that changes, each (neuron,)."""
+        self.neurons.check(model)
         changes = {}
         for (layer, component), indices in self.neurons.by_place().items():
-            if layer >= model.layers or max(indices) >= model.sizes[component]:
-                raise UserError(
-                    f"Neuron {layer}.{component}.{max(indices)} is not in {model.title}: "
-                    "the set was made on another model."
-                )
             scale = torch.ones(model.sizes[component], device=model.device, dtype=torch.float32)
             shift = torch.zeros_like(scale)
             scale[indices], shift[indices] = self.scale, self.shift
@@ -116,7 +128,7 @@ class KeepOnly(Intervention):
 
     def coefficients(self, model: Model) -> dict[At, tuple[Tensor, Tensor]]:
         """Scale 1 for the set and 0 elsewhere; shift 0 for the set and the mean elsewhere."""
-        super().coefficients(model)  # refuses neurons that the model does not have
+        self.neurons.check(model)
         kept = self.neurons.by_place()
         changes = {}
         for layer in range(model.layers):

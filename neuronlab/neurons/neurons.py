@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import operator
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
 from neuronlab.errors import UserError
 from neuronlab.models.components import READABLE, Component
+
+if TYPE_CHECKING:
+    from neuronlab.models import Model
 
 
 class Neuron(NamedTuple):
@@ -38,15 +42,35 @@ class Neuron(NamedTuple):
         return neuron
 
 
+def _checked(neuron: tuple[int, str, int]) -> Neuron:
+    try:
+        layer, component, index = neuron
+        layer, index = operator.index(layer), operator.index(index)  # NumPy's numbers, too
+    except (TypeError, ValueError):
+        raise TypeError(f"A neuron is (layer, component, index), not {neuron!r}.") from None
+    if component not in READABLE or layer < 0 or index < 0:
+        raise UserError(
+            f"There is no neuron {layer}.{component}.{index}: layers and indices count from 0, and "
+            f"components are {', '.join(READABLE)}."
+        )
+    return Neuron(layer, component, index)
+
+
 @dataclass(frozen=True)
 class NeuronSet:
-    """A named set of neurons with set algebra (``|``, ``&``, ``-``), kept in sorted order."""
+    """A named set of neurons with set algebra (``|``, ``&``, ``-``), kept in sorted order.
+
+    Raises:
+        TypeError: something given is no (layer, component, index).
+        UserError: a component that does not exist, or a negative number: those would count from
+            the end and change other neurons than were meant.
+    """
 
     neurons: frozenset[Neuron] = frozenset()
     name: str = field(default="", compare=False)
 
     def __init__(self, neurons: Iterable[tuple[int, str, int]] = (), name: str = "") -> None:
-        object.__setattr__(self, "neurons", frozenset(Neuron(*n) for n in neurons))
+        object.__setattr__(self, "neurons", frozenset(map(_checked, neurons)))
         object.__setattr__(self, "name", name)
 
     @classmethod
@@ -79,6 +103,15 @@ class NeuronSet:
     def __repr__(self) -> str:
         shown = ", ".join(str(n) for n in list(self)[:5])
         return f"NeuronSet({len(self)} neurons: {shown}{', …' if len(self) > 5 else ''})"
+
+    def check(self, model: Model) -> None:
+        """Raises UserError where the model does not have one of the neurons."""
+        for layer, component, index in self.neurons:
+            if layer >= model.layers or index >= model.sizes[component]:
+                raise UserError(
+                    f"Neuron {layer}.{component}.{index} is not in {model.title}: the set was made "
+                    "on another model."
+                )
 
     def by_place(self) -> dict[tuple[int, Component], list[int]]:
         """Indices per (layer, component)."""

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from neuronlab.errors import UserError
 from neuronlab.models import Encoded, Model, Prompt
 from neuronlab.neurons.interventions import Intervention, applied, edits_of
 from neuronlab.progress import Fraction, unheard
@@ -35,8 +36,8 @@ class Prediction:
 
     @property
     def probabilities(self) -> Float[Tensor, " choice"]:
-        """Softmax of the logits."""
-        return self.logits.softmax(-1)
+        """What the logits stand for: see ``Model.probabilities``."""
+        return self.model.probabilities(self.logits)
 
     @property
     def probability(self) -> float:
@@ -46,7 +47,7 @@ class Prediction:
     @property
     def log_probability(self) -> float:
         """Natural logarithm of the target's probability."""
-        return float(self.logits.log_softmax(-1)[self.target])
+        return float(self.model.log_probabilities(self.logits)[self.target])
 
     @property
     def rank(self) -> int:
@@ -77,7 +78,7 @@ def predict(
     """What the model predicts, optionally under an intervention.
 
     Raises:
-        UserError: the prompt or the set does not fit the model.
+        UserError: the prompt or the set does not fit the model, or its numbers overflow.
     """
     return predict_many(model, prompt, [intervention])[0]
 
@@ -102,6 +103,11 @@ def predict_many(
         with applied(model, encoded, part):
             ids = encoded.input_ids.expand(len(part), -1)
             logits += model.logits(model.hidden(ids, encoded.position)).cpu()
+    if any(row.isnan().any() for row in logits):
+        raise UserError(
+            f"{model.title} overflows in {str(model.dtype).removeprefix('torch.')}: load it in "
+            "float32 or bfloat16, or change neurons by less."
+        )
     if target is None:
         target = int(logits.pop(0).argmax())
     return [Prediction(model, row.clone(), target, encoded.note) for row in logits]
@@ -137,7 +143,7 @@ def predict_over(
             ids = prompt.input_ids.expand(len(part), -1)
             with model.lock, model.edit(edits):
                 logits = model.logits(model.hidden(ids, prompt.position))
-            found[start : start + len(part), number] = logits.softmax(-1).cpu()
+            found[start : start + len(part), number] = model.probabilities(logits).cpu()
             done = (number + 1) / len(prompts) * len(part)
             progress((start + done) / len(interventions))
     return found

@@ -64,8 +64,14 @@ class NeuronScores:
         """The neurons of highest score: columns rank, layer, component, neuron, score.
 
         Args:
+            count: at least 1.
             magnitude: order by the absolute value instead.
+
+        Raises:
+            UserError: less than one is asked for.
         """
+        if count < 1:
+            raise UserError(f"The first {count} neurons are none: ask for at least 1.")
         parts = []
         for component in self:
             scores = self.arrays[component]
@@ -92,10 +98,12 @@ class NeuronScores:
             threshold: all neurons above this fraction of the highest score (Dai et al. 2022).
 
         Raises:
-            UserError: both or neither are given.
+            UserError: both or neither are given, or a number out of range.
         """
         if (top is None) == (threshold is None):
             raise UserError("Give either top=… or threshold=… to select neurons.")
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise UserError(f"A threshold is a fraction of the highest score, 0 to 1: {threshold}.")
         if top is not None:
             table = self.top(top)
             rows = table[["layer", "component", "neuron"]].itertuples(index=False)

@@ -6,7 +6,7 @@ from neuronlab.runs.pending import Pending
 from neuronlab.runs.queue import Queue
 from neuronlab.runs.records import Record
 from neuronlab.runs.result import Result
-from neuronlab.runs.spec import Spec, read_spec
+from neuronlab.runs.spec import Seed, Spec, read_spec
 from neuronlab.runs.store import Store
 from neuronlab.runs.study import Cancelled, Context, Study, run_study
 
@@ -19,6 +19,7 @@ __all__ = [
     "Record",
     "Result",
     "Run",
+    "Seed",
     "Spec",
     "Status",
     "Store",

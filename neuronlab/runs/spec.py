@@ -4,12 +4,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import to_jsonable_python
 
 KEY_LENGTH = 16
+# What every generator of random numbers takes.
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class Spec(BaseModel):
@@ -19,7 +21,7 @@ class Spec(BaseModel):
     A subclass may not name a field `study`, `version` or `key` (TypeError).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     study: ClassVar[str]
     version: ClassVar[int] = 1
@@ -61,7 +63,7 @@ def read_spec(text: str, specs: Mapping[str, type[Spec]]) -> Spec:
     """
     try:
         fields = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"The spec is not JSON: {error}.") from error
     if not isinstance(fields, dict):
         raise ValueError("The spec is not a JSON object.")

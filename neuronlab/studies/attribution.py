@@ -12,7 +12,7 @@ from neuronlab.attribution.registry import Baseline, Engine
 from neuronlab.attribution.request import TOLERANCE, Objective, Positions, Variant
 from neuronlab.models import ALL_COMPONENTS, COMPONENTS, Component, shared
 from neuronlab.neurons import NeuronScores
-from neuronlab.runs import Context, Result, Study
+from neuronlab.runs import Context, Result, Seed, Study
 from neuronlab.studies.one_prompt import PromptSpec, prove
 
 TOP = 1000
@@ -31,7 +31,7 @@ class AttributionSpec(PromptSpec):
     baseline: Baseline = "zero"
     engine: Engine = "fast"
     tolerance: float = Field(TOLERANCE, gt=0)
-    seed: int = 0
+    seed: Seed = 0
     variant: Variant = "sound"
 
     @model_validator(mode="before")
@@ -81,7 +81,7 @@ class AttributionStudy(Study):
     def run_shard(self, spec: AttributionSpec, shard: Any, context: Context) -> Result:
         """The whole study: one prompt is one shard."""
         context.progress(0.0, "loading the model")
-        model = shared(spec.model, context.device)
+        model = shared(spec.model, context.device, spec.revision)
         scores = attribute(
             model,
             spec.prompt,

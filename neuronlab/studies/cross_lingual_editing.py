@@ -98,7 +98,7 @@ class CrossLingualEditingStudy(Study):
 
     def run_shard(self, spec: CrossLingualEditingSpec, shard: int, context: Context) -> Result:
         """One fact, edited in every way."""
-        model = shared(spec.model, context.device)
+        model = shared(spec.model, context.device, spec.revision)
         group = spec.groups()[shard]
         found = in_languages(model, spec, group, context.part(0, 0.7))
         tables = {"facts": found.facts}

@@ -23,7 +23,7 @@ from neuronlab.attribution.request import Variant
 from neuronlab.attribution.rescaling import rescaled
 from neuronlab.models import Encoded, Model, shared
 from neuronlab.neurons import Neuron, NeuronSet
-from neuronlab.runs import Context, Result, Study
+from neuronlab.runs import Context, Result, Seed, Study
 from neuronlab.studies.one_prompt import PromptSpec
 
 T_LOW, T_HIGH = 0.20, 0.25
@@ -43,7 +43,7 @@ class DegeneratePairsSpec(PromptSpec):
     variant: Variant = "sound"
     candidates: int = Field(20, ge=2, le=60)
     random_sets: int = Field(20, ge=2, le=100)
-    seed: int = 0
+    seed: Seed = 0
 
 
 class DegeneratePairsStudy(Study):
@@ -68,7 +68,7 @@ class DegeneratePairsStudy(Study):
     def run_shard(self, spec: DegeneratePairsSpec, shard: Any, context: Context) -> Result:
         """The whole study: one prompt is one shard."""
         context.progress(0.0, "loading the model")
-        model = shared(spec.model, context.device)
+        model = shared(spec.model, context.device, spec.revision)
         scores = attribute(
             model,
             spec.prompt,

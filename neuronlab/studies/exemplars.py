@@ -19,7 +19,7 @@ from neuronlab.labels.exemplars import KEEP, Exemplars, Pooling, pooled
 from neuronlab.models import Component, Model, shared
 from neuronlab.proteins import corpora, features
 from neuronlab.proteins.annotated import AnnotatedProtein
-from neuronlab.runs import Context, Result, Spec, Study
+from neuronlab.runs import Context, Result, Seed, Spec, Study
 from neuronlab.studies.components import ReadComponents
 
 EXPLAINED, CHOSEN, JUDGED = "explained", "chosen", "judged"
@@ -57,7 +57,7 @@ class ExemplarsSpec(Spec):
     pooling: Pooling = "mean"
     keep: int = Field(KEEP, ge=1, le=200)
     held_out: int = Field(400, ge=2 * LEAST_HELD, le=5_000)
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
 
     def proteins(self) -> list[AnnotatedProtein]:
         """The proteins, in an order that is always the same."""
@@ -136,7 +136,7 @@ class ExemplarsStudy(Study):
 
     def run_shard(self, spec: ExemplarsSpec, shard: int, context: Context) -> Result:
         """Extremes and moments of a portion, and the activations of those held out."""
-        model = shared(spec.model, context.device)
+        model = shared(spec.model, context.device, spec.revision)
         if model.alphabet != "protein":
             raise UserError(f"{model.title} is no protein model: choose one.")
         proteins = spec.proteins()

@@ -137,7 +137,7 @@ class FactCheckingStudy(OverFacts):
 
     def run_shard(self, spec: FactCheckingSpec, shard: int, context: Context) -> Result:
         """One fact: attributions towards the right and a wrong answer."""
-        model = shared(spec.model, context.device)
+        model = shared(spec.model, context.device, spec.revision)
         questions = Questions.of(model, spec)
         found = questions.answer(model, shard)
         if isinstance(found, str):

@@ -65,7 +65,7 @@ class KnowledgeTypesStudy(OverFacts):
     def run_shard(self, spec: KnowledgeTypesSpec, shard: int, context: Context) -> Result:
         """Layers, heads and best neurons of one fact."""
         context.progress(0.0, f"fact {shard + 1}")
-        model = shared(spec.model, context.device)
+        model = shared(spec.model, context.device, spec.revision)
         found = Questions.of(model, spec).answer(model, shard)
         if isinstance(found, str):
             return Result(numbers={"state": found})
@@ -106,7 +106,7 @@ class KnowledgeTypesStudy(OverFacts):
         relations = pd.Series({i: parts[i].numbers["relation"] for i in used})
         names = list(dict.fromkeys(relations))
         members = {name: relations.index[relations == name].tolist() for name in names}
-        model = shared(spec.model, context.device)
+        model = shared(spec.model, context.device, spec.revision)
         heads = _heads(parts, members)
         facts = [
             {

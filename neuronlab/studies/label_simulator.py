@@ -16,7 +16,7 @@ from pydantic import Field
 
 from neuronlab.labels import longformer
 from neuronlab.models import Model, weights
-from neuronlab.runs import Context, Result, Spec, Study
+from neuronlab.runs import Context, Result, Seed, Spec, Study
 from neuronlab.studies.exemplars import ExemplarsSpec, ExemplarsStudy
 from neuronlab.studies.neuron_labels import NeuronLabelsSpec, NeuronLabelsStudy, examples
 
@@ -45,7 +45,7 @@ class LabelSimulatorSpec(Spec):
     rate: float = Field(_PAPER.rate, gt=0, le=1)
     tokens: int = Field(_PAPER.tokens, ge=16, le=4096)
     variant: longformer.Variant = "neuronlab"
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
 
 
 class LabelSimulatorStudy(Study):

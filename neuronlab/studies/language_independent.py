@@ -64,7 +64,7 @@ class LanguageIndependentStudy(Study):
 
     def run_shard(self, spec: LanguageIndependentSpec, shard: int, context: Context) -> Result:
         """One fact in all languages."""
-        model = shared(spec.model, context.device)
+        model = shared(spec.model, context.device, spec.revision)
         found = in_languages(model, spec, spec.groups()[shard], context)
         tables = {"facts": found.facts}
         if found.used:

@@ -134,7 +134,7 @@ class MethodComparisonStudy(OverFacts):
 
     def run_shard(self, spec: MethodComparisonSpec, shard: int, context: Context) -> Result:
         """All methods on one fact."""
-        model = shared(spec.model, context.device)
+        model = shared(spec.model, context.device, spec.revision)
         questions = Questions.of(model, spec)
         found = questions.answer(model, shard)
         if isinstance(found, str):

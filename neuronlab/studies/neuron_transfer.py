@@ -51,6 +51,11 @@ class NeuronTransferSpec(JudgedSpec):
     other_revision: str = ""
     method: str = "integrated_gradients"
 
+    @property
+    def revisions(self) -> dict[str, str]:
+        """What the weights of each model are, by its name."""
+        return {self.model: self.revision, self.other: self.other_revision}
+
     @field_validator("method")
     @classmethod
     def _known(cls, method: str) -> str:
@@ -88,10 +93,11 @@ class NeuronTransferStudy(Study):
 
     def run_shard(self, spec: NeuronTransferSpec, shard: str, context: Context) -> Result:
         """Sums of one model over all scored proteins."""
-        model = classifier(shard, context.device)
+        revisions = spec.revisions
+        model = classifier(shard, context.device, revisions[shard])
         if spec.model == spec.other:
             raise UserError("A model cannot be compared with itself: choose another one.")
-        one, other = (classifier(name, context.device) for name in (spec.model, spec.other))
+        one, other = (classifier(name, context.device, revisions[name]) for name in revisions)
         spec.check(one)
         _same_shape(one, other)
         # The labels are those of one model; the other explains what it says itself.
@@ -113,7 +119,7 @@ class NeuronTransferStudy(Study):
         rows: list[dict[str, Any]] = []
         full: dict[str, dict[str, float]] = {}
         for number, name in enumerate(names):
-            model = classifier(name, context.device)
+            model = classifier(name, context.device, spec.revisions[name])
             encoded = [model.encode(Prompt(p.sequence, target=0)) for p in tested]
             plan: list[dict[str, Any]] = []
             for fraction in spec.fractions:

@@ -21,7 +21,7 @@ from neuronlab.proteins.labelled import (
     Split,
     split,
 )
-from neuronlab.runs import Spec
+from neuronlab.runs import Seed, Spec
 from neuronlab.studies.components import AttributedComponents
 
 OWN = "own"
@@ -48,7 +48,7 @@ class ProteinsSpec(Spec):
     limit: int | None = Field(None, ge=6)
     test: float = Field(0.2, gt=0, lt=1)
     validation: float = Field(0.1, gt=0, lt=1)
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
 
     @classmethod
     def like_tuned(cls: type[Like], model: str, revision: str, **settings: Any) -> Like:

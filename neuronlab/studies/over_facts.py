@@ -20,7 +20,7 @@ from neuronlab.facts import SETS, Fact
 from neuronlab.facts.asking import Asked, answered, ask_all, knows, rivals
 from neuronlab.models import Model
 from neuronlab.neurons import Prediction
-from neuronlab.runs import Spec, Study
+from neuronlab.runs import Seed, Spec, Study
 
 OWN = "own"
 # As many facts a run takes.
@@ -46,7 +46,7 @@ class FactsSpec(Spec):
     own: tuple[Fact, ...] = Field((), max_length=MAX_ASKED)
     per_relation: int | None = Field(None, ge=1)
     filtered: bool = True
-    seed: int = 0
+    seed: Seed = 0
 
     @field_validator("facts")
     @classmethod

@@ -79,14 +79,14 @@ class StabilityStudy(OverFacts):
     def run_shard(self, spec: StabilitySpec, shard: int, context: Context) -> Result:
         """The best neurons for one prompt."""
         context.progress(0.0, f"prompt {shard + 1}")
-        model = shared(spec.model, context.device)
+        model = shared(spec.model, context.device, spec.revision)
         found = Questions.of(model, spec, paraphrases=True).answer(model, shard)
         if isinstance(found, str):
             return Result(numbers={"state": found})
         asked, before = found
         arrays = {"own": _best(model, asked.encoded, before.target, context)}
         if spec.other:
-            other = shared(spec.other, context.device)
+            other = shared(spec.other, context.device, spec.other_revision)
             answer = Questions.of(other, spec, paraphrases=True).answer(other, shard)
             if isinstance(answer, str):
                 return Result(numbers={"state": answer})
@@ -109,10 +109,10 @@ class StabilityStudy(OverFacts):
                 "The model knows fewer than two of these prompts: choose others, or switch the "
                 "filter off."
             )
-        model = shared(spec.model, context.device)
+        model = shared(spec.model, context.device, spec.revision)
         shapes = {"own": (model.layers, model.sizes["ffn"])}
         if spec.other:
-            other = shared(spec.other, context.device)
+            other = shared(spec.other, context.device, spec.other_revision)
             shapes["other"] = other.layers, other.sizes["ffn"]
         rows = []
         for kind, pairs in _pairs(used, spec.seed, same_shape=len(set(shapes.values())) == 1):

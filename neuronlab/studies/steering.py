@@ -28,7 +28,7 @@ from neuronlab.proteins.sequences import (
     TRASTUZUMAB_VL,
     clean_sequence,
 )
-from neuronlab.runs import Context, Result, Spec, Study
+from neuronlab.runs import Context, Result, Seed, Spec, Study
 from neuronlab.steering import quality, selection
 from neuronlab.steering.generation import MASKED, Mode, generate, letters_of
 from neuronlab.studies.components import ReadComponents
@@ -114,7 +114,7 @@ class SteeringSpec(Spec):
     temperature: float = Field(1.0, ge=0.05, le=10)
     chains: int = Field(8, ge=2, le=64)
     random_sets: int = Field(20, ge=20, le=200)
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
     dose_a: tuple[Coefficient, ...] = Field((1.0, 2.0, 3.0), max_length=20)
     dose_b: tuple[Coefficient, ...] = Field((0.0, 0.5, 1.0, 1.5), max_length=20)
     dose_steps: int = Field(25, ge=1, le=500)
@@ -204,7 +204,7 @@ class SteeringStudy(Study):
 
     def run_shard(self, spec: SteeringSpec, shard: str, context: Context) -> Result:
         """The sequences of some chains."""
-        model = shared(spec.model, context.device)
+        model = shared(spec.model, context.device, spec.revision)
         letters_of(model)
         chosen, scores = choose(spec, context.device)
         own = self._rows(spec, model, chosen, shard)
@@ -232,7 +232,7 @@ class SteeringStudy(Study):
 
     def merge(self, spec: SteeringSpec, parts: Sequence[Result], context: Context) -> Result:
         """Values, what they cost, and structures."""
-        model = shared(spec.model, context.device)
+        model = shared(spec.model, context.device, spec.revision)
         chains = pd.concat(
             [part.tables["chains"] for part in parts if "condition" in part.tables["chains"]],
             ignore_index=True,
@@ -449,7 +449,7 @@ def choose(spec: SteeringSpec, device: str) -> tuple[NeuronSet, NeuronScores | N
 
 @lru_cache(maxsize=8)
 def _chosen(spec: SteeringSpec, device: str) -> tuple[NeuronSet, NeuronScores]:
-    model = shared(spec.model, device)
+    model = shared(spec.model, device, spec.revision)
     scores = selection.together(
         scores_of(spec, model), [goal.sign * (-1 if spec.b < 0 else 1) for goal in spec.goals]
     )

@@ -106,7 +106,7 @@ class SubmodelsStudy(Study):
 
     def run_shard(self, spec: SubmodelsSpec, shard: int, context: Context) -> Result:
         """Sums over ten proteins."""
-        model = classifier(spec.model, context.device)
+        model = classifier(spec.model, context.device, spec.revision)
         spec.check(model)
         sums = score(
             model,
@@ -120,7 +120,7 @@ class SubmodelsStudy(Study):
 
     def merge(self, spec: SubmodelsSpec, parts: Sequence[Result], context: Context) -> Result:
         """Choose neurons, and judge every submodel on the test proteins."""
-        model = classifier(spec.model, context.device)
+        model = classifier(spec.model, context.device, spec.revision)
         sums = Streamed.together(map(unpacked, parts))
         tested = spec.to_test()
         labels = np.array([protein.label for protein in tested])
@@ -189,9 +189,9 @@ class SubmodelsStudy(Study):
         )
 
 
-def classifier(name: str, device: str) -> Model:
+def classifier(name: str, device: str, revision: str = "") -> Model:
     """The shared model. Raises UserError where it is no protein classifier."""
-    model = shared(name, device)
+    model = shared(name, device, revision)
     if model.kind != "classifier" or model.alphabet != "protein":
         raise UserError(f"{model.title} is no protein classifier: choose one, or tune one first.")
     return model

@@ -56,7 +56,7 @@ class ValueQueryStudy(Study):
     def run_shard(self, spec: ValueQuerySpec, shard: Any, context: Context) -> Result:
         """The whole study: one prompt is one shard."""
         context.progress(0.0, "loading the model")
-        model = shared(spec.model, context.device)
+        model = shared(spec.model, context.device, spec.revision)
         if model.kind == "classifier":
             raise UserError("Value neurons need a model that predicts tokens, not classes.")
         return analyse(model, spec, context)

@@ -16,7 +16,7 @@ DECODERS = ("llama", "gemma3_text", "gpt2", "gpt_neox")
 @pytest.fixture
 def model(tiny, monkeypatch):
     found = tiny("llama")
-    monkeypatch.setattr(chat, "shared", lambda name, device: found)
+    monkeypatch.setattr(chat, "shared", lambda name, device, revision="": found)
     return found
 
 
@@ -98,7 +98,7 @@ def test_many_are_explained_as_each_alone(model):
     assert heard == [pytest.approx(k / 3) for k in (1, 2, 3)]
 
 
-def test_a_cancelled_explanation_stops_and_frees_the_model(model):
+def test_a_cancelled_explanation_stops_and_frees_the_model(model, is_free):
     calls = []
 
     def check():
@@ -109,8 +109,7 @@ def test_a_cancelled_explanation_stops_and_frees_the_model(model):
     with pytest.raises(Cancelled):
         Chat("tiny").explain(ask(), check=check)
     assert len(calls) == 5
-    assert model.lock.acquire(blocking=False)
-    model.lock.release()
+    assert is_free(model)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +151,7 @@ def test_a_template_without_system_still_gets_its_text(smollm, monkeypatch):
 
 
 def test_it_names_something_and_can_be_stopped_all_the_while(smollm, monkeypatch):
-    monkeypatch.setattr(chat, "shared", lambda name, device: smollm)
+    monkeypatch.setattr(chat, "shared", lambda name, device, revision="": smollm)
     top = [Example(f"P{i}", "MKTAYIAKQR" * 3, 3.0 - i, {"gravy": 1.5}) for i in range(3)]
     looks = []
 

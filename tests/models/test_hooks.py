@@ -68,7 +68,9 @@ def test_captum_and_interventions_leave_no_trace(model, asked, unchanged):
 @pytest.mark.parametrize("name", ["llama", "gemma3_text", "gpt2"])
 @pytest.mark.parametrize("call", [1, 2, 4, 7])
 @pytest.mark.parametrize("engine", ["fast", "captum"])
-def test_a_cancelled_run_leaves_no_trace(tiny, asked, unchanged, monkeypatch, name, call, engine):
+def test_a_cancelled_run_leaves_no_trace(
+    tiny, asked, unchanged, monkeypatch, name, call, engine, is_free
+):
     # One row per pass: there are as many points to stop at as possible.
     monkeypatch.setattr(
         "neuronlab.attribution.integrated_gradients.memory_of_pass", lambda device: 1.0
@@ -78,8 +80,7 @@ def test_a_cancelled_run_leaves_no_trace(tiny, asked, unchanged, monkeypatch, na
     with pytest.raises(Stop):
         nl.attribute(model, asked(model), engine=engine, progress=stopping_at(call), steps=3)
     unchanged(model)
-    assert model.lock.acquire(blocking=False)
-    model.lock.release()
+    assert is_free(model)
 
 
 def test_an_exception_inside_an_edit_leaves_no_trace(model, asked, unchanged):

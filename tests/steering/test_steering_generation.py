@@ -274,7 +274,7 @@ def test_logits_of_rows_are_those_of_single_rows(residues_model, oracle):
 # --- Progress, leaks and what is refused ---------------------------------------------------------
 
 
-def test_progress_and_an_exception_on_the_way(residues_model, hooks_of, oracle):
+def test_progress_and_an_exception_on_the_way(residues_model, hooks_of, oracle, is_free):
     heard, hooks = [], hooks_of(residues_model)
     run(residues_model, [PUSH], steps=4, progress=heard.append)
     assert heard == [0.25, 0.5, 0.75, 1.0]
@@ -294,8 +294,7 @@ def test_progress_and_an_exception_on_the_way(residues_model, hooks_of, oracle):
         residues_model, oracle, torch.tensor([residues_model.residue_ids(START)]), None
     )
     assert torch.equal(before, after)
-    assert residues_model.lock.acquire(blocking=False)
-    residues_model.lock.release()
+    assert is_free(residues_model)
 
 
 def test_only_masked_protein_models_fill_in_residues(tiny, sentence):

@@ -70,7 +70,7 @@ def run(model, asked, folder):
         return rescaled(model, encoded, sets, factor, **keywords)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(study, "shared", lambda name, device: model)
+        patch.setattr(study, "shared", lambda name, device, revision="": model)
         patch.setattr(study, "rescaled", watched)
         return run_study(STUDY, asked, Store(folder), Context("cpu")), calls
 

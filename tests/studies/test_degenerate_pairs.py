@@ -18,7 +18,7 @@ NEURONS = [Neuron(0, "ffn", 1), Neuron(1, "ffn", 2), Neuron(2, "ffn", 3)]
 @pytest.fixture(params=[("llama", "causal"), ("gpt2", "causal"), ("bert", "masked")])
 def ran(request, tiny, asked, monkeypatch, tmp_path):
     model = tiny(*request.param)
-    monkeypatch.setattr(degenerate_pairs, "shared", lambda name, device: model)
+    monkeypatch.setattr(degenerate_pairs, "shared", lambda name, device, revision="": model)
     prompt = asked(model)
     spec = DegeneratePairsSpec(
         model="x", text=prompt.text, target=prompt.target, candidates=6, random_sets=3
@@ -97,7 +97,7 @@ def test_a_threshold_is_met_by_what_equals_it():
 
 def test_random_sets_come_from_the_same_layers(tiny, asked, monkeypatch, tmp_path):
     model = tiny("llama")
-    monkeypatch.setattr(degenerate_pairs, "shared", lambda name, device: model)
+    monkeypatch.setattr(degenerate_pairs, "shared", lambda name, device, revision="": model)
     seen = []
 
     def watched(model, encoded, sets, **keywords):

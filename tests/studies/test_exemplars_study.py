@@ -40,7 +40,7 @@ def home(tmp_path, monkeypatch):
 @pytest.fixture
 def model(tiny, monkeypatch):
     found = tiny("esm", "masked")
-    monkeypatch.setattr(exemplars, "shared", lambda name, device: found)
+    monkeypatch.setattr(exemplars, "shared", lambda name, device, revision="": found)
     return found
 
 
@@ -299,7 +299,9 @@ def test_long_proteins_are_cut_and_counted(model, tmp_path):
 
 
 def test_other_models_and_corpora_are_one_sentence(tiny, tmp_path, monkeypatch, sentence):
-    monkeypatch.setattr(exemplars, "shared", lambda name, device: tiny("bert", "masked"))
+    monkeypatch.setattr(
+        exemplars, "shared", lambda name, device, revision="": tiny("bert", "masked")
+    )
     sentence(run, spec(), tmp_path, says="no protein model")
     sentence(run, spec(corpus="own-0123456789abcdef"), tmp_path, says="no corpus")
 

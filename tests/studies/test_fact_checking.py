@@ -63,7 +63,7 @@ def spec(own=FACTS, **changes):
 
 def run(model, asked, folder):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(study, "shared", lambda name, device: model)
+        patch.setattr(study, "shared", lambda name, device, revision="": model)
         return run_study(STUDY, asked, Store(folder), Context("cpu"))
 
 

@@ -41,7 +41,7 @@ def asks(monkeypatch):
     """Let the study run on a tiny model, whatever the spec calls it."""
 
     def use(model):
-        monkeypatch.setattr(knowledge_types, "shared", lambda name, device: model)
+        monkeypatch.setattr(knowledge_types, "shared", lambda name, device, revision="": model)
         return model
 
     return use

@@ -27,7 +27,7 @@ OWN = (
 @pytest.fixture
 def model(tiny, monkeypatch):
     found = tiny("llama")
-    monkeypatch.setattr(study, "shared", lambda name, device: found)
+    monkeypatch.setattr(study, "shared", lambda name, device, revision="": found)
     return found
 
 

@@ -98,7 +98,7 @@ def model(planted_model, home, monkeypatch):
     monkeypatch.delenv(endpoint.ADDRESS, raising=False)
     corpora._own.cache_clear()
     for module in (exemplars, neuron_labels):
-        monkeypatch.setattr(module, "shared", lambda name, device: planted_model)
+        monkeypatch.setattr(module, "shared", lambda name, device, revision="": planted_model)
     return planted_model
 
 

@@ -51,7 +51,7 @@ def spec(**changes):
 
 
 def sharing(patch, **models):
-    patch.setattr(submodels, "shared", lambda name, device: models[name])
+    patch.setattr(submodels, "shared", lambda name, device, revision="": models[name])
 
 
 @pytest.fixture(scope="module")

@@ -256,7 +256,7 @@ def test_labels_are_those_that_pages_and_commands_make():
 
 def test_the_estimate_is_that_of_all_models(tiny, monkeypatch):
     model = tiny("esm", "masked")
-    monkeypatch.setattr(scaling, "shared", lambda name, device: model)
+    monkeypatch.setattr(scaling, "shared", lambda name, device, revision="": model)
     labels = [
         NeuronLabelsSpec(model=name, corpus="pdb", limit=n) for name, n in (("a", 50), ("b", 90))
     ]

@@ -33,7 +33,7 @@ def asks(monkeypatch):
 
     def use(model, other=None):
         models = {"own": model, "other": other}
-        monkeypatch.setattr(stability, "shared", lambda name, device: models[name])
+        monkeypatch.setattr(stability, "shared", lambda name, device, revision="": models[name])
         return model
 
     return use

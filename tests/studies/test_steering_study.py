@@ -57,7 +57,7 @@ def nothing_kept():
 @pytest.fixture
 def model(tiny, monkeypatch):
     found = tiny("bert", "masked", protein=True)
-    monkeypatch.setattr(steering, "shared", lambda name, device: found)
+    monkeypatch.setattr(steering, "shared", lambda name, device, revision="": found)
     return found
 
 
@@ -77,7 +77,7 @@ def ran(tiny, tmp_path_factory):
     heard = []
     steering._chosen.cache_clear()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(steering, "shared", lambda name, device: found)
+        patch.setattr(steering, "shared", lambda name, device, revision="": found)
         folder = tmp_path_factory.mktemp("runs")
         result = run(asked, folder, on_progress=lambda done, words: heard.append(done))
     assert heard == sorted(heard)
@@ -202,7 +202,7 @@ def test_the_neurons_are_the_best_by_effect(ran):
 def test_steering_moves_the_goal(tiny, tmp_path, monkeypatch):
     """On a random model too: what is predicted is what the neurons push."""
     model = tiny("bert", "masked", protein=True)
-    monkeypatch.setattr(steering, "shared", lambda name, device: model)
+    monkeypatch.setattr(steering, "shared", lambda name, device, revision="": model)
     found = {
         direction: run(
             spec(goals=(Goal(direction=direction),), count=20, b=2.0, a=1.0, steps=15, dose_a=()),
@@ -347,7 +347,9 @@ def test_neurons_that_are_none_are_refused(model, tmp_path, sentence, given, hoo
 
 def test_models_that_fill_in_no_residues(tiny, tmp_path, monkeypatch, sentence):
     for found in (tiny("esm", "classifier"), tiny("bert", "masked"), tiny("llama")):
-        monkeypatch.setattr(steering, "shared", lambda name, device, found=found: found)
+        monkeypatch.setattr(
+            steering, "shared", lambda name, device, revision="", found=found: found
+        )
         sentence(run, spec(), tmp_path, says=(found.title, "masked protein"))
 
 

@@ -158,7 +158,7 @@ SEQUENCES = ("MKTAYIAKQR", "GSLEDWAAK", "LLVVMKCHYNQPTW")
 @pytest.fixture
 def model(tiny, monkeypatch):
     found = tiny("esm", "classifier", num_labels=2, id2label={0: "no", 1: "yes"})
-    monkeypatch.setattr(submodels, "shared", lambda name, device: found)
+    monkeypatch.setattr(submodels, "shared", lambda name, device, revision="": found)
     return found
 
 
@@ -325,7 +325,7 @@ def ran(tiny, tmp_path_factory):
     found = tiny("esm", "classifier", num_labels=2, id2label={0: "no", 1: "yes"})
     folder = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(submodels, "shared", lambda name, device: found)
+        patch.setattr(submodels, "shared", lambda name, device, revision="": found)
         return found, spec(), run(spec(), folder)
 
 
@@ -502,7 +502,7 @@ def test_shards_that_are_stored_are_not_scored_again(model, tmp_path, monkeypatc
     resumed = run_study(STUDY, asked, store, Context())
     assert scored == [10, 10, 5, 5]
     monkeypatch.undo()
-    monkeypatch.setattr(submodels, "shared", lambda name, device: model)
+    monkeypatch.setattr(submodels, "shared", lambda name, device, revision="": model)
     whole = run(asked, tmp_path / "other")
     assert resumed.numbers == whole.numbers
     for name, own in whole.arrays.items():
@@ -694,10 +694,12 @@ def test_no_selection_and_no_ablation_are_refused(none):
 
 def test_other_models_are_one_sentence(tiny, tmp_path, monkeypatch, sentence):
     for other in (tiny("esm", "masked"), tiny("bert", "classifier"), tiny("llama")):
-        monkeypatch.setattr(submodels, "shared", lambda name, device, other=other: other)
+        monkeypatch.setattr(
+            submodels, "shared", lambda name, device, revision="", other=other: other
+        )
         sentence(run, spec(**QUICK), tmp_path, says="protein classifier")
     three = tiny("esm", "classifier")
-    monkeypatch.setattr(submodels, "shared", lambda name, device: three)
+    monkeypatch.setattr(submodels, "shared", lambda name, device, revision="": three)
     sentence(run, spec(**QUICK), tmp_path, says=["3 classes", "have 2"])
 
 
