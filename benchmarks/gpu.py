@@ -21,10 +21,13 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import math
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +37,22 @@ import torch
 ROOT = Path(__file__).parents[1]
 # The tiny models are those of the tests.
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
-# Seconds: together under eight minutes.
-LIMITS = {"correct": 130, "speed": 260, "app": 70}
+# Seconds in which a part may begin a step, and those that its last one may take beyond them:
+# together under eight minutes.
+LIMITS = {"correct": 130, "speed": 230, "app": 45}
+GRACE = 20
+UNFINISHED = 3
 Row = dict[str, Any]
 
 
-def _number(value: Any) -> Any:
-    """NumPy's and torch's numbers, for JSON."""
-    return value.item()
+def _plain(value: Any) -> Any:
+    """For JSON: NumPy's and torch's numbers as such, and None for what is no number."""
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class Report:
@@ -53,9 +64,14 @@ class Report:
         if path.is_file():
             self.content = json.loads(path.read_text("utf-8"))
 
+    def belongs(self, machine: dict[str, str]) -> bool:
+        """Whether what is there was found on this machine; an empty report belongs to any."""
+        return not self.content["steps"] or self.content["machine"] == machine
+
     def has(self, part: str, step: str) -> bool:
-        """Whether a step was finished."""
-        return step in self.content["steps"].get(part, {})
+        """Whether a step was finished; one that broke off is tried again."""
+        rows = self.content["steps"].get(part, {}).get(step)
+        return rows is not None and not any("error" in row for row in rows)
 
     def add(self, part: str, step: str, rows: list[Row]) -> None:
         """Keep what a step found."""
@@ -70,7 +86,7 @@ class Report:
     def save(self) -> None:
         """Write all of it, whole or not at all."""
         partial = self.path.with_suffix(".partial")
-        partial.write_text(json.dumps(self.content, indent=1, default=_number), "utf-8")
+        partial.write_text(json.dumps(_plain(self.content), indent=1, allow_nan=False), "utf-8")
         partial.replace(self.path)
 
     def rows(self, part: str) -> list[Row]:
@@ -87,32 +103,36 @@ class Report:
         ]
 
 
-def machine(device: str) -> dict[str, str]:
+def machine(device: str, small: bool) -> dict[str, str]:
     """What the numbers depend on."""
-    import transformers
-
     name = f"{torch.get_num_threads()} threads"
     if device.startswith("cuda"):
-        name = torch.cuda.get_device_name(device)
+        card = torch.cuda.get_device_properties(device)
+        name = f"{card.name}, {card.total_memory / 2**30:.0f} GiB, CUDA {torch.version.cuda}"
     return {
         "device": f"{device}: {name}",
+        "shapes": "small" if small else "full",
         "torch": torch.__version__,
-        "transformers": transformers.__version__,
+        "transformers": version("transformers"),
         "float32 products": f"'{torch.get_float32_matmul_precision()}' (TF32 only where said)",
     }
 
 
-def work(part: str, report: Report, device: str, small: bool, seconds: float) -> None:
-    """Run the missing steps of a part in this process until its time is over."""
+def work(part: str, report: Report, device: str, small: bool, seconds: float) -> bool:
+    """Run the missing steps of a part in this process; whether there was time for all."""
     began = time.monotonic()
+    if device.startswith("cuda"):
+        torch.cuda.set_device(device)
     module = importlib.import_module(f"on_gpu.{part}")
-    report.content["machine"] = machine(device)
-    steps: Iterator[tuple[str, Any]] = module.steps(device, small)
+    report.content["machine"] = machine(device, small)
+    steps: Iterator[tuple[str, Any]] = module.steps(device, small, report.rows(part))
+    finished = True
     for name, step in steps:
         if report.has(part, name):
             continue
         if time.monotonic() - began > seconds:
             print(f"{part}: no time left for {name}", flush=True)
+            finished = False
             continue
         start = time.monotonic()
         try:
@@ -121,9 +141,24 @@ def work(part: str, report: Report, device: str, small: bool, seconds: float) ->
             import traceback
 
             traceback.print_exc()
-            rows = [{"check": name, "passed": False, "error": f"{type(error).__name__}: {error}"}]
-        report.add(part, name, rows)
-        print(f"{part}: {name}: {time.monotonic() - start:.1f} s", flush=True)
+            rows = [{"model": name, "check": name, "what": "broke off", "passed": False}]
+            rows[0]["error"] = f"{type(error).__name__}: {error}"
+        took = time.monotonic() - start
+        report.add(part, name, [{**row, "step seconds": round(took, 2)} for row in rows])
+        print(f"{part}: {name}: {took:.1f} s", flush=True)
+    return finished
+
+
+def child(command: list[str], seconds: float) -> int:
+    """Run a part in a process of its own, which ends with this one or when its time is over."""
+    process = subprocess.Popen(command, cwd=ROOT)
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return -1
+    finally:
+        process.kill()
+        process.wait()
 
 
 def table(part: str, rows: list[Row]) -> str:
@@ -143,33 +178,31 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--small", action="store_true", help="tiny shapes and few models: minutes")
     parser.add_argument("--out", type=Path, default=Path("gpu.json"), help="default: gpu.json")
     parser.add_argument("--seconds", type=float, help="for each part, instead of its own limit")
-    parser.add_argument("--fresh", action="store_true", help="forget what the report has of a part")
+    parser.add_argument("--fresh", action="store_true", help="forget what the report has")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args(arguments)
+    out = args.out.absolute()
     parts = args.part or list(LIMITS)
-    if args.device.startswith("cuda") and not torch.cuda.is_available():
-        print("There is no CUDA device here: --device cpu --small runs the same on the processor.")
+    kind, _, number = args.device.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
+        parser.error("--device is cpu, cuda or cuda:N")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        print("There is no such CUDA device here: --device cpu --small runs on the processor.")
+        return 1
+    device = "cpu" if kind == "cpu" else f"cuda:{number or 0}"
+    report = Report(out)
+    if not args.fresh and not report.belongs(machine(device, args.small)):
+        print(f"{args.out} is of another machine or other shapes: name another --out, or --fresh.")
         return 1
     if args.worker:
-        report = Report(args.out)
-        work(parts[0], report, args.device, args.small, args.seconds)
-        return 0
-    ended = True
-    for part in parts:
-        seconds = args.seconds or LIMITS[part]
-        if args.fresh:
-            Report(args.out).drop(part)
-        command = [sys.executable, __file__, "--worker", "--part", part, "--out", str(args.out)]
-        command += ["--device", args.device, "--seconds", str(seconds), *["--small"] * args.small]
-        try:
-            # A step that hangs must not take the other parts' time.
-            code = subprocess.run(command, cwd=ROOT, timeout=seconds + 30, check=False).returncode
-        except subprocess.TimeoutExpired:
-            code = -1
-        if code:
-            ended = False
-            print(f"{part} did not end (code {code})")
-    report = Report(args.out)
+        seconds = args.seconds or LIMITS[parts[0]]
+        ended = work(parts[0], report, device, args.small, seconds)
+        return 0 if ended else UNFINISHED
+    if args.fresh:
+        report.content["steps"] = {}
+        report.save()
+    ended = _run(args, parts, device, out)
+    report = Report(out)
     print("\n" + ", ".join(f"{name} {value}" for name, value in report.content["machine"].items()))
     for part in parts:
         if report.rows(part):
@@ -177,6 +210,32 @@ def main(arguments: list[str] | None = None) -> int:
     for failure in report.failures(parts):
         print(f"FAILED {failure}")
     return 0 if ended and not report.failures(parts) else 1
+
+
+def _run(args: argparse.Namespace, parts: list[str], device: str, out: Path) -> bool:
+    """Run the parts one after the other; whether all came to their end."""
+    ended = True
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        for part in parts:
+            seconds = args.seconds or LIMITS[part]
+            command = [sys.executable, __file__, "--worker", "--part", part, "--out", str(out)]
+            command += ["--device", device, "--seconds", str(seconds), *["--small"] * args.small]
+            code = child(command, seconds + GRACE)
+            if code:
+                ended = False
+                why = "had no time for all steps" if code in (-1, UNFINISHED) else f"ended: {code}"
+                print(f"{part} {why}; the same command goes on where it was", flush=True)
+    except KeyboardInterrupt:
+        print("Stopped: the same command goes on where it was.", flush=True)
+        return False
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return ended
 
 
 if __name__ == "__main__":

@@ -63,6 +63,9 @@ def run(function: Any, args: tuple, kwargs: dict) -> Any:
     there = [t for t in tensors if isinstance(t, Elsewhere)]
     plain = [t for t in tensors if not isinstance(t, Elsewhere) and t.dim()]
     indexed = any(name.startswith(one) for one in _TAKES_INDICES)
+    written = args[2] if indexed and len(args) > 2 else None
+    if isinstance(written, torch.Tensor) and written.dim() and not isinstance(written, Elsewhere):
+        indexed = False  # but not what is written there
     if there and plain and name not in _MOVES and not (indexed and isinstance(args[0], Elsewhere)):
         raise RuntimeError(f"{name}: tensors on two devices")
     device = kwargs.get("device")

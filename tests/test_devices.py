@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "neuronlab"
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "neuronlab"
 FACTORIES = {
     *("arange", "as_tensor", "empty", "eye", "full", "linspace", "logspace", "normal", "ones"),
     *("rand", "randint", "randn", "randperm", "tensor", "zeros"),
@@ -38,15 +39,17 @@ def missing(source):
 
 
 # The one place that may touch the process's default: it puts it back.
-RESTORES = "models/exclusion.py"
+RESTORES = "neuronlab/models/exclusion.py"
 
 
 @pytest.mark.parametrize(
-    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE))
+    "path",
+    sorted([*PACKAGE.rglob("*.py"), *(ROOT / "pages").rglob("*.py")]),
+    ids=lambda p: str(p.relative_to(ROOT)),
 )
 def test_every_tensor_says_where_and_how_exact_it_is(path):
     found = missing(path.read_text("utf-8"))
-    if str(path.relative_to(PACKAGE)) == RESTORES:
+    if str(path.relative_to(ROOT)) == RESTORES:
         found = [one for one in found if "defaults" not in one[1]]
     assert found == []
 

@@ -42,6 +42,8 @@ def test_the_device_is_as_strict_as_a_gpu():
             there + here
         with pytest.raises(RuntimeError, match="two devices"):
             torch.stack([there, here])
+        with pytest.raises(RuntimeError, match="two devices"):
+            there[torch.tensor([0, 1])] = torch.zeros(2)
         with pytest.raises(TypeError, match="numpy"):
             there.numpy()
         with pytest.raises(RuntimeError, match="generator"):

@@ -33,8 +33,12 @@ class Cost:
         """The cost in words."""
         if self.bytes < 1e6:
             return duration(self.seconds)
-        memory = f"{self.bytes / 1e9:.1f} GB" if self.bytes > 1e8 else f"{self.bytes / 1e6:.0f} MB"
-        return f"{duration(self.seconds)} and {memory} of memory"
+        return f"{duration(self.seconds)} and {memory(self.bytes)} of memory"
+
+
+def memory(bytes_: float) -> str:
+    """An amount of memory in words."""
+    return f"{bytes_ / 1e9:.1f} GB" if bytes_ > 1e8 else f"{bytes_ / 1e6:.0f} MB"
 
 
 def duration(seconds: float) -> str:
@@ -67,15 +71,15 @@ def estimate(
         read = min(chosen.tokens_each, model.vocabulary) * neurons * model.hf.config.hidden_size
         return Cost(2 * (whole + read) / _rate(str(model.device)), 4 * whole / weights)
     per_row = _tokens_per_row(request)
-    memory = ig.row_bytes(request, per_row, 0)
+    of_row = ig.row_bytes(request, per_row, 0)
     if not chosen.integrates:
-        return Cost(4 * whole / _rate(str(model.device)), memory)
+        return Cost(4 * whole / _rate(str(model.device)), of_row)
     rows = _ROWS * len(components) * model.layers
     head = 0 if model.kind == "classifier" else model.vocabulary * model.hf.config.hidden_size
     work = 4 * rows * (weights * per_row * (model.layers + 1) / 2 + head)
     return Cost(
         work / _rate(str(model.device)),
-        min(max(ig.memory_of_pass(model.device), memory), rows * memory / 2),
+        min(max(ig.memory_of_pass(model.device), of_row), rows * of_row / 2),
     )
 
 
@@ -99,7 +103,7 @@ def check_memory(request: Request) -> None:
         if request.positions == "all" and request.model.family.causal:
             shorten += " or score the predicted position only"
         raise UserError(
-            f"This run needs {need / 1e9:.1f} GB and {free / 1e9:.1f} GB are free on "
+            f"This run needs {memory(need)} and {memory(free)} are free on "
             f"{request.model.device}: {shorten}."
         )
 

@@ -1,8 +1,13 @@
 """The GPU script: the same on the processor here, and the real thing where there is a card."""
 
 import json
+import math
+import subprocess
+import sys
 
 import gpu
+import numpy as np
+import psutil
 import pytest
 import torch
 from on_gpu import correct
@@ -46,6 +51,7 @@ def test_every_part_leaves_rows_and_no_failure(report):
     speed = [row for row in found.rows("speed") if row["what"].startswith("FFN")]
     assert speed
     assert all(row["error"] < row["loop error"] for row in speed)
+    assert all(row["passed"] and row["from captum"] > 0 for row in speed)
     assert all(row["seconds"] > 0 and row["nodes"] > 0 for row in speed)
     assert [row["check"] for row in found.rows("app")] == ["attribution page", "steering page"]
 
@@ -62,12 +68,58 @@ def test_a_part_that_was_cut_off_goes_on_with_what_is_missing(report, capfd):
     assert [line.split(":")[1].strip() for line in ran] == [missing]
 
 
-def test_a_failed_check_is_told(tmp_path, capsys):
+def test_a_failed_check_is_told_and_a_step_that_broke_off_is_tried_again(tmp_path):
     path = tmp_path / "gpu.json"
     found = gpu.Report(path)
     found.add("correct", "one", [{"check": "predictions", "passed": False, "difference": 0.5}])
-    assert gpu.Report(path).failures(["correct"]) != []
-    assert "predictions" in gpu.table("correct", gpu.Report(path).rows("correct"))
+    found.add("correct", "two", [{"check": "two", "passed": False, "error": "OSError: x"}])
+    again = gpu.Report(path)
+    assert len(again.failures(["correct"])) == 2
+    assert again.has("correct", "one")
+    assert not again.has("correct", "two")
+    assert "predictions" in gpu.table("correct", again.rows("correct"))
+
+
+def test_rows_of_another_machine_are_not_taken_for_this_ones(report, capsys):
+    """Nor those of small shapes for those of real ones."""
+    assert gpu.main(["--device", "cpu", "--out", str(report), "--part", "app"]) == 1
+    assert "another machine or other shapes" in capsys.readouterr().out
+
+
+def test_numbers_that_are_none_fail(tmp_path):
+    assert correct._apart({"ffn": np.ones((1, 2))}, {"ffn": np.array([[1.0, np.nan]])}) == math.inf
+    found = gpu.Report(tmp_path / "gpu.json")
+    found.add("speed", "one", [{"what": "FFN", "error": np.float32("nan"), "n": np.int64(3)}])
+    (row,) = json.loads((tmp_path / "gpu.json").read_text())["steps"]["speed"]["one"]
+    assert row == {"what": "FFN", "error": None, "n": 3}
+
+
+def test_a_part_without_time_for_its_steps_did_not_end(tmp_path, capfd):
+    path = tmp_path / "gpu.json"
+    arguments = ["--device", "cpu", "--small", "--part", "speed", "--seconds", "0.001"]
+    assert gpu.main([*arguments, "--out", str(path)]) == 1
+    assert "no time left" in capfd.readouterr().out
+
+
+def test_a_killed_script_takes_its_part_along_and_goes_on_later(tmp_path):
+    path = tmp_path / "gpu.json"
+    command = [sys.executable, gpu.__file__, "--device", "cpu", "--small", "--part", "correct"]
+    script = subprocess.Popen([*command, "--out", str(path)], stdout=subprocess.PIPE, text=True)
+    assert "llama-causal" in next(line for line in script.stdout if "correct:" in line)
+    children = psutil.Process(script.pid).children(recursive=True)
+    assert children
+    script.terminate()
+    assert script.wait(30) == 1
+    assert "goes on where it was" in script.stdout.read()
+    assert psutil.wait_procs(children, timeout=10)[1] == []
+    assert gpu.Report(path).has("correct", "llama-causal")
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:x", "tpu", "", "cpu:1:2"])
+def test_devices_that_do_not_exist_are_refused(device, capsys):
+    with pytest.raises(SystemExit):
+        gpu.main(["--device", device])
+    assert "cuda:N" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
