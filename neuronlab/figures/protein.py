@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -245,7 +245,6 @@ def state_bars(table: pd.DataFrame, *, title: str = "mean score") -> go.Figure:
 
 def structure_view(
     structure_text: str,
-    fmt: Literal["pdb", "cif"],
     chain: str,
     residues: Sequence[tuple[int, str] | None],
     values: Float[np.ndarray, " residue"],
@@ -257,10 +256,9 @@ def structure_view(
     """A page with the structure in 3D: the chain coloured by value, other chains thin and grey.
 
     Args:
-        structure_text: the structure file.
-        fmt: its format.
+        structure_text: the structure in mmCIF, each number of a chain one residue's.
         chain: id of the chain that is coloured.
-        residues: (number, insertion code) of each residue in the file; None where it is not seen.
+        residues: (number in the text, name to show) of each residue; None where it is not seen.
         values: one per residue.
         js_url: where the browser finds 3Dmol.js.
         height: of the view, in pixels; it is as wide as its frame.
@@ -270,25 +268,22 @@ def structure_view(
         ValueError: not one value per residue.
     """
     _check(residues, values)
-    # What the viewer calls a residue: it does not read insertion codes from mmCIF.
-    prop = "rescode" if fmt == "pdb" else "resi"
     colours, labels = {}, {}
     for residue, value, colour in zip(residues, values, value_colours(values), strict=True):
-        if residue is None or (fmt == "cif" and residue[1]):
-            continue
-        name = "^".join(filter(None, map(str, residue)))
-        colours[name] = colour
-        labels[name] = f"{residue[0]}{residue[1]}: {value:.5g}"
+        if residue is not None:
+            number, name = residue
+            colours[number] = colour
+            labels[number] = f"{name}: {value:.5g}"
     ground = "#0E1117" if dark else "#FFFFFF"
     view = py3Dmol.view(width="100%", height=height, js=js_url)
     start = view.startjs
     view.setBackgroundColor(ground)
-    view.addModel(structure_text, fmt)
+    view.addModel(structure_text, "cif")
     others = {"color": "#777777" if dark else "#CCCCCC", "style": "trace", "thickness": 0.15}
     view.setStyle({}, {"cartoon": others})
-    shades = {"color": NEUTRAL, "colorscheme": {"prop": prop, "map": colours}}
+    shades = {"color": NEUTRAL, "colorscheme": {"prop": "resi", "map": colours}}
     view.setStyle({"chain": chain}, {"cartoon": shades})
-    view.setHoverable({"chain": chain}, True, _label(prop, labels), _UNLABEL)
+    view.setHoverable({"chain": chain}, True, _label(labels), _UNLABEL)
     view.zoomTo({"chain": chain})
     # In a script only JSON strings hold "<", and none may end the script.
     view.startjs = start + view.startjs.removeprefix(start).replace("<", r"\u003c")
@@ -305,10 +300,10 @@ def state_name(state: str) -> str:
 _UNLABEL = "function(atom, viewer) { viewer.removeAllLabels(); }"
 
 
-def _label(prop: str, labels: dict[str, str]) -> str:
+def _label(labels: dict[int, str]) -> str:
     return (
         "function(atom, viewer) { "
-        f"const text = {json.dumps(labels)}[atom.{prop}]; "
+        f"const text = {json.dumps(labels)}[atom.resi]; "
         "if (text) viewer.addLabel(atom.resn + ' ' + text, "
         "{position: atom, fontSize: 13, inFront: true}); }"
     )

@@ -187,9 +187,7 @@ def structure(sequence: str, values: np.ndarray) -> None:
         complain(str(error))
         return
     dark = st.context.theme.type == "dark"
-    html = structure_view(
-        found.text, found.format, fit.chain, fit.residues, values, viewer_url(), dark=dark
-    )
+    html = structure_view(found.text, fit.chain, fit.residues, values, viewer_url(), dark=dark)
     st.iframe(html, height=430)
     st.caption(
         plain(
@@ -199,13 +197,6 @@ def structure(sequence: str, values: np.ndarray) -> None:
     )
     st.download_button(
         "View (HTML)", html, "structure.html", "text/html", on_click="ignore", type="tertiary"
-    )
-    st.download_button(
-        f"Structure ({found.format})",
-        found.text,
-        f"structure.{found.format}",
-        on_click="ignore",
-        type="tertiary",
     )
 
 

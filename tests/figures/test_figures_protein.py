@@ -110,7 +110,7 @@ def test_state_bars_have_their_intervals():
         lambda values, square: protein.contact_map(square, values, "MKG"),
         lambda values, square: protein.contact_map(square, np.zeros(3), "MKG"),
         lambda values, square: protein.contact_map(square[:1], values, "MK"),
-        lambda values, square: protein.structure_view("", "pdb", "A", [(1, "")], values, URL),
+        lambda values, square: protein.structure_view("", "A", [(1, "1")], values, URL),
     ],
 )
 def test_lengths_must_agree(call, without_type_checks):
@@ -154,33 +154,27 @@ def calls(html, name):
     return [json.loads(f"[{arguments}]") for arguments in found]
 
 
-def view(text="ATOM\n", fmt="pdb", chain="A", residues=None, values=(-1.0, 0.0, 1.0), **settings):
-    residues = residues or [(1, ""), (2, ""), (3, "")]
-    return protein.structure_view(text, fmt, chain, residues, np.array(values), URL, **settings)
+def view(text="ATOM\n", chain="A", residues=None, values=(-1.0, 0.0, 1.0), **settings):
+    residues = residues or [(1, "1"), (2, "2"), (3, "3")]
+    return protein.structure_view(text, chain, residues, np.array(values), URL, **settings)
 
 
 def test_the_view_colours_each_residue():
-    html = view(residues=[(52, ""), None, (52, "A")])
-    assert calls(html, "addModel") == [["ATOM\n", "pdb"]]
+    html = view(residues=[(52, "52"), None, (53, "52A")])
+    assert calls(html, "addModel") == [["ATOM\n", "cif"]]
     (everything, others), (chosen, style) = calls(html, "setStyle")
     assert (everything, chosen) == ({}, {"chain": "A"})
     assert others["cartoon"]["style"] == "trace"
     assert style["cartoon"]["color"] == NEUTRAL
     assert style["cartoon"]["colorscheme"] == {
-        "prop": "rescode",
-        "map": {"52": FIRST, "52^A": LAST},
+        "prop": "resi",
+        "map": {"52": FIRST, "53": LAST},
     }
     assert calls(html, "zoomTo") == [[{"chain": "A"}]]
     ((selection, on, hover, _),) = calls(html, "setHoverable")
     assert (selection, on) == ({"chain": "A"}, True)
-    assert '{"52": "52: -1", "52^A": "52A: 1"}[atom.rescode]' in hover
+    assert '{"52": "52: -1", "53": "52A: 1"}[atom.resi]' in hover
     assert f"loadScriptAsync('{URL}')" in html
-
-
-def test_mmcif_has_numbers_alone():
-    html = view(fmt="cif", residues=[(52, ""), (52, "A"), (53, "")])
-    style = calls(html, "setStyle")[1][1]
-    assert style["cartoon"]["colorscheme"] == {"prop": "resi", "map": {"52": FIRST, "53": LAST}}
 
 
 def test_size_ground_and_sameness():
@@ -202,13 +196,13 @@ def test_size_ground_and_sameness():
     ],
 )
 def test_nothing_in_a_file_leaves_its_string(evil):
-    html = view(text=f"REMARK {evil}\n", chain=evil, residues=[(1, evil), (2, ""), None])
+    html = view(text=f"REMARK {evil}\n", chain=evil, residues=[(1, evil), (2, "2"), None])
     page, clean = Page(html), Page(view())
     assert page.tags == clean.tags
     assert len(page.scripts) == len(clean.scripts)
-    assert calls(html, "addModel") == [[f"REMARK {evil}\n", "pdb"]]
+    assert calls(html, "addModel") == [[f"REMARK {evil}\n", "cif"]]
     assert calls(html, "zoomTo") == [[{"chain": evil}]]
-    assert calls(html, "setStyle")[1][1]["cartoon"]["colorscheme"]["map"][f"1^{evil}"] == FIRST
+    assert calls(html, "setStyle")[1][1]["cartoon"]["colorscheme"]["map"]["1"] == FIRST
     hover = calls(html, "setHoverable")[0][2]
-    labels = re.search(r"const text = (.*)\[atom\.rescode\]", hover, re.DOTALL)[1]
-    assert json.loads(labels)[f"1^{evil}"] == f"1{evil}: -1"
+    labels = re.search(r"const text = (.*)\[atom\.resi\]", hover, re.DOTALL)[1]
+    assert json.loads(labels)["1"] == f"{evil}: -1"

@@ -1,11 +1,13 @@
 import gzip
+import io
 
 import numpy as np
 import pytest
 from Bio.Data.PDBData import protein_letters_1to3
+from Bio.PDB.MMCIF2Dict import MMCIF2Dict
 
 from neuronlab.proteins import structures
-from neuronlab.proteins.structures import Structure, match, read_structure
+from neuronlab.proteins.structures import Residue, Structure, match, read_structure
 
 BACKBONE = ("N", "CA", "C", "O")
 # Letters alone cannot tell which of the three glycines at 3, 5 and 6 a loop has taken.
@@ -70,15 +72,14 @@ MIXED = [
 ]
 
 
-@pytest.mark.parametrize(("write", "form"), [(pdb, "pdb"), (cif, "cif")])
-def test_both_formats_give_the_residues_of_the_protein_chains(write, form):
+@pytest.mark.parametrize("write", [pdb, cif])
+def test_both_formats_give_the_residues_of_the_protein_chains(write):
     structure = read(write(MIXED))
-    assert structure.format == form
     assert set(structure.chains) == {"A", "B"}
     assert structure.chains["A"].sequence == "KGMSX"
-    assert structure.chains["A"].residues == ((2, ""), (3, ""), (4, ""), (4, "A"), (5, ""))
+    assert structure.chains["A"].residues == ((2, "2"), (3, "3"), (4, "4"), (5, "4A"), (6, "5"))
     assert structure.chains["B"].sequence == "WVK"
-    assert structure.text == write(MIXED)
+    assert drawn(structure) == drawn(read(pdb(MIXED)))
 
 
 @pytest.mark.parametrize("ends", ["\r\n", "\r"])
@@ -89,26 +90,181 @@ def test_line_ends_and_a_byte_order_mark_do_not_matter(ends):
 
 def test_only_the_first_model_of_pdb():
     models = [pdb(rows("A", letters)).replace("END\n", "ENDMDL\n") for letters in ("KGS", "WWW")]
-    structure = read("MODEL        1\n" + "MODEL        2\n".join(models) + "END\n")
-    assert structure.chains["A"].sequence == "KGS"
-    assert "TRP" not in structure.text
-    assert read(structure.text).chains == structure.chains
+    text = "MODEL        1\n" + "MODEL        2\n".join(models) + "END\n"
+    assert read(text) == read(pdb(rows("A", "KGS")))
 
 
 def test_only_the_first_model_of_mmcif():
-    structure = read(cif(MIXED, rows("A", "WWW")))
-    assert structure.format == "cif"
-    assert structure.chains == read(cif(MIXED)).chains
-    again = read(structure.text)
-    assert again.chains == structure.chains
-    assert again.text == structure.text
+    assert read(cif(MIXED, rows("A", "WWW"))) == read(cif(MIXED))
 
 
 def test_models_that_do_not_end_are_still_models():
     models = [pdb(rows("A", letters)).replace("END\n", "") for letters in ("KGS", "WWW")]
-    structure = read("MODEL        1\n" + "MODEL        2\n".join(models))
-    assert structure.chains["A"].sequence == "KGS"
-    assert read(structure.text).format == structure.format
+    text = "MODEL        1\n" + "MODEL        2\n".join(models)
+    assert read(text) == read(pdb(rows("A", "KGS")))
+
+
+def drawn(structure):
+    """(chain, number, residue, atom, x) of every atom that the viewer is given."""
+    names = ("auth_asym_id", "auth_seq_id", "label_comp_id", "label_atom_id", "Cartn_x")
+    table = MMCIF2Dict(io.StringIO(structure.text))
+    columns = [table[f"_atom_site.{name}"] for name in names]
+    return [
+        (chain, int(number), residue, atom, float(x))
+        for chain, number, residue, atom, x in zip(*columns, strict=True)
+    ]
+
+
+# The loops L1, H2 and H3 of an antibody in Kabat's numbers.
+LOOP = [
+    *((52, ""), (52, "A"), (52, "B"), (52, "C"), (53, ""), (54, ""), (58, "")),
+    *((100, ""), *((100, code) for code in "ABCDEFGHIJK"), (101, ""), (102, "")),
+]
+
+
+@pytest.mark.parametrize("write", [pdb, cif])
+def test_residues_with_insertion_codes_have_numbers_of_their_own(write):
+    letters = protein(len(LOOP))
+    residues = [
+        (record, name, chain, number, code, atoms)
+        for (number, code), (record, name, chain, _, _, atoms) in zip(
+            LOOP, rows("H", letters), strict=True
+        )
+    ]
+    structure = read(write(residues))
+    chain = structure.chains["H"]
+    assert chain.sequence == letters
+    assert [each.name for each in chain.residues] == [f"{number}{code}" for number, code in LOOP]
+    numbers = [each.number for each in chain.residues]
+    assert numbers == sorted(set(numbers))
+    # A residue that is not seen is still skipped, and none is added.
+    assert np.diff(numbers)[[5, 6]].tolist() == [4, 42]
+    assert set(np.delete(np.diff(numbers), [5, 6])) == {1}
+    names = [protein_letters_1to3[letter].upper() for letter in letters]
+    assert drawn(structure) == [
+        ("H", number, name, atom, float(residue[3]))
+        for number, name, residue in zip(numbers, names, residues, strict=True)
+        for atom in BACKBONE
+    ]
+
+
+# As crambin's file has it (PDB 1EJG): two residues at one place, at 22 and at 25.
+CRAMBIN = """\
+ATOM    331  N   GLU A  23      11.018   9.132   8.009  1.00  2.06           N
+ATOM    332  CA AGLU A  23      10.000   9.926   8.639  0.35  2.20           C
+ATOM    333  CA BGLU A  23      20.000   9.926   8.639  0.65  2.20           C
+ATOM    334  C   GLU A  23      11.390   8.927  10.072  1.00  2.39           C
+ATOM    335  O   GLU A  23      12.390   8.927  10.072  1.00  2.39           O
+ATOM    300  N  APRO A  24      30.000   6.132   8.009  0.60  2.06           N
+ATOM    301  CA APRO A  24      30.000   6.926   8.639  0.60  2.20           C
+ATOM    302  C  APRO A  24      30.000   6.927  10.072  0.60  2.39           C
+HETATM  303  N  BMSE A  24      40.000   6.132   8.009  0.40  2.06           N
+HETATM  304  CA BMSE A  24      40.000   6.926   8.639  0.40  2.20           C
+HETATM  305  C  BMSE A  24      40.000   6.927  10.072  0.40  2.39           C
+ATOM    306  N  ALEU A  25      50.000   6.132   8.009  0.30  2.06           N
+ATOM    307  N  BILE A  25      60.000   6.132   8.009  0.70  2.06           N
+ATOM    308  CA ALEU A  25      50.000   6.926   8.639  0.30  2.20           C
+ATOM    309  CA BILE A  25      60.000   6.926   8.639  0.70  2.20           C
+ATOM    310  N   CYS A  26      70.000   6.926   8.639  1.00  2.20           N
+ATOM    311  CA  CYS A  26      70.000   6.926   8.639  1.00  2.20           C
+HETATM  312  PA  ATP A  26      80.000   6.926   8.639  1.00  2.20           P
+END
+"""
+
+
+def as_cif(text):
+    """Atoms of a PDB file as mmCIF has them."""
+    lines = ["data_test", "loop_", *(f"_atom_site.{c}" for c in " ".join(COLUMNS).split())]
+    for line in filter(structures._is_atom, text.splitlines()):
+        group, serial, name, alternate = line[:6], line[6:11], line[12:16], line[16].strip() or "."
+        place = f"{line[30:54]} {line[54:60]} {line[60:66]} {line[22:26]} {line[21]} 1"
+        lines.append(
+            f"{group} {serial} {line[77]} {name} {alternate} {line[17:20]} {line[21]} "
+            f"{line[22:26]} ? {place}"
+        )
+    return "\n".join([*lines, "#", ""])
+
+
+@pytest.mark.parametrize("write", [str, as_cif])
+def test_alternate_locations_are_one_residue_and_the_fullest_is_taken(write):
+    structure = read(write(CRAMBIN))
+    chain = structure.chains["A"]
+    assert chain.sequence == "EPIC"
+    assert [each.name for each in chain.residues] == ["23", "24", "25", "26"]
+    atoms = drawn(structure)
+    assert [atom[1:] for atom in atoms if atom[3] == "CA"] == [
+        (23, "GLU", "CA", 20.0),
+        (24, "PRO", "CA", 30.0),
+        (25, "ILE", "CA", 60.0),
+        (26, "CYS", "CA", 70.0),
+    ]
+    assert {atom[2] for atom in atoms} == {"GLU", "PRO", "ILE", "CYS", "ATP"}
+    # In the order of the file: the viewer looks for a residue's O behind its CA.
+    assert [atom[3] for atom in atoms[:4]] == list(BACKBONE)
+    assert len({atom[:2] for atom in atoms}) == len({atom[:3] for atom in atoms}) == 5
+
+
+@pytest.mark.parametrize("write", [str, as_cif])
+def test_of_alternate_locations_as_full_the_first_is_taken(write):
+    text = CRAMBIN.replace(" 0.60 ", " 0.50 ").replace(" 0.40 ", " 0.50 ")
+    assert read(write(text)).chains["A"].sequence == "EPIC"
+
+
+def without(text, *names):
+    """A mmCIF file without some columns of its atoms."""
+    lines = text.splitlines()
+    head = [line for line in lines if line.startswith("_atom_site.")]
+    gone = {i for i, line in enumerate(head) if line.removeprefix("_atom_site.") in names}
+    assert len(gone) == len(names)
+    kept = []
+    for line in lines:
+        if line in head:
+            if head.index(line) in gone:
+                continue
+        elif len(cells := line.split()) == len(head):
+            line = " ".join(cell for i, cell in enumerate(cells) if i not in gone)
+        kept.append(line)
+    return "\n".join(kept) + "\n"
+
+
+OPTIONAL = (
+    *("group_PDB", "label_alt_id", "pdbx_PDB_ins_code", "occupancy", "B_iso_or_equiv"),
+    *("auth_seq_id", "auth_asym_id", "pdbx_PDB_model_num", "type_symbol"),
+)
+
+
+@pytest.mark.parametrize("names", [*((name,) for name in OPTIONAL), OPTIONAL, ("label_seq_id",)])
+def test_mmcif_may_leave_out_what_the_format_does_not_require(names):
+    whole = cif(rows("A", PROTEIN))
+    assert read(without(whole, *names)) == read(whole)
+
+
+def test_mmcif_may_say_that_it_does_not_know():
+    whole = cif(rows("A", "MKG"))
+    unknown = whole.replace(" 1.0 0.0 ", " ? . ")
+    assert unknown != whole
+    assert read(unknown) == read(whole)
+
+
+def test_what_force_fields_call_residues():
+    names = "CYX CYM HIE HID HIP HSD HSE HSP LYN ASH GLH MSE SEC NALA CHIE hisd"
+    letters = "CCHHHHHHKDEMUAHH"
+    residues = [
+        ("ATOM", name, "A", number, "", BACKBONE) for number, name in enumerate(names.split(), 1)
+    ]
+    assert read(cif(residues)).chains["A"].sequence == letters
+    # In PDB a fourth letter takes the column that is empty otherwise.
+    text = pdb(residues)
+    for name in ("NALA", "CHIE", "hisd"):
+        text = text.replace(f" {name} A", f" {name}A")
+    assert read(text).chains["A"].sequence == letters
+
+
+def test_a_pdb_file_may_leave_chain_and_occupancy_blank():
+    text = pdb(rows("A", "MKG")).replace(" A ", "   ").replace("  1.00  0.00", " " * 12)
+    structure = read(text)
+    assert structure.chains["?"].sequence == "MKG"
+    assert {atom[0] for atom in drawn(structure)} == {"?"}
 
 
 @pytest.mark.parametrize(
@@ -148,7 +304,7 @@ def shown(sequence, kept, numbers=None, chain="A"):
 
 
 def numbers_of(found):
-    return [None if place is None else place[0] for place in found.residues]
+    return [None if residue is None else int(residue.name) for residue in found.residues]
 
 
 @pytest.mark.parametrize("write", [pdb, cif])
@@ -193,7 +349,7 @@ def test_insertion_codes_and_modified_residues_are_matched():
         residues[i] = (*residues[i][:4], code, BACKBONE)
     for write in (pdb, cif):
         found = match(read(write(residues)), PROTEIN)
-        assert found.residues[:6] == ((1, ""), (2, ""), (3, ""), (3, "A"), (3, "B"), (4, ""))
+        assert [each.name for each in found.residues[:6]] == ["1", "2", "3", "3A", "3B", "4"]
         assert (found.identity, found.covered) == (1, 1)
 
 
@@ -202,6 +358,22 @@ def test_tags_and_mutations():
     found = match(read(pdb(rows("A", "GSHH" + mutant, range(-3, 21)))), PROTEIN)
     assert numbers_of(found) == list(range(1, 21))
     assert found.identity == pytest.approx(0.95)
+
+
+@pytest.mark.parametrize("write", [pdb, cif])
+def test_an_unknown_residue_is_no_other_residue(write):
+    residues = rows("A", PROTEIN)
+    for i in (2, 9, 12):
+        residues[i] = ("HETATM", "UNK", *residues[i][2:])
+    found = match(read(write(residues)), PROTEIN)
+    assert numbers_of(found) == list(range(1, 21))
+    assert (found.identity, found.covered) == (1, 17 / 20)
+
+
+def test_unknown_residues_alone_are_no_protein(sentence):
+    residues = [("ATOM", "UNK", *each[2:]) for each in rows("A", PROTEIN)]
+    residues[:4] = rows("A", PROTEIN[:4])
+    sentence(match, read(pdb(residues)), PROTEIN, says="over 20% of the sequence")
 
 
 def test_the_best_chain_is_taken():
@@ -236,6 +408,6 @@ def test_relatives_and_small_parts_are_refused(sentence):
 
 
 def test_numbers_made_to_hurt_are_harmless():
-    residues = tuple((i * 9_999, "") for i in range(5_000))
-    hostile = Structure("pdb", "", {"A": structures.Chain("AG" * 2_500, residues)})
+    residues = tuple(Residue(i * 9_999, "") for i in range(5_000))
+    hostile = Structure("", {"A": structures.Chain("AG" * 2_500, residues)})
     assert match(hostile, "AG" * 100).identity == 1
