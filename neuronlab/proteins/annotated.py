@@ -15,12 +15,12 @@ from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 
 from Bio import SwissProt
-from Bio.SeqIO.FastaIO import SimpleFastaParser
 
 from neuronlab.errors import UserError
 from neuronlab.progress import Progress
 from neuronlab.proteins import gene_ontology, germlines
 from neuronlab.proteins.labelled import ENZYME, data_rows
+from neuronlab.proteins.sequences import fasta_entries, is_fasta, residues
 
 # A GO term that fewer proteins of a set carry says nothing about a neuron.
 MIN_CARRIERS = 10
@@ -245,7 +245,7 @@ def _usable(
             raise UserError(
                 f"{file} has more than {MAX_PROTEINS:,} proteins, which is the most: upload a part."
             )
-        sequence = "".join(entry.sequence.split()).upper().removesuffix("*")
+        sequence = entry.sequence
         if not sequence:
             skipped["empty"] += 1
             continue
@@ -297,7 +297,7 @@ def _entries(file: str, data: bytes) -> Iterator[AnnotatedProtein]:
     if first is None:
         raise UserError(f"{file} is empty: upload a file with sequences.")
     lines = itertools.chain([first], lines)
-    if first.startswith(">"):
+    if is_fasta(first):
         return _fasta(lines)
     if first.startswith("ID   "):
         return _flat(file, lines)
@@ -433,7 +433,8 @@ _UNIPROT = re.compile(r"(?:sp|tr)\|[^|\s]+\|(\S+)")
 
 
 def _fasta(lines: Iterator[str]) -> Iterator[AnnotatedProtein]:
-    for title, sequence in SimpleFastaParser(lines):
+    for entry in fasta_entries(lines):
+        title = entry.name
         keys = list(_KEY.finditer(title))
         head = title[: keys[0].start()] if keys else title
         name, _, description = head.strip().partition(" ")
@@ -449,7 +450,7 @@ def _fasta(lines: Iterator[str]) -> Iterator[AnnotatedProtein]:
                 value = EXISTENCE.get(value, "")
             if key[1] not in _NO_WORDS:
                 words.append(_words(_KINDS.get(key[1], key[1].lower()), value))
-        yield AnnotatedProtein(name, sequence, tuple(words))
+        yield AnnotatedProtein(name, entry.sequence, tuple(words))
 
 
 # --- Tables --------------------------------------------------------------------------------------
@@ -498,7 +499,7 @@ def _table(file: str, lines: Iterator[str]) -> Iterator[AnnotatedProtein]:
             elif not of_uniprot and column not in ("name", "sequence"):
                 words += _listed(_plain(column), value)
         name = row.get("entry name") or row.get("entry") or row.get("name") or ""
-        yield AnnotatedProtein(name, row.get("sequence", ""), tuple(words))
+        yield AnnotatedProtein(name, residues(row.get("sequence", "")), tuple(words))
 
 
 def _cells(line: str) -> list[str]:
@@ -553,7 +554,9 @@ def _flat(file: str, lines: Iterator[str]) -> Iterator[AnnotatedProtein]:
             ) from error
         if record is None:
             return
-        yield AnnotatedProtein(record.entry_name, record.sequence, tuple(_flat_words(record)))
+        yield AnnotatedProtein(
+            record.entry_name, residues(record.sequence), tuple(_flat_words(record))
+        )
 
 
 def _flat_words(record: SwissProt.Record) -> Iterator[str]:

@@ -13,10 +13,10 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from Bio.SeqIO.FastaIO import SimpleFastaParser
 from jaxtyping import Int
 
 from neuronlab.errors import UserError
+from neuronlab.proteins.sequences import fasta_entries, is_fasta, residues
 
 DATA = Path(__file__).parent / "data"
 MAX_BYTES = 50_000_000
@@ -167,7 +167,7 @@ def read_labelled(name: str, data: bytes, letters: Collection[str]) -> Uploaded:
         ) from None
     if not text.strip():
         raise UserError(f"{file} is empty: upload a file with sequences and labels.")
-    read = _fasta if text.lstrip().startswith(">") else _table
+    read = _fasta if is_fasta(text) else _table
     rows = list(islice(read(file, text), MAX_PROTEINS + 1))
     if len(rows) > MAX_PROTEINS:
         raise UserError(
@@ -237,8 +237,9 @@ def _sorted(labels: set[str]) -> tuple[str, ...]:
 
 
 def _fasta(file: str, text: str) -> Iterator[_Row]:
-    entries = SimpleFastaParser(io.StringIO(text.lstrip(), newline=None))
-    for number, (title, sequence) in enumerate(entries, start=1):
+    entries = fasta_entries(io.StringIO(text, newline=None))
+    for number, entry in enumerate(entries, start=1):
+        title = entry.name
         where = f"Entry {number} of {file}"
         if match := _LABEL.search(title):
             name, label = title[: match.start()], match[1]
@@ -247,7 +248,7 @@ def _fasta(file: str, text: str) -> Iterator[_Row]:
             label = label if bar else ""
         if not label.strip():
             raise UserError(f"{where} has no label: end its header with label=… or '|' and it.")
-        yield _row(number, name.strip(" \t|;["), sequence, label, where)
+        yield _row(number, name.strip(" \t|;["), entry.sequence, label, where)
 
 
 def _table(file: str, text: str) -> Iterator[_Row]:
@@ -271,9 +272,8 @@ def _table(file: str, text: str) -> Iterator[_Row]:
                 )
             row = dict(zip(header, cells, strict=False))
             count += 1
-            yield _row(
-                count, row.get("name", ""), row.get("sequence", ""), row.get("label", ""), where
-            )
+            sequence = residues(row.get("sequence", ""))
+            yield _row(count, row.get("name", ""), sequence, row.get("label", ""), where)
     except csv.Error:
         raise UserError(
             f"Row {number + 1} of {file} cannot be read: put a cell that holds quotation marks in "
@@ -282,11 +282,11 @@ def _table(file: str, text: str) -> Iterator[_Row]:
 
 
 def _row(number: int, name: str, sequence: str, label: str, where: str) -> _Row:
-    name, sequence, label = " ".join(name.split()), "".join(sequence.split()), label.strip()
+    name, label = " ".join(name.split()), label.strip()
     for what, value in (("sequence", sequence), ("label", label)):
         if not value:
             raise UserError(f"{where} has no {what}: fill it in or remove the protein.")
-    return _Row(name or f"protein {number}", sequence.upper(), label)
+    return _Row(name or f"protein {number}", sequence, label)
 
 
 def _delimiter(file: str, text: str) -> str:

@@ -1,7 +1,8 @@
 """Check a protein sequence as a person typed it, and read FASTA files with limits."""
 
 import io
-from collections.abc import Collection
+import string
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from Bio.SeqIO.FastaIO import SimpleFastaParser
@@ -20,6 +21,8 @@ TRASTUZUMAB_VL = (
     "DIQMTQSPSSLSASVGDRVTITCRASQDVNTAVAWYQQKPGKAPKLLIYSASFLYSGVPSRFSGSRSGTDFTLTISSLQPEDFATYYCQQ"
     "HYTTPPTFGQGTKVEIK"
 )
+# Of other letters, some are two in upper case ("ß") and some become a residue ("ſ").
+_UPPER = str.maketrans(string.ascii_lowercase, string.ascii_uppercase)
 EMPTY_FASTA = "The FASTA file has no sequence: it needs a line that begins with '>' and residues."
 
 
@@ -33,7 +36,7 @@ def clean_sequence(text: str, letters: Collection[str] = AMINO_ACIDS) -> str:
     Raises:
         UserError: nothing is left, or a character is no residue; the sentence says which and where.
     """
-    sequence = "".join(text.split()).upper()
+    sequence = _upper(text)
     if not sequence:
         raise UserError("The sequence is empty: paste a protein in one-letter codes.")
     if text.lstrip().startswith(">"):
@@ -53,12 +56,39 @@ def clean_sequence(text: str, letters: Collection[str] = AMINO_ACIDS) -> str:
     return sequence
 
 
+def residues(text: str) -> str:
+    """The residues that a file gives, not yet checked: as one word, without a stop at the end.
+
+    Only a to z become upper case, so that every other letter is still there to be refused.
+    """
+    return _upper(text).removesuffix("*")
+
+
+def _upper(text: str) -> str:
+    return "".join(text.split()).translate(_UPPER)
+
+
 @dataclass(frozen=True)
 class Protein:
     """A named sequence, as read: not yet checked against a model's alphabet."""
 
     name: str
     sequence: str
+
+
+def is_fasta(text: str) -> bool:
+    """Whether the first line with text begins with ">"; also of that line alone."""
+    return text.lstrip().startswith(">")
+
+
+def fasta_entries(lines: Iterable[str]) -> Iterator[Protein]:
+    """The entries of FASTA, as they are read; names and sequences may be empty.
+
+    Args:
+        lines: of text that was opened with ``newline=None``, so that a bare CR ends a line, too.
+    """
+    for title, sequence in SimpleFastaParser(f"{line.strip()}\n" for line in lines):
+        yield Protein(title.strip(), residues(sequence))
 
 
 def read_fasta(data: bytes) -> list[Protein]:
@@ -76,16 +106,17 @@ def read_fasta(data: bytes) -> list[Protein]:
         raise UserError("The FASTA file is not plain text: save it as UTF-8.") from None
     if not text.strip():
         raise UserError(EMPTY_FASTA)
-    if not text.lstrip().startswith(">"):
+    if not is_fasta(text):
         raise UserError("The file is not FASTA: its first line must begin with '>'.")
     proteins = []
-    for title, sequence in SimpleFastaParser(io.StringIO(text)):
+    for entry in fasta_entries(io.StringIO(text, newline=None)):
         if len(proteins) == MAX_FASTA_ENTRIES:
             raise UserError(
                 f"The FASTA file has more than {MAX_FASTA_ENTRIES:,} entries: upload a smaller one."
             )
-        if sequence:
-            proteins.append(Protein(title.strip() or f"sequence {len(proteins) + 1}", sequence))
+        if entry.sequence:
+            name = entry.name or f"sequence {len(proteins) + 1}"
+            proteins.append(Protein(name, entry.sequence))
     if not proteins:
         raise UserError(EMPTY_FASTA)
     return proteins

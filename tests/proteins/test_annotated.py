@@ -357,6 +357,21 @@ def test_fasta_from_any_system(start, end, pack):
     )
 
 
+def test_indented_fasta_is_fasta():
+    assert [each.sequence for each in read("  >a one\n  MKT\n  >b\n  GIG\n").proteins] == [
+        "MKT",
+        "GIG",
+    ]
+
+
+@pytest.mark.parametrize("letter", list("ßſıﬁ"))
+@pytest.mark.parametrize("text", [">a\nMKT\n>b\nM{}K\n", "sequence\tx\nMKT\t\nm{}k\t\n"])
+def test_no_other_letter_becomes_a_residue(letter, text):
+    found = read(text.format(letter))
+    assert [each.sequence for each in found.proteins] == ["MKT"]
+    assert f"1 with residues that the model does not know, such as '{letter}'" in found.note
+
+
 # --- Tables --------------------------------------------------------------------------------------
 
 UNIPROT = {

@@ -108,7 +108,7 @@ def test_what_cannot_be_used_is_counted_in_one_sentence():
     rows = [
         "MKT,a",
         "MXT,b",
-        "M*,b",
+        "M*K,b",
         "A" * (MAX_LENGTH + 1) + ",b",
         "C" * MAX_LENGTH + ",b",
         "MKT,a",
@@ -176,6 +176,22 @@ def test_fasta_from_any_system(start, end):
     assert read(text.encode(), "a.txt") == Uploaded(
         [LabelledProtein("P1", "MKTAYI", 1), LabelledProtein("P2", "GIG", 0)], ("0", "1")
     )
+
+
+def test_a_stop_at_the_end_is_no_residue_and_other_letters_are_none():
+    fasta = read(b">P1|1\nmkt\nayi*\n>P2|0\nGIG *\n>P3|0\nM*K\n", "a.fasta")
+    table = read(HEAD + b"mkt ayi*,1\nGIG*,0\nM*K,0\n")
+    for given in (fasta, table):
+        assert [each.sequence for each in given.proteins] == ["MKTAYI", "GIG"]
+        assert "1 with residues that the model does not know, such as '*'" in given.note
+    for letter in "ßſıﬁ":
+        for data in (
+            f">P1|1\nMKT\n>P2|0\nGIG\n>P3|0\nM{letter}K",
+            f"Sequence,Label\nMKT,1\nGIG,0\nM{letter}K,0",
+        ):
+            assert f"1 with residues that the model does not know, such as '{letter}'" in (
+                read(data.encode()).note
+            )
 
 
 # --- Mistakes ------------------------------------------------------------------------------------

@@ -43,6 +43,11 @@ def test_a_model_may_know_more_letters():
         ("MK<b>", ["Character 3"]),
         ("MK'; DROP", ["Character 3"]),
         ("MK\u03b1", ["Character 3"]),
+        # One letter, and two or another one in upper case.
+        ("mkßa", ["Character 3", "'ß'", AMINO_ACIDS]),
+        ("mkﬁa", ["Character 3", "'ﬁ'"]),
+        ("mkſa", ["Character 3", "'ſ'"]),
+        ("mkıa", ["Character 3", "'ı'"]),
     ],
 )
 def test_one_sentence_says_what_is_wrong_and_where(sentence, text, says):
@@ -57,6 +62,8 @@ def test_fasta_entries_keep_name_order_and_sequence():
 def test_fasta_from_any_system():
     expected = [Protein("one", "MKT"), Protein("two", "GIG")]
     assert read_fasta(b">one\r\nMKT\r\n>two\r\nGIG\r\n") == expected
+    assert read_fasta(b">one\rMKT\r\r>two\rGIG\r") == expected
+    assert read_fasta(b" >one\n MK T\n  >two\n\tGIG\n") == expected
     assert read_fasta(b"\xef\xbb\xbf>one\nMKT\n>two\nGIG") == expected
     assert read_fasta(b"\n\n>one\nMKT\n>two\nGIG") == expected
 
@@ -66,6 +73,16 @@ def test_fasta_without_names_or_with_empty_entries():
     assert [p.sequence for p in proteins] == ["MKT", "GIG"]
     assert all(p.name for p in proteins)
     assert len({p.name for p in proteins}) == 2
+
+
+def test_a_stop_at_the_end_of_an_entry_is_no_residue():
+    data = b">one\nmkt\nayi*\n>two\nGI*G\n*\n>three\n*\n"
+    assert read_fasta(data) == [Protein("one", "MKTAYI"), Protein("two", "GI*G")]
+
+
+def test_other_letters_stay_what_they_are():
+    # "ß" is two letters in upper case, both of which are residues.
+    assert read_fasta(">one\nmkßa\n".encode()) == [Protein("one", "MKßA")]
 
 
 def test_fasta_names_may_hold_any_letters():
