@@ -19,7 +19,7 @@ from Bio import SwissProt
 from neuronlab.errors import UserError
 from neuronlab.progress import Progress
 from neuronlab.proteins import gene_ontology, germlines
-from neuronlab.proteins.labelled import ENZYME, data_rows
+from neuronlab.proteins.labelled import ENZYME, check_columns, data_rows
 from neuronlab.proteins.sequences import fasta_entries, is_fasta, residues
 
 # A GO term that fewer proteins of a set carry says nothing about a neuron.
@@ -476,16 +476,17 @@ _COLUMNS: dict[str, Callable[[str], list[str]]] = {
 
 
 def _table(file: str, lines: Iterator[str]) -> Iterator[AnnotatedProtein]:
-    header = _cells(next(lines))
+    header = _cells(file, 1, next(lines))
     columns = [column.lower() for column in header]
     if "sequence" not in columns:
         raise UserError(
             f"{file} is neither FASTA nor Swiss-Prot text, and has no column 'Sequence' but "
             f"'{_short(', '.join(header))}': add that column, and separate columns with tabs."
         )
+    check_columns(file, columns)
     of_uniprot = "entry" in columns
     for number, line in enumerate(lines, start=2):
-        cells = _cells(line)
+        cells = _cells(file, number, line)
         if any(cells[len(columns) :]):
             raise UserError(
                 f"Row {number} of {file} has {len(cells)} cells and the first row {len(columns)}: "
@@ -502,8 +503,21 @@ def _table(file: str, lines: Iterator[str]) -> Iterator[AnnotatedProtein]:
         yield AnnotatedProtein(name, residues(row.get("sequence", "")), tuple(words))
 
 
-def _cells(line: str) -> list[str]:
-    return [cell.strip() for cell in line.rstrip("\r\n").split("\t")]
+def _cells(file: str, number: int, line: str) -> list[str]:
+    """The cells of a row; those in quotation marks, as spreadsheets save them, without."""
+    cells = [cell.strip() for cell in line.split("\t")]
+    for i, cell in enumerate(cells):
+        if not cell.startswith('"'):
+            continue
+        if cell.count('"') % 2:
+            raise UserError(
+                f"Row {number} of {file} has a cell that opens with a quotation mark and does not "
+                "end with one: remove tabs and line breaks from cells."
+            )
+        # Marks inside are doubled there; other programs write marks as they are.
+        if re.fullmatch(r'"(?:[^"]|"")*"', cell):
+            cells[i] = cell[1:-1].replace('""', '"').strip()
+    return cells
 
 
 def _short(text: str) -> str:

@@ -450,6 +450,20 @@ def test_the_recommended_name(given, name):
     assert only(tabbed(row)).annotations == (f"name: {name}",)
 
 
+def test_a_table_of_uniprot_that_a_spreadsheet_saved():
+    """Cells with commas or quotation marks are in quotation marks, and marks inside are doubled."""
+
+    def saved(cell):
+        return '"' + cell.replace('"', '""') + '"' if re.search('[",]', cell) else cell
+
+    named = UNIPROT | {"Protein names": 'Kinase "Cell, wall"', "Organism": '"Candidatus X" sp.'}
+    plain, quoted = tabbed(named), tabbed({k: saved(v) for k, v in named.items()})
+    assert quoted.count('"') > 10
+    assert read(quoted.replace("\n", "\t\t\r\n")) == read(plain)
+    assert 'name: Kinase "Cell, wall"' in only(quoted).annotations
+    assert 'organism: "Candidatus X" sp.' in only(quoted).annotations
+
+
 def test_a_table_of_ones_own():
     rows = [
         {"Name": "first one", "SEQUENCE": "mkt", "Target": "DNA; RNA", "Affinity": ""},
@@ -459,6 +473,10 @@ def test_a_table_of_ones_own():
         AnnotatedProtein("first one", "MKT", ("target: DNA", "target: RNA")),
         AnnotatedProtein("protein 2", "GIG", ("affinity: high",)),
     ]
+
+
+def test_columns_without_names_may_be_several():
+    assert only("sequence\t\tfold\t\nMKT\t\ta\t\n").annotations == ("fold: a",)
 
 
 def test_a_short_row_has_empty_cells():
@@ -610,6 +628,10 @@ def test_annotations_have_a_limit(monkeypatch):
         (b"just some text", "neither FASTA nor"),
         (b"sequence\tname\nMKT\ta\tb\n", "Row 2 of file has 3 cells and the first row 2"),
         (b"sequence\tname\n", "no protein that can be used: add"),
+        (b"Sequence\tfold\tsequence\nM\ta\tK\n", "has 2 columns 'sequence': remove all but one"),
+        (b"sequence\tfold\tFold\nM\ta\tb\n", "has 2 columns 'fold'"),
+        (b'sequence\tx\nMKT\t"two\nlines"\n', "Row 2 of file has a cell that opens with"),
+        (b'sequence\tx\nMKT\t"two\tcells"\n', "Row 2 of file has a cell that opens with"),
         (b">a\nXX\n>b\n", r"no protein that can be used \(1 with residues .* 1 without a seq"),
     ],
 )

@@ -86,6 +86,11 @@ def test_tables_from_any_system(delimiter, start, end):
     )
 
 
+def test_columns_that_are_not_read_may_be_several():
+    given = read(b"sequence,label,note,note,,\nM,1,a,b,,\nK,0,a,b,,\n")
+    assert given.labels == ("0", "1")
+
+
 @pytest.mark.parametrize(
     ("labels", "expected"),
     [
@@ -213,6 +218,9 @@ MANY = b"".join(b"%s,%d\n" % (b"A" * n, n) for n in range(1, MAX_CLASSES + 2))
         (b"MKTAYIAKQR\n", ["'mktayiakqr'", "sequence and label", "FASTA"]),
         (b"word " * 1_000_000, ["word …'", "sequence and label"]),
         (b'{"sequence": "M"}', ["sequence and label"]),
+        (b"Sequence,label,sequence\nM,1,K\n", ["a.csv has 2 columns 'sequence'", "remove"]),
+        (b"label;sequence;LABEL;label\n1;M;2;3\n", ["3 columns 'label'", "other names"]),
+        (b"name,name,sequence,label\na,b,M,1\n", ["2 columns 'name'"]),
         (HEAD + b"M,1\n\n,1\n", ["Row 4 of a.csv", "no sequence", "remove"]),
         (HEAD + b"M,1\nK, \n", ["Row 3 of a.csv", "no label", "remove"]),
         (HEAD + b"M\n", ["Row 2", "no label"]),
