@@ -7,7 +7,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -29,6 +29,8 @@ DELIMITERS = ",;\t"
 COLUMNS = ("name", "sequence", "label")
 # The value goes on as in UniProt's headers: up to the next "key=" or separator.
 _LABEL = re.compile(r"\blabel=(.*?)(?=[|;\]\t]|\s\w+=|$)", re.IGNORECASE)
+# As spreadsheets and pandas write a whole number. "1.1" and "1.10" are other classes of enzymes.
+_WHOLE = re.compile(r"([+-]?[0-9]+)\.0*")
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,8 @@ def read_labelled(name: str, data: bytes, letters: Collection[str]) -> Uploaded:
     A table (CSV or TSV) has the columns ``sequence`` and ``label`` and, if wanted, ``name``. A
     FASTA header has ``label=…``, or the label after its last ``|``. Skipped and counted in the
     note are proteins with residues outside ``letters`` or more than ``MAX_LENGTH`` of them, and
-    sequences given again: once is kept where the labels agree, none where they differ.
+    sequences given again: once is kept where the labels agree, none where they differ. A whole
+    number is one label, however many zeros follow its point.
 
     Args:
         name: of the file, for the sentences.
@@ -174,7 +177,7 @@ def read_labelled(name: str, data: bytes, letters: Collection[str]) -> Uploaded:
         raise UserError(
             f"{file} has more than {MAX_PROTEINS:,} proteins, which is the most: upload a part."
         )
-    rows, skipped = _usable(rows, letters)
+    rows, skipped = _usable(_one_spelling(rows), letters)
     if not rows:
         given = f" ({skipped})" if skipped else ""
         raise UserError(f"{file} has no protein that can be used{given}: add some that can.")
@@ -193,6 +196,19 @@ def read_labelled(name: str, data: bytes, letters: Collection[str]) -> Uploaded:
     index = {label: i for i, label in enumerate(labels)}
     proteins = [LabelledProtein(row.name, row.sequence, index[row.label]) for row in rows]
     return Uploaded(proteins, labels, f"Skipped proteins: {skipped}." if skipped else "")
+
+
+def _one_spelling(rows: Sequence[_Row]) -> list[_Row]:
+    """The rows with each whole number among the labels in its shortest spelling among them."""
+
+    def number(label: str) -> str:
+        whole = _WHOLE.fullmatch(label)
+        return whole[1] if whole else label
+
+    shortest: dict[str, str] = {}
+    for label in sorted({row.label for row in rows}, key=len):
+        shortest.setdefault(number(label), label)
+    return [replace(row, label=shortest[number(row.label)]) for row in rows]
 
 
 def _usable(rows: Sequence[_Row], letters: Collection[str]) -> tuple[list[_Row], str]:
@@ -298,7 +314,7 @@ def check_columns(file: str, columns: Iterable[str]) -> None:
 
 
 def _row(number: int, name: str, sequence: str, label: str, where: str) -> _Row:
-    name, label = " ".join(name.split()), label.strip()
+    name, label = " ".join(name.split()), " ".join(label.split())
     for what, value in (("sequence", sequence), ("label", label)):
         if not value:
             raise UserError(f"{where} has no {what}: fill it in or remove the protein.")

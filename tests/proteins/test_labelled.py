@@ -98,7 +98,8 @@ def test_columns_that_are_not_read_may_be_several():
         (["10", "9", "-1", "2.5"], ("-1", "2.5", "9", "10")),
         (["10", "9", "x"], ("10", "9", "x")),
         (["10", "9", "nan"], ("10", "9", "nan")),
-        (["1", "1.0"], ("1", "1.0")),
+        (["1.10", "1.1"], ("1.1", "1.10")),
+        (["1.0", "2.5"], ("1.0", "2.5")),
         (["β", "b", "B"], ("B", "b", "β")),
     ],
 )
@@ -107,6 +108,22 @@ def test_labels_are_sorted_and_numbers_by_value(labels, expected):
     given = read(HEAD + "".join(rows).encode())
     assert given.labels == expected
     assert [given.labels[each.label] for each in given.proteins] == labels
+
+
+def test_spellings_of_a_label_are_one_class():
+    rows = ["MKT,1.0", "GIG, 1", "AYI,1.00", "KKK,0.0", "AAA,not  known", "CCC,not known "]
+    given = read(HEAD + "\n".join(rows).encode())
+    assert given.labels == ("0.0", "1", "not known")
+    assert [each.label for each in given.proteins] == [1, 1, 1, 0, 2, 2]
+    fasta = read(b">P1 label=1.0\nMKT\n>P2|1\nGIG\n>P3| 2.\nAYI\n", "a.fasta")
+    assert fasta.labels == ("1", "2.")
+
+
+def test_spellings_of_a_label_do_not_contradict_one_another(sentence):
+    given = read(HEAD + b"MKT,1\nMKT,1.0\nGIG,0\n")
+    assert [each.sequence for each in given.proteins] == ["MKT", "GIG"]
+    assert "contradictory" not in given.note
+    sentence(read, HEAD + b"MKT,1\nGIG,1.0\n", says=["All proteins", "'1'", "second class"])
 
 
 def test_what_cannot_be_used_is_counted_in_one_sentence():
