@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from Bio.Data.PDBData import protein_letters_1to3
 
 from neuronlab.runs import Store
 from neuronlab.studies import SubmodelsSpec
@@ -104,6 +105,15 @@ def test_a_proteins_residues_are_coloured(visit, results):
     table = next(d.value for d in page.at.dataframe if "letter" in d.value)
     assert "".join(table["letter"]) == UBIQUITIN
     assert np.isfinite(table["score"]).all()
+    line = "ATOM  {0:>5}  CA  {1:3} A{0:>4}    {2:8.3f}   0.000   0.000  1.00  0.00           C\n"
+    names = [protein_letters_1to3[letter].upper() for letter in UBIQUITIN]
+    # Histidine as AMBER names it.
+    names = ["HIE" if name == "HIS" else name for name in names]
+    atoms = "".join(line.format(i, name, 3.8 * i) for i, name in enumerate(names, start=1))
+    page.at.file_uploader(key="one_structure").upload("own.pdb", atoms.encode(), "text/plain")
+    page.run()
+    assert page.errors() == []
+    assert page.says("100% of the sequence is seen, 100% of it identical")
     page.at.text_area(key="one_sequence").set_value("MKJ7")
     page.run()
     page.one_error("Character 3")
