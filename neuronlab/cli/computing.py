@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from neuronlab.cli.terminal import ProgressLine, quiet
@@ -32,24 +31,20 @@ def compute(spec: Spec, device: str) -> Result:
     Ctrl-C keeps the finished shards: the same command, or the app, goes on from there.
     """
     from neuronlab.models.loading import resolve_device
-    from neuronlab.runs import Context, Store, UnreadableResult, run_study
+    from neuronlab.runs import Context, Store, stored_result
     from neuronlab.studies import STUDIES
 
     quiet()
     store = Store()
-    if store.has(spec.key):
-        try:
-            return store.load(spec.key)[1]
-        except UnreadableResult:
-            store.delete(spec.key)  # it is computed again
+    result = store.find(spec.key)
+    if result is not None:
+        return result
     device = resolve_device(device)
-    began = time.perf_counter()
     with ProgressLine() as progress:
         store.mark_pending(spec, device)
         try:
             context = Context(device, on_progress=progress)
-            result = run_study(STUDIES[spec.study], spec, store, context)
-            store.save(spec, result, seconds=time.perf_counter() - began)
+            result = stored_result(STUDIES[spec.study], spec, store, context)
         except KeyboardInterrupt:
             if store.finished_shards(spec.key):
                 store.release_pending(spec.key)

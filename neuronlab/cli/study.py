@@ -113,7 +113,6 @@ def _revision(spec: Spec) -> dict[str, str]:
 
 def _write(folder: Path, spec: Spec, result: Result) -> None:
     try:
-        result.save(folder)
-        spec.save(folder / "spec.json")
+        result.save(folder, {"spec.json": spec.to_json() + "\n"})
     except OSError as error:
         raise UserError(f"'{folder}' cannot be written: {error.strerror or error}.") from error

@@ -8,7 +8,7 @@ from neuronlab.runs.records import Record
 from neuronlab.runs.result import Result
 from neuronlab.runs.spec import Seed, Spec, read_spec
 from neuronlab.runs.store import Store
-from neuronlab.runs.study import Cancelled, Context, Study, run_study
+from neuronlab.runs.study import Cancelled, Context, Study, run_study, stored_result
 
 __all__ = [
     "Cancelled",
@@ -28,4 +28,5 @@ __all__ = [
     "UserError",
     "read_spec",
     "run_study",
+    "stored_result",
 ]

@@ -1,7 +1,6 @@
 """The queue: one worker thread for each device, one run at a time on each."""
 
 import json
-import time
 import traceback
 from collections import defaultdict, deque
 from collections.abc import Mapping
@@ -13,14 +12,15 @@ from neuronlab.runs.job import Job, Run, Status
 from neuronlab.runs.pending import Pending
 from neuronlab.runs.spec import Spec, read_spec
 from neuronlab.runs.store import Store
-from neuronlab.runs.study import Cancelled, Context, Study, run_study
+from neuronlab.runs.study import Cancelled, Context, Study, stored_result
 
 
 class Queue:
     """Computes specs in the background and stores the results; safe to use from any thread.
 
     `studies` maps the name of each study to the study. A result is never computed twice: whoever
-    submits a spec that is queued or running joins that run, and a stored result is done at once.
+    submits a spec that is queued or running joins that run, and a stored result is done at once,
+    unless it is damaged: then it is removed and computed again.
     """
 
     def __init__(self, store: Store, studies: Mapping[str, Study]) -> None:
@@ -37,11 +37,12 @@ class Queue:
         """Ask for the result of `spec` in the name of `owner`.
 
         A run that failed or was cancelled is tried again. ValueError for an unknown study,
-        UserError after `close`.
+        UserError after `close`, or when a damaged result cannot be removed.
         """
         if spec.study not in self._studies:
             raise ValueError(f"There is no study {spec.study!r}.")
         key = spec.key
+        stored = self.store.find(key) is not None  # outside the lock: it reads the whole result
         with self._changed:
             if self._closed:
                 raise UserError("The queue is closed, so nothing more can be computed.")
@@ -51,7 +52,7 @@ class Queue:
                 return self._snapshot(job)
             self._jobs.pop(key, None)
             job = self._jobs[key] = Job(spec, device, {owner})
-            if self.store.has(key):
+            if stored:
                 self._finish(job, "done")
                 return self._snapshot(job)
             try:
@@ -190,11 +191,9 @@ class Queue:
 
     def _compute(self, job: Job, context: Context) -> tuple[Status, str, str]:
         """The status the job ends with, the sentence for a failure, and its traceback."""
-        began = time.perf_counter()
         try:
-            if not self.store.has(job.spec.key):  # another process may have been faster
-                result = run_study(self._studies[job.spec.study], job.spec, self.store, context)
-                self.store.save(job.spec, result, seconds=time.perf_counter() - began)
+            # Another process may have been faster than the queue.
+            stored_result(self._studies[job.spec.study], job.spec, self.store, context)
         except Cancelled:
             return "cancelled", "", ""
         except UserError as error:

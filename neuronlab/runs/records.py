@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from neuronlab.runs.errors import UnreadableResult
-from neuronlab.runs.result import check_result, read_json
+from neuronlab.runs.result import META, SPEC, check_result, read_json
+from neuronlab.runs.spec import key_of
 
 
 @dataclass(frozen=True)
@@ -34,17 +35,30 @@ def read_record(folder: Path) -> Record | None:
     except OSError:
         return None
     try:
-        spec = read_json(folder, "spec.json")
+        spec = read_json(folder, SPEC)
         study = str(spec.get("study", ""))
-        meta = read_json(folder, "meta.json")
+        meta = read_json(folder, META)
         created = datetime.fromisoformat(meta["created"]).astimezone(UTC)
         seconds = float(meta["seconds"])
-        check_result(folder)
+        check_stored(folder)
     except UnreadableResult as error:
         problem = str(error)
     except (LookupError, TypeError, ValueError, OverflowError):
-        problem = "The file meta.json of the result is damaged."
+        problem = f"The file {META} of the result is damaged."
     return Record(folder.name, study, spec, created, seconds, _size(folder), not problem, problem)
+
+
+def check_stored(folder: Path) -> dict[str, Any]:
+    """The spec of the result in `folder`, as cheap as `check_result`.
+
+    UnreadableResult where that raises it, or when the folder is not named by the spec's key.
+    """
+    contents = check_result(folder)[1]
+    spec = read_json(folder, SPEC, contents)
+    read_json(folder, META, contents)
+    if key_of(spec) != folder.name:
+        raise UnreadableResult(f"The result in the folder {folder.name} is that of another spec.")
+    return spec
 
 
 def _size(folder: Path) -> int:

@@ -3,9 +3,10 @@
 import hashlib
 import io
 import json
+import os
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,13 @@ _ARRAYS = "arrays.npz"
 _TABLE = ".parquet"
 # Where text files used to be; now they lie beside the numbers.
 _OLD_FILES = "files/"
-_RESERVED = {_NUMBERS, _CONTENTS, _ARRAYS, "spec.json", "meta.json"}
+# The texts that may lie beside a result and belong to it.
+SPEC, META = "spec.json", "meta.json"
+_BESIDE = {SPEC, META}
+_RESERVED = {_NUMBERS, _CONTENTS, _ARRAYS, *_BESIDE}
 # Names become file names on any system, and must not be able to leave the folder.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*")
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # Windows has none
 
 
 @dataclass
@@ -39,17 +44,23 @@ class Result:
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, beside: Mapping[str, str] | None = None) -> None:
         """Write the result into `folder`, which is made when absent.
 
-        ValueError for a bad name or an array of objects, TypeError for a number that is not JSON.
+        `beside` are the texts of spec.json and meta.json, where wanted: they are checked like the
+        rest when the result is read. ValueError for a bad name or an array of objects, TypeError
+        for a number that is not JSON.
         """
+        beside = beside or {}
         for name in [*self.tables, *self.arrays, *self.files]:
             if not _NAME.fullmatch(name):
                 raise ValueError(f"{name!r} cannot be the name of a part of a result.")
         for name in self.files:
             if name in _RESERVED or name.endswith(_TABLE):
                 raise ValueError(f"{name!r} cannot be the name of a file of a result.")
+        if not _BESIDE.issuperset(beside):
+            raise ValueError(f"Beside a result lie {SPEC} and {META} only.")
+        texts = {_NUMBERS: _json(self.numbers), **beside, **self.files}
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         written = []
@@ -59,7 +70,7 @@ class Result:
         if self.arrays:
             written.append(_ARRAYS)
             _save_arrays(folder / _ARRAYS, self.arrays)
-        for name, text in self.files.items():
+        for name, text in texts.items():
             written.append(name)
             # Bytes, because text mode would change the line ends.
             (folder / written[-1]).write_bytes(text.encode())
@@ -67,9 +78,8 @@ class Result:
         for path in written:
             data = (folder / path).read_bytes()
             contents[path] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-        for name, value in ((_NUMBERS, self.numbers), (_CONTENTS, contents)):
-            text = json.dumps(value, indent=2, default=_plain_number)
-            (folder / name).write_text(text, encoding="utf-8")
+        sealed = _json({"files": contents, "sha256": _digest(contents)})
+        (folder / _CONTENTS).write_text(sealed, encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> "Result":
@@ -80,10 +90,10 @@ class Result:
         folder = Path(folder)
         numbers, contents = check_result(folder)
         result = cls(numbers=numbers)
-        for path, expected in contents.items():
-            data = _read(folder, path, Path.read_bytes)
-            if hashlib.sha256(data).hexdigest() != expected["sha256"]:
-                raise UnreadableResult(f"The file {path} of the result is damaged.")
+        for path in contents:
+            data = _checked(folder, path, contents)
+            if path == _NUMBERS or path in _BESIDE:
+                continue
             try:
                 result._add(path, data)
             except Exception as error:  # whatever a parser makes of a strange file
@@ -103,37 +113,97 @@ class Result:
 def check_result(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The numbers of a saved result, and its contents: bytes and sha256 by path.
 
-    Cheap: it looks at the sizes of the other files without reading them. UnreadableResult with one
+    Cheap: of tables, arrays and files it compares the sizes only. UnreadableResult with one
     sentence when a file is missing, damaged or not readable.
     """
     folder = Path(folder)
-    numbers = read_json(folder, _NUMBERS)
-    if numbers.keys() == {"numbers", "contents"}:  # in one file, as it used to be
-        source, contents = _NUMBERS, numbers["contents"]
-        numbers = numbers["numbers"]
+    try:
+        contents = _files(read_json(folder, _CONTENTS), _CONTENTS)
+    except UnreadableResult:
+        together = read_json(folder, _NUMBERS)
+        if together.keys() != {"numbers", "contents"}:
+            raise
+        # Numbers and contents in one file, as it used to be.
+        contents = _files(together["contents"], _NUMBERS)
+        numbers = together["numbers"]
+        if not isinstance(numbers, dict):
+            raise _damaged(_NUMBERS) from None
     else:
-        source, contents = _CONTENTS, read_json(folder, _CONTENTS)
-    if not isinstance(numbers, dict) or not isinstance(contents, dict):
-        raise UnreadableResult(f"The file {source} of the result is damaged.")
+        numbers = read_json(folder, _NUMBERS, contents)
     for path, expected in contents.items():
-        if not _is_part(path) or not isinstance(expected, dict) or "sha256" not in expected:
-            raise UnreadableResult(f"The file {source} of the result is damaged.")
-        if _read(folder, path, Path.stat).st_size != expected.get("bytes"):
-            raise UnreadableResult(f"The file {path} of the result is damaged.")
+        if _read(folder, path, Path.lstat).st_size != expected.get("bytes"):
+            raise _damaged(path)
     return numbers, contents
 
 
-def read_json(folder: Path, name: str) -> dict[str, Any]:
-    """The JSON object in the file `name`; UnreadableResult with one sentence when there is none."""
+def read_json(folder: Path, name: str, contents: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The JSON object in the file `name`.
+
+    UnreadableResult with one sentence when there is none, or it is not what `contents` (as from
+    `check_result`) says of that file.
+    """
     try:
-        value = json.loads(_read(folder, name, Path.read_bytes))
+        value = json.loads(_checked(folder, name, contents or {}))
     except UnreadableResult:
         raise
     except (ValueError, RecursionError) as error:
-        raise UnreadableResult(f"The file {name} of the result is damaged.") from error
+        raise _damaged(name) from error
     if not isinstance(value, dict):
-        raise UnreadableResult(f"The file {name} of the result is damaged.")
+        raise _damaged(name)
     return value
+
+
+def read_files(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Path and content of all files of a saved result, each checked; nothing else, and no link.
+
+    UnreadableResult with one sentence when one is missing, damaged or not readable.
+    """
+    folder = Path(folder)
+    _, contents = check_result(folder)
+    # Results of earlier versions list fewer of these, or have none.
+    unlisted = (name for name in _RESERVED if os.path.lexists(folder / name))
+    for path in sorted({*contents, *unlisted}):
+        yield path, _checked(folder, path, contents)
+
+
+def _files(contents: Any, source: str) -> dict[str, Any]:
+    """The files that a table of contents lists, by path; UnreadableResult where it was changed."""
+    if isinstance(contents, dict) and contents.keys() == {"files", "sha256"}:
+        if contents["sha256"] != _digest(contents["files"]):
+            raise _damaged(source)
+        contents = contents["files"]
+    # Results of earlier versions list tables, arrays and files only, unsealed.
+    if not isinstance(contents, dict) or not all(
+        _is_part(path) and isinstance(expected, dict) and "sha256" in expected
+        for path, expected in contents.items()
+    ):
+        raise _damaged(source)
+    return contents
+
+
+def _checked(folder: Path, name: str, contents: Mapping[str, Any]) -> bytes:
+    data = _read(folder, name, _bytes)
+    if name in contents and hashlib.sha256(data).hexdigest() != contents[name]["sha256"]:
+        raise _damaged(name)
+    return data
+
+
+def _bytes(path: Path) -> bytes:
+    # A link could make a result, and its export, show any file of this machine.
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NO_LINK)) as file:
+        return file.read()
+
+
+def _damaged(name: str) -> UnreadableResult:
+    return UnreadableResult(f"The file {name} of the result is damaged.")
+
+
+def _digest(contents: Any) -> str:
+    return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, default=_plain_number)
 
 
 def _read(folder: Path, name: str, read: Callable[[Path], Any]) -> Any:
@@ -149,8 +219,7 @@ def _read(folder: Path, name: str, read: Callable[[Path], Any]) -> Any:
 
 def _is_part(path: str) -> bool:
     """Whether `path` is one that `Result.save` writes; an edited summary may say anything."""
-    name = path.removeprefix(_OLD_FILES)
-    return _NAME.fullmatch(name) is not None and (name == _ARRAYS or name not in _RESERVED)
+    return path != _CONTENTS and _NAME.fullmatch(path.removeprefix(_OLD_FILES)) is not None
 
 
 def _save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:

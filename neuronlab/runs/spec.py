@@ -35,24 +35,29 @@ class Spec(BaseModel):
     @property
     def key(self) -> str:
         """16 hex characters; equal for equal study, version and fields, in every process."""
-        identity = {"study": self.study, "version": self.version, "fields": self._fields()}
-        canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:KEY_LENGTH]
+        return key_of(self._written())
 
     def to_json(self) -> str:
         """The spec as one flat JSON object: `study`, `version`, then the fields."""
-        return json.dumps(
-            {"study": self.study, "version": self.version, **self._fields()}, indent=2
-        )
+        return json.dumps(self._written(), indent=2)
 
     def save(self, path: Path) -> None:
         """Write `to_json()` to `path`; OSError when it cannot be written."""
         Path(path).write_text(self.to_json() + "\n", encoding="utf-8")
 
-    def _fields(self) -> dict[str, Any]:
+    def _written(self) -> dict[str, Any]:
         # serialize_as_any: a subclass in a field typed by its base keeps its own fields, so that
         # two different specs never share a key.
-        return to_jsonable_python(_with_sorted_sets(self.model_dump(serialize_as_any=True)))
+        fields = to_jsonable_python(_with_sorted_sets(self.model_dump(serialize_as_any=True)))
+        return {"study": self.study, "version": self.version, **fields}
+
+
+def key_of(written: Mapping[str, Any]) -> str:
+    """The key of the spec that `Spec.to_json` wrote, of whatever study and version it was."""
+    fields = dict(written)
+    identity = {name: fields.pop(name, None) for name in ("study", "version")}
+    canonical = json.dumps({**identity, "fields": fields}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:KEY_LENGTH]
 
 
 def read_spec(text: str, specs: Mapping[str, type[Spec]]) -> Spec:

@@ -19,8 +19,8 @@ import platformdirs
 
 from neuronlab.runs.errors import MissingResult, UnreadableResult, UserError
 from neuronlab.runs.pending import Pending, process_is_alive, this_process
-from neuronlab.runs.records import Record, read_record
-from neuronlab.runs.result import Result, check_result, read_json
+from neuronlab.runs.records import Record, check_stored, read_record
+from neuronlab.runs.result import META, SPEC, Result, read_files, read_json
 from neuronlab.runs.spec import KEY_LENGTH, Spec
 
 _KEY = re.compile(rf"[0-9a-f]{{{KEY_LENGTH}}}")
@@ -62,17 +62,27 @@ class Store:
         """
         if self.has(spec.key):
             return
+        meta = {"created": datetime.now(UTC).isoformat(), "seconds": seconds}
         with self._publish(self.path(spec.key)) as folder:
-            result.save(folder)
-            spec.save(folder / "spec.json")
-            meta = {"created": datetime.now(UTC).isoformat(), "seconds": seconds}
-            (folder / "meta.json").write_text(json.dumps(meta, indent=2), encoding="utf-8")
+            result.save(
+                folder, {SPEC: spec.to_json() + "\n", META: json.dumps(meta, indent=2) + "\n"}
+            )
         self.clear_shards(spec.key)
 
     def load(self, key: str) -> tuple[dict[str, Any], Result]:
         """The spec (as in spec.json) and the result; MissingResult or UnreadableResult."""
         folder = self._existing(key)
-        return read_json(folder, "spec.json"), Result.load(folder)
+        return check_stored(folder), Result.load(folder)
+
+    def find(self, key: str) -> Result | None:
+        """The result, or None where there is none that can be read: a damaged one is removed."""
+        try:
+            return self.load(key)[1]
+        except MissingResult:
+            return None
+        except UnreadableResult:
+            self.delete(key)
+            return None
 
     def history(self) -> list[Record]:
         """All results, newest first. One that cannot be read is listed as such; never raises."""
@@ -94,16 +104,13 @@ class Store:
         self.clear_shards(key)
 
     def export(self, key: str) -> bytes:
-        """The folder of the result as a ZIP archive; MissingResult or UnreadableResult."""
+        """The files of the result as a ZIP archive; MissingResult or UnreadableResult."""
         folder = self._existing(key)
-        check_result(folder)
+        check_stored(folder)
         buffer = io.BytesIO()
-        try:
-            with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-                for path in sorted(folder.rglob("*")):
-                    archive.write(path, Path(key) / path.relative_to(folder))
-        except OSError as error:
-            raise UnreadableResult(f"The result {key} cannot be read: {error.strerror}.") from error
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path, content in read_files(folder):
+                archive.writestr(f"{key}/{path}", content)
         return buffer.getvalue()
 
     # Finished shards of a run that is not finished

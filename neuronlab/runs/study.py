@@ -118,6 +118,16 @@ class Study(ABC):
         return parts[0]
 
 
+def stored_result(study: Study, spec: Spec, store: Store, context: Context) -> Result:
+    """The stored result of `spec`, or a new one, which is stored. Raises what `run_study` does."""
+    result = store.find(spec.key)
+    if result is None:
+        began = time.perf_counter()
+        result = run_study(study, spec, store, context)
+        store.save(spec, result, seconds=time.perf_counter() - began)
+    return result
+
+
 @memory_told()
 def run_study(study: Study, spec: Spec, store: Store, context: Context) -> Result:
     """Compute the result of `spec`, which the caller saves with `store.save`.
@@ -129,10 +139,12 @@ def run_study(study: Study, spec: Spec, store: Store, context: Context) -> Resul
     needs = study.needs(spec)
     needing = study.needing if needs else 0.0
     own = context.part(needing, 1 - needing)
-    own.given = tuple(
-        _needed(*need, store, context.part(i * needing / len(needs), needing / len(needs)))
-        for i, need in enumerate(needs)
-    )
+    given = []
+    for i, need in enumerate(needs):
+        part = context.part(i * needing / len(needs), needing / len(needs))
+        given.append(stored_result(*need, store, part))
+        part.progress(1.0)
+    own.given = tuple(given)
     shards = study.shards(spec)
     count = len(shards)
     share = (1 - study.merging) / count
@@ -173,23 +185,6 @@ class _Parts(Sequence[Result]):
     def __getitem__(self, index: int) -> Result:
         part = self._parts[index]
         return self._store.load_shard(self._key, index) if part is None else part
-
-
-def _needed(study: Study, spec: Spec, store: Store, context: Context) -> Result:
-    """The stored result, or a new one, which is stored."""
-    if store.has(spec.key):
-        try:
-            found = store.load(spec.key)[1]
-        except UnreadableResult:
-            store.delete(spec.key)  # it is computed again
-        else:
-            context.progress(1.0)
-            return found
-    began = time.perf_counter()
-    result = run_study(study, spec, store, context)
-    store.save(spec, result, seconds=time.perf_counter() - began)
-    context.progress(1.0)
-    return result
 
 
 def _stored_shard(store: Store, key: str, index: int) -> Result | None:

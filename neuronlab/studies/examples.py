@@ -8,7 +8,7 @@ from neuronlab.attribution.request import Positions
 from neuronlab.models.catalogue import entry
 from neuronlab.proteins.annotated import CORPORA
 from neuronlab.proteins.sequences import TRASTUZUMAB_VH
-from neuronlab.runs import Context, Spec, Store, run_study
+from neuronlab.runs import Context, Spec, Store, stored_result
 from neuronlab.studies import (
     STUDIES,
     AttributionSpec,
@@ -177,12 +177,8 @@ def default_positions(kind: str) -> Positions:
 
 def compute(names: list[str], store: Store, say: Callable[[str], None] = lambda text: None) -> None:
     """Finish the examples of these models that are not in the store yet."""
-    import time
-
     for spec in (spec for name in names for spec in opened(name)):
-        if store.has(spec.key):
+        if store.find(spec.key) is not None:
             continue
         say(f"computing an example of {spec.model}: {STUDIES[spec.study].title}")
-        start = time.perf_counter()
-        result = run_study(STUDIES[spec.study], spec, store, Context())
-        store.save(spec, result, seconds=time.perf_counter() - start)
+        stored_result(STUDIES[spec.study], spec, store, Context())

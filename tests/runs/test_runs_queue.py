@@ -65,6 +65,30 @@ def test_a_stored_result_is_done_at_once(store, make_queue):
     assert toy.computed == []
 
 
+def test_a_damaged_result_is_computed_again(store, make_queue):
+    store.save(SPEC, Result(numbers={"sum": 0.4}), seconds=1)
+    numbers = store.path(SPEC.key) / "result.json"
+    numbers.write_text(numbers.read_text().replace("0.4", "0.9"))
+    toy = Toy()
+    queue = make_queue(toy)
+    queue.submit(SPEC)
+    assert queue.wait(SPEC.key, 5).status == "done"
+    assert toy.computed == [("hello", 0)]
+    assert store.load(SPEC.key)[1].numbers == {"sum": 1}
+
+
+def test_a_result_stored_meanwhile_is_not_computed_again(store, make_queue):
+    gate = Gate()
+    toy = Toy(gate)
+    queue = make_queue(toy)
+    queue.submit(A)  # keeps the device busy
+    queue.submit(B)
+    store.save(B, Result(), seconds=1)
+    gate.opened.set()
+    assert queue.wait(B.key, 5).status == "done"
+    assert toy.computed == [("a", 0)]
+
+
 def test_a_deleted_result_is_computed_again(store, make_queue):
     toy = Toy()
     queue = make_queue(toy)

@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import shutil
 import time
 import zipfile
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,35 @@ SPEC = ToySpec()
 def overwrite(name, content):
     def damage(folder):
         (folder / name).write_bytes(content)
+
+    return damage
+
+
+def edit(name, old, new):
+    """Of the same length, as a careful hand would do it."""
+
+    def damage(folder):
+        text = (folder / name).read_text()
+        assert text.count(old) == 1
+        assert len(old) == len(new)
+        (folder / name).write_text(text.replace(old, new))
+
+    return damage
+
+
+def move_to_another_key(folder):
+    """What another spec gave, under the key of this one."""
+    other = ToySpec(text="other")
+    store = Store(folder.parent)
+    store.save(other, Result(), seconds=1)
+    shutil.rmtree(folder)
+    store.path(other.key).rename(folder)
+
+
+def link_to_the_same(name):
+    def damage(folder):
+        (folder / name).rename(folder.parent / "moved")
+        (folder / name).symlink_to(folder.parent / "moved")
 
     return damage
 
@@ -62,19 +92,39 @@ def test_numbers_are_the_whole_of_result_json(store):
     assert written == store.load(SPEC.key)[1].numbers
 
 
-def test_results_of_earlier_versions_still_open(store):
+@pytest.mark.parametrize("together", [False, True])
+def test_results_of_earlier_versions_still_open(store, tmp_path, together):
+    """Their contents listed no JSON file, and at first were in one file with the numbers."""
     store.save(SPEC, full_result(), seconds=1)
     folder = store.path(SPEC.key)
     numbers, contents = (folder / "result.json", folder / "contents.json")
-    both = {
-        name: json.loads(p.read_text())
-        for name, p in (("numbers", numbers), ("contents", contents))
-    }
-    numbers.write_text(json.dumps(both))
-    contents.unlink()
-    found = store.load(SPEC.key)[1]
-    assert found.numbers == both["numbers"]
+    listed = json.loads(contents.read_text())["files"]
+    listed = {name: facts for name, facts in listed.items() if not name.endswith(".json")}
+    if together:
+        both = {"numbers": json.loads(numbers.read_text()), "contents": listed}
+        numbers.write_text(json.dumps(both))
+        contents.unlink()
+    else:
+        contents.write_text(json.dumps(listed))
+    spec, found = store.load(SPEC.key)
+    assert spec["text"] == SPEC.text
+    assert found.numbers == store.load(SPEC.key)[1].numbers == {**full_result().numbers, "count": 3}
     assert found.tables.keys() == full_result().tables.keys()
+    (record,) = store.history()
+    assert record.readable
+    with zipfile.ZipFile(io.BytesIO(store.export(SPEC.key))) as archive:
+        archive.extractall(tmp_path / "unpacked")
+    assert Store(tmp_path / "unpacked").load(SPEC.key)[1].files == full_result().files
+
+
+def test_a_result_of_another_version_of_its_study_opens_by_its_own_key(store, monkeypatch):
+    store.save(SPEC, full_result(), seconds=1)
+    key = SPEC.key
+    monkeypatch.setattr(ToySpec, "version", 2)
+    assert SPEC.key != key
+    spec, found = store.load(key)
+    assert (spec["version"], found.files) == (1, full_result().files)
+    assert store.history()[0].readable
 
 
 def test_round_trip(store):
@@ -193,6 +243,12 @@ def test_history_is_newest_first(store):
         (overwrite("contents.json", b"[]"), True),
         (overwrite("contents.json", b'{"x.parquet": 1}'), True),
         (overwrite("spec.json", b"nonsense"), True),
+        (edit("result.json", "0.25", "0.99"), True),
+        (edit("spec.json", "hello", "hullo"), True),
+        (edit("meta.json", '"seconds": 1', '"seconds": 9'), True),
+        (edit("contents.json", '"top.parquet"', '"tip.parquet"'), True),
+        (move_to_another_key, True),
+        (link_to_the_same("result.json"), True),
         (replace_by_folder("result.json"), True),
         (point_outside, True),
     ],
@@ -261,6 +317,42 @@ def test_export_can_be_unpacked_and_loaded(store, tmp_path):
         archive.extractall(tmp_path / "unpacked")
     other = Store(tmp_path / "unpacked")
     assert other.load(SPEC.key)[1].files == full_result().files
+
+
+@pytest.mark.parametrize("name", ["secret.txt", "fold.pdb", "meta.json", "contents.json"])
+def test_export_follows_no_link(store, tmp_path, name):
+    store.save(SPEC, full_result(), seconds=1)
+    secret = tmp_path / "secret"
+    secret.write_text('{"created": "2020-01-01", "seconds": 1, "secret": "secret"}')
+    link = store.path(SPEC.key) / name
+    link.unlink(missing_ok=True)
+    link.symlink_to(secret)
+    if name == "secret.txt":
+        with zipfile.ZipFile(io.BytesIO(store.export(SPEC.key))) as archive:
+            assert not [path for path in archive.namelist() if "secret" in path]
+    else:
+        with pytest.raises(UnreadableResult, match=f"{name} of the result"):
+            store.export(SPEC.key)
+
+
+def test_export_of_an_earlier_version_follows_no_link(store, tmp_path):
+    store.save(SPEC, Result(), seconds=1)
+    folder = store.path(SPEC.key)
+    (folder / "contents.json").write_text("{}")
+    shutil.copy(folder / "meta.json", tmp_path / "meta.json")
+    (folder / "meta.json").unlink()
+    (folder / "meta.json").symlink_to(tmp_path / "meta.json")
+    with pytest.raises(UnreadableResult, match=r"meta\.json of the result cannot be read"):
+        store.export(SPEC.key)
+
+
+def test_find(store):
+    assert store.find(SPEC.key) is None
+    store.save(SPEC, full_result(), seconds=1)
+    assert store.find(SPEC.key).files == full_result().files
+    edit("result.json", "0.25", "0.99")(store.path(SPEC.key))
+    assert store.find(SPEC.key) is None
+    assert not store.has(SPEC.key), "it can be stored again"
 
 
 def test_default_root_follows_the_environment(monkeypatch, tmp_path):
