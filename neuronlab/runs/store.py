@@ -58,15 +58,13 @@ class Store:
     def save(self, spec: Spec, result: Result, *, seconds: float) -> None:
         """Store a result that took `seconds` to compute, and forget its shards.
 
-        All or nothing, even when the process is killed; nothing happens when the key is stored.
+        All or nothing, even when the process is killed; a result that is stored stays as it is.
         """
-        if self.has(spec.key):
-            return
-        meta = {"created": datetime.now(UTC).isoformat(), "seconds": seconds}
-        with self._publish(self.path(spec.key)) as folder:
-            result.save(
-                folder, {SPEC: spec.to_json() + "\n", META: json.dumps(meta, indent=2) + "\n"}
-            )
+        if not self.has(spec.key):
+            meta = {"created": datetime.now(UTC).isoformat(), "seconds": seconds}
+            beside = {SPEC: spec.to_json() + "\n", META: json.dumps(meta, indent=2) + "\n"}
+            with self._publish(self.path(spec.key)) as folder:
+                result.save(folder, beside)
         self.clear_shards(spec.key)
 
     def load(self, key: str) -> tuple[dict[str, Any], Result]:
@@ -156,26 +154,30 @@ class Store:
         )
 
     def unmark_pending(self, key: str) -> None:
-        """Remove the note, if there is one: the run is over."""
+        """Remove the notes of this process and of those that are gone: for them the run is over."""
         with self._explained():
-            self._marker(key).unlink(missing_ok=True)
+            for path in self._markers(key):
+                if path == self._marker(key) or not _works(path):
+                    path.unlink(missing_ok=True)
 
     def release_pending(self, key: str) -> None:
-        """Keep the note, but say that no process works on the run any more."""
+        """Keep the note of this process, but say that it does not work on the run any more."""
         with suppress(UnreadableResult):
             marker = read_json(self._marker(key).parent, self._marker(key).name)
             self._write_marker(key, marker | {"process": None})
 
     def interrupted(self) -> list[Pending]:
-        """The runs whose process is gone, newest first; notes that cannot be read are skipped."""
-        found = []
+        """The runs whose processes are gone, newest first; unreadable notes are skipped."""
+        found: dict[str, Pending] = {}
         for path in (self.root / ".pending").glob("*.json"):
+            key = path.name.partition(".")[0]
             with suppress(UnreadableResult, LookupError, TypeError, ValueError):
-                marker = read_json(path.parent, path.name)
-                if self.has(path.stem) or process_is_alive(marker["process"]):
+                if self.has(key) or self._worked_on(key):
                     continue
-                found.append(Pending.from_marker(path.stem, marker))
-        return sorted(found, key=lambda pending: pending.submitted, reverse=True)
+                pending = Pending.from_marker(key, read_json(path.parent, path.name))
+                if key not in found or found[key].submitted < pending.submitted:
+                    found[key] = pending
+        return sorted(found.values(), key=lambda pending: pending.submitted, reverse=True)
 
     # Details
 
@@ -188,7 +190,15 @@ class Store:
         return self.root / ".shards" / self.path(key).name
 
     def _marker(self, key: str) -> Path:
-        return self.root / ".pending" / f"{self.path(key).name}.json"
+        """The note of this process."""
+        return self.root / ".pending" / f"{self.path(key).name}.{os.getpid()}.json"
+
+    def _markers(self, key: str) -> list[Path]:
+        """The notes of all processes."""
+        return list((self.root / ".pending").glob(f"{self.path(key).name}.*json"))
+
+    def _worked_on(self, key: str) -> bool:
+        return any(_works(path) for path in self._markers(key))
 
     def _temporary(self) -> Path:
         # In the same folder, hence on the same disk, so that renaming is atomic.
@@ -237,13 +247,27 @@ class Store:
 
     def _sweep(self) -> None:
         """Remove what killed processes left behind, once it is too old to be in use."""
-        with suppress(OSError):
+        with suppress(OSError, UserError):
             for path in self.root.glob(f"{_TEMPORARY}*"):
                 _remove_if_older(path, _DAY)
-            # Shards of cancelled and failed runs wait for another try, but not for ever.
             for path in self.root.glob(".shards/*"):
-                if not (self.root / ".pending" / f"{path.name}.json").exists():
+                if not _KEY.fullmatch(path.name):
+                    continue
+                if self.has(path.name) and not self._worked_on(path.name):
+                    # Of a process that was slower than another, and never came to its end.
+                    self.clear_shards(path.name)
+                    self.unmark_pending(path.name)
+                elif not self._markers(path.name):
+                    # Of a cancelled or failed run: they wait for another try, but not for ever.
                     _remove_if_older(path, 30 * _DAY)
+
+
+def _works(marker: Path) -> bool:
+    """Whether the process that left the note is still at work on the run."""
+    try:
+        return process_is_alive(read_json(marker.parent, marker.name)["process"])
+    except (UnreadableResult, LookupError, TypeError, ValueError):
+        return False
 
 
 def _remove_if_older(path: Path, seconds: float) -> None:

@@ -123,7 +123,13 @@ def stored_result(study: Study, spec: Spec, store: Store, context: Context) -> R
     result = store.find(spec.key)
     if result is None:
         began = time.perf_counter()
-        result = run_study(study, spec, store, context)
+        try:
+            result = run_study(study, spec, store, context)
+        except UnreadableResult:
+            # A faster process, which stored the result, removed the parts on which this one was.
+            result = store.find(spec.key)
+            if result is None:
+                raise
         store.save(spec, result, seconds=time.perf_counter() - began)
     return result
 

@@ -4,10 +4,12 @@ import os
 import shutil
 import time
 import zipfile
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from runs_toys import ToySpec, full_result
 
@@ -391,6 +393,62 @@ def test_markers_of_a_living_process_are_not_interrupted(store):
     assert (pending.key, pending.study, pending.device) == (SPEC.key, "toy", "cpu")
     store.unmark_pending(SPEC.key)
     assert store.interrupted() == []
+
+
+@pytest.fixture
+def as_another_process(monkeypatch):
+    """Within it, notes are of the process that runs these tests' parent."""
+
+    @contextmanager
+    def other():
+        process = psutil.Process(os.getppid())
+        with monkeypatch.context() as patch:
+            patch.setattr("neuronlab.runs.store.os.getpid", lambda: process.pid)
+            facts = {"pid": process.pid, "started": process.create_time()}
+            patch.setattr("neuronlab.runs.store.this_process", lambda: facts)
+            yield
+
+    return other
+
+
+def test_the_marker_of_another_living_process_stays(store, as_another_process):
+    with as_another_process():
+        store.mark_pending(SPEC, "cpu")
+    store.mark_pending(SPEC, "cpu")
+    store.unmark_pending(SPEC.key)
+    assert len(list((store.root / ".pending").iterdir())) == 1
+    store.mark_pending(SPEC, "cpu")
+    store.release_pending(SPEC.key)
+    assert store.interrupted() == [], "the other process is at work"
+    with as_another_process():
+        store.release_pending(SPEC.key)
+    assert [pending.key for pending in store.interrupted()] == [SPEC.key]
+    store.unmark_pending(SPEC.key)
+    assert list((store.root / ".pending").iterdir()) == []
+
+
+def test_markers_of_earlier_versions_are_offered_and_removed(store):
+    store.mark_pending(SPEC, "cpu")
+    store.release_pending(SPEC.key)
+    (path,) = (store.root / ".pending").iterdir()
+    path.rename(path.with_name(f"{SPEC.key}.json"))
+    assert [pending.key for pending in store.interrupted()] == [SPEC.key]
+    store.unmark_pending(SPEC.key)
+    assert list((store.root / ".pending").iterdir()) == []
+
+
+def test_shards_of_the_slower_process_are_removed(store, as_another_process):
+    for end in (lambda: store.save(SPEC, Result(), seconds=1), lambda: Store(store.root)):
+        store.save(SPEC, Result(), seconds=1)  # by the faster one
+        with as_another_process():
+            store.mark_pending(SPEC, "cpu")
+        store.save_shard(SPEC.key, 0, Result())
+        Store(store.root)
+        assert store.finished_shards(SPEC.key) == {0}, "the slower one is at work"
+        with as_another_process():
+            store.release_pending(SPEC.key)
+        end()
+        assert store.finished_shards(SPEC.key) == set()
 
 
 def test_a_process_id_used_again_is_not_the_old_process(store):

@@ -2,7 +2,7 @@ import pytest
 from runs_toys import Toy, ToySpec
 
 from neuronlab.errors import UserError
-from neuronlab.runs import Cancelled, Context, Result, Study, run_study
+from neuronlab.runs import Cancelled, Context, Result, Study, run_study, stored_result
 
 
 class Recorder(Context):
@@ -95,6 +95,20 @@ def test_a_need_that_is_damaged_is_computed_again(store):
     study.other = Toy()
     assert run_study(study, ToySpec(), store, Context()).numbers == {"sum": 4}
     assert study.other.computed == [("second", 0)]
+
+
+def test_the_slower_of_two_processes_takes_the_result_of_the_faster(store):
+    class Streaming(Toy):
+        streams = True
+
+    def another_ends(spec, shard, context):
+        if shard == 1:
+            store.save(spec, Result(numbers={"sum": 3}), seconds=1)
+
+    spec = ToySpec(parts=2)
+    found = stored_result(Streaming(another_ends), spec, store, Context())
+    assert found.numbers == {"sum": 3}
+    assert store.finished_shards(spec.key) == set()
 
 
 def test_streamed_parts_are_read_from_the_disk_one_at_a_time(store):
