@@ -179,7 +179,9 @@ def _check_out(path: Path) -> None:
 def _save(scores: NeuronScores, path: Path) -> None:
     try:
         if path.suffix == ".csv":
-            scores.to_frame().to_csv(path, index=False)
+            from neuronlab import spreadsheets
+
+            path.write_bytes(spreadsheets.csv(scores.to_frame()).encode())
         else:
             scores.save(path)
     except OSError as error:

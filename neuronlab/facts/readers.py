@@ -20,6 +20,7 @@ from typing import Any
 from neuronlab.errors import UserError
 from neuronlab.facts.fact import Fact
 from neuronlab.models import MASK
+from neuronlab.spreadsheets import from_text
 
 MAX_BYTES = 20_000_000
 MAX_FACTS = 100_000
@@ -319,7 +320,7 @@ def _read_table(upload: _Upload, name: str, text: str) -> None:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         for number, cells in enumerate(reader, start=1):
             if any(map(str.strip, cells)):
-                records.append((number, [cell.strip() for cell in cells]))
+                records.append((number, [from_text(cell.strip()).strip() for cell in cells]))
     except csv.Error:
         raise UserError(
             f"Row {number + 1} of {_short(name)} cannot be read: put a cell that holds quotation "

@@ -34,6 +34,7 @@ from neuronlab.errors import UserError
 from neuronlab.labels import prompts
 from neuronlab.models import READABLE, Component, sentences, weights
 from neuronlab.neurons import Neuron
+from neuronlab.spreadsheets import APOSTROPHE, WITHOUT
 
 SCHEMA = 1
 REQUIRED = ("model", "layer", "component", "neuron", "label")
@@ -379,7 +380,7 @@ def _text(file: str, data: bytes) -> pa.Table:
     header = headers[delimiter]
     _check(file, header, 0)
     try:
-        return pa.csv.read_csv(
+        table = pa.csv.read_csv(
             io.BytesIO(text.encode()),
             pa.csv.ReadOptions(column_names=header, skip_rows=1),
             pa.csv.ParseOptions(delimiter=_DELIMITERS[delimiter], newlines_in_values=True),
@@ -394,6 +395,10 @@ def _text(file: str, data: bytes) -> pa.Table:
             f"{file} has rows that do not fit its first row, of {len(header)} columns: put cells "
             "that hold the separator or quotation marks in quotation marks."
         ) from None
+    for name in {*TEXTS}.intersection(table.column_names):
+        column = pc.replace_substring_regex(table[name], APOSTROPHE, WITHOUT)
+        table = table.set_column(table.column_names.index(name), name, column)
+    return table
 
 
 def _check(file: str, columns: Sequence[str], rows: int) -> None:

@@ -17,6 +17,7 @@ from jaxtyping import Int
 
 from neuronlab.errors import UserError
 from neuronlab.proteins.sequences import fasta_entries, is_fasta, residues
+from neuronlab.spreadsheets import from_text
 
 DATA = Path(__file__).parent / "data"
 MAX_BYTES = 50_000_000
@@ -288,7 +289,7 @@ def _table(file: str, text: str) -> Iterator[_Row]:
                     f"{where} has {len(cells)} cells and the first row {len(header)}: "
                     "put a cell that holds the separator in quotation marks."
                 )
-            row = dict(zip(header, cells, strict=False))
+            row = dict(zip(header, map(from_text, cells), strict=False))
             count += 1
             sequence = residues(row.get("sequence", ""))
             yield _row(count, row.get("name", ""), sequence, row.get("label", ""), where)

@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from neuronlab import spreadsheets
 from neuronlab.widgets import services
 
 
@@ -40,7 +41,7 @@ def tables(
     with st.popover(label, icon=":material/table:", type="tertiary"):
         st.dataframe(table, hide_index=True, height=min(38 + 35 * len(table), 300))
         formats = {
-            "CSV": ("csv", lambda: table.to_csv(index=False), "text/csv"),
+            "CSV": ("csv", lambda: spreadsheets.csv(table), "text/csv"),
             "JSON": ("json", lambda: table.to_json(orient="records"), "application/json"),
             **(files or {}),
         }

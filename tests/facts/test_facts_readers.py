@@ -4,8 +4,10 @@ import io
 import json
 import zipfile
 
+import pandas as pd
 import pytest
 
+from neuronlab import spreadsheets
 from neuronlab.facts import MASK, MAX_BYTES, Fact, Facts, read_facts, readers
 from neuronlab.facts.readers import MAX_MEMBERS
 
@@ -286,6 +288,17 @@ def test_a_broken_line_of_a_folder_is_named(sentence):
 
 
 # --- Tables --------------------------------------------------------------------------------------
+
+
+def test_an_exported_table_comes_back_without_its_apostrophes():
+    table = pd.DataFrame({"prompt": ["-2 + 1 =", "@home is"], "answer": ["-1", "=x"]})
+    data = spreadsheets.csv(table).encode()
+    assert b"'-2 + 1 =,'-1" in data
+    facts = read_facts({"facts.csv": data}).facts
+    assert [(fact.prompt, fact.answers) for fact in facts] == [
+        ("-2 + 1 =", ("-1",)),
+        ("@home is", ("=x",)),
+    ]
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])

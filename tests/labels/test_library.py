@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from neuronlab import spreadsheets
 from neuronlab.errors import UserError
 from neuronlab.labels import library
 from neuronlab.labels.library import (
@@ -267,6 +268,14 @@ def test_tables_of_text_are_read_exactly(delimiter, start):
     table = labels().rename(columns=str.upper).assign(other="x")
     data = start + table.to_csv(index=False, sep=delimiter, lineterminator="\r\n").encode()
     pd.testing.assert_frame_equal(read("x.csv", data).rows, one.rows, check_exact=True)
+
+
+def test_an_exported_table_comes_back_without_its_apostrophes():
+    table = labels(label="-1 =beta", concept="@Sheet")
+    data = spreadsheets.csv(table).encode()
+    assert b"'-1 =beta" in data
+    expected = LabelSet.of(SPEC, table, created="2026-05-01T00:00:00+00:00").rows
+    pd.testing.assert_frame_equal(read("x.csv", data).rows, expected, check_exact=True)
 
 
 def test_tables_of_parquet_are_read_whatever_their_types():

@@ -5,8 +5,10 @@ import time
 from collections import Counter, defaultdict
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from neuronlab import spreadsheets
 from neuronlab.proteins.labelled import (
     LABELLED,
     MAX_BYTES,
@@ -89,6 +91,15 @@ def test_tables_from_any_system(delimiter, start, end):
 def test_columns_that_are_not_read_may_be_several():
     given = read(b"sequence,label,note,note,,\nM,1,a,b,,\nK,0,a,b,,\n")
     assert given.labels == ("0", "1")
+
+
+def test_an_exported_table_comes_back_without_its_apostrophes():
+    table = pd.DataFrame({"name": ["=a", "b"], "sequence": ["MKT", "GIG"], "label": ["+", "-"]})
+    data = spreadsheets.csv(table).encode()
+    assert b"'=a,MKT,'+" in data
+    assert read(data) == Uploaded(
+        [LabelledProtein("=a", "MKT", 0), LabelledProtein("b", "GIG", 1)], ("+", "-")
+    )
 
 
 @pytest.mark.parametrize(
