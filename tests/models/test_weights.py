@@ -4,10 +4,12 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from collections import namedtuple
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -185,12 +187,68 @@ def test_a_cancelled_fetch_leaves_nothing_and_a_retry_succeeds(fake, monkeypatch
 
 
 def test_what_a_killed_process_left_is_cleared(fake):
-    junk = weights.home() / "models" / ".fake.partial" / "done"
-    junk.mkdir(parents=True)
-    (junk / "half.safetensors").write_text("half")
+    for name in (".fake.partial", ".fake.partial.1"):
+        junk = weights.home() / "models" / name / "done"
+        junk.mkdir(parents=True)
+        (junk / "half.safetensors").write_text("half")
     path = weights.fetch("fake")
     assert left_over() == ["fake"]
     assert not (path / "half.safetensors").exists()
+
+
+def test_no_two_fetches_work_in_one_folder(fake, monkeypatch):
+    """What a killed process had started may still write into its folder."""
+    targets = []
+
+    def convert(known, unpacked, target, report):
+        targets.append(target)
+        convert_fake(known, unpacked, target, report)
+
+    monkeypatch.setattr(weights, "_convert", convert)
+    weights.fetch("fake")
+    weights.repair("fake")
+    assert len({target.parent for target in targets}) == 2
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from neuronlab.models import weights
+
+weights._run([sys.argv[1], sys.argv[2]], Path(sys.argv[2]), {}, lambda: None)
+"""
+GRANDCHILD = """
+import os, sys, time
+from pathlib import Path
+
+made = Path(sys.argv[1]) / "pid"
+made.with_suffix(".part").write_text(str(os.getpid()))
+made.with_suffix(".part").rename(made)
+time.sleep(120)
+"""
+
+
+def test_what_a_fetch_started_ends_with_its_killed_process(tmp_path):
+    script, note = tmp_path / "script.py", tmp_path / "pid"
+    script.write_text(GRANDCHILD)
+    command = [sys.executable, "-c", CHILD, str(script), str(tmp_path)]
+    parent = subprocess.Popen(command, cwd=Path(__file__).parents[2])
+    try:
+        for _ in range(600):
+            if note.exists():
+                break
+            time.sleep(0.05)
+        started = psutil.Process(int(note.read_text()))
+    finally:
+        parent.kill()
+        parent.wait()
+    # A zombie, where nobody is there to take leave of it, has ended, too.
+    for _ in range(100):
+        if not started.is_running() or started.status() == psutil.STATUS_ZOMBIE:
+            return
+        time.sleep(0.05)
+    started.kill()
+    pytest.fail("it went on")
 
 
 def test_a_wheel_with_another_hash_is_refused(use):
