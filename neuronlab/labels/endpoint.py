@@ -23,7 +23,7 @@ import openai
 
 from neuronlab.errors import UserError
 from neuronlab.labels.prompts import COUNT, TEMPERATURE, Messages, clean
-from neuronlab.models.weights import home
+from neuronlab.models.weights import home, make_folder
 from neuronlab.progress import Check, Progress, unheard
 
 ADDRESS, MODEL, KEY = (f"NEURONLAB_LLM_{name}" for name in ("ADDRESS", "MODEL", "KEY"))
@@ -300,7 +300,7 @@ class Endpoint:
         path = self._file(messages, count, temperature)
         content = json.dumps({"model": self.model, "answers": answers}, indent=1)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             with tempfile.NamedTemporaryFile(
                 "w", dir=path.parent, prefix=".", delete=False, encoding="utf-8"
             ) as file:

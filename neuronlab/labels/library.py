@@ -564,7 +564,7 @@ class Library:
             return label_set.key
         part = self.folder / f".{uuid4().hex}.part"
         with self._explained():
-            self.folder.mkdir(parents=True, exist_ok=True)
+            weights.make_folder(self.folder)
             try:
                 with part.open("wb") as file:
                     file.write(export(label_set))

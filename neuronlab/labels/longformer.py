@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from neuronlab.errors import UserError
 from neuronlab.labels.prompts import Example, features, line
+from neuronlab.models import weights
 from neuronlab.models.exclusion import computing, making
 from neuronlab.models.loading import hub_reachable, resolve_device
 from neuronlab.progress import Check, Progress, unheard
@@ -226,7 +227,7 @@ def save(simulator: Simulator, folder: str | Path) -> None:
     if folder.exists():
         raise UserError(f"There is something at '{folder}' already: choose another folder.")
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        weights.make_folder(folder.parent)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as work:
             made = Path(work) / "simulator"
             simulator.hf.save_pretrained(made)

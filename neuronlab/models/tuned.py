@@ -97,7 +97,7 @@ def save(name: str, write: Callable[[Path], None], describe: Callable[[str], Car
         raise UserError(f"'{name}' cannot name a model: use small letters, digits, '-' and '.'.")
     target = folder(name)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        weights.make_folder(target.parent)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as work:
             made = Path(work) / "model"
             made.mkdir()

@@ -70,6 +70,17 @@ def home() -> Path:
     return Path(os.environ.get("NEURONLAB_HOME") or user_data_dir("neuronlab")).absolute()
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it; nothing happens where it is there.
+
+    The home folder is made for this account alone: prompts and proteins are nobody else's. One that
+    is there keeps the rights that a person gave it. OSError where the disk refuses.
+    """
+    if path.absolute().is_relative_to(home()):
+        home().mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.mkdir(parents=True, exist_ok=True)
+
+
 def folder(name: str) -> Path:
     """Where the converted model of that name is kept, whether or not it is there yet."""
     return home() / "models" / name.replace("/", "--")
@@ -182,7 +193,7 @@ def _locked(known: Entry, report: Progress) -> Iterator[None]:
     """Hold the model's lock; what the disk refuses meanwhile becomes one sentence."""
     path = folder(known.name)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         lock = FileLock(path.with_name(f".{path.name}.lock"))
         while not lock.is_locked:
             try:

@@ -45,7 +45,7 @@ def keep(title: str, proteins: Sequence[AnnotatedProtein]) -> str:
     held = pa.Table.from_pandas(table, preserve_index=False)
     held = held.replace_schema_metadata({_TITLE: title.strip()[:MAX_TITLE].encode()})
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        weights.make_folder(path.parent)
         pq.write_table(held, path.with_suffix(".part"))
         path.with_suffix(".part").replace(path)
     except OSError as error:

