@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import tempfile
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -46,8 +47,10 @@ def keep(title: str, proteins: Sequence[AnnotatedProtein]) -> str:
     held = held.replace_schema_metadata({_TITLE: title.strip()[:MAX_TITLE].encode()})
     try:
         weights.make_folder(path.parent)
-        pq.write_table(held, path.with_suffix(".part"))
-        path.with_suffix(".part").replace(path)
+        # A folder of its own: another process may keep the same corpus just now.
+        with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as work:
+            pq.write_table(held, Path(work) / path.name)
+            (Path(work) / path.name).replace(path)
     except OSError as error:
         raise UserError(
             f"The corpus cannot be kept in {path.parent}: {error.strerror or error}."

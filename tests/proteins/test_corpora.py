@@ -39,7 +39,22 @@ def test_the_same_is_kept_once(home):
     ]
     names = {corpora.keep("a", own) for own in changed}
     assert len(names | {first}) == 6
-    assert not list(home.rglob("*.part"))
+    assert {path.suffix for path in (home / "corpora").iterdir()} == {".parquet"}
+
+
+def test_two_processes_that_keep_the_same_do_not_write_into_one_file(home, monkeypatch):
+    written, write = [], corpora.pq.write_table
+
+    def write_twice(table, path):
+        written.append(path)
+        if len(written) == 1:
+            corpora.keep("b", PROTEINS)  # by another one, meanwhile
+        write(table, path)
+
+    monkeypatch.setattr(corpora.pq, "write_table", write_twice)
+    name = corpora.keep("a", PROTEINS)
+    assert len(set(written)) == 2
+    assert corpora.proteins(name) == PROTEINS
 
 
 def test_a_title_is_short_and_may_be_missing():
