@@ -6,19 +6,25 @@ file, no error and no repr. Answers are kept on disk, so that nothing is paid fo
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import ipaddress
 import json
 import os
+import socket
 import tempfile
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from ssl import SSLContext
 from threading import Event
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx2  # what openai speaks HTTP with
 import openai
 
 from neuronlab.errors import UserError
@@ -36,6 +42,8 @@ LONGEST_WAIT = 60.0
 # Tokens of an answer: far more than a sentence, as some models think first.
 _MAX_TOKENS = 500
 _MAX_KEPT = 4_000
+# Bytes of a reply: some times what five answers of so many tokens can be.
+MAX_REPLY = 500_000
 _POLL = 0.1
 
 
@@ -51,10 +59,10 @@ class Endpoint:
         address: up to the version, such as ``https://api.openai.com/v1``.
         model: its name there.
         key: may be empty, as for a server on this machine.
-        timeout: seconds that one request may take.
+        timeout: seconds that one request may take, from the name of the server to the last byte.
 
     Raises:
-        UserError: no http or https address, or no model.
+        UserError: no http or https address, a link-local one, or no model.
     """
 
     address: str
@@ -81,6 +89,14 @@ class Endpoint:
         if parts.username or parts.password or parts.query or parts.fragment:
             raise UserError(
                 "The endpoint's address must hold no password and no query: give the key apart."
+            )
+        # Such as 0xa9fea9fe, too, which stands for 169.254.169.254; names are looked up when asked.
+        with suppress(OSError, UnicodeError):
+            _refuse_link_local(
+                address[4][0]
+                for address in socket.getaddrinfo(
+                    parts.hostname, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+                )
             )
         if not self.model:
             raise UserError("The endpoint needs the name of a model: give one that it serves.")
@@ -126,11 +142,10 @@ class Endpoint:
             if (kept := self._kept(messages, count, temperature)) is not None:
                 answers[i] = kept
         stop = Event()
-        client = self._client()
         pool = ThreadPoolExecutor(max(1, min(workers, len(many) - len(answers))))
         try:
             asked = {
-                pool.submit(self._answer, client, many[i], count, temperature, stop): i
+                pool.submit(self._answer, many[i], count, temperature, stop): i
                 for i in range(len(many))
                 if i not in answers
             }
@@ -148,64 +163,99 @@ class Endpoint:
             # Requests on their way end on their own: a person who cancels must not wait for them.
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
-            client.close()
         return [[text for text in map(clean, answers[i]) if text] for i in range(len(many))]
 
-    def _client(self) -> openai.OpenAI:
-        local = urlsplit(self.address).hostname in ("127.0.0.1", "::1", "localhost")
-        client = openai.OpenAI(
-            base_url=self.address,
-            # None would send the environment's OPENAI_API_KEY to whatever server this is.
-            api_key=self.key or "none",
-            timeout=self.timeout,
-            max_retries=0,  # its own retries sleep where no check can wake them
-            # A proxy cannot reach a server on this machine.
-            http_client=openai.DefaultHttpxClient(trust_env=not local),
-        )
-        client.organization = client.project = None
-        return client
+    async def _reply(self, options: dict[str, Any]) -> bytes:
+        """The body of the reply to one request, within the limits on bytes and on seconds.
 
-    def _answer(
-        self, client: Any, messages: Messages, count: int, temperature: float, stop: Event
-    ) -> list[str]:
+        Raises:
+            UserError: the reply is too large or packed, or leads to another server; or the server
+                is link-local.
+            TimeoutError, openai.APITimeoutError: it takes more than ``timeout`` seconds.
+            openai.OpenAIError: no connection, or a status that is no success.
+        """
+        server = urlsplit(self.address)
+        local = server.hostname in ("127.0.0.1", "::1", "localhost")
+        http = openai.DefaultAsyncHttpxClient(
+            # A proxy cannot reach a server on this machine.
+            trust_env=not local,
+            verify=_certificates(),
+            # What is packed may be a thousand times as large as the bytes that come.
+            headers={"Accept-Encoding": "identity"},
+            event_hooks={"request": [self._before], "response": [_bounded]},
+        )
+        # In one clock for all: a time limit on each read is none for a server that trickles.
+        async with asyncio.timeout(self.timeout), http:
+            with suppress(OSError, UnicodeError):
+                _refuse_link_local(
+                    address[4][0]
+                    for address in await asyncio.get_running_loop().getaddrinfo(
+                        server.hostname, None, type=socket.SOCK_STREAM
+                    )
+                )
+            client = openai.AsyncOpenAI(
+                base_url=self.address,
+                # None would send the environment's OPENAI_API_KEY to whatever server this is.
+                api_key=self.key or "none",
+                timeout=self.timeout,
+                max_retries=0,  # its own retries sleep where no check can wake them
+                http_client=http,
+            )
+            client.organization = client.project = None
+            reply = await client.chat.completions.with_raw_response.create(**options)
+            return reply.content
+
+    async def _before(self, request: httpx2.Request) -> None:
+        """Called before each request, also before one that a redirect leads to."""
+        if _origin(str(request.url)) != _origin(self.address):
+            raise UserError(
+                f"{self.address} sends requests on to another server, which must not get the key: "
+                "give that server's address if you trust it."
+            )
+        request.extensions["trace"] = _trace
+
+    def _answer(self, messages: Messages, count: int, temperature: float, stop: Event) -> list[str]:
         """The answers as the model gave them, asked for until there are enough; then kept.
 
         A failure is final for all: none begins what would be paid for and not kept.
         """
         try:
-            found = self._enough(client, messages, count, temperature, stop)
+            found = self._enough(messages, count, temperature, stop)
         except UserError:
             stop.set()
             raise
         self._keep(messages, count, temperature, found)
         return found
 
-    def _enough(
-        self, client: Any, messages: Messages, count: int, temperature: float, stop: Event
-    ) -> list[str]:
+    def _enough(self, messages: Messages, count: int, temperature: float, stop: Event) -> list[str]:
         found: list[str] = []
         together = True
         while len(found) < count:
             # In one request the prompt is paid for once; not every server knows that.
             n = count - len(found) if together else 1
             try:
-                found += self._request(client, messages, n, temperature, stop)[:n]
+                found += self._request(messages, n, temperature, stop)[:n]
             except openai.BadRequestError as error:
                 if n == 1:
                     raise self._refused(error) from None
                 together = False
         return found
 
-    def _request(
-        self, client: Any, messages: Messages, n: int, temperature: float, stop: Event
-    ) -> list[str]:
+    def _request(self, messages: Messages, n: int, temperature: float, stop: Event) -> list[str]:
         """One request, tried again where that may help.
 
         Raises:
             UserError: what is wrong and what to do.
             openai.BadRequestError: the server takes no such request.
         """
-        options: dict[str, Any] = {"n": n} if n > 1 else {}
+        options: dict[str, Any] = {
+            "model": self.model,
+            "messages": messages,
+            "temperature": temperature,
+            "max_completion_tokens": _MAX_TOKENS,
+        }
+        if n > 1:
+            options["n"] = n
         if not self.key:
             options["extra_headers"] = {"Authorization": openai.Omit()}
         for attempt in range(1, TRIES + 1):
@@ -213,13 +263,7 @@ class Endpoint:
                 raise _Stopped
             wanted = FIRST_WAIT * 2 ** (attempt - 1)
             try:
-                reply = client.chat.completions.create(
-                    model=self.model,
-                    messages=messages,
-                    temperature=temperature,
-                    max_completion_tokens=_MAX_TOKENS,
-                    **options,
-                )
+                reply = json.loads(asyncio.run(self._reply(options)))
                 if (texts := _texts(reply)) is not None:
                     return [self._hide(text)[:_MAX_KEPT] for text in texts]
                 problem = UserError(
@@ -233,7 +277,7 @@ class Endpoint:
                 if not _may_pass(error):
                     raise problem from None
                 wanted = max(wanted, _retry_after(error))
-            except openai.APITimeoutError:
+            except (openai.APITimeoutError, TimeoutError):
                 problem = UserError(
                     f"{self.address} did not answer within {self.timeout:g} seconds, {TRIES} "
                     "times: try later, or ask fewer at once."
@@ -243,7 +287,8 @@ class Endpoint:
                     f"Nothing answers at {self.address}: start the server or correct the address.",
                     details=self._hide(str(error.__cause__ or error)),
                 )
-            except (openai.OpenAIError, ValueError) as error:  # JSON that is none, or of no shape
+            # JSON that is none, or of no shape; or nested deeper than any reply.
+            except (openai.OpenAIError, ValueError, RecursionError) as error:
                 problem = UserError(
                     f"{self.address} answered what is no chat completion: check its address, which "
                     "often ends in /v1.",
@@ -350,17 +395,87 @@ def from_environment() -> Endpoint:
     return Endpoint(address, model, os.environ.get(KEY, ""))
 
 
-def _texts(reply: object) -> list[str] | None:
+# --- Limits --------------------------------------------------------------------------------------
+
+
+@cache
+def _certificates() -> SSLContext:
+    # A tenth of a second, and the same for all requests.
+    return httpx2.create_ssl_context()
+
+
+def _origin(address: str) -> tuple[str, str, int]:
+    """Scheme, host and port."""
+    parts = urlsplit(address)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+    return parts.scheme, parts.hostname or "", port
+
+
+def _refuse_link_local(addresses: Iterable[str]) -> None:
+    """Refuse addresses such as 169.254.169.254, where clouds hand out a machine's credentials."""
+    for text in addresses:
+        address = ipaddress.ip_address(text)
+        if (getattr(address, "ipv4_mapped", None) or address).is_link_local:
+            raise UserError(
+                "The endpoint's address is link-local (169.254.0.0/16 or fe80::/10), where no chat "
+                "model answers: give another address."
+            )
+
+
+async def _trace(event: str, about: dict[str, Any]) -> None:
+    """Called on every step of a request; what a name stands for may change after it was looked up,
+    so the address is checked that is connected to, before anything is sent.
+    """
+    if event == "connection.connect_tcp.complete":
+        _refuse_link_local([about["return_value"].get_extra_info("server_addr")[0]])
+
+
+async def _bounded(response: httpx2.Response) -> None:
+    """Called with each reply, also with a redirect or an error, before its body is read."""
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        raise UserError(
+            "The endpoint packs its replies although it was asked not to: check its address, which "
+            "often ends in /v1."
+        )
+    response.stream = _Bounded(response.stream)
+
+
+class _Bounded(httpx2.AsyncByteStream):
+    """The body of a reply, which ends in a UserError after ``MAX_REPLY`` bytes."""
+
+    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+        self.stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        count = 0
+        async for part in self.stream:
+            count += len(part)
+            if count > MAX_REPLY:
+                raise UserError(
+                    f"The endpoint's reply is larger than {MAX_REPLY:,} bytes, which no label "
+                    "needs: check its address, which often ends in /v1."
+                )
+            yield part
+
+    async def aclose(self) -> None:
+        await self.stream.aclose()
+
+
+# --- Replies -------------------------------------------------------------------------------------
+
+
+def _texts(reply: Any) -> list[str] | None:
     """The texts of a reply; None where it has no such thing. Nothing of its shape is trusted."""
-    choices = getattr(reply, "choices", None)
+    choices = reply.get("choices") if isinstance(reply, dict) else None
     if not isinstance(choices, list) or not choices:
         return None
     texts = []
     for choice in choices:
-        content = getattr(getattr(choice, "message", None), "content", None)
-        if content is None and getattr(choice, "message", None) is None:
+        message = choice.get("message") if isinstance(choice, dict) else None
+        if not isinstance(message, dict):
             return None
         # A refusal, or an answer that ended while thinking, has no content.
+        content = message.get("content")
         texts.append(content if isinstance(content, str) else "")
     return texts
 

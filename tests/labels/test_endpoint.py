@@ -1,9 +1,11 @@
 """The client against a server in this process that misbehaves in the ways servers do."""
 
+import gzip
 import json
 import socket
 import threading
 import time
+import tracemalloc
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -327,6 +329,181 @@ def test_answers_that_cannot_be_kept(client, home):
     (home / "answers").write_text("a file")
     with pytest.raises(UserError, match="disk space"):
         client.explain(ask())
+
+
+# --- Limits on a reply ---------------------------------------------------------------------------
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
+
+
+@pytest.fixture
+def raw():
+    """``raw(parts)``: the address of a server that sends these bytes, whatever it is asked."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve(parts):
+        def talk(connection):
+            with connection:
+                try:
+                    connection.recv(65_536)
+                    for part in parts():
+                        connection.sendall(part)
+                except OSError:
+                    pass  # the client has gone
+
+        def accept():
+            while True:
+                try:
+                    threading.Thread(target=talk, args=(listener.accept()[0],), daemon=True).start()
+                except OSError:
+                    return
+
+        threading.Thread(target=accept, daemon=True).start()
+        return f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+
+    yield serve
+    listener.close()
+
+
+@pytest.mark.parametrize("head", [OK, OK[:40]], ids=["body", "headers"])
+def test_a_reply_that_trickles_ends_with_the_time_limit(raw, monkeypatch, head):
+    def parts():
+        yield head
+        while True:
+            time.sleep(0.05)
+            yield b"a"
+
+    monkeypatch.setattr(endpoint, "TRIES", 2)
+    start = time.monotonic()
+    with pytest.raises(UserError, match=r"0\.3 seconds"):
+        Endpoint(raw(parts), "tiny", KEY, timeout=0.3).explain(ask(), count=1)
+    assert time.monotonic() - start < 3
+
+
+@pytest.mark.parametrize("status", [b"200 OK", b"500 No", b"307 There\r\nLocation: /v1"])
+def test_a_reply_is_not_read_beyond_its_limit(raw, status):
+    sent = 0
+
+    def parts():
+        nonlocal sent
+        yield OK.replace(b"200 OK", status)
+        for _ in range(600):
+            yield b" " * 1_000_000
+            sent += 1
+
+    tracemalloc.start()
+    with pytest.raises(UserError, match="larger than 500,000 bytes"):
+        Endpoint(raw(parts), "tiny", KEY).explain(ask(), count=1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000_000
+    assert sent < 50
+
+
+def test_a_reply_that_is_packed_is_not_unpacked(server, client):
+    body = gzip.compress(b" " * 50_000_000)
+    server.script = lambda request, number: (200, body, {"Content-Encoding": "gzip"})
+    with pytest.raises(UserError, match="packs its replies"):
+        client.explain(ask(), count=1)
+    assert server.requests[0][1]["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_a_reply_that_is_nested_deeply(server, client, status):
+    server.script = lambda request, number: (status, b'{"choices":' + b"[" * 100_000, {})
+    with pytest.raises(UserError, match=r"no chat completion|error 500"):
+        client.explain(ask(), count=1)
+
+
+def test_many_choices_cost_little(server, client):
+    body = b'{"choices":[' + b",".join([b"{}"] * 150_000) + b"]}"
+    server.script = lambda request, number: (200, body, {})
+    tracemalloc.start()
+    with pytest.raises(UserError, match="chat endpoint"):
+        client.explain(ask(), count=1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50_000_000
+
+
+# --- Where requests go ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [307, 308])
+def test_a_redirect_within_the_server_is_followed(server, client, status):
+    server.script = lambda request, number: (
+        (status, b"", {"Location": "/v2/chat/completions"}) if number == 0 else completion("Zinc.")
+    )
+    assert client.explain(ask(), count=1) == ["Zinc."]
+    assert [path for path, _, _ in server.requests] == [f"/v{i}/chat/completions" for i in (1, 2)]
+
+
+@pytest.mark.parametrize("where", ["port", "host", "scheme"])
+def test_a_redirect_elsewhere_is_refused(server, client, where):
+    other = Server()
+    port = server.http.server_port
+    target = {
+        "port": other.address,
+        "host": f"http://localhost:{port}/v1",
+        "scheme": f"https://127.0.0.1:{port}/v1",
+    }[where]
+    server.script = lambda request, number: (307, b"", {"Location": target})
+    with pytest.raises(UserError, match="another server") as caught:
+        client.explain(ask(), count=1)
+    other.close()
+    assert len(server.requests) == 1
+    assert not other.requests
+    assert KEY not in everything(caught.value)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "169.254.169.254",
+        "0xa9fea9fe",
+        "2852039166",
+        "169.254.43518",
+        "[fe80::1]",
+        "[FEBF::1]",
+        "[::ffff:169.254.169.254]",
+        "[::ffff:a9fe:a9fe]",
+    ],
+)
+def test_link_local_addresses_are_refused(host):
+    with pytest.raises(UserError, match="link-local"):
+        Endpoint(f"http://{host}/v1", "tiny", KEY)
+
+
+@pytest.mark.parametrize("host", ["10.0.0.1", "[fd00::1]", "[::ffff:10.0.0.1]", "example.com"])
+def test_other_addresses_are_not(host):
+    assert Endpoint(f"http://{host}/v1", "tiny", KEY)
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "fe80::1", "::ffff:169.254.1.2"])
+def test_a_name_that_stands_for_a_link_local_address_is_refused(monkeypatch, address):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    entry = (family, socket.SOCK_STREAM, 6, "", (address, 80))
+    client = Endpoint("http://chat.example/v1", "tiny", KEY)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: [entry])
+    with pytest.raises(UserError, match="link-local"):
+        client.explain(ask(), count=1)
+
+
+def test_the_address_that_is_connected_to_counts(server, client, monkeypatch):
+    """A name may stand for another address a moment after it was looked up."""
+    refuse = endpoint._refuse_link_local
+    seen = []
+
+    def looked_up(addresses):
+        seen.append(list(addresses))
+        # What is connected to comes last, and is said to be link-local here.
+        refuse(["169.254.169.254"] if len(seen) == 2 else seen[-1])
+
+    monkeypatch.setattr(endpoint, "_refuse_link_local", looked_up)
+    with pytest.raises(UserError, match="link-local"):
+        client.explain(ask(), count=1)
+    assert seen == [["127.0.0.1"]] * 2
+    assert not server.requests
 
 
 # --- Cancelling ----------------------------------------------------------------------------------
