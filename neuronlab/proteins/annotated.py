@@ -3,8 +3,6 @@
 An annotation is a few words that a person reads: "kind: value", as in "organism: Homo sapiens".
 """
 
-import gzip
-import io
 import itertools
 import re
 import zlib
@@ -16,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from Bio import SwissProt
 
+from neuronlab import uploads
 from neuronlab.errors import UserError
 from neuronlab.progress import Progress
 from neuronlab.proteins import gene_ontology, germlines
@@ -27,11 +26,14 @@ MIN_CARRIERS = 10
 
 MAX_BYTES = 200_000_000
 MAX_UNPACKED = 1_000_000_000  # characters
-MAX_LINE = 5_000_000
+MAX_LINE = 1_000_000
+MAX_ENTRY = 2_000_000  # characters
 MAX_PROTEINS = 600_000
 MAX_RESIDUES = 300_000_000
 MAX_LENGTH = 40_000  # titin, the longest known, has 35,000
 MAX_ANNOTATIONS = 1_000  # of one protein
+MAX_DIFFERENT = 3_000_000  # annotations, of all proteins
+MAX_CARRIED = 30_000_000  # annotations of all proteins, the same ones counted again
 MAX_WORDS = 200  # characters
 
 
@@ -239,7 +241,7 @@ def _usable(
     skipped: Counter[str] = Counter()
     shared: dict[str, str] = {}  # one text for words that thousands of proteins have
     strange = ""
-    residues = 0
+    residues = carried = 0
     for number, entry in enumerate(entries, start=1):
         if number > MAX_PROTEINS:
             raise UserError(
@@ -262,6 +264,12 @@ def _usable(
             residues += len(sequence)
         else:
             skipped["again"] += 1
+        carried += len(words)
+        if len(shared) > MAX_DIFFERENT or carried > MAX_CARRIED:
+            raise UserError(
+                f"{file} has more annotations than the most there may be ({MAX_DIFFERENT:,} "
+                f"different ones, {MAX_CARRIED:,} in all): upload a part, or fewer columns."
+            )
         if residues > MAX_RESIDUES:
             raise UserError(
                 f"{file} has more than {MAX_RESIDUES:,} residues, which is the most: upload a part."
@@ -298,30 +306,16 @@ def _entries(file: str, data: bytes) -> Iterator[AnnotatedProtein]:
         raise UserError(f"{file} is empty: upload a file with sequences.")
     lines = itertools.chain([first], lines)
     if is_fasta(first):
-        return _fasta(lines)
+        return _fasta(uploads.whole_entries(file, lines, ">", MAX_ENTRY))
     if first.startswith("ID   "):
-        return _flat(file, lines)
+        return _flat(file, uploads.whole_entries(file, lines, "//", MAX_ENTRY))
     return _table(file, lines)
 
 
 def _lines(file: str, data: bytes) -> Iterator[str]:
     """The lines of a file, unpacked as they are read."""
-    stream = io.BytesIO(data)
-    if data.startswith(b"\x1f\x8b"):
-        stream = gzip.GzipFile(fileobj=stream)
-    text = io.TextIOWrapper(stream, "utf-8-sig")
-    room = MAX_UNPACKED
-    while line := text.readline(MAX_LINE):
-        room -= len(line)
-        if room < 0:
-            limit = MAX_UNPACKED // 1_000_000
-            raise UserError(f"{file}, unpacked, is larger than {limit:,} MB: upload a part.")
-        if len(line) == MAX_LINE:
-            raise UserError(
-                f"{file} has a line of more than {MAX_LINE:,} characters: "
-                "save it as FASTA, TSV or Swiss-Prot text."
-            )
-        yield line
+    room = uploads.Room(MAX_UNPACKED)
+    return uploads.text_lines(file, uploads.ungzipped(file, data), room, MAX_LINE)
 
 
 # --- Words ---------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from jaxtyping import Int
 
+from neuronlab import uploads
 from neuronlab.errors import UserError
 from neuronlab.proteins.sequences import fasta_entries, is_fasta, residues
 from neuronlab.spreadsheets import from_text
@@ -24,6 +25,7 @@ MAX_BYTES = 50_000_000
 MAX_PROTEINS = 100_000
 MAX_LENGTH = 1022
 MAX_CLASSES = 20
+MAX_ENTRY = 2_000_000  # characters of an entry, or of a row
 SIDES = 3
 
 DELIMITERS = ",;\t"
@@ -255,8 +257,8 @@ def _sorted(labels: set[str]) -> tuple[str, ...]:
 
 
 def _fasta(file: str, text: str) -> Iterator[_Row]:
-    entries = fasta_entries(io.StringIO(text, newline=None))
-    for number, entry in enumerate(entries, start=1):
+    lines = uploads.whole_entries(file, io.StringIO(text, newline=None), ">", MAX_ENTRY)
+    for number, entry in enumerate(fasta_entries(lines), start=1):
         title = entry.name
         where = f"Entry {number} of {file}"
         if match := _LABEL.search(title):
@@ -272,32 +274,26 @@ def _fasta(file: str, text: str) -> Iterator[_Row]:
 def _table(file: str, text: str) -> Iterator[_Row]:
     delimiter = _delimiter(file, text)
     header: list[str] = []
-    count = number = 0
+    count = 0
+    lines = io.StringIO(text, newline="")
     # Rows are counted as spreadsheets count them, with the header and empty rows.
-    try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-        for number, cells in enumerate(reader, start=1):
-            if not any(map(str.strip, cells)):
-                continue
-            if not header:
-                header = [cell.strip().lower() for cell in cells]
-                check_columns(file, [column for column in header if column in COLUMNS])
-                continue
-            where = f"Row {number} of {file}"
-            if any(map(str.strip, cells[len(header) :])):
-                raise UserError(
-                    f"{where} has {len(cells)} cells and the first row {len(header)}: "
-                    "put a cell that holds the separator in quotation marks."
-                )
-            row = dict(zip(header, map(from_text, cells), strict=False))
-            count += 1
-            sequence = residues(row.get("sequence", ""))
-            yield _row(count, row.get("name", ""), sequence, row.get("label", ""), where)
-    except csv.Error:
-        raise UserError(
-            f"Row {number + 1} of {file} cannot be read: put a cell that holds quotation marks in "
-            "quotation marks, and double those inside it."
-        ) from None
+    for number, cells in uploads.rows(file, lines, delimiter, MAX_ENTRY):
+        if not any(map(str.strip, cells)):
+            continue
+        if not header:
+            header = [cell.strip().lower() for cell in cells]
+            check_columns(file, [column for column in header if column in COLUMNS])
+            continue
+        where = f"Row {number} of {file}"
+        if any(map(str.strip, cells[len(header) :])):
+            raise UserError(
+                f"{where} has {len(cells)} cells and the first row {len(header)}: "
+                "put a cell that holds the separator in quotation marks."
+            )
+        row = dict(zip(header, map(from_text, cells), strict=False))
+        count += 1
+        sequence = residues(row.get("sequence", ""))
+        yield _row(count, row.get("name", ""), sequence, row.get("label", ""), where)
 
 
 def check_columns(file: str, columns: Iterable[str]) -> None:
