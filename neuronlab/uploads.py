@@ -17,6 +17,10 @@ from neuronlab.errors import UserError
 MAX_GZIP_PARTS = 100_000
 
 
+class LongLine(UserError):
+    """A line is longer than any of the format."""
+
+
 @dataclass
 class Room:
     """How much the files of one upload may hold together, unpacked.
@@ -101,18 +105,19 @@ def text_lines(
         file: name of the file, for the sentences.
         content: its bytes.
         room: counts what is read.
-        longest: characters that a line may have.
+        longest: characters that no line has.
         newline: what ends a line, as ``open`` has it.
 
     Raises:
-        UserError: a line that is too long, or no room for the rest.
+        LongLine: a line of so many characters.
+        UserError: no room for the rest.
         UnicodeDecodeError: no UTF-8.
     """
     text = io.TextIOWrapper(content, "utf-8-sig", newline=newline)
     while line := text.readline(longest):
         room.take(file, len(line))
         if len(line) == longest:
-            raise UserError(
+            raise LongLine(
                 f"{file} has a line of more than {longest:,} characters: save it with shorter ones."
             )
         yield line

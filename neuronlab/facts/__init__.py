@@ -1,7 +1,7 @@
 """Cloze questions about facts: built-in sets, and files as people upload them."""
 
 from neuronlab.facts.fact import Fact
-from neuronlab.facts.readers import MAX_BYTES, MAX_FACTS, Facts, read_facts
+from neuronlab.facts.readers import MAX_BYTES, MAX_FACTS, Contents, Facts, list_facts, read_facts
 from neuronlab.facts.sets import SETS, FactSet
 from neuronlab.models import MASK
 
@@ -10,8 +10,10 @@ __all__ = [
     "MAX_BYTES",
     "MAX_FACTS",
     "SETS",
+    "Contents",
     "Fact",
     "FactSet",
     "Facts",
+    "list_facts",
     "read_facts",
 ]

@@ -2,29 +2,43 @@
 
 LAMA (Petroni et al. 2019) and ParaRel (Elazar et al. 2021) are read as published, JSON lines; so
 are mLAMA (Kassner et al. 2021) and mParaRel (Fierro and Søgaard 2022), which have a folder for
-each language.
+each language. They hold far more than a run takes: ``list_facts`` says what there is, and
+``read_facts`` keeps what was chosen of it.
 """
 
 import csv
 import io
+import itertools
 import json
+import random
 import re
 import unicodedata
 import zipfile
+import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from neuronlab import uploads
 from neuronlab.errors import UserError
 from neuronlab.facts.fact import Fact
 from neuronlab.models import MASK
 from neuronlab.spreadsheets import from_text
 
-MAX_BYTES = 20_000_000
-MAX_FACTS = 100_000
-MAX_MEMBERS = 1_000
+MAX_BYTES = 200_000_000
+MAX_UNPACKED = 2_000_000_000  # characters; LAMA's sentences are several hundred million
+MAX_LINE = 1_000_000  # characters, also of a row
+MAX_FACTS = 300_000
+MAX_MEMBERS = 25_000
+# Different languages and relations together, and patterns and templates.
+MAX_KINDS = 50_000
+# Characters of a sentence, a name or an answer, and of all prompts.
+MAX_TEXT = 10_000
+MAX_TEXTS = 300_000_000
+# Places that a sentence names.
+PLACES = 3
 
 SUBJECT, OBJECT = "[X]", "[Y]"
 # Of languages: "zh", "ceb", "zh-hans".
@@ -37,7 +51,7 @@ WITHOUT_PROMPT = f"without a prompt (no template, no pattern, no sentence with {
 
 @dataclass(frozen=True)
 class Facts:
-    """What an upload holds.
+    """What was read of an upload.
 
     Attributes:
         facts: at least one and at most ``MAX_FACTS``; the paraphrases of a fact share its name, and
@@ -49,11 +63,25 @@ class Facts:
     note: str = ""
 
 
-class _NoFacts(UserError):
-    """The file holds something else: a mistake, except in a zip, where it is skipped."""
-
-
 @dataclass(frozen=True)
+class Contents:
+    """What an upload holds.
+
+    Attributes:
+        prompts: how many there are of each language and relation, in this order, as they occur in
+            the upload; at least one.
+        note: one sentence about what cannot be read and why, or "".
+    """
+
+    prompts: dict[tuple[str, str], int]
+    note: str = ""
+
+
+class _NoFacts(UserError):
+    """The file holds something else: a mistake, except among others, where it is skipped."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Row:
     """One fact of a file; it has texts of its own, or those of its relation's templates."""
 
@@ -67,13 +95,84 @@ class _Row:
 
 @dataclass
 class _Upload:
-    """All that the files hold together, before prompts are made."""
+    """All that the files hold together, before prompts are made.
 
+    Attributes:
+        languages, relations: those whose rows are kept; None keeps all.
+        listing: keep no row, and only count them.
+    """
+
+    languages: Collection[str] | None = None
+    relations: Collection[str] | None = None
+    listing: bool = False
     rows: list[_Row] = field(default_factory=list)
-    # By language and relation.
+    count: int = 0
+    characters: int = 0
+    wordings: int = 0
+    # By language and relation: rows with a subject, their own texts, and those of other rows.
+    subjects: Counter[tuple[str, str]] = field(default_factory=Counter)
+    sentences: Counter[tuple[str, str]] = field(default_factory=Counter)
+    others: Counter[tuple[str, str]] = field(default_factory=Counter)
     templates: dict[tuple[str, str], str] = field(default_factory=dict)
     patterns: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     skipped: Counter[tuple[str, str]] = field(default_factory=Counter)
+    places: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+
+    def add(self, row: _Row, place: str) -> None:
+        """Count a row, and keep it where it is wanted."""
+        key = row.language, row.relation
+        parts = (row.language, row.relation, row.name, row.subject, *row.answers, *row.texts)
+        if max(map(len, parts)) > MAX_TEXT:
+            self.skip("row", f"of more than {MAX_TEXT:,} characters", place)
+            return
+        self.count += 1
+        if row.subject:
+            self.subjects[key] += 1
+            self.sentences[key] += len(row.texts)
+        else:
+            self.others[key] += len(row.texts)
+        if len(self.subjects) + len(self.others) > MAX_KINDS:
+            raise UserError(
+                f"The upload has more than {MAX_KINDS:,} relations and languages, which is the "
+                "most: upload a part of it."
+            )
+        if self.listing or not self.wanted(key):
+            return
+        self.rows.append(row)
+        self.characters += sum(map(len, parts))
+        if len(self.rows) > MAX_FACTS or self.characters > MAX_TEXTS:
+            raise _too_many()
+
+    def add_text(self, kind: str, key: tuple[str, str], text: str, place: str) -> None:
+        """Keep a relation's template, or one more of its patterns."""
+        if text.count(SUBJECT) != 1 or text.count(OBJECT) != 1:
+            self.skip(kind, f"without {SUBJECT} and {OBJECT} once each", place)
+        elif max(map(len, (text, *key))) > MAX_TEXT:
+            self.skip(kind, f"of more than {MAX_TEXT:,} characters", place)
+        elif kind == "pattern":
+            self.patterns.setdefault(key, []).append(text)
+            self.wordings += 1
+        else:
+            self.wordings += key not in self.templates
+            self.templates[key] = text
+        if self.wordings > MAX_KINDS:
+            raise UserError(
+                f"The upload has more than {MAX_KINDS:,} patterns and templates, which is the "
+                "most: upload a part of it."
+            )
+
+    def wanted(self, key: tuple[str, str]) -> bool:
+        """Whether facts of this language and relation are read."""
+        language, relation = key
+        return (self.languages is None or language in self.languages) and (
+            self.relations is None or relation in self.relations
+        )
+
+    def skip(self, what: str, why: str, place: str = "") -> None:
+        """Count what is not used, and keep the first places where that is."""
+        self.skipped[what, why] += 1
+        if place and len(places := self.places.setdefault((what, why), [])) < PLACES:
+            places.append(place)
 
     def texts(self, row: _Row) -> Sequence[str]:
         key = row.language, row.relation
@@ -83,8 +182,55 @@ class _Upload:
             return [self.templates[key]]
         return row.texts
 
+    def prompts(self) -> dict[tuple[str, str], int]:
+        """How many prompts each language and relation have."""
+        found = {}
+        for key in dict.fromkeys([*self.subjects, *self.others]):
+            each = len(self.patterns.get(key, ())) or int(key in self.templates)
+            count = self.subjects[key] * each if each else self.sentences[key]
+            if count := count + self.others[key]:
+                found[key] = count
+        return found
 
-def read_facts(files: Mapping[str, bytes]) -> Facts:
+    def note(self) -> str:
+        """What was skipped, how often, where and why, in one sentence."""
+        parts = []
+        for (what, why), count in self.skipped.items():
+            places = self.places.get((what, why), [])
+            more = [f"{count - len(places):,} more"] if places and count > len(places) else []
+            where = f" ({', '.join([*places, *more])})" if places else ""
+            parts.append(f"{count:,} {what}{'s' * (count != 1)} {why}{where}")
+        return f"Skipped: {', '.join(parts)}." if parts else ""
+
+
+def list_facts(files: Mapping[str, bytes]) -> Contents:
+    """What languages and relations an upload has, and how many prompts of each.
+
+    It is read through and nothing is kept, so that memory stays small however much there is.
+
+    Args:
+        files: each file's name and content, as for ``read_facts``.
+
+    Raises:
+        UserError: nothing to read, damaged, or over the limits on bytes, members of a zip, and
+            different languages and relations. One sentence that says what to do.
+    """
+    upload = _Upload(listing=True)
+    _read_all(upload, files)
+    _check(upload)
+    prompts = upload.prompts()
+    if not prompts:
+        raise _unusable(upload)
+    return Contents(prompts, upload.note())
+
+
+def read_facts(
+    files: Mapping[str, bytes],
+    *,
+    languages: Collection[str] | None = None,
+    relations: Collection[str] | None = None,
+    most: int | None = None,
+) -> Facts:
     """The facts of one or several files that belong together.
 
     What a file is, its content says:
@@ -100,64 +246,111 @@ def read_facts(files: Mapping[str, bytes]) -> Facts:
     - a zip of any of these.
 
     Where nothing but punctuation follows the answer's place, the prompt ends there, so that
-    causal models can be asked; elsewhere it keeps ``[MASK]``.
+    causal models can be asked; elsewhere it keeps ``[MASK]``. In JSON lines, what is broken is
+    skipped and the note says where and why; a broken row of a table is an error.
 
     Args:
         files: each file's name and content.
+        languages: those that are read; None reads all.
+        relations: those that are read; None reads all.
+        most: of more prompts than these, whole facts are drawn at random, as many of each relation
+            as there are, and the same ones in every language; the draw is always the same.
 
     Raises:
         UserError: not one of these formats, damaged, incomplete, or over the limits on bytes,
             members of a zip and facts. One sentence that says what to do.
     """
-    upload = _Upload()
-    if sum(map(len, files.values())) > MAX_BYTES:
-        raise _too_large("The upload")
-    room = MAX_BYTES
-    for name, data in files.items():
-        if not _is_zip(name, data):
-            _read(upload, name, data)
-            continue
-        for member, content in _unzip(name, data, room):
-            room -= len(content)
-            try:
-                _read(upload, member, content)
-            except _NoFacts:
-                upload.skipped["file", "without facts"] += 1
-    _check(upload, files)
+    upload = _Upload(languages, relations)
+    _read_all(upload, files)
+    if not upload.rows and (languages is not None or relations is not None):
+        raise UserError(
+            "There are no facts of these languages and relations in the upload: choose others."
+        )
+    _check(upload)
+    # Counted before any prompt is made: rows times patterns can be a great many.
+    count = sum(len(upload.texts(row)) for row in upload.rows)
+    if count > MAX_FACTS:
+        raise _too_many()
+    if most is not None and count > most:
+        _draw(upload, most)
     return _facts(upload)
 
 
-def _check(upload: _Upload, files: Mapping[str, bytes]) -> None:
-    relations = {row.relation for row in upload.rows if row.subject}
-    for _, relation in upload.patterns:  # of many languages, some may have patterns only
-        if relation not in relations:
+def _read_all(upload: _Upload, files: Mapping[str, bytes]) -> None:
+    if sum(map(len, files.values())) > MAX_BYTES:
+        raise UserError(
+            f"The upload is larger than {MAX_BYTES // 1_000_000} MB: keep only the files and rows "
+            "you need."
+        )
+    room = uploads.Room(MAX_UNPACKED)
+    for name, data in files.items():
+        if not _is_zip(name, data):
+            # Whatever else is in a folder that was uploaded as a whole is no mistake.
+            _read(upload, room, name, io.BytesIO(data), among=len(files) > 1 and "/" in name)
+            continue
+        for member, content in uploads.unzipped(_short(name), data, MAX_MEMBERS):
+            try:
+                _read(upload, room, member, content, among=True)
+            except (zipfile.BadZipFile, zlib.error, EOFError, OSError):
+                raise UserError(
+                    f"{_short(name)} cannot be unpacked: zip the files again, without a password."
+                ) from None
+
+
+def _check(upload: _Upload) -> None:
+    subjects = {relation for _, relation in upload.subjects}
+    # Of many languages, some may have patterns only.
+    without = dict.fromkeys(each for _, each in upload.patterns if each not in subjects)
+    usable = bool(upload.prompts())
+    for relation in without:
+        if not usable:
             raise UserError(
                 f"There are patterns for {_short(relation)} but no subjects and answers: "
                 "upload its vocabulary file too, both in one .zip as they share their name."
             )
-    if upload.templates and not upload.rows:
+        upload.skip("relation", "with patterns but no subjects and answers", _short(relation))
+    if upload.templates and not upload.count:
         raise UserError(
             "There are templates but no subjects and answers: "
             "upload the relations' own files too, such as P19.jsonl."
         )
-    if not upload.rows:
+    if not upload.count:
+        if upload.places:
+            raise _unusable(upload)
         raise UserError(
             "There are no facts in the upload: give LAMA or ParaRel files, "
             "or a CSV or TSV table with the columns prompt and answer."
         )
-    # Counted before any prompt is made: rows times patterns can be a great many.
-    count = sum(len(upload.texts(row)) for row in upload.rows)
-    if count > MAX_FACTS:
-        have = "file has" if len(files) == 1 else "files have"
-        raise UserError(
-            f"The {have} {count:,} facts and {MAX_FACTS:,} is the most: "
-            "keep only the rows and patterns you need."
-        )
+
+
+def _draw(upload: _Upload, most: int) -> None:
+    """Leave out rows, so that there are at most so many prompts, of each relation alike."""
+    prompts: dict[str, Counter[tuple[str, str]]] = {}
+    for row in upload.rows:
+        of_relation = prompts.setdefault(row.relation, Counter())
+        of_relation[row.relation, row.name] += len(upload.texts(row))
+    draw = random.Random(0)
+    orders = []
+    for of_relation in prompts.values():
+        order = list(of_relation.items())
+        draw.shuffle(order)
+        orders.append(order)
+    left, drawn = most, set[tuple[str, str]]()
+    for fact, count in filter(None, itertools.chain(*itertools.zip_longest(*orders))):
+        if count <= left:
+            left -= count
+            drawn.add(fact)
+    rows = [row for row in upload.rows if (row.relation, row.name) in drawn]
+    if not rows:
+        raise UserError(f"Every fact has more than {most:,} prompts: keep fewer patterns.")
+    why = f"at random, as at most {most:,} prompts are taken"
+    upload.skipped["row", why] = len(upload.rows) - len(rows)
+    upload.rows = rows
 
 
 def _facts(upload: _Upload) -> Facts:
     facts: dict[tuple[Any, ...], Fact] = {}
-    skipped = upload.skipped
+    characters = 0
     for row in upload.rows:
         usable = False
         for text in upload.texts(row):
@@ -167,23 +360,28 @@ def _facts(upload: _Upload) -> Facts:
             if not prompt:
                 continue
             usable = True
+            characters += len(prompt)
+            if characters > MAX_TEXTS:
+                raise _too_many()
             key = prompt, row.answers, row.relation, row.language
             if key in facts:
-                skipped["prompt", "given twice"] += 1
+                upload.skip("prompt", "given twice")
                 continue
             facts[key] = Fact(prompt, row.answers, row.relation, row.name, row.language, joiner)
-        skipped["row", WITHOUT_PROMPT] += not usable
+        if not usable:
+            upload.skip("row", WITHOUT_PROMPT)
     if not facts:
-        raise UserError(
-            f"There is no usable fact, as every row is {WITHOUT_PROMPT}: "
-            "upload relations.jsonl or the pattern file with the rows."
-        )
-    parts = [
-        f"{count:,} {what}{'s' * (count != 1)} {why}"
-        for (what, why), count in skipped.items()
-        if count
-    ]
-    return Facts(list(facts.values()), f"Skipped: {', '.join(parts)}." if parts else "")
+        raise _unusable(upload)
+    return Facts(list(facts.values()), upload.note())
+
+
+def _unusable(upload: _Upload) -> UserError:
+    if upload.places:
+        return UserError(f"There is no usable fact ({upload.note()[:-1]}): correct these files.")
+    return UserError(
+        f"There is no usable fact, as every row is {WITHOUT_PROMPT}: "
+        "upload relations.jsonl or the pattern file with the rows."
+    )
 
 
 def _prompt(text: str, language: str) -> tuple[str, str]:
@@ -199,46 +397,68 @@ def _prompt(text: str, language: str) -> tuple[str, str]:
     return (before.rstrip() if ends else text), joiner
 
 
-def _read(upload: _Upload, name: str, data: bytes) -> None:
-    """Add what one file holds that is no zip."""
+def _read(
+    upload: _Upload, room: uploads.Room, name: str, content: io.BufferedIOBase, *, among: bool
+) -> None:
+    """Add what one file holds that is no zip; among others it may hold something else."""
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise _NoFacts(f"{_short(name)} is not plain text: save it as UTF-8.") from None
-    if not text.strip():
-        raise _NoFacts(f"{_short(name)} is empty: upload a file that holds facts.")
-    if text.lstrip().startswith(("{", "[")):
-        _read_json_lines(upload, name, text)
-    else:
-        _read_table(upload, name, text)
+        # Cells of a table keep their line ends.
+        lines = uploads.text_lines(_short(name), content, room, MAX_LINE, newline="")
+        try:
+            empty = 0
+            for first in lines:
+                if first.strip():
+                    break
+                empty += 1
+            else:
+                raise _NoFacts(f"{_short(name)} is empty: upload a file that holds facts.")
+            # Lines are counted with the empty ones before the first.
+            lines = itertools.chain(itertools.repeat("\n", empty), [first], lines)
+            if first.lstrip().startswith(("{", "[")):
+                _read_json_lines(upload, name, lines)
+            else:
+                _read_table(upload, name, first, lines)
+        except UnicodeDecodeError:
+            raise _NoFacts(f"{_short(name)} is not plain text: save it as UTF-8.") from None
+    except _NoFacts:
+        if not among:
+            raise
+        upload.skip("file", "without facts")
+    except uploads.LongLine:
+        if not among:
+            raise
+        place = f"{_language(name)}: {_short(name)}"
+        upload.skip("file", f"with a line of more than {MAX_LINE:,} characters", place)
 
 
 # --- JSON lines ----------------------------------------------------------------------------------
 
 
-def _read_json_lines(upload: _Upload, name: str, text: str) -> None:
+def _read_json_lines(upload: _Upload, name: str, lines: Iterable[str]) -> None:
     kind = ""
     language = _language(name)
-    for number, row in _json_lines(name, text):
+    if upload.languages is not None and language not in upload.languages:
+        return
+    for number, row in _json_lines(upload, name, lines):
         kind = kind or _kind(name, row)
-        where = f"Line {number} of {_short(name)}"
-        if kind == "pattern":
-            pattern = _template(row, "pattern", where)
-            upload.patterns.setdefault((language, _stem(name)), []).append(pattern)
-        elif kind == "template":
-            key = language, _string(row, "relation")
-            upload.templates[key] = _template(row, "template", where)
+        place = _place(name, number)
+        if kind in ("pattern", "template"):
+            relation = _stem(name) if kind == "pattern" else _string(row, "relation")
+            upload.add_text(kind, (language, relation), _string(row, kind), place)
+        elif not _string(row, "obj_label"):
+            upload.skip("row", "without an answer in obj_label", place)
         elif row.get("from_english") is True and language != "en":
             # MLAMA: where a name was not translated, the row repeats the English one.
-            upload.skipped["row", "that mLAMA did not translate"] += 1
+            upload.skip("row", "that mLAMA did not translate")
         else:
-            upload.rows.append(_lama_row(row, name, language, where))
+            upload.add(_lama_row(row, name, language), place)
 
 
-def _json_lines(name: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    mistake: type[UserError] = _NoFacts
-    # Not splitlines: JSON strings may hold the other line separators of Unicode.
-    for number, line in enumerate(text.split("\n"), start=1):
+def _json_lines(
+    upload: _Upload, name: str, lines: Iterable[str]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    begun = False
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
@@ -247,13 +467,16 @@ def _json_lines(name: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
             json.dumps(row, ensure_ascii=False).encode()
         except (ValueError, RecursionError):
             row = None
-        if not isinstance(row, dict):
-            raise mistake(
+        if isinstance(row, dict):
+            begun = True
+            yield number, row
+        elif begun:
+            upload.skip("line", "that is no JSON object", _place(name, number))
+        else:
+            raise _NoFacts(
                 f"Line {number} of {_short(name)} is no JSON object: "
                 "write one whole object on every line, as LAMA and ParaRel do."
             )
-        mistake = UserError
-        yield number, row
 
 
 def _kind(name: str, row: dict[str, Any]) -> str:
@@ -269,10 +492,8 @@ def _kind(name: str, row: dict[str, Any]) -> str:
     )
 
 
-def _lama_row(row: dict[str, Any], name: str, language: str, where: str) -> _Row:
+def _lama_row(row: dict[str, Any], name: str, language: str) -> _Row:
     answer = _string(row, "obj_label")
-    if not answer:
-        raise UserError(f"{where} has no answer: fill in obj_label or remove the line.")
     # Google-RE names its relation by a path, ConceptNet by a word, SQuAD not at all.
     relation = _string(row, "predicate_id") or _string(row, "pred").rsplit("/")[-1] or _stem(name)
     subject = _string(row, "sub_label") or _string(row, "sub")
@@ -296,13 +517,6 @@ def _once_masked(sentences: object) -> tuple[str, ...]:
     return tuple(each for each in sentences if isinstance(each, str) and each.count(MASK) == 1)
 
 
-def _template(row: dict[str, Any], key: str, where: str) -> str:
-    text = _string(row, key)
-    if text.count(SUBJECT) != 1 or text.count(OBJECT) != 1:
-        raise UserError(f"{where} needs {SUBJECT} and {OBJECT} once each in its {key}: correct it.")
-    return text
-
-
 def _string(row: dict[str, Any], key: str) -> str:
     value = row.get(key)
     return value.strip() if isinstance(value, str) else ""
@@ -311,26 +525,17 @@ def _string(row: dict[str, Any], key: str) -> str:
 # --- Tables --------------------------------------------------------------------------------------
 
 
-def _read_table(upload: _Upload, name: str, text: str) -> None:
-    delimiter = _delimiter(name, text)
-    # Rows are counted as spreadsheets count them, with the header and empty rows.
-    records: list[tuple[int, list[str]]] = []
-    number = 0
-    try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-        for number, cells in enumerate(reader, start=1):
-            if any(map(str.strip, cells)):
-                records.append((number, [from_text(cell.strip()).strip() for cell in cells]))
-    except csv.Error:
-        raise UserError(
-            f"Row {number + 1} of {_short(name)} cannot be read: put a cell that holds quotation "
-            "marks in quotation marks, and double those inside it."
-        ) from None
-    (_, header), *records = records
-    header = [column.lower() for column in header]
-    if not records:
-        raise _NoFacts(f"{_short(name)} has columns but no rows: add a row for every fact.")
-    for number, cells in records:
+def _read_table(upload: _Upload, name: str, first: str, lines: Iterable[str]) -> None:
+    delimiter = _delimiter(name, first)
+    header: list[str] = []
+    count = 0
+    for number, cells in uploads.rows(_short(name), lines, delimiter, MAX_LINE):
+        cells = [from_text(cell.strip()).strip() for cell in cells]
+        if not any(cells):
+            continue
+        if not header:
+            header = [column.lower() for column in cells]
+            continue
         where = f"Row {number} of {_short(name)}"
         if any(cells[len(header) :]):
             raise UserError(
@@ -347,16 +552,18 @@ def _read_table(upload: _Upload, name: str, text: str) -> None:
             raise UserError(f"{where} has no prompt: fill it in or remove the row.")
         if not answers:
             raise UserError(f"{where} has no answer: fill it in or remove the row.")
-        fact = row.get("name") or row.get("fact") or str(len(upload.rows) + 1)
-        upload.rows.append(
-            _Row(answers, row.get("relation", ""), fact, texts=(prompt,), language=language)
-        )
+        count += 1
+        fact = row.get("name") or row.get("fact") or str(upload.count + 1)
+        relation = row.get("relation", "")
+        upload.add(_Row(answers, relation, fact, texts=(prompt,), language=language), where)
+    if not count:
+        raise _NoFacts(f"{_short(name)} has columns but no rows: add a row for every fact.")
 
 
-def _delimiter(name: str, text: str) -> str:
+def _delimiter(name: str, first: str) -> str:
     """The separator with which the first row holds the columns that are needed."""
     # A first row of megabytes is no header.
-    line = next(line for line in text.splitlines() if line.strip())[:10_000]
+    line = first.strip()[:10_000]
     found: list[str] = []
     for delimiter in DELIMITERS:
         columns = [each.strip().lower() for each in next(csv.reader([line], delimiter=delimiter))]
@@ -369,39 +576,8 @@ def _delimiter(name: str, text: str) -> str:
     )
 
 
-# --- Zips ----------------------------------------------------------------------------------------
-
-
 def _is_zip(name: str, data: bytes) -> bool:
     return data.startswith((b"PK\x03\x04", b"PK\x05\x06")) or name.lower().endswith(".zip")
-
-
-def _unzip(name: str, data: bytes, room: int) -> list[tuple[str, bytes]]:
-    """Name and content of the files in a zip; nothing is written, so their paths cannot harm."""
-    broken = f"{_short(name)} cannot be unpacked: zip the files again, without a password."
-    try:
-        archive = zipfile.ZipFile(io.BytesIO(data))
-    except Exception:  # damaged archives fail in many ways
-        raise UserError(broken) from None
-    members = [member for member in archive.infolist() if not member.is_dir()]
-    if len(members) > MAX_MEMBERS:
-        raise UserError(
-            f"{_short(name)} holds {len(members):,} files and {MAX_MEMBERS:,} is the most: "
-            "zip only those with facts."
-        )
-    if sum(member.file_size for member in members) > room:
-        raise _too_large(f"{_short(name)}, unpacked,")
-    # The other methods may unpack without bound what claims to be small.
-    if any(m.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for m in members):
-        raise UserError(broken)
-    contents = []
-    for member in members:
-        try:
-            with archive.open(member) as file:
-                contents.append((member.filename, file.read(member.file_size + 1)))
-        except Exception:
-            raise UserError(broken) from None
-    return contents
 
 
 # --- Names in sentences --------------------------------------------------------------------------
@@ -427,6 +603,13 @@ def _listed(names: Iterable[str]) -> str:
     return f"'{text[:80]}…'" if len(text) > 80 else f"'{text}'"
 
 
-def _too_large(what: str) -> UserError:
-    limit = MAX_BYTES // 1_000_000
-    return UserError(f"{what} is larger than {limit} MB: keep only the files and rows you need.")
+def _place(name: str, number: int) -> str:
+    """A line of a file, with its language."""
+    return f"{_language(name)}: line {number:,} of {_short(name)}"
+
+
+def _too_many() -> UserError:
+    return UserError(
+        f"There are more than {MAX_FACTS:,} facts, which is the most that is read at a time: "
+        "choose fewer languages and relations."
+    )

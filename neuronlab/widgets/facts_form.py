@@ -9,7 +9,16 @@ import streamlit as st
 
 from neuronlab.attribution.estimate import duration
 from neuronlab.errors import UserError
-from neuronlab.facts import MAX_BYTES, SETS, Fact, Facts, read_facts
+from neuronlab.facts import (
+    MAX_BYTES,
+    MAX_FACTS,
+    SETS,
+    Contents,
+    Fact,
+    Facts,
+    list_facts,
+    read_facts,
+)
 from neuronlab.models import Model
 from neuronlab.runs import Spec
 from neuronlab.studies import STUDIES
@@ -150,39 +159,76 @@ def own_facts() -> tuple[Fact, ...]:
             icon=":material/download:",
         )
         return ()
+    ids = tuple((file.name, file.file_id) for file in files)
     try:
-        found = _read(tuple((file.name, file.file_id) for file in files), files)
+        prompts = _list(ids, files).prompts
+        languages, relations = _choice(prompts)
+        if not (languages and relations):
+            st.info("Choose a language and a kind.", icon=":material/info:")
+            return ()
+        found = _read(ids, files, languages, relations)
     except UserError as error:
         complain(str(error))
         return ()
-    counts = Counter(fact.relation for fact in found.facts)
-    st.caption(plain(f"Prompts: {len(found.facts):,}; kinds: {len(counts)}. {found.note}".rstrip()))
-    kept = found.facts
-    if len(counts) > 1:
-        chosen = st.multiselect(
+    kinds = {fact.relation for fact in found.facts}
+    st.caption(plain(f"Prompts: {len(found.facts):,}; kinds: {len(kinds)}. {found.note}".rstrip()))
+    return tuple(found.facts)
+
+
+def _choice(prompts: dict[tuple[str, str], int]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The languages and relations that are to be read, of those an upload has."""
+    languages = list(dict.fromkeys(language for language, _ in prompts))
+    if len(languages) > 1:
+        first = languages
+        if len(languages) > len(LANGUAGES):
+            first = [each for each in languages if each in LANGUAGES] or languages[:1]
+        languages = st.multiselect(
+            "Languages",
+            languages,
+            first,
+            format_func=language_name,
+            key=f"facts_languages_{hash(tuple(languages))}",
+        )
+    counts: Counter[str] = Counter()
+    for (language, relation), count in prompts.items():
+        if language in languages:
+            counts[relation] += count
+    kinds = list(counts)
+    if len(kinds) > 1:
+        kinds = st.multiselect(
             "Kinds",
-            list(counts),
+            kinds,
             _that_fit(counts),
             format_func=lambda relation: f"{relation} ({counts[relation]:,})",
             key=f"facts_kinds_{hash(tuple(counts))}",
+            help=f"Of more than {MAX_ASKED:,} prompts so many are drawn at random, of each kind "
+            "alike.",
         )
-        kept = [fact for fact in kept if fact.relation in chosen]
-    if len(kept) > MAX_ASKED:
-        complain(f"These are {len(kept):,} prompts and a run takes {MAX_ASKED:,}: choose fewer.")
-        return ()
-    return tuple(kept)
+    return tuple(languages), tuple(kinds)
+
+
+@st.cache_data(max_entries=4, show_spinner="Looking what there is")
+def _list(ids: tuple, _files: list) -> Contents:
+    return list_facts({file.name: file.getvalue() for file in _files})
 
 
 @st.cache_data(max_entries=4, show_spinner="Reading")
-def _read(ids: tuple, _files: list) -> Facts:
-    return read_facts({file.name: file.getvalue() for file in _files})
+def _read(
+    ids: tuple, _files: list, languages: tuple[str, ...], relations: tuple[str, ...]
+) -> Facts:
+    return read_facts(
+        {file.name: file.getvalue() for file in _files},
+        languages=languages,
+        relations=relations,
+        most=MAX_ASKED,
+    )
 
 
 def _that_fit(counts: Counter[str]) -> list[str]:
-    """The first kinds that a run takes together."""
+    """The first kinds that are read together."""
     kept, total = [], 0
     for relation, count in counts.items():
         total += count
-        if total <= MAX_ASKED:
+        if total <= MAX_FACTS:
             kept.append(relation)
     return kept

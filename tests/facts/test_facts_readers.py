@@ -2,14 +2,24 @@
 
 import io
 import json
+import operator
+import tracemalloc
 import zipfile
+from collections import Counter
 
 import pandas as pd
 import pytest
 
 from neuronlab import spreadsheets
-from neuronlab.facts import MASK, MAX_BYTES, Fact, Facts, read_facts, readers
-from neuronlab.facts.readers import MAX_MEMBERS
+from neuronlab.facts import (
+    MASK,
+    Contents,
+    Fact,
+    Facts,
+    list_facts,
+    read_facts,
+    readers,
+)
 
 
 def lines(*rows):
@@ -161,8 +171,8 @@ def test_what_is_skipped_is_counted_in_one_sentence():
     )
     assert len(given.facts) == 1
     assert given.note == (
-        "Skipped: 2 rows without a prompt (no template, no pattern, no sentence with [MASK] once), "
-        "1 prompt given twice."
+        "Skipped: 1 prompt given twice, "
+        "2 rows without a prompt (no template, no pattern, no sentence with [MASK] once)."
     )
 
 
@@ -282,9 +292,154 @@ def test_mpararel_has_patterns_and_tuples_of_each_language():
     }
 
 
-def test_a_broken_line_of_a_folder_is_named(sentence):
-    files = MLAMA | {"mlama1.1/zh/P36.jsonl": lines(mlama("法国", "巴黎", 3)) + b"{'a': 1}\n"}
-    sentence(read_facts, files, says="Line 2 of P36.jsonl is no JSON object")
+BROKEN = MLAMA | {
+    "mlama1.1/zh/P36.jsonl": lines(mlama("法国", "巴黎", 3)) + b"{'a': 1}\n",
+    "mlama1.1/ja/P36.jsonl": b"\n" + lines(mlama("フランス", "パリ", 3), mlama("日本", "", 8)),
+    "mlama1.1/en/templates.jsonl": lines(
+        {"relation": "P36", "template": "The capital of [X] is [Y] ."},
+        {"relation": "place_of_birth", "template": "[X] was born in Y ."},
+    ),
+    "mlama1.1/readme.json": b"[" + b"1," * 600_000,
+}
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_what_is_broken_is_skipped_and_named(zipped):
+    found = read_facts({"mlama1.1.zip": packed(BROKEN)} if zipped else BROKEN)
+    assert {(fact.language, fact.answers[0]) for fact in found.facts} == {
+        ("en", "Paris"),
+        ("en", "Tokyo"),
+        ("zh", "巴黎"),
+        ("ja", "パリ"),
+    }
+    for part in (
+        "1 template without [X] and [Y] once each (en: line 2 of templates.jsonl)",
+        "1 line that is no JSON object (zh: line 2 of P36.jsonl)",
+        "1 row without an answer in obj_label (ja: line 3 of P36.jsonl)",
+        "1 file with a line of more than 1,000,000 characters (en: readme.json)",
+    ):
+        assert part in found.note
+
+
+def test_of_many_broken_places_the_first_are_named():
+    broken = {
+        f"{code}/templates.jsonl": lines({"relation": "P36", "template": "x"})
+        for code in ("af", "ar", "az", "be", "bg")
+    }
+    note = read_facts(MLAMA | broken).note
+    assert "5 templates" in note
+    assert "(af: line 1 of templates.jsonl, ar: line 1 of templates.jsonl, " in note
+    assert "az: line 1 of templates.jsonl, 2 more)" in note
+
+
+# --- Choosing ------------------------------------------------------------------------------------
+
+
+def test_the_contents_are_listed_with_their_prompts():
+    assert list_facts(MLAMA) == Contents(
+        {("en", "P36"): 2, ("zh", "P36"): 1, ("ja", "P36"): 1, ("en", "place_of_birth"): 1},
+        "Skipped: 1 row that mLAMA did not translate.",
+    )
+    assert list_facts(
+        {
+            "p.zip": packed({"a/P19.jsonl": PATTERNS, "b/P19.jsonl": VOCABULARY}),
+            "t.csv": b"prompt,answer,relation,language\nA is,x,r,fr\nB is,y,r,fr\n",
+            "P20.jsonl": lines(trex("A", "B", "In [MASK].", relation="P20")),
+        }
+    ).prompts == {("en", "P19"): 6, ("fr", "r"): 2, ("en", "P20"): 1}
+
+
+def test_only_what_is_chosen_is_read(sentence):
+    found = read_facts(MLAMA, languages=["zh", "en"], relations=["P36"])
+    assert [(fact.language, fact.answers[0]) for fact in found.facts] == [
+        ("en", "Paris"),
+        ("en", "Tokyo"),
+        ("zh", "巴黎"),
+    ]
+    sentence(read_facts, MLAMA, languages=["ko"], says=["these languages", "choose others"])
+    sentence(read_facts, MLAMA, relations=["P1"], says=["these languages", "choose others"])
+
+
+def test_of_too_many_whole_facts_are_drawn_of_each_relation_alike():
+    files = {
+        f"{code}/templates.jsonl": lines(
+            {"relation": "P1", "template": "[X] is [Y]"},
+            {"relation": "P2", "template": "[X] in [Y]"},
+        )
+        for code in ("en", "fr")
+    }
+    for code in ("en", "fr"):
+        files |= {
+            f"{code}/{relation}.jsonl": lines(*(mlama(f"s{i}", f"o{i}", i) for i in range(count)))
+            for relation, count in (("P1", 500), ("P2", 50))
+        }
+    found = read_facts(files, most=100)
+    assert len(found.facts) == 100
+    by_language = {
+        code: {fact.name for fact in found.facts if fact.language == code} for code in ("en", "fr")
+    }
+    assert by_language["en"] == by_language["fr"]
+    assert Counter(fact.relation for fact in found.facts) == {"P1": 50, "P2": 50}
+    assert "1,000 rows at random, as at most 100 prompts are taken" in found.note
+    assert read_facts(files, most=100) == found
+    assert len(read_facts(files, most=1_100).facts) == 1_100
+
+
+# --- As large as published -----------------------------------------------------------------------
+
+
+def test_pararel_at_its_published_size(without_type_checks):
+    """38 relations with 224,674 prompts, of which a run's worth is kept in little memory."""
+    patterns = [8] * 34 + [9] * 4
+    rows = [728] * 38
+    rows[-1] += (224_674 - sum(map(operator.mul, patterns, rows))) // 9
+    rows[0] += (224_674 - sum(map(operator.mul, patterns, rows))) // 8
+    total = sum(map(operator.mul, patterns, rows))
+    files = {}
+    for relation in range(38):
+        files[f"data/pattern_data/graphs_json/P{relation}.jsonl"] = lines(
+            *({"pattern": f"[X] in {i} words [Y]."} for i in range(patterns[relation]))
+        )
+        files[f"data/trex_lms_vocab/P{relation}.jsonl"] = lines(
+            *({"sub_label": f"s{i}", "obj_label": f"o{i}"} for i in range(rows[relation]))
+        )
+    data = {"pararel.zip": packed(files)}
+    del files
+    tracemalloc.start()
+    contents = list_facts(data)
+    listed = tracemalloc.get_traced_memory()[1]
+    found = read_facts(data, most=5_000)
+    read = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (len(contents.prompts), sum(contents.prompts.values())) == (38, total)
+    assert abs(total - 224_674) < 8
+    assert 4_900 < len(found.facts) <= 5_000
+    assert set(Counter(fact.relation for fact in found.facts)) == {f"P{i}" for i in range(38)}
+    assert listed < 20_000_000
+    assert read < 60_000_000
+    assert len(read_facts(data).facts) == total
+
+
+def test_mlama_at_its_published_size(without_type_checks):
+    """53 languages in 2,332 files."""
+    codes = [f"{a}{b}" for a in "abcdefgh" for b in "abcdefgh"][:53]
+    files = {}
+    for code in codes:
+        relations = [f"P{i}" for i in range(43)]
+        files[f"mlama1.1/{code}/templates.jsonl"] = lines(
+            *({"relation": each, "template": "[X] is [Y]."} for each in relations)
+        )
+        for each in relations:
+            files[f"mlama1.1/{code}/{each}.jsonl"] = lines(
+                *(mlama(f"s{i}", f"o{i}", i) for i in range(5))
+            )
+    assert len(files) == 2_332
+    contents = list_facts({"mlama1.1.zip": packed(files)})
+    assert contents == list_facts(files)
+    assert contents.prompts == {(code, f"P{i}"): 5 for code in codes for i in range(43)}
+    found = read_facts({"mlama1.1.zip": packed(files)}, languages=codes[:2], relations=["P7"])
+    assert len(found.facts) == 10
+    assert found.note == ""
 
 
 # --- Tables --------------------------------------------------------------------------------------
@@ -365,7 +520,7 @@ HEAD = b"prompt,answer\n"
         ({"a.csv": b"question,gold\nx,y\n"}, ["'question, gold'", "prompt and answer", "name"]),
         ({"a.csv": b"a;prompt;b\nx;y;z\n"}, ["'a, prompt, b'", "prompt and answer"]),
         ({"a.txt": b"Paris is in France.\n"}, ["'paris is in france.'", "prompt and answer"]),
-        ({"a.csv": b"word " * 1_000_000}, ["word …'", "prompt and answer"]),
+        ({"a.csv": b"word " * 100_000}, ["word …'", "prompt and answer"]),
         ({"a.csv": HEAD + b"x,y\n\n ,y\n"}, ["Row 4", "a.csv", "no prompt", "remove"]),
         ({"a.csv": HEAD + b"[MASK].,y\n"}, ["Row 2", "no prompt"]),
         ({"a.csv": HEAD + b"x,y\nx, | \n"}, ["Row 3", "no answer", "remove"]),
@@ -377,37 +532,32 @@ HEAD = b"prompt,answer\n"
         ({"a.jsonl": b'{"version": 1}\n'}, ["a.jsonl", "'version'", "obj_label"]),
         ({"a.json": b'[{"obj_label": "x"}]'}, ["Line 1", "a.json", "one whole object"]),
         ({"a.json": b'{\n"obj_label": "x"\n}'}, ["Line 1", "one whole object"]),
-        ({"P19.jsonl": VOCABULARY + b'{"sub_label": "A",\n'}, ["Line 3", "P19.jsonl", "object"]),
-        ({"P19.jsonl": VOCABULARY + b"7\n"}, ["Line 3", "object"]),
+        ({"P19.jsonl": VOCABULARY + b'{"sub_label": "A",\n'}, ["line 3 of P19.jsonl", "object"]),
+        ({"P19.jsonl": VOCABULARY + b"7\n"}, ["line 3", "object"]),
         ({"P19.jsonl": b'{"a":' + b"[" * 100_000}, ["Line 1", "object"]),
-        ({"P19.jsonl": VOCABULARY + b'{"obj_label": "\\ud800"}\n'}, ["Line 3", "object"]),
-        ({"P19.jsonl": VOCABULARY + b'{"sub_label": "A"}\n'}, ["Line 3", "no answer", "remove"]),
-        ({"P19.jsonl": VOCABULARY + b'{"obj_label": 7}\n'}, ["Line 3", "no answer"]),
+        ({"P19.jsonl": VOCABULARY + b'{"obj_label": "\\ud800"}\n'}, ["line 3", "object"]),
+        ({"P19.jsonl": VOCABULARY + b'{"sub_label": "A"}\n'}, ["line 3", "an answer", "correct"]),
+        ({"P19.jsonl": VOCABULARY + b'{"obj_label": 7}\n'}, ["line 3", "an answer"]),
         ({"P19.jsonl": VOCABULARY}, ["no usable fact", "relations.jsonl", "pattern"]),
         ({"P19.jsonl": lines(trex("A", "B", "no"))}, ["no usable fact", MASK, "upload"]),
         ({"P19.jsonl": lines(trex("A", "B", "[MASK]."))}, ["no usable fact"]),
         ({"relations.jsonl": RELATIONS}, ["templates", "no subjects", "upload"]),
         ({"P19.jsonl": PATTERNS}, ["P19", "no subjects", "vocabulary", ".zip"]),
         ({"P19.jsonl": PATTERNS, "P20.jsonl": VOCABULARY}, ["P19", "vocabulary"]),
-        ({"P19.jsonl": PATTERNS + b'{"pattern": "[X] lives"}'}, ["Line 4", "[X] and [Y]"]),
-        ({"r.jsonl": b'{"relation": "P1", "template": ""}'}, ["Line 1", "template", "correct"]),
+        ({"P19.jsonl": PATTERNS + b'{"pattern": "[X] lives"}'}, ["P19", "no subjects"]),
+        (
+            {"r.jsonl": b'{"relation": "P1", "template": ""}'},
+            ["line 1 of r.jsonl", "template", "correct"],
+        ),
         ({"a.zip": packed({"a.md": "# Title", "b/": ""})}, ["no facts", "give"]),
         ({"a.zip": packed({})}, ["no facts", "give"]),
-        ({"a.zip": packed({"P19.jsonl": VOCABULARY + b"{"})}, ["Line 3", "P19.jsonl"]),
+        ({"a.zip": packed({"P19.jsonl": VOCABULARY + b"{"})}, ["line 3 of P19.jsonl"]),
         ({"a.zip": b"no zip at all"}, ["a.zip", "unpacked", "zip the files again"]),
         ({"a.zip": packed({"P19.jsonl": VOCABULARY})[:60]}, ["a.zip", "unpacked"]),
         ({"a.zip": packed({"a": HEAD}, zipfile.ZIP_LZMA)}, ["a.zip", "zip the files again"]),
-        (
-            {"a.zip": packed(dict.fromkeys(map(str, range(MAX_MEMBERS + 1)), ""))},
-            ["1,001", "1,000"],
-        ),
-        ({"a.zip": packed({"a": bytes(MAX_BYTES + 1)})}, ["a.zip", "unpacked", "20 MB", "keep"]),
-        (
-            {f"{i}.zip": packed({"a": bytes(MAX_BYTES // 2 + 1)}) for i in range(2)},
-            ["1.zip", "unpacked", "20 MB"],
-        ),
-        ({"a.csv": bytes(MAX_BYTES + 1)}, ["upload", "20 MB", "keep"]),
-        ({"a.csv": bytes(MAX_BYTES // 2), "b.csv": bytes(MAX_BYTES // 2 + 1)}, ["20 MB"]),
+        ({"a.zip": packed(dict.fromkeys(map(str, range(25_001)), ""))}, ["a.zip", "25,000"]),
+        ({"a.csv": HEAD + b"x" * 1_000_000}, ["a.csv", "1,000,000", "shorter"]),
+        ({"a.csv": HEAD + b"x" * 10_001 + b",y\n"}, ["10,000 characters", "Row 2 of a.csv"]),
         ({"../../etc/a\nb.csv": b""}, ["a b.csv is empty"]),
     ],
 )
@@ -446,10 +596,11 @@ def few(monkeypatch):
 def test_the_most_facts_are_allowed_and_one_more_is_not(sentence, few):
     rows = [b"prompt %d is,x\n" % number for number in range(11)]
     assert len(read_facts({"a.csv": HEAD + b"".join(rows[:-1])}).facts) == 10
-    says = ["The file has 11 facts and 10 is the most:", "keep"]
+    says = ["more than 10 facts", "choose fewer"]
     sentence(read_facts, {"a.csv": HEAD + b"".join(rows)}, says=says)
     files = {"a.csv": HEAD + b"".join(rows[:-1]), "b.csv": HEAD + rows[-1]}
-    sentence(read_facts, files, says="The files have 11 facts")
+    sentence(read_facts, files, says=says)
+    assert list_facts(files).prompts == {("en", ""): 11}
 
 
 def test_rows_times_patterns_are_counted_and_not_made(sentence, monkeypatch):
@@ -460,4 +611,23 @@ def test_rows_times_patterns_are_counted_and_not_made(sentence, monkeypatch):
     patterns = lines({"pattern": "[X] is in [Y]."}) * 2_000
     rows = lines({"sub_label": "A", "obj_label": "B"}) * 2_000
     files = {"all.zip": packed({"a/P1.jsonl": patterns, "b/P1.jsonl": rows})}
-    sentence(read_facts, files, says="The file has 4,000,000 facts and 100,000 is the most")
+    sentence(read_facts, files, says="more than 300,000 facts, which is the most")
+    assert list_facts(files).prompts == {("en", "P1"): 4_000_000}
+    sentence(read_facts, files, most=1_000, says="more than 300,000 facts, which is the most")
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "says"),
+    [
+        ("MAX_BYTES", 1_000, ["upload", "MB", "keep"]),
+        ("MAX_UNPACKED", 30_000, ["P36.jsonl, unpacked", "upload a part"]),
+        ("MAX_KINDS", 1, "more than 1 "),
+        ("MAX_TEXTS", 1_000, "choose fewer"),
+    ],
+)
+def test_limits_of_all_files_together(sentence, monkeypatch, limit, value, says):
+    rows = lines(*(mlama(f"subject {i}", f"object {i}", i) for i in range(200)))
+    files = {"a.zip": packed(MLAMA | {"en/P36.jsonl": rows, "fr/P36.jsonl": rows})}
+    read_facts(files)
+    monkeypatch.setattr(readers, limit, value)
+    sentence(read_facts, files, says=says)

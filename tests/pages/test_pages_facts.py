@@ -146,7 +146,7 @@ def upload(methods):
 BAD = {
     "wrong columns": (b"question,solution\nWhere,There\n", "columns"),
     "not UTF-8": ("prompt,answer\nDie Farbe ist,grün\n".encode("latin-1"), "UTF-8"),
-    "100,001 rows": (b"prompt,answer\n" + b"The sky is,blue\n" * 100_001, "100,001"),
+    "300,001 rows": (b"prompt,answer\n" + b"The sky is,blue\n" * 300_001, "300,000 facts"),
     "empty": (b"", "empty"),
     "broken JSON": (b'{"sub_label": "France"', "Line 1"),
 }
@@ -170,6 +170,30 @@ def test_facts_of_ones_own(upload, results):
     assert [fact["prompt"] for fact in spec["own"]] == ["The capital of France is"]
     assert result.numbers["facts"] == 1
     assert result.numbers["original"]["probability"] == pytest.approx(0.7706, abs=1e-3)
+
+
+def test_of_a_large_upload_a_run_gets_what_was_chosen(upload):
+    rows = "".join(
+        f"{kind} {code} {i} is,x,{kind},{code},{i}\n"
+        for kind in ("a", "b")
+        for code in ("en", "de", "fr", "es", "zh", "ja", "it")
+        for i in range(1_000)
+    )
+    app = upload(f"prompt,answer,relation,language,fact\n{rows}".encode())
+    assert app.errors() == []
+    languages, kinds = app.at.multiselect[0], app.at.multiselect[1]
+    assert sorted(languages.value) == ["de", "en", "es", "fr", "ja", "zh"]
+    assert kinds.value == ["a", "b"]
+    assert any("Prompts: 4,998; kinds: 2." in text.replace("\\", "") for text in app.texts())
+    languages.set_value(["it"])
+    app.run()
+    app.at.multiselect[1].set_value(["b"])
+    app.run()
+    assert any("Prompts: 1,000; kinds: 1." in text.replace("\\", "") for text in app.texts())
+    app.at.multiselect[1].set_value([])
+    app.run()
+    assert app.at.button(key="run").disabled
+    assert app.errors() == []
 
 
 def test_facts_that_cannot_be_asked_end_in_one_sentence(upload):
