@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ from torch import Tensor, nn
 
 from neuronlab.errors import UserError
 from neuronlab.labels.prompts import Example, features, line
-from neuronlab.models import weights
+from neuronlab.models import folders, weights
 from neuronlab.models.exclusion import computing, making
 from neuronlab.models.loading import hub_reachable, resolve_device
 from neuronlab.progress import Check, Progress, unheard
@@ -197,23 +198,34 @@ def simulate(
     return _predicted(simulator, _tokens(simulator, pairs), check)
 
 
+def folder(source: str | Path) -> Path:
+    """The folder of a trained simulator; its files are not read yet.
+
+    Raises:
+        UserError: there is none that may be used.
+    """
+    named = folders.named(str(source))
+    if named is None or not os.path.isfile(named / _SETTINGS):
+        raise UserError(f"There is no simulator in {folders.shown(str(source))}: train one first.")
+    return named
+
+
 def load(source: str | Path, *, device: str = "auto") -> Simulator:
     """A trained simulator from the folder that ``save`` wrote.
 
     Raises:
         UserError: there is none, or its files are damaged.
     """
-    folder = Path(source).expanduser()
+    place = folder(source)
     try:
-        found = json.loads((folder / _SETTINGS).read_text("utf-8"))
+        found = json.loads((place / _SETTINGS).read_text("utf-8"))
         settings = Settings(**found)
-    except FileNotFoundError:
-        raise UserError(f"There is no simulator in '{folder}': train one first.") from None
     except (OSError, ValueError, TypeError) as error:
         raise UserError(
-            f"The simulator in '{folder}' cannot be loaded: train it again.", details=str(error)
+            f"The simulator in {folders.shown(str(source))} cannot be loaded: train it again.",
+            details=str(error),
         ) from error
-    hf, tokenizer = _read(str(folder), {}, complete=True)
+    hf, tokenizer = _read(str(place), {}, complete=True)
     return Simulator(hf.to(resolve_device(device)).eval(), tokenizer, settings)
 
 
@@ -422,9 +434,10 @@ def _read(source: str, changes: Mapping[str, Any], *, complete: bool = False) ->
     """A Longformer with a classification head and its tokenizer; weights from safetensors alone."""
     from transformers import AutoConfig, AutoTokenizer, LongformerForSequenceClassification
 
-    local = Path(source).expanduser().is_dir()
+    folder = folders.named(source)
+    local = folder is not None
     offline = local or not hub_reachable()
-    where = str(Path(source).expanduser()) if local else source
+    where = str(folder or source)
     try:
         config = AutoConfig.from_pretrained(
             where, local_files_only=offline, trust_remote_code=False
@@ -455,13 +468,14 @@ def _read(source: str, changes: Mapping[str, Any], *, complete: bool = False) ->
 
 
 def _unusable(source: str, local: bool, offline: bool, error: Exception) -> UserError:
+    shown = folders.shown(source)
     if local:
-        told = f"The Longformer in '{source}' cannot be loaded: check its files."
+        told = f"The Longformer in {shown} cannot be loaded: check its files."
     elif offline:
         told = (
-            f"The model hub is out of reach and '{source}' is not on this machine: connect, or "
+            f"The model hub is out of reach and {shown} is not on this machine: connect, or "
             "give a folder with a Longformer."
         )
     else:
-        told = f"'{source}' cannot be loaded from the hub: give {BASE} or a folder with one."
+        told = f"{shown} cannot be loaded from the hub: give {BASE} or a folder with one."
     return UserError(told, details=f"{type(error).__name__}: {error}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 from collections import OrderedDict
 from pathlib import Path
 from threading import Lock
@@ -12,7 +14,7 @@ import psutil
 import torch
 
 from neuronlab.errors import UserError, memory_told
-from neuronlab.models import tuned, weights
+from neuronlab.models import folders, tuned, weights
 from neuronlab.models.catalogue import CATALOGUE, entry
 from neuronlab.models.exclusion import making
 from neuronlab.models.families import family_of
@@ -34,6 +36,8 @@ _KEEP = 2
 _ANSWERS = 8.0
 # What a model needs from the hub; of weights, safetensors where there are any.
 _FILES = ("*.json", "*.txt", "*.model", "*.jinja")
+# What the hub allows; anything else is a folder or a mistake.
+_HUB_ID = re.compile(r"\w[\w.-]{0,95}(/\w[\w.-]{0,95})?", re.ASCII)
 # Of ESM-2; some checkpoints leave it out.
 _NEVER_USED = ("esm.contact_head.regression.weight", "esm.contact_head.regression.bias")
 
@@ -172,10 +176,17 @@ def _source(name: str) -> str:
         return str(weights.ready(name))
     if known and known.tuned:
         return str(tuned.folder(name))
-    if Path(name).expanduser().is_dir():
-        return str(Path(name).expanduser())
-    if name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise UserError(f"There is no model folder '{name}'.")
+    folder = folders.named(name)
+    if folder is not None:
+        return str(folder)
+    if not _HUB_ID.fullmatch(name):
+        raise UserError(
+            f"There is no model folder {folders.shown(name)}: give a catalogue name, a hub id such "
+            f"as 'gpt2', or a folder{' that this server opens' if folders.limited() else ''}."
+        )
+    if folders.limited() and os.path.exists(name):
+        # The hub's client would take it for a folder, too: it is as absent as any other name.
+        raise _unavailable(name, name, FileNotFoundError(), reached=hub_reachable())
     if not hub_reachable():
         return name
     try:
@@ -225,7 +236,7 @@ def _check_folder(name: str, source: Path, config: Any) -> None:
             f"'{name}' has quantised weights, whose gradients are not to be had: take the model "
             "that they were made from."
         )
-    if (source / "adapter_config.json").is_file():
+    if source.is_absolute() and (source / "adapter_config.json").is_file():
         raise UserError(
             f"'{name}' has an adapter beside its weights, which would be left out: merge it into "
             "them first (peft: merge_and_unload), and save that."
@@ -238,7 +249,11 @@ def _check_folder(name: str, source: Path, config: Any) -> None:
 
 
 def _unavailable(name: str, source: str, error: Exception, *, reached: bool = False) -> UserError:
-    details = f"{type(error).__name__}: {error}"
+    folder = Path(source)
+    local = folder.is_absolute()
+    # Where folders are limited, this would tell one that is there from one that is not.
+    hidden = folders.limited() and not local
+    details = "" if hidden else f"{type(error).__name__}: {error}"
     embedded = ", ".join(e.name for e in CATALOGUE if e.wheels)
     if "trust_remote_code" in str(error):
         return UserError(
@@ -246,21 +261,28 @@ def _unavailable(name: str, source: str, error: Exception, *, reached: bool = Fa
             "model of a type that transformers knows.",
             details=details,
         )
-    folder = Path(source)
-    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
+    if (
+        local
+        and (folder / "adapter_config.json").is_file()
+        and not (folder / "config.json").is_file()
+    ):
         return UserError(
             f"'{name}' is an adapter without its base model: merge the two first (peft: "
             "merge_and_unload), and save that.",
             details=details,
         )
-    if (folder / "tokenizer.model").is_file() and not (folder / "tokenizer.json").is_file():
+    if (
+        local
+        and (folder / "tokenizer.model").is_file()
+        and not (folder / "tokenizer.json").is_file()
+    ):
         return UserError(
             f"The tokenizer of '{name}' is there as tokenizer.model alone: save it as "
             "tokenizer.json first (transformers: AutoTokenizer and save_pretrained, where "
             "sentencepiece is installed).",
             details=details,
         )
-    if folder.is_dir():
+    if local:
         advice = "fetch the model again" if entry(name) else "check its files"
         return UserError(f"The folder of '{name}' cannot be loaded: {advice}.", details=details)
     if not reached:

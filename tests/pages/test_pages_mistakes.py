@@ -255,3 +255,21 @@ def test_a_run_that_fails_says_why(visit, results, monkeypatch):
     app.set("selectbox", "method", "activation")
     app.press("run")
     assert app.errors() == []
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "~nobody", "a\0b", "a b"], ids=range(4))
+def test_a_model_name_that_is_none(visit, no_hub, name):
+    app = visit("attribution", model=name)
+    app.one_error("no model folder")
+
+
+def test_a_folder_of_the_machine_is_not_told_to_others(visit, no_hub, tmp_path, monkeypatch):
+    monkeypatch.setenv("NEURONLAB_FOLDERS", str(tmp_path / "listed"))
+    (tmp_path / "secret").mkdir()
+    app = visit("attribution", model=str(tmp_path / "secret"))
+    there = [*app.errors(), *app.texts_of_code()]
+    app.choose_model(str(tmp_path / "absent"))
+    assert [*app.errors(), *app.texts_of_code()] == [
+        text.replace("secret", "absent") for text in there
+    ]
+    app.one_error("no model folder")
