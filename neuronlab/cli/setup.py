@@ -63,10 +63,7 @@ def _viewer() -> None:
     except UserError as error:
         print(f"Warning: {error}", file=sys.stderr)
         return
-    if path:
-        print(f"The 3D viewer is in {path}", flush=True)
-    else:
-        print("There is no npm here: 3D views will take their viewer from the internet.")
+    print(f"The 3D viewer is in {path}", flush=True)
 
 
 def _examples() -> None:

@@ -1,4 +1,4 @@
-"""The JavaScript that draws structures: kept on this machine, so that 3D views work offline."""
+"""The JavaScript that draws structures: kept on this machine, and all that a 3D view needs."""
 
 import base64
 import hashlib
@@ -7,6 +7,9 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import urllib.request
+from html import escape
+from http.client import HTTPException
 from pathlib import Path
 
 from neuronlab.errors import UserError
@@ -15,7 +18,7 @@ from neuronlab.models import weights
 PACKAGE, VERSION = "3dmol", "2.5.5"
 MEMBER = "package/build/3Dmol-min.js"
 SHA256 = "f7cc78921ae72e7623e89cdd111434f58c2efddd2ffda1cd212644b406fb8016"
-# What py3Dmol itself falls back to.
+# The same file, for machines without npm; what py3Dmol itself falls back to.
 CDN = f"https://cdn.jsdelivr.net/npm/{PACKAGE}@{VERSION}/build/3Dmol-min.js"
 TIMEOUT = 120.0  # s
 
@@ -25,8 +28,8 @@ def viewer_file() -> Path:
     return weights.home() / "assets" / "3Dmol-min.js"
 
 
-def fetch_viewer() -> Path | None:
-    """Get the viewer with npm unless it is here; its file, or None where there is no npm.
+def fetch_viewer() -> Path:
+    """Get the viewer unless it is here, with npm or else from the web; its file.
 
     Raises:
         UserError: it cannot be downloaded or written, or is not the file that was tested.
@@ -35,12 +38,16 @@ def fetch_viewer() -> Path | None:
     if _intact(path):
         return path
     npm = shutil.which("npm")
-    if npm is None:
-        return None
-    with tempfile.TemporaryDirectory() as folder:
-        data = _downloaded(npm, Path(folder))
+    try:
+        data = _packed(npm) if npm else _served()
+    except (OSError, HTTPException) as error:
+        raise UserError(
+            "The 3D viewer could not be downloaded: check the connection, then run the set-up "
+            "again.",
+            details=str(error),
+        ) from error
     if hashlib.sha256(data).hexdigest() != SHA256:
-        raise UserError("The 3D viewer that npm gave is not the one that was tested: it is unused.")
+        raise UserError("The downloaded 3D viewer is not the one that was tested: it is unused.")
     try:
         weights.make_folder(path.parent)
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -52,15 +59,32 @@ def fetch_viewer() -> Path | None:
 
 
 def viewer_url() -> str:
-    """What `py3Dmol.view(js=…)` takes: the viewer on this machine, else its CDN address.
+    """What `py3Dmol.view(js=…)` takes: a `data:` address that holds the viewer (0.7 MB).
 
-    The local viewer comes as a `data:` address (0.7 MB), because a page that is served may not
-    open a file, and an exported view goes on working anywhere.
+    A page that is served may not open a file, and an exported view goes on working anywhere.
+
+    Raises:
+        UserError: the viewer is not on this machine, or not whole; no page gets it from the web.
     """
     path = viewer_file()
     if not _intact(path):
-        return CDN
+        raise UserError(
+            "3D views need a viewer that is not on this machine: run python -m neuronlab setup "
+            "with a connection, then reload."
+        )
     return "data:text/javascript;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+def framed(page: str) -> str:
+    """A page for `st.iframe` that shows another, whose scripts reach nothing but that page.
+
+    What Streamlit frames acts as the app itself; a sandbox inside has an origin of its own.
+    """
+    return (
+        "<style>body { margin: 0; } iframe { display: block; border: 0; width: 100%; "
+        "height: 100vh; }</style>"
+        f'<iframe sandbox="allow-scripts" title="3D view" srcdoc="{escape(page)}"></iframe>'
+    )
 
 
 def _intact(path: Path) -> bool:
@@ -70,19 +94,24 @@ def _intact(path: Path) -> bool:
         return False
 
 
-def _downloaded(npm: str, folder: Path) -> bytes:
-    command = [npm, "pack", f"{PACKAGE}@{VERSION}", "--silent"]
-    details = ""
-    try:
-        done = subprocess.run(
-            command, cwd=folder, capture_output=True, timeout=TIMEOUT, stdin=subprocess.DEVNULL
-        )
-        details = done.stderr.decode(errors="replace")
-        with tarfile.open(folder / f"{PACKAGE}-{VERSION}.tgz") as archive:
-            return archive.extractfile(MEMBER).read()
-    except (OSError, subprocess.TimeoutExpired, tarfile.TarError, LookupError) as error:
-        raise UserError(
-            "The 3D viewer could not be downloaded with npm: 3D views will take it from the "
-            "internet.",
-            details=details or str(error),
-        ) from error
+def _packed(npm: str) -> bytes:
+    """The viewer from the npm registry. Raises OSError."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        command = [npm, "pack", f"{PACKAGE}@{VERSION}", "--silent"]
+        details = ""
+        try:
+            done = subprocess.run(
+                command, cwd=folder, capture_output=True, timeout=TIMEOUT, stdin=subprocess.DEVNULL
+            )
+            details = done.stderr.decode(errors="replace")
+            with tarfile.open(folder / f"{PACKAGE}-{VERSION}.tgz") as archive:
+                return archive.extractfile(MEMBER).read()
+        except (OSError, subprocess.TimeoutExpired, tarfile.TarError, LookupError) as error:
+            raise OSError(details or str(error)) from error
+
+
+def _served() -> bytes:
+    """The viewer from the web. Raises OSError and HTTPException."""
+    with urllib.request.urlopen(CDN, timeout=TIMEOUT) as answer:
+        return answer.read()

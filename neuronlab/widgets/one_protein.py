@@ -14,7 +14,7 @@ from neuronlab.neurons import NeuronSet
 from neuronlab.proteins.contacts import predicted_contacts
 from neuronlab.proteins.sequences import clean_sequence
 from neuronlab.proteins.structures import MAX_BYTES, Structure, match, read_structure
-from neuronlab.proteins.viewer import viewer_url
+from neuronlab.proteins.viewer import framed, viewer_url
 from neuronlab.studies import SubmodelsSpec
 from neuronlab.studies.examples import small_submodels
 from neuronlab.widgets import exports, links, services, state
@@ -187,17 +187,18 @@ def structure(sequence: str, values: np.ndarray) -> None:
         complain(str(error))
         return
     dark = st.context.theme.type == "dark"
-    html = structure_view(found.text, fit.chain, fit.residues, values, viewer_url(), dark=dark)
-    st.iframe(html, height=430)
-    st.caption(
-        plain(
-            f"Chain {fit.chain}: {fit.covered:.0%} of the sequence is seen, {fit.identity:.0%} "
-            "of it identical. Drag to turn, scroll to zoom."
+    with guard():
+        html = structure_view(found.text, fit.chain, fit.residues, values, viewer_url(), dark=dark)
+        st.iframe(framed(html), height=430)
+        st.caption(
+            plain(
+                f"Chain {fit.chain}: {fit.covered:.0%} of the sequence is seen, "
+                f"{fit.identity:.0%} of it identical. Drag to turn, scroll to zoom."
+            )
         )
-    )
-    st.download_button(
-        "View (HTML)", html, "structure.html", "text/html", on_click="ignore", type="tertiary"
-    )
+        st.download_button(
+            "View (HTML)", html, "structure.html", "text/html", on_click="ignore", type="tertiary"
+        )
 
 
 @st.cache_data(max_entries=4, show_spinner="Reading")

@@ -22,7 +22,7 @@ from neuronlab.proteins import antibodies, corpora, folding
 from neuronlab.proteins.contacts import predicted_contacts
 from neuronlab.proteins.features import PROPERTIES
 from neuronlab.proteins.sequences import TRASTUZUMAB_VH, TRASTUZUMAB_VL, clean_sequence
-from neuronlab.proteins.viewer import viewer_url
+from neuronlab.proteins.viewer import framed, viewer_url
 from neuronlab.runs import Result
 from neuronlab.studies import STUDIES, SteeringSpec
 from neuronlab.studies.examples import UBIQUITIN, small_steering
@@ -462,16 +462,17 @@ def structures(model: Model, spec: SteeringSpec, result: Result) -> None:
         values = [
             _activity(model, model.name, s.chains[0][1], chosen, len(s.sequence)) for s in own
         ]
-    html = structures_view(
-        own,
-        names,
-        viewer_url(),
-        colour=colour,
-        values=values,
-        overlaid=overlaid,
-        dark=st.context.theme.type == "dark",
-    )
-    st.iframe(html, height=530)
+    with guard():
+        html = structures_view(
+            own,
+            names,
+            viewer_url(),
+            colour=colour,
+            values=values,
+            overlaid=overlaid,
+            dark=st.context.theme.type == "dark",
+        )
+        st.iframe(framed(html), height=530)
     table = result.tables["structures"]
     st.caption(
         "Predicted by "

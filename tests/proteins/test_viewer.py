@@ -3,6 +3,9 @@ import hashlib
 import io
 import subprocess
 import tarfile
+from html.parser import HTMLParser
+from http.client import IncompleteRead
+from typing import ClassVar
 
 import pytest
 
@@ -55,19 +58,56 @@ def test_fetched_once(npm, home):
 
 def test_a_damaged_file_is_fetched_again(npm):
     viewer.fetch_viewer().write_bytes(SCRIPT[:5])
-    assert viewer.viewer_url() == viewer.CDN
+    with pytest.raises(UserError, match="not on this machine"):
+        viewer.viewer_url()
     assert viewer.fetch_viewer().read_bytes() == SCRIPT
 
 
-def test_without_npm_the_address_is_the_one_of_py3dmol(monkeypatch):
+def test_without_npm_it_comes_from_where_py3dmol_would_take_it(monkeypatch, home):
     import inspect
 
     import py3Dmol
 
+    asked = []
     monkeypatch.setattr(viewer.shutil, "which", lambda name: None)
-    assert viewer.fetch_viewer() is None
-    default = inspect.signature(py3Dmol.view.__init__).parameters["js"].default
-    assert viewer.viewer_url() == viewer.CDN == default
+    monkeypatch.setattr(
+        viewer.urllib.request, "urlopen", lambda url, **_: asked.append(url) or io.BytesIO(SCRIPT)
+    )
+    assert viewer.fetch_viewer().read_bytes() == SCRIPT
+    assert viewer.fetch_viewer() == home / "assets" / "3Dmol-min.js"
+    assert asked == [inspect.signature(py3Dmol.view.__init__).parameters["js"].default]
+
+
+@pytest.mark.parametrize("failure", [OSError("no route"), IncompleteRead(b"var")])
+def test_without_npm_and_without_the_web(monkeypatch, failure, sentence):
+    def fail(url, **_):
+        raise failure
+
+    monkeypatch.setattr(viewer.shutil, "which", lambda name: None)
+    monkeypatch.setattr(viewer.urllib.request, "urlopen", fail)
+    sentence(viewer.fetch_viewer, says="could not be downloaded")
+
+
+def test_no_page_gets_the_viewer_from_the_web(sentence):
+    sentence(viewer.viewer_url, says="not on this machine")
+
+
+def test_a_framed_page_is_in_a_sandbox_and_whole(npm):
+    page = '<p title="a">&amp;</p><script>"</iframe>"</script>'
+
+    class Frames(HTMLParser):
+        found: ClassVar[list] = []
+
+        def handle_starttag(self, tag, attributes):
+            self.found.append((tag, dict(attributes)))
+
+    parser = Frames()
+    parser.feed(viewer.framed(page))
+    parser.close()
+    (_, (tag, attributes)) = parser.found
+    assert tag == "iframe"
+    assert attributes["sandbox"] == "allow-scripts"
+    assert attributes["srcdoc"] == page
 
 
 def test_the_local_address_holds_the_script(npm):
