@@ -1,91 +1,13 @@
-"""The door: page configuration, navigation, and the sidebar that every page shares."""
+"""The door: the web server, which runs dashboard.py for whoever it lets in."""
+
+from pathlib import Path
 
 import streamlit as st
+from starlette.middleware import Middleware
 
-from neuronlab.widgets import links, sidebar, state
-from neuronlab.widgets.guard import guard
+from neuronlab.widgets.server import Doorkeeper, opened
 
-# Until the first run of this file, Streamlit takes every file in pages/ for a page at the address
-# of its name, and would open it there without the sidebar. So no address equals a file's name.
-PAGES = {
-    "": [
-        st.Page("pages/home.py", title="Home", icon=":material/home:", default=True),
-        st.Page(
-            "pages/attribution.py",
-            title="Which neurons made it say that?",
-            icon=":material/neurology:",
-            url_path="neurons",
-        ),
-        st.Page(
-            "pages/value_query.py",
-            title="Value and query neurons",
-            icon=":material/account_tree:",
-            url_path="writers",
-        ),
-        st.Page(
-            "pages/methods.py",
-            title="Which method finds the neurons?",
-            icon=":material/compare:",
-            url_path="compare",
-        ),
-        st.Page(
-            "pages/knowledge.py",
-            title="Where does each kind of knowledge live?",
-            icon=":material/category:",
-            url_path="kinds",
-        ),
-        st.Page(
-            "pages/languages.py",
-            title="One fact, many languages",
-            icon=":material/translate:",
-            url_path="tongues",
-        ),
-        st.Page(
-            "pages/backup.py",
-            title="Backup neurons",
-            icon=":material/backup:",
-            url_path="pairs",
-        ),
-        st.Page(
-            "pages/classifier.py",
-            title="Knowledge neurons of a protein classifier",
-            icon=":material/biotech:",
-            url_path="enzymes",
-        ),
-        st.Page(
-            "pages/labels.py",
-            title="What does each neuron know?",
-            icon=":material/label:",
-            url_path="known",
-        ),
-        st.Page(
-            "pages/steering.py",
-            title="Steer a protein",
-            icon=":material/tune:",
-            url_path="steer",
-        ),
-    ],
-    "Manage": [
-        st.Page("pages/runs.py", title="Runs", icon=":material/history:", url_path="history"),
-        st.Page(
-            "pages/models.py", title="Models", icon=":material/deployed_code:", url_path="catalogue"
-        ),
-    ],
-}
-
-page = st.navigation(PAGES)
-st.set_page_config(
-    page_title="NeuronLab" if page.url_path == "" else f"{page.title} · NeuronLab",
-    page_icon=":material/neurology:",
-    layout="wide",
+# Streamlit finds this object by reading the file: see its `app_discovery`.
+app = st.App(
+    Path(__file__).with_name("dashboard.py"), lifespan=opened, middleware=[Middleware(Doorkeeper)]
 )
-# What a new run will replace is greyed all at once: to fade it keeps a core busy for a second, and
-# the run it makes way for needs that core.
-st.html("<style>.stMain * { transition-duration: 0s !important; }</style>")
-state.start()
-with guard():
-    links.follow()
-with guard():
-    sidebar.draw()
-with guard():
-    page.run()

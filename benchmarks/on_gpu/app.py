@@ -63,7 +63,7 @@ class Session:
 
     def __init__(self, page: str, address: str, model: str, device: str) -> None:
         self.page, self.device = page, device
-        self.at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+        self.at = AppTest.from_file(str(ROOT / "dashboard.py"), default_timeout=120)
         self.at.session_state["model"] = model
         self.at._page_hash = calc_hash(address)
         self.at.run()

@@ -89,7 +89,7 @@ def visit(home):
     """``visit(page, model=…, view=…, **query)``: a new session that opens the page, and its App."""
 
     def go(page="attribution", model=None, view=None, **query):
-        app = App(AppTest.from_file(str(ROOT / "app.py"), default_timeout=LIMIT))
+        app = App(AppTest.from_file(str(ROOT / "dashboard.py"), default_timeout=LIMIT))
         # The first run must not start another model's example, or another view's.
         for name, value in (("model", model), ("view", view)):
             if value is not None:
