@@ -5,6 +5,11 @@ import streamlit as st
 from neuronlab.widgets import links, sidebar, state
 from neuronlab.widgets.guard import guard
 
+# A neuron: a cell body, its dendrites and its axon.
+ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" fill="none" stroke="#0072B2"
+stroke-width="2" stroke-linecap="round"><circle cx="9" cy="9" r="4" fill="#0072B2"/>
+<path d="M9 5V2M5 9H2M6 6 4 4M12 6l2-2M6 12l-2 2M12 12l7 7M19 19v3M19 19h3"/></svg>"""
+
 # Until the first run of this file, Streamlit takes every file in pages/ for a page at the address
 # of its name, and would open it there without the sidebar. So no address equals a file's name.
 PAGES = {
@@ -73,12 +78,10 @@ PAGES = {
     ],
 }
 
+# First of all: until there is an icon, a browser fetches that of the page from another host.
+st.set_page_config(page_icon=ICON, layout="wide")
 page = st.navigation(PAGES)
-st.set_page_config(
-    page_title="NeuronLab" if page.url_path == "" else f"{page.title} · NeuronLab",
-    page_icon=":material/neurology:",
-    layout="wide",
-)
+st.set_page_config(page_title="NeuronLab" if page.url_path == "" else f"{page.title} · NeuronLab")
 # What a new run will replace is greyed all at once: to fade it keeps a core busy for a second, and
 # the run it makes way for needs that core.
 st.html("<style>.stMain * { transition-duration: 0s !important; }</style>")

@@ -51,6 +51,15 @@ _OVERFLOWING = """() => {
   return out;
 }"""
 
+# Every address that the icon of the page has had, which Chromium fetches without telling.
+_ICONS = """() => {
+  window.icons = [];
+  new MutationObserver(() => {
+    const icon = document.querySelector('link[rel="shortcut icon"]');
+    if (icon && !window.icons.includes(icon.href)) window.icons.push(icon.href);
+  }).observe(document, {subtree: true, childList: true, attributeFilter: ['href']});
+}"""
+
 
 def pytest_collection_modifyitems(items):
     here = Path(__file__).parent
@@ -167,7 +176,10 @@ def server(start_server, chromium):
 
 @pytest.fixture
 def tab(server, chromium):
-    """``tab(**context)``: a person's own browser window; no errors may have been logged by it."""
+    """``tab(**context)``: a person's own browser window.
+
+    It may not have logged an error, nor asked anything of another host than the server.
+    """
     tabs = []
 
     def open_tab(width=1280, **context):
@@ -195,6 +207,8 @@ class Tab:
         self.page.set_default_timeout(PATIENCE)
         self.page.on("pageerror", lambda error: self.problems.append(f"{error}"))
         self.page.on("console", self._logged)
+        self.page.on("request", lambda request: self._asked(request.url))
+        self.page.add_init_script(f"({_ICONS})()")
 
     def _logged(self, message):
         # What other hosts do not answer is no fault of the app's; Streamlit tries several bases.
@@ -205,6 +219,10 @@ class Tab:
             if address and not address.startswith(self.server.url):
                 return
             self.problems.append(f"{message.text} ({address})")
+
+    def _asked(self, address):
+        if not address.startswith((self.server.url, "data:", "blob:", "about:")):
+            self.problems.append(f"asked another host: {address}")
 
     def open(self, path=""):
         url = path if path.startswith("http") else f"{self.server.url}/{path}"
@@ -231,7 +249,9 @@ class Tab:
         return self.page.locator('[data-testid="stMain"]').inner_text()
 
     def healthy(self):
-        """No error message, no traceback."""
+        """No error message, no traceback, and no icon from another host."""
+        for icon in self.page.evaluate("window.icons"):
+            self._asked(icon)
         assert self.page.locator('[data-testid="stException"]').count() == 0
         errors = self.page.locator('[data-testid="stAlertContentError"]')
         assert errors.all_inner_texts() == []

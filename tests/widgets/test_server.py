@@ -12,6 +12,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 from streamlit import config
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
@@ -140,6 +142,30 @@ def test_scripts_are_sent_as_scripts(port):
         .partition("/")[2]
         .startswith("javascript")
     )
+
+
+@pytest.mark.parametrize("address", ["", "neurons", "history"])
+def test_no_icon_of_a_page_is_fetched_from_another_host(port, address):
+    """A browser fetches a ":material/…:" from Google: that of `st.Page`, too, unless one is set."""
+    started = BackMsg()
+    started.rerun_script.query_string = ""
+    started.rerun_script.page_name = address
+    icons, navigated = [], False
+    with websocket(port, f"localhost:{port}", f"http://localhost:{port}") as connection:
+        connection.send(started.SerializeToString())
+        while True:
+            message = ForwardMsg.FromString(connection.recv(timeout=PATIENCE))
+            kind = message.WhichOneof("type")
+            if kind == "page_config_changed" and message.page_config_changed.favicon:
+                icons.append(message.page_config_changed.favicon)
+            if kind == "navigation" and any(page.icon for page in message.navigation.app_pages):
+                navigated = True
+                assert icons
+            if kind == "script_finished":
+                break
+    assert navigated
+    assert len(icons) == 1
+    assert icons[0].startswith(("data:image/svg+xml", "/media/"))
 
 
 @pytest.mark.parametrize(
