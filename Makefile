@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: app test test-slow lint bench clean setup-tests
+.PHONY: app test test-slow lint bench clean setup-tests constraints
 
 app: $(VENV)/.app
 	$(BIN)/python -m neuronlab setup
@@ -37,18 +37,29 @@ bench: $(VENV)/.app
 		echo "== $$file"; PYTHONPATH=. $(BIN)/python "$$file"; \
 	done
 
+# Every version of every package that the pinned ones need, for all systems: constraints.txt, which
+# set-up uses, and the same with hashes for those who install with `pip install --require-hashes`.
+UV_COMPILE := $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 \
+	--no-header --no-annotate --no-emit-index-url
+constraints: | $(BIN)/python
+	$(BIN)/python -m pip install --quiet $(shell grep '^uv==' requirements-dev.txt)
+	$(UV_COMPILE) requirements.txt requirements-dev.txt requirements-ray.txt -o constraints.txt
+	$(UV_COMPILE) requirements.txt --constraints constraints.txt --generate-hashes \
+		-o requirements-hashed.txt
+
 # Removes what make has made here; models and results of the app stay.
 clean:
 	rm -rf $(VENV) .neuronlab .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps say that the requirements are installed; they are newer than the files they stand for.
-$(VENV)/.app: requirements.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet -r requirements.txt
+$(VENV)/.app: requirements.txt constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -r requirements.txt -c constraints.txt
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.txt requirements-ray.txt requirements.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+$(VENV)/.dev: requirements-dev.txt requirements-ray.txt requirements.txt constraints.txt \
+		| $(BIN)/python
+	$(BIN)/python -m pip install --quiet -r requirements-dev.txt -c constraints.txt
 	@touch $@ $(VENV)/.app
 
 $(BIN)/python:

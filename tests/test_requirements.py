@@ -1,0 +1,47 @@
+"""Every package is pinned, also those that the pinned ones need."""
+
+from importlib.metadata import distributions
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+
+
+def versions(name):
+    """Name and specifier of each requirement of a file that this system needs."""
+    text = (ROOT / name).read_text("utf-8")
+    lines = [line.split(" \\")[0] for line in text.splitlines()]
+    read = [Requirement(one) for one in lines if one and one[0] not in "#- "]
+    here = [one for one in read if one.marker is None or one.marker.evaluate()]
+    return {canonicalize_name(one.name): one.specifier for one in here}
+
+
+@pytest.mark.parametrize(
+    "name", ["requirements.txt", "requirements-dev.txt", "requirements-ray.txt"]
+)
+def test_what_is_required_is_what_is_constrained(name):
+    constrained = versions("constraints.txt")
+    for package, specifier in versions(name).items():
+        (pin,) = specifier
+        assert pin.operator == "=="
+        assert constrained[package] == specifier
+
+
+def test_hashes_are_of_the_constrained_versions():
+    constrained, hashed = versions("constraints.txt"), versions("requirements-hashed.txt")
+    assert hashed.items() <= constrained.items()
+    assert versions("requirements.txt").items() <= hashed.items()
+    text = (ROOT / "requirements-hashed.txt").read_text("utf-8")
+    assert text.count("--hash=sha256:") > len(hashed)
+
+
+def test_what_is_installed_is_what_is_constrained():
+    """A build of the right version will do, such as torch's for processors."""
+    constrained = versions("constraints.txt")
+    for package in distributions():
+        name = canonicalize_name(package.metadata["Name"])
+        if name in constrained:
+            assert constrained[name].contains(package.version, prereleases=True), name
