@@ -198,7 +198,8 @@ METHODS: dict[str, Method] = {
 def method(name: str) -> Method:
     """The method of that name. Raises UserError, listing the names there are."""
     if not isinstance(name, str) or name not in METHODS:
-        raise UserError(f"There is no method '{name}'; there is {', '.join(METHODS)}.")
+        shown = " ".join(str(name).split())[:60]
+        raise UserError(f"There is no method '{shown}'; there is {', '.join(METHODS)}.")
     return METHODS[name]
 
 

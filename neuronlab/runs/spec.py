@@ -87,7 +87,7 @@ def read_spec(text: str, specs: Mapping[str, type[Spec]]) -> Spec:
         return spec_type.model_validate_json(json.dumps(fields))
     except ValidationError as error:
         wrong = "; ".join(
-            f"{'.'.join(map(str, item['loc'])) or 'fields'}: {item['msg']}"
+            f"{'.'.join(map(str, item['loc'])) or 'fields'}: {' '.join(item['msg'].split())}"
             for item in error.errors(include_url=False)
         )
         raise ValueError(f"The {study} spec has wrong fields: {wrong}.") from error
