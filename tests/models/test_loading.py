@@ -384,3 +384,90 @@ def test_a_proxy_that_refuses(tmp_path):
     ((seconds, text),) = without_a_hub(tmp_path, "gpt2", HF_ENDPOINT=address, **proxies)
     assert seconds < 30
     assert "out of reach" in text
+
+
+HUB = """
+import json, sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+folder, commit = Path(sys.argv[1]), "0123456789abcdef0123456789abcdef01234567"
+
+class Hub(BaseHTTPRequestHandler):
+    def answer(self, body, **headers):
+        self.send_response(200)
+        for name, value in {"Content-Length": str(len(body)), "X-Repo-Commit": commit,
+                            **{k.replace("_", "-"): v for k, v in headers.items()}}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def do_GET(self):
+        parts = self.path.split("?")[0].strip("/").split("/")
+        if parts[:2] == ["api", "models"] and parts[2:4] == ["some", "model"]:
+            if "tree" in parts:
+                tree = [{"type": "file", "path": p.name, "size": p.stat().st_size, "oid": p.name}
+                        for p in sorted(folder.iterdir())]
+                return self.answer(json.dumps(tree).encode(), Content_Type="application/json")
+            names = [{"rfilename": p.name} for p in sorted(folder.iterdir())]
+            body = {"id": "some/model", "modelId": "some/model", "sha": commit,
+                    "private": False, "tags": [], "downloads": 0, "siblings": names}
+            return self.answer(json.dumps(body).encode(), Content_Type="application/json")
+        if parts[:3] == ["some", "model", "resolve"] and (folder / parts[-1]).is_file():
+            print(parts[-1], self.command, flush=True)
+            return self.answer((folder / parts[-1]).read_bytes(), ETag=f'"{parts[-1]}"')
+        if self.path == "/":
+            return self.answer(b"")
+        self.send_error(404)
+
+    do_HEAD = do_GET
+
+    def log_message(self, *arguments):
+        pass
+
+server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
+FROM_HUB = """
+import neuronlab as nl
+for name in ("some/model", "some/model", "some/nothing"):
+    try:
+        model = nl.load(name, device="cpu")
+        print(model.revision, model.layers, nl.predict(model, nl.Prompt("the fox")).probability)
+    except nl.UserError as error:
+        print(error)
+"""
+
+
+def test_a_model_of_the_hub_is_downloaded_once_and_known_by_its_commit(tiny, tmp_path):
+    """Safetensors alone where there are any; a model that is not there is one sentence."""
+    folder = tmp_path / "files"
+    saved(tiny("gpt2"), folder)
+    (folder / "pytorch_model.bin").write_bytes(b"never asked for")
+    hub = subprocess.Popen(
+        [sys.executable, "-c", HUB, str(folder)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        address = f"http://127.0.0.1:{int(hub.stdout.readline())}"
+        environment = {**os.environ, "HF_HOME": str(tmp_path / "cache"), "HF_ENDPOINT": address}
+        environment |= {"PYTHONPATH": str(ROOT), "HF_HUB_DISABLE_XET": "1"}
+        command = [sys.executable, "-c", FROM_HUB]
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=120, check=True
+        )
+        *loaded, missing = done.stdout.splitlines()
+        expected = nl.predict(tiny("gpt2"), nl.Prompt("the fox")).probability
+        for revision, layers, probability in map(str.split, loaded):
+            assert revision == "0123456789abcdef0123456789abcdef01234567"
+            assert int(layers) == 3
+            assert float(probability) == pytest.approx(expected, abs=1e-5)
+        assert len(loaded) == 2
+        assert "no model 'some/nothing'" in missing
+    finally:
+        hub.terminate()
+        asked = hub.stdout.read()
+    assert "model.safetensors GET" in asked
+    assert asked.count("model.safetensors GET") == 1
+    assert "pytorch_model.bin" not in asked

@@ -386,3 +386,35 @@ def test_an_emptied_last_layer_leaves_the_head_with_nothing(model, asked):
     first = nl.predict(model, asked(model), intervention=off).logits
     assert torch.equal(first, nl.predict(model, second, intervention=off).logits)
     assert not torch.equal(plain(model, asked(model)), plain(model, second))
+
+
+# --- Heads and types that are not the usual ones -------------------------------------------------
+
+
+def test_classes_that_hold_independently_have_a_sigmoid_each(tiny, twin, asked, oracle):
+    model = twin(tiny("bert", "classifier"))
+    model.hf.config.problem_type = "multi_label_classification"
+    encoded = model.encode(asked(model, 1))
+    with torch.no_grad():
+        logits = model.hf(input_ids=encoded.input_ids).logits[0]
+    prediction = nl.predict(model, asked(model, 1))
+    assert torch.allclose(prediction.probabilities, logits.sigmoid(), atol=1e-6)
+    assert prediction.log_probability == pytest.approx(float(logits.sigmoid()[1].log()), abs=1e-5)
+    scores = nl.attribute(model, asked(model, 1), components=("ffn",), tolerance=1e-3)
+    # A layer's scores sum to what zeroing it changes: of the sigmoid, not of a softmax.
+    last = nl.KeepOnly(NeuronSet([]), "predicted", components=("ffn",))
+    row = scores.quality.set_index("layer").loc[model.layers - 1]
+    assert row["expected"] == pytest.approx(row["total"], abs=1e-3)
+    for layer in range(model.layers - 1):
+        last = NeuronSet([(layer, "ffn", i) for i in range(model.sizes["ffn"])])
+        without = nl.predict(model, asked(model, 1), intervention=nl.Suppress(last, "predicted"))
+        expected = prediction.probability - without.probability
+        total = scores.quality.set_index("layer").loc[layer, "expected"]
+        assert total == pytest.approx(expected, abs=1e-4)
+
+
+def test_numbers_that_overflow_are_told(tiny, twin, asked, sentence):
+    model = twin(tiny("gpt2"), torch.float16)
+    huge = nl.Amplify(NeuronSet([(0, "ffn", i) for i in range(48)]), factor=60_000.0)
+    sentence(nl.predict, model, asked(model), intervention=huge, says=["overflows", "float16"])
+    assert 0 < nl.predict(model, asked(model)).probability < 1
