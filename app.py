@@ -8,8 +8,8 @@ from streamlit.runtime.pages_manager import PagesManager
 
 from neuronlab.widgets.server import Doorkeeper, opened
 
-# The files in pages/ are no pages of their own. Else a link to a page that is the first request of a
-# fresh server is told that there is no such page.
+# The files in pages/ are no pages of their own. Else a fresh server's first request, where it is a
+# link to a page, is told that there is no such page.
 PagesManager.uses_pages_directory = False
 
 # Streamlit finds this object by reading the file: see its `app_discovery`.

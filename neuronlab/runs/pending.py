@@ -31,12 +31,10 @@ def this_process() -> dict[str, int | float]:
 
 def process_is_alive(process: dict[str, int | float] | None) -> bool:
     """Whether the process that `this_process` named in a marker is still running."""
-    if process is None:
-        return False
     try:
         found = psutil.Process(int(process["pid"]))
         # The system's clock may be set right in between, by a little.
         same = abs(found.create_time() - process["started"]) < 2.0
         return same and found.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    except (psutil.NoSuchProcess, LookupError, TypeError, ValueError, OverflowError):
+        return False  # gone, or no note of a process at all

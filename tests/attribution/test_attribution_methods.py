@@ -231,7 +231,7 @@ def test_two_threads_do_not_disturb_each_other(tiny, asked):
 def test_a_run_that_does_not_fit_is_refused(tiny, asked, sentence, monkeypatch):
     model = tiny("llama")
     monkeypatch.setattr("neuronlab.attribution.estimate.free_memory", lambda device: 10_000)
-    says = ["GB are free", "shorten the prompt"]
+    says = ["are free on cpu", "shorten the prompt"]
     for method in ("integrated_gradients", "gradient_x_activation"):
         sentence(nl.attribute, model, asked(model), method=method, positions="all", says=says)
     nl.attribute(model, asked(model), method="activation")

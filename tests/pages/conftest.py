@@ -52,8 +52,9 @@ def finished(models_folder, tmp_path_factory, copy_examples):
 
 @pytest.fixture
 def home(tmp_path, monkeypatch, models_folder):
-    """A home of its own for the server: the fetched models, no results."""
+    """A home of its own for the server: the fetched models and viewer, no results."""
     (tmp_path / "models").symlink_to(models_folder)
+    (tmp_path / "assets").symlink_to(models_folder.parent / "assets")
     shutil.copytree(models_folder.parent / "corpora", tmp_path / "corpora")
     monkeypatch.setenv("NEURONLAB_HOME", str(tmp_path))
     _forget()

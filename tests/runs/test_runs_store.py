@@ -475,3 +475,16 @@ def test_a_stored_run_is_not_interrupted(store):
     store.release_pending(SPEC.key)
     store.save(SPEC, Result(), seconds=1)
     assert store.interrupted() == []
+
+
+@pytest.mark.parametrize(
+    "process", [None, 3, [], {}, {"pid": 1}, *({"pid": pid, "started": 0.0} for pid in (
+        float("inf"), float("nan"), -1, 10**30, "x", None, [],
+    ))],
+)  # fmt: skip
+def test_a_note_of_what_is_no_process_is_an_interrupted_run(store, process):
+    spec = ToySpec()
+    store.mark_pending(spec, "cpu")
+    (note,) = (store.root / ".pending").glob("*.json")
+    note.write_text(json.dumps(json.loads(note.read_text()) | {"process": process}))
+    assert [pending.key for pending in store.interrupted()] == [spec.key]

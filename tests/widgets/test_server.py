@@ -1,11 +1,13 @@
 """The web server as others meet it: a real one, asked by names and from origins of all kinds."""
 
+import asyncio
 import os
 import re
 import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -23,6 +25,12 @@ from neuronlab.widgets import server
 ROOT = Path(__file__).parents[2]
 PATIENCE = 90  # s; only a hang reaches it
 PATHS = ("/", "/_stcore/health", "/_stcore/host-config", "/media/absent.png", "/neurons")
+
+
+def finish(run):
+    """Run a coroutine in a thread of its own: a browser's tests leave a loop behind in this one."""
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(lambda: asyncio.run(run())).result()
 
 
 @pytest.fixture(scope="module")
@@ -181,8 +189,6 @@ def test_no_icon_of_a_page_is_fetched_from_another_host(port, address):
     ],
 )
 def test_a_server_for_others_names_no_folder_unless_told(monkeypatch, address, hosts, local):
-    import asyncio
-
     options = {"address": address, "allowedHosts": hosts, "headless": True}
     monkeypatch.setattr(config, "get_option", lambda name: options[name.removeprefix("server.")])
     monkeypatch.setenv(folders.VARIABLE, "/models")  # restored at the end
@@ -191,17 +197,15 @@ def test_a_server_for_others_names_no_folder_unless_told(monkeypatch, address, h
         async with server.opened(None):
             pass
 
-    asyncio.run(run())
+    finish(run)
     assert os.environ[folders.VARIABLE] == "/models"
     del os.environ[folders.VARIABLE]
-    asyncio.run(run())
+    finish(run)
     assert folders.limited() != local
     assert os.environ.get(folders.VARIABLE, "") == ""
 
 
 def test_the_app_opens_in_a_browser(monkeypatch):
-    import asyncio
-
     opened = []
     monkeypatch.setattr(server.cli_util, "open_browser", opened.append)
     monkeypatch.setattr(server.config, "get_option", {"server.headless": False}.get)
@@ -212,4 +216,4 @@ def test_the_app_opens_in_a_browser(monkeypatch):
         async with server.opened(None):
             assert opened == ["http://localhost:8501"]
 
-    asyncio.run(run())
+    finish(run)
