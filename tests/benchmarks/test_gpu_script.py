@@ -101,6 +101,7 @@ def test_a_part_without_time_for_its_steps_did_not_end(tmp_path, capfd):
     assert "no time left" in capfd.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_killed_script_takes_its_part_along_and_goes_on_later(tmp_path):
     path = tmp_path / "gpu.json"
     command = [sys.executable, gpu.__file__, "--device", "cpu", "--small", "--part", "correct"]

@@ -388,6 +388,7 @@ def test_of_too_many_whole_facts_are_drawn_of_each_relation_alike():
 # --- As large as published -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_pararel_at_its_published_size(without_type_checks):
     """38 relations with 224,674 prompts, of which a run's worth is kept in little memory."""
     patterns = [8] * 34 + [9] * 4

@@ -146,13 +146,14 @@ def upload(methods):
 BAD = {
     "wrong columns": (b"question,solution\nWhere,There\n", "columns"),
     "not UTF-8": ("prompt,answer\nDie Farbe ist,grün\n".encode("latin-1"), "UTF-8"),
-    "300,001 rows": (b"prompt,answer\n" + b"The sky is,blue\n" * 300_001, "300,000 facts"),
+    "1,001 rows": (b"prompt,answer\n" + b"The sky is,blue\n" * 1_001, "1,000 facts"),
     "empty": (b"", "empty"),
     "broken JSON": (b'{"sub_label": "France"', "Line 1"),
 }
 
 
-def test_bad_uploads_get_one_clear_sentence_each(upload):
+def test_bad_uploads_get_one_clear_sentence_each(upload, monkeypatch):
+    monkeypatch.setattr("neuronlab.facts.readers.MAX_FACTS", 1_000)
     for content, words in BAD.values():
         app = upload(content, "facts.jsonl" if content.startswith(b"{") else "facts.csv")
         app.one_error(words)
