@@ -60,6 +60,7 @@ def test_lines_of_a_text(pack):
         (gzip.compress(b"x" * 100_000_000), "line of more than 100"),
         (gzip.compress(b"") * (uploads.MAX_GZIP_PARTS + 1), ["100,000 parts", "pack it again"]),
     ],
+    ids=["lines", "a line", "a packed line", "parts"],
 )
 def test_what_comes_out_is_counted_while_it_is_read(sentence, data, says):
     with memory_below(10_000_000):
