@@ -106,12 +106,17 @@ def shared(name: str, device: str = "auto", revision: str = "") -> Model:
         UserError: as ``load``; and where a revision is named that the weights here do not have.
     """
     model = _shared_copy(name, device)
+    check_revision(model, revision)
+    return model
+
+
+def check_revision(model: Model, revision: str) -> None:
+    """Raises UserError where a revision is named that the weights do not have."""
     if revision and revision != model.revision:
         raise UserError(
-            f"The weights of '{name}' that were asked for, {revision}, are not the ones here, "
-            f"{model.revision}: name these, or none."
+            f"The weights of '{model.name}' that were asked for, {revision}, are not the ones "
+            f"here, {model.revision}: name these, or none."
         )
-    return model
 
 
 def _shared_copy(name: str, device: str) -> Model:

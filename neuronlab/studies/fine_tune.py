@@ -25,7 +25,7 @@ from neuronlab.errors import UserError
 from neuronlab.models import Model, tuned
 from neuronlab.models.catalogue import Entry, entry
 from neuronlab.models.exclusion import computing, making
-from neuronlab.models.loading import forget, load
+from neuronlab.models.loading import check_revision, forget, load
 from neuronlab.proteins.baselines import baselines, intervals, metrics
 from neuronlab.proteins.labelled import LABELLED
 from neuronlab.runs import Context, Result, Study
@@ -102,6 +102,7 @@ class FineTuneStudy(Study):
         """The whole study: one model is one shard."""
         context.progress(0.0, "loading the model")
         base = load(spec.model, device=context.device, dtype="float32")
+        check_revision(base, spec.revision)
         found, sides = spec.parts()
         if len({protein.label for protein in found}) < 2:
             raise UserError("The proteins are all of one class: add proteins of another.")

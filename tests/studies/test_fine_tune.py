@@ -524,6 +524,12 @@ def test_a_model_that_is_no_esm_is_one_sentence(tiny, tmp_path, monkeypatch, sen
     assert tuned.entries() == []
 
 
+def test_weights_that_are_not_there_are_not_tuned(base, tmp_path, sentence):
+    asked = spec(revision="nope")
+    sentence(run_study, STUDY, asked, Store(tmp_path), Context(), says=["nope", base.revision])
+    assert tuned.entries() == []
+
+
 SAME = tuple(LabelledProtein(p.name, p.sequence, 0) for p in OWN)
 
 
