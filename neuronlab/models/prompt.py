@@ -261,6 +261,11 @@ def _target(
         raise UserError(
             f"'{_shown(target)}' is not in the vocabulary of {model.title}: try another word."
         )
+    if len(answer) > 1 and not model.token(answer[0]).strip():
+        raise UserError(
+            f"'{_shown(target)}' begins with a token that is a space and no more: end the prompt "
+            "with the space, and give the answer without it."
+        )
     if len(answer) > 1:
         first = model.token(answer[0])
         notes.append(f"'{target}' is {len(answer)} tokens; it is scored by its first, '{first}'.")

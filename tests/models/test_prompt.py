@@ -281,6 +281,15 @@ def test_an_answer_is_cut_as_it_is_cut_in_its_place(tiny, twin):
     assert "melts" in melted.note
 
 
+def test_an_answer_whose_first_token_is_a_space_is_asked_for_after_it(tiny, twin, sentence):
+    """Digits have no token with a space: every number's first token would be the same."""
+    model = bpe(tiny, twin, "gpt2", "causal", [" is"])
+    sentence(model.encode, nl.Prompt("it is", " 3"), says=["a space and no more", "end the prompt"])
+    encoded = model.encode(nl.Prompt("it is ", "3"))
+    assert model.token(encoded.target) == "3"
+    assert encoded.whole
+
+
 def test_roberta_finds_the_word_that_its_mask_stands_for(tiny, twin):
     """Its own " Paris", whether or not the answer was given with a space."""
     model = bpe(tiny, twin, "roberta", "masked", [" is", " Paris", "Paris"])
