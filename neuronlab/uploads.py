@@ -8,6 +8,7 @@ import csv
 import gzip
 import io
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -185,3 +186,17 @@ def whole_entries(file: str, lines: Iterable[str], mark: str, longest: int) -> I
                 "protein: remove it."
             )
         yield line
+
+
+def check_columns(file: str, columns: Iterable[str]) -> None:
+    """Check that no two columns of a table have the same name; several may have none.
+
+    Raises:
+        UserError: they have: it is not known which of them is meant.
+    """
+    for column, count in Counter(filter(None, columns)).items():
+        if count > 1:
+            raise UserError(
+                f"{file} has {count} columns '{column[:60]}': remove all but one, or give the "
+                "others other names."
+            )

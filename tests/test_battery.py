@@ -7,10 +7,14 @@ beside their own tests.
 
 import numpy as np
 import pytest
+import torch
 
 import neuronlab as nl
 from neuronlab.attribution.rescaling import rescaled
-from neuronlab.neurons import NeuronSet
+from neuronlab.labels.exemplars import pooled
+from neuronlab.neurons import Neuron, NeuronSet
+from neuronlab.steering.generation import generate
+from neuronlab.steering.selection import by_residue
 from neuronlab.studies import AttributionSpec, SteeringSpec
 from neuronlab.studies.one_prompt import PromptSpec
 
@@ -129,6 +133,44 @@ BATTERY = [
     *((f"model {x!r}", lambda m, p, x=x: nl.load(x), TypeError, "name is a str") for x in [
         None, 3, ["smollm2-135m"],
     ]),
+    # A second round, found by another person.
+    *((f"factor {x!r:.20}", change(nl.Amplify, factor=x), nl.UserError, "float32") for x in [
+        1e39, -1e39, 10**400,
+    ]),
+    *((f"shift {x!r:.20}", change(nl.Affine, b=x), nl.UserError, "float32") for x in [
+        1e39, 10**400,
+    ]),
+    *((f"tokens {w!r}", change(nl.Suppress, w), nl.UserError, "whole numbers") for w in [
+        (True,), (0.5,), ("0",), (None,), (np.float64(1),),
+    ]),
+    *((f"means {k}", change(nl.KeepOnly, components=("ffn",), means=means), nl.UserError, "means")
+      for k, means in {
+        "none": {}, "short": {(i, "ffn"): torch.zeros(3) for i in range(3)},
+        "one": {(i, "ffn"): torch.zeros(1) for i in range(3)},
+        "scalar": {(i, "ffn"): torch.tensor(0.0) for i in range(3)},
+        "two dimensions": {(i, "ffn"): torch.zeros(1, 48) for i in range(3)},
+        "array": {(i, "ffn"): np.zeros(48) for i in range(3)},
+        "complex": {(i, "ffn"): torch.zeros(48, dtype=torch.complex64) for i in range(3)},
+    }.items()),
+    *((f"kept component {c!r}", change(nl.KeepOnly, components=(c,)), nl.UserError, "no component")
+      for c in ["nope", "FFN", ""]),
+    *((f"intervention {x!r}", lambda m, p, x=x: nl.predict(m, p, intervention=x), TypeError,
+       "intervention") for x in [3, "suppress", NeuronSet(SOME)]),
+    *((f"baseline {x!r}", attribute(baseline=x), TypeError, "baseline") for x in [3, [], 0.0]),
+    *((f"seed {x!r}", attribute(method="random", seed=x), nl.UserError, "seed") for x in [
+        "x", 1.5, -1, True, 2**63, None,
+    ]),
+    *((f"first {n} choices", lambda m, p, n=n: nl.predict(m, p).top(n), nl.UserError, "at least 1")
+      for n in [0, -1]),
+    ("sizes of others", lambda m, p: NeuronSet(SOME).matched_random({"key": 3}, 0), nl.UserError,
+     "not said"),
+    ("long neuron", lambda m, p: Neuron.parse("x\n" * 5000), nl.UserError, "not a neuron"),
+    ("no target", lambda m, p: rescaled(m, m.encode(nl.Prompt("the fox")), [NeuronSet(SOME)]),
+     nl.UserError, "no target"),
+    *((f"rescaled by {x}", lambda m, p, x=x: rescaled(m, m.encode(p), [NeuronSet(SOME)], x),
+       nl.UserError, "finite") for x in NUMBERS),
+    *((f"spec {f}", lambda m, p, f=f: PromptSpec(model="x", text="y", **f), ValueError, "")
+      for f in [{"target": True}, {"mask": True}, {"mask": 1.5}, {"target": 1.5}]),
 ]  # fmt: skip
 
 
@@ -156,3 +198,32 @@ def test_a_revision_that_is_not_there_is_not_computed(sentence):
     revision = shared(name, "cpu").revision
     assert shared(name, "cpu", revision) is shared(name, "cpu")
     sentence(shared, name, "cpu", "nope", says=["nope", revision])
+
+
+STEERED = {"chains": (0,), "free": (1, 2), "steps": 1}
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"mode": "nope"}, "mode"),
+        *(({"temperature": x}, "temperature") for x in (0, -1, *NUMBERS)),
+        *(({"masked": x}, "share") for x in (0, -1, 2, *NUMBERS)),
+        ({"steps": -1}, "steps"),
+        ({"chains": ()}, "chain"),
+        ({"chains": (0, 1)}, "chain"),
+        *(({"free": x}, "whole numbers") for x in ([1.5], [True], "12")),
+        ({"free": (99,)}, "free others"),
+        ({"free": ()}, "set some free"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_generated(tiny, sentence, settings, says):
+    model = tiny("esm", "masked")
+    sentence(generate, model, "MKTAY", [None], **STEERED | settings, says=says)
+
+
+def test_what_cannot_be_pooled_or_correlated(tiny, sentence):
+    model = tiny("esm", "masked")
+    sentence(pooled, model, ["MKT"], ("ffn",), "nope", says="pooling")
+    sentence(by_residue, model, [], lambda s: np.zeros(len(s)), ("ffn",), says="no proteins")

@@ -101,6 +101,11 @@ def attribute(
             raise UserError(f"'{value}' is no choice of {name}: choose from {', '.join(there)}.")
     if not FINEST <= tolerance <= 1:
         raise UserError(f"A tolerance is a fraction from {FINEST:g} to 1, not {tolerance}.")
+    if not isinstance(baseline, str | Prompt | None):
+        kind = type(baseline).__name__
+        raise TypeError(f"A baseline is a name or an nl.Prompt, not a {kind}.")
+    if type(seed) is not int or not 0 <= seed < 2**63:
+        raise UserError(f"A seed is a whole number from 0 on, not {str(seed)[:40]!r}.")
     if not 1 <= steps <= MOST_STEPS:
         raise UserError(f"Captum takes 1 to {MOST_STEPS} nodes, not {steps}.")
     encoded = model.encode(prompt)

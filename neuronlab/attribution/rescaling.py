@@ -7,6 +7,7 @@ single token that reads the keys and values of the clean prompt.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from neuronlab.attribution.growing_batch import last_token_alone
 from neuronlab.attribution.prefix import attending, inputs_of
+from neuronlab.errors import UserError
 from neuronlab.models import Encoded, Model
 from neuronlab.models.hooks import Edit, Neurons, before
 from neuronlab.neurons import NeuronSet
@@ -42,6 +44,12 @@ def rescaled(
     """
     for one in sets:
         one.check(model)
+    for one in sets:
+        one.check(model)
+    if encoded.target is None:
+        raise UserError("Say whose probability is asked: the prompt names no target.")
+    if not math.isfinite(factor):
+        raise UserError(f"Activations are multiplied by a finite number, not {factor}.")
     single = last_token_alone(model, encoded, everywhere=False)
     inputs = inputs_of(model, encoded, single=single)
     tokens = 1 if single else encoded.input_ids.shape[1]

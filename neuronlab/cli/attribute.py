@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neuronlab.cli.computing import compute
-from neuronlab.cli.terminal import quiet, table
+from neuronlab.cli.terminal import check_path, quiet, table
 from neuronlab.errors import UserError
 from neuronlab.models.components import ALL_COMPONENTS
 
@@ -170,6 +170,7 @@ def _print(result: Result, scores: NeuronScores, top: int) -> None:
 
 
 def _check_out(path: Path) -> None:
+    check_path(path)
     if path.suffix not in ENDINGS:
         raise UserError(f"--out must end in {' or '.join(ENDINGS)}, and '{path}' does not.")
     if not path.absolute().parent.is_dir():

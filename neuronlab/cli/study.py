@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuronlab.cli.computing import compute, with_revision
+from neuronlab.cli.terminal import check_path
 from neuronlab.errors import UserError
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _naming(name: str, text: str) -> str:
     """The spec's text with its study, which the command names already."""
     try:
         fields: Any = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return json.dumps({"study": name, **fields}) if isinstance(fields, dict) else text
 
@@ -94,6 +95,7 @@ def _check_out(folder: Path, spec: Spec) -> None:
     """Two results in one folder could not be told apart: refuse one that holds another's."""
     from neuronlab.runs import read_spec
 
+    check_path(folder)
     if folder.exists() and not folder.is_dir():
         raise UserError(f"'{folder}' is a file: give a folder with --out.")
     if not any((folder / name).exists() for name in ("spec.json", "result.json")):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+from neuronlab.errors import UserError
 
 
 class ProgressLine:
@@ -48,6 +52,19 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
         ).rstrip()
         for row in cells
     )
+
+
+def check_path(path: Path) -> None:
+    """Raises UserError where nothing can be written or shown under this name."""
+    try:
+        str(path).encode()
+        os.stat(path)
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        shown = str(path)[:60].encode("ascii", "backslashreplace").decode()
+        raise UserError(f"'{shown}' cannot be the name of what is written: {reason}.") from error
 
 
 def quiet() -> None:

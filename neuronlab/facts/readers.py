@@ -525,6 +525,9 @@ def _string(row: dict[str, Any], key: str) -> str:
 # --- Tables --------------------------------------------------------------------------------------
 
 
+_COLUMNS = ("prompt", "answer", "answers", "language", "relation", "name", "fact")
+
+
 def _read_table(upload: _Upload, name: str, first: str, lines: Iterable[str]) -> None:
     delimiter = _delimiter(name, first)
     header: list[str] = []
@@ -535,6 +538,9 @@ def _read_table(upload: _Upload, name: str, first: str, lines: Iterable[str]) ->
             continue
         if not header:
             header = [column.lower() for column in cells]
+            uploads.check_columns(_short(name), [c for c in header if c in _COLUMNS])
+            if {"answer", "answers"} <= set(header):
+                raise UserError(f"{_short(name)} has answer and answers: leave one of the columns.")
             continue
         where = f"Row {number} of {_short(name)}"
         if any(cells[len(header) :]):

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from neuronlab.errors import UserError
 from neuronlab.models import Component, Model
 from neuronlab.models.hooks import Edit, Neurons
 from neuronlab.progress import Fraction, unheard
@@ -42,6 +43,9 @@ def pooled(
     Raises:
         UserError: a sequence has a residue that the model does not know.
     """
+    if pooling not in get_args(Pooling):
+        there = ", ".join(get_args(Pooling))
+        raise UserError(f"There is no pooling '{pooling}': choose from {there}.")
     room = model.max_tokens - 2
     ids = [model.residue_ids(sequence[:room]) for sequence in sequences]
     found = {

@@ -38,6 +38,10 @@ _ANSWERS = 8.0
 _FILES = ("*.json", "*.txt", "*.model", "*.jinja")
 # What the hub allows; anything else is a folder or a mistake.
 _HUB_ID = re.compile(r"\w[\w.-]{0,95}(/\w[\w.-]{0,95})?", re.ASCII)
+_OF_THE_TRUNK = re.compile(
+    r"\.(layers?|h|blocks?)\.\d+\.(?!.*(inv_freq|attn\.(masked_)?bias|position_ids)$)"
+    r"|lora_|_scale$|qweight|qzeros"
+)
 # Of ESM-2; some checkpoints leave it out.
 _NEVER_USED = ("esm.contact_head.regression.weight", "esm.contact_head.regression.bias")
 
@@ -63,35 +67,44 @@ def load(name: str, *, device: str = "auto", dtype: str = "auto") -> Model:
     if known and known.kind == "tool":
         raise UserError(f"{known.title} has no neurons to explain: choose another model.")
     source = _source(name)
+    device = resolve_device(device)
     try:
         config = AutoConfig.from_pretrained(source, **_HERE)
-    except (OSError, ValueError, KeyError) as error:
-        raise _unavailable(name, source, error) from error
-    _check_folder(name, Path(source), config)
-    family = family_of(config.model_type)
-    kind = known.kind if known else _kind(name, config)
-    device = resolve_device(device)
-    torch_dtype = _fitting_dtype(name, config, kind, device, dtype)
-    try:
+        _check_folder(name, Path(source), config)
+        family = family_of(config.model_type)
+        kind = known.kind if known else _kind(name, config)
+        torch_dtype = _fitting_dtype(name, config, kind, device, dtype)
         with making():
             hf, tokenizer = _read(source, kind, torch_dtype)
             family.fuse(hf)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        model = Model(
+            hf.to(device),
+            tokenizer,
+            family,
+            name=name,
+            title=known.title if known else Path(name).name,
+            kind=kind,
+            alphabet=known.alphabet if known else _alphabet(tokenizer),
+            revision=_revision(name, source, config),
+        )
+        _try(model)
+    except (UserError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # files of all kinds of damage end in errors of all kinds
         raise _unavailable(name, source, error) from error
-    except Exception as error:  # a broken safetensors file raises its own type
-        if "safetensor" not in type(error).__module__.lower() + type(error).__name__.lower():
-            raise
-        raise _unavailable(name, source, error) from error
-    return Model(
-        hf.to(device),
-        tokenizer,
-        family,
-        name=name,
-        title=known.title if known else Path(name).name,
-        kind=kind,
-        alphabet=known.alphabet if known else _alphabet(tokenizer),
-        revision=_revision(name, source, config),
-    )
+    return model
+
+
+@torch.no_grad()
+def _try(model: Model) -> None:
+    """One small pass, so that what cannot run is said now; ValueError where a part is missing."""
+    if model.kind == "classifier":
+        model.labels  # noqa: B018 (a KeyError where one has no name)
+    if model.kind == "masked" and model.tokenizer.mask_token_id is None:
+        raise ValueError("The tokenizer has no mask token.")
+    tokens = model.ids([[i % model.embeddings for i in range(3)]])
+    with model.lock:
+        model.logits(model.hidden(tokens, 0))
 
 
 _shared: OrderedDict[tuple[str, str], Model] = OrderedDict()
@@ -241,6 +254,12 @@ def _check_folder(name: str, source: Path, config: Any) -> None:
             f"'{name}' has quantised weights, whose gradients are not to be had: take the model "
             "that they were made from."
         )
+    whole = [file for file in source.glob("*.safetensors") if source.is_absolute()]
+    if any(map(_whole_numbers, whole)):
+        raise UserError(
+            f"The weights of '{name}' are whole numbers, of which no gradients are to be had: take "
+            "the model that they were made from."
+        )
     if source.is_absolute() and (source / "adapter_config.json").is_file():
         raise UserError(
             f"'{name}' has an adapter beside its weights, which would be left out: merge it into "
@@ -250,6 +269,17 @@ def _check_folder(name: str, source: Path, config: Any) -> None:
         raise UserError(
             f"The configuration of '{name}' does not say what it is: write "
             '"architectures": ["…ForCausalLM"], or whatever head it has, into its config.json.'
+        )
+
+
+def _whole_numbers(file: Path) -> bool:
+    """Whether a file holds weights that are no floating-point numbers; its header tells."""
+    from safetensors import safe_open
+
+    with safe_open(file, "pt") as tensors:
+        names = [name for name in tensors.keys() if name.endswith(".weight")]  # noqa: SIM118
+        return any(tensors.get_slice(name).get_dtype()[0] not in "FB" for name in names) or any(
+            tensors.get_slice(name).get_dtype().startswith("BOOL") for name in names
         )
 
 
@@ -311,7 +341,7 @@ def _unavailable(name: str, source: str, error: Exception, *, reached: bool = Fa
 def _kind(name: str, config: Any) -> Kind:
     for architecture in config.architectures or ():
         for ending, kind in _HEADS.items():
-            if not architecture.endswith(ending):
+            if not str(architecture).endswith(ending):
                 continue
             if kind == "classifier" and config.num_labels == 1:
                 raise UserError(
@@ -354,6 +384,10 @@ def _read(source: str, kind: Kind, dtype: torch.dtype) -> tuple[Any, Any]:
     lacking = [name for name in report["missing_keys"] if name not in _NEVER_USED]
     if lacking:
         raise ValueError(f"The weights lack {', '.join(sorted(lacking))}.")
+    # A head that is not asked may be left over; a layer, an adapter or a scale may not.
+    left = [name for name in report["unexpected_keys"] if _OF_THE_TRUNK.search(name)]
+    if left:
+        raise ValueError(f"The weights hold more than the configuration: {', '.join(left[:5])}.")
     if report["missing_keys"] and hasattr(getattr(hf, "esm", None), "contact_head"):
         hf.esm.contact_head = None  # drawn at random: what it says of contacts means nothing
     return hf, AutoTokenizer.from_pretrained(source, **_HERE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from neuronlab.errors import UserError
 from neuronlab.models import COMPONENTS, Component, Encoded, Model
+from neuronlab.models.components import READABLE
 from neuronlab.models.hooks import Edit, Neurons
 from neuronlab.neurons.neurons import NeuronSet
 
@@ -45,9 +45,11 @@ class Intervention:
                 f"Neurons change at 'all' tokens, at the 'predicted' one or at a tuple of tokens, "
                 f"not at {self.positions!r}."
             )
-        if not (math.isfinite(self.scale) and math.isfinite(self.shift)):
+        if not named and any(type(token) is not int for token in self.positions):
+            raise UserError(f"Tokens are counted in whole numbers: {self.positions!r}.")
+        if not (_finite(self.scale) and _finite(self.shift)):
             raise UserError(
-                f"Neurons become a h + b with finite numbers, not {self.scale} h + {self.shift}."
+                "Neurons become a h + b with finite numbers, which float32 holds: change a or b."
             )
 
     @property
@@ -70,6 +72,11 @@ class Intervention:
             scale[indices], shift[indices] = self.scale, self.shift
             changes[layer, component] = scale, shift
         return changes
+
+
+def _finite(number: float) -> bool:
+    """Whether float32 holds a number."""
+    return abs(number) <= torch.finfo(torch.float32).max
 
 
 @dataclass(frozen=True)
@@ -129,6 +136,9 @@ class KeepOnly(Intervention):
     def coefficients(self, model: Model) -> dict[At, tuple[Tensor, Tensor]]:
         """Scale 1 for the set and 0 elsewhere; shift 0 for the set and the mean elsewhere."""
         self.neurons.check(model)
+        wrong = [c for c in self.components if c not in model.sizes]
+        if wrong:
+            raise UserError(f"'{wrong[0]}' is no component: choose from {', '.join(READABLE)}.")
         kept = self.neurons.by_place()
         changes = {}
         for layer in range(model.layers):
@@ -139,9 +149,18 @@ class KeepOnly(Intervention):
                     keep[kept[layer, component]] = 1.0
                 mean = torch.zeros_like(keep)
                 if self.means is not None:
-                    mean = self.means[layer, component].to(keep)
+                    mean = self._mean(layer, component, size).to(keep)
                 changes[layer, component] = keep, (1 - keep) * mean
         return changes
+
+    def _mean(self, layer: int, component: Component, size: int) -> Float[Tensor, " neuron"]:
+        mean = (self.means or {}).get((layer, component))
+        good = isinstance(mean, Tensor) and mean.shape == (size,) and mean.is_floating_point()
+        if not good:
+            raise UserError(
+                f"The means of layer {layer}, {component}, must be a tensor of {size} numbers."
+            )
+        return mean
 
 
 @contextmanager
@@ -168,6 +187,10 @@ def edits_of(
     Raises:
         UserError: a set is of another model; and when the edits run, a chosen token is not there.
     """
+    for one in interventions:
+        if one is not None and not isinstance(one, Intervention):
+            kind = type(one).__name__
+            raise TypeError(f"An intervention is nl.Suppress(…) or another of them, not a {kind}.")
     rows = [{} if i is None else i.coefficients(model) for i in interventions]
     everywhere = [i is None or i.positions == "all" for i in interventions]
     places_of = [

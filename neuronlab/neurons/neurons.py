@@ -38,7 +38,8 @@ class Neuron(NamedTuple):
         except ValueError:
             neuron = None
         if neuron is None or component not in READABLE or min(neuron.layer, neuron.index) < 0:
-            raise UserError(f"'{text}' is not a neuron: write layer.component.index, 22.ffn.1674.")
+            shown = " ".join(text.split())[:60]
+            raise UserError(f"'{shown}' is not a neuron: write layer.component.index, 22.ffn.1674.")
         return neuron
 
 
@@ -131,6 +132,9 @@ class NeuronSet:
         """
         draw = random.Random(seed)
         chosen: list[Neuron] = []
+        missing = self.counts().keys() - sizes.keys()
+        if missing:
+            raise UserError(f"How many {missing.pop()} neurons a layer has is not said.")
         for (layer, component), own in self.by_place().items():
             everyone = range(sizes[component])
             others = [i for i in everyone if Neuron(layer, component, i) not in self.neurons]

@@ -60,7 +60,9 @@ class Prediction:
         return self.model.label(self.target)
 
     def top(self, count: int = 10) -> pd.DataFrame:
-        """The most probable choices: columns rank, token, index, probability."""
+        """The most probable choices, at least one: columns rank, token, index, probability."""
+        if count < 1:
+            raise UserError(f"The first {count} choices are none: ask for at least 1.")
         values, indices = self.probabilities.topk(min(count, len(self.logits)))
         return pd.DataFrame(
             {

@@ -16,6 +16,8 @@ from neuronlab.errors import UserError
 from neuronlab.models.components import READABLE, Component
 from neuronlab.neurons.neurons import Neuron, NeuronSet
 
+# Neurons of one component of a model; the largest have some ten million.
+MOST = 100_000_000
 Scores = Float32[np.ndarray, "layer neuron"]
 
 
@@ -150,11 +152,13 @@ class NeuronScores:
             extra = json.loads(frame.attrs["neuronlab"])
             arrays = {}
             for component, part in frame.groupby("component"):
-                shape = part["layer"].max() + 1, part["neuron"].max() + 1
+                shape = int(part["layer"].max()) + 1, int(part["neuron"].max()) + 1
+                if part[["layer", "neuron"]].min().min() < 0 or shape[0] * shape[1] > MOST:
+                    raise ValueError("numbers of neurons out of range")
                 array = np.zeros(shape, np.float32)
                 array[part["layer"], part["neuron"]] = part["score"]
                 arrays[component] = array
             tables = [pd.DataFrame(extra[name]) for name in ("quality", "tokens", "token_totals")]
             return cls(arrays, extra["provenance"], *tables, extra.get("certified"))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, LookupError, RecursionError, TypeError, ValueError) as error:
             raise UserError(f"'{path}' holds no neuron scores.", details=str(error)) from error

@@ -18,7 +18,7 @@ from neuronlab import uploads
 from neuronlab.errors import UserError
 from neuronlab.progress import Progress
 from neuronlab.proteins import gene_ontology, germlines
-from neuronlab.proteins.labelled import ENZYME, check_columns, data_rows
+from neuronlab.proteins.labelled import ENZYME, data_rows
 from neuronlab.proteins.sequences import fasta_entries, is_fasta, residues
 
 # A GO term that fewer proteins of a set carry says nothing about a neuron.
@@ -477,7 +477,7 @@ def _table(file: str, lines: Iterator[str]) -> Iterator[AnnotatedProtein]:
             f"{file} is neither FASTA nor Swiss-Prot text, and has no column 'Sequence' but "
             f"'{_short(', '.join(header))}': add that column, and separate columns with tabs."
         )
-    check_columns(file, columns)
+    uploads.check_columns(file, columns)
     of_uniprot = "entry" in columns
     for number, line in enumerate(lines, start=2):
         cells = _cells(file, number, line)

@@ -6,7 +6,7 @@ import io
 import math
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -282,7 +282,7 @@ def _table(file: str, text: str) -> Iterator[_Row]:
             continue
         if not header:
             header = [cell.strip().lower() for cell in cells]
-            check_columns(file, [column for column in header if column in COLUMNS])
+            uploads.check_columns(file, [column for column in header if column in COLUMNS])
             continue
         where = f"Row {number} of {file}"
         if any(map(str.strip, cells[len(header) :])):
@@ -294,20 +294,6 @@ def _table(file: str, text: str) -> Iterator[_Row]:
         count += 1
         sequence = residues(row.get("sequence", ""))
         yield _row(count, row.get("name", ""), sequence, row.get("label", ""), where)
-
-
-def check_columns(file: str, columns: Iterable[str]) -> None:
-    """Check that no two columns of a table have the same name; several may have none.
-
-    Raises:
-        UserError: they have: it is not known which of them is meant.
-    """
-    for column, count in Counter(filter(None, columns)).items():
-        if count > 1:
-            raise UserError(
-                f"{file} has {count} columns '{_short(column)}': remove all but one, or give the "
-                "others other names."
-            )
 
 
 def _row(number: int, name: str, sequence: str, label: str, where: str) -> _Row:

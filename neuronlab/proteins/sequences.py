@@ -87,7 +87,9 @@ def fasta_entries(lines: Iterable[str]) -> Iterator[Protein]:
     Args:
         lines: of text that was opened with ``newline=None``, so that a bare CR ends a line, too.
     """
-    for title, sequence in SimpleFastaParser(f"{line.strip()}\n" for line in lines):
+    # Unicode has more ends of lines than files are opened with.
+    parts = (part for line in lines for part in line.splitlines())
+    for title, sequence in SimpleFastaParser(f"{part.strip()}\n" for part in parts):
         yield Protein(title.strip(), residues(sequence))
 
 

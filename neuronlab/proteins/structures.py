@@ -265,15 +265,25 @@ def _cif_atoms(text: str) -> list[_Atom]:
     return atoms
 
 
+_RESERVED = ("data_", "loop_", "save_", "stop_", "global_")
+# Angstrom; no structure is larger, and the viewer draws none beyond.
+_FARTHEST = 1e5
+
+
 def _word(text: str) -> str:
-    """As one word, which the viewer can read."""
-    return "_".join(text.split()) or "?"
+    """As one word, which the viewer can read: mmCIF's marks at its beginning are spelt out."""
+    word = "_".join(text.split()) or "?"
+    if (len(word) > 1 and word.lower().startswith(_RESERVED)) or word[0] in "_#$'\"[];":
+        return f"x{ord(word[0]):x}{word[1:]}"
+    return word
 
 
 # --- Residues ------------------------------------------------------------------------------------
 
 
 def _structure(atoms: Sequence[_Atom]) -> Structure:
+    if not all(abs(value) < _FARTHEST for atom in atoms for value in (atom.x, atom.y, atom.z)):
+        raise ValueError("an atom has no place in space")
     lines = ["data_structure", "loop_", *(f"_atom_site.{column}" for column in _COLUMNS)]
     chains: dict[str, list[tuple[str, Residue]]] = defaultdict(list)
     last: dict[str, tuple[int, int]] = {}  # the file's and our number of a chain's last residue

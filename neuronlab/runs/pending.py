@@ -21,7 +21,11 @@ class Pending:
     def from_marker(cls, key: str, marker: dict[str, Any]) -> "Pending":
         """From the JSON of a marker; LookupError, TypeError or ValueError when it is not one."""
         spec = dict(marker["spec"])
-        return cls(key, str(spec["study"]), spec, str(marker["device"]), float(marker["submitted"]))
+        try:
+            submitted = float(marker["submitted"])
+        except OverflowError as error:
+            raise ValueError("no time") from error
+        return cls(key, str(spec["study"]), spec, str(marker["device"]), submitted)
 
 
 def this_process() -> dict[str, int | float]:

@@ -1,10 +1,12 @@
 """A result: numbers, tables, arrays and text files, and its form as a folder."""
 
+import errno
 import hashlib
 import io
 import json
 import os
 import re
+import stat
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -28,7 +30,7 @@ _BESIDE = {SPEC, META}
 _RESERVED = {_NUMBERS, _CONTENTS, _ARRAYS, *_BESIDE}
 # Names become file names on any system, and must not be able to leave the folder.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*")
-_NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # Windows has none
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # Windows has none
 
 
 @dataclass
@@ -190,7 +192,10 @@ def _checked(folder: Path, name: str, contents: Mapping[str, Any]) -> bytes:
 
 def _bytes(path: Path) -> bytes:
     # A link could make a result, and its export, show any file of this machine.
+    # And a pipe would wait for ever for somebody to write.
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NO_LINK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no file")
         return file.read()
 
 

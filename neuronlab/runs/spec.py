@@ -78,7 +78,7 @@ def read_spec(text: str, specs: Mapping[str, type[Spec]]) -> Spec:
         raise ValueError(f"The spec names the study {study!r}, but the known studies are: {known}.")
     spec_type = specs[study]
     version = fields.pop("version", spec_type.version)
-    if not isinstance(version, int) or version > spec_type.version:
+    if type(version) is not int or not 1 <= version <= spec_type.version:
         raise ValueError(
             f"The {study} spec has version {version!r}, but this program knows versions up to "
             f"{spec_type.version}."

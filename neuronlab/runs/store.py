@@ -23,6 +23,7 @@ from neuronlab.runs.result import META, SPEC, Result, read_files, read_json
 from neuronlab.runs.spec import KEY_LENGTH, Spec
 
 _KEY = re.compile(rf"[0-9a-f]{{{KEY_LENGTH}}}")
+_TRIES = 10
 _TEMPORARY = ".tmp-"
 _DAY = 24 * 3600.0
 
@@ -220,13 +221,21 @@ class Store:
                 yield folder
                 for path in [*folder.rglob("*"), folder]:
                     _sync(path)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                try:
-                    folder.rename(target)
-                except OSError:
-                    if not target.is_dir():
-                        raise  # else another process has stored the same result just now
-                _sync(target.parent)
+                for _ in range(_TRIES):
+                    # Another process may store the same just now, or clear what is around it.
+                    with suppress(FileExistsError):
+                        target.parent.mkdir(parents=True, exist_ok=True)
+                    try:
+                        folder.rename(target)
+                    except OSError as error:
+                        if target.is_dir():
+                            break
+                        if error.errno != errno.ENOENT:
+                            raise
+                    else:
+                        break
+                with suppress(FileNotFoundError):
+                    _sync(target.parent)
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
 

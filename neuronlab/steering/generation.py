@@ -7,7 +7,7 @@ and special tokens cannot appear (the paper's code lets both happen). All chains
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from neuronlab.errors import UserError
 from neuronlab.models import Model
 from neuronlab.neurons.interventions import Intervention, edits_of
 from neuronlab.progress import Fraction, unheard
-from neuronlab.proteins.sequences import AMINO_ACIDS
+from neuronlab.proteins.sequences import AMINO_ACIDS, clean_sequence
 
 Mode = Literal["masked", "full", "best"]
 MASKED = 0.1
@@ -71,6 +71,18 @@ def generate(
         UserError: the model predicts no residues, no residue is free, or the start does not fit.
     """
     letters = letters_of(model)
+    if mode not in get_args(Mode):
+        raise UserError(f"There is no mode '{mode}': choose from {', '.join(get_args(Mode))}.")
+    if not 0 < temperature < np.inf or not 0 < masked <= 1 or steps < 0:
+        raise UserError(
+            "Residues are drawn at a temperature above 0, a share above 0 up to 1 at a time, in "
+            "0 steps or more."
+        )
+    if not len(chains) or len(interventions) != len(chains):
+        raise UserError("Give at least one chain, and an intervention or None for each.")
+    start = clean_sequence(start, model.residues)
+    if any(isinstance(place, bool | str | float) for place in free):
+        raise UserError("Free residues are whole numbers, counted from 0.")
     free = np.array(sorted(set(free)), int)
     if not len(free):
         raise UserError("No residue may change: set some free.")

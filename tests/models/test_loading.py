@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 
 import neuronlab as nl
 from neuronlab.models import devices, shared
@@ -471,3 +472,103 @@ def test_a_model_of_the_hub_is_downloaded_once_and_known_by_its_commit(tiny, tmp
     assert "model.safetensors GET" in asked
     assert asked.count("model.safetensors GET") == 1
     assert "pytorch_model.bin" not in asked
+
+
+ODD = {
+    "text for a number": {"num_hidden_layers": "3"},
+    "nothing for a number": {"hidden_size": None, "num_hidden_layers": 1.5},
+    "no layers": {"num_hidden_layers": 0},
+    "less than none": {"num_hidden_layers": -1},
+    "no heads": {"num_attention_heads": 0},
+    "heads that do not divide": {"num_attention_heads": 3},
+    "negative size": {"intermediate_size": -4},
+    "endless size": {"hidden_size": 2**62},
+    "no words": {"vocab_size": 0},
+    "an activation nobody has": {"hidden_act": "nope"},
+    "padding outside": {"pad_token_id": 99_999},
+    "labels as text": {"id2label": "yes"},
+    "quantised as text": {"quantization_config": "awq"},
+    "types as text": {"dtype": "nope"},
+    "architectures of numbers": {"architectures": [3]},
+    "layers of another kind": {"layer_types": ["sideways"] * 3},
+}
+
+
+@pytest.mark.parametrize("changes", ODD.values(), ids=ODD)
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+def test_odd_configurations_end_in_one_sentence_or_load(tiny, tmp_path, name, changes):
+    saved(tiny(name), tmp_path / "mine")
+    file = tmp_path / "mine" / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+    model, said = None, ""
+    try:
+        model = nl.load(str(tmp_path / "mine"))
+    except nl.UserError as error:
+        said = str(error)
+    if model is None:
+        assert said.endswith(".")
+        assert "\n" not in said
+    else:  # a setting that this family does not have
+        expected = nl.predict(tiny(name), nl.Prompt("the fox")).logits
+        assert torch.allclose(nl.predict(model, nl.Prompt("the fox")).logits, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("config.json", "null"),
+        ("config.json", "3"),
+        ("config.json", "[" * 100_000),
+        ("tokenizer.json", "null"),
+        ("tokenizer.json", "[]"),
+        ("tokenizer_config.json", '{"tokenizer_class": 3}'),
+        ("model.safetensors", "x"),
+        ("model.safetensors.index.json", '{"weight_map": []}'),
+        ("model.safetensors.index.json", "null"),
+        ("model.safetensors.index.json", '{"weight_map": {"a": "/etc/passwd"}}'),
+        ("pytorch_model.bin", "junk"),
+    ],
+)
+def test_files_with_something_else_in_them(tiny, tmp_path, sentence, file, text):
+    path = saved(tiny("llama"), tmp_path / "mine")
+    if file.startswith(("model.safetensors.index", "pytorch")):
+        (tmp_path / "mine" / "model.safetensors").unlink()
+    (tmp_path / "mine" / file).write_text(text)
+    sentence(nl.load, path, says="mine")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"num_hidden_layers": 2}, {"n_layer": 2}], ids=["llama", "gpt2"]
+)
+def test_layers_that_the_configuration_leaves_out_are_not_dropped(
+    tiny, tmp_path, sentence, changes
+):
+    name = "llama" if "num_hidden_layers" in changes else "gpt2"
+    path = saved(tiny(name), tmp_path / "mine")
+    changed_config(tmp_path / "mine", **changes)
+    sentence(nl.load, path, says="check its files")
+
+
+def test_adapters_scales_and_whole_numbers_among_the_weights(tiny, tmp_path, sentence):
+    path = saved(tiny("llama"), tmp_path / "mine")
+    file = tmp_path / "mine" / "model.safetensors"
+    weights = load_file(file)
+    name = next(name for name in weights if name.endswith("q_proj.weight"))
+    for extra in ("lora_A.weight", "weight_scale"):
+        more = weights | {name.removesuffix("weight") + extra: torch.ones(2, 2)}
+        save_file(more, file, {"format": "pt"})
+        sentence(nl.load, path, says="check its files")
+    for dtype in (torch.int8, torch.int64, torch.bool):
+        save_file(weights | {name: weights[name].to(dtype)}, file, {"format": "pt"})
+        sentence(nl.load, path, says="whole numbers")
+
+
+def test_models_that_load_and_cannot_run(tiny, tmp_path, sentence):
+    path = saved(tiny("bert", "classifier"), tmp_path / "labels")
+    changed_config(tmp_path / "labels", id2label={"0": "no", "2": "maybe", "5": "yes"})
+    sentence(nl.load, path, says="check its files")
+    path = saved(tiny("bert", "masked"), tmp_path / "mask")
+    file = tmp_path / "mask" / "tokenizer_config.json"
+    settings = {k: v for k, v in json.loads(file.read_text()).items() if k != "mask_token"}
+    file.write_text(json.dumps(settings))
+    sentence(nl.load, path, says="check its files")

@@ -111,3 +111,9 @@ def test_the_limits_themselves_are_allowed():
     assert len(read_fasta(b">p\nMKT\n" * MAX_FASTA_ENTRIES)) == MAX_FASTA_ENTRIES
     head = b">p\n"
     assert len(read_fasta(head + b"M" * (MAX_FASTA_BYTES - len(head)))) == 1
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\x85", "\u2028", "\u2029", "\x0b"])
+def test_every_end_of_a_line_ends_one(end):
+    found = read_fasta(f">a{end}MKTA{end}>b{end}MKK{end}".encode())
+    assert [(each.name, each.sequence) for each in found] == [("a", "MKTA"), ("b", "MKK")]

@@ -411,3 +411,20 @@ def test_numbers_made_to_hurt_are_harmless():
     residues = tuple(Residue(i * 9_999, "") for i in range(5_000))
     hostile = Structure("", {"A": structures.Chain("AG" * 2_500, residues)})
     assert match(hostile, "AG" * 100).identity == 1
+
+
+@pytest.mark.parametrize("chain", ["'", '"', "#", "_", "$", ";", "["])
+def test_chains_named_by_marks_of_the_format_are_still_words(chain):
+    """Unquoted, they would end the viewer's reading of the whole structure."""
+    found = read_structure("a.pdb", pdb(rows(chain, "MKGS")).encode())
+    ((name, read),) = found.chains.items()
+    assert read.sequence == "MKGS"
+    assert name.isalnum()
+    assert set(MMCIF2Dict(io.StringIO(found.text))["_atom_site.auth_asym_id"]) == {name}
+
+
+@pytest.mark.parametrize("value", ["     nan", "     inf", "    1e30", "-9999999"])
+def test_atoms_without_a_place_in_space_are_refused(sentence, value):
+    text = pdb(rows("A", "MKGS"))
+    first = text.split("\n")[1]
+    sentence(read_structure, "a.pdb", text.replace(first[30:38], value, 1).encode())

@@ -2,6 +2,7 @@ import io
 import json
 import os
 import shutil
+import threading
 import time
 import zipfile
 from contextlib import contextmanager
@@ -488,3 +489,42 @@ def test_a_note_of_what_is_no_process_is_an_interrupted_run(store, process):
     (note,) = (store.root / ".pending").glob("*.json")
     note.write_text(json.dumps(json.loads(note.read_text()) | {"process": process}))
     assert [pending.key for pending in store.interrupted()] == [spec.key]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes among files")
+@pytest.mark.parametrize("name", ["spec.json", "meta.json", "result.json", "contents.json"])
+def test_a_pipe_in_the_place_of_a_file_hangs_nobody(store, name):
+    store.save(SPEC, full_result(), seconds=1.0)
+    (store.path(SPEC.key) / name).unlink()
+    os.mkfifo(store.path(SPEC.key) / name)
+    with pytest.raises(UnreadableResult):
+        store.load(SPEC.key)
+    store.history()
+
+
+def test_a_note_of_a_time_beyond_all_times_is_skipped(store):
+    store.mark_pending(SPEC, "cpu")
+    (note,) = (store.root / ".pending").glob("*.json")
+    facts = json.loads(note.read_text()) | {"process": None}
+    note.write_text(json.dumps(facts | {"submitted": 10**400}))
+    assert store.interrupted() == []
+
+
+def test_parts_and_clearings_of_two_at_once_do_not_break_each_other(tmp_path):
+    raised = []
+
+    def work(number):
+        store = Store(tmp_path / "runs")
+        try:
+            for _ in range(40):
+                store.save_shard(SPEC.key, number, full_result())
+                store.clear_shards(SPEC.key)
+        except BaseException as error:
+            raised.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert raised == []
