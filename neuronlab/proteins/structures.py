@@ -131,6 +131,8 @@ def read_structure(name: str, data: bytes) -> Structure:
         raise UserError(
             f"{name} cannot be read: save the structure again as PDB or mmCIF.", details=repr(error)
         ) from error
+    if not all(abs(value) < _FARTHEST for atom in atoms for value in (atom.x, atom.y, atom.z)):
+        raise UserError(f"{name} has an atom without a place in space: take it out.")
     if len(atoms) > MAX_ATOMS:
         raise UserError(
             f"{name} has more than {MAX_ATOMS:,} atoms: upload the chain you need alone."
@@ -282,8 +284,6 @@ def _word(text: str) -> str:
 
 
 def _structure(atoms: Sequence[_Atom]) -> Structure:
-    if not all(abs(value) < _FARTHEST for atom in atoms for value in (atom.x, atom.y, atom.z)):
-        raise ValueError("an atom has no place in space")
     lines = ["data_structure", "loop_", *(f"_atom_site.{column}" for column in _COLUMNS)]
     chains: dict[str, list[tuple[str, Residue]]] = defaultdict(list)
     last: dict[str, tuple[int, int]] = {}  # the file's and our number of a chain's last residue

@@ -427,4 +427,9 @@ def test_chains_named_by_marks_of_the_format_are_still_words(chain):
 def test_atoms_without_a_place_in_space_are_refused(sentence, value):
     text = pdb(rows("A", "MKGS"))
     first = text.split("\n")[1]
-    sentence(read_structure, "a.pdb", text.replace(first[30:38], value, 1).encode())
+    sentence(
+        read_structure,
+        "a.pdb",
+        text.replace(first[30:38], value, 1).encode(),
+        says="place in space",
+    )
