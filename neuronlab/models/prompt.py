@@ -294,7 +294,7 @@ def _answer(model: Model, text: str, answer: str, ids: list[int], notes: list[st
     while len(alone) > 1 and not model.token(alone[0]).strip():
         alone = alone[1:]
     if not at_mask:
-        notes.append(f"'{answer}' melts with the end of the prompt: it is taken alone.")
+        notes.append(f"'{_shown(answer)}' melts with the end of the prompt: it is taken alone.")
     return alone
 
 

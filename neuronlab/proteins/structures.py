@@ -111,6 +111,7 @@ def read_structure(name: str, data: bytes) -> Structure:
         UserError: not text, neither format, unreadable, without protein, or over the limits on
             bytes and atoms.
     """
+    name = " ".join(name.split())[:60]
     if len(data) > MAX_BYTES:
         limit = MAX_BYTES // 1_000_000
         raise UserError(f"{name} is larger than {limit} MB: upload the chain you need alone.")
