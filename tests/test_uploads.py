@@ -9,6 +9,7 @@ import zlib
 from contextlib import contextmanager
 
 import pytest
+from archives import packed
 
 from neuronlab import uploads
 from neuronlab.errors import UserError
@@ -28,14 +29,6 @@ def memory_below(limit):
     finally:
         tracemalloc.stop()
     assert peak < limit
-
-
-def packed(members, method=zipfile.ZIP_DEFLATED):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", method) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return buffer.getvalue()
 
 
 def lines(data, most=1_000, longest=100):

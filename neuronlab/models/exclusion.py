@@ -109,7 +109,11 @@ class ModelLock:
 
     def __enter__(self) -> None:
         _process.begin_computing()
-        self._own.acquire()
+        try:
+            self._own.acquire()
+        except BaseException:  # Ctrl-C while it waits: nobody would leave in its place
+            _process.end_computing()
+            raise
 
     def __exit__(self, *error: Any) -> None:
         self._own.release()

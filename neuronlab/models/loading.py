@@ -38,6 +38,7 @@ _ANSWERS = 8.0
 _FILES = ("*.json", "*.txt", "*.model", "*.jinja")
 # What the hub allows; anything else is a folder or a mistake.
 _HUB_ID = re.compile(r"\w[\w.-]{0,95}(/\w[\w.-]{0,95})?", re.ASCII)
+# Weights of blocks, but for what a block computes by itself, and what belongs to other weights.
 _OF_THE_TRUNK = re.compile(
     r"\.(layers?|h|blocks?)\.\d+\.(?!.*(inv_freq|attn\.(masked_)?bias|position_ids)$)"
     r"|lora_|_scale$|qweight|qzeros"
@@ -254,21 +255,22 @@ def _check_folder(name: str, source: Path, config: Any) -> None:
             f"'{name}' has quantised weights, whose gradients are not to be had: take the model "
             "that they were made from."
         )
-    whole = [file for file in source.glob("*.safetensors") if source.is_absolute()]
-    if any(map(_whole_numbers, whole)):
-        raise UserError(
-            f"The weights of '{name}' are whole numbers, of which no gradients are to be had: take "
-            "the model that they were made from."
-        )
-    if source.is_absolute() and (source / "adapter_config.json").is_file():
-        raise UserError(
-            f"'{name}' has an adapter beside its weights, which would be left out: merge it into "
-            "them first (peft: merge_and_unload), and save that."
-        )
     if not config.architectures:
         raise UserError(
             f"The configuration of '{name}' does not say what it is: write "
             '"architectures": ["…ForCausalLM"], or whatever head it has, into its config.json.'
+        )
+    if not source.is_absolute():  # the hub's cache, which the library finds by the model's name
+        return
+    if any(map(_whole_numbers, source.glob("*.safetensors"))):
+        raise UserError(
+            f"The weights of '{name}' are whole numbers, of which no gradients are to be had: take "
+            "the model that they were made from."
+        )
+    if (source / "adapter_config.json").is_file():
+        raise UserError(
+            f"'{name}' has an adapter beside its weights, which would be left out: merge it into "
+            "them first (peft: merge_and_unload), and save that."
         )
 
 
@@ -278,9 +280,8 @@ def _whole_numbers(file: Path) -> bool:
 
     with safe_open(file, "pt") as tensors:
         names = [name for name in tensors.keys() if name.endswith(".weight")]  # noqa: SIM118
-        return any(tensors.get_slice(name).get_dtype()[0] not in "FB" for name in names) or any(
-            tensors.get_slice(name).get_dtype().startswith("BOOL") for name in names
-        )
+        types = [tensors.get_slice(name).get_dtype() for name in names]
+    return not all(each.startswith(("F", "BF")) for each in types)
 
 
 def _unavailable(name: str, source: str, error: Exception, *, reached: bool = False) -> UserError:
@@ -296,21 +297,14 @@ def _unavailable(name: str, source: str, error: Exception, *, reached: bool = Fa
             "model of a type that transformers knows.",
             details=details,
         )
-    if (
-        local
-        and (folder / "adapter_config.json").is_file()
-        and not (folder / "config.json").is_file()
-    ):
+    files = {file.name for file in folder.iterdir()} if local and folder.is_dir() else set()
+    if "adapter_config.json" in files and "config.json" not in files:
         return UserError(
             f"'{name}' is an adapter without its base model: merge the two first (peft: "
             "merge_and_unload), and save that.",
             details=details,
         )
-    if (
-        local
-        and (folder / "tokenizer.model").is_file()
-        and not (folder / "tokenizer.json").is_file()
-    ):
+    if "tokenizer.model" in files and "tokenizer.json" not in files:
         return UserError(
             f"The tokenizer of '{name}' is there as tokenizer.model alone: save it as "
             "tokenizer.json first (transformers: AutoTokenizer and save_pretrained, where "

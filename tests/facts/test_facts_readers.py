@@ -1,6 +1,5 @@
 """Facts as people upload them: LAMA, ParaRel, tables, zips, and everything that can be wrong."""
 
-import io
 import json
 import operator
 import tracemalloc
@@ -9,6 +8,7 @@ from collections import Counter
 
 import pandas as pd
 import pytest
+from archives import packed
 
 from neuronlab import spreadsheets
 from neuronlab.facts import (
@@ -24,14 +24,6 @@ from neuronlab.facts import (
 
 def lines(*rows):
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
-
-
-def packed(members, method=zipfile.ZIP_DEFLATED):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", method) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return buffer.getvalue()
 
 
 def trex(subject, answer, *sentences, relation="P19"):

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from archives import packed
 
 from neuronlab import spreadsheets
 from neuronlab.errors import UserError
@@ -66,14 +67,6 @@ def parquet(table):
     file = io.BytesIO()
     table.to_parquet(file, index=False)
     return file.getvalue()
-
-
-def zipped(files, compression=zipfile.ZIP_DEFLATED):
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", compression) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return packed.getvalue()
 
 
 def small(**changes):
@@ -342,28 +335,28 @@ MISTAKES = {
     "wrong text": (parquet(small(label=3)), "does not hold text"),
     "lists": (parquet(small(label=[["a"]])), "cannot be read"),
     "damaged zip": (export(LabelSet.of({}, labels()))[:-30], "damaged"),
-    "another zip": (zipped({"a.csv": csv(small())}), "no exported labels"),
-    "table only": (zipped({"labels.parquet": parquet(small())}), "no exported labels"),
+    "another zip": (packed({"a.csv": csv(small())}), "no exported labels"),
+    "table only": (packed({"labels.parquet": parquet(small())}), "no exported labels"),
     "list as card": (
-        zipped({"labels.parquet": parquet(small()), "card.json": "[1]"}),
+        packed({"labels.parquet": parquet(small()), "card.json": "[1]"}),
         "no exported labels",
     ),
     "text as spec": (
-        zipped({"labels.parquet": parquet(small()), "card.json": '{"spec": "x"}'}),
+        packed({"labels.parquet": parquet(small()), "card.json": '{"spec": "x"}'}),
         "no exported labels",
     ),
     "deep card": (
-        zipped({"labels.parquet": parquet(small()), "card.json": "[" * 90_000}),
+        packed({"labels.parquet": parquet(small()), "card.json": "[" * 90_000}),
         "no exported labels",
     ),
     "newer": (
-        zipped(
+        packed(
             {"labels.parquet": parquet(small()), "card.json": '{"versions": {"schema": 99}}'}
         ),
         "newer NeuronLab",
     ),
     "other compression": (
-        zipped({"labels.parquet": parquet(small()), "card.json": "{}"}, zipfile.ZIP_BZIP2),
+        packed({"labels.parquet": parquet(small()), "card.json": "{}"}, zipfile.ZIP_BZIP2),
         "no exported labels",
     ),
 }  # fmt: skip
@@ -400,14 +393,14 @@ def test_limits_hold_before_anything_is_unpacked(sentence, monkeypatch):
 
 def test_a_zip_that_unpacks_to_too_much_is_not_unpacked(sentence, monkeypatch):
     monkeypatch.setattr(library, "MAX_UNPACKED", 100_000)
-    bomb = zipped({"labels.parquet": bytes(10_000_000), "card.json": "{}"})
+    bomb = packed({"labels.parquet": bytes(10_000_000), "card.json": "{}"})
     assert len(bomb) < 20_000
     sentence(read, "x.zip", bomb, says="larger than 0.1 MB")
     # The same with a lie about its size, in the header and in the directory.
     size = struct.pack("<I", 10_000_000)
     assert bomb.count(size) == 2
     sentence(read, "x.zip", bomb.replace(size, struct.pack("<I", 10)), says=".")
-    card = zipped({"labels.parquet": parquet(small()), "card.json": " " * 10_000_000})
+    card = packed({"labels.parquet": parquet(small()), "card.json": " " * 10_000_000})
     sentence(read, "x.zip", card, says="larger than 0.1 MB")
 
 
@@ -425,7 +418,7 @@ def test_nothing_outside_is_written(tmp_path, monkeypatch):
     one = made()
     with zipfile.ZipFile(io.BytesIO(export(one))) as archive:
         own = {name: archive.read(name) for name in archive.namelist()}
-    data = zipped({"../../evil.txt": "x", "/abs": "x", **own})
+    data = packed({"../../evil.txt": "x", "/abs": "x", **own})
     assert read("../x.zip", data).key == one.key
     assert list(tmp_path.iterdir()) == []
 
@@ -433,7 +426,7 @@ def test_nothing_outside_is_written(tmp_path, monkeypatch):
 def test_a_card_cannot_contradict_the_rows():
     card = {"model": "<b>", "labelled": 10**9, "source": "me", "created": "x\n" * 99, "more": 1}
     found = read(
-        "x.zip", zipped({"labels.parquet": parquet(small()), "card.json": json.dumps(card)})
+        "x.zip", packed({"labels.parquet": parquet(small()), "card.json": json.dumps(card)})
     )
     assert set(found.card) == set(library.CARD)
     assert (found.model, found.card["labelled"], found.source) == ("m", 1, library.IMPORTED)
@@ -479,7 +472,7 @@ def test_a_set_is_whole_or_not_there(tmp_path, monkeypatch, sentence):
 def test_what_is_damaged_hides_nothing_else(tmp_path, sentence):
     shelf = Library(tmp_path)
     key = shelf.add(made())
-    for name, content in (("0" * 16, b"x"), ("1" * 16, zipped({"card.json": "[]"})), ("x", b"")):
+    for name, content in (("0" * 16, b"x"), ("1" * 16, packed({"card.json": "[]"})), ("x", b"")):
         (tmp_path / f"{name}.zip").write_bytes(content)
     assert list(shelf.sets()) == [key]
     sentence(shelf.load, "0" * 16)
