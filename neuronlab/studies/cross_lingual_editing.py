@@ -30,6 +30,7 @@ from neuronlab.facts.asking import Asked
 from neuronlab.models import Model, shared
 from neuronlab.neurons import NeuronSet
 from neuronlab.runs import Context, Result, Study
+from neuronlab.statistics import bootstrap, resampled
 from neuronlab.studies.in_languages import (
     Group,
     LanguagesSpec,
@@ -41,7 +42,6 @@ from neuronlab.studies.in_languages import (
     select,
     used_parts,
 )
-from neuronlab.studies.over_facts import bootstrap, resampled
 
 CHANGES = {"suppress": 0.0, "enhance": 2.0}
 SHARED, IN_TURN = "language-independent", "one after the other"

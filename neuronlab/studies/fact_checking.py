@@ -33,6 +33,7 @@ from neuronlab.facts.asking import Asked, prompt_text
 from neuronlab.models import Encoded, Model, Prompt, shared
 from neuronlab.neurons import Neuron, NeuronScores
 from neuronlab.runs import Context, Result
+from neuronlab.statistics import resampled
 from neuronlab.studies.degenerate_pairs import all_pairs, pairs_table, published
 from neuronlab.studies.in_languages import neuron_set
 from neuronlab.studies.over_facts import (
@@ -42,7 +43,6 @@ from neuronlab.studies.over_facts import (
     OverFacts,
     Questions,
     left_out,
-    resampled,
 )
 
 DEGENERATE, KNOWLEDGE, RANDOM = "degenerate", "knowledge", "random"

@@ -6,13 +6,10 @@ import random
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import numpy as np
 import pandas as pd
-from jaxtyping import Float
 from pydantic import Field, field_serializer, field_validator
 
 from neuronlab.errors import UserError
@@ -21,11 +18,11 @@ from neuronlab.facts.asking import Asked, answered, ask_all, knows, rivals
 from neuronlab.models import Model
 from neuronlab.neurons import Prediction
 from neuronlab.runs import Seed, Spec, Study
+from neuronlab.statistics import bootstrap
 
 OWN = "own"
 # As many facts a run takes.
 MAX_ASKED = 5_000
-RESAMPLES = 2000
 NONE_KNOWN = "The model knows none of these facts: choose others, or switch the filter off."
 
 
@@ -143,21 +140,6 @@ def left_out(states: Sequence[str]) -> str:
     }
     parts = [f"{states.count(s)} that {why}" for s, why in words.items() if s in states]
     return f"Left out: {' and '.join(parts)}." if parts else ""
-
-
-def bootstrap(
-    values: Float[np.ndarray, "fact column"], seed: int = 0
-) -> tuple[Float[np.ndarray, " column"], Float[np.ndarray, " column"]]:
-    """95 % interval of each column's mean: facts drawn with replacement, percentiles."""
-    means = resampled(len(values), seed) @ values
-    return np.percentile(means, 2.5, axis=0), np.percentile(means, 97.5, axis=0)
-
-
-@lru_cache(maxsize=1)
-def resampled(count: int, seed: int) -> Float[np.ndarray, "resample fact"]:
-    """How much each fact weighs in each resample; the same for all that is compared."""
-    draw = np.random.default_rng(seed)
-    return draw.multinomial(count, np.full(count, 1 / count), RESAMPLES) / count
 
 
 def metrics(rows: pd.DataFrame, by: list[str], seed: int = 0) -> pd.DataFrame:

@@ -19,7 +19,8 @@ from neuronlab.errors import UserError
 from neuronlab.models import Model, shared
 from neuronlab.models.stream import read_stream
 from neuronlab.runs import Context, Result
-from neuronlab.studies.over_facts import FactsSpec, OverFacts, Questions, bootstrap, left_out
+from neuronlab.statistics import bootstrap
+from neuronlab.studies.over_facts import FactsSpec, OverFacts, Questions, left_out
 
 # Neurons at the top that are compared.
 KS = (10, 100)
