@@ -77,6 +77,40 @@ def resampled(count: int, seed: int) -> Float[np.ndarray, "resample unit"]:
     return draw.multinomial(count, np.full(count, 1 / count), RESAMPLES) / count
 
 
+def pairwise(
+    values: Float[np.ndarray, "unit column"], seed: int = 0, *, level: float = LEVEL
+) -> tuple[
+    Float[np.ndarray, "column column"],
+    Float[np.ndarray, "column column"],
+    Float[np.ndarray, "column column"],
+]:
+    """Mean differences between all columns, with intervals that hold all at once.
+
+    For "which is best": the best of several is chosen by the same units that it is then compared
+    on, so that intervals of single differences find leaders where there are none. The bootstrap's
+    largest studentised deviation of any difference gives the width of all (max-t).
+
+    Args:
+        values: of each column (a method) on the same units (facts).
+
+    Returns:
+        difference, low, high; entry (i, j) is of column i less column j.
+    """
+    count, columns = values.shape
+    difference = values.mean(0)[:, None] - values.mean(0)
+    if count < 2:
+        nothing = np.full((columns, columns), np.nan)
+        return difference, nothing, nothing
+    drawn = resampled(count, seed) @ values
+    apart = drawn[:, :, None] - drawn[:, None, :] - difference
+    spread = apart.std(axis=0)
+    far = np.divide(np.abs(apart), spread, out=np.zeros_like(apart), where=spread > 0)
+    widest = np.percentile(far.max(axis=(1, 2)), 100 * level)
+    few = student.ppf((1 + level) / 2, count - 1) / norm.ppf((1 + level) / 2)
+    wide = widest * spread * few * np.sqrt(count / (count - 1))
+    return difference, difference - wide, difference + wide
+
+
 def mean_over_pairs(
     values: Float[np.ndarray, " pair"],
     first: Int[np.ndarray, " pair"],

@@ -1,16 +1,18 @@
 """Which method finds the neurons? The comparison of arXiv 2312.12141 on any model and facts."""
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
 from neuronlab.attribution import METHODS
 from neuronlab.cli.same_call import study_command, study_python
-from neuronlab.figures.comparison import METRICS, after_zeroing, by_count
+from neuronlab.figures.comparison import METRICS, after_zeroing, by_count, specificity
 from neuronlab.models import Model
+from neuronlab.neurons.effect import CONTROLS
 from neuronlab.runs import Result
 from neuronlab.studies import MethodComparisonSpec
 from neuronlab.studies.examples import small
-from neuronlab.studies.method_comparison import COMPARED, KS, PAPER, POOLED, K, at
+from neuronlab.studies.method_comparison import COMPARED, KS, PAPER, POOLED, K, at, leaders
 from neuronlab.widgets import exports, facts_form, shown
 from neuronlab.widgets.guard import complain, guard
 from neuronlab.widgets.page import header
@@ -18,11 +20,17 @@ from neuronlab.widgets.page import header
 HOW_TO_READ = """
 Every method names the FFN neurons that it holds responsible for the right answer. Each method's
 top neurons are then zeroed, fact by fact, and the model is run again: the further the right answer
-falls, the better the method. **Lower is better.** The same number of random neurons of the same
-layers stands beside each.
+falls, the better the method. **Lower is better.** Beside each stand as many random neurons of the
+same layers, and as many that are matched in activity, since most neurons are nearly silent.
 
-The bars have 95 % bootstrap intervals over the facts. The gradient methods were not compared in the
-paper.
+The bars have 95 % bootstrap intervals over the facts. Whether two methods differ is told by the
+interval of their difference, fact by fact: two bars may overlap and still differ. The gradient
+methods were not compared in the paper.
+
+**Is it the fact?** The neurons of a fact are also zeroed in facts of other relations and in plain
+prompts. A method that finds what this fact rests on leaves those as they are.
+
+Neurons are scored at the last token, where the answer is read, and zeroed at all tokens.
 
 **Caveats.** The paper's numbers come from other models and other facts: compare the order, not the
 values. Zeroing a large neuron can also break the model without having anything to do with the
@@ -88,20 +96,15 @@ def results(spec: MethodComparisonSpec, result: Result) -> None:
     )
     now = at(summary, k)
     titles = {name: METHODS[name].title for name in spec.methods}
-    best = min(now["methods"], key=lambda name: now["methods"][name][metric])
-    form = ".1%" if metric == "probability" else ".3f"
-    st.markdown(
-        f"On {n['facts']} facts, **{titles[best]}** does most: {METRICS[metric]} falls from "
-        f"{now['original'][metric]:{form}} to **{now['methods'][best][metric]:{form}}**; with "
-        f"random neurons of the same layers it is {now['random'][metric]:{form}}."
-    )
+    st.markdown(verdict(result, titles, k, metric))
     facts_form.notes(n)
-    own = summary[(summary["k"] == k) & ~summary["control"]]
+    own = summary[(summary["k"] == k) & (summary["control"] == "")]
+    controls = {control: now[control.replace(" ", "_")][metric] for control in CONTROLS}
     left, right = st.columns(2, gap="medium")
     with left:
         st.markdown(f"**After zeroing {k}**: lower is better.")
         exports.chart(
-            after_zeroing(own, titles, metric, now["original"][metric], now["random"][metric]),
+            after_zeroing(own, titles, metric, now["original"][metric], controls),
             own,
             "after_zeroing",
             "Bars: what is left of the right answer after each method's neurons are zeroed.",
@@ -114,33 +117,79 @@ def results(spec: MethodComparisonSpec, result: Result) -> None:
             "by_count",
             "Lines: what is left of the right answer against the number of neurons zeroed.",
         )
-    table(summary, titles, k)
+    specific = result.tables["specificity"]
+    st.markdown(
+        f"**Is it the fact?** What is left of its probability, and of that of other prompts, with "
+        f"each fact's {K} neurons zeroed. To the right is better for all but the fact itself."
+    )
+    exports.chart(
+        specificity(specific, titles),
+        specific,
+        "specificity",
+        "Dots: what is left of the fact, of other facts and of plain prompts, for each method.",
+    )
+    table(result, titles, k)
     with st.expander(f"The {n['asked']} facts"):
         st.dataframe(result.tables["facts"], hide_index=True, height=260)
         exports.tables(result.tables["rows"], "rows", label="Every fact, method and k")
     exports.share(spec.key, study_python(spec), study_command(spec))
 
 
-def table(summary: pd.DataFrame, titles: dict[str, str], k: int) -> None:
+def verdict(result: Result, titles: dict[str, str], k: int, metric: str) -> str:
+    """What the comparison says, as far as the facts tell the methods apart."""
+    now = at(result.tables["summary"], k)
+    form = ".1%" if metric == "probability" else ".3f"
+    best = min(now["methods"], key=lambda name: now["methods"][name][metric])
+    others = leaders(result.tables["differences"], k, metric)[1:]
+    control = min(CONTROLS, key=lambda name: now[name.replace(" ", "_")][metric])
+    text = (
+        f"On {result.numbers['facts']} facts, **{titles[best]}** leaves least: {METRICS[metric]} "
+        f"falls from {now['original'][metric]:{form}} to "
+        f"**{now['methods'][best][metric]:{form}}**; with {CONTROLS[control]} it is "
+        f"{now[control.replace(' ', '_')][metric]:{form}}."
+    )
+    if len(titles) == 1:
+        return text
+    if not others:
+        return f"{text} Every other method leaves more (intervals of the differences, over facts)."
+    return (
+        f"{text} These facts do not tell it from {enumerated([titles[name] for name in others])} "
+        "(intervals of the differences, over facts)."
+    )
+
+
+def enumerated(names: list[str]) -> str:
+    """The names as a list in words."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def table(result: Result, titles: dict[str, str], k: int) -> None:
     """This model's numbers beside the paper's."""
+    summary, specific = result.tables["summary"], result.tables["specificity"]
+    left = specific.pivot(index="method", columns="about", values="left")
     st.markdown(
         f"**The table**: k = {k} here; the paper's columns (*) are for k = {K}. p: probability of "
         "the right answer."
     )
     now = at(summary, k)
-    controls = summary[(summary["k"] == k) & summary["control"]].set_index("method")
-    rows = [("nothing zeroed", "original", now["original"], None)]
-    rows += [(titles[m], m, values, controls.loc[m]) for m, values in now["methods"].items()]
-    rows.append(("random neurons", "random", now["random"], None))
+    controls = summary[summary["k"] == k].pivot(
+        index="method", columns="control", values="probability"
+    )
+    rows = [("nothing zeroed", "original", now["original"])]
+    rows += [(titles[m], m, values) for m, values in now["methods"].items()]
+    rows += [(words, "", now[control.replace(" ", "_")]) for control, words in CONTROLS.items()]
     shown = []
-    for name, key, values, control in rows:
+    for name, key, values in rows:
         row = {
             "method": name,
             "MRR": values["mrr"],
             "p %": 100 * values["probability"],
             "log p": values["log_probability"],
-            "p % random": None if control is None else 100 * control["probability"],
         }
+        for control in CONTROLS:
+            row[f"p % {control}"] = 100 * controls[control].get(key, np.nan)
+        if k == K:
+            row |= {f"{about} left %": 100 * left[about].get(key, np.nan) for about in left}
         for published in PAPER:
             mrr, probability = published.rows.get(key, (None, None))
             row[f"{published.model} MRR*"] = mrr
@@ -155,7 +204,8 @@ def table(summary: pd.DataFrame, titles: dict[str, str], k: int) -> None:
     st.caption(
         r"\* Paper: arXiv 2312.12141v4 (EMNLP 2024), table 2, after zeroing 10 FFN neurons; "
         "GPT2-large on 1,350 and Llama-7B on 3,141 sentences from TriviaQA. It has no gradient "
-        "methods and no random row."
+        "methods and no random rows. Left: of the probability of the fact itself, of facts of "
+        "other relations, and of plain prompts."
     )
     exports.tables(frame, "comparison")
 

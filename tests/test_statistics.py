@@ -104,6 +104,28 @@ def test_a_higher_level_is_a_wider_interval():
     assert (higher > high).all()
 
 
+@pytest.mark.parametrize(("count", "columns"), [(24, 3), (67, 10)])
+def test_all_differences_hold_at_once(count, columns):
+    """Equal methods on facts that are easy or hard for all: no leader is found."""
+    draw = np.random.default_rng(columns)
+    hits = []
+    for _ in range(500):
+        values = 3 * draw.normal(size=(count, 1)) + draw.normal(size=(count, columns))
+        _, low, high = statistics.pairwise(values)
+        hits.append(((low <= 0) & (high >= 0)).all())
+    assert covered(hits)
+
+
+def test_differences_are_of_means_and_turn_their_sign():
+    values = np.random.default_rng(3).normal(size=(40, 4)) - np.arange(4)
+    difference, low, high = statistics.pairwise(values)
+    assert difference[1, 3] == pytest.approx(values[:, 1].mean() - values[:, 3].mean())
+    assert low == pytest.approx(-high.T)
+    assert (np.diag(low) == 0).all()
+    assert low[0, 3] > 0  # planted
+    assert np.isnan(statistics.pairwise(np.ones((1, 2)))[1]).all()
+
+
 def test_one_unit_has_no_interval():
     low, high = statistics.bootstrap(np.ones((1, 2)))
     assert np.isnan([low, high]).all()

@@ -1,4 +1,8 @@
-"""Which method finds the neurons? Table 2 of arXiv 2312.12141, on any model and any facts."""
+"""Which method finds the neurons? Table 2 of arXiv 2312.12141, on any model and any facts.
+
+The paper tells what is left of the right answer. Beside it here: two kinds of random neurons, what
+the same neurons do to other prompts, and which differences between methods are more than chance.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 from zlib import crc32
 
+import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from pydantic import field_validator
@@ -17,9 +22,13 @@ from neuronlab.attribution.direct import Direct
 from neuronlab.attribution.estimate import seconds
 from neuronlab.attribution.request import Attribution, Request
 from neuronlab.errors import UserError
-from neuronlab.models import Model, shared
-from neuronlab.neurons import NeuronSet, Prediction, Suppress, predict_many
+from neuronlab.facts import Fact
+from neuronlab.facts.asking import prompt_text
+from neuronlab.models import Encoded, Model, Prompt, shared
+from neuronlab.neurons import Activity, NeuronSet, Prediction, Suppress, predict_many
+from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM
 from neuronlab.runs import Context, Result
+from neuronlab.statistics import expanded, pairwise, resampled, seeds
 from neuronlab.studies.over_facts import (
     NONE_KNOWN,
     FactsSpec,
@@ -45,6 +54,19 @@ KS = (1, 2, 5, 10, 20, 30)
 K = 10
 # In the summary: the controls of all methods together.
 POOLED = "matched random"
+MEASURES = ("probability", "mrr", "log_probability")
+# What a method's neurons are zeroed on: the fact they were found for, facts of other relations,
+# and prompts that ask for no fact.
+FACT, OTHER, PLAIN = "fact", "other relation", "plain"
+OTHERS = 2
+# Other facts that are tried until so many are known.
+_TRIED = 10
+PLAIN_PROMPTS = (
+    "The quick brown fox jumps over the lazy",
+    "She opened the door and walked into the",
+    "Thank you very much for your",
+    "I would like to have a cup of",
+)
 
 
 @dataclass(frozen=True)
@@ -96,6 +118,7 @@ class MethodComparisonSpec(FactsSpec):
     """
 
     study: ClassVar[str] = "method_comparison"
+    version: ClassVar[int] = 2
 
     methods: tuple[str, ...] = COMPARED
 
@@ -111,8 +134,12 @@ class MethodComparisonStudy(OverFacts):
     """Zero each method's top FFN neurons, fact by fact, and see how far the gold token falls.
 
     Tables: ``rows`` (fact, method, k, control, rank, probability, log_probability; ``control`` is
-    True for as many random neurons of the same layers), ``summary`` (means over facts with 95 %
-    intervals), ``facts`` (prompt, gold, state). Numbers: the summary at k = 10.
+    "" for the method's neurons, and "random" or "as active" for as many others, see
+    ``neurons.effect``), ``summary`` (means over facts with 95 % intervals), ``differences`` and
+    ``specificity`` (see the functions), ``bystanders`` (fact, method, about, before, after: what
+    zeroing a fact's ten neurons does to the top choice of other prompts), ``facts`` (prompt, gold,
+    state). Numbers: the summary at k = 10, and ``leaders``: per measure the methods that are not
+    told apart from the best one.
     """
 
     name = "method_comparison"
@@ -129,7 +156,8 @@ class MethodComparisonStudy(OverFacts):
             _GRADIENT_PASSES.get(name, 1) for name in spec.methods if name not in DIRECT
         )
         searches = sum(_SEARCHED.get(name, 0) for name in spec.methods)
-        passes = 2 * len(KS) * len(spec.methods) + gradients
+        sets = (1 + len(CONTROLS)) * len(KS) + OTHERS + len(PLAIN_PROMPTS)
+        passes = sets * len(spec.methods) + gradients
         return seconds(model, tokens, passes, searches)
 
     def run_shard(self, spec: MethodComparisonSpec, shard: int, context: Context) -> Result:
@@ -140,7 +168,8 @@ class MethodComparisonStudy(OverFacts):
         if isinstance(found, str):
             return Result(numbers={"state": found})
         asked, before = found
-        tables = {"rows": pd.DataFrame([_row("original", 0, False, before)])}
+        rows = [_row("original", 0, "", before)]
+        activity = Activity.of(model, [asked.encoded], ("ffn",))
         request = Request(
             model,
             asked.encoded,
@@ -150,22 +179,40 @@ class MethodComparisonStudy(OverFacts):
             progress=lambda fraction, message: context.check(),
         )
         direct = Direct(request, max(KS))
-        changes, names = [], []
+        changes, names, zeroed = [], [], {}
         for number, name in enumerate(spec.methods):
             done = 0.6 * number / len(spec.methods)
             context.progress(done, f"fact {shard + 1}: {METHODS[name].title}")
             best = _best(scored(name, direct)(), max(KS))
             for k in KS:
                 chosen = NeuronSet([(layer, "ffn", neuron) for layer, neuron in best[:k]])
-                seed = crc32(f"{spec.seed} {shard} {name} {k}".encode())
-                for control in (False, True):
-                    own = chosen.matched_random(model.sizes, seed) if control else chosen
-                    changes.append(Suppress(own))
-                    names.append((name, k, control))
+                (seed,) = seeds([spec.seed, shard, crc32(name.encode()), k], 1)
+                sets = {
+                    "": chosen,
+                    RANDOM: chosen.matched_random(model.sizes, seed),
+                    AS_ACTIVE: activity.matched(chosen, seed),
+                }
+                changes += [Suppress(neurons) for neurons in sets.values()]
+                names += [(name, k, control) for control in sets]
+                if k == K:
+                    zeroed[name] = Suppress(chosen)
         context.progress(0.6, f"fact {shard + 1}: zeroing neurons")
         after = predict_many(model, asked.encoded, changes)
-        rows = [_row(*name, prediction) for name, prediction in zip(names, after, strict=True)]
-        tables["rows"] = pd.concat([tables["rows"], pd.DataFrame(rows)], ignore_index=True)
+        rows += [_row(*name, prediction) for name, prediction in zip(names, after, strict=True)]
+        context.progress(0.85, f"fact {shard + 1}: asking other prompts")
+        bystanders = []
+        for about, encoded in _others(model, questions, spec, shard):
+            unchanged, *changed = predict_many(model, encoded, [None, *zeroed.values()])
+            bystanders += [
+                {
+                    "method": name,
+                    "about": about,
+                    "before": unchanged.probability,
+                    "after": prediction.probability,
+                }
+                for name, prediction in zip(zeroed, changed, strict=True)
+            ]
+        tables = {"rows": pd.DataFrame(rows), "bystanders": pd.DataFrame(bystanders)}
         numbers = {
             "state": "used",
             "prompt": asked.fact.prompt,
@@ -182,12 +229,13 @@ class MethodComparisonStudy(OverFacts):
         used = [(i, part) for i, part in enumerate(parts) if part.numbers["state"] == "used"]
         if not used:
             raise UserError(NONE_KNOWN)
-        rows = pd.concat(
-            [part.tables["rows"].assign(fact=i) for i, part in used], ignore_index=True
+        rows, bystanders = (
+            pd.concat([part.tables[name].assign(fact=i) for i, part in used], ignore_index=True)
+            for name in ("rows", "bystanders")
         )
         summary = metrics(rows, ["method", "k", "control"], spec.seed)
-        # One control for all: as many random neurons as any method zeroed, of the same layers.
-        controls = rows[rows["control"]].assign(method=POOLED)
+        # One control of a kind for all: as many neurons as any method zeroed, of the same layers.
+        controls = rows[rows["control"] != ""].assign(method=POOLED)
         summary = pd.concat(
             [summary, metrics(controls, ["method", "k", "control"], spec.seed)], ignore_index=True
         )
@@ -195,16 +243,25 @@ class MethodComparisonStudy(OverFacts):
             {"fact": i, **{name: part.numbers.get(name) for name in ("state", "prompt", "gold")}}
             for i, part in enumerate(parts)
         ]
+        compared = differences(rows, spec.seed)
         return Result(
             numbers={
                 **at(summary, K),
+                "leaders": {measure: leaders(compared, K, measure) for measure in MEASURES},
                 "facts": len(used),
                 "k": K,
                 "asked": len(parts),
                 "left_out": left_out(states),
                 "first_tokens": sum(not part.numbers["whole"] for _, part in used),
             },
-            tables={"rows": rows, "summary": summary, "facts": pd.DataFrame(facts)},
+            tables={
+                "rows": rows,
+                "summary": summary,
+                "differences": compared,
+                "bystanders": bystanders,
+                "specificity": specificity(rows, bystanders, spec.seed),
+                "facts": pd.DataFrame(facts),
+            },
         )
 
 
@@ -216,17 +273,112 @@ def scored(name: str, direct: Direct) -> Callable[[], Attribution]:
 
 
 def at(summary: pd.DataFrame, k: int) -> dict[str, dict]:
-    """``methods``, ``original`` and ``random`` of the summary after zeroing k neurons."""
+    """``methods``, ``original``, ``random`` and ``as_active`` of the summary with k neurons zeroed.
+
+    The last two are of the controls of all methods together.
+    """
 
     def of(row: pd.Series) -> dict[str, float]:
-        return {n: float(row[n]) for n in ("mrr", "probability", "log_probability")}
+        return {n: float(row[n]) for n in MEASURES}
 
-    own = summary[(summary["k"] == k) & ~summary["control"]]
+    rows = summary[summary["k"] == k]
+    chosen = rows[rows["control"] == ""]
+    pooled = rows[rows["method"] == POOLED].set_index("control")
     return {
-        "methods": {row["method"]: of(row) for _, row in own.iterrows()},
+        "methods": {row["method"]: of(row) for _, row in chosen.iterrows()},
         "original": of(summary[summary["method"] == "original"].iloc[0]),
-        "random": of(summary[(summary["k"] == k) & (summary["method"] == POOLED)].iloc[0]),
+        **{name.replace(" ", "_"): of(pooled.loc[name]) for name in CONTROLS},
     }
+
+
+def differences(rows: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """How much more every method leaves than the best one, fact by fact.
+
+    Columns k, measure, method, best, difference (mean over facts), low, high: 95 % intervals that
+    hold for all pairs of methods at once (see ``statistics.pairwise``). The best method itself has
+    no row.
+    """
+    chosen = rows[(rows["control"] == "") & (rows["method"] != "original")]
+    chosen = chosen.assign(mrr=1 / chosen["rank"])
+    lines = []
+    for k, of_k in chosen.groupby("k", sort=False):
+        for measure in MEASURES:
+            wide = of_k.pivot(index="fact", columns="method", values=measure)
+            difference, low, high = pairwise(wide.to_numpy(float), seed)
+            best = int(wide.mean().argmin())
+            lines += [
+                (
+                    k,
+                    measure,
+                    name,
+                    wide.columns[best],
+                    *(m[i, best] for m in (difference, low, high)),
+                )
+                for i, name in enumerate(wide.columns)
+                if i != best
+            ]
+    columns = ["k", "measure", "method", "best", "difference", "low", "high"]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def leaders(differences: pd.DataFrame, k: int, measure: str) -> list[str]:
+    """The best method and those that the facts do not tell apart from it; [] where it is alone."""
+    rows = differences[(differences["k"] == k) & (differences["measure"] == measure)]
+    if rows.empty:
+        return []
+    near = rows[~(rows["low"] > 0)].sort_values("difference")
+    return [rows["best"].iloc[0], *near["method"]]
+
+
+def specificity(rows: pd.DataFrame, bystanders: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """What is left after zeroing a fact's ten neurons: of the fact, and of other prompts.
+
+    Columns method, about ("fact", "other relation", "plain"), left, low, high: the probability
+    afterwards, summed over facts, over that before, and its 95 % interval over facts. Of a fact
+    that is the right answer's, of plain prompts that of the first choice.
+    """
+    chosen = rows[(rows["control"] == "") & (rows["k"] == K)]
+    before = rows[rows["method"] == "original"].set_index("fact")["probability"]
+    of_fact = pd.DataFrame(
+        {
+            "fact": chosen["fact"],
+            "method": chosen["method"],
+            "about": FACT,
+            "before": chosen["fact"].map(before),
+            "after": chosen["probability"],
+        }
+    )
+    every = pd.concat([of_fact, bystanders], ignore_index=True)
+    lines = []
+    for (about, method_), group in every.groupby(["about", "method"], sort=False):
+        sums = group.groupby("fact")[["before", "after"]].mean().to_numpy(float)
+        drawn = resampled(len(sums), seed) @ sums
+        low, high = expanded(drawn[:, [1]] / drawn[:, [0]], len(sums))
+        left = float(sums[:, 1].sum() / sums[:, 0].sum())
+        lines.append((method_, about, left, float(low[0]), float(high[0])))
+    return pd.DataFrame(lines, columns=["method", "about", "left", "low", "high"])
+
+
+def _others(
+    model: Model, questions: Questions, spec: MethodComparisonSpec, shard: int
+) -> list[tuple[str, Encoded]]:
+    """Prompts on which a fact's neurons should do little: what they are, and as they are asked."""
+    relation = questions.asked[shard].fact.relation
+    numbers = [
+        number
+        for number, asked in enumerate(questions.asked)
+        if asked is not None and asked.fact.relation != relation
+    ]
+    (draw,) = seeds([spec.seed, shard], 1)
+    prompts: list[tuple[str, Encoded]] = []
+    for number in np.random.default_rng(draw).permutation(numbers)[:_TRIED].tolist():
+        answer = questions.answer(model, number)
+        if not isinstance(answer, str):
+            prompts.append((OTHER, answer[0].encoded))
+        if len(prompts) == OTHERS:
+            break
+    plain = (prompt_text(model, Fact(text, ())) for text in PLAIN_PROMPTS)
+    return prompts + [(PLAIN, model.encode(Prompt(text))) for text in plain]
 
 
 def _best(found: Attribution, count: int) -> list[tuple[int, int]]:
@@ -236,7 +388,7 @@ def _best(found: Attribution, count: int) -> list[tuple[int, int]]:
     return [divmod(i, scores.shape[1]) for i in indices]
 
 
-def _row(name: str, k: int, control: bool, prediction: Prediction) -> dict:
+def _row(name: str, k: int, control: str, prediction: Prediction) -> dict:
     return {
         "method": name,
         "k": k,

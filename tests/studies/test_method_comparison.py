@@ -13,10 +13,20 @@ import torch
 import neuronlab as nl
 from neuronlab.attribution import METHODS
 from neuronlab.facts import Fact
-from neuronlab.neurons import predict_many
+from neuronlab.neurons import Activity, predict_many
 from neuronlab.runs import Context, Result, Store, run_study
 from neuronlab.studies import MethodComparisonSpec, MethodComparisonStudy, method_comparison
-from neuronlab.studies.method_comparison import COMPARED, DIRECT, KS, PAPER, K
+from neuronlab.studies.method_comparison import (
+    COMPARED,
+    DIRECT,
+    KS,
+    OTHERS,
+    PAPER,
+    PLAIN_PROMPTS,
+    K,
+    differences,
+    leaders,
+)
 
 STUDY = MethodComparisonStudy()
 FAST = ("log_probability_increase", "norm", "coefficient")
@@ -50,7 +60,8 @@ def interventions(monkeypatch):
     seen = []
 
     def watched(model, encoded, changes):
-        seen.extend(change.neurons for change in changes)
+        if changes[0] is not None:  # other prompts are asked as they are first
+            seen.extend(change.neurons for change in changes)
         return predict_many(model, encoded, changes)
 
     monkeypatch.setattr(method_comparison, "predict_many", watched)
@@ -128,13 +139,13 @@ def test_each_row_is_what_zeroed_parameters_give(tiny, asks, interventions, orac
         part = STUDY.run_shard(spec(methods=COMPARED), number, Context("cpu"))
         fact = FACTS[number]
         original, *rows = part.tables["rows"].to_dict("records")
-        assert len(rows) == len(interventions) == len(COMPARED) * len(KS) * 2
+        assert len(rows) == len(interventions) == len(COMPARED) * len(KS) * 3
         for row, neurons in zip([original, *rows], [(), *interventions], strict=True):
             expected = plain.row(fact, neurons)
             assert row["rank"] == expected["rank"]
             assert row["probability"] == pytest.approx(expected["probability"], rel=1e-3, abs=1e-6)
             assert row["log_probability"] == pytest.approx(expected["log_probability"], abs=1e-3)
-        assert (original["method"], original["k"], original["control"]) == ("original", 0, False)
+        assert (original["method"], original["k"], original["control"]) == ("original", 0, "")
         changed = [row["log_probability"] for row in rows]
         assert np.ptp(changed) > 0.5  # zeroing does something
     assert torch.equal(plain.logits("the quick"), Plain(model, oracle).logits("the quick"))
@@ -156,7 +167,7 @@ def test_zeroed_are_the_best_of_each_method(tiny, asks, interventions, oracle, n
         own = [
             (row.k, neurons)
             for row, neurons in zip(rows.itertuples(), interventions, strict=True)
-            if row.method == method and not row.control
+            if row.method == method and row.control == ""
         ]
         assert [k for k, _ in own] == list(KS)
         for k, neurons in own:
@@ -173,16 +184,25 @@ def test_controls_are_other_neurons_of_the_same_layers(tiny, asks, interventions
     model = asks(tiny("llama"))
     part = STUDY.run_shard(spec(methods=COMPARED), 1, Context("cpu"))
     rows = part.tables["rows"].iloc[1:]
-    assert rows["control"].tolist() == [False, True] * (len(rows) // 2)
-    drawn = set()
-    for own, control in zip(interventions[::2], interventions[1::2], strict=True):
-        layers = Counter(layer for layer, *_ in own)
-        assert Counter(layer for layer, *_ in control) == layers
-        assert len(control) == len(own)
-        if max(layers.values()) <= model.sizes["ffn"] / 2:
-            assert not own.neurons & control.neurons
-        drawn.add(control.neurons)
-    assert len(drawn) > 0.9 * len(interventions) / 2  # each method and k has its own
+    assert rows["control"].tolist() == ["", "random", "as active"] * (len(rows) // 3)
+    for offset in (1, 2):
+        drawn = set()
+        for chosen, control in zip(interventions[::3], interventions[offset::3], strict=True):
+            layers = Counter(layer for layer, *_ in chosen)
+            assert Counter(layer for layer, *_ in control) == layers
+            assert len(control) == len(chosen)
+            if max(layers.values()) <= model.sizes["ffn"] / 2:
+                assert not chosen.neurons & control.neurons
+            drawn.add(control.neurons)
+        assert len(drawn) > 0.8 * len(interventions) / 3  # each method and k has its own
+
+
+def test_one_control_is_as_active(tiny, asks, interventions):
+    model = asks(tiny("llama"))
+    STUDY.run_shard(spec(methods=("coefficient",)), 1, Context("cpu"))
+    activity = Activity.of(model, [model.encode(nl.Prompt(FACTS[1].prompt))], ("ffn",))
+    first = [activity.level(neurons) for neurons in interventions[: 3 * 3]]
+    assert np.mean(first[2::3]) > 2 * np.mean(first[1::3])
 
 
 def test_the_numbers_are_the_table_of_the_paper(tiny, asks, oracle, tmp_path):
@@ -192,7 +212,8 @@ def test_the_numbers_are_the_table_of_the_paper(tiny, asks, oracle, tmp_path):
     numbers, rows = found.numbers, found.tables["rows"]
     assert set(numbers["methods"]) == set(COMPARED)
     metrics = {"mrr", "probability", "log_probability"}
-    for entry in (*numbers["methods"].values(), numbers["original"], numbers["random"]):
+    controls = numbers["random"], numbers["as_active"]
+    for entry in (*numbers["methods"].values(), numbers["original"], *controls):
         assert set(entry) == metrics
         assert all(type(value) is float for value in entry.values())
     assert numbers["k"] == K == 10
@@ -204,12 +225,13 @@ def test_the_numbers_are_the_table_of_the_paper(tiny, asks, oracle, tmp_path):
         return by_fact[sorted(metrics)].mean().mean().to_dict()
 
     for method in COMPARED:
-        own = rows[(rows["method"] == method) & (rows["k"] == 10) & ~rows["control"]]
+        own = rows[(rows["method"] == method) & (rows["k"] == 10) & (rows["control"] == "")]
         assert len(own) == 4
         assert numbers["methods"][method] == pytest.approx(mean(own))
-    control = rows[rows["control"] & (rows["k"] == 10)]
-    assert len(control) == 4 * len(COMPARED)
-    assert numbers["random"] == pytest.approx(mean(control))
+    for name in ("random", "as active"):
+        control = rows[(rows["control"] == name) & (rows["k"] == 10)]
+        assert len(control) == 4 * len(COMPARED)
+        assert numbers[name.replace(" ", "_")] == pytest.approx(mean(control))
     plain = [Plain(model, oracle).row(fact) for fact in FACTS[:4]]
     for name in ("probability", "log_probability"):
         expected = np.mean([row[name] for row in plain])
@@ -226,8 +248,10 @@ def test_the_summary_has_every_method_and_count_with_its_interval(tiny, asks, tm
     found = run(spec(), tmp_path)
     summary = found.tables["summary"]
     keys = set(summary[["method", "k", "control"]].itertuples(index=False, name=None))
-    expected = {(method, k, control) for method in FAST for k in KS for control in (False, True)}
-    expected |= {(method_comparison.POOLED, k, True) for k in KS} | {("original", 0, False)}
+    controls = ("random", "as active")
+    expected = {(method, k, control) for method in FAST for k in KS for control in ("", *controls)}
+    expected |= {(method_comparison.POOLED, k, control) for k in KS for control in controls}
+    expected.add(("original", 0, ""))
     assert keys == expected
     assert len(summary) == len(keys)
     for name in ("mrr", "probability", "log_probability"):
@@ -366,8 +390,10 @@ def test_the_same_spec_gives_the_same_result(tiny, asks, tmp_path):
 def test_the_seed_changes_the_controls_alone(tiny, asks, tmp_path):
     asks(tiny("llama"))
     first, second = (run(spec(seed=seed), tmp_path / str(seed)).tables["rows"] for seed in (0, 1))
-    pd.testing.assert_frame_equal(first[~first["control"]], second[~second["control"]])
-    assert not first[first["control"]].equals(second[second["control"]])
+    pd.testing.assert_frame_equal(first[first["control"] == ""], second[second["control"] == ""])
+    for control in ("random", "as active"):
+        mine, other = (table[table["control"] == control] for table in (first, second))
+        assert not mine.equals(other)
 
 
 def test_a_methods_row_does_not_depend_on_the_others(tiny, asks, tmp_path):
@@ -384,19 +410,24 @@ def test_means_are_those_of_hand_made_parts(tiny, asks):
     asks(tiny("llama"))
 
     def part(original, *values):
-        rows = [("original", 0, False, *original)]
-        names = [(m, 10, control) for m in ("norm", "coefficient") for control in (False, True)]
+        rows = [("original", 0, "", *original)]
+        names = [(m, 10, control) for m in ("norm", "coefficient") for control in ("", "random")]
         rows += [(*name, *value) for name, value in zip(names, values, strict=True)]
+        rows += [(m, 10, "as active", 1, 0.2, -0.5) for m in ("norm", "coefficient")]
         columns = ["method", "k", "control", "rank", "probability", "log_probability"]
         numbers = {"state": "used", "prompt": "p", "gold": "g", "whole": True}
-        return Result(numbers=numbers, tables={"rows": pd.DataFrame(rows, columns=columns)})
+        others = [("norm", "plain", 0.5, 0.25 * original[0]), ("norm", "plain", 0.5, 0.5)]
+        bystanders = pd.DataFrame(others, columns=["method", "about", "before", "after"])
+        table = pd.DataFrame(rows, columns=columns)
+        return Result(numbers=numbers, tables={"rows": table, "bystanders": bystanders})
 
     parts = [
         part((1, 0.9, -0.1), (2, 0.5, -1.0), (1, 0.8, -0.2), (4, 0.1, -3.0), (2, 0.6, -0.4)),
         Result(numbers={"state": "unknown"}),
         part((2, 0.3, -1.1), (4, 0.1, -2.0), (2, 0.2, -1.2), (1, 0.5, -1.0), (4, 0.4, -1.0)),
     ]
-    numbers = STUDY.merge(spec(methods=("norm", "coefficient")), parts, Context("cpu")).numbers
+    result = STUDY.merge(spec(methods=("norm", "coefficient")), parts, Context("cpu"))
+    numbers = result.numbers
     assert numbers["original"] == pytest.approx(
         {"mrr": 0.75, "probability": 0.6, "log_probability": -0.6}
     )
@@ -406,6 +437,15 @@ def test_means_are_those_of_hand_made_parts(tiny, asks):
     }
     random = {"mrr": (0.75 + 0.375) / 2, "probability": 0.5, "log_probability": -0.7}
     assert numbers["random"] == pytest.approx(random)
+    assert numbers["as_active"]["probability"] == pytest.approx(0.2)
+    left = result.tables["specificity"].set_index(["method", "about"])["left"].to_dict()
+    assert left == pytest.approx(
+        {
+            ("norm", "fact"): 0.6 / 1.2,
+            ("coefficient", "fact"): 0.6 / 1.2,
+            ("norm", "plain"): (0.375 + 0.5) / (2 * 0.5),
+        }
+    )
     assert (numbers["facts"], numbers["asked"], numbers["k"]) == (2, 3, 10)
     assert numbers["left_out"] == "Left out: 1 that the model does not know."
 
@@ -452,8 +492,11 @@ def test_the_random_method_is_not_taken_for_the_controls(tiny, asks, tmp_path):
     found = run(spec(methods=("random", "norm")), tmp_path)
     rows = found.tables["rows"]
     for numbers, control in (
-        (found.numbers["random"], rows["control"]),
-        (found.numbers["methods"]["random"], (rows["method"] == "random") & ~rows["control"]),
+        (found.numbers["random"], rows["control"] == "random"),
+        (
+            found.numbers["methods"]["random"],
+            (rows["method"] == "random") & (rows["control"] == ""),
+        ),
     ):
         own = rows[control & (rows["k"] == K)]
         expected = own.groupby("fact")["probability"].mean().mean()
@@ -464,8 +507,8 @@ def test_the_random_method_draws_by_the_seed(tiny, asks, interventions):
     asks(tiny("llama"))
     for seed in (0, 1):
         STUDY.run_shard(spec(methods=("random",), seed=seed), 0, Context("cpu"))
-    own = interventions[::2]
-    assert own[: len(KS)] != own[len(KS) :]
+    chosen = interventions[::3]
+    assert chosen[: len(KS)] != chosen[len(KS) :]
 
 
 def test_the_default_methods_given_by_name_are_the_same_question():
@@ -480,6 +523,68 @@ def test_the_capital_of_france(smollm, asks, interventions):
         spec(own=own, filtered=True, methods=("log_probability_increase",)), 0, Context("cpu")
     )
     rows = part.tables["rows"].set_index(["k", "control"])["probability"]
-    assert rows[10, False] < 0.25 * rows[0, False]
-    assert rows[10, True] > 0.5 * rows[0, False]
+    assert rows[10, ""] < 0.25 * rows[0, ""]
+    assert rows[10, "random"] > 0.5 * rows[0, ""]
+    assert rows[10, "as active"] > 2 * rows[10, ""]
     assert part.numbers["gold"] == " Paris"
+
+
+def compared(**columns):
+    """Rows of methods that leave so much of each fact's probability, ten neurons zeroed."""
+    lines = [
+        {"fact": i, "method": name, "k": K, "control": "", "rank": 1}
+        | {"probability": p, "log_probability": np.log(p)}
+        for name, values in columns.items()
+        for i, p in enumerate(values)
+    ]
+    return pd.DataFrame(lines)
+
+
+def test_a_leader_is_one_that_the_facts_tell_apart():
+    draw = np.random.default_rng(0)
+    easy = draw.uniform(0.1, 0.4, 60)
+    rows = compared(norm=easy, rank=easy * draw.uniform(0.9, 1.1, 60), coefficient=easy / 2)
+    table = differences(rows)
+    assert leaders(table, K, "probability") == ["coefficient"]
+    line = table[(table["measure"] == "probability") & (table["method"] == "norm")].iloc[0]
+    assert line["difference"] == pytest.approx(easy.mean() / 2)
+    assert line["low"] > 0
+    near = differences(compared(norm=easy, rank=easy * draw.uniform(0.9, 1.1, 60)))
+    assert set(leaders(near, K, "probability")) == {"norm", "rank"}
+    assert leaders(differences(compared(norm=easy)), K, "probability") == []
+    alone = differences(compared(norm=[0.1], rank=[0.9]))
+    assert leaders(alone, K, "probability") == ["norm", "rank"]  # one fact tells nothing apart
+
+
+def test_other_prompts_are_asked_under_the_same_neurons(tiny, asks, oracle):
+    """Against parameters that are really zeroed."""
+    model = asks(tiny("llama"))
+    plain = Plain(model, oracle)
+    part = STUDY.run_shard(spec(methods=("coefficient",)), 0, Context("cpu"))
+    bystanders = part.tables["bystanders"]
+    assert bystanders["about"].value_counts().to_dict() == {
+        "other relation": OTHERS,
+        "plain": len(PLAIN_PROMPTS),
+    }
+    scores = nl.attribute(
+        model, nl.Prompt(FACTS[0].prompt), method="coefficient", components=("ffn",)
+    )
+    chosen = list(scores.select(top=K))
+    for prompt, line in zip(
+        PLAIN_PROMPTS, bystanders.tail(len(PLAIN_PROMPTS)).itertuples(), strict=True
+    ):
+        logits = plain.logits(prompt)
+        first = int(logits.argmax())
+        with plain.zeroed(chosen):
+            after = plain.logits(prompt).softmax(-1)[first]
+        assert line.before == pytest.approx(float(logits.softmax(-1)[first]), rel=1e-3)
+        assert line.after == pytest.approx(float(after), rel=1e-3)
+    asked = [plain.row(fact)["probability"] for fact in FACTS[1:4]]
+    for line in bystanders.head(OTHERS).itertuples():
+        assert min(abs(line.before - p) for p in asked) < 1e-5
+
+
+def test_facts_of_one_relation_have_no_others(tiny, asks, tmp_path):
+    asks(tiny("llama"))
+    found = run(spec(own=FACTS[1:3]), tmp_path)
+    assert set(found.tables["specificity"]["about"]) == {"fact", "plain"}
