@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from neuronlab.attribution import method
 from neuronlab.attribution.estimate import estimate
 from neuronlab.cli.same_call import attribute_command, attribute_python
 from neuronlab.figures.charts import predictions, sequence_map, token_bars, visible
@@ -9,14 +10,16 @@ from neuronlab.models import Model
 from neuronlab.neurons import NeuronScores
 from neuronlab.runs import Result
 from neuronlab.studies import AttributionSpec, scores_of
-from neuronlab.studies.one_prompt import proof_in
+from neuronlab.studies.one_prompt import control_in, proof_in
 from neuronlab.widgets import (
     exports,
     intervention,
+    links,
     model_fetch,
     neuron_card,
     neuron_maps,
     prompt_form,
+    runs,
     services,
     shown,
     state,
@@ -30,7 +33,7 @@ HOW_TO_READ = r"""
    against it.
 3. Look: the map on the left shows in which layers it happens; click a cell, then a neuron.
 4. Prove it: switch the neurons off and see whether the prediction falls, and whether as many
-   random neurons of the same layers would have done the same.
+   random neurons of the same layers, or random ones matched in activity, would have done the same.
 
 **Integrated gradients** of neuron $j$ of a layer with activation $a$ and baseline $b$:
 $\mathrm{IG}_j = (a_j - b_j)
@@ -78,6 +81,7 @@ def results(model: Model, spec: AttributionSpec, result: Result) -> None:
     headline(result)
     choices = st.expander("The model's first choices", expanded=True)
     neuron_maps.draw(scores)  # first what people wait for
+    where(model, spec, result)
     with choices:
         table = result.tables["predictions"]
         exports.chart(
@@ -103,13 +107,32 @@ def headline(result: Result) -> None:
     """The result in one line."""
     n = result.numbers
     label = plain(visible(n["target_label"]))
+    words, mean, sd = control_in(n)
     st.markdown(
         f"**{label}** has {n['probability']:.1%} (rank {n['rank']:,}). Without its "
         f"{n['suppressed']} top neurons: **{n['probability_suppressed']:.1%}**. Without as many "
-        f"random ones: {n['probability_random_mean']:.1%} ± {n['probability_random_sd']:.1%}."
+        f"{words}: {mean:.1%} ± {sd:.1%}."
     )
     if n.get("note"):
         st.caption(plain(n["note"]))
+
+
+def where(model: Model, spec: AttributionSpec, result: Result) -> None:
+    """What a causal model's scores of the last token leave out, and how to have them."""
+    words = neuron_maps.both_views(result)
+    if not words:
+        return
+    st.caption(words)
+    if spec.positions == "all" or not method(spec.method).everywhere:
+        return
+    everywhere = spec.model_copy(update={"positions": "all"})
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button("Score all tokens", icon=":material/width_full:"):
+            prompt_form.fill(everywhere.model_dump())
+            runs.submit(everywhere, state.device())
+            links.show(everywhere.key, everywhere.study)
+            st.rerun()
+        st.caption(cost(model, everywhere))
 
 
 def quality(result: Result) -> None:

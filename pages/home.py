@@ -7,7 +7,8 @@ from neuronlab.models.catalogue import entry
 from neuronlab.runs import Result
 from neuronlab.studies import AttributionSpec, scores_of
 from neuronlab.studies.examples import DEFAULT_MODEL, example
-from neuronlab.widgets import exports, links, model_fetch, runs, services, state
+from neuronlab.studies.one_prompt import control_in
+from neuronlab.widgets import exports, links, model_fetch, neuron_maps, runs, services, state
 from neuronlab.widgets.guard import guard, plain
 
 PAGES = (
@@ -124,12 +125,13 @@ def show(spec: AttributionSpec, result: Result) -> None:
     n = result.numbers
     scores = scores_of(result)
     label = visible(n["target_label"])
+    words, mean, _ = control_in(n)
     st.subheader("A live example")
     st.markdown(
         f"*{plain(spec.text)}* → **{plain(label)}**, says {plain(model_title(spec.model))} with "
         f"{n['probability']:.0%}. Switch off its {n['suppressed']} top neurons and it is "
-        f"**{n['probability_suppressed']:.1%}**; switch off {n['suppressed']} random neurons of "
-        f"the same layers and it stays at {n['probability_random_mean']:.0%}."
+        f"**{n['probability_suppressed']:.1%}**; switch off {n['suppressed']} {words}, and it is "
+        f"{mean:.0%}."
     )
     left, right = st.columns([2, 3])
     with left:
@@ -147,6 +149,7 @@ def show(spec: AttributionSpec, result: Result) -> None:
             "home_layers",
             "Stacked bars: scores for and against the target per layer and component.",
         )
+    st.caption(neuron_maps.both_views(result))
     if st.button("Open this example", icon=":material/neurology:", type="primary"):
         links.leave()
         st.switch_page("pages/attribution.py", query_params={"run": spec.key})

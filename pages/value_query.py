@@ -12,7 +12,7 @@ from neuronlab.models import Model
 from neuronlab.neurons import Neuron, NeuronSet
 from neuronlab.runs import Result
 from neuronlab.studies import ValueQuerySpec
-from neuronlab.studies.one_prompt import proof_in
+from neuronlab.studies.one_prompt import control_in, proof_in
 from neuronlab.studies.value_query import (
     LISTED,
     query_neuron_scores,
@@ -142,11 +142,12 @@ def headline(result: Result) -> None:
     n = result.numbers
     label = plain(visible(n["target_label"]))
     path = result.tables["path"]["log_probability"]
+    words, mean, sd = control_in(n)
     st.markdown(
         f"**{label}** has {n['probability']:.1%} (rank {n['rank']:,}); its log-probability rises "
         f"from {path.iloc[0]:.1f} to {path.iloc[-1]:.2f} along the stream. Without its "
         f"{n['suppressed']} top value neurons: **{n['probability_suppressed']:.1%}**. Without as "
-        f"many random ones: {n['probability_random_mean']:.1%} ± {n['probability_random_sd']:.1%}."
+        f"many {words}: {mean:.1%} ± {sd:.1%}."
     )
     if n.get("note"):
         st.caption(plain(n["note"]))

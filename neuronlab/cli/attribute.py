@@ -162,10 +162,12 @@ def _print(result: Result, scores: NeuronScores, top: int) -> None:
         for n in scores.top(top).itertuples(index=False)
     ]
     print("\n" + table(("rank", "layer", "component", "neuron", "score"), rows))
+    from neuronlab.studies.one_prompt import control_in
+
+    words, mean, sd = control_in(numbers)
     print(
         f"\nWith the top {numbers['suppressed']} switched off: probability "
-        f"{numbers['probability_suppressed']:.4f}; with as many random neurons: "
-        f"{numbers['probability_random_mean']:.4f} ± {numbers['probability_random_sd']:.4f}."
+        f"{numbers['probability_suppressed']:.4f}; with as many {words}: {mean:.4f} ± {sd:.4f}."
     )
 
 

@@ -1,5 +1,6 @@
 """The vocabulary: neurons, sets of them, scores, interventions and predictions."""
 
+from neuronlab.neurons.activity import Activity
 from neuronlab.neurons.card import NeuronCard, neuron_card
 from neuronlab.neurons.effect import Effect, effect
 from neuronlab.neurons.interventions import (
@@ -15,6 +16,7 @@ from neuronlab.neurons.predictions import Prediction, predict, predict_many, pre
 from neuronlab.neurons.scores import NeuronScores
 
 __all__ = [
+    "Activity",
     "Affine",
     "Amplify",
     "Effect",

@@ -19,7 +19,7 @@ from neuronlab.models import Component, Encoded, Model
 from neuronlab.neurons.neurons import Neuron, NeuronSet
 
 # Each neuron's control is one of so many that are most like it.
-NEIGHBOURS = 10
+NEIGHBOURS = 5
 # Below this share of the most active neuron, all are silent alike.
 _SILENT = 1e-4
 
@@ -74,7 +74,8 @@ class Activity:
         Args:
             seed: same seed, same set.
 
-        The set's own neurons are left out wherever enough others exist.
+        The set's own neurons are left out wherever enough others exist. Where the set holds the
+        most active neurons of a layer there are none as active; ``level`` tells how near they come.
 
         Raises:
             UserError: the activity of a neuron's layer or component was not read.
@@ -82,9 +83,7 @@ class Activity:
         draw = np.random.default_rng(seed)
         chosen: list[Neuron] = []
         for (layer, component), indices in neurons.by_place().items():
-            if (layer, component) not in self.active:
-                raise UserError(f"How active {component} neurons of layer {layer} are is not said.")
-            at = layer, component
+            at = self._read(layer, component)
             sizes = np.stack([_logarithm(self.active[at]), _logarithm(self.written[at])], axis=1)
             free = np.ones(len(sizes), bool)
             if 2 * len(indices) <= len(sizes):
@@ -97,6 +96,23 @@ class Activity:
                 free[one] = False
                 chosen.append(Neuron(layer, component, one))
         return NeuronSet(chosen, f"as active as {neurons.name or 'set'} #{seed}")
+
+    def level(self, neurons: NeuronSet) -> float:
+        """How active the neurons of a set are: the geometric mean of their activations.
+
+        Raises:
+            UserError: the activity of a neuron's layer or component was not read.
+        """
+        logarithms = [
+            _logarithm(self.active[self._read(layer, component)])[indices]
+            for (layer, component), indices in neurons.by_place().items()
+        ]
+        return float(np.exp(np.concatenate(logarithms).mean())) if logarithms else 0.0
+
+    def _read(self, layer: int, component: Component) -> tuple[int, Component]:
+        if (layer, component) not in self.active:
+            raise UserError(f"How active {component} neurons of layer {layer} are was not read.")
+        return layer, component
 
 
 def _lengths(model: Model, at: tuple[int, Component]) -> Float[np.ndarray, " neuron"] | float:

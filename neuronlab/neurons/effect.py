@@ -2,48 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from neuronlab.models import Model, Prompt
+from neuronlab.neurons.activity import Activity
 from neuronlab.neurons.interventions import Intervention
 from neuronlab.neurons.neurons import NeuronSet
 from neuronlab.neurons.predictions import predict_many
+from neuronlab.statistics import rank_p, seeds
 
 RANDOM_SETS = 20
+# Two controls: most neurons are nearly silent, so that random ones are easily beaten.
+RANDOM, AS_ACTIVE = "random", "as active"
+CONTROLS = {
+    RANDOM: "random neurons of the same layers",
+    AS_ACTIVE: "random neurons of the same layers, matched in activity",
+}
 _CHOICES = 10
 
 
 @dataclass(frozen=True)
 class Effect:
-    """Before, after, and after the same change of matched random sets.
+    """Before, after, and after the same change of random sets.
 
     Attributes:
         label: the target as a person reads it.
         choices: the first choices of either: columns token, index, before, after (probabilities).
         probability: of the target before and after.
         rank: of the target before and after; 1 is the first choice.
-        random: the target's probability under the change of each random set.
+        controls: the target's probability under the change of each random set, by kind: "random"
+            sets have as many neurons in each layer and component
+            (``NeuronSet.matched_random``), those "as active" are also as active there, and write
+            as much (``Activity.matched``).
     """
 
     label: str
     choices: pd.DataFrame
     probability: tuple[float, float]
     rank: tuple[int, int]
-    random: tuple[float, ...]
+    controls: Mapping[str, tuple[float, ...]]
+    activity: Mapping[str, float]
+
+    def mean(self, control: str) -> float:
+        """Mean over the random sets of a kind."""
+        return float(np.mean(self.controls[control]))
+
+    def sd(self, control: str) -> float:
+        """Standard deviation over the random sets of a kind (n - 1)."""
+        return float(np.std(self.controls[control], ddof=1))
 
     @property
-    def random_mean(self) -> float:
-        """Mean over the random sets."""
-        return float(np.mean(self.random))
+    def stronger(self) -> str:
+        """The kind of control that the chosen neurons stand out from less, in its sds."""
 
-    @property
-    def random_sd(self) -> float:
-        """Standard deviation over the random sets (n - 1)."""
-        return float(np.std(self.random, ddof=1))
+        def distance(control: str) -> float:
+            away, sd = abs(self.mean(control) - self.probability[1]), self.sd(control)
+            return away / sd if sd > 0 else np.inf if away > 0 else 0.0
+
+        return min(self.controls, key=distance)
+
+    def p(self, control: str) -> float:
+        """How often a random set moves the target as far, up or down; at least 1 / (sets + 1)."""
+        before, after = self.probability
+        return rank_p(abs(after - before), np.abs(np.subtract(self.controls[control], before)))
 
 
 def effect(
@@ -52,7 +77,7 @@ def effect(
     neurons: NeuronSet,
     change: Callable[[NeuronSet], Intervention],
 ) -> Effect:
-    """Run the change of a set, and of ``RANDOM_SETS`` random ones like it, in batches.
+    """Run the change of a set, and of ``RANDOM_SETS`` random ones of each kind, in batches.
 
     Args:
         change: makes the intervention on a set; it is called for every set.
@@ -60,12 +85,20 @@ def effect(
     Raises:
         UserError: the prompt or the set does not fit the model.
     """
-    random = [neurons.matched_random(model.sizes, seed) for seed in range(RANDOM_SETS)]
-    changes = [change(chosen) for chosen in (neurons, *random)]
-    before, after, *controls = predict_many(model, prompt, [None, *changes])
+    neurons.check(model)
+    activity = Activity.of(model, [model.encode(prompt)], neurons.counts())
+    chosen_level = activity.level(neurons) or 1.0
+    drawn = seeds(0, RANDOM_SETS)
+    controls = {
+        RANDOM: [neurons.matched_random(model.sizes, seed) for seed in drawn],
+        AS_ACTIVE: [activity.matched(neurons, seed) for seed in drawn],
+    }
+    sets = [neurons, *(one for kind in controls.values() for one in kind)]
+    before, after, *others = predict_many(model, prompt, [None, *map(change, sets)])
     first = pd.concat([before.top(_CHOICES), after.top(_CHOICES)])
     first = first[["token", "index"]].drop_duplicates("index", ignore_index=True)
     indices = first["index"].tolist()
+    probabilities = iter(other.probability for other in others)
     return Effect(
         label=before.label,
         choices=first.assign(
@@ -74,5 +107,11 @@ def effect(
         ),
         probability=(before.probability, after.probability),
         rank=(before.rank, after.rank),
-        random=tuple(control.probability for control in controls),
+        controls={
+            kind: tuple(next(probabilities) for _ in of_kind) for kind, of_kind in controls.items()
+        },
+        activity={
+            kind: float(np.mean([activity.level(one) for one in of_kind]) / chosen_level)
+            for kind, of_kind in controls.items()
+        },
     )

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import numpy as np
 import pandas as pd
+import torch
+from jaxtyping import Float
 from pydantic import Field, field_validator, model_validator
+from torch import Tensor
 
 from neuronlab.attribution import attribute, method
+from neuronlab.attribution.gradient_x_activation import gradient_x_activation
 from neuronlab.attribution.registry import Baseline, Engine
-from neuronlab.attribution.request import TOLERANCE, Objective, Positions, Variant
-from neuronlab.models import ALL_COMPONENTS, COMPONENTS, Component, shared
+from neuronlab.attribution.request import TOLERANCE, Objective, Positions, Request, Variant
+from neuronlab.models import ALL_COMPONENTS, COMPONENTS, Component, Model, shared
 from neuronlab.neurons import NeuronScores
 from neuronlab.runs import Context, Result, Seed, Study
-from neuronlab.studies.one_prompt import PromptSpec, prove
+from neuronlab.studies.one_prompt import SUPPRESSED, PromptSpec, prove
 
 TOP = 1000
 
@@ -22,7 +27,7 @@ class AttributionSpec(PromptSpec):
     """Everything that decides the scores of one prompt's neurons."""
 
     study: ClassVar[str] = "attribution"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     method: str = "integrated_gradients"
     components: tuple[Component, ...] = COMPONENTS
@@ -66,7 +71,11 @@ class AttributionSpec(PromptSpec):
 
 
 class AttributionStudy(Study):
-    """Scores, the prediction they explain, and what switching the top neurons off does to it."""
+    """Scores, the prediction they explain, and what switching the top neurons off does to it.
+
+    Of a causal model's prompt of several tokens also ``where`` (see the function) and the number
+    ``top_everywhere``.
+    """
 
     name = "attribution"
     title = "Which neurons made it say that?"
@@ -105,6 +114,8 @@ class AttributionStudy(Study):
             "certified": scores.certified,
         }
         tables = {"top": scores.top(TOP, magnitude=True), **proof.tables}
+        if model.family.causal and len(scores.provenance["tokens"]) > 1:
+            tables["where"], numbers["top_everywhere"] = where(model, spec, numbers["target"])
         quality = scores.quality
         if len(quality):
             tables["quality"] = quality
@@ -112,6 +123,37 @@ class AttributionStudy(Study):
             tables["tokens"] = scores.tokens
             tables["token_totals"] = scores.token_totals
         return Result(numbers=numbers, tables=tables, arrays=dict(scores.arrays))
+
+
+def where(model: Model, spec: AttributionSpec, target: int) -> tuple[pd.DataFrame, int]:
+    """What scores of the last token alone leave out: keys and values of the tokens before it.
+
+    A causal model reads its answer at the last token, but the subject earlier. By gradient x
+    activation, which scores every token in one pass.
+
+    Args:
+        target: whose ``spec.objective`` is explained.
+
+    Returns:
+        A row per component: component, predicted and all (its share of the absolute scores at the
+        predicted position, and summed over all positions); and how many of the ten best neurons of
+        either are the same.
+    """
+    encoded = model.encode(spec.prompt)
+    request = Request(model, encoded, target, spec.components, spec.objective, positions="all")
+    scores = gradient_x_activation(request).scores
+    by_token: dict[Component, Float[Tensor, "layer token neuron"]] = {
+        c: torch.stack([scores[layer, c] for layer in range(model.layers)]) for c in spec.components
+    }
+    views = {"predicted": slice(encoded.position, encoded.position + 1), "all": slice(None)}
+    table = pd.DataFrame({"component": spec.components})
+    best = []
+    for view, tokens in views.items():
+        sizes = np.array([float(by_token[c][:, tokens].abs().sum()) for c in spec.components])
+        table[view] = sizes / max(sizes.sum(), 1e-30)
+        arrays = {c: each[:, tokens].sum(1).numpy(force=True) for c, each in by_token.items()}
+        best.append(NeuronScores(arrays).select(top=SUPPRESSED))
+    return table, len(best[0] & best[1])
 
 
 def _largest_error(scores: NeuronScores) -> float | None:

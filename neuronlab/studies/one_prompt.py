@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -9,6 +10,7 @@ from pydantic import StrictInt
 
 from neuronlab.models import Model, Prompt
 from neuronlab.neurons import Effect, NeuronScores, NeuronSet, Suppress, effect
+from neuronlab.neurons.effect import CONTROLS
 from neuronlab.runs import Result, Spec
 
 SUPPRESSED = 10
@@ -34,7 +36,12 @@ class PromptSpec(Spec):
 
 
 def prove(model: Model, spec: PromptSpec, scores: NeuronScores) -> Result:
-    """What switching the top neurons off does, beside random sets: a part of a study's result."""
+    """What switching the top neurons off does, beside random sets: a part of a study's result.
+
+    Numbers ``probability_random_…`` and ``probability_as_active_…`` are of the two kinds of random
+    sets, ``activity_…`` how active these are (see ``Effect``); ``control`` names the stronger kind,
+    and ``control_p`` is the chosen neurons' rank among its sets.
+    """
     chosen = scores.select(top=SUPPRESSED)
     prompt = Prompt(spec.text, target=int(scores.provenance["target"]), mask=spec.mask)
     proof = effect(model, prompt, chosen, Suppress)
@@ -46,35 +53,53 @@ def prove(model: Model, spec: PromptSpec, scores: NeuronScores) -> Result:
         "suppressed": len(chosen),
         "probability_suppressed": proof.probability[1],
         "rank_suppressed": proof.rank[1],
-        "probability_random_mean": proof.random_mean,
-        "probability_random_sd": proof.random_sd,
+        "control": proof.stronger,
+        "control_p": proof.p(proof.stronger),
     }
+    for control in CONTROLS:
+        name = control.replace(" ", "_")
+        numbers[f"probability_{name}_mean"] = proof.mean(control)
+        numbers[f"probability_{name}_sd"] = proof.sd(control)
+        numbers[f"activity_{name}"] = proof.activity[control]
     first = proof.choices.head(10).rename(columns={"before": "probability"})
     first.insert(0, "rank", range(1, len(first) + 1))
     tables = {
         "predictions": first[["rank", "token", "index", "probability"]],
         "suppressed": proof.choices,
-        "random_sets": pd.DataFrame({"probability": proof.random}),
+        "random_sets": pd.DataFrame(
+            [
+                {"control": control, "probability": probability}
+                for control, probabilities in proof.controls.items()
+                for probability in probabilities
+            ]
+        ),
     }
     return Result(numbers, tables)
 
 
-def proof_in(result: Result, scores: NeuronScores) -> tuple[NeuronSet, Effect] | None:
+def proof_in(result: Result, scores: NeuronScores) -> tuple[NeuronSet, Effect]:
     """The neurons that a stored result switched off, and what that did.
-
-    None for a result of a study's first version, which did not keep it.
 
     Args:
         scores: the ranking whose top was switched off.
     """
-    if "suppressed" not in result.tables:
-        return None
     n = result.numbers
-    found = Effect(
+    random_sets = result.tables["random_sets"].groupby("control", sort=False)["probability"]
+    proof = Effect(
         label=n["target_label"],
         choices=result.tables["suppressed"],
         probability=(n["probability"], n["probability_suppressed"]),
         rank=(n["rank"], n["rank_suppressed"]),
-        random=tuple(result.tables["random_sets"]["probability"]),
+        controls={control: tuple(values) for control, values in random_sets},
+        activity={
+            control: n[f"activity_{control.replace(' ', '_')}"] for control, _ in random_sets
+        },
     )
-    return scores.select(top=SUPPRESSED), found
+    return scores.select(top=SUPPRESSED), proof
+
+
+def control_in(numbers: Mapping[str, Any]) -> tuple[str, float, float]:
+    """The stronger control of a stored result: in words, and the probability's mean and sd."""
+    name = numbers["control"].replace(" ", "_")
+    mean, sd = (numbers[f"probability_{name}_{what}"] for what in ("mean", "sd"))
+    return CONTROLS[numbers["control"]], mean, sd

@@ -30,6 +30,7 @@ class ValueQuerySpec(PromptSpec):
     """What is asked of which model."""
 
     study: ClassVar[str] = "value_query"
+    version: ClassVar[int] = 2
 
 
 class ValueQueryStudy(Study):

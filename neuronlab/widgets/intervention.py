@@ -22,6 +22,7 @@ from neuronlab.neurons import (
     Suppress,
     effect,
 )
+from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM, RANDOM_SETS
 from neuronlab.neurons.interventions import Positions
 from neuronlab.widgets import exports, state
 from neuronlab.widgets.guard import guard
@@ -218,24 +219,34 @@ def _change(components: tuple[Component, ...]) -> Change:
 
 def _numbers(found: Effect, neurons: NeuronSet) -> None:
     before, after = found.probability
-    random = found.random
     label = visible(found.label)
     first, second = st.columns(2)
     first.metric(f"p({label})", f"{after:.2%}", f"{100 * (after - before):+.2f} points")
     second.metric("Rank", f"{found.rank[1]:,}", f"was {found.rank[0]:,}", delta_color="off")
-    st.markdown(
-        f"{len(neurons)} neurons: **{before:.1%} → {after:.1%}**. "
-        f"{len(random)} matched random sets: **{found.random_mean:.1%} ± {found.random_sd:.1%}** "
-        f"(from {min(random):.1%} to {max(random):.1%}).",
-        help="As many neurons drawn from the same layers and components; mean and standard "
-        "deviation of the target's probability.",
-    )
-    exports.tables(
-        pd.DataFrame(
-            {"set": ["chosen", *map(str, range(len(random)))], "probability": [after, *random]}
-        ),
-        "random_sets",
-    )
+    st.markdown(f"{len(neurons)} neurons: **{before:.1%} → {after:.1%}**. Beside it, as many:")
+    rows = [{"set": "chosen", "probability": after}]
+    for control, words in CONTROLS.items():
+        values = found.controls[control]
+        st.markdown(
+            f"- {words}: **{found.mean(control):.1%} ± {found.sd(control):.1%}** "
+            f"(from {min(values):.1%} to {max(values):.1%}; p = {found.p(control):.2g})",
+            help=_HELP[control].format(activity=found.activity[control]),
+        )
+        rows += [{"set": f"{control} {i}", "probability": p} for i, p in enumerate(values)]
+    exports.tables(pd.DataFrame(rows), "random_sets")
+
+
+_SETS = (
+    f" {RANDOM_SETS} sets; mean and standard deviation of the target's probability. p: how often "
+    "such a set moves it as far, the chosen one counting as one of them."
+)
+_HELP = {
+    RANDOM: "As many neurons drawn from the same layers and components. Most neurons are nearly "
+    "silent: these are {activity:.0%} as active as the chosen ones (geometric mean)." + _SETS,
+    AS_ACTIVE: "Each drawn among the neurons of its layer and component that are most like it in "
+    "activation and in how much they write. Where the chosen ones are the most active, none are as "
+    "active: these are {activity:.0%} as active (geometric mean)." + _SETS,
+}
 
 
 def _python(prompt: Prompt, model: Model, neurons: NeuronSet, change: Change) -> str:

@@ -12,6 +12,7 @@ from neuronlab.figures.charts import layer_profile
 from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.models import Component
 from neuronlab.neurons import Neuron, NeuronScores, NeuronSet
+from neuronlab.runs import Result
 from neuronlab.widgets import exports, state
 
 _TOP = 200
@@ -38,6 +39,30 @@ def start(scores: NeuronScores) -> None:
     # A low bound says little: the strongest neuron is known only where every score is a score.
     best = scores.top(1, magnitude=scores.certified is None).iloc[0]
     choose(Neuron(int(best["layer"]), best["component"], int(best["neuron"])))
+
+
+def both_views(result: Result) -> str:
+    """How components compare at the last token and over all tokens; "" where that is the same.
+
+    Components are not to be compared in one of the views alone.
+
+    Args:
+        result: of the study of attribution.
+    """
+    if "where" not in result.tables:
+        return ""
+    last = result.numbers["settings"]["positions"] == "predicted"
+    shares = ", ".join(
+        f"{COMPONENT_NAMES[row.component]} {row.predicted:.0%} and {row.all:.0%}"
+        for row in result.tables["where"].itertuples()
+    )
+    return (
+        f"Scores are of {'the last token, where the answer is read' if last else 'all tokens'}; "
+        "neurons are switched off at all tokens. What earlier tokens contribute is read through "
+        "their keys and values: by gradient x activation, the components' shares of the absolute "
+        f"scores at the last token and over all tokens are {shares}. Of the ten best neurons of "
+        f"either, {result.numbers['top_everywhere']} are the same."
+    )
 
 
 def draw(scores: NeuronScores) -> None:

@@ -14,7 +14,8 @@ GLOSSARY = {
     "Completeness": "The scores of a layer add up to what switching all of them off would cost.",
     "Suppress": "Set the neuron to zero while the model runs.",
     "Matched random set": "As many neurons drawn at random from the same layers and components: "
-    "what an effect has to beat.",
+    "what an effect has to beat. Most neurons are nearly silent; matched in activity, each is "
+    "drawn among those most like a chosen one in activation and in how much they write.",
     "Basket": "The neurons you collect; every page can use them.",
     "Rank": "1 means the model's first choice.",
     "Value neuron": "A neuron that, added to the stream where it belongs, raises the target's "
@@ -49,8 +50,8 @@ GLOSSARY = {
     "GRAVY": "Grand average of hydropathy: positive is hydrophobic, negative is soluble.",
     "Logit lens": "Reading a prediction off the stream before the last layer.",
     "MRR": "Mean reciprocal rank: the mean of 1 / rank of the right answer; 1 is best.",
-    "Bootstrap interval": "Facts are drawn again and again, with replacement; 95 % of the means "
-    "lie inside.",
+    "Bootstrap interval": "Facts (or proteins) are drawn again and again, with replacement: the "
+    "middle 95 % of what they give, a little wider where they are few.",
     "Jaccard index": "Of two sets, the size of what they share over the size of both together.",
 }
 

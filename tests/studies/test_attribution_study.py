@@ -6,9 +6,13 @@ import pytest
 
 import neuronlab as nl
 from neuronlab.models import COMPONENTS
-from neuronlab.neurons import NeuronSet
+from neuronlab.neurons import Activity, NeuronSet
+from neuronlab.neurons.effect import CONTROLS
 from neuronlab.runs import Cancelled, Context, Store, read_spec, run_study
+from neuronlab.statistics import seeds
 from neuronlab.studies import STUDIES, AttributionSpec, AttributionStudy, scores_of
+from neuronlab.studies.attribution import where
+from neuronlab.studies.one_prompt import control_in
 
 MELITTIN = "GIGAVLKVLTTGLPALISWIKRKRQQ"
 STUDY = AttributionStudy()
@@ -114,10 +118,23 @@ def test_the_result_is_what_the_package_gives(result, hemopi):
     numbers = result.numbers
     assert numbers["probability"] == pytest.approx(before.probability, abs=1e-5)
     assert numbers["probability_suppressed"] == pytest.approx(after.probability, abs=1e-5)
-    controls = [nl.Suppress(top.matched_random(hemopi.sizes, seed)) for seed in range(20)]
-    random = [p.probability for p in nl.predict_many(hemopi, prompt, controls)]
-    assert numbers["probability_random_mean"] == pytest.approx(np.mean(random), abs=1e-5)
-    assert numbers["probability_random_sd"] == pytest.approx(np.std(random, ddof=1), abs=1e-5)
+    activity = Activity.of(hemopi, [hemopi.encode(prompt)], ("ffn",))
+    controls = {
+        "random": [top.matched_random(hemopi.sizes, seed) for seed in seeds(0, 20)],
+        "as_active": [activity.matched(top, seed) for seed in seeds(0, 20)],
+    }
+    for name, sets in controls.items():
+        random = [
+            p.probability
+            for p in nl.predict_many(hemopi, prompt, [nl.Suppress(one) for one in sets])
+        ]
+        assert numbers[f"probability_{name}_mean"] == pytest.approx(np.mean(random), abs=1e-5)
+        assert numbers[f"probability_{name}_sd"] == pytest.approx(np.std(random, ddof=1), abs=1e-5)
+    assert numbers["activity_random"] < numbers["activity_as_active"] < 1.5
+    words, mean, sd = control_in(numbers)
+    name = numbers["control"].replace(" ", "_")
+    assert words == CONTROLS[numbers["control"]]
+    assert (mean, sd) == tuple(numbers[f"probability_{name}_{what}"] for what in ("mean", "sd"))
     assert numbers["rank"] == before.rank
     assert numbers["suppressed"] == 10
     errors = scores.quality.error / abs(scores["ffn"]).sum(1)
@@ -129,7 +146,7 @@ def test_a_result_goes_through_the_store(result, tmp_path):
     asked = spec(components=("ffn",))
     store.save(asked, result, seconds=1.0)
     again, stored = store.load(asked.key)
-    assert again == asked.model_dump(mode="json") | {"study": "attribution", "version": 2}
+    assert again == asked.model_dump(mode="json") | {"study": "attribution", "version": 3}
     scores = scores_of(stored)
     assert scores.components == ("ffn",)
     assert np.array_equal(scores["ffn"], result.arrays["ffn"])
@@ -186,3 +203,26 @@ def test_progress_reaches_one(tmp_path):
     run_study(STUDY, spec(components=("value",)), Store(tmp_path / "runs"), context)
     assert heard == sorted(heard)
     assert heard[-1] == 1.0
+
+
+def test_where_a_causal_models_scores_lie(tiny):
+    """Against gradients that are taken token by token."""
+    model = tiny("llama", "causal")
+    asked = spec(model="tiny", text="the quick brown fox jumps", target="over", objective="logit")
+    target = model.encode(asked.prompt).target
+    table, same = where(model, asked, target)
+    every = nl.attribute(
+        model, asked.prompt, method="gradient_x_activation", objective="logit", positions="all"
+    )
+    last = nl.attribute(model, asked.prompt, method="gradient_x_activation", objective="logit")
+    sizes = np.array([float(abs(last[c]).sum()) for c in table["component"]])
+    assert table["predicted"].tolist() == pytest.approx(sizes / sizes.sum(), rel=1e-4)
+    assert table["all"].sum() == pytest.approx(1)
+    # Earlier tokens are read through keys and values.
+    shares = table.set_index("component")
+    assert shares.loc["value", "all"] > shares.loc["value", "predicted"]
+    assert same == len(last.select(top=10) & every.select(top=10))
+
+
+def test_only_a_causal_models_scores_leave_tokens_out(result):
+    assert "where" not in result.tables

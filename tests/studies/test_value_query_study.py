@@ -13,6 +13,7 @@ from neuronlab.attribution.log_probability_increase import LogProbabilityIncreas
 from neuronlab.attribution.query_neurons import VALUE_NEURONS, ValueNeuron, shares
 from neuronlab.models.stream import read_stream
 from neuronlab.runs import Cancelled, Context, Store, read_spec, run_study
+from neuronlab.statistics import seeds
 from neuronlab.studies import ValueQuerySpec, ValueQueryStudy, value_query
 from neuronlab.studies.value_query import LISTED, query_neuron_scores, value_scores
 
@@ -499,9 +500,11 @@ def test_the_effect_is_that_of_suppressing_the_ten_best(case):
     assert numbers["probability_suppressed"] == pytest.approx(after.probability, abs=1e-6)
     assert (numbers["rank"], numbers["rank_suppressed"]) == (before.rank, after.rank)
     assert numbers["target_label"] == before.label
-    controls = [nl.Suppress(chosen.matched_random(case.model.sizes, s)) for s in range(20)]
+    controls = [nl.Suppress(chosen.matched_random(case.model.sizes, s)) for s in seeds(0, 20)]
     random = [p.probability for p in nl.predict_many(case.model, case.prompt, controls)]
-    assert case.tables["random_sets"]["probability"].tolist() == pytest.approx(random, abs=1e-6)
+    random_sets = case.tables["random_sets"].groupby("control")["probability"]
+    assert list(random_sets.get_group("random")) == pytest.approx(random, abs=1e-6)
+    assert len(random_sets.get_group("as active")) == 20
     assert numbers["probability_random_mean"] == pytest.approx(np.mean(random), abs=1e-6)
     for row in case.tables["suppressed"].itertuples():
         assert row.before == pytest.approx(float(before.probabilities[row.index]), abs=1e-6)
