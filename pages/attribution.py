@@ -133,6 +133,7 @@ def where(model: Model, spec: AttributionSpec, result: Result) -> None:
             links.show(everywhere.key, everywhere.study)
             st.rerun()
         st.caption(cost(model, everywhere))
+    exports.tables(result.tables["where"], "where")
 
 
 def quality(result: Result) -> None:

@@ -16,6 +16,7 @@ from neuronlab.figures.charts import visible
 from neuronlab.figures.languages import exclusive, layer_counts, set_bars, thresholds
 from neuronlab.models import Model, Prompt
 from neuronlab.neurons import Effect, NeuronScores, NeuronSet, Suppress, effect
+from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM
 from neuronlab.runs import Result
 from neuronlab.studies import STUDIES, LanguageIndependentSpec
 from neuronlab.studies.examples import in_languages
@@ -407,14 +408,16 @@ def effects(model: Model, group: dict[str, Fact], neurons: NeuronSet) -> None:
                 "answer": visible(found.label),
                 "before %": 100 * before,
                 "after %": 100 * after,
-                "random %": 100 * found.random_mean,
-                "± sd": 100 * found.random_sd,
             }
+            | {f"{control} %": 100 * found.mean(control) for control in CONTROLS}
         )
     frame = pd.DataFrame(rows)
     numbers = {c: st.column_config.NumberColumn(format="%.1f") for c in frame.columns[2:]}
     st.dataframe(frame, hide_index=True, column_config=numbers, key="language_effects")
-    st.caption("Random: the mean of 20 sets with as many neurons of the same layers.")
+    st.caption(
+        "Random, as active: means of 20 sets of as many "
+        f"{CONTROLS[RANDOM]}, and of as many {CONTROLS[AS_ACTIVE]}."
+    )
     exports.tables(frame, "language_effects")
 
 

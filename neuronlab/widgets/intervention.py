@@ -223,7 +223,10 @@ def _numbers(found: Effect, neurons: NeuronSet) -> None:
     first, second = st.columns(2)
     first.metric(f"p({label})", f"{after:.2%}", f"{100 * (after - before):+.2f} points")
     second.metric("Rank", f"{found.rank[1]:,}", f"was {found.rank[0]:,}", delta_color="off")
-    st.markdown(f"{len(neurons)} neurons: **{before:.1%} → {after:.1%}**. Beside it, as many:")
+    st.markdown(
+        f"{len(neurons)} neurons: **{before:.1%} → {after:.1%}**. "
+        f"{RANDOM_SETS} matched random sets of either kind:"
+    )
     rows = [{"set": "chosen", "probability": after}]
     for control, words in CONTROLS.items():
         values = found.controls[control]

@@ -52,16 +52,20 @@ def both_views(result: Result) -> str:
     if "where" not in result.tables:
         return ""
     last = result.numbers["settings"]["positions"] == "predicted"
-    shares = ", ".join(
-        f"{COMPONENT_NAMES[row.component]} {row.predicted:.0%} and {row.all:.0%}"
-        for row in result.tables["where"].itertuples()
-    )
+    table = result.tables["where"]
+    earlier = table[table["component"].isin(["key", "value"])]
+    shares = ""
+    if len(earlier):
+        names = " and ".join(COMPONENT_NAMES[c].lower() for c in earlier["component"])
+        shares = (
+            f"{names} neurons hold {earlier['predicted'].sum():.0%} of the absolute scores at the "
+            f"last token and {earlier['all'].sum():.0%} over all tokens, and "
+        )
     return (
         f"Scores are of {'the last token, where the answer is read' if last else 'all tokens'}; "
-        "neurons are switched off at all tokens. What earlier tokens contribute is read through "
-        "their keys and values: by gradient x activation, the components' shares of the absolute "
-        f"scores at the last token and over all tokens are {shares}. Of the ten best neurons of "
-        f"either, {result.numbers['top_everywhere']} are the same."
+        "neurons are switched off at all tokens. Earlier tokens speak through their keys and "
+        f"values: by gradient x activation, {shares}{result.numbers['top_everywhere']} of the ten "
+        "best neurons are the same in both views."
     )
 
 

@@ -77,12 +77,30 @@ def finished(
     raw, result = services.result(key)
     known = STUDIES[study].spec_type
     found = known(**{name: value for name, value in raw.items() if name in known.model_fields})
+    if found.key != key:  # an earlier version of the study computed it, otherwise
+        if not services.store().has(found.key):
+            _offer(found)
+            return None
+        key, result = found.key, services.result(found.key)[1]
     if spec is not None and spec.key != key:
         st.info(
             f"Shown below: {plain(runs.title(study, raw))}. Press Run for the form above.",
             icon=":material/info:",
         )
     return found, result
+
+
+def _offer(spec: Spec) -> None:
+    """A result of an earlier version is not shown among those of this one."""
+    st.info(
+        "This result was computed by an earlier version of the study. Compute it anew to see it "
+        "here; what was computed then can be exported on the page Runs.",
+        icon=":material/update:",
+    )
+    if st.button("Compute it anew", key="compute_anew", type="primary"):
+        runs.submit(spec, state.device())
+        links.show(spec.key, spec.study)
+        st.rerun()
 
 
 def _model_of(key: str) -> str | None:

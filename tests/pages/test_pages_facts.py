@@ -3,6 +3,7 @@
 import pytest
 
 from neuronlab.models.catalogue import entry
+from neuronlab.neurons.effect import CONTROLS
 from neuronlab.runs import Store
 from neuronlab.studies.examples import small
 from neuronlab.studies.method_comparison import KS, at
@@ -39,7 +40,21 @@ def test_the_table_has_our_numbers_and_the_papers(methods, results):
     assert own["Llama-7B p %*"] == pytest.approx(9.2)
     gradient = table[table["method"] == "Gradient x activation"].iloc[0]
     assert gradient.filter(like="*").isna().all()
-    assert table["method"].tolist()[-1] == "random neurons"
+    assert table["method"].tolist()[-2:] == list(CONTROLS.values())
+    left = Store(results).load(methods.query("run"))[1].tables["specificity"]
+    left = left.set_index(["method", "about"])["left"]
+    for about in ("fact", "other relation", "plain"):
+        expected = 100 * left["log_probability_increase", about]
+        assert own[f"{about} left %"] == pytest.approx(expected)
+
+
+def test_the_comparison_says_what_the_facts_tell_apart(methods, results):
+    result = Store(results).load(methods.query("run"))[1]
+    assert methods.says("leaves least")
+    others = result.numbers["leaders"]["probability"][1:]
+    apart = methods.says("do not tell it from")
+    assert apart == bool(others)
+    assert methods.says("Every other method leaves more") != apart
 
 
 def test_k_is_live(methods, results):

@@ -8,7 +8,7 @@ import pytest
 from neuronlab.models import Prompt
 from neuronlab.neurons import NeuronSet, Suppress, predict
 from neuronlab.runs import Store
-from neuronlab.studies import scores_of
+from neuronlab.studies import AttributionSpec, scores_of
 from neuronlab.studies.examples import example, opened
 from neuronlab.widgets.guard import plain
 
@@ -288,17 +288,19 @@ def test_a_model_name_is_shown_as_it_is(visit, results, monkeypatch):
     no_markup(app)
 
 
-def test_a_result_of_the_first_version_still_opens(visit, results):
-    """It lacks what the panel shows at first, which is computed then."""
+def test_a_result_of_an_earlier_version_is_computed_anew(visit, results, monkeypatch):
     asked = example("smollm2-135m")
     store = Store(results)
     _, result = store.load(asked.key)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(AttributionSpec, "version", AttributionSpec.version - 1)
+        store.save(asked, result, seconds=1.0)
+        key = asked.key
     store.delete(asked.key)
-    for name in ("suppressed", "random_sets"):
-        del result.tables[name]
-    for name in ("certified", "rank_suppressed"):
-        del result.numbers[name]
-    store.save(asked, result, seconds=1.0)
-    app = visit("attribution", run=asked.key)
+    app = visit("attribution", run=key)
+    assert app.errors() == []
+    assert app.says("earlier version")
+    app.press("compute_anew")
+    app.settle()
     assert app.errors() == []
     assert app.probability()[1] < -20
