@@ -8,7 +8,7 @@ from neuronlab.attribution import METHODS
 from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.figures.comparison import METRICS, after_zeroing, by_count, specificity
 from neuronlab.models import Model
-from neuronlab.neurons.effect import CONTROLS
+from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM
 from neuronlab.runs import Result
 from neuronlab.studies import MethodComparisonSpec
 from neuronlab.studies.examples import small
@@ -152,15 +152,20 @@ def verdict(result: Result, titles: dict[str, str], k: int, metric: str) -> str:
         return text
     if not others:
         return f"{text} Every other method leaves more (intervals of the differences, over facts)."
-    return (
-        f"{text} These facts do not tell it from {enumerated([titles[name] for name in others])} "
-        "(intervals of the differences, over facts)."
-    )
+    if len(others) == len(titles) - 1:
+        near = "any other method"
+    else:
+        near = enumerated([titles[name] for name in others])
+    return f"{text} These facts do not tell it from {near} (intervals of differences, over facts)."
 
 
 def enumerated(names: list[str]) -> str:
     """The names as a list in words."""
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+# The controls in a narrow column.
+SHORT = {RANDOM: "random neurons", AS_ACTIVE: "random, as active"}
 
 
 def table(result: Result, titles: dict[str, str], k: int) -> None:
@@ -177,7 +182,7 @@ def table(result: Result, titles: dict[str, str], k: int) -> None:
     )
     rows = [("nothing zeroed", "original", now["original"])]
     rows += [(titles[m], m, values) for m, values in now["methods"].items()]
-    rows += [(words, "", now[control.replace(" ", "_")]) for control, words in CONTROLS.items()]
+    rows += [(words, "", now[control.replace(" ", "_")]) for control, words in SHORT.items()]
     shown = []
     for name, key, values in rows:
         row = {
