@@ -87,14 +87,6 @@ def proteins(name: str) -> list[AnnotatedProtein]:
         ) from error
 
 
-def relatives(own: Sequence[AnnotatedProtein]) -> list[str]:
-    """What each protein shares with those that must stay on the same side of a split.
-
-    Alleles of one gene, in IMGT's way of writing, are nearly identical; all others stand alone.
-    """
-    return [p.name.split("*")[0] if "*" in p.name else p.name for p in own]
-
-
 @lru_cache(maxsize=2)
 def _own(name: str) -> list[AnnotatedProtein]:
     table = pd.read_parquet(_file(name))

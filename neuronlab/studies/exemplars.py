@@ -7,19 +7,21 @@ Some proteins are held out: labels are chosen and judged on those.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Shaped
 from pydantic import Field
 
 from neuronlab.attribution.estimate import seconds
 from neuronlab.errors import UserError
 from neuronlab.labels.exemplars import KEEP, Exemplars, Pooling, pooled
 from neuronlab.models import Component, Model, shared
-from neuronlab.proteins import corpora, features
+from neuronlab.proteins import corpora, families, features
 from neuronlab.proteins.annotated import AnnotatedProtein
 from neuronlab.runs import Context, Result, Seed, Spec, Study
+from neuronlab.statistics import seeds
 from neuronlab.studies.components import ReadComponents
 
 EXPLAINED, CHOSEN, JUDGED = "explained", "chosen", "judged"
@@ -30,7 +32,14 @@ _HELD = 2**25
 BACKGROUND = 5_000
 # With fewer proteins there is nothing to find; fewer held out have no correlation to speak of.
 LEAST, LEAST_HELD = 20, 3
+_LARGE = 0.1
 _DESCRIBED = 256
+Drawn = Literal["limit", "sides", "background", "neurons"]
+_ALIKE = {
+    "families": "relatives of one another",
+    "alleles": "alleles of one gene, or have one name,",
+    "species": "of one species",
+}
 
 
 class ExemplarsSpec(Spec):
@@ -44,10 +53,14 @@ class ExemplarsSpec(Spec):
         pooling: of a protein's activations: their mean or maximum over residues, or "cls".
         keep: proteins at either end.
         held_out: proteins, at most a third, of which one half chooses and the other judges labels.
+        split: what is held out as a whole: "families" of sequences (``families.families``; no
+            judge has a relative among the proteins that explain), "alleles" of one gene or
+            "species".
         seed: of what is drawn at random.
     """
 
     study: ClassVar[str] = "exemplars"
+    version: ClassVar[int] = 2
 
     model: str = "antiberty"
     revision: str = ""
@@ -57,6 +70,7 @@ class ExemplarsSpec(Spec):
     pooling: Pooling = "mean"
     keep: int = Field(KEEP, ge=1, le=200)
     held_out: int = Field(400, ge=2 * LEAST_HELD, le=5_000)
+    split: families.Split = "families"
     seed: Seed = 0
 
     def proteins(self) -> list[AnnotatedProtein]:
@@ -64,11 +78,15 @@ class ExemplarsSpec(Spec):
         found = corpora.proteins(self.corpus)
         if self.limit is None or self.limit >= len(found):
             return found
-        drawn = np.random.default_rng(self.seed).permutation(len(found))[: self.limit]
+        drawn = self.draw("limit").permutation(len(found))[: self.limit]
         return [found[i] for i in sorted(drawn)]
 
-    def sides(self, proteins: Sequence[AnnotatedProtein]) -> np.ndarray:
+    def sides(self, proteins: Sequence[AnnotatedProtein]) -> Shaped[np.ndarray, " protein"]:
         """Of each protein: "explained", "chosen" or "judged"; relatives are on one side.
+
+        Groups are dealt out in random order, each to the half with more room, if it fits there.
+        Those that would fill more than a tenth of a half come last, so that few groups do not judge
+        alone where there are many. What does not fit explains.
 
         Raises:
             UserError: there are too few proteins, or all are relatives of one another.
@@ -78,27 +96,35 @@ class ExemplarsSpec(Spec):
                 f"The corpus has {len(proteins)} proteins and at least {LEAST} are needed: add "
                 "some or choose another."
             )
-        groups: dict[str, list[int]] = {}
-        for number, group in enumerate(corpora.relatives(proteins)):
-            groups.setdefault(group, []).append(number)
+        group = families.groups(proteins, self.split)
         side = np.full(len(proteins), EXPLAINED, dtype=object)
         half = min(self.held_out, len(proteins) // 3) // 2
         room = {CHOSEN: half, JUDGED: half}
-        families = list(groups.values())
-        for number in np.random.default_rng([self.seed, 1]).permutation(len(families)):
-            own = families[number]
-            name = next((name for name, free in room.items() if len(own) <= free), None)
-            if name:
-                side[own] = name
-                room[name] -= len(own)
+        sizes = np.bincount(group)
+        members = np.split(np.argsort(group, kind="stable"), sizes.cumsum()[:-1])
+        order = self.draw("sides").permutation(len(members))
+        for number in order[np.argsort(sizes[order] > _LARGE * half, kind="stable")]:
+            name = max(room, key=room.get)
+            if len(members[number]) <= room[name]:
+                side[members[number]] = name
+                room[name] -= len(members[number])
             if not any(room.values()):
                 break
         if half - max(room.values()) < LEAST_HELD:
             raise UserError(
-                "Too many proteins of the corpus are alleles of one gene, or have one name, to "
-                "hold some out: add others."
+                f"Too many proteins of the corpus are {_ALIKE[self.split]} to hold some out: add "
+                "others, or hold out something else."
             )
         return side
+
+    def draw(self, purpose: Drawn, *which: int) -> np.random.Generator:
+        """For what is drawn at random; another purpose or seed has nothing in common with it.
+
+        Args:
+            which: the layer, where every layer has a draw of its own.
+        """
+        own = seeds([self.seed, *which], len(get_args(Drawn)))
+        return np.random.default_rng(own[get_args(Drawn).index(purpose)])
 
 
 class ExemplarsStudy(Study):
@@ -107,9 +133,10 @@ class ExemplarsStudy(Study):
     Arrays per component: ``top``, ``bottom`` (layer, neuron, kept) activations, ``top_at`` and
     ``bottom_at`` rows of the table, ``mean`` and ``sd`` (layer, neuron), ``held`` (protein, layer,
     neuron) float16 activations of held-out proteins, in the order of the table. Table ``proteins``:
-    name, sequence, annotations, side, background (whether exemplars are compared with it) and one
-    column per feature, for the proteins that are exemplars, held out or background. Numbers:
-    proteins seen and how many were cut.
+    name, sequence, annotations, side, background (whether exemplars are compared with it), nearest
+    (of those held out: the largest share of words of six residues in common with a protein that
+    explains) and one column per feature, for the proteins that are exemplars, held out or
+    background. Numbers: proteins seen, those that explain, and how many were cut.
     """
 
     name = "exemplars"
@@ -185,8 +212,7 @@ class ExemplarsStudy(Study):
         proteins = spec.proteins()
         side = spec.sides(proteins)
         explained = np.flatnonzero(side == EXPLAINED)
-        draw = np.random.default_rng([spec.seed, 2])
-        background = draw.permutation(explained)[:BACKGROUND]
+        background = spec.draw("background").permutation(explained)[:BACKGROUND]
         ends = [found[c].top_at for c in found] + [found[c].bottom_at for c in found]
         shown = np.unique(
             np.concatenate([background, np.flatnonzero(side != EXPLAINED), *map(np.ravel, ends)])
@@ -200,6 +226,9 @@ class ExemplarsStudy(Study):
                 "background": np.isin(shown, background),
             }
         )
+        table["nearest"] = families.nearest(
+            [protein.sequence for protein in proteins], side == EXPLAINED
+        )[shown]
         described = []
         for start in range(0, len(shown), _DESCRIBED):
             context.progress(0.5 + 0.5 * start / len(shown), "computing features")

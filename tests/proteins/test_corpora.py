@@ -98,10 +98,3 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(home, sentence):
 def test_germlines_that_were_not_fetched_are_one_sentence(sentence, monkeypatch):
     monkeypatch.delitem(CORPORA["germlines"].__dict__, "proteins", raising=False)
     sentence(corpora.proteins, "germlines", says="fetch")
-
-
-def test_alleles_of_a_gene_are_relatives():
-    names = ["IGHV1-18*01 human", "IGHV1-18*03 mouse", "IGHV1-2*01 human", "P12345", "P12346"]
-    found = corpora.relatives([AnnotatedProtein(name, "M") for name in names])
-    assert found[0] == found[1]
-    assert len(set(found)) == 4

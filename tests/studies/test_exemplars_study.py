@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from neuronlab.labels.exemplars import pooled
-from neuronlab.proteins import corpora, features
+from neuronlab.proteins import corpora, families, features
 from neuronlab.proteins.annotated import AnnotatedProtein
 from neuronlab.runs import Cancelled, Context, Store, read_spec, run_study
 from neuronlab.studies import ExemplarsSpec, ExemplarsStudy, exemplars
@@ -239,24 +239,90 @@ def test_the_sides_are_as_large_as_asked(held_out, half):
     ]
 
 
-def test_relatives_are_on_one_side():
+def test_alleles_are_on_one_side():
     alleles = [
         AnnotatedProtein(f"IGHV{i % 17}*0{i} {i % 3}", p.sequence) for i, p in enumerate(OWN)
     ]
     for seed in range(5):
-        side = spec(seed=seed).sides(alleles)
+        side = spec(seed=seed, split="alleles").sides(alleles)
         for gene in range(17):
             assert len({s for s, p in zip(side, alleles, strict=True) if f"V{gene}*" in p.name}) < 2
         assert 3 <= (side == CHOSEN).sum() <= 10
         assert 3 <= (side == JUDGED).sum() <= 10
 
 
+def related(each=3):
+    """Families of proteins that differ in one residue."""
+    return [
+        AnnotatedProtein(f"{p.name}-{k}", p.sequence * 3 + "ACD"[k], ("species: man",))
+        for p in OWN[:30]
+        for k in range(each)
+    ]
+
+
+@pytest.mark.parametrize("split", ["families", "alleles"])
+def test_relatives_are_on_one_side_unless_only_alleles_are(split):
+    own = related()
+    sequences = [p.sequence for p in own]
+    for seed in range(5):
+        side = spec(seed=seed, split=split).sides(own)
+        assert 3 <= min((side == CHOSEN).sum(), (side == JUDGED).sum()) <= 10
+        of_others = [np.nanmax(families.nearest(sequences, side != name)) for name in set(side)]
+        assert max(of_others) < 0.5 if split == "families" else min(of_others) > 0.9
+
+
+def test_species_are_on_one_side(model, tmp_path, sentence):
+    own = [AnnotatedProtein(p.name, p.sequence, (f"species: {i % 30}",)) for i, p in enumerate(OWN)]
+    side = spec(split="species").sides(own)
+    for species in range(30):
+        assert len(set(side[species::30])) == 1
+    assert min((side == CHOSEN).sum(), (side == JUDGED).sum()) == 9
+    sentence(spec(split="species").sides, related(), says="of one species")
+    sentence(run, spec(split="species"), tmp_path, says="not told")
+
+
+def test_the_largest_families_come_last():
+    """So that no half is one family where there are others."""
+    letters = "".join(p.sequence for p in OWN)
+    family = [AnnotatedProtein(f"f{i}", letters[:60] + "ACDEFGHIKL"[i % 10]) for i in range(10)]
+    for seed in range(10):
+        side = spec(seed=seed).sides([*family, *OWN[10:]])
+        assert (side[:10] == EXPLAINED).all()
+        assert (side == CHOSEN).sum() == (side == JUDGED).sum() == 10
+
+
 def test_a_large_family_takes_no_more_than_its_share():
     family = [AnnotatedProtein(f"IGHV1*{i}", p.sequence) for i, p in enumerate(OWN[:60])]
     for seed in range(10):
-        side = spec(seed=seed).sides([*family, *OWN[60:]])
+        side = spec(seed=seed, split="alleles").sides([*family, *OWN[60:]])
         assert (side[:60] == EXPLAINED).all()
         assert (side == CHOSEN).sum() == (side == JUDGED).sum() == 10
+
+
+def test_another_seed_is_a_replication():
+    """Whatever is drawn, seed 0 and seed 1 draw apart, and no purpose draws like another."""
+    drawn = [
+        tuple(spec(seed=seed).draw(purpose, *which).permutation(50))
+        for seed in range(3)
+        for purpose, which in (
+            ("limit", ()), ("sides", ()), ("background", ()),
+            ("neurons", (0,)), ("neurons", (1,)), ("neurons", (2,)),
+        )
+    ]  # fmt: skip
+    assert len(set(drawn)) == len(drawn) == 18
+    assert drawn[0] == tuple(spec(pooling="max").draw("limit").permutation(50))
+
+
+def test_the_nearest_protein_that_explains_is_told(model, tmp_path):
+    own = related()
+    for split in ("families", "alleles"):
+        asked = spec(own, split=split)
+        table = run(asked, tmp_path).tables["proteins"]
+        side = asked.sides(own)
+        expected = families.nearest([p.sequence for p in own], side == EXPLAINED)
+        assert table["nearest"].to_numpy() == pytest.approx(expected, nan_ok=True)
+        held = table.loc[table["side"] != EXPLAINED, "nearest"]
+        assert (held < 0.5).all() if split == "families" else (held > 0.5).any()
 
 
 @pytest.mark.parametrize("count", [0, 1, 19])
@@ -272,7 +338,9 @@ def test_twenty_proteins_are_enough(model, tmp_path):
 
 @pytest.mark.parametrize("name", ["IGHV1*{}", "all the same"])
 def test_only_relatives_are_one_sentence(model, tmp_path, sentence, name):
-    sentence(run, spec(proteins(name=name)), tmp_path, says="one gene")
+    sentence(run, spec(proteins(name=name), split="alleles"), tmp_path, says="one gene")
+    alike = [AnnotatedProtein(f"p{i}", "MKTAYIAKQRWL" + "ACDEF"[i % 5]) for i in range(30)]
+    sentence(run, spec(alike), tmp_path, says="relatives of one another")
 
 
 # --- What proteins may be ------------------------------------------------------------------------
@@ -339,6 +407,7 @@ def test_a_spec_goes_through_its_json():
         {"held_out": 5},
         {"limit": 19},
         {"seed": -1},
+        {"split": "genes"},
         {"key": "sk-secret"},
     ],
 )
