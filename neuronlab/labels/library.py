@@ -36,13 +36,14 @@ from neuronlab.models import READABLE, Component, sentences, weights
 from neuronlab.neurons import Neuron
 from neuronlab.spreadsheets import APOSTROPHE, WITHOUT
 
-SCHEMA = 1
+SCHEMA = 2
 REQUIRED = ("model", "layer", "component", "neuron", "label")
 COLUMNS = (
     *REQUIRED,
     "source",
     "correlation",
     "control_correlation",
+    "beaten",
     "concept",
     "group",
     "effect",
@@ -55,6 +56,7 @@ RANGES = {
     "neuron": (0, 9_999_999),
     "correlation": (-1, 1),
     "control_correlation": (-1, 1),
+    "beaten": (0, 1),
     "effect": (-1, 1),
     "q": (0, 1),
 }
@@ -305,6 +307,8 @@ def read(name: str, data: bytes) -> LabelSet:
     table = _parquet(file, data) if data.startswith(b"PAR1") else _text(file, data)
     rows = _rows(file, table)
     versions = card.get("versions", {})
+    if versions.get("schema", SCHEMA) < 2:  # the control had no direction and said nothing
+        rows["control_correlation"] = np.nan
     created = prompts.line(str(card.get("created", "")), 40) or _now()
     return _set(rows, card.get("spec", {}), versions, created)
 

@@ -101,7 +101,9 @@ class Trained:
 
     Attributes:
         curve: a row per step (step, epoch, loss); the last of an epoch has the test part's mean r.
-        r: of each held-out neuron, NaN where truth or prediction is constant.
+        r: of each held-out neuron, NaN where truth or prediction is constant. It is over the pairs
+            that were given: of proteins at both ends of a neuron it says how well the simulator
+            tells one end from the other, which is far easier than a corpus.
     """
 
     simulator: Simulator

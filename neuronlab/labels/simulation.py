@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from neuronlab.labels.traits import Traits
 
 Array = np.ndarray
+# Neurons that are compared with all labels at once.
+_ROWS = 512
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,51 @@ def correlations(
     predicted: Float[Array, "row protein"], seen: Float[Array, "row protein"]
 ) -> Float[Array, " row"]:
     """Pearson's r of each pair of rows; nan where one of them is constant or undefined."""
-    a = predicted - predicted.mean(1, keepdims=True)
-    b = seen - seen.mean(1, keepdims=True)
-    scale = np.sqrt((a**2).sum(1) * (b**2).sum(1))
-    r = np.divide((a * b).sum(1), scale, out=np.full(len(a), np.nan), where=scale > 1e-12)
-    return r.clip(-1, 1)
+    return (_unit(predicted) * _unit(seen)).sum(1).clip(-1, 1)
+
+
+def controls(
+    predicted: Float[Array, "neuron protein"],
+    seen: Float[Array, "neuron protein"],
+    choosing: Bool[Array, " protein"],
+    judging: Bool[Array, " protein"],
+) -> tuple[Float[Array, " neuron"], Float[Array, " neuron"]]:
+    """What the labels of all other neurons tell about each neuron.
+
+    Whether another neuron's label stands for more or less activation of this one has no meaning, so
+    that it is turned the way in which it correlates with this neuron on the proteins that choose;
+    then it is judged like the neuron's own.
+
+    Args:
+        predicted: by each neuron's own label.
+        seen: activations.
+
+    Returns:
+        The mean correlation with the others' labels, and the share of them that the neuron's own
+        label beats, equal ones counting half: one half where labels might as well be exchanged.
+        nan where there are no others, or the own label has no correlation.
+    """
+    labels = [_unit(predicted[:, part]).T for part in (choosing, judging)]
+    mean, beaten = np.full((2, len(seen)), np.nan)
+    for start in range(0, len(seen), _ROWS):
+        rows = np.arange(start, min(start + _ROWS, len(seen)))
+        chosen, judged = (
+            _unit(seen[rows][:, part]) @ label
+            for part, label in zip((choosing, judging), labels, strict=True)
+        )
+        own = judged[rows - start, rows][:, None]
+        judged *= np.sign(chosen)
+        judged[rows - start, rows] = np.nan
+        count = (~np.isnan(judged + own)).sum(1)
+        # What differs by rounding alone is equal: many neurons have the same label.
+        better = np.nansum((np.sign((own - judged).round(5)) + 1) / 2, axis=1)
+        for found, total in ((mean, np.nansum(judged + 0 * own, axis=1)), (beaten, better)):
+            found[rows] = np.divide(total, count, out=np.full(len(rows), np.nan), where=count > 0)
+    return mean, beaten
+
+
+def _unit(rows: Float[Array, "row protein"]) -> Float[Array, "row protein"]:
+    """Rows of mean 0 and length 1; nan where they are constant or undefined."""
+    centred = rows - rows.mean(1, keepdims=True)
+    length = np.sqrt((centred**2).sum(1, keepdims=True))
+    return np.divide(centred, length, out=np.full_like(centred, np.nan), where=length > 1e-6)

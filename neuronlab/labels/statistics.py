@@ -11,6 +11,7 @@ from scipy.stats import false_discovery_control, hypergeom, norm
 from neuronlab.labels.traits import Traits
 
 Array = np.ndarray
+LEVEL = 0.05
 # Neurons whose tests are held in memory at once.
 _CHUNK = 256
 
@@ -93,7 +94,7 @@ def adjusted(p: Float[Array, " test"]) -> Float[Array, " test"]:
 
 
 def candidates(
-    separation: Separation, count: int, *, level: float = 0.05
+    separation: Separation, count: int, *, level: float = LEVEL
 ) -> list[list[tuple[tuple[int, int], ...]]]:
     """Per neuron the traits that separate most, alone and the first two together.
 

@@ -3,6 +3,10 @@
 A Longformer reads a hypothesis and a protein and tells the activation in eleven classes. It is told
 by its correlation on neurons and proteins that it has never seen; the paper's code splits examples,
 so that both sides know the same neurons.
+
+These proteins are exemplars: the labels were made from them, and they are the two ends of each
+neuron. The correlation is therefore about explained proteins, and no measure of a label. That is
+``correlation`` of a study of labels that takes the simulator, over the proteins held out there.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from pydantic import Field
 from neuronlab.labels import longformer
 from neuronlab.models import Model, weights
 from neuronlab.runs import Context, Result, Seed, Spec, Study
+from neuronlab.statistics import seeds
 from neuronlab.studies.exemplars import ExemplarsSpec, ExemplarsStudy
 from neuronlab.studies.neuron_labels import NeuronLabelsSpec, NeuronLabelsStudy, examples
 
@@ -34,6 +39,7 @@ class LabelSimulatorSpec(Spec):
     """
 
     study: ClassVar[str] = "label_simulator"
+    version: ClassVar[int] = 2
 
     labels: NeuronLabelsSpec = NeuronLabelsSpec()
     base: str = longformer.BASE
@@ -51,8 +57,9 @@ class LabelSimulatorSpec(Spec):
 class LabelSimulatorStudy(Study):
     """One training; the simulator is kept in a folder that studies of labels take.
 
-    Numbers: r (mean of the held-out neurons'), neurons, pairs, folder. Tables: ``curve`` (step,
-    epoch, loss, test_r), ``neurons`` (neuron, r).
+    Numbers: r (mean over held-out neurons, each on proteins of its two ends, from which its label
+    was made), neurons, pairs, folder. Tables: ``curve`` (step, epoch, loss, test_r: that mean after
+    each epoch), ``neurons`` (neuron, r).
     """
 
     name = "label_simulator"
@@ -122,7 +129,8 @@ class LabelSimulatorStudy(Study):
         """Both ends of some labelled neurons, drawn at random."""
         named = labels[labels["label"] != ""].reset_index(drop=True)
         count = max(2, round(spec.share * len(named)))
-        drawn = np.random.default_rng(spec.seed).permutation(len(named))[:count]
+        draw = np.random.default_rng(seeds(spec.seed, 1)[0])
+        drawn = draw.permutation(len(named))[:count]
         return [
             longformer.Pair(f"{row.layer}.{row.component}.{row.neuron}", row.label, protein)
             for row in named.iloc[np.sort(drawn)].itertuples()

@@ -2,7 +2,7 @@
 
 Hypotheses are made from some proteins, the best is chosen on others, and its correlation is told on
 a third part: nothing that a label is judged by has been seen by whoever made or chose it. Beside it
-stands the same correlation with the label of another neuron of the layer.
+stands what the labels of the other neurons of the layer get, and how many of them it beats.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from scipy.stats import entropy
 
 from neuronlab.errors import UserError
 from neuronlab.labels import chat, endpoint, longformer, prompts, traits
-from neuronlab.labels.simulation import Hypothesis, correlations, from_traits
-from neuronlab.labels.statistics import Explainer, adjusted, candidates
+from neuronlab.labels.simulation import Hypothesis, controls, correlations, from_traits
+from neuronlab.labels.statistics import LEVEL, Explainer, adjusted, candidates
 from neuronlab.labels.traits import Traits
 from neuronlab.models import Component, Model, sentences, shared
+from neuronlab.proteins.families import ALIKE
 from neuronlab.proteins.features import FEATURES
 from neuronlab.runs import Context, Result, Study
 from neuronlab.studies.exemplars import CHOSEN, EXPLAINED, JUDGED, ExemplarsSpec, ExemplarsStudy
@@ -46,6 +47,11 @@ TOLD = (
     "dssp_strand",
 )
 TOP_TOLD, BOTTOM_TOLD = 10, 5
+# Of fewer proteins a correlation says nothing.
+FEW = 10
+TEXTS = ("label", "concept", "group")
+CORRELATIONS = ("correlation", "unrelated_correlation", "related_correlation")
+NUMBERS = (*CORRELATIONS, "control_correlation", "beaten", "effect")
 STRUCTURE = ("helix_propensity", "turn_propensity", "sheet_propensity", "hydrophobic_moment")
 
 
@@ -70,6 +76,7 @@ class NeuronLabelsSpec(ExemplarsSpec):
     model_config = ConfigDict(hide_input_in_errors=True)
 
     study: ClassVar[str] = "neuron_labels"
+    version: ClassVar[int] = 2
 
     explainer: Literal["statistics", "endpoint", "chat"] = "statistics"
     simulator: Literal["traits", "sentences", "longformer"] = "traits"
@@ -107,13 +114,30 @@ class NeuronLabelsSpec(ExemplarsSpec):
 class NeuronLabelsStudy(Study):
     """Layers in shards, from the stored exemplars.
 
-    Table ``labels``: model, layer, component, neuron, label, source, correlation (Pearson, on
-    proteins that neither made nor chose the label), control_correlation (with another neuron's
-    label), concept (the first trait it names), group (sequence, structure, or the annotation's
-    kind), effect (rank-biserial, of that trait) and q (its false discovery rate); a neuron without
-    a label has "". Table ``hypotheses``: layer, component, neuron, text, source, correlation (on
-    the proteins that choose). Numbers: neurons, labelled, distinct, entropy (bits), and the median
-    correlation and control_correlation.
+    Table ``labels``; a neuron without a label has "", and nan for what is said of labels:
+
+    - model, layer, component, neuron, label, source.
+    - correlation: Pearson's, on the proteins that judge; unrelated_correlation and
+      related_correlation, on those of them without and with a relative among the proteins that
+      explain (``families``; nan where these are fewer than 10).
+    - control_correlation: the mean with the best hypotheses of the layer's other neurons, each
+      turned the way in which it correlates with this one on the proteins that choose; beaten: the
+      share of them that its own label beats, equal ones counting half (``simulation.controls``).
+    - concept (the first trait it names), group (sequence, structure, or the annotation's kind) and
+      effect (rank-biserial, of that trait).
+    - q: false discovery rate of the label. A label's p is the largest of the traits it names, each
+      times the number of traits; Benjamini and Hochberg run over all live neurons of the study,
+      with p = 1 where no trait is named. For the built-in explainer only what has q < .05 is a
+      label. An endpoint's and a chat model's labels stay whatever their q, and have none where they
+      name no known trait. The test takes proteins as independent of one another; relatives are
+      not, and the correlation has the last word.
+
+    Table ``hypotheses``: layer, component, neuron, text, source, correlation (on the proteins that
+    choose).
+
+    Numbers: neurons; live; named (with a hypothesis that can be judged) and labelled; distinct and
+    entropy (bits) of the labels; the medians of all correlations, and the mean of beaten; judged
+    (proteins), and related, the share of them that have a relative among those that explain.
     """
 
     name = "neuron_labels"
@@ -190,44 +214,35 @@ class NeuronLabelsStudy(Study):
                 best[row] = number
         chosen = np.array(list(best.values()), int)
         labelled = np.array(list(best), int)
-        truth = seen[labelled][:, judging]
-        correlation = correlations(predicted[chosen][:, judging], truth)
-        # The label of another neuron: what any label of this layer would correlate.
-        shift = np.random.default_rng([spec.seed, layer]).permutation(len(chosen))
-        other = np.roll(shift, 1)[np.argsort(shift)] if len(chosen) > 1 else shift
-        control = correlations(predicted[chosen[other]][:, judging], truth)
-        words = {name: np.full(len(neurons), "", object) for name in ("label", "concept", "group")}
-        values = {
-            name: np.full(len(neurons), np.nan)
-            for name in ("correlation", "control_correlation", "effect", "p")
-        }
+        predicted, truth = predicted[chosen], seen[labelled]
+        words = {name: np.full(len(neurons), "", object) for name in TEXTS}
+        values = {name: np.full(len(neurons), np.nan) for name in NUMBERS}
         words["label"][labelled] = [every[i].text for i in chosen]
-        values["correlation"][labelled] = correlation
-        if len(chosen) > 1:
-            values["control_correlation"][labelled] = control
+        judges = (judging, judging & ~known.related, judging & known.related)
+        for name, part in zip(CORRELATIONS, judges, strict=True):
+            if part is judging or part.sum() >= FEW:
+                values[name][labelled] = correlations(predicted[:, part], truth[:, part])
+        control, beaten = controls(predicted, truth, choosing, judging)
+        values["control_correlation"][labelled], values["beaten"][labelled] = control, beaten
+        p = np.where(alive, 1.0, np.nan)
         place = {name: i for i, name in enumerate(known.traits.names)}
         for row, number in zip(labelled, chosen, strict=True):
             if every[number].terms:
-                name, _ = every[number].terms[0]
-                trait = place[name]
-                words["concept"][row] = known.traits.titles[trait]
-                words["group"][row] = _group(name)
-                values["effect"][row] = separation.effect[row, trait]
-                values["p"][row] = min(1.0, separation.p[row, trait] * len(place))
+                of = [place[name] for name, _ in every[number].terms]
+                words["concept"][row] = known.traits.titles[of[0]]
+                words["group"][row] = _group(known.traits.names[of[0]])
+                values["effect"][row] = separation.effect[row, of[0]]
+                p[row] = min(1.0, separation.p[row, of].max() * len(place))
         labels = pd.DataFrame(
             {
                 "model": spec.model,
                 "layer": layer,
                 "component": component,
                 "neuron": neurons,
-                "label": words["label"],
                 "source": spec.source,
-                "correlation": values["correlation"],
-                "control_correlation": values["control_correlation"],
-                "concept": words["concept"],
-                "group": words["group"],
-                "effect": values["effect"],
-                "p": values["p"],
+                **words,
+                **values,
+                "p": p,
             }
         )
         hypotheses = pd.DataFrame(
@@ -240,28 +255,38 @@ class NeuronLabelsStudy(Study):
                 "correlation": r,
             }
         )
-        return Result(tables={"labels": labels, "hypotheses": hypotheses})
+        judges = {"judged": int(judging.sum()), "related": float(known.related[judging].mean())}
+        return Result(judges, {"labels": labels, "hypotheses": hypotheses})
 
     def merge(self, spec: NeuronLabelsSpec, parts: Sequence[Result], context: Context) -> Result:
         """All layers; false discovery rates over all neurons."""
         labels = pd.concat([part.tables["labels"] for part in parts], ignore_index=True)
-        tested = labels["p"].notna()
+        live = labels["p"].notna()
         labels["q"] = np.nan
-        labels.loc[tested, "q"] = adjusted(labels.loc[tested, "p"].to_numpy())
-        named = labels[labels["label"] != ""]
-        counts = named["label"].value_counts().to_numpy()
+        labels.loc[live, "q"] = adjusted(labels.loc[live, "p"].to_numpy())
+        labels.loc[labels["concept"] == "", "q"] = np.nan
+        named = labels["label"] != ""
+        if spec.explainer == STATISTICS:
+            chance = ~(labels["q"] < LEVEL)
+            labels.loc[chance, list(TEXTS)] = ""
+            labels.loc[chance, [*NUMBERS, "q"]] = np.nan
+        kept = labels[labels["label"] != ""]
+        counts = kept["label"].value_counts().to_numpy()
         numbers = {
             "neurons": len(labels),
-            "labelled": len(named),
+            "live": int(live.sum()),
+            "named": int(named.sum()),
+            "labelled": len(kept),
             "distinct": len(counts),
             "entropy": float(entropy(counts, base=2)) if len(counts) else 0.0,
-            "correlation": _median(named["correlation"]),
-            "control_correlation": _median(named["control_correlation"]),
+            **{name: _median(kept[name]) for name in (*CORRELATIONS, "control_correlation")},
+            "beaten": float(kept["beaten"].mean()),
+            "judged": parts[0].numbers["judged"],
+            "related": parts[0].numbers["related"],
             "layers": int(labels["layer"].max()) + 1,
         }
         hypotheses = pd.concat([part.tables["hypotheses"] for part in parts], ignore_index=True)
-        tables = {"labels": labels.drop(columns="p"), "hypotheses": hypotheses}
-        return Result(numbers, tables)
+        return Result(numbers, {"labels": labels.drop(columns="p"), "hypotheses": hypotheses})
 
 
 class Known:
@@ -271,6 +296,7 @@ class Known:
         traits: of all proteins of the table.
         standard: the traits of those held out, in standard deviations of the background.
         side: "chosen" or "judged", of those held out.
+        related: which of those held out have a relative among the proteins that explain.
         texts: those held out, in words.
         held: those held out, as a trained simulator reads them.
     """
@@ -286,6 +312,7 @@ class Known:
         held = (table["side"] != EXPLAINED).to_numpy()
         self.standard = every[held]
         self.side = table["side"].to_numpy()[held]
+        self.related = table["nearest"].to_numpy()[held] >= ALIKE
         rows = np.flatnonzero(held)
         self.texts = [_words(annotations[row], every[row], self.traits) for row in rows]
         self.held = [_example(table.iloc[row], float("nan")) for row in rows]
@@ -416,8 +443,7 @@ def _words(annotations: Sequence[str], standard: np.ndarray, known: Traits) -> s
 def _drawn(spec: NeuronLabelsSpec, layer: int, size: int) -> np.ndarray:
     if spec.per_layer is None or spec.per_layer >= size:
         return np.arange(size)
-    draw = np.random.default_rng([spec.seed, layer])
-    return np.sort(draw.permutation(size)[: spec.per_layer])
+    return np.sort(spec.draw("neurons", layer).permutation(size)[: spec.per_layer])
 
 
 def _group(name: str) -> str:

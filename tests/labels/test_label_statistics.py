@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy.stats import false_discovery_control, hypergeom, mannwhitneyu, pearsonr, zscore
 
-from neuronlab.labels import statistics
-from neuronlab.labels.simulation import Hypothesis, correlations, from_traits
+from neuronlab.labels import simulation, statistics
+from neuronlab.labels.simulation import Hypothesis, controls, correlations, from_traits
 from neuronlab.labels.statistics import Explainer, Separation, adjusted, candidates
 from neuronlab.labels.traits import MIN_COUNT, Traits, named, traits, words
 from neuronlab.proteins.features import FEATURES
@@ -253,6 +253,99 @@ def test_what_is_constant_or_undefined_has_no_correlation():
     b = np.array([[1.0, 2, 3], [5, 5, 5], [1, 2, 3], [1, 2, np.nan]])
     assert np.isnan(correlations(a, b)).all()
     assert correlations(np.empty((0, 3)), np.empty((0, 3))).shape == (0,)
+
+
+# --- Controls ------------------------------------------------------------------------------------
+
+CHOOSING = np.arange(60) < 25
+JUDGING = (np.arange(60) >= 25) & (np.arange(60) < 55)
+
+
+def turned(predicted, seen):
+    """Mean and share by hand, neuron by neuron."""
+    found = []
+    for i, truth in enumerate(seen):
+        own = pearsonr(predicted[i][JUDGING], truth[JUDGING])[0]
+        others = [
+            np.sign(pearsonr(told[CHOOSING], truth[CHOOSING])[0])
+            * pearsonr(told[JUDGING], truth[JUDGING])[0]
+            for j, told in enumerate(predicted)
+            if j != i
+        ]
+        better = [0.5 if abs(r - own) < 1e-5 else float(own > r) for r in others]
+        found.append((np.mean(others), np.mean(better)))
+    return np.array(found).T
+
+
+@pytest.mark.parametrize("rows", [512, 4])
+def test_controls_are_those_by_hand(monkeypatch, rows):
+    monkeypatch.setattr(simulation, "_ROWS", rows)
+    draw = np.random.default_rng(2)
+    predicted, seen = draw.normal(size=(2, 15, 60))
+    seen += predicted
+    predicted[3], predicted[5] = predicted[0], -predicted[1]  # the same label, and its opposite
+    mean, beaten = controls(predicted, seen, CHOOSING, JUDGING)
+    expected = turned(predicted, seen)
+    assert mean == pytest.approx(expected[0])
+    assert beaten == pytest.approx(expected[1])
+    assert mean.shape == beaten.shape == (15,)
+
+
+def test_the_direction_of_labels_means_nothing():
+    draw = np.random.default_rng(3)
+    predicted, seen = draw.normal(size=(2, 15, 60))
+    signs = draw.choice([-1.0, 1.0], 15)[:, None]
+    one = controls(predicted, seen, CHOOSING, JUDGING)[0]
+    other = controls(predicted * signs, seen, CHOOSING, JUDGING)[0]
+    assert other == pytest.approx(one)
+
+
+@pytest.mark.parametrize("common", [0.0, 1.5])
+def test_exchangeable_labels_are_beaten_half_the_time(common):
+    """Labels that tell a factor of all neurons, or nothing: none knows its own neuron."""
+    draw = np.random.default_rng(4)
+    shares, means = [], []
+    for _ in range(60):
+        factor = draw.normal(size=60)
+        predicted, seen = common * factor + draw.normal(size=(2, 30, 60))
+        seen *= draw.choice([-1, 1], 30)[:, None]  # some neurons follow it the other way
+        # Each label is turned for its own neuron, as a label is.
+        own = correlations(predicted[:, CHOOSING], seen[:, CHOOSING])
+        mean, beaten = controls(predicted * np.sign(own)[:, None], seen, CHOOSING, JUDGING)
+        shares.append(beaten.mean())
+        means.append(mean.mean())
+    error = np.std(shares) / np.sqrt(len(shares))
+    assert np.mean(shares) == pytest.approx(0.5, abs=min(3 * error, 0.03))
+    if common:
+        assert np.mean(means) == pytest.approx(common**2 / (1 + common**2), abs=0.05)
+    else:
+        assert np.mean(means) == pytest.approx(0, abs=0.02)
+
+
+def test_labels_that_know_their_neuron_beat_the_others():
+    draw = np.random.default_rng(5)
+    predicted = draw.normal(size=(30, 60))
+    mean, beaten = controls(predicted, predicted + draw.normal(size=(30, 60)), CHOOSING, JUDGING)
+    assert beaten.mean() > 0.97
+    assert abs(mean.mean()) < 0.05
+
+
+def test_without_others_or_a_correlation_there_is_no_control():
+    draw = np.random.default_rng(6)
+    predicted, seen = draw.normal(size=(2, 4, 60))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        alone = controls(predicted[:1], seen[:1], CHOOSING, JUDGING)
+        none = controls(predicted[:0], seen[:0], CHOOSING, JUDGING)
+        predicted[2] = 1.0
+        mean, beaten = controls(predicted, seen, CHOOSING, JUDGING)
+    assert np.isnan(alone).all()
+    assert none[0].shape == none[1].shape == (0,)
+    assert np.isnan([mean[2], beaten[2]]).all()
+    kept = [0, 1, 3]
+    expected = turned(predicted[kept], seen[kept])
+    assert mean[kept] == pytest.approx(expected[0])
+    assert beaten[kept] == pytest.approx(expected[1])
 
 
 # --- Traits --------------------------------------------------------------------------------------

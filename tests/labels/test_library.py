@@ -48,7 +48,7 @@ def labels(count=60, seed=0, **columns):
     table["label"] = draw.choice(WORDS, count)
     table["source"] = "statistics"
     known = (table["label"] != "").to_numpy()
-    for name in ("correlation", "control_correlation", "effect", "q"):
+    for name in ("correlation", "control_correlation", "beaten", "effect", "q"):
         table[name] = np.where(known, draw.random(count), np.nan)
     table["concept"] = np.where(known, "Sheet", "")
     table["group"] = np.where(known, "structure", "")
@@ -115,6 +115,17 @@ def test_the_key_is_the_content_and_not_the_order():
         made(source="endpoint: x"),
     ]
     assert len({one.key, *(other.key for other in others)}) == 5
+
+
+def test_the_control_of_an_older_file_is_not_read():
+    """It had no direction, so that its mean was 0 whatever the labels."""
+    told = made()
+    older = dict(told.card) | {"versions": {"neuronlab": "0", "schema": 1}}
+    found = read("old.zip", export(LabelSet(told.rows, older)))
+    assert found.rows["control_correlation"].isna().all()
+    pd.testing.assert_series_equal(found.rows["correlation"], told.rows["correlation"])
+    again = read("new.zip", export(told))
+    pd.testing.assert_frame_equal(again.rows, told.rows)
 
 
 # --- Searches ------------------------------------------------------------------------------------
@@ -287,7 +298,7 @@ def test_only_five_columns_are_needed():
     assert found.source == library.IMPORTED
     row = found.label_of(Neuron(0, "ffn", 4))
     assert row["label"] == "kinase"
-    assert row[["correlation", "control_correlation", "effect", "q"]].isna().all()
+    assert row[["correlation", "control_correlation", "beaten", "effect", "q"]].isna().all()
     assert (row["concept"], row["group"]) == ("", "")
     assert found.card["spec"] == {}
 
