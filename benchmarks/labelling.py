@@ -1,12 +1,14 @@
 """Labels for neurons: proteins a second, memory against corpus size, one worker against two.
 
     PYTHONPATH=. python benchmarks/labelling.py [--proteins 400] [--sizes 100,400,1600]
+        [--splits alleles,species]
 
 Exemplars of all FFN neurons of AntiBERTy over germline genes (a corpus larger than that repeats
-them with other names), then statistical labels of all those neurons. Memory is the peak of a
-process of its own that reads so many proteins. One worker is the local one, two are a Ray instance
-of two processors on this machine; both compute the same exemplars, in turns, with one thread each,
-and their results are compared. Ray's part is left out where it is not installed.
+them with other names), then statistical labels of all those neurons, judged on families held out
+and on what else is asked for. Memory is the peak of a process of its own that reads so many
+proteins. One worker is the local one, two are a Ray instance of two processors on this machine;
+both compute the same exemplars, in turns, with one thread each, and their results are compared.
+Ray's part is left out where it is not installed.
 """
 
 import argparse
@@ -68,10 +70,23 @@ def worker(count: int) -> None:
     print(seconds, float(np.abs(result.arrays["top.ffn"]).sum(dtype=np.float64)))
 
 
+def judged(spec: NeuronLabelsSpec, found: Result) -> None:
+    """How labels do on the proteins held out, and what the others' labels do."""
+    n = found.numbers
+    print(
+        f"{spec.split} held out: {n['labelled']:,} labelled, {n['distinct']:,} different; "
+        f"median correlation {n['correlation']:.3f}, of other neurons' labels "
+        f"{n['control_correlation']:.3f}, beaten {n['beaten']:.3f}; {n['related']:.0%} of "
+        f"{n['judged']} judges have a relative that explains: {n['related_correlation']:.3f} with, "
+        f"{n['unrelated_correlation']:.3f} without"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--proteins", type=int, default=400)
     parser.add_argument("--sizes", default="100,400,1600")
+    parser.add_argument("--splits", default="alleles,species", help="beside families; may be none")
     parser.add_argument("--peak", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -95,11 +110,16 @@ def main() -> None:
     proteins, n = found.numbers["proteins"], labels.numbers
     print(f"{MODEL}, {n['neurons']:,} FFN neurons, {proteins:,} germline genes")
     print(f"exemplars {read:7.1f} s, {proteins / read:.1f} proteins a second")
-    print(f"labels    {labelled:7.1f} s, {n['labelled']:,} labelled, {n['distinct']:,} different")
     print(
-        f"median held-out correlation {n['correlation']:.3f}, "
-        f"with another neuron's label {n['control_correlation']:+.3f}"
+        f"labels    {labelled:7.1f} s, {n['named']:,} named, {n['labelled']:,} of them at a false "
+        f"discovery rate below .05, {n['distinct']:,} different"
     )
+    judged(spec, labels)
+    for split in filter(None, args.splits.split(",")):
+        other = spec.model_copy(update={"split": split})
+        with tempfile.TemporaryDirectory() as folder:
+            store = Store(Path(folder))
+            judged(other, run_study(NeuronLabelsStudy(), other, store, Context("cpu")))
     for count in map(int, args.sizes.split(",")):
         megabytes, seconds = measured("--peak", str(count))
         print(f"{count:6,} proteins: peak memory {megabytes:,.0f} MB, {seconds:.0f} s")

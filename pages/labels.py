@@ -9,7 +9,15 @@ the 30 that drive it least**. What do the first have in common that the rest do 
 explainer tests every feature and annotation; a language model may be asked instead, or as well. A
 hypothesis is worth what it predicts: it is **simulated** on proteins that nobody used to make it,
 the best one becomes the label, and its correlation on a third part of the proteins stands beside
-it. The control is the correlation that the label of another neuron gets.
+it. The control is what the labels of the layer's other neurons get, each turned the way in which it
+fits this neuron; **beaten** is the share of them that do worse than its own. With the built-in
+explainer, what may be chance (a false discovery rate of 5 % or more, over all live neurons) is no
+label.
+
+**Who judges.** Relatives of the proteins that made a label judge it kindly. Whole families are held
+out, unless you choose otherwise: no judge shares half of its words of six residues with a protein
+that explains. Germline genes of two families may still be alike in 80 % of their residues; hold out
+whole species to be stricter.
 
 **Caveats.** A label says what goes with a neuron's activity, not what the neuron does: labels find
 neurons that do not steer (see the page “Steer a protein”). Labels are of a neuron *on this corpus*:

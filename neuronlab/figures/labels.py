@@ -98,7 +98,7 @@ def concept_map(
 
 
 def correlations(labels: pd.DataFrame) -> go.Figure:
-    """How well labels predict activations, against the label of another neuron of the layer.
+    """How well labels predict activations, against the labels of the layer's other neurons.
 
     Args:
         labels: columns correlation, control_correlation; nan where there is none.
@@ -108,7 +108,7 @@ def correlations(labels: pd.DataFrame) -> go.Figure:
     for i, (column, name, colour) in enumerate(
         (
             ("correlation", "its own label", COLOURS[0]),
-            ("control_correlation", "another neuron's label", NEUTRAL),
+            ("control_correlation", "other neurons' labels, mean", NEUTRAL),
         )
     ):
         values = labels[column].dropna().to_numpy(float)

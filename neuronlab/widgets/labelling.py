@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -39,7 +42,13 @@ SIMULATORS = {
     "sentences": "likeness in meaning",
     "longformer": "a trained Longformer",
 }
+SPLITS = {
+    "families": "whole families",
+    "species": "whole species",
+    "alleles": "alleles of a gene",
+}
 POOLING = {"mean": "mean over residues", "max": "maximum", "cls": "at the first token (paper)"}
+_JUDGED = ("correlation", "control_correlation", "beaten")
 _LISTED = 2_000
 _IMPORT_MB = 50
 
@@ -214,7 +223,7 @@ def _environment() -> endpoint.Endpoint | None:
 
 
 def _settings(*, llm: bool) -> dict:
-    one, two, three, four = st.columns(4)
+    one, two, three, four, five = st.columns(5)
     pooling = one.selectbox(
         "Activation of a protein", list(POOLING), format_func=POOLING.get, key="label_pooling"
     )
@@ -222,11 +231,20 @@ def _settings(*, llm: bool) -> dict:
     per_layer = three.number_input(
         "Neurons per layer (0: all)", 0, 100_000, 4 if llm else 0, key=f"label_per_layer_{llm}"
     )
-    simulator = four.selectbox(
+    split = four.selectbox(
+        "Held out",
+        list(SPLITS),
+        format_func=SPLITS.get,
+        key="label_split",
+        help="What must not be on both sides: proteins that share half of their words of six "
+        "residues, all of a species, or only alleles of one gene.",
+    )
+    simulator = five.selectbox(
         "Judged by", list(SIMULATORS), format_func=SIMULATORS.get, key="label_simulator"
     )
     found = {
         "pooling": pooling,
+        "split": split,
         "limit": max(limit, 20) if limit else None,
         "per_layer": per_layer or None,
         "simulator": simulator,
@@ -240,7 +258,9 @@ def _settings(*, llm: bool) -> dict:
             key="label_longformer",
             max_chars=500,
             help="Train one with: python -m neuronlab study label_simulator --out result. With the "
-            "paper's settings that needs the hub and a GPU.",
+            "paper's settings that needs the hub and a GPU. The r it reports is about proteins "
+            "that labels were made from; train it on labels of the same corpus, split and seed, so "
+            "that it has not seen those that judge here.",
         )
         if found["longformer"]:
             longformer.folder(found["longformer"])  # says what is wrong, before labels are made
@@ -316,7 +336,7 @@ def browse(model: Model, known: LabelSet, spec: NeuronLabelsSpec, result: Result
         st.markdown("**Do labels predict?** On proteins that nobody used, beside the control.")
         exports.chart(
             figures.correlations(rows),
-            rows[["layer", "component", "neuron", "correlation", "control_correlation"]],
+            rows[["layer", "component", "neuron", *_JUDGED]],
             "correlations",
             "Histogram: held-out correlation of labels, and of other neurons' labels.",
         )
@@ -339,12 +359,14 @@ def _headline(known: LabelSet, spec: NeuronLabelsSpec, result: Result) -> None:
     n = result.numbers
     rows = known.rows[known.rows["label"] != ""]
     if len(known.rows) == n["neurons"]:
+        chance = n["named"] - n["labelled"]
         st.markdown(
-            f"**{n['labelled']:,} of {n['neurons']:,}** neurons have a label, "
-            f"**{n['distinct']:,}** different ones. Median held-out correlation "
-            f"**{n['correlation']:.2f}**; with another "
-            f"neuron's label {n['control_correlation']:+.2f}."
+            f"**{n['labelled']:,} of {n['neurons']:,}** neurons have a label"
+            + (f" ({chance:,} more would, but may be chance)" if chance else "")
+            + f", **{n['distinct']:,}** different ones. Median held-out correlation "
+            f"**{n['correlation']:.2f}**{_control(n)}."
         )
+        st.caption(plain(_relatives(n)))
     else:
         st.markdown(f"**{len(rows):,}** imported labels.")
     few = ""
@@ -354,6 +376,28 @@ def _headline(known: LabelSet, spec: NeuronLabelsSpec, result: Result) -> None:
         plain(f"Labels from {spec.source}; corpus {corpora.titles().get(spec.corpus, 'own')}.")
         + few
     )
+
+
+def _control(of: Mapping[str, Any] | pd.Series) -> str:
+    """What others' labels get; nothing where there are none."""
+    if not np.isfinite(of["control_correlation"]):
+        return ""
+    return (
+        f"; other neurons' labels get {of['control_correlation']:.2f}, and its own beats "
+        f"**{of['beaten']:.0%}** of them"
+    )
+
+
+def _relatives(n: Mapping[str, Any]) -> str:
+    """Whether who judges is like who explains."""
+    words = (
+        f"{n['related']:.0%} of the {n['judged']:,} proteins that judge have a relative among "
+        "those that explain (half of their words of six residues in common)"
+    )
+    both = [n["related_correlation"], n["unrelated_correlation"]]
+    if np.isfinite(both).all():
+        words += f": median correlation {both[0]:.2f} with one, {both[1]:.2f} without"
+    return f"{words}."
 
 
 def _search(
@@ -402,7 +446,7 @@ def _search(
     left, right = st.columns([3, 2], gap="medium")
     table = rows.head(_LISTED).reset_index(drop=True)
     with left:
-        columns = ["layer", "component", "neuron", "label", "correlation", "control_correlation"]
+        columns = ["layer", "component", "neuron", "label", *_JUDGED]
         columns += [c for c in ("likeness", "effect", "q") if c in table]
         more = f" (the first {_LISTED:,})" if len(rows) > _LISTED else ""
         st.markdown(f"**{len(rows):,} neurons**{more}. Select rows for the card and the basket.")
@@ -427,8 +471,7 @@ def card(known: LabelSet, neuron: Neuron, spec: NeuronLabelsSpec, result: Result
         )
         st.markdown(f"### {plain(str(row['label']))}")
         st.caption(
-            f"Held-out correlation {row['correlation']:.2f}, with another neuron's label "
-            f"{row['control_correlation']:+.2f}"
+            f"Held-out correlation {row['correlation']:.2f}{_control(row)}"
             + (f"; effect size {row['effect']:+.2f}" if pd.notna(row.get("effect")) else "")
             + (f", false discovery rate {row['q']:.1g}" if pd.notna(row.get("q")) else "")
             + "."

@@ -42,8 +42,8 @@ GLOSSARY = {
     "activation best on proteins it was not made from.",
     "Held-out correlation": "Pearson's r between what the label predicts and what the neuron does, "
     "on proteins that neither made nor chose the label.",
-    "Control correlation": "The same with the label of another neuron of the layer: what any label "
-    "would get.",
+    "Control correlation": "The same with the labels of the layer's other neurons, each turned the "
+    "way in which it fits this one: what any label would get.",
     "Steering": "Changing neurons while a model generates, to move what it makes.",
     "Pseudo-perplexity": "How surprised a masked model is by a sequence: exp of the mean -log p of "
     "its residues, each hidden alone; 1 is no surprise, 20 is a guess.",
