@@ -18,14 +18,23 @@ CONDITIONS = {
     "unsteered": (COLOURS[0], "dash", MARKS[1]),
     "steered": (COLOURS[5], "solid", MARKS[0]),
     "random": (NEUTRAL, "dot", MARKS[2]),
+    "as active": (COLOURS[2], "dashdot", MARKS[3]),
 }
-NAMES = {"unsteered": "unsteered", "steered": "steered", "random": "random neurons"}
+NAMES = {
+    "unsteered": "unsteered",
+    "steered": "steered",
+    "random": "random neurons",
+    "as active": "as active neurons",
+}
+# What is compared: chains of one set are no independent draws of a set.
+UNITS = {"unsteered": "chain", "steered": "chain", "random": "set", "as active": "set"}
 COSTS = {
     "identity": "identity<br>to the start",
     "entropy": "entropy of the<br>free residues (bits)",
     "longest_repeat": "longest repeat<br>(residues)",
     "perplexity": "pseudo-perplexity",
-    "confidence": "confidence of<br>the structure",
+    "confidence": "confidence of<br>the chain",
+    "confidence_free": "confidence of the<br>free residues",
 }
 # The most hydrophobic first: what moves hydropathy is seen as rows, not as scattered letters.
 LETTERS = sorted(AMINO_ACIDS, key=lambda letter: -FEATURES["gravy"].scale[letter])
@@ -35,8 +44,10 @@ _LEGEND = {"orientation": "h", "y": -0.25, "x": 0}
 def trajectories(table: pd.DataFrame, name: str, title: str, start: float) -> go.Figure:
     """A property along the chains: their mean, and one standard deviation to either side.
 
+    Of unsteered and steered it is that between chains; of random sets that between the sets' means.
+
     Args:
-        table: columns condition, chain, step, and ``name``.
+        table: columns condition, set, chain, step, and ``name``.
         name: of the property's column.
         title: of the property.
         start: its value where all chains begin.
@@ -44,7 +55,8 @@ def trajectories(table: pd.DataFrame, name: str, title: str, start: float) -> go
     figure = go.Figure()
     for condition, own in _conditions(table):
         colour, dash, _ = CONDITIONS[condition]
-        steps = own.groupby("step")[name].agg(["mean", "std"])
+        units = own.groupby([UNITS[condition], "step"])[name].mean()
+        steps = units.groupby("step").agg(["mean", "std"])
         low, high = steps["mean"] - steps["std"], steps["mean"] + steps["std"]
         if steps["std"].notna().all():
             figure.add_scatter(
@@ -61,7 +73,7 @@ def trajectories(table: pd.DataFrame, name: str, title: str, start: float) -> go
         figure.add_scatter(
             x=steps.index,
             y=steps["mean"],
-            name=f"{NAMES[condition]}, {_chains(own)}",
+            name=f"{NAMES[condition]}, {_units(own, condition)}",
             legendgroup=condition,
             mode="lines",
             line={"color": colour, "dash": dash},
@@ -78,10 +90,12 @@ def trajectories(table: pd.DataFrame, name: str, title: str, start: float) -> go
 
 
 def finals(table: pd.DataFrame, name: str, title: str, start: float) -> go.Figure:
-    """What every chain reached, as points over a box for each condition.
+    """What every chain, or every random set in the mean of its chains, reached: points over boxes.
+
+    What is compared are the means, which are dashed.
 
     Args:
-        table: columns condition, chain, and ``name``.
+        table: columns condition, set, chain, and ``name``.
         name: of the property's column.
         title: of the property.
         start: its value where all chains begin.
@@ -89,19 +103,23 @@ def finals(table: pd.DataFrame, name: str, title: str, start: float) -> go.Figur
     figure = go.Figure()
     for condition, own in _conditions(table):
         colour, _, mark = CONDITIONS[condition]
+        unit = UNITS[condition]
+        reached = own.groupby(unit)[name].mean()
         figure.add_box(
-            x=[f"{NAMES[condition]}<br>{_chains(own)}"] * len(own),
-            y=own[name],
+            x=[f"{NAMES[condition].replace(' ', '<br>')}<br>{_units(own, condition)}"]
+            * len(reached),
+            y=reached,
             name=NAMES[condition],
             boxpoints="all",
+            boxmean=True,
             pointpos=0,
             jitter=0.5,
             line={"color": colour},
             fillcolor=_faint(colour),
             marker={"color": colour, "symbol": mark, "size": 7, "opacity": 0.8},
             hoveron="points",
-            customdata=own["chain"],
-            hovertemplate="chain %{customdata}: %{y:.3f}<extra>" + NAMES[condition] + "</extra>",
+            customdata=reached.index,
+            hovertemplate=unit + " %{customdata}: %{y:.3f}<extra>" + NAMES[condition] + "</extra>",
         )
     _start_line(figure, start)
     figure.update_layout(height=360, margin=MARGIN, showlegend=False, yaxis_title=plain(title))
@@ -112,8 +130,8 @@ def costs(table: pd.DataFrame) -> go.Figure:
     """What it cost, a panel each: means over chains, with one standard deviation to either side.
 
     Args:
-        table: columns condition, chain, identity, entropy, longest_repeat, perplexity, confidence;
-            what is unknown for all chains gets no panel.
+        table: columns condition, chain, and those of ``COSTS``; what is unknown for all chains
+            gets no panel, and what is unknown for some is left out.
     """
     shown = [cost for cost in COSTS if cost in table and table[cost].notna().any()]
     figure = make_subplots(
@@ -239,9 +257,9 @@ def _conditions(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return [(name, own) for name, own in parts if len(own)]
 
 
-def _chains(own: pd.DataFrame) -> str:
-    number = own["chain"].nunique()
-    return f"{number} chain{'s' if number > 1 else ''}"
+def _units(own: pd.DataFrame, condition: str) -> str:
+    number = own[UNITS[condition]].nunique()
+    return f"{number} {UNITS[condition]}{'s' if number > 1 else ''}"
 
 
 def _start_line(figure: go.Figure, start: float) -> None:

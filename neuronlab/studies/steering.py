@@ -1,25 +1,28 @@
 """Steer the generation of a protein through neurons, beside its controls (arXiv 2507.06458).
 
 Chosen neurons go to a h + b while residues are drawn again and again. Beside them: the model left
-alone, and random neurons in the same layers. What it cost stands beside what it moved.
+alone, and two kinds of random neurons in the same layers, any and those that are as active. What it
+cost stands beside what it moved.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from scipy.stats import mannwhitneyu
 
 from neuronlab.attribution.estimate import seconds
 from neuronlab.errors import UserError
-from neuronlab.models import Model, shared
-from neuronlab.neurons import Affine, Neuron, NeuronScores, NeuronSet
+from neuronlab.models import Encoded, Model, shared
+from neuronlab.neurons import Activity, Affine, Neuron, NeuronScores, NeuronSet
+from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM
 from neuronlab.proteins import antibodies, corpora, folding
 from neuronlab.proteins.features import FEATURES, PROPERTIES, per_residue, substitution_effects
 from neuronlab.proteins.sequences import (
@@ -29,17 +32,21 @@ from neuronlab.proteins.sequences import (
     clean_sequence,
 )
 from neuronlab.runs import Context, Result, Seed, Spec, Study
+from neuronlab.statistics import seeds
 from neuronlab.steering import quality, selection
+from neuronlab.steering.comparison import compared, stronger
 from neuronlab.steering.generation import MASKED, Mode, generate, letters_of
 from neuronlab.studies.components import ReadComponents
 
-UNSTEERED, STEERED, RANDOM = "unsteered", "steered", "random"
+UNSTEERED, STEERED, DOSES = "unsteered", "steered", "doses"
 # The last part of every chain, whose mean is what it reached.
 SETTLED = 0.1
 # Proteins that correlations are taken over.
 CORRELATED = 200
 # Residues that are hidden, one at a time, for the pseudo-perplexity.
 SURPRISE = 15
+# Each few random sets are a part of the run that survives an interruption.
+SETS_PER_SHARD = 5
 
 
 Coefficient = Annotated[float, Field(ge=-50, le=50)]
@@ -84,13 +91,15 @@ class SteeringSpec(Spec):
         corpus: proteins that correlations are taken over.
         a, b: of h' = a h + b.
         positions: tokens at which neurons change: all, or the free residues.
-        chains: steered, and as many unsteered.
-        random_sets: of as many random neurons in the same layers and components, one chain each.
+        chains: steered, as many unsteered, and as many of every random set.
+        random_sets: of either kind of ``CONTROLS``: as many random neurons in the same layers and
+            components, and such that are as active along the sequence and write as much.
         dose_a, dose_b: every pair is tried with two chains of ``dose_steps`` steps.
         predictor: of structures, of ``folding.PREDICTORS``; "" predicts none.
     """
 
     study: ClassVar[str] = "steering"
+    version: ClassVar[int] = 2
 
     model: str = "antiberty"
     revision: str = ""
@@ -110,9 +119,9 @@ class SteeringSpec(Spec):
     positions: Literal["all", "free"] = "all"
     mode: Mode = "masked"
     masked: float = Field(MASKED, gt=0, le=1)
-    steps: int = Field(100, ge=1, le=2000)
+    steps: int = Field(50, ge=1, le=2000)
     temperature: float = Field(1.0, ge=0.05, le=10)
-    chains: int = Field(8, ge=2, le=64)
+    chains: int = Field(4, ge=2, le=64)
     random_sets: int = Field(20, ge=20, le=200)
     seed: Seed = 0
     dose_a: tuple[Coefficient, ...] = Field((1.0, 2.0, 3.0), max_length=20)
@@ -163,24 +172,33 @@ class SteeringSpec(Spec):
 
 
 class SteeringStudy(Study):
-    """Chains in three shards: steered and unsteered, random sets, doses; then what they cost.
+    """Chains: steered and unsteered, random sets, doses; then what they cost.
 
-    Tables: ``trajectories`` (condition, chain, step, one column per goal), ``finals`` (condition,
-    chain, sequence, one column per goal: mean of the last tenth of the chain, identity, entropy and
-    longest_repeat of the free residues, perplexity, confidence), ``doses`` (a, b, chain, one column
-    per goal, entropy), ``neurons`` (layer, component, neuron, score), ``structures`` (name,
-    sequence, confidence of the steered chain, rmsd to the start, helix, strand, coil, secondary:
-    of all chains). What cannot be folded has no confidence and no file. Files: start.pdb,
-    unsteered.pdb and steered.pdb, superposed; of the chains whose value is the median. Numbers of
-    the first goal: start; mean and sd of unsteered, steered and random; effect_size (Cohen's d of
-    steered against random), p_value (Mann and Whitney), shift (against unsteered), z (in standard
-    deviations of the random sets); ``goals`` has the same for each.
+    Random sets are of two kinds, "random" and "as active" (``CONTROLS``), with as many chains each
+    as the chosen set; chains of one number draw the same random numbers. Sets are compared by the
+    means of their chains.
+
+    Tables: ``trajectories`` (condition, set, chain, step, one column per goal), ``finals``
+    (condition, set, chain, sequence, one column per goal: mean of the last tenth of the chain,
+    identity, entropy and longest_repeat of the free residues, perplexity, confidence of the
+    structure, over the steered chain and over its free residues), ``doses`` (a, b, chain, one
+    column per goal, entropy), ``neurons`` (layer, component, neuron, score), ``structures`` (name,
+    sequence, confidence and confidence_free of the steered chain, rmsd to the start, helix, strand,
+    coil, secondary: of all chains). Perplexity and confidence are of as many chains of either kind
+    of random sets as there are steered ones: of the first chain of the first sets. What cannot be
+    folded has no confidence and no file. Files: start.pdb, unsteered.pdb and steered.pdb,
+    superposed; of the chains whose value is the median.
+
+    Numbers of the first goal: start; mean and sd, between chains, of unsteered and steered; of
+    either kind of random sets a ``Comparison``; control, the stronger kind, with its effect_size,
+    z, p_value and floor; shift (against unsteered). ``goals`` has the same for each; ``activity``
+    says how active the neurons of either kind are beside the chosen ones (geometric means).
     """
 
     name = "steering"
     title = "Steer a protein"
     spec_type = SteeringSpec
-    merging = 0.2
+    merging = 0.1
 
     def default(self) -> SteeringSpec:
         """GRAVY of trastuzumab's heavy chain up; its framework is protected."""
@@ -189,53 +207,59 @@ class SteeringStudy(Study):
             free=antibodies.determining(TRASTUZUMAB_VH),
         )
 
-    def shards(self, spec: SteeringSpec) -> list[str]:
-        """Chains that are compared."""
-        return ["chains", RANDOM, "doses"] if spec.dose_a and spec.dose_b else ["chains", RANDOM]
+    def shards(self, spec: SteeringSpec) -> list[tuple[str, range]]:
+        """What is generated, and for which of the random sets."""
+        parts = [
+            range(first, min(first + SETS_PER_SHARD, spec.random_sets))
+            for first in range(0, spec.random_sets, SETS_PER_SHARD)
+        ]
+        shards = [(STEERED, range(1)), *((control, sets) for control in CONTROLS for sets in parts)]
+        return [*shards, (DOSES, range(1))] if spec.dose_a and spec.dose_b else shards
 
     def seconds(self, model: Model, spec: SteeringSpec) -> float:
         """What the whole will take, structures aside."""
         tokens = len(spec.begin) + 2
-        rows = (2 * spec.chains + spec.random_sets) * spec.steps
+        rows = (2 + len(CONTROLS) * spec.random_sets) * spec.chains * spec.steps
         rows += 2 * len(spec.dose_a) * len(spec.dose_b) * spec.dose_steps
-        rows += (2 * spec.chains + spec.random_sets) * min(SURPRISE, len(spec.places))
+        rows += (2 + len(CONTROLS)) * spec.chains * min(SURPRISE, len(spec.places))
         rows += CORRELATED if spec.choose in ("protein", "residue") else 0
         return seconds(model, tokens, rows, 0)
 
-    def run_shard(self, spec: SteeringSpec, shard: str, context: Context) -> Result:
+    def run_shard(self, spec: SteeringSpec, shard: tuple[str, range], context: Context) -> Result:
         """The sequences of some chains."""
         model = shared(spec.model, context.device, spec.revision)
         letters_of(model)
         chosen, scores = choose(spec, context.device)
-        own = self._rows(spec, model, chosen, shard)
-        doses = shard == "doses"
-        found = generate(
+        what, sets = shard
+        if what == DOSES:
+            rows = self._dose_rows(spec, chosen)
+        else:
+            rows = self._rows(spec, model, chosen, what, sets)
+        sequences = generate(
             model,
             spec.begin,
-            [row["change"] for row in own],
-            chains=[row["chain"] for row in own],
+            [row.pop("change") for row in rows],
+            chains=[row["chain"] for row in rows],
             free=spec.places,
-            steps=spec.dose_steps if doses else spec.steps,
+            steps=spec.dose_steps if what == DOSES else spec.steps,
             mode=spec.mode,
             masked=spec.masked,
             temperature=spec.temperature,
             seed=spec.seed,
             prefer=lambda sequence: sum(g.sign * _value(g.property, sequence) for g in spec.goals),
-            progress=lambda done: context.progress(done, _WORDS[shard]),
+            progress=lambda done: context.progress(done, _WORDS[what]),
         )
-        kept = [{k: v for k, v in row.items() if k != "change"} for row in own]
-        table = pd.DataFrame(kept).assign(sequences=found)
         neurons = chosen.to_frame()
         if scores is not None:
             neurons["score"] = [scores.score(n) for n in chosen]
-        return Result(tables={"chains": table, "neurons": neurons})
+        table = pd.DataFrame(rows).assign(sequences=sequences)
+        return Result(tables={"doses" if what == DOSES else "chains": table, "neurons": neurons})
 
     def merge(self, spec: SteeringSpec, parts: Sequence[Result], context: Context) -> Result:
         """Values, what they cost, and structures."""
         model = shared(spec.model, context.device, spec.revision)
         chains = pd.concat(
-            [part.tables["chains"] for part in parts if "condition" in part.tables["chains"]],
-            ignore_index=True,
+            [part.tables["chains"] for part in parts if "chains" in part.tables], ignore_index=True
         )
         names = [goal.property for goal in spec.goals]
         trajectories = pd.concat(
@@ -243,6 +267,7 @@ class SteeringStudy(Study):
                 pd.DataFrame(
                     {
                         "condition": row.condition,
+                        "set": row.set,
                         "chain": row.chain,
                         "step": range(len(row.sequences)),
                     }
@@ -252,8 +277,12 @@ class SteeringStudy(Study):
             ],
             ignore_index=True,
         )
-        finals = self._finals(spec, model, chains, trajectories, context.part(0.0, 0.6))
-        structures, files, reason = self._structures(spec, finals, context.part(0.6, 0.4))
+        finals = self._finals(spec, chains, trajectories)
+        costed = (finals["set"] < spec.chains) & (
+            finals["condition"].isin((UNSTEERED, STEERED)) | (finals["chain"] == 0)
+        )
+        self._surprise(spec, model, finals, costed, context.part(0.0, 0.6))
+        structures, files, reason = self._structures(spec, finals, costed, context.part(0.6, 0.4))
         goals = [self._compared(spec, goal, finals) for goal in spec.goals]
         tables = {
             "trajectories": trajectories,
@@ -261,82 +290,102 @@ class SteeringStudy(Study):
             "neurons": parts[0].tables["neurons"],
             "structures": structures,
         }
-        if len(parts) > 2:
-            tables["doses"] = self._doses(spec, parts[2].tables["chains"])
-        numbers = goals[0] | {"goals": goals, "no_structures": reason, "free": len(spec.places)}
+        if "doses" in parts[-1].tables:
+            tables["doses"] = self._doses(spec, parts[-1].tables["doses"])
+        active = chains.groupby("condition")["activity"].mean()
+        numbers = goals[0] | {
+            "goals": goals,
+            "activity": {control: float(active[control]) for control in CONTROLS},
+            "no_structures": reason,
+            "free": len(spec.places),
+        }
         return Result(numbers, tables, files=files)
 
     def _rows(
-        self, spec: SteeringSpec, model: Model, chosen: NeuronSet, shard: str
+        self, spec: SteeringSpec, model: Model, chosen: NeuronSet, what: str, sets: range
     ) -> list[dict[str, Any]]:
-        def change(neurons: NeuronSet, a: float = spec.a, b: float = spec.b) -> Affine:
-            return Affine(neurons, _tokens(spec), a=a, b=b)
-
-        if shard == "chains":
-            steered = change(chosen)
-            return [
-                {"condition": name, "chain": chain, "change": own}
-                for name, own in ((UNSTEERED, None), (STEERED, steered))
-                for chain in range(spec.chains)
-            ]
-        if shard == RANDOM:
-            return [
-                {
-                    "condition": RANDOM,
-                    "chain": number,
-                    "change": change(chosen.matched_random(model.sizes, spec.seed + number)),
-                }
-                for number in range(spec.random_sets)
-            ]
+        if what == STEERED:
+            of_sets = [(UNSTEERED, 0, None, np.nan), (STEERED, 0, chosen, 1.0)]
+        else:
+            start = Encoded(model.ids([model.residue_ids(spec.begin)]), 0, None, ())
+            chosen.check(model)
+            activity = Activity.of(model, [start], chosen.counts(), everywhere=True)
+            drawn = seeds(spec.seed, spec.random_sets)
+            of_sets = []
+            for number in sets:
+                if what == AS_ACTIVE:
+                    neurons = activity.matched(chosen, drawn[number])
+                else:
+                    neurons = chosen.matched_random(model.sizes, drawn[number])
+                level = activity.level(neurons) / (activity.level(chosen) or 1.0)
+                of_sets.append((what, number, neurons, level))
         return [
-            {"a": a, "b": b, "chain": chain, "change": change(chosen, a, b)}
+            {
+                "condition": condition,
+                "set": number,
+                "chain": chain,
+                "activity": level,
+                "change": neurons and Affine(neurons, _tokens(spec), a=spec.a, b=spec.b),
+            }
+            for condition, number, neurons, level in of_sets
+            for chain in range(spec.chains)
+        ]
+
+    def _dose_rows(self, spec: SteeringSpec, chosen: NeuronSet) -> list[dict[str, Any]]:
+        return [
+            {"a": a, "b": b, "chain": chain, "change": Affine(chosen, _tokens(spec), a=a, b=b)}
             for a in spec.dose_a
             for b in spec.dose_b
             for chain in range(2)
         ]
 
     def _finals(
-        self,
-        spec: SteeringSpec,
-        model: Model,
-        chains: pd.DataFrame,
-        trajectories: pd.DataFrame,
-        context: Context,
+        self, spec: SteeringSpec, chains: pd.DataFrame, trajectories: pd.DataFrame
     ) -> pd.DataFrame:
         rows = []
         settled = trajectories[trajectories["step"] > spec.steps - _settled(spec.steps)]
-        means = settled.groupby(["condition", "chain"]).mean(numeric_only=True)
+        means = settled.groupby(["condition", "set", "chain"]).mean(numeric_only=True)
         for row in chains.itertuples():
             sequence = row.sequences[-1]
             free = "".join(sequence[place] for place in spec.places)
             rows.append(
                 {
                     "condition": row.condition,
+                    "set": row.set,
                     "chain": row.chain,
                     "sequence": sequence,
-                    **means.loc[(row.condition, row.chain)].drop("step").to_dict(),
+                    **means.loc[(row.condition, row.set, row.chain)].drop("step").to_dict(),
                     "identity": quality.identity(sequence, spec.begin),
                     "entropy": FEATURES["entropy"].compute(free),
                     "longest_repeat": quality.longest_repeat(sequence, spec.places),
                 }
             )
-        table = pd.DataFrame(rows)
+        unknown = dict.fromkeys(("perplexity", "confidence", "confidence_free"), np.nan)
+        return pd.DataFrame(rows).assign(**unknown)
+
+    def _surprise(
+        self,
+        spec: SteeringSpec,
+        model: Model,
+        finals: pd.DataFrame,
+        costed: pd.Series,
+        context: Context,
+    ) -> None:
         hidden = np.array(spec.places)
         if len(hidden) > SURPRISE:
             hidden = hidden[np.linspace(0, len(hidden) - 1, SURPRISE).round().astype(int)]
-        surprise = quality.pseudo_perplexity(
+        finals.loc[costed, "perplexity"] = quality.pseudo_perplexity(
             model,
-            table["sequence"].tolist(),
+            finals.loc[costed, "sequence"].tolist(),
             hidden.tolist(),
             lambda done: context.progress(done, "asking how likely the sequences are"),
         )
-        return table.assign(perplexity=surprise)
 
     def _structures(
-        self, spec: SteeringSpec, finals: pd.DataFrame, context: Context
+        self, spec: SteeringSpec, finals: pd.DataFrame, costed: pd.Series, context: Context
     ) -> tuple[pd.DataFrame, dict[str, str], str]:
-        columns = ["name", "sequence", "confidence", "rmsd", *_STATES, "secondary"]
-        finals["confidence"] = np.nan
+        confident = ["confidence", "confidence_free"]
+        columns = ["name", "sequence", *confident, "rmsd", *_STATES, "secondary"]
         nothing = pd.DataFrame(columns=columns)
         if not spec.predictor:
             return nothing, {}, "No structure was asked for."
@@ -352,19 +401,23 @@ class SteeringStudy(Study):
             start = folded(spec.begin)
         except UserError as error:
             return nothing, {}, str(error)
-        made: list[folding.Folded | None] = []
-        for number, sequence in enumerate(finals["sequence"]):
-            context.progress(number / len(finals), "predicting structures")
+        made: dict[int, folding.Folded | None] = {}
+        for row, sequence in finals.loc[costed, "sequence"].items():
+            context.progress(len(made) / costed.sum(), "predicting structures")
             try:
-                made.append(folded(sequence))
+                made[row] = folded(sequence)
             except UserError as error:  # it is no such protein any more
-                made.append(None)
+                made[row] = None
                 reason = str(error)
 
-        def confidence(own: folding.Folded | None) -> float:
-            return np.nan if own is None else float(own.confidence[: len(spec.begin)].mean())
+        def confidence(own: folding.Folded | None) -> list[float]:
+            """Of the steered chain, and of its free residues."""
+            if own is None:
+                return [np.nan, np.nan]
+            chain = own.confidence[: len(spec.begin)]
+            return [float(chain.mean()), float(chain[list(spec.places)].mean())]
 
-        finals["confidence"] = [confidence(own) for own in made]
+        finals.loc[costed, confident] = [confidence(own) for own in made.values()]
         shown = {"start": start}
         for condition in (UNSTEERED, STEERED):
             shown[condition] = made[_median(finals, condition, spec.goals[0].property)]
@@ -378,14 +431,14 @@ class SteeringStudy(Study):
                 {
                     "name": name,
                     "sequence": own.sequence,
-                    "confidence": confidence(own),
+                    **dict(zip(confident, confidence(own), strict=True)),
                     "rmsd": rmsd,
                     **{word: states[state] for word, state in _STATES.items()},
                     "secondary": placed.secondary,
                 }
             )
             files[f"{name}.pdb"] = placed.pdb
-        lost = sum(own is None for own in made)
+        lost = sum(own is None for own in made.values())
         return pd.DataFrame(rows), files, f"{lost} of {len(made)}: {reason}" if lost else ""
 
     def _doses(self, spec: SteeringSpec, table: pd.DataFrame) -> pd.DataFrame:
@@ -404,35 +457,39 @@ class SteeringStudy(Study):
         return pd.DataFrame(rows)
 
     def _compared(self, spec: SteeringSpec, goal: Goal, finals: pd.DataFrame) -> dict[str, Any]:
-        own = {
-            name: finals.loc[finals["condition"] == name, goal.property].to_numpy()
-            for name in (UNSTEERED, STEERED, RANDOM)
+        values = {
+            name: own.pivot(index="set", columns="chain", values=goal.property).to_numpy()
+            for name, own in finals.groupby("condition")
         }
-        found: dict[str, Any] = {
+        steered, unsteered = values[STEERED][0], values[UNSTEERED][0]
+        controls = {
+            control: compared(steered, values[control], larger=goal.direction == "up")
+            for control in CONTROLS
+        }
+        control = stronger(controls)
+        return {
             "property": goal.property,
             "direction": goal.direction,
             "start": _value(goal.property, spec.begin),
-        }
-        for name, values in own.items():
-            found[name] = {"mean": float(values.mean()), "sd": float(values.std(ddof=1))}
-        steered, random = own[STEERED], own[RANDOM]
-        pooled = np.sqrt((steered.var(ddof=1) + random.var(ddof=1)) / 2)
-        away = float(steered.mean() - random.mean())
-        spread = float(random.std(ddof=1))
-        return found | {
-            "shift": float(steered.mean() - own[UNSTEERED].mean()),
-            "effect_size": _ratio(away, float(pooled)),
-            "z": _ratio(away, spread),
-            "p_value": float(mannwhitneyu(steered, random).pvalue),
+            UNSTEERED: _spread(unsteered),
+            STEERED: _spread(steered),
+            **{name: asdict(own) for name, own in controls.items()},
+            "shift": float(steered.mean() - unsteered.mean()),
+            "control": control,
+            "effect_size": controls[control].effect_size,
+            "z": controls[control].z,
+            "p_value": controls[control].p_value,
+            "floor": controls[control].floor,
         }
 
 
 # Columns of the structures' table, and letters of ``folding.STATES``.
 _STATES = {"helix": "H", "strand": "E", "coil": "-"}
 _WORDS = {
-    "chains": "generating with the neurons and without",
+    STEERED: "generating with the neurons and without",
     RANDOM: "generating with random neurons",
-    "doses": "trying other a and b",
+    AS_ACTIVE: "generating with random neurons that are as active",
+    DOSES: "trying other a and b",
 }
 
 
@@ -534,9 +591,8 @@ def _tokens(spec: SteeringSpec) -> Literal["all"] | tuple[int, ...]:
     return "all" if spec.positions == "all" else tuple(place + 1 for place in spec.places)
 
 
-def _ratio(difference: float, spread: float) -> float:
-    """nan for a difference where nothing varies: it is no number of standard deviations."""
-    return difference / spread if spread > 0 else 0.0 if difference == 0 else np.nan
+def _spread(values: Float[np.ndarray, " chain"]) -> dict[str, float]:
+    return {"mean": float(values.mean()), "sd": float(values.std(ddof=1))}
 
 
 def _settled(steps: int) -> int:

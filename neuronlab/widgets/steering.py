@@ -18,6 +18,7 @@ from neuronlab.figures.structures import secondary_track, structures_view
 from neuronlab.labels.library import search_words
 from neuronlab.models import READABLE, Encoded, Model
 from neuronlab.neurons import NeuronSet
+from neuronlab.neurons.effect import CONTROLS
 from neuronlab.proteins import antibodies, corpora, folding
 from neuronlab.proteins.contacts import predicted_contacts
 from neuronlab.proteins.features import PROPERTIES
@@ -26,7 +27,7 @@ from neuronlab.proteins.viewer import framed, viewer_url
 from neuronlab.runs import Result
 from neuronlab.studies import STUDIES, SteeringSpec
 from neuronlab.studies.examples import UBIQUITIN, small_steering
-from neuronlab.studies.steering import RANDOM, STEERED, UNSTEERED, Goal
+from neuronlab.studies.steering import STEERED, UNSTEERED, Goal
 from neuronlab.widgets import exports, label_sets, model_fetch, services, shown, state
 from neuronlab.widgets.guard import complain, guard, plain, sentence
 
@@ -264,13 +265,28 @@ def _settings() -> dict:
     with st.expander("Settings"):
         one, two, three, four = st.columns(4)
         mode = one.selectbox("Generation", list(MODES), format_func=MODES.get, key="steer_mode")
-        steps = two.number_input("Steps", 1, 2000, 100, key="steer_steps")
+        steps = two.number_input("Steps", 1, 2000, 50, key="steer_steps")
         masked = three.number_input(
             "Hidden at a step, in %", 1, 100, 10, key="steer_masked", disabled=mode != "masked"
         )
         temperature = four.number_input("Temperature", 0.05, 10.0, 1.0, 0.05, key="steer_t")
-        chains = one.number_input("Chains", 2, 64, 8, key="steer_chains")
-        random_sets = two.number_input("Random sets", 20, 200, 20, key="steer_random")
+        chains = one.number_input(
+            "Chains",
+            2,
+            64,
+            4,
+            key="steer_chains",
+            help="Steered, as many unsteered, and as many of every random set.",
+        )
+        random_sets = two.number_input(
+            "Random sets of either kind",
+            20,
+            200,
+            20,
+            key="steer_random",
+            help="Any neurons of the same layers; and such that are as active. The more sets, the "
+            "smaller p can be: 1 / (sets + 1).",
+        )
         seed = three.number_input("Seed", 0, 10_000, 0, key="steer_seed")
         positions = four.selectbox(
             "Neurons change at",
@@ -333,33 +349,40 @@ def results(model: Model, spec: SteeringSpec, result: Result) -> None:
         )
     goal = goals[which]
     name, known = goal["property"], PROPERTIES[goal["property"]]
-    headline(goal, spec)
+    headline(goal, spec, result.numbers["activity"])
     left, right = st.columns([3, 2], gap="medium")
     trajectories, finals = result.tables["trajectories"], result.tables["finals"]
     with left:
-        st.markdown(f"**{plain(known.title)}, step by step**; bands: one standard deviation.")
+        st.markdown(
+            f"**{plain(known.title)}, step by step**; bands: one standard deviation, between "
+            "chains, or between the means of random sets."
+        )
         exports.chart(
             figures.trajectories(trajectories, name, known.title, goal["start"]),
             trajectories,
             "trajectories",
-            "Lines with bands: the property of steered, unsteered and random chains by step.",
+            "Lines with bands: the property of chains and of random sets by step.",
         )
     with right:
-        st.markdown("**What the chains reached**, the mean of their last tenth.")
+        st.markdown(
+            "**What chains reached**, the mean of their last tenth; a random set is the mean of "
+            "its chains."
+        )
         exports.chart(
             figures.finals(finals, name, known.title, goal["start"]),
             finals,
             "finals",
-            "Points and boxes: what every chain reached, by condition.",
+            "Points and boxes: what every chain and every random set reached.",
         )
     st.markdown("**What it cost**; bars: one standard deviation.")
     exports.chart(
         figures.costs(finals),
         finals.drop(columns="sequence"),
         "costs",
-        "Small charts: identity, entropy, longest repeat, pseudo-perplexity and confidence.",
+        "Small charts: identity, entropy, longest repeat, pseudo-perplexity and confidence of the "
+        "whole chain and of its free residues.",
     )
-    warnings(finals)
+    warnings(finals, spec)
     right = st.container()
     if "doses" in result.tables:
         left, right = st.columns(2, gap="medium")
@@ -387,36 +410,70 @@ def results(model: Model, spec: SteeringSpec, result: Result) -> None:
     exports.share(spec.key, study_python(spec), study_command(spec))
 
 
-def headline(goal: dict, spec: SteeringSpec) -> None:
-    """The result in a few words."""
+def headline(goal: dict, spec: SteeringSpec, activity: dict[str, float]) -> None:
+    """The result in a few words, beside the control that it stands out from less; then both."""
     known = PROPERTIES[goal["property"]]
     unit = f" {known.unit}" if known.unit else ""
-    p = goal["p_value"]
-    wanted = goal["shift"] * (1 if goal["direction"] == "up" else -1) > 0
-    verdict = "No effect beyond random neurons."
-    if p < 0.05 and wanted and goal["effect_size"] * goal["shift"] > 0:
-        verdict = "It moves as asked, beyond random neurons."
-    elif p < 0.05:
-        verdict = "It moves, but not as asked."
-    reached = {
-        name: f"{goal[name]['mean']:+.3g} ± {goal[name]['sd']:.2g}"
-        for name in (STEERED, UNSTEERED, RANDOM)
-    }
+    control = goal["control"]
     st.markdown(
         f"**{plain(known.title)}** {goal['direction']}: from {goal['start']:+.3g}{unit} at the "
-        f"start, steered chains reach **{reached[STEERED]}**, unsteered {reached[UNSTEERED]}, "
-        f"random neurons {reached[RANDOM]}. Against random: effect size "
-        f"**{goal['effect_size']:+.2f}**, z {goal['z']:+.1f}, p {p:.2g}. {verdict}"
+        f"start, steered chains reach **{goal[STEERED]['mean']:+.3g}**, unsteered ones "
+        f"{goal[UNSTEERED]['mean']:+.3g}, {CONTROLS[control]} {goal[control]['mean']:+.3g}. "
+        f"{verdict(goal)}"
     )
     by = CHOICES.get(spec.choose) or plain(spec.given_by) or "given"
     st.caption(
         f"Neurons {by}; a = {spec.a:g}, b = {spec.b:g}; {spec.chains} chains of {spec.steps} "
-        f"steps, {spec.random_sets} random sets. ± one standard deviation between chains. p: Mann "
-        "and Whitney."
+        f"steps, and as many of each of {spec.random_sets} random sets of either kind. Those "
+        "matched in activity are "
+        f"{activity['as active']:.0%} as active as the chosen neurons along the start, any random "
+        f"ones {activity['random']:.0%} (geometric means)."
+    )
+    st.dataframe(comparison(goal, spec), hide_index=True, key="steer_comparison")
+    st.caption(
+        "Between sets: standard deviation of the random sets' means; within: between chains of "
+        "one set. z and effect size: how far the steered mean is from the random sets', in the one "
+        "and the other. p: how often such a set does at least as well, the chosen one counting as "
+        f"one of them; {spec.random_sets} sets allow no p below {goal['floor']:.2g}."
     )
 
 
-def warnings(finals: pd.DataFrame) -> None:
+def verdict(goal: dict) -> str:
+    """Whether it worked, by the rank among the sets of the stronger control."""
+    words = CONTROLS[goal["control"]]
+    p = f"p = {goal['p_value']:.2g}, and can be no smaller than {goal['floor']:.2g}"
+    if not goal["p_value"] < 0.05:
+        return f"It moves as asked **no more than {words}** ({p})."
+    shift = goal["shift"] if goal["direction"] == "up" else -goal["shift"]
+    if shift > 0:
+        return f"It moves **as asked, more than {words}** ({p})."
+    return f"**Not as asked**: no further than unsteered chains, if more than {words} ({p})."
+
+
+def comparison(goal: dict, spec: SteeringSpec) -> pd.DataFrame:
+    """Start, chains and random sets: means, both spreads, and how the steered chains stand out."""
+    rows = [{"what": "start", "mean": goal["start"]}]
+    for name in (UNSTEERED, STEERED):
+        words = f"{name}, {spec.chains} chains"
+        rows.append({"what": words, "mean": goal[name]["mean"], "sd within": goal[name]["sd"]})
+    for name, words in CONTROLS.items():
+        own = goal[name]
+        rows.append(
+            {
+                "what": f"{words}, {spec.random_sets} sets of {spec.chains} chains",
+                "mean": own["mean"],
+                "sd between sets": own["between"],
+                "sd within": own["within"],
+                "z": own["z"],
+                "effect size": own["effect_size"],
+                "p": own["p_value"],
+            }
+        )
+    columns = ["what", "mean", "sd between sets", "sd within", "z", "effect size", "p"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def warnings(finals: pd.DataFrame, spec: SteeringSpec) -> None:
     """What a person must not overlook."""
     steered = finals[finals["condition"] == STEERED].mean(numeric_only=True)
     plainly = finals[finals["condition"] == UNSTEERED].mean(numeric_only=True)
@@ -427,8 +484,10 @@ def warnings(finals: pd.DataFrame) -> None:
             icon=":material/warning:",
         )
     st.caption(
-        "Confidence is the predictor's own and no proof of viability; the pseudo-perplexity is the "
-        "unchanged model's surprise."
+        "Confidence is the predictor's own and no proof of viability; that of the whole chain is "
+        "mostly of residues that cannot change. The pseudo-perplexity is the unchanged model's "
+        "surprise. Of random sets either is of one chain of each of the first "
+        f"{min(spec.chains, spec.random_sets)}."
     )
 
 
@@ -480,7 +539,8 @@ def structures(model: Model, spec: SteeringSpec, result: Result) -> None:
         + "; unsteered and steered are the chains whose value is the median, superposed on the "
         "start. Drag to turn, scroll to zoom. "
         + "; ".join(
-            f"{row['name']}: confidence {row['confidence']:.0f}, CA RMSD to the start "
+            f"{row['name']}: confidence {row['confidence']:.0f} over the chain and "
+            f"{row['confidence_free']:.0f} over the free residues, CA RMSD to the start "
             f"{row['rmsd']:.2f} Å"
             for _, row in table.iterrows()
         )
@@ -556,8 +616,9 @@ def fasta(spec: SteeringSpec, finals: pd.DataFrame) -> None:
     lines = [f">start\n{spec.begin}"]
     for row in finals.itertuples():
         value = getattr(row, spec.goals[0].property)
+        name = f"{row.condition}_{row.set}_{row.chain}".replace(" ", "_")
         lines.append(
-            f">{row.condition}_{row.chain} {spec.goals[0].property}={value:.4g} "
+            f">{name} {spec.goals[0].property}={value:.4g} "
             f"identity={row.identity:.3f}\n{row.sequence}"
         )
     st.download_button(

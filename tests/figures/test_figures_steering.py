@@ -11,8 +11,10 @@ import pytest
 from neuronlab.figures import steering
 from neuronlab.proteins.sequences import AMINO_ACIDS
 
-NAMES = ["unsteered", "steered", "random neurons"]
-CHAINS = {"unsteered": 3, "steered": 4, "random": 6}
+NAMES = ["unsteered", "steered", "random neurons", "as active neurons"]
+# Sets, and chains of each.
+CHAINS = {"unsteered": (1, 3), "steered": (1, 4), "random": (6, 2), "as active": (5, 3)}
+COUNTS = ["3 chains", "4 chains", "6 sets", "5 sets"]
 
 
 def can_be_sent(figure):
@@ -23,12 +25,13 @@ def chains(steps=5):
     """In an order in which nothing may be found by its place."""
     draw = np.random.default_rng(0)
     rows = [
-        (condition, chain, step, float(draw.normal()))
-        for condition, number in CHAINS.items()
+        (condition, one, chain, step, float(draw.normal()))
+        for condition, (sets, number) in CHAINS.items()
+        for one in range(sets)
         for chain in range(number)
         for step in range(steps)
     ]
-    table = pd.DataFrame(rows, columns=["condition", "chain", "step", "gravy"])
+    table = pd.DataFrame(rows, columns=["condition", "set", "chain", "step", "gravy"])
     return table.sample(frac=1, random_state=1)
 
 
@@ -40,6 +43,13 @@ def reached():
     return table
 
 
+def units(table, condition):
+    """What is compared: chains, or the means of a random set's chains."""
+    own = table[table["condition"] == condition]
+    unit = "set" if condition in ("random", "as active") else "chain"
+    return {number: fmean(rows["gravy"]) for number, rows in own.groupby(unit)}
+
+
 def of(table, condition, column):
     return table.loc[table["condition"] == condition, column].tolist()
 
@@ -47,16 +57,16 @@ def of(table, condition, column):
 # --- Trajectories --------------------------------------------------------------------------------
 
 
-def test_lines_are_means_over_chains_at_every_step():
+def test_lines_are_means_over_chains_or_sets_at_every_step():
     table = chains()
     lines = [t for t in steering.trajectories(table, "gravy", "GRAVY", 0.0).data if t.name]
     assert [line.name.split(", ") for line in lines] == [
-        [name, f"{number} chains"] for name, number in zip(NAMES, CHAINS.values(), strict=True)
+        [*one] for one in zip(NAMES, COUNTS, strict=True)
     ]
     for line, condition in zip(lines, CHAINS, strict=True):
         assert list(line.x) == list(range(5))
         for step, mean, spread in zip(line.x, line.y, line.customdata, strict=True):
-            own = of(table[table["step"] == step], condition, "gravy")
+            own = units(table[table["step"] == step], condition).values()
             assert mean == pytest.approx(fmean(own))
             assert spread == pytest.approx(stdev(own))
 
@@ -74,8 +84,8 @@ def test_bands_end_one_standard_deviation_from_the_mean():
 
 def test_conditions_differ_in_dash_and_colour():
     lines = [t for t in steering.trajectories(chains(), "gravy", "GRAVY", 0.0).data if t.name]
-    assert len({line.line.dash for line in lines}) == 3
-    assert len({line.line.color for line in lines}) == 3
+    assert len({line.line.dash for line in lines}) == 4
+    assert len({line.line.color for line in lines}) == 4
 
 
 @pytest.mark.parametrize("draw", [steering.trajectories, steering.finals])
@@ -104,18 +114,17 @@ def test_one_chain_has_a_line_and_no_band():
 # --- Ends ----------------------------------------------------------------------------------------
 
 
-def test_every_chain_is_a_point_of_its_condition():
+def test_every_chain_and_every_random_set_is_a_point_of_its_condition():
     table = reached()
     boxes = steering.finals(table, "gravy", "GRAVY", 0.0).data
     assert [box.name for box in boxes] == NAMES
-    for box, condition in zip(boxes, CHAINS, strict=True):
+    for box, condition, count in zip(boxes, CHAINS, COUNTS, strict=True):
         assert box.boxpoints == "all"
-        assert dict(zip(box.customdata, box.y, strict=True)) == dict(
-            zip(of(table, condition, "chain"), of(table, condition, "gravy"), strict=True)
-        )
+        points = dict(zip(box.customdata, box.y, strict=True))
+        assert points == pytest.approx(units(table, condition))
         (place,) = set(box.x)
-        assert place.endswith(f"{CHAINS[condition]} chains")
-    assert len({box.marker.symbol for box in boxes}) == 3
+        assert place.endswith(count)
+    assert len({box.marker.symbol for box in boxes}) == 4
 
 
 def test_costs_are_means_with_one_standard_deviation():
@@ -131,7 +140,7 @@ def test_costs_are_means_with_one_standard_deviation():
             assert point.y[0] == pytest.approx(fmean(own))
             assert point.error_y.array[0] == pytest.approx(stdev(own))
             assert point.error_y.arrayminus[0] == pytest.approx(stdev(own))
-    assert len({(p.marker.symbol, p.marker.color) for p in figure.data}) == 3
+    assert len({(p.marker.symbol, p.marker.color) for p in figure.data}) == 4
     assert [p.name for p in figure.data if p.showlegend] == NAMES
 
 
@@ -142,13 +151,13 @@ def test_what_is_unknown_has_no_panel(gone):
     for own in (table, table.drop(columns=gone)):
         figure = steering.costs(own)
         assert [note.text for note in figure.layout.annotations] == expected
-        assert len(figure.data) == 12
+        assert len(figure.data) == 20
 
 
 def test_identity_alone_is_in_percent():
     axes = can_be_sent(steering.costs(reached()))["layout"]
-    forms = [axes[f"yaxis{i}"].get("tickformat") for i in ("", 2, 3, 4, 5)]
-    assert forms == [".0%", None, None, None, None]
+    forms = [axes[f"yaxis{i}"].get("tickformat") for i in ("", 2, 3, 4, 5, 6)]
+    assert forms == [".0%", *[None] * 5]
     without = can_be_sent(steering.costs(reached().drop(columns="identity")))["layout"]
     assert "tickformat" not in without["yaxis"]
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from neuronlab.models.catalogue import entry
+from neuronlab.neurons.effect import CONTROLS
 from neuronlab.runs import Context, Store, run_study
 from neuronlab.studies import STUDIES
 from neuronlab.studies.examples import small_labels, small_steering
@@ -156,10 +157,19 @@ def test_the_steered_result_stands_beside_its_controls(steered, results):
     result = stored(steered, results)
     numbers = result.numbers
     assert steered.says(f"{numbers['steered']['mean']:+.3g}")
+    assert steered.says(CONTROLS[numbers["control"]])
+    assert steered.says(f"p = {numbers['p_value']:.2g}, and can be no smaller than 0.048")
+    (rows,) = (d.value for d in steered.at.dataframe if "sd between sets" in d.value)
+    assert rows["mean"].tolist() == [
+        numbers["start"],
+        *(numbers[name]["mean"] for name in ("unsteered", "steered", "random", "as active")),
+    ]
+    for column, key in (("p", "p_value"), ("sd between sets", "between"), ("sd within", "within")):
+        assert rows[column].tolist()[3:] == [numbers[c][key] for c in CONTROLS]
     assert {"chart_trajectories", "chart_finals", "chart_costs", "chart_residues"} <= charts(
         steered
     )
-    assert result.tables["finals"]["condition"].value_counts()["random"] == 20
+    assert result.tables["finals"]["condition"].value_counts()["random"] == 40
     assert steered.says("No structure was asked for")
     start = small_steering(MODEL, "").sequence
     assert all(
@@ -170,6 +180,22 @@ def test_the_steered_result_stands_beside_its_controls(steered, results):
     steered.at.button(key="steer_basket").click()
     steered.run()
     assert "100 neurons" in steered.basket()
+
+
+def outcome(**changes):
+    known = {"p_value": 1 / 21, "floor": 1 / 21, "shift": 0.3, "direction": "up"}
+    return steering.verdict(known | {"control": "as active"} | changes)
+
+
+def test_the_verdict_is_the_rank_among_the_stronger_controls_sets():
+    assert "as asked, more than random neurons of the same layers, matched in" in outcome()
+    assert "as asked, more" in outcome(direction="down", shift=-0.3)
+    assert "same layers, matched" not in outcome(control="random")
+    assert "Not as asked" in outcome(shift=-0.1)
+    assert "Not as asked" in outcome(direction="down")
+    for shift in (-0.3, 0.3):
+        assert "no more than random" in outcome(p_value=2 / 21, shift=shift)
+    assert "no more than random" in outcome(p_value=0.05, floor=0.05)
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,17 @@ import pandas as pd
 import pytest
 from Bio.SeqUtils import ProtParamData
 from pydantic import ValidationError
-from scipy.stats import mannwhitneyu
 
 import neuronlab as nl
-from neuronlab.neurons import NeuronSet
+from neuronlab.models import Encoded
+from neuronlab.neurons import Activity, NeuronSet
 from neuronlab.proteins import corpora, folding
 from neuronlab.proteins.annotated import AnnotatedProtein
 from neuronlab.proteins.features import FEATURES, PROPERTIES, substitution_effects
 from neuronlab.proteins.sequences import AMINO_ACIDS, TRASTUZUMAB_VH
 from neuronlab.runs import Context, Store, read_spec, run_study
 from neuronlab.runs.study import Cancelled
+from neuronlab.statistics import seeds
 from neuronlab.steering import quality
 from neuronlab.steering.generation import generate
 from neuronlab.steering.selection import by_effect, by_protein, by_residue
@@ -33,7 +34,7 @@ def spec(**changes):
         "free": FREE,
         "count": 5,
         "steps": 25,
-        "chains": 4,
+        "chains": 3,
         "dose_a": (1.0, 3.0),
         "dose_b": (0.0, 1.0),
         "dose_steps": 12,
@@ -84,55 +85,81 @@ def ran(tiny, tmp_path_factory):
     return found, asked, result
 
 
+def sets_of(model, chosen, seed=0):
+    """The sets of every condition, drawn as a person would."""
+    drawn = seeds(seed, 20)
+    start = Encoded(model.ids([model.residue_ids(START)]), 0, None, ())
+    activity = Activity.of(model, [start], ("ffn",), everywhere=True)
+    return activity, {
+        "unsteered": [None],
+        "steered": [chosen],
+        "random": [chosen.matched_random(model.sizes, one) for one in drawn],
+        "as active": [activity.matched(chosen, one) for one in drawn],
+    }
+
+
 def test_chains_are_those_of_the_generation(ran):
     model, _, result = ran
     table = result.tables["neurons"]
     chosen = NeuronSet((r.layer, r.component, r.neuron) for r in table.itertuples())
     assert len(chosen) == 5
-    changes = {
-        "unsteered": [None] * 4,
-        "steered": [nl.Affine(chosen, a=3.0, b=1.0)] * 4,
-        "random": [
-            nl.Affine(chosen.matched_random(model.sizes, seed), a=3.0, b=1.0) for seed in range(20)
-        ],
-    }
+    activity, sets = sets_of(model, chosen)
     finals, trajectories = result.tables["finals"], result.tables["trajectories"]
-    assert len(finals) == 28
-    assert len(trajectories) == 28 * 26
-    for condition, own in changes.items():
-        found = generate(model, START, own, chains=range(len(own)), free=FREE, steps=25, masked=0.3)
-        rows = finals[finals["condition"] == condition].sort_values("chain")
-        assert rows["sequence"].tolist() == [chain[-1] for chain in found]
-        for number, chain in enumerate(found):
-            here = (trajectories["condition"] == condition) & (trajectories["chain"] == number)
-            steps = trajectories[here].sort_values("step")
-            assert steps["step"].tolist() == list(range(26))
-            for name in ("gravy", "charge"):
-                assert steps[name].tolist() == pytest.approx([value(name, s) for s in chain])
+    assert len(finals) == 42 * 3
+    assert len(trajectories) == 42 * 3 * 26
+    for condition, of_condition in sets.items():
+        for number, neurons in enumerate(of_condition):
+            change = neurons and nl.Affine(neurons, a=3.0, b=1.0)
+            chains = generate(
+                model, START, [change] * 3, chains=range(3), free=FREE, steps=25, masked=0.3
+            )
+            rows = finals[(finals["condition"] == condition) & (finals["set"] == number)]
+            assert rows["chain"].tolist() == [0, 1, 2]
+            assert rows["sequence"].tolist() == [chain[-1] for chain in chains]
+            here = trajectories["condition"].eq(condition) & trajectories["set"].eq(number)
+            for chain, own in trajectories[here].groupby("chain"):
+                steps = own.sort_values("step")
+                assert steps["step"].tolist() == list(range(26))
+                for name in ("gravy", "charge"):
+                    assert steps[name].tolist() == pytest.approx(
+                        [value(name, s) for s in chains[chain]]
+                    )
+    for control in ("random", "as active"):
+        levels = [activity.level(one) / activity.level(chosen) for one in sets[control]]
+        assert result.numbers["activity"][control] == pytest.approx(np.mean(levels))
 
 
 def test_what_a_chain_reached_is_the_mean_of_its_last_tenth(ran):
     _, _, result = ran
-    finals, trajectories = result.tables["finals"], result.tables["trajectories"]
-    for row in finals.itertuples():
-        here = trajectories["condition"].eq(row.condition) & trajectories["chain"].eq(row.chain)
-        steps = trajectories[here].sort_values("step")
+    by = ["condition", "set", "chain"]
+    steps = result.tables["trajectories"].sort_values("step").groupby(by)
+    for row in result.tables["finals"].itertuples():
+        own = steps.get_group((row.condition, row.set, row.chain))
         for name in ("gravy", "charge"):  # 2 of 25 steps
-            assert getattr(row, name) == pytest.approx(steps[name].tail(2).mean())
+            assert getattr(row, name) == pytest.approx(own[name].tail(2).mean())
+
+
+def costed(finals, chains):
+    """Of every condition as many chains: of random sets, the first of as many sets."""
+    first = (finals["chain"] == 0) & (finals["set"] < chains)
+    return first | finals["condition"].isin(("unsteered", "steered"))
 
 
 def test_what_it_cost(ran):
     model, _, result = ran
-    for row in result.tables["finals"].itertuples():
+    finals = result.tables["finals"]
+    for row in finals.itertuples():
         free = "".join(row.sequence[i] for i in FREE)
         same = sum(a == b for a, b in zip(row.sequence, START, strict=True))
         assert row.identity == same / len(START)
         assert row.entropy == pytest.approx(FEATURES["entropy"].compute(free))
         assert row.longest_repeat == quality.longest_repeat(row.sequence, FREE)
-    some = result.tables["finals"].sample(5, random_state=0)
-    expected = quality.pseudo_perplexity(model, some["sequence"].tolist(), FREE)
-    assert some["perplexity"].to_numpy() == pytest.approx(expected, rel=1e-4)
-    assert result.tables["finals"]["confidence"].isna().all()
+    known = finals["perplexity"].notna()
+    assert known.tolist() == costed(finals, 3).tolist()
+    assert finals[known].groupby("condition").size().tolist() == [3, 3, 3, 3]
+    expected = quality.pseudo_perplexity(model, finals.loc[known, "sequence"].tolist(), FREE)
+    assert finals.loc[known, "perplexity"].to_numpy() == pytest.approx(expected, rel=1e-4)
+    assert finals[["confidence", "confidence_free"]].isna().all(axis=None)
 
 
 def test_the_numbers_are_those_of_the_tables(ran):
@@ -142,22 +169,35 @@ def test_the_numbers_are_those_of_the_tables(ran):
     for numbers, name, direction in zip(
         result.numbers["goals"], ("gravy", "charge"), ("up", "down"), strict=True
     ):
-        own = {
-            c: finals.loc[finals["condition"] == c, name].to_numpy()
-            for c in ("unsteered", "steered", "random")
-        }
-        steered, random = own["steered"], own["random"]
         assert (numbers["property"], numbers["direction"]) == (name, direction)
         assert numbers["start"] == pytest.approx(value(name, START))
-        for condition, values in own.items():
-            assert numbers[condition]["mean"] == pytest.approx(np.mean(values))
-            assert numbers[condition]["sd"] == pytest.approx(np.std(values, ddof=1))
-        away = steered.mean() - random.mean()
-        pooled = ((steered.var(ddof=1) + random.var(ddof=1)) / 2) ** 0.5
-        assert numbers["effect_size"] == pytest.approx(away / pooled)
-        assert numbers["z"] == pytest.approx(away / random.std(ddof=1))
+        own = {c: rows[name].to_numpy() for c, rows in finals.groupby("condition")}
+        steered = own["steered"]
+        for condition in ("unsteered", "steered"):
+            assert numbers[condition]["mean"] == pytest.approx(np.mean(own[condition]))
+            assert numbers[condition]["sd"] == pytest.approx(np.std(own[condition], ddof=1))
+        for control in ("random", "as active"):
+            rows = finals[finals["condition"] == control]
+            means = rows.groupby("set")[name].mean()
+            within = np.sqrt(rows.groupby("set")[name].var().mean())
+            away = steered.mean() - means.mean()
+            better = means >= steered.mean() if direction == "up" else means <= steered.mean()
+            assert numbers[control] == pytest.approx(
+                {
+                    "mean": means.mean(),
+                    "between": means.std(),
+                    "within": within,
+                    "effect_size": away / within,
+                    "z": away / means.std(),
+                    "p_value": (1 + better.sum()) / 21,
+                    "floor": 1 / 21,
+                }
+            )
         assert numbers["shift"] == pytest.approx(steered.mean() - own["unsteered"].mean())
-        assert numbers["p_value"] == pytest.approx(mannwhitneyu(steered, random).pvalue)
+        control = numbers["control"]
+        for key in ("effect_size", "z", "p_value", "floor"):
+            assert numbers[key] == numbers[control][key]
+        assert numbers["p_value"] == max(numbers[c]["p_value"] for c in ("random", "as active"))
     first = result.numbers["goals"][0]
     assert all(result.numbers[key] == first[key] for key in first)
     assert result.numbers["free"] == len(FREE)
@@ -211,7 +251,8 @@ def test_steering_moves_the_goal(tiny, tmp_path, monkeypatch):
         for direction in ("up", "down")
     }
     assert found["up"].numbers["effect_size"] > 1 > -1 > found["down"].numbers["effect_size"]
-    assert found["up"].numbers["p_value"] < 0.05
+    for direction in found:
+        assert found[direction].numbers["p_value"] == 1 / 21
     assert "doses" not in found["up"].tables
 
 
@@ -227,6 +268,21 @@ def test_the_same_spec_gives_the_same_result(model, tmp_path):
     assert (
         other.tables["finals"]["sequence"].tolist() != first.tables["finals"]["sequence"].tolist()
     )
+
+
+def test_random_sets_of_another_seed_are_all_others(model):
+    chosen = NeuronSet([(0, "ffn", i) for i in range(5)] + [(1, "ffn", i) for i in range(5)])
+    drawn = []
+    for seed in (0, 1):
+        rows = [
+            row
+            for control in ("random", "as active")
+            for row in STUDY._rows(spec(seed=seed), model, chosen, control, range(20))
+        ]
+        drawn.append({(row["condition"], row["change"].neurons) for row in rows})
+        assert len(drawn[-1]) > 30  # few neurons are alike in a small model: some sets come twice
+    random = [{sets for name, sets in one if name == "random"} for one in drawn]
+    assert not random[0] & random[1]
 
 
 def test_a_result_is_the_same_after_an_interruption(model, tmp_path):
@@ -256,7 +312,7 @@ def test_other_ways_to_generate(model, tmp_path, mode):
     for sequence in result.tables["finals"]["sequence"]:
         assert all(sequence[i] == START[i] for i in range(len(START)) if i not in FREE)
     if mode == "best":
-        for _, chain in result.tables["trajectories"].groupby(["condition", "chain"]):
+        for _, chain in result.tables["trajectories"].groupby(["condition", "set", "chain"]):
             values = chain.sort_values("step")["gravy"].to_numpy()[1:]
             assert (np.diff(values) >= 0).all()
 
@@ -428,9 +484,14 @@ def test_the_default_is_trastuzumabs_heavy_chain():
     assert "".join(TRASTUZUMAB_VH[i] for i in default.free) == "GFNIKDTYIYPTNGYTSRWGGDGFYAMDY"
     assert (default.model, default.count, default.a, default.b) == ("antiberty", 100, 3.0, 1.0)
     assert (default.choose, default.goals) == ("effect", (Goal(),))
-    assert default.random_sets == 20
+    assert (default.random_sets, default.chains) == (20, 4)
     assert folding.PREDICTORS[default.predictor].fits(default.begin, default.light) == ""
-    assert STUDY.shards(default) == ["chains", "random", "doses"]
+    shards = STUDY.shards(default)
+    assert (shards[0][0], shards[-1][0]) == ("steered", "doses")
+    for control in ("random", "as active"):
+        assert [i for what, sets in shards if what == control for i in sets] == list(range(20))
+    more = STUDY.shards(spec(random_sets=23, dose_a=()))
+    assert more[-1] == ("as active", range(20, 23))
     again = read_spec(default.to_json(), {"steering": SteeringSpec})
     assert again == default
     assert again.key == default.key
@@ -474,7 +535,14 @@ def test_structures(model, tmp_path, monkeypatch):
     def confidence(sequence):
         return np.mean([50.0 + ord(x) % 26 for x in sequence])
 
-    assert finals["confidence"].tolist() == pytest.approx([*map(confidence, finals["sequence"])])
+    def confidence_free(sequence):
+        return np.mean([50.0 + ord(sequence[i]) % 26 for i in FREE])
+
+    folded = finals[costed(finals, 3)]
+    assert len(folded) == 12
+    for column, expected in (("confidence", confidence), ("confidence_free", confidence_free)):
+        assert folded[column].tolist() == pytest.approx([*map(expected, folded["sequence"])])
+        assert finals[column].notna().sum() == 12
     assert result.numbers["no_structures"] == ""
     assert table["name"].tolist() == ["start", "unsteered", "steered"]
     assert set(result.files) == {"start.pdb", "unsteered.pdb", "steered.pdb"}
@@ -482,6 +550,7 @@ def test_structures(model, tmp_path, monkeypatch):
     for row in table.itertuples():
         heavy = row.sequence.removesuffix("DIQM")
         assert row.confidence == pytest.approx(confidence(heavy))  # of the steered chain alone
+        assert row.confidence_free == pytest.approx(confidence_free(heavy))
         assert row.helix + row.strand + row.coil == pytest.approx(1)
         assert row.helix == row.secondary.count("H") / len(row.sequence)
         assert row.strand == row.secondary.count("E") / len(row.sequence)
@@ -499,10 +568,11 @@ def test_what_folds_no_more_costs_its_own_structure_alone(model, tmp_path, monke
     shown = whole.tables["structures"]["sequence"][2].removesuffix("DIQM")
     monkeypatch.setitem(folding.PREDICTORS, "stub", stub({shown}))
     result = run(spec(**FOLDED), tmp_path / "b")
-    lost = finals["sequence"] == shown
-    assert (result.tables["finals"]["confidence"].isna() == lost).all()
+    lost = (finals["sequence"] == shown) & costed(finals, 3)
+    known = result.tables["finals"]["confidence"].notna()
+    assert (known == (costed(finals, 3) & ~lost)).all()
     assert set(result.files) == {"start.pdb", "unsteered.pdb"}
-    assert f"{lost.sum()} of 26" in result.numbers["no_structures"]
+    assert f"{lost.sum()} of 12" in result.numbers["no_structures"]
     result.save(tmp_path / "c")
 
 
@@ -512,25 +582,7 @@ def test_without_structures_there_is_a_reason(model, tmp_path, monkeypatch):
     monkeypatch.setitem(folding.PREDICTORS, "stub", stub({START}))
     result = run(spec(**quick, predictor="stub"), tmp_path)
     assert "no protein" in result.numbers["no_structures"]
-    columns = ["name", "sequence", "confidence", "rmsd", "helix", "strand", "coil", "secondary"]
-    assert list(result.tables["structures"].columns) == columns
+    columns = "name sequence confidence confidence_free rmsd helix strand coil secondary"
+    assert list(result.tables["structures"].columns) == columns.split()
     assert result.tables["structures"].empty
     assert result.files == {}
-
-
-# --- Numbers without variation -------------------------------------------------------------------
-
-
-def finals(unsteered, steered, random):
-    rows = [("unsteered", x) for x in unsteered]
-    rows += [("steered", x) for x in steered] + [("random", x) for x in random]
-    return pd.DataFrame(rows, columns=["condition", "gravy"])
-
-
-def test_an_effect_size_where_nothing_varies_is_no_number():
-    found = STUDY._compared(spec(), Goal(), finals([0.0, 0.0], [1.0, 1.0], [0.0, 0.0]))
-    assert np.isnan(found["effect_size"])
-    assert np.isnan(found["z"])
-    same = STUDY._compared(spec(), Goal(), finals([0.0, 0.0], [0.0, 0.0], [0.0, 0.0]))
-    assert (same["effect_size"], same["z"], same["shift"]) == (0, 0, 0)
-    assert same["p_value"] == pytest.approx(1)
