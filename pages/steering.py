@@ -7,11 +7,10 @@ HOW_TO_READ = r"""
 A masked protein model hides a tenth of the free residues, predicts them, and draws new ones; again
 and again. While it does, some neurons are changed: $h' = a h + b$. Do the proteins move towards the
 goal? Beside every run stand the **same model left alone** and two kinds of **random sets** of as
-many neurons in the same layers, at least twenty of each: any neurons, most of which are nearly
-silent, and neurons that are as active and write as much. All use the same random numbers. What
-counts is the rank of the chosen set's mean among the means of such sets, with as many chains each:
-chains of one set are no independent evidence. The page quotes the kind that the chosen set stands
-out from less.
+many neurons in the same layers, at least twenty of each: any neurons, and neurons that are as
+active as the chosen ones and write as much. All use the same random numbers. What counts is the
+rank of the chosen set's mean among the means of such sets, with as many chains each: chains of one
+set are no independent evidence. The page quotes the kind that the chosen set stands out from less.
 
 **Which neurons.** *By effect* (the default): the derivative of the property expected from the
 predicted residues, for all neurons at once. *By correlation* of their activation with the property,

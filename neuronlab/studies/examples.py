@@ -127,8 +127,8 @@ def small_labels(model: str, revision: str) -> NeuronLabelsSpec:
 
 def small_steering(model: str, revision: str) -> SteeringSpec:
     """A short run with all its controls: what the page of steering opens on."""
-    # Few steps, but of many residues each: twice all free ones.
-    few = {"chains": 2, "steps": 6, "masked": 0.3, "dose_a": (), "dose_b": ()}
+    # Few steps, but of many residues each, so that all are drawn once or twice.
+    few = {"chains": 2, "steps": 5, "masked": 0.3, "dose_a": (), "dose_b": ()}
     start = STUDIES["steering"].default()
     if model != "antiberty":
         # FlashABB knows antibodies only; contacts are shown instead.
