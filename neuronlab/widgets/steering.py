@@ -418,7 +418,7 @@ def headline(goal: dict, spec: SteeringSpec, activity: dict[str, float]) -> None
     st.markdown(
         f"**{plain(known.title)}** {goal['direction']}: from {goal['start']:+.3g}{unit} at the "
         f"start, steered chains reach **{goal[STEERED]['mean']:+.3g}**, unsteered ones "
-        f"{goal[UNSTEERED]['mean']:+.3g}, {CONTROLS[control]} {goal[control]['mean']:+.3g}. "
+        f"{goal[UNSTEERED]['mean']:+.3g}; {CONTROLS[control]}: {goal[control]['mean']:+.3g}. "
         f"{verdict(goal)}"
     )
     by = CHOICES.get(spec.choose) or plain(spec.given_by) or "given"
@@ -429,7 +429,14 @@ def headline(goal: dict, spec: SteeringSpec, activity: dict[str, float]) -> None
         f"{activity['as active']:.0%} as active as the chosen neurons along the start, any random "
         f"ones {activity['random']:.0%} (geometric means)."
     )
-    st.dataframe(comparison(goal, spec), hide_index=True, key="steer_comparison")
+    table = comparison(goal, spec)
+    st.dataframe(
+        table,
+        hide_index=True,
+        placeholder="",
+        column_config={c: st.column_config.NumberColumn(format="%.3g") for c in table.columns[1:]},
+        key="steer_comparison",
+    )
     st.caption(
         "Between sets: standard deviation of the random sets' means; within: between chains of "
         "one set. z and effect size: how far the steered mean is from the random sets', in the one "
@@ -456,11 +463,12 @@ def comparison(goal: dict, spec: SteeringSpec) -> pd.DataFrame:
     for name in (UNSTEERED, STEERED):
         words = f"{name}, {spec.chains} chains"
         rows.append({"what": words, "mean": goal[name]["mean"], "sd within": goal[name]["sd"]})
-    for name, words in CONTROLS.items():
+    for name in CONTROLS:
         own = goal[name]
+        words = f"{figures.NAMES[name]}, {spec.random_sets} sets of {spec.chains} chains"
         rows.append(
             {
-                "what": f"{words}, {spec.random_sets} sets of {spec.chains} chains",
+                "what": words,
                 "mean": own["mean"],
                 "sd between sets": own["between"],
                 "sd within": own["within"],
@@ -486,8 +494,8 @@ def warnings(finals: pd.DataFrame, spec: SteeringSpec) -> None:
     st.caption(
         "Confidence is the predictor's own and no proof of viability; that of the whole chain is "
         "mostly of residues that cannot change. The pseudo-perplexity is the unchanged model's "
-        "surprise. Of random sets either is of one chain of each of the first "
-        f"{min(spec.chains, spec.random_sets)}."
+        "surprise. Of random sets, both are told of one chain of the first "
+        f"{min(spec.chains, spec.random_sets)} sets of either kind."
     )
 
 
