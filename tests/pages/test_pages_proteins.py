@@ -73,6 +73,8 @@ def test_labels_are_listed_with_their_controls_and_a_card(labels, results):
     table = stored(labels, results).tables["labels"]
     named = table[table["label"] != ""]
     assert labels.says(f"{len(named)} of {len(table)}")
+    assert labels.says(f"its own beats **{named['beaten'].mean():.0%}** of them")
+    assert labels.says("0% of the 20 proteins that judge have a relative")
     shown = labels.at.dataframe(key="label_rows").value
     expected = named[~(named["correlation"] < 0)].sort_values("correlation", ascending=False)
     assert shown["label"].tolist() == expected["label"].tolist()
@@ -81,6 +83,20 @@ def test_labels_are_listed_with_their_controls_and_a_card(labels, results):
     assert {"chart_correlations", "chart_feature"} <= charts(labels)
     proteins = [d.value for d in labels.at.dataframe if "protein" in d.value]
     assert {len(table) for table in proteins} == {30}
+
+
+def test_relatives_and_controls_are_told_where_there_are_any():
+    numbers = {
+        "related": 0.82, "judged": 200, "related_correlation": 0.368,
+        "unrelated_correlation": 0.333, "control_correlation": 0.138, "beaten": 0.835,
+    }  # fmt: skip
+    told = labelling._relatives(numbers)
+    assert "82% of the 200 proteins" in told
+    assert told.endswith("median correlation 0.37 with one, 0.33 without.")
+    few = labelling._relatives(numbers | {"related_correlation": float("nan")})
+    assert few.endswith("in common).")
+    assert "get 0.14, and its own beats **84%**" in labelling._control(numbers)
+    assert labelling._control(numbers | {"control_correlation": float("nan")}) == ""
 
 
 def test_labels_are_searched_and_the_search_may_find_nothing(labels, results):
