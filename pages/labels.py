@@ -12,7 +12,7 @@ the best one becomes the label, and its correlation on a third part of the prote
 it. The control is what the labels of the layer's other neurons get, each turned the way in which it
 fits this neuron; **beaten** is the share of them that do worse than its own. With the built-in
 explainer, what may be chance (a false discovery rate of 5 % or more, over all live neurons) is no
-label.
+label; that test takes proteins as independent, which relatives are not.
 
 **Who judges.** Relatives of the proteins that made a label judge it kindly. Whole families are held
 out, unless you choose otherwise: no judge shares half of its words of six residues with a protein
