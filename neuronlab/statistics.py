@@ -165,6 +165,30 @@ def rank_p(
     return float((1 + reached.sum()) / (1 + len(others)))
 
 
+def normal_p(
+    value: float, controls: Sequence[float] | Float[np.ndarray, " control"], *, larger: bool = True
+) -> float:
+    """How often one more control would do at least as well, were controls normally distributed.
+
+    For controls that are too few for ``rank_p`` to be small: the value's distance from their mean
+    in units of what one more is expected to have, by Student's t. One-sided. Controls without any
+    spread say nothing about it: then p is ``rank_p``'s.
+
+    Args:
+        controls: the same number, of sets that were drawn at random; p is nan for fewer than two.
+        larger: whether larger is better.
+    """
+    others = np.asarray(controls, float)
+    count = len(others)
+    if count < 2:
+        return np.nan
+    spread = float(others.std(ddof=1)) * np.sqrt(1 + 1 / count)
+    if spread == 0:
+        return rank_p(value, others, larger=larger)
+    t = (value - float(others.mean())) / spread
+    return float(student.sf(t if larger else -t, count - 1))
+
+
 def rounded(scores: Float[np.ndarray, " item"], rounding: float) -> Int[np.ndarray, " item"]:
     """The place of each score in their order, where differences of rounding are ties.
 

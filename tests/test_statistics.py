@@ -214,6 +214,30 @@ def test_a_rank_finds_what_is_beyond_all_controls():
     assert statistics.rank_p(0.0, np.zeros(19)) == 1.0  # ties are no evidence
 
 
+@pytest.mark.parametrize("count", [2, 3, 5, 20])
+def test_one_more_normal_control_is_uniform(count):
+    draw = np.random.default_rng(count)
+    p = [statistics.normal_p(one[0], one[1:]) for one in draw.normal(7, 3, (TIMES, 1 + count))]
+    assert kstest(p, "uniform").pvalue > 0.01
+
+
+def test_few_controls_tell_what_is_far_beyond_them():
+    draw = np.random.default_rng(10)
+    p = [statistics.normal_p(one[0] + 6, one[1:]) for one in draw.normal(size=(200, 6))]
+    assert np.mean(np.array(p) < 0.05) > 0.9  # of ranks among five none is below 1 / 6
+    lower = [
+        statistics.normal_p(one[0] - 6, one[1:], larger=False) for one in draw.normal(size=(9, 6))
+    ]
+    assert max(lower) < 0.1
+    assert statistics.normal_p(2.0, [1.0, 2.0, 3.0]) == 0.5
+
+
+def test_too_few_or_equal_controls_have_no_spread_to_go_by():
+    assert np.isnan(statistics.normal_p(1.0, [0.0]))
+    assert statistics.normal_p(0.6, [0.5] * 4) == statistics.rank_p(0.6, [0.5] * 4) == 0.2
+    assert statistics.normal_p(0.5, [0.5] * 4) == 1.0
+
+
 def test_differences_of_rounding_are_ties():
     scores = np.array([0.3, 0.1 + 2e-7, 0.1, 0.1 + 9e-7, 0.1 + 1.2e-6, 0.3 + 1e-9])
     places = statistics.rounded(scores, 1e-6)
