@@ -163,8 +163,11 @@ def explained(logits, target, objective):
     return logits.softmax(-1)[:, target]
 
 
-def neurons_of(hf, ids, layer, component):
-    """The clean neurons, (1, token, neuron), and whatever is computed with them is discarded."""
+def neurons_of(hf, ids, layer, component, *, embedded=False):
+    """The clean neurons, (1, token, neuron), and whatever is computed with them is discarded.
+
+    ``embedded``: of the tokens' embeddings as they are, whatever a model does with some tokens.
+    """
     seen = []
 
     def keep(neurons):
@@ -172,7 +175,13 @@ def neurons_of(hf, ids, layer, component):
         return neurons
 
     with torch.no_grad(), hooked(hf, layer, component, keep):
-        hf(input_ids=ids)
+        hf(
+            **(
+                {"inputs_embeds": hf.get_input_embeddings()(ids)}
+                if embedded
+                else {"input_ids": ids}
+            )
+        )
     return seen[0]
 
 
@@ -211,7 +220,7 @@ class Oracle:
         clean = neurons_of(hf, ids, layer, component)[:, here]
         start = torch.zeros_like(clean)
         if blank is not None:
-            start = neurons_of(hf, blank, layer, component)[:, here]
+            start = neurons_of(hf, blank, layer, component, embedded=True)[:, here]
         points, weights = composite_rule()
         points, weights = points.to(clean), weights.to(clean)
         path = (start + points[:, None, None] * (clean - start)).requires_grad_()

@@ -63,7 +63,8 @@ def attribute(
             over them; the top neurons keep their score at each token).
         baseline: where the path of integrated gradients begins: all neurons at zero; their
             activations on an uninformative input of the same length ("input": every token
-            replaced by the mask, or by the end of text); their mean over inputs with one token
+            replaced by the mask, or by the end of text; ESM-2 without its token dropout, which
+            would leave nothing of a masked residue); their mean over inputs with one token
             replaced in turn ("mean"); or on a prompt of your own. By default zero, for AMIG mean.
         engine: "fast", or "captum" for the same numbers from the reference implementation.
         tolerance: of the fast engine, see ``Request``.
@@ -218,7 +219,8 @@ def baseline_of(
         if other.input_ids.shape != encoded.input_ids.shape:
             raise UserError("The baseline must have as many tokens as the prompt.")
         return model.read(other, components)
-    return model.read(_uninformative(model, encoded), components)
+    with model.lock, model.family.reading_masks(model.hf):
+        return model.read(_uninformative(model, encoded), components)
 
 
 def _uninformative(model: Model, encoded: Encoded) -> Encoded:

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 import neuronlab as nl
+from neuronlab.attribution.attribute import baseline_of
 from neuronlab.attribution.integrated_gradients import memory_of_pass
-from neuronlab.models import COMPONENTS
+from neuronlab.models import COMPONENTS, Encoded
 from neuronlab.neurons import NeuronSet
 
 CROSSED = [
@@ -119,6 +120,46 @@ def test_all_settings_against_brute_force(
         baseline=baseline,
         objective=objective,
     )
+
+
+@pytest.mark.parametrize("kind", ["classifier", "masked"])
+def test_the_masked_protein_is_there(tiny, asked, oracle, kind):
+    """ESM-2 drops masked residues and scales the others: not where all are masked."""
+    model = tiny("esm", kind)
+    embeddings = model.hf.esm.embeddings
+    assert embeddings.token_dropout
+    encoded = model.encode(asked(model))
+    before = nl.predict(model, asked(model)).logits
+    found = baseline_of(model, encoded, "input", COMPONENTS)
+    blank = blank_ids(model, encoded.input_ids)
+    for (layer, c), neurons in found.items():
+        expected = oracle.neurons(model.hf, blank, layer, c, embedded=True)
+        assert torch.allclose(neurons, expected, atol=1e-5)
+    # As the model itself reads it, nothing would be left of the residues.
+    dropped = model.read(Encoded(blank, encoded.position, encoded.target, encoded.tokens))
+    assert (found[0, "query"] - dropped[0, "query"])[0, 1:-1].abs().min() > 1e-4
+    # What begins the first layer is the same for a protein of any length.
+    longer = nl.Prompt("MKTAYIAKQRMKTAYIAKQR", target=0)
+    if kind == "masked":
+        longer = nl.Prompt(longer.text, target="M", mask=0)
+    other = baseline_of(model, model.encode(longer), "input", ("query",))[0, "query"]
+    assert torch.allclose(other[0, :2], found[0, "query"][0, :2], atol=1e-6)
+    # And the model is as it was.
+    assert embeddings.token_dropout
+    assert torch.equal(nl.predict(model, asked(model)).logits, before)
+
+
+def test_an_exception_leaves_the_model_as_it_was(tiny, asked, monkeypatch):
+    model = tiny("esm", "classifier")
+
+    def read(*args):
+        raise KeyboardInterrupt
+
+    encoded = model.encode(asked(model))
+    monkeypatch.setattr(model, "read", read)
+    with pytest.raises(KeyboardInterrupt):
+        baseline_of(model, encoded, "input", COMPONENTS)
+    assert model.hf.esm.embeddings.token_dropout
 
 
 def test_a_baseline_of_ones_own(tiny, asked, twin, oracle):

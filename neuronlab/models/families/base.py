@@ -1,6 +1,7 @@
 """What an adapter says about one architecture family, and where a neuron sits in a module."""
 
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -42,6 +43,10 @@ class Family(ABC):
 
     def fuse(self, hf: Any) -> None:  # noqa: B027 (most families have nothing to fuse)
         """Replace modules that are needlessly slow by equal ones, with the same parameters."""
+
+    def reading_masks(self, hf: Any) -> AbstractContextManager[None]:
+        """While open, a mask is read as any other token is; the caller holds the model's lock."""
+        return nullcontext()
 
     @abstractmethod
     def blocks(self, hf: Any) -> list[nn.Module]:

@@ -1,5 +1,7 @@
 """ESM-2: a protein encoder with rotary positions and norms before each half of a block."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -36,6 +38,22 @@ class Esm(Encoder):
         """See ``FusedIntermediate``."""
         for block in self.blocks(hf):
             block.intermediate = FusedIntermediate(block.intermediate.dense)
+
+    @contextmanager
+    def reading_masks(self, hf: Any) -> Iterator[None]:
+        """Without token dropout.
+
+        Its models take a mask for a residue that is not there, and scale all others by how many
+        there are in training over how many there are here: where all are masked no token but the
+        special ones is left, and these grow with the length of the protein.
+        """
+        embeddings = hf.esm.embeddings
+        usual = embeddings.token_dropout
+        embeddings.token_dropout = False
+        try:
+            yield
+        finally:
+            embeddings.token_dropout = usual
 
     def blocks(self, hf: Any) -> list[nn.Module]:
         """The encoder layers."""
