@@ -38,7 +38,8 @@ class Streamed:
 
     Attributes:
         sums: by (what, component): what is a method, "mean" and "square" (of the activation over
-            residues), or a DSSP state (activation over the residues in it).
+            residues), a DSSP state (activation over the residues in it), or "token" and the number
+            of a special token, from 0 or, from the end, from -1 (activation there).
         proteins, residues: how many were added.
         states: residues in each DSSP state.
     """
@@ -74,13 +75,17 @@ class Streamed:
         prompt = Prompt(sequence, target=target)
         seen = model.read(model.encode(prompt), COMPONENTS)
         for component in COMPONENTS:
-            # Special tokens are no residues.
-            a = np.stack(
+            tokens = np.stack(
                 [
-                    seen[layer, component][0, model.residues_at].float().numpy(force=True)
+                    seen[layer, component][0].float().numpy(force=True)
                     for layer in range(model.layers)
                 ]
             )
+            # Special tokens are no residues.
+            first, last, _ = model.residues_at.indices(tokens.shape[1])
+            a = tokens[:, first:last]
+            for token in [*range(first), *range(last - tokens.shape[1], 0)]:
+                self._sum(f"token{token}", component, tokens[:, token])
             self._sum("mean", component, a.sum(1))
             self._sum("square", component, (a**2).sum(1))
             if "activation" in methods and component in components:
@@ -121,6 +126,15 @@ class Streamed:
     def means(self) -> dict[Component, Array]:
         """Mean activation over residues."""
         return {c: (self.sums["mean", c] / self.residues).astype(np.float32) for c in COMPONENTS}
+
+    def token_means(self) -> dict[int, dict[Component, Array]]:
+        """Mean activation at each special token: numbers from 0, or from the end from -1."""
+        found: dict[int, dict[Component, Array]] = {}
+        for (what, c), own in self.sums.items():
+            if what.startswith("token"):
+                token = int(what.removeprefix("token"))
+                found.setdefault(token, {})[c] = (own / self.proteins).astype(np.float32)
+        return found
 
     def responses(self) -> dict[str, dict[Component, Array]]:
         """Per DSSP state seen: mean activation there less that anywhere, in standard deviations."""

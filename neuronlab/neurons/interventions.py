@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -73,6 +73,10 @@ class Intervention:
             changes[layer, component] = scale, shift
         return changes
 
+    def token_shifts(self, model: Model) -> dict[At, dict[int, Tensor]]:
+        """Shifts, (neuron,), of single tokens that are not those of ``coefficients``."""
+        return {}
+
 
 def _finite(number: float) -> bool:
     """Whether float32 holds a number."""
@@ -128,10 +132,14 @@ class KeepOnly(Intervention):
     Attributes:
         components: which components are emptied; the others stay untouched.
         means: per (layer, component) the value of each neuron, (neuron,), instead of 0.
+        token_means: the same at single tokens, instead of those of ``means``: by the number of the
+            token, from 0 or, from the end, from -1. The special tokens at both ends of a protein
+            are no residues, and have means of their own.
     """
 
     components: tuple[Component, ...] = COMPONENTS
     means: Mapping[At, Float[Tensor, " neuron"]] | None = None
+    token_means: Mapping[int, Mapping[At, Float[Tensor, " neuron"]]] = field(default_factory=dict)
 
     def coefficients(self, model: Model) -> dict[At, tuple[Tensor, Tensor]]:
         """Scale 1 for the set and 0 elsewhere; shift 0 for the set and the mean elsewhere."""
@@ -149,12 +157,29 @@ class KeepOnly(Intervention):
                     keep[kept[layer, component]] = 1.0
                 mean = torch.zeros_like(keep)
                 if self.means is not None:
-                    mean = self._mean(layer, component, size).to(keep)
+                    mean = self._mean(self.means, layer, component, size).to(keep)
                 changes[layer, component] = keep, (1 - keep) * mean
         return changes
 
-    def _mean(self, layer: int, component: Component, size: int) -> Float[Tensor, " neuron"]:
-        mean = (self.means or {}).get((layer, component))
+    def token_shifts(self, model: Model) -> dict[At, dict[int, Tensor]]:
+        """The means at single tokens, 0 for the set."""
+        kept = self.neurons.by_place()
+        shifts: dict[At, dict[int, Tensor]] = {}
+        for token, means in self.token_means.items():
+            for layer in range(model.layers):
+                for component in self.components:
+                    size = model.sizes[component]
+                    mean = self._mean(means, layer, component, size)
+                    mean = mean.to(model.device, torch.float32, copy=True)
+                    mean[kept.get((layer, component), [])] = 0
+                    shifts.setdefault((layer, component), {})[token] = mean
+        return shifts
+
+    @staticmethod
+    def _mean(
+        means: Mapping[At, Tensor], layer: int, component: Component, size: int
+    ) -> Float[Tensor, " neuron"]:
+        mean = means.get((layer, component))
         good = isinstance(mean, Tensor) and mean.shape == (size,) and mean.is_floating_point()
         if not good:
             raise UserError(
@@ -192,6 +217,7 @@ def edits_of(
             kind = type(one).__name__
             raise TypeError(f"An intervention is nl.Suppress(…) or another of them, not a {kind}.")
     rows = [{} if i is None else i.coefficients(model) for i in interventions]
+    special = [{} if i is None else i.token_shifts(model) for i in interventions]
     everywhere = [i is None or i.positions == "all" for i in interventions]
     places_of = [
         [position] if i is None or isinstance(i.positions, str) else list(i.positions)
@@ -208,6 +234,10 @@ def edits_of(
         scale = torch.stack([scale for scale, _ in own])[:, None].to(model.dtype)
         shift = torch.stack([shift for _, shift in own])[:, None].to(model.dtype)
         touched = [at in row for row in rows]
+        shifts: dict[int, dict[int, Tensor]] = {}
+        for row, those in enumerate(special):
+            for token, values in those.get(at, {}).items():
+                shifts.setdefault(token, {})[row] = values.to(model.dtype)
 
         def function(neurons: Neurons) -> Neurons:
             length = neurons.shape[1]
@@ -217,12 +247,21 @@ def edits_of(
                     f"0 to {length - 1}."
                 )
             if all(everywhere) and all(touched):
-                return neurons * scale + shift
-            changed = neurons.clone()
-            for row, everywhere_here in enumerate(everywhere):
-                if touched[row]:
-                    here = slice(None) if everywhere_here else places_of[row]
-                    changed[row, here] = neurons[row, here] * scale[row, 0] + shift[row, 0]
+                changed = neurons * scale + shift
+            else:
+                changed = neurons.clone()
+                for row, everywhere_here in enumerate(everywhere):
+                    if touched[row]:
+                        here = slice(None) if everywhere_here else places_of[row]
+                        changed[row, here] = neurons[row, here] * scale[row, 0] + shift[row, 0]
+            for token, values in shifts.items():
+                if not -length <= token < length:
+                    raise UserError(f"There are {length} tokens, and none is number {token}.")
+                at_token = token % length
+                here = [r for r in values if everywhere[r] or at_token in places_of[r]]
+                if here:
+                    means = torch.stack([values[r] for r in here])
+                    changed[here, at_token] = neurons[here, at_token] * scale[here, 0] + means
             return changed
 
         return function

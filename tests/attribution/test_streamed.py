@@ -113,7 +113,8 @@ def test_only_the_methods_asked_for_are_there(model):
     sums = streamed(model, PROTEINS[:1], methods=("activation",))
     assert sums.scores("integrated_gradients") == {}
     assert set(sums.scores("activation")) == set(COMPONENTS)
-    assert {what for what, _ in sums.sums} == {"mean", "square", "activation", *"CHGT"}
+    always = {"mean", "square", "token0", "token-1"}
+    assert {what for what, _ in sums.sums} == {*always, "activation", *"CHGT"}
 
 
 def test_the_means_are_over_all_residues(model, whole):
@@ -122,6 +123,19 @@ def test_the_means_are_over_all_residues(model, whole):
     for c in COMPONENTS:
         everything = np.concatenate([activations(model, s)[c] for s, _, _ in PROTEINS], 1)
         assert whole.means()[c] == pytest.approx(everything.mean(1), rel=1e-4, abs=1e-6)
+
+
+def test_special_tokens_have_means_of_their_own(model, whole):
+    found = whole.token_means()
+    assert set(found) == {0, -1}
+    for token, means in found.items():
+        for c in COMPONENTS:
+            each = []
+            for sequence, _, _ in PROTEINS:
+                seen = model.read(model.encode(nl.Prompt(sequence, target=0)))
+                each.append([seen[layer, c][0, token].numpy() for layer in range(model.layers)])
+            assert means[c] == pytest.approx(np.mean(each, 0), rel=1e-4, abs=1e-6)
+            assert not np.allclose(means[c], whole.means()[c], atol=1e-2)
 
 
 def test_the_responses_are_z_scores_of_the_states(model, whole):

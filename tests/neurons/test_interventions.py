@@ -199,6 +199,60 @@ def test_keep_only_with_means(model, asked, oracle, positions):
     assert close(found, logits_of(model, encoded, oracle, changes))
 
 
+@pytest.mark.parametrize("positions", ["all", "predicted", (0, 2)])
+def test_single_tokens_have_means_of_their_own(model, asked, oracle, positions):
+    encoded = model.encode(asked(model))
+    length = encoded.input_ids.shape[1]
+    generator = torch.Generator().manual_seed(1)
+    components = ("key", "value", "ffn")
+    places = [(layer, c) for layer in range(model.layers) for c in components]
+    means, first, last = (
+        {at: torch.randn(model.sizes[at[1]], generator=generator) for at in places}
+        for _ in range(3)
+    )
+    tokens = {"all": range(length), "predicted": [encoded.position]}.get(positions, positions)
+
+    def at_place(at):
+        inside = torch.tensor([(*at, i) in SET for i in range(model.sizes[at[1]])])
+
+        def changed(neurons):
+            result = neurons.clone()
+            for token in tokens:
+                mean = {0: first, length - 1: last}.get(token, means)[at]
+                result[:, token] = torch.where(inside, neurons[:, token], mean)
+            return result
+
+        return changed
+
+    expected = logits_of(model, encoded, oracle, {at: at_place(at) for at in places})
+    keep = nl.KeepOnly(SET, positions, components, means, {0: first, -1: last})
+    assert close(nl.predict(model, asked(model), intervention=keep), expected)
+    # Beside others in a batch, and alone without means elsewhere.
+    batch = nl.predict_many(model, asked(model), [None, keep, nl.Suppress(SET)])
+    assert close(batch[1], expected)
+    assert torch.allclose(batch[0].logits, plain(model, asked(model)), atol=1e-5)
+    zero = {at: torch.zeros_like(own) for at, own in means.items()}
+    one, other = (
+        nl.predict(
+            model,
+            asked(model),
+            intervention=nl.KeepOnly(SET, positions, components, there, {0: first, -1: last}),
+        )
+        for there in (None, zero)
+    )
+    assert torch.equal(one.logits, other.logits)
+
+
+def test_means_of_tokens_that_are_not_there_are_refused(tiny, asked, sentence):
+    model = tiny("esm", "classifier")
+    means = {(layer, "ffn"): torch.zeros(48) for layer in range(3)}
+    for token in (99, -99):
+        keep = nl.KeepOnly(SET, components=("ffn",), token_means={token: means})
+        sentence(nl.predict, model, asked(model), intervention=keep, says=str(token))
+    keep = nl.KeepOnly(SET, components=("ffn",), token_means={0: {}})
+    sentence(nl.predict, model, asked(model), intervention=keep, says="means of layer 0")
+
+
 def many():
     return [
         None,
