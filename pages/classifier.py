@@ -7,7 +7,8 @@ HOW_TO_READ = """
 A protein model is tuned to tell, say, enzymes from other proteins. Which of its query, key and
 value neurons carry that? Neurons are scored on training and validation proteins, the best are kept,
 all others are switched off, and the **submodel** is judged on test proteins: if few neurons carry
-the task, little is lost. Random neurons stand beside every method.
+the task, little is lost. Beside all that is chosen stand random neurons, and random neurons with as
+many in each layer and component; what is better is told by differences on the same test proteins.
 
 **Scores.** *Activation*: how large a neuron's activation is on average, whatever it does.
 *Integrated gradients*: what it adds to the logit of the right class, on the path from a fully
@@ -16,9 +17,10 @@ Raw scores favour whichever projection is larger; a **quota per matrix** does no
 
 **Caveats.** The paper names no checkpoint, no split and no numbers that could be compared. With
 very few neurons kept, attention mixes nothing and what is left is the embedding and the FFN: look
-at the line where none is kept. A query or key neuron works together with its rotary partner.
-Length alone, and composition alone, tell enzymes rather well: look at the baselines. Labels are of
-2014, and some are wrong.
+at the line where none is kept. Mean ablation leaves the special tokens at means of their own, and
+with them the length of the protein. A query or key neuron works together with its rotary partner.
+Length and composition together tell enzymes rather well: look at the baselines. Labels are of 2014,
+and some are wrong.
 """
 VIEWS = {
     "fine_tune": "Tune a model",

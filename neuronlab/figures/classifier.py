@@ -110,29 +110,36 @@ def tuning_curve(curve: pd.DataFrame) -> go.Figure:
 def kept_lines(
     table: pd.DataFrame,
     metric: str,
-    titles: Mapping[tuple[str, str], str],
+    titles: Mapping[str, str],
     lines: Mapping[str, float],
+    controls: Mapping[str, str],
 ) -> go.Figure:
-    """A metric against the kept fraction; bands of random selections, lines to compare with.
+    """A metric against the kept fraction; random neurons beside what is chosen, with bands.
 
     Args:
-        table: columns method, selection, seed, fraction and the metric; one ablation.
-        titles: of (method, selection), in the order they are drawn.
+        table: columns line, seed, fraction and the metric; one ablation.
+        titles: of the lines, in the order they are drawn.
         lines: horizontal lines: the full model, the floor, the majority.
+        controls: the lines of random neurons, and which line each is the control of; "" for all.
     """
     figure = go.Figure()
-    for i, ((method, selection), title) in enumerate(titles.items()):
-        own = table[(table["method"] == method) & (table["selection"] == selection)]
-        if own.empty:
+    places = {line: i for i, line in enumerate(titles)}
+    for line, title in titles.items():
+        here = table[table["line"] == line]
+        if here.empty:
             continue
-        means = own.groupby("fraction")[metric].agg(["mean", "min", "max"]).sort_index()
-        colour = NEUTRAL if "random" in method else COLOURS[i % len(COLOURS)]
-        if own["seed"].nunique() > 1:
+        means = here.groupby("fraction")[metric].agg(["mean", "min", "max"]).sort_index()
+        beside = controls.get(line)
+        i = places[beside or line]
+        colour = NEUTRAL if beside == "" else COLOURS[i % len(COLOURS)]
+        mark = MARKS[i % len(MARKS)] + ("-open" if line in controls else "")
+        if here["seed"].nunique() > 1:
             figure.add_scatter(
                 x=[*means.index, *means.index[::-1]],
                 y=[*means["max"], *means["min"][::-1]],
                 fill="toself",
-                fillcolor="rgba(153,153,153,0.18)",
+                fillcolor=colour,
+                opacity=0.15,
                 line={"width": 0},
                 showlegend=False,
                 hoverinfo="skip",
@@ -144,8 +151,8 @@ def kept_lines(
             name=title,
             legendgroup=title,
             mode="lines+markers",
-            line={"color": colour, "dash": DASHES[i % len(DASHES)]},
-            marker={"symbol": MARKS[i % len(MARKS)], "size": 8},
+            line={"color": colour, "dash": "dot" if beside else DASHES[i % len(DASHES)]},
+            marker={"symbol": mark, "size": 8},
             hovertemplate=f"{title}: %{{x:.0%}} kept, %{{y:.3f}}<extra></extra>",
         )
     for number, (name, value) in enumerate(lines.items()):
@@ -199,21 +206,27 @@ def share_bars(table: pd.DataFrame, titles: Mapping[tuple[str, str], str]) -> go
 
 
 def only_bars(table: pd.DataFrame, metric: str, full: float) -> go.Figure:
-    """One component's neurons off at equal budget: its best beside random ones.
+    """One component's neurons off at equal budget: its best, and the range of random ones.
 
     Args:
-        table: columns component, budget, choice, and the metric.
+        table: columns component, choice, and the metric with ``_low`` and ``_high``; one budget.
         full: the metric of the full model.
     """
     figure = go.Figure()
-    for choice, own in table.groupby("choice", sort=False):
+    for choice, chosen in table.groupby("choice", sort=False):
         random = choice == "random"
+        here = chosen.groupby("component", sort=False)[metric].agg(["mean", "min", "max"])
+        low, high = here["min"], here["max"]
+        if not random:
+            ends = chosen.set_index("component")
+            low, high = ends[f"{metric}_low"], ends[f"{metric}_high"]
         figure.add_bar(
-            x=[COMPONENT_NAMES[c] for c in own["component"]],
-            y=own[metric],
+            x=[COMPONENT_NAMES[c] for c in here.index],
+            y=here["mean"],
             name="random neurons" if random else f"best by {choice.replace('_', ' ')}",
-            marker_color=NEUTRAL if random else [COMPONENT_COLOURS[c] for c in own["component"]],
+            marker_color=NEUTRAL if random else [COMPONENT_COLOURS[c] for c in here.index],
             marker_pattern_shape="/" if random else "",
+            error_y=error_bars(here["mean"], low, high) | {"color": "#000000"},
             hovertemplate="%{x}: %{y:.3f}<extra></extra>",
         )
     figure.add_hline(y=full, line={"color": NEUTRAL}, annotation_text="full model")

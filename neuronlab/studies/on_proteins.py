@@ -109,16 +109,17 @@ class JudgedSpec(ProteinsSpec):
 
     Attributes:
         scored: training and validation proteins that neurons are scored on.
-        tested: test proteins that they are judged on; None takes all.
+        tested: test proteins that they are judged on; None takes all. Judging takes nearly all of
+            the time, which the default shares between proteins and random selections.
         components: whose neurons are chosen and switched off; the others stay.
         baseline: of integrated gradients.
         fractions: kept, besides all and none.
-        seeds: random selections of each kind.
+        seeds: random selections of each kind, beside everything that is chosen.
     """
 
     model: str = "esm2-8m-enzyme"
     scored: int = Field(60, ge=2)
-    tested: int | None = Field(100, ge=4)
+    tested: int | None = Field(120, ge=4)
     components: AttributedComponents = ("query", "key", "value")
     baseline: Baseline = "input"
     fractions: tuple[float, ...] = (0.5, 0.25, 0.1, 0.01)

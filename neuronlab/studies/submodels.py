@@ -2,8 +2,9 @@
 
 Neurons are scored on training and validation proteins, submodels are judged on test proteins.
 Raw scores favour whichever projection is larger; a quota per matrix (or scores in standard
-deviations of their matrix) does not. Beside every method: random neurons, and random neurons with
-as many in each layer and component as integrated gradients keeps.
+deviations of their matrix) does not. Beside all that is chosen: random neurons, and random neurons
+with as many in each layer and component. What is better than what is decided by differences on the
+same test proteins.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ import torch
 from jaxtyping import Bool, Float
 from pydantic import Field, field_validator
 
+from neuronlab import statistics
 from neuronlab.attribution.registry import Baseline
 from neuronlab.attribution.streamed import SCORED, Streamed
 from neuronlab.errors import UserError
 from neuronlab.models import Component, Encoded, Model, Prompt, shared
 from neuronlab.neurons import KeepOnly, NeuronScores, NeuronSet, Suppress, predict_over
 from neuronlab.progress import Fraction
-from neuronlab.proteins.baselines import intervals, metrics
+from neuronlab.proteins.baselines import Judgement, judge, metrics
 from neuronlab.proteins.labelled import LabelledProtein
 from neuronlab.runs import Context, Result, Study
 from neuronlab.studies.on_proteins import JudgedSpec, turns
@@ -50,15 +52,17 @@ class SubmodelsSpec(JudgedSpec):
         methods: of ``SCORED``.
         selections: "raw" scores; "z": in standard deviations of their matrix; "quota": the same
             share of every matrix.
-        ablations: others go to "zero" or to their "mean" over residues.
+        ablations: others go to "zero", or to their "mean" over residues, and at each of the special
+            tokens to that over proteins.
         singles: of the best neurons, switched off one at a time and together.
     """
 
     study: ClassVar[str] = "submodels"
+    version: ClassVar[int] = 2
 
     methods: tuple[str, ...] = SCORED
     selections: tuple[Selection, ...] = Field(("raw", "quota"), min_length=1)
-    ablations: tuple[Literal["zero", "mean"], ...] = Field(("zero", "mean"), min_length=1)
+    ablations: tuple[Literal["zero", "mean"], ...] = Field(("mean",), min_length=1)
     singles: int = Field(20, ge=2, le=200)
 
     @field_validator("methods")
@@ -71,20 +75,34 @@ class SubmodelsSpec(JudgedSpec):
     @property
     def submodels(self) -> int:
         """How many are judged, the full model among them."""
-        chosen = len(self.methods) * len(self.selections) + 2 * self.seeds
-        return 1 + len(self.ablations) * (1 + len(self.fractions) * chosen)
+        strata = sum(1 if s == "quota" else len(self.methods) for s in self.selections)
+        chosen = len(self.methods) * len(self.selections) + (1 + strata) * self.seeds
+        off = len(BUDGETS) * len(self.components) * (1 + self.seeds)
+        return 1 + len(self.ablations) * (1 + len(self.fractions) * chosen) + off
 
 
 class SubmodelsStudy(Study):
     """Scores in shards of ten proteins; submodels judged when all scores are there.
 
-    Arrays: ``{method}.{component}`` scores, ``mean.{component}``, and per DSSP state
-    ``state_{letter}.{component}`` (see ``Streamed``). Tables: ``submodels`` (method, selection,
-    seed, fraction, ablation, accuracy, f1, auc, each with ``_low`` and ``_high``), ``shares``
-    (method, selection, fraction, component, layer, kept, share), ``only`` (component, budget,
-    neurons, choice, accuracy, f1, auc), ``single`` (rank, layer, component, neuron, score, alone,
-    together, sum: mean changes of the label's log-probability), ``agreement`` (a, b, component,
-    spearman, fraction, jaccard). Numbers: full, floor, majority, and how many proteins.
+    Arrays: ``{method}.{component}`` scores, ``mean.{component}`` over residues,
+    ``mean{number}.{component}`` at special tokens, and per DSSP state
+    ``state_{letter}.{component}`` (see ``Streamed``). Tables:
+
+    - ``submodels``: method, selection, like (of "stratified random": the method whose counts it
+      has, "" for all that share them), seed, fraction, ablation, and accuracy, f1 and auc, each
+      with ``_low`` and ``_high``.
+    - ``compared``: method, selection, fraction, ablation, against ("stratified random" with the
+      same counts, "random", "full" or "floor"), and what ``Judgement.above`` says.
+    - ``shares``: method, selection, seed, fraction, component, layer, kept, density, share.
+    - ``only``: component, budget, neurons, choice (a method, or "random": as many of each layer),
+      seed, and the metrics.
+    - ``only_compared``: component, budget, against ("random" or "full"), and what
+      ``Judgement.above`` says; p is how often random ones do as much harm.
+    - ``single``: rank, layer, component, neuron, score, alone, together, sum: mean changes of the
+      label's log-probability.
+    - ``agreement``: a, b, component, spearman, fraction, jaccard.
+
+    Numbers: full, floor, majority, and how many proteins.
     """
 
     name = "submodels"
@@ -126,11 +144,10 @@ class SubmodelsStudy(Study):
         labels = np.array([protein.label for protein in tested])
         encoded = [model.encode(Prompt(p.sequence, target=p.label)) for p in tested]
         plan = _submodels(spec, sums)
-        means = sums.means()
-        by_place = {
-            (layer, c): torch.from_numpy(own)
-            for c, of_layers in means.items()
-            for layer, own in enumerate(of_layers)
+        means, token_means = sums.means(), sums.token_means()
+        to_means = {
+            "means": by_place(means),
+            "token_means": {token: by_place(there) for token, there in token_means.items()},
         }
         changes: list[Any] = [
             None
@@ -138,23 +155,21 @@ class SubmodelsStudy(Study):
             else KeepOnly(
                 neurons_of(row["kept"]),
                 components=spec.components,
-                means=by_place if row["ablation"] == "mean" else None,
+                **(to_means if row["ablation"] == "mean" else {}),
             )
             for row in plan
         ]
         only = _only(spec, sums)
         changes += [Suppress(row["off"]) for row in only]
         p = predict_over(model, encoded, changes, _share(context, 0.0, 0.85, "judging submodels"))
-        rows = []
-        for row, own in zip(plan, p.double().numpy(force=True), strict=False):
-            low_high = intervals(labels, own, resamples=500)
-            measured = metrics(labels, own)
-            for name, (low, high) in low_high.items():
-                measured |= {f"{name}_low": low, f"{name}_high": high}
-            rows.append({k: v for k, v in row.items() if k != "kept"} | measured)
+        judged = [judge(labels, row) for row in p.double().numpy(force=True)]
+        rows = [
+            {k: v for k, v in row.items() if k != "kept"} | one.row()
+            for row, one in zip(plan, judged, strict=False)
+        ]
         budgets = [
-            {k: v for k, v in row.items() if k != "off"} | metrics(labels, own)
-            for row, own in zip(only, p[len(plan) :].double().numpy(force=True), strict=True)
+            {k: v for k, v in row.items() if k != "off"} | one.row()
+            for row, one in zip(only, judged[len(plan) :], strict=True)
         ]
         full = next(row for row in rows if row["method"] == FULL)
         names = ("accuracy", "f1", "auc")
@@ -174,14 +189,18 @@ class SubmodelsStudy(Study):
         few = np.argsort(turns(labels), kind="stable")[:SINGLE_ON]
         arrays = {f"{m}.{c}": own for m in spec.methods for c, own in sums.scores(m).items()}
         arrays |= {f"mean.{c}": own for c, own in means.items()}
+        for token, there in token_means.items():
+            arrays |= {f"mean{token}.{c}": own for c, own in there.items()}
         for state, own in sums.responses().items():
             arrays |= {f"state_{state}.{c}": values for c, values in own.items()}
         return Result(
             numbers,
             {
                 "submodels": pd.DataFrame(rows),
+                "compared": _compared(plan, judged),
                 "shares": shares(plan),
                 "only": pd.DataFrame(budgets),
+                "only_compared": _only_compared(only, judged[len(plan) :], judged[0]),
                 "single": _single(spec, model, sums, [encoded[i] for i in few], context),
                 "agreement": agreement(spec, sums),
             },
@@ -277,11 +296,25 @@ def neurons_of(mask: Mask) -> NeuronSet:
     )
 
 
+def by_place(
+    values: Mapping[Component, Float[np.ndarray, "layer neuron"]],
+) -> dict[tuple[int, Component], Float[torch.Tensor, " neuron"]]:
+    """As interventions take them."""
+    return {
+        (layer, c): torch.from_numpy(own)
+        for c, of_layers in values.items()
+        for layer, own in enumerate(of_layers)
+    }
+
+
 def shares(plan: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Where the kept neurons are: per component and layer, and the component's share of all."""
+    """Where the kept neurons are: per component and layer, and the component's share of all.
+
+    Stratified random neurons are where those are that they are compared with.
+    """
     rows = []
     for row in plan:
-        if row["kept"] is None or row["ablation"] != plan[-1]["ablation"] or row["method"] == FLOOR:
+        if row["method"] in (FULL, FLOOR, STRATIFIED) or row["ablation"] != plan[-1]["ablation"]:
             continue
         total = sum(int(own.sum()) for own in row["kept"].values())
         for c, own in row["kept"].items():
@@ -343,26 +376,73 @@ def _submodels(spec: SubmodelsSpec, sums: Streamed) -> list[dict[str, Any]]:
     """Every submodel: how it was chosen, and the mask it keeps (None keeps all)."""
     plan: list[dict[str, Any]] = []
 
-    def add(method: str, selection: str, seed: int, fraction: float, kept: Mask | None) -> None:
+    def add(
+        method: str,
+        kept: Mask | None,
+        fraction: float,
+        selection: str = "",
+        seed: int = 0,
+        like: str = "",
+    ) -> None:
         for ablation in spec.ablations if method != FULL else spec.ablations[:1]:
-            row = {"method": method, "selection": selection, "seed": seed, "fraction": fraction}
-            plan.append(row | {"ablation": ablation, "kept": kept})
+            row = {"method": method, "selection": selection, "like": like, "seed": seed}
+            plan.append(row | {"fraction": fraction, "ablation": ablation, "kept": kept})
 
     scores = {m: sums.scores(m) for m in spec.methods}
-    like = "integrated_gradients" if "integrated_gradients" in spec.methods else spec.methods[0]
-    add(FULL, "", 0, 1.0, None)
-    add(FLOOR, "", 0, 0.0, {c: np.zeros_like(own, bool) for c, own in scores[like].items()})
+    sizes = scores[spec.methods[0]]
+    seeds = statistics.seeds(spec.seed, spec.seeds)
+    add(FULL, None, 1.0)
+    add(FLOOR, {c: np.zeros_like(own, bool) for c, own in sizes.items()}, 0.0)
     for fraction in spec.fractions:
-        for method in spec.methods:
-            for selection in spec.selections:
-                add(method, selection, 0, fraction, select(scores[method], fraction, selection))
-        pattern = select(scores[like], fraction, "raw")
-        for seed in range(spec.seeds):
-            mask = random_mask(scores[like], fraction, spec.seed + seed)
-            add(RANDOM, "raw", seed, fraction, mask)
-            mask = random_mask(scores[like], fraction, spec.seed + seed, pattern)
-            add(STRATIFIED, "raw", seed, fraction, mask)
+        for number, seed in enumerate(seeds):
+            add(RANDOM, random_mask(sizes, fraction, seed), fraction, seed=number)
+        for selection in spec.selections:
+            strata: dict[str, Mask] = {}
+            for method in spec.methods:
+                kept = select(scores[method], fraction, selection)
+                add(method, kept, fraction, selection)
+                strata[stratum(method, selection)] = kept
+            for whose, kept in strata.items():
+                for number, seed in enumerate(seeds):
+                    mask = random_mask(sizes, fraction, seed, kept)
+                    add(STRATIFIED, mask, fraction, selection, number, whose)
     return plan
+
+
+def stratum(method: str, selection: str) -> str:
+    """Whose counts per layer and component a choice has: with a quota all have the same."""
+    return "" if selection == "quota" else method
+
+
+def _compared(plan: Sequence[Mapping[str, Any]], judged: Sequence[Judgement]) -> pd.DataFrame:
+    """Every choice against random ones, all neurons and none, on the same test proteins."""
+    alike: dict[tuple, list[Judgement]] = {}
+    for row, one in zip(plan, judged, strict=False):
+        alike.setdefault(_kind(row), []).append(one)
+    full = next(those for kind, those in alike.items() if kind[0] == FULL)
+    rows = []
+    for row, one in zip(plan, judged, strict=False):
+        if row["method"] in (FULL, FLOOR, RANDOM, STRATIFIED):
+            continue
+        whose = stratum(row["method"], row["selection"])
+        against = {
+            STRATIFIED: alike[_kind({**row, "method": STRATIFIED, "like": whose})],
+            RANDOM: alike[_kind({**row, "method": RANDOM, "selection": ""})],
+            FULL: full,
+            FLOOR: alike[_kind({**row, "method": FLOOR, "selection": "", "fraction": 0.0})],
+        }
+        place = {k: row[k] for k in ("method", "selection", "fraction", "ablation")}
+        rows += [
+            {**place, "against": name, **found}
+            for name, others in against.items()
+            for found in one.above(others)
+        ]
+    return pd.DataFrame(rows)
+
+
+def _kind(row: Mapping[str, Any]) -> tuple:
+    """What all random draws of a kind have in common."""
+    return tuple(row[k] for k in ("method", "selection", "like", "fraction", "ablation"))
 
 
 def _only(spec: SubmodelsSpec, sums: Streamed) -> list[dict[str, Any]]:
@@ -370,24 +450,39 @@ def _only(spec: SubmodelsSpec, sums: Streamed) -> list[dict[str, Any]]:
     method = next((m for m in spec.methods if m != "activation"), spec.methods[0])
     scores = sums.scores(method)
     smallest = min(scores[c].size for c in spec.components)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for budget in BUDGETS:
         count = int(budget * smallest)
         for c in spec.components:
-            own = {c: scores[c]}
             best = {c: _best(scores[c].ravel(), count).reshape(scores[c].shape)}
-            drawn = random_mask(own, count / scores[c].size + 1e-9, spec.seed)
-            for choice, mask in ((method, best), (RANDOM, drawn)):
-                rows.append(
-                    {
-                        "component": c,
-                        "budget": budget,
-                        "neurons": int(mask[c].sum()),
-                        "choice": choice,
-                        "off": neurons_of(mask),
-                    }
-                )
+            place = {"component": c, "budget": budget, "neurons": int(best[c].sum())}
+            rows.append({**place, "choice": method, "seed": 0, "off": neurons_of(best)})
+            for number, seed in enumerate(statistics.seeds(spec.seed, spec.seeds)):
+                mask = random_mask({c: scores[c]}, budget, seed, best)
+                row = {"choice": RANDOM, "seed": number, "off": neurons_of(mask)}
+                rows.append({**place, **row})
     return rows
+
+
+def _only_compared(
+    only: Sequence[Mapping[str, Any]], judged: Sequence[Judgement], full: Judgement
+) -> pd.DataFrame:
+    """A component's best off, against random ones with as many in each layer, and none, off."""
+    rows = []
+    for row, one in zip(only, judged, strict=True):
+        if row["choice"] == RANDOM:
+            continue
+        place = {k: row[k] for k in ("component", "budget")}
+        drawn = [
+            other
+            for control, other in zip(only, judged, strict=True)
+            if control["choice"] == RANDOM and all(control[k] == v for k, v in place.items())
+        ]
+        for name, others in ((RANDOM, drawn), (FULL, [full])):
+            rows += [
+                {**place, "against": name, **found} for found in one.above(others, larger=False)
+            ]
+    return pd.DataFrame(rows)
 
 
 def _single(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from neuronlab.attribution.estimate import duration
@@ -25,7 +26,7 @@ from neuronlab.neurons import NeuronScores
 from neuronlab.runs import Result
 from neuronlab.studies import STUDIES, SubmodelsSpec
 from neuronlab.studies.examples import small_submodels
-from neuronlab.studies.submodels import FLOOR, FULL, RANDOM, STRATIFIED
+from neuronlab.studies.submodels import FULL, RANDOM, STRATIFIED
 from neuronlab.widgets import exports, neuron_card, neuron_maps, services, shown, state
 from neuronlab.widgets.guard import complain, guard, plain
 
@@ -35,10 +36,14 @@ METHODS = {
     "integrated_gradients": "Integrated gradients",
     "gradient_x_activation": "Gradient x activation",
     RANDOM: "Random",
-    STRATIFIED: "Random, stratified",
 }
 SELECTIONS = {"raw": "raw", "z": "z-scored", "quota": "quota per matrix"}
 ABLATIONS = {"zero": "zero", "mean": "their mean"}
+# What the columns of a comparison are called.
+AGAINST = {STRATIFIED: "against random, same counts", RANDOM: "against random", FULL: "against all"}
+SAME = "not told apart"
+# How often random neurons may do as well by chance where a choice is called better.
+CHANCE = 0.05
 
 
 def draw() -> None:
@@ -153,22 +158,31 @@ def results(model: Model, spec: SubmodelsSpec, result: Result) -> None:
         required=True,
     )
     titles = names(table)
-    own = table[(table["ablation"] == ablation) & ~table["method"].isin([FULL, FLOOR])]
-    headline(own, n, metric, titles, ablation)
+    here = table[table["ablation"] == ablation]
+    headline(here, result, metric, ablation)
     exports.chart(
-        kept_lines(
-            own,
-            metric,
-            titles,
-            {
-                "full model": n["full"][metric],
-                "none kept": n["floor"][ablation][metric],
-                "majority": n["majority"][metric],
-            },
-        ),
+        lines(here, spec, metric, n, ablation),
         table,
         "submodels",
         "Lines: the measure against the share of neurons kept, with bands of random selections.",
+    )
+    compared = result.tables["compared"]
+    compared = compared[(compared["ablation"] == ablation) & (compared["metric"] == metric)]
+    st.dataframe(
+        comparison(
+            compared.assign(choice=[titles[r.method, r.selection] for r in compared.itertuples()]),
+            {"choice": "chosen by", "fraction": "kept"},
+            AGAINST,
+        ),
+        hide_index=True,
+        column_config={"kept": st.column_config.NumberColumn(format="percent")},
+    )
+    exports.tables(compared, "compared")
+    st.caption(
+        f"Differences of {METRICS[metric]} on the same test proteins, with their 95 % intervals "
+        "over proteins. Random neurons with the same counts have as many in each layer and "
+        f"component, drawn {spec.seeds} times; p: how often one more draw would do as well, were "
+        "draws normally distributed."
     )
     where(spec, result, titles)
     checks(spec, result, metric)
@@ -184,27 +198,127 @@ def names(table: pd.DataFrame) -> dict[tuple[str, str], str]:
         table[["method", "selection"]].drop_duplicates().itertuples(index=False)
     ):
         if method in METHODS:
-            extra = "" if selection == "raw" else f", {SELECTIONS[selection]}"
+            extra = "" if selection in ("raw", "") else f", {SELECTIONS[selection]}"
             found[method, selection] = METHODS[method] + extra
     return found
 
 
-def headline(own: pd.DataFrame, n: dict, metric: str, titles: dict, ablation: str) -> None:
-    """The result in a few words."""
-    share = 0.1 if 0.1 in set(own["fraction"]) else float(own["fraction"].min())
-    here = own[own["fraction"] == share].groupby(["method", "selection"])[metric].mean()
-    scored = {key: here[key] for key in titles if key in here.index and "random" not in key[0]}
-    best = max(scored, key=scored.get)
+def lines(
+    table: pd.DataFrame, spec: SubmodelsSpec, metric: str, n: dict, ablation: str
+) -> go.Figure:
+    """The figure, of one way to select.
+
+    Args:
+        table: of one ablation.
+    """
+    selection = spec.selections[0]
+    if len(spec.selections) > 1:
+        selection = st.segmented_control(
+            "Chosen by",
+            list(spec.selections),
+            default=selection,
+            format_func=SELECTIONS.get,
+            key=f"sub_selection_{spec.key}",
+            required=True,
+        )
+    here = table[(table["selection"] == selection) | (table["method"] == RANDOM)]
+    line = here["method"].where(here["method"] != STRATIFIED, "like " + here["like"])
+    here = here.assign(line=line)
+    titles = {method: METHODS[method] for method in spec.methods}
+    controls = {}
+    for method in dict.fromkeys(here.loc[here["method"] == STRATIFIED, "like"]):
+        words = METHODS[method] if method else "all of these"
+        titles[f"like {method}"] = f"random like {words}"
+        controls[f"like {method}"] = method
+    titles[RANDOM], controls[RANDOM] = "random", ""
+    across = {
+        "full model": n["full"][metric],
+        "none kept": n["floor"][ablation][metric],
+        "majority": n["majority"][metric],
+    }
+    return kept_lines(here, metric, titles, across, controls)
+
+
+def verdict(low: float, high: float, p: float = np.nan) -> str:
+    """What a difference shows: "more" or "less" where its interval leaves out 0, and, where there
+    is a p, random draws are hardly as far off; else that they are not told apart.
+    """
+    if low > 0 and not p >= CHANCE:
+        return "more"
+    if high < 0 and not p <= 1 - CHANCE:
+        return "less"
+    return SAME
+
+
+def difference(row: object) -> str:
+    """A difference, its interval, and what it shows."""
+    if not np.isfinite([row.difference, row.low, row.high]).all():
+        return "no value"
+    p = "" if np.isnan(row.p) else f", p = {row.p:.2g}"
+    shows = verdict(row.low, row.high, row.p)
+    return f"{row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}]{p}: {shows}"
+
+
+def comparison(
+    table: pd.DataFrame, columns: dict[str, str], against: dict[str, str]
+) -> pd.DataFrame:
+    """Differences side by side.
+
+    Args:
+        table: of one metric; what ``Judgement.above`` says, and against what.
+        columns: that tell rows apart, and how they are called.
+        against: what is compared with, and how its column is called.
+    """
+    words = table.assign(words=[difference(row) for row in table.itertuples()])
+    rows = words.groupby(list(columns), sort=False)
+    found = [
+        dict(zip(columns.values(), place, strict=True))
+        | {against[r.against]: r.words for r in own.itertuples() if r.against in against}
+        for place, own in rows
+    ]
+    return pd.DataFrame(found)
+
+
+def headline(table: pd.DataFrame, result: Result, metric: str, ablation: str) -> None:
+    """The result in a few words, of all that was chosen.
+
+    Args:
+        table: of one ablation.
+    """
+    n, compared = result.numbers, result.tables["compared"]
+    fractions = set(compared["fraction"])
+    share = 0.1 if 0.1 in fractions else min(fractions)
+    here = compared[
+        (compared["fraction"] == share)
+        & (compared["ablation"] == ablation)
+        & (compared["metric"] == metric)
+        & (compared["against"] == STRATIFIED)
+    ]
+    titles = names(table)
+    better = [
+        titles[row.method, row.selection]
+        for row in here.itertuples()
+        if verdict(row.low, row.high, row.p) == "more"
+    ]
+    random = table[(table["method"] == RANDOM) & (table["fraction"] == share)][metric].mean()
+    which = f" ({'; '.join(better)})" if better else ""
     st.markdown(
-        f"With **{share:.0%}** of the neurons kept, **{titles[best]}** reaches "
-        f"{METRICS[metric]} **{scored[best]:.3f}**; random neurons {here[RANDOM, 'raw']:.3f}, all "
-        f"neurons {n['full'][metric]:.3f}, none {n['floor'][ablation][metric]:.3f}, the most "
-        f"frequent class {n['majority'][metric]:.3f}."
+        f"With **{share:.0%}** of the neurons kept, **{len(better)} of {len(here)}** ways to "
+        "choose them do better than random neurons with as many in each layer and "
+        f"component{which}. "
+        f"{METRICS[metric]}: any random neurons {random:.3f}, all neurons "
+        f"{n['full'][metric]:.3f}, none {n['floor'][ablation][metric]:.3f}, the most frequent "
+        f"class {n['majority'][metric]:.3f}."
     )
     few = " So few say little: press Run for more." if n["tested"] < 50 else ""
+    length = (
+        " With none kept, the mean of the special tokens still tells how long a protein is."
+        if ablation == "mean"
+        else ""
+    )
     st.caption(
         f"Scored on {n['scored']} training and validation proteins ({n['residues']:,} residues), "
-        f"judged on {n['tested']} test proteins.{few}"
+        f"judged on {n['tested']} test proteins.{length}{few}"
     )
 
 
@@ -265,6 +379,17 @@ def checks(spec: SubmodelsSpec, result: Result, metric: str) -> None:
             "only",
             "Bars: the measure with one component's neurons off, best and random.",
         )
+        compared = result.tables["only_compared"]
+        compared = compared[(compared["budget"] == budget) & (compared["metric"] == metric)]
+        st.dataframe(
+            comparison(
+                compared.replace({"component": COMPONENT_NAMES}),
+                {"component": "best off"},
+                {RANDOM: "against random of the same layers", FULL: "against none off"},
+            ),
+            hide_index=True,
+        )
+        exports.tables(compared, "only_compared")
     with right:
         single = result.tables["single"]
         st.markdown("**One at a time, and together**")

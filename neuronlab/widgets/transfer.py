@@ -13,12 +13,17 @@ from neuronlab.models import Model
 from neuronlab.models.catalogue import available, entry
 from neuronlab.runs import Result
 from neuronlab.studies import STUDIES, NeuronTransferSpec
-from neuronlab.studies.neuron_transfer import OTHER, OWN, RANDOM
+from neuronlab.studies.neuron_transfer import FULL, OTHER, OWN, RANDOM
 from neuronlab.widgets import exports, model_fetch, services, shown, state
 from neuronlab.widgets.guard import complain, guard, plain
-from neuronlab.widgets.submodels import METHODS
+from neuronlab.widgets.submodels import METHODS, comparison
 
 STUDY = "neuron_transfer"
+_AGAINST = {
+    "random": "against random, same counts",
+    OWN: "against its own",
+    FULL: "against all",
+}
 
 
 def draw() -> None:
@@ -79,6 +84,7 @@ def cost(model: Model, spec: NeuronTransferSpec) -> str:
 def results(spec: NeuronTransferSpec, result: Result) -> None:
     """Both models with their own, the other's and random neurons."""
     table, overlap = result.tables["transfer"], result.tables["overlap"]
+    compared = result.tables["compared"]
     metric = st.segmented_control(
         "Measure",
         list(METRICS),
@@ -93,20 +99,30 @@ def results(spec: NeuronTransferSpec, result: Result) -> None:
         ((spec.model, "its labels"), (spec.other, "what it says with all neurons")),
         strict=True,
     ):
-        own = table[table["model"] == name].rename(columns={"neurons": "method"})
-        own = own.assign(selection="raw")
-        titles = {(who, "raw"): f"{who} neurons" for who in (OWN, OTHER, RANDOM)}
+        here = table[table["model"] == name]
+        here = here.assign(line=here["neurons"])
+        titles = {who: f"{who} neurons" for who in (OWN, OTHER)}
+        titles |= {line: line for line in RANDOM.values()}
+        controls = {line: who for who, line in RANDOM.items()}
+        full = {"full model": result.numbers["full"][name][metric]}
+        file = f"transfer_{'target' if name == spec.model else 'source'}"
         with column:
             known = entry(name)
             st.markdown(f"**{plain(known.title if known else name)}**, judged by {judge}.")
             exports.chart(
-                kept_lines(
-                    own, metric, titles, {"full model": result.numbers["full"][name][metric]}
-                ),
-                own,
-                f"transfer_{'target' if name == spec.model else 'source'}",
+                kept_lines(here, metric, titles, full, controls),
+                here,
+                file,
                 "Lines: the measure against the share kept, own, transferred and random neurons.",
             )
+            differences = compared[(compared["model"] == name) & (compared["metric"] == metric)]
+            differences = differences.replace({"against": dict.fromkeys(RANDOM.values(), "random")})
+            st.dataframe(
+                comparison(differences, {"neurons": "neurons", "fraction": "kept"}, _AGAINST),
+                hide_index=True,
+                column_config={"kept": st.column_config.NumberColumn(format="percent")},
+            )
+            exports.tables(differences, f"{file}_compared")
     st.markdown("**Do the two tasks use the same neurons?**")
     numbers = {
         c: st.column_config.NumberColumn(format="%.2f") for c in ("expected", "jaccard", "spearman")
@@ -116,6 +132,7 @@ def results(spec: NeuronTransferSpec, result: Result) -> None:
     exports.tables(overlap, "overlap")
     st.caption(
         f"Scored on {result.numbers['scored']} proteins, judged on {result.numbers['tested']}. "
-        "Expected: of random sets with as many neurons in each layer."
+        "Expected: of random sets with as many neurons in each layer. Differences are on the same "
+        f"proteins, with 95 % intervals; random neurons are drawn {spec.seeds} times."
     )
     exports.share(spec.key, study_python(spec), study_command(spec))

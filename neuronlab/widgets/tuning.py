@@ -12,15 +12,16 @@ from neuronlab.errors import UserError
 from neuronlab.figures.classifier import METRICS, length_histogram, metric_bars, tuning_curve
 from neuronlab.models import tuned
 from neuronlab.models.catalogue import available, entry
-from neuronlab.proteins.baselines import baselines
+from neuronlab.proteins.baselines import baselines, judge
 from neuronlab.proteins.labelled import LABELLED, MAX_BYTES, Uploaded, read_labelled
 from neuronlab.proteins.sequences import AMINO_ACIDS
 from neuronlab.runs import Result
 from neuronlab.studies import STUDIES, FineTuneSpec
-from neuronlab.studies.fine_tune import DEFAULT_NAME, default_spec, judged
+from neuronlab.studies.fine_tune import DEFAULT_NAME, default_spec, told
 from neuronlab.studies.on_proteins import OWN, PROTEIN_FIELDS, ProteinsSpec
 from neuronlab.widgets import exports, links, model_fetch, protein_models, services, shown, state
 from neuronlab.widgets.guard import complain, guard, plain, sentence
+from neuronlab.widgets.submodels import SAME, comparison, verdict
 
 STUDY = "fine_tune"
 _EXAMPLE = "name,sequence,label\nfirst,MKTAYIAKQR,binder\nsecond,GSHMLEDPVD,other\n"
@@ -199,7 +200,7 @@ def _data(key: str, _spec: ProteinsSpec) -> tuple[dict, pd.DataFrame, dict, int]
     }
     train, test = ([found[i] for i in side] for side in (sides.train, sides.test))
     labels = np.array([p.label for p in test])
-    rows = [_row(name, judged(labels, p), True) for name, p in baselines(train, test).items()]
+    rows = [_row(name, told(judge(labels, p)), True) for name, p in baselines(train, test).items()]
     sizes = {"training": len(sides.train), "validation": len(sides.validation), "test": len(test)}
     return lengths, pd.DataFrame(rows), sizes, sides.duplicates
 
@@ -217,13 +218,12 @@ def results(spec: FineTuneSpec, result: Result) -> None:
     rows = [_row("tuned model", n["test"], False)]
     rows += [_row(name, own, True) for name, own in n["baselines"].items()]
     table = pd.DataFrame(rows)
-    best = max(n["baselines"], key=lambda name: n["baselines"][name]["auc"])
     low, high = n["test"]["intervals"]["auc"]
     st.subheader("What was reached")
     st.markdown(
         f"**AUC {n['test']['auc']:.3f}** ({low:.3f} to {high:.3f}) on {n['sizes']['test']} test "
-        f"proteins, accuracy {n['test']['accuracy']:.1%}, F1 {n['test']['f1']:.3f}; {best} alone "
-        f"has AUC {n['baselines'][best]['auc']:.3f}. Tuning ended: {plain(n['stopped'])}."
+        f"proteins, accuracy {n['test']['accuracy']:.1%}, F1 {n['test']['f1']:.3f}. "
+        f"{beside(n, result.tables['compared'])} Tuning ended: {plain(n['stopped'])}."
     )
     left, right = st.columns(2, gap="medium")
     with left:
@@ -239,6 +239,13 @@ def results(spec: FineTuneSpec, result: Result) -> None:
         exports.chart(
             metric_bars(table, metric), table, "tuned", "Bars: the tuned model beside baselines."
         )
+        compared = result.tables["compared"]
+        compared = compared[compared["metric"] == metric].assign(against="model")
+        st.dataframe(
+            comparison(compared, {"baseline": "baseline"}, {"model": "tuned model less baseline"}),
+            hide_index=True,
+        )
+        exports.tables(compared, "tuned_compared")
     with right:
         st.markdown("**How tuning went**")
         exports.chart(
@@ -264,6 +271,18 @@ def results(spec: FineTuneSpec, result: Result) -> None:
             args=(name,),
         )
     exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def beside(n: dict, compared: pd.DataFrame) -> str:
+    """How the model compares with the simple baseline that the validation part chose."""
+    name = n["baseline"]
+    (row,) = compared[(compared["baseline"] == name) & (compared["metric"] == "auc")].itertuples()
+    words = {"more": "more than", "less": "less than", SAME: "not told apart from"}
+    return (
+        f"That is {words[verdict(row.low, row.high)]} the best baseline without a protein model "
+        f"({plain(name)}, chosen on the validation part: {n['baselines'][name]['auc']:.3f}): "
+        f"{row.difference:+.3f} ({row.low:+.3f} to {row.high:+.3f}) on the same proteins."
+    )
 
 
 def look_at(name: str) -> None:

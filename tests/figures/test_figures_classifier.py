@@ -20,6 +20,15 @@ from neuronlab.figures.colours import COMPONENT_COLOURS, FOR, NEUTRAL
 
 QKV = ("query", "key", "value")
 TITLES = {
+    "integrated_gradients": "Integrated gradients",
+    "activation": "Activation",
+    "like activation": "random like Activation",
+    "like all": "random like all",
+    "random": "random neurons",
+}
+CONTROLS = {"like activation": "activation", "like all": "", "random": ""}
+# Of stacked bars.
+CHOICES = {
     ("integrated_gradients", "raw"): "Integrated gradients",
     ("integrated_gradients", "quota"): "Integrated gradients, quota",
     ("activation", "raw"): "Activation",
@@ -114,20 +123,25 @@ def test_a_curve_without_any_look_can_be_drawn():
 
 def submodels(seed=0):
     draw = np.random.default_rng(seed)
-    rows = []
-    for method, selection in TITLES:
-        for number in range(3 if method == "random" else 1):
-            for fraction in (0.5, 0.1, 0.01):
-                rows.append((method, selection, number, fraction, draw.uniform(0.4, 0.9)))
-    return pd.DataFrame(rows, columns=["method", "selection", "seed", "fraction", "auc"])
+    rows = [
+        (line, number, fraction, draw.uniform(0.4, 0.9))
+        for line in TITLES
+        for number in range(3 if line in CONTROLS else 1)
+        for fraction in (0.5, 0.1, 0.01)
+    ]
+    return pd.DataFrame(rows, columns=["line", "seed", "fraction", "auc"])
+
+
+def drawn(table, lines=None):
+    return kept_lines(table, "auc", TITLES, lines or {}, CONTROLS)
 
 
 def test_lines_are_the_table_in_order_of_the_fraction():
     table = submodels().sample(frac=1, random_state=2)
-    found = named(kept_lines(table, "auc", TITLES, {}))
+    found = named(drawn(table))
     assert list(found) == list(TITLES.values())
-    for (method, selection), title in TITLES.items():
-        own = table[(table["method"] == method) & (table["selection"] == selection)]
+    for line, title in TITLES.items():
+        own = table[table["line"] == line]
         assert list(found[title].x) == [0.01, 0.1, 0.5]
         expected = [own.loc[own["fraction"] == f, "auc"].mean() for f in (0.01, 0.1, 0.5)]
         assert list(found[title].y) == pytest.approx(expected)
@@ -135,53 +149,58 @@ def test_lines_are_the_table_in_order_of_the_fraction():
 
 def test_only_random_neurons_have_a_band():
     table = submodels()
-    figure = kept_lines(table, "auc", TITLES, {})
-    (band,) = [trace for trace in figure.data if trace.fill == "toself"]
-    assert band.legendgroup == "random neurons"
-    random = table[table["method"] == "random"].groupby("fraction")["auc"]
-    assert list(band.x) == [0.01, 0.1, 0.5, 0.5, 0.1, 0.01]
-    assert list(band.y) == [*random.max(), *random.min()[::-1]]
+    bands = {trace.legendgroup: trace for trace in drawn(table).data if trace.fill == "toself"}
+    assert list(bands) == [TITLES[line] for line in CONTROLS]
+    for line in CONTROLS:
+        random, band = table[table["line"] == line].groupby("fraction")["auc"], bands[TITLES[line]]
+        assert list(band.x) == [0.01, 0.1, 0.5, 0.5, 0.1, 0.01]
+        assert list(band.y) == [*random.max(), *random.min()[::-1]]
 
 
-def test_methods_differ_in_more_than_colour():
-    lines = [t for t in kept_lines(submodels(), "auc", TITLES, {}).data if t.name]
-    assert len({(t.line.dash, t.marker.symbol) for t in lines}) == len(lines)
-    assert {t.line.color for t in lines if "random" in t.name} == {NEUTRAL}
-    assert len({t.line.color for t in lines}) == len(lines)
+def test_lines_differ_in_more_than_colour():
+    found = named(drawn(submodels()))
+    assert len({(t.line.dash, t.marker.symbol) for t in found.values()}) == len(found)
+    neutral = {name for name, t in found.items() if t.line.color == NEUTRAL}
+    assert neutral == {"random like all", "random neurons"}
+    # A control is drawn like what it stands beside, with open marks.
+    method, control = found["Activation"], found["random like Activation"]
+    assert control.line.color == method.line.color
+    assert control.line.dash == "dot"
+    assert control.marker.symbol == f"{method.marker.symbol}-open"
 
 
 def test_lines_to_compare_with_stand_where_they_are():
     lines = {"full model": 0.9, "none kept": np.nan, "majority": 0.5}
-    figure = kept_lines(submodels(), "auc", TITLES, lines)
+    figure = drawn(submodels(), lines)
     assert [(shape.y0, shape.y1) for shape in figure.layout.shapes] == [(0.9, 0.9), (0.5, 0.5)]
     assert [note.text for note in figure.layout.annotations] == ["full model", "majority"]
     assert can_be_sent(figure)
 
 
 def test_the_ticks_are_the_fractions():
-    axis = kept_lines(submodels(), "auc", TITLES, {}).layout.xaxis
+    axis = drawn(submodels()).layout.xaxis
     assert axis.type == "log"
     assert list(axis.tickvals) == [0.01, 0.1, 0.5]
     assert list(axis.ticktext) == ["1%", "10%", "50%"]
     table = submodels().replace({"fraction": {0.01: 0.005}})
-    assert kept_lines(table, "auc", TITLES, {}).layout.xaxis.ticktext[0] == "0.5%"
+    assert drawn(table).layout.xaxis.ticktext[0] == "0.5%"
 
 
 def test_the_ticks_say_the_fraction_as_it_is():
     table = submodels().replace({"fraction": {0.01: 0.025, 0.1: 0.125}})
-    axis = kept_lines(table, "auc", TITLES, {}).layout.xaxis
+    axis = drawn(table).layout.xaxis
     assert list(axis.ticktext) == ["2.5%", "12.5%", "50%"]
 
 
 def test_methods_that_were_not_run_are_left_out():
-    table = submodels().query("method == 'activation'")
-    assert list(named(kept_lines(table, "auc", TITLES, {}))) == ["Activation"]
+    table = submodels().query("line == 'activation'")
+    assert list(named(drawn(table))) == ["Activation"]
 
 
 def shares():
     rows = [
         (*key, seed, c, share + seed / 100)
-        for key, own in zip(TITLES, ([0.5, 0.3, 0.2], [1 / 3] * 3, [0.1, 0.7, 0.2]), strict=False)
+        for key, own in zip(CHOICES, ([0.5, 0.3, 0.2], [1 / 3] * 3, [0.1, 0.7, 0.2]), strict=False)
         for seed in (0, 1)
         for c, share in zip(QKV, own, strict=True)
     ]
@@ -189,38 +208,44 @@ def shares():
 
 
 def test_shares_are_stacked_by_component():
-    figure = share_bars(shares(), TITLES)
+    figure = share_bars(shares(), CHOICES)
     assert figure.layout.barmode == "stack"
     assert [trace.name for trace in figure.data] == ["Query", "Key", "Value"]
     for trace, c in zip(figure.data, QKV, strict=True):
         assert trace.marker.color == COMPONENT_COLOURS[c]
         # Without the method that is not in the table; the mean over seeds.
-        assert list(trace.y) == list(TITLES.values())[:3]
+        assert list(trace.y) == list(CHOICES.values())[:3]
     assert list(figure.data[0].x) == pytest.approx([0.505, 1 / 3 + 0.005, 0.105])
     assert list(figure.data[2].text) == ["20%", "34%", "20%"]
 
 
 def test_equal_shares_are_marked():
-    figure = share_bars(shares(), TITLES)
+    figure = share_bars(shares(), CHOICES)
     assert [shape.x0 for shape in figure.layout.shapes] == pytest.approx([1 / 3, 2 / 3])
     two = shares().query("component != 'value'")
-    assert [shape.x0 for shape in share_bars(two, TITLES).layout.shapes] == [0.5]
+    assert [shape.x0 for shape in share_bars(two, CHOICES).layout.shapes] == [0.5]
 
 
 def test_bars_of_one_component_off():
     table = pd.DataFrame(
         {
-            "component": ["query", "query", "key", "key"],
-            "budget": [0.1] * 4,
-            "choice": ["integrated_gradients", "random"] * 2,
-            "auc": [0.6, 0.8, 0.5, 0.79],
+            "component": ["query"] * 3 + ["key"] * 3,
+            "choice": ["integrated_gradients", "random", "random"] * 2,
+            "auc": [0.6, 0.8, 0.7, 0.5, 0.79, 0.75],
+            "auc_low": [0.55, 0.7, 0.6, 0.45, 0.7, 0.7],
+            "auc_high": [0.7, 0.9, 0.8, 0.6, 0.9, 0.9],
         }
     )
     figure = only_bars(table, "auc", 0.9)
     found = named(figure)
     best, random = found["best by integrated gradients"], found["random neurons"]
     assert (list(best.x), list(best.y)) == (["Query", "Key"], [0.6, 0.5])
-    assert (list(random.x), list(random.y)) == (["Query", "Key"], [0.8, 0.79])
+    assert list(best.error_y.array) == pytest.approx([0.1, 0.1])
+    assert list(best.error_y.arrayminus) == pytest.approx([0.05, 0.05])
+    assert list(random.x) == ["Query", "Key"]
+    assert list(random.y) == pytest.approx([0.75, 0.77])
+    assert list(random.error_y.array) == pytest.approx([0.05, 0.02])
+    assert list(random.error_y.arrayminus) == pytest.approx([0.05, 0.02])
     assert list(best.marker.color) == [COMPONENT_COLOURS[c] for c in ("query", "key")]
     assert random.marker.pattern.shape == "/"
     assert figure.layout.shapes[0].y0 == 0.9

@@ -5,6 +5,7 @@ import threading
 from typing import ClassVar
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from pydantic import ValidationError
@@ -13,7 +14,7 @@ from sklearn.metrics import f1_score, roc_auc_score
 import neuronlab as nl
 from neuronlab.models import tuned
 from neuronlab.models.catalogue import available, entry
-from neuronlab.proteins.baselines import baselines, metrics
+from neuronlab.proteins.baselines import baselines, judge, metrics
 from neuronlab.proteins.labelled import LabelledProtein
 from neuronlab.runs import (
     Cancelled,
@@ -394,10 +395,24 @@ def test_the_numbers_are_those_others_rely_on(ran):
             assert low <= numbers[part][metric] <= high
     train, test = ([found[i] for i in side] for side in (sides.train, sides.test))
     labels = np.array([protein.label for protein in test])
-    assert numbers["baselines"].keys() == {"length", "composition", "majority"}
-    for name, p in baselines(train, test).items():
+    simple = baselines(train, test)
+    assert list(numbers["baselines"]) == list(simple)
+    compared = result.tables["compared"]
+    assert compared["baseline"].unique().tolist() == list(simple)
+    model = judge(labels, table.loc[table["part"] == "test", ["p_0", "p_1"]].to_numpy())
+    for name, p in simple.items():
         judged = {k: v for k, v in numbers["baselines"][name].items() if k != "intervals"}
         assert judged == pytest.approx(metrics(labels, p))
+        here = compared[compared["baseline"] == name]
+        expected = pd.DataFrame(model.above([judge(labels, p)]))
+        pd.testing.assert_frame_equal(here[expected.columns].reset_index(drop=True), expected)
+    # The baseline to compare with is chosen on the validation part.
+    validation = [found[i] for i in sides.validation]
+    areas = {
+        name: metrics(np.array([protein.label for protein in validation]), p)["auc"]
+        for name, p in baselines(train, validation).items()
+    }
+    assert areas[numbers["baseline"]] == max(areas.values())
     curve = result.tables["curve"]
     assert numbers["validation"]["auc"] == pytest.approx(curve["validation_auc"].max())
     assert numbers["duplicates"] == 0

@@ -8,8 +8,10 @@ from scipy.stats import spearmanr
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
 import neuronlab as nl
+from neuronlab import statistics
 from neuronlab.attribution.streamed import TOLERANCE
 from neuronlab.neurons import NeuronSet
+from neuronlab.proteins.baselines import judge
 from neuronlab.proteins.labelled import LabelledProtein
 from neuronlab.runs import Context, Store, read_spec, run_study
 from neuronlab.studies import NeuronTransferSpec, NeuronTransferStudy, submodels
@@ -125,23 +127,46 @@ def labels_of(name, pair):
 @pytest.mark.parametrize("name", ["one", "two"])
 def test_every_row_is_the_plain_loop(ran, pair, scores, name):
     table = ran.tables["transfer"]
-    assert len(table) == 2 * 2 * (2 + 2)
+    assert len(table) == 2 * 2 * 2 * (1 + 2)
     table = table[(table["model"] == name) & (table["fraction"] == 0.25)]
-    assert table["neurons"].tolist() == ["its own", "the other's", "random", "random"]
+    assert table["neurons"].tolist() == [
+        *("its own", "random like its own", "random like its own"),
+        *("the other's", "random like the other's", "random like the other's"),
+    ]
     other = "two" if name == "one" else "one"
     labels, full = labels_of(name, pair), probabilities(pair[name])
     said, at = full.argmax(1), np.arange(len(full))
+    judged = {"full": [judge(labels, full)]}
     for row in table.itertuples():
-        mask = {
-            "its own": select(scores[name], 0.25, "raw"),
-            "the other's": select(scores[other], 0.25, "raw"),
-            "random": random_mask(scores[name], 0.25, row.seed),
-        }[row.neurons]
+        mask = select(scores[name if row.neurons.endswith("its own") else other], 0.25, "raw")
+        if "random" in row.neurons:
+            drawn = random_mask(scores[name], 0.25, statistics.seeds(0, 2)[row.seed], mask)
+            assert {c: own.sum(1).tolist() for c, own in drawn.items()} == {
+                c: own.sum(1).tolist() for c, own in mask.items()
+            }
+            mask = drawn
         p = probabilities(pair[name], mask)
+        judged.setdefault(row.neurons, []).append(judge(labels, p))
         found = {metric: getattr(row, metric) for metric in NAMES}
         assert found == pytest.approx(measured(labels, p), nan_ok=True)
         assert row.shift == pytest.approx((p[at, said] - full[at, said]).mean(), abs=1e-5)
     assert table["shift"].abs().min() > 1e-4
+    compared = ran.tables["compared"]
+    compared = compared[(compared["model"] == name) & (compared["fraction"] == 0.25)]
+    pairs = compared[["neurons", "against"]].drop_duplicates().values.tolist()
+    assert pairs == [
+        ["its own", "random like its own"],
+        ["its own", "full"],
+        ["the other's", "random like the other's"],
+        ["the other's", "full"],
+        ["the other's", "its own"],
+    ]
+    for who, against in pairs:
+        here = compared[(compared["neurons"] == who) & (compared["against"] == against)]
+        expected = pd.DataFrame(judged[who][0].above(judged[against]))
+        pd.testing.assert_frame_equal(
+            here[expected.columns].reset_index(drop=True), expected, atol=1e-9
+        )
 
 
 def test_the_full_models(ran, pair):
@@ -157,7 +182,7 @@ def test_the_full_models(ran, pair):
 def test_nothing_is_lost_when_all_neurons_are_kept(ran):
     table = ran.tables["transfer"]
     whole = table[table["fraction"] == 1.0]
-    assert len(whole) == 8
+    assert len(whole) == 12
     assert whole["shift"].to_numpy() == pytest.approx(0, abs=1e-6)
     for row in whole.itertuples():
         assert row.accuracy == ran.numbers["full"][row.model]["accuracy"]

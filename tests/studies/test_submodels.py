@@ -5,6 +5,7 @@ from fractions import Fraction
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from pydantic import ValidationError
@@ -12,9 +13,11 @@ from scipy.stats import rankdata
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
 import neuronlab as nl
+from neuronlab import statistics
 from neuronlab.attribution.streamed import SCORED, TOLERANCE
 from neuronlab.models import COMPONENTS
 from neuronlab.neurons import NeuronSet, predict_over, predictions
+from neuronlab.proteins.baselines import judge
 from neuronlab.proteins.labelled import LabelledProtein
 from neuronlab.runs import Context, Store, read_spec, run_study
 from neuronlab.studies import SubmodelsSpec, SubmodelsStudy, submodels
@@ -300,6 +303,7 @@ def spec(**changes):
         "tested": None,
         "selections": ("raw", "z", "quota"),
         "fractions": (0.5, 0.1),
+        "ablations": ("zero", "mean"),
         "seeds": 2,
         "singles": 4,
     }
@@ -334,25 +338,46 @@ def scores_of(result, method, components=QKV):
 
 
 def means_of(result):
-    return {
-        (layer, c): torch.from_numpy(result.arrays[f"mean.{c}"][layer])
-        for c in QKV
-        for layer in range(3)
-    }
+    """What ``KeepOnly`` takes to set neurons to their mean."""
+
+    def named(name):
+        arrays = {c: torch.from_numpy(result.arrays[f"{name}.{c}"]) for c in QKV}
+        return {(layer, c): own[layer] for c, own in arrays.items() for layer in range(3)}
+
+    return {"means": named("mean"), "token_means": {0: named("mean0"), -1: named("mean-1")}}
 
 
-def judged(model, asked, change):
-    """Accuracy, F1 and AUC on the test proteins, one prediction at a time."""
-    tested = asked.to_test()
-    labels = [protein.label for protein in tested]
-    p = np.array(
+def ablated(result, row):
+    return means_of(result) if row.ablation == "mean" else {}
+
+
+def mask_of(result, row):
+    """What a row keeps, of the scores in the result."""
+    if row.method in SCORED:
+        return select(scores_of(result, row.method), row.fraction, row.selection)
+    seed = statistics.seeds(0, 2)[row.seed]
+    if row.method == "random":
+        return random_mask(SCORES, row.fraction, seed)
+    scores = scores_of(result, row.like or "activation")
+    return random_mask(SCORES, row.fraction, seed, select(scores, row.fraction, row.selection))
+
+
+def probabilities(model, asked, change):
+    """On the test proteins, one prediction at a time."""
+    return np.array(
         [
             nl.predict(
                 model, nl.Prompt(protein.sequence, target=0), intervention=change
             ).probabilities.numpy()
-            for protein in tested
+            for protein in asked.to_test()
         ]
     )
+
+
+def judged(model, asked, change):
+    """Accuracy, F1 and AUC on the test proteins, one prediction at a time."""
+    labels = [protein.label for protein in asked.to_test()]
+    p = probabilities(model, asked, change)
     called = p.argmax(1)
     return {
         "accuracy": accuracy_score(labels, called),
@@ -367,10 +392,12 @@ NAMES = ["accuracy", "f1", "auc"]
 def test_every_submodel_has_a_row(ran):
     _, asked, result = ran
     table = result.tables["submodels"]
-    # Full, two floors; per fraction 3 methods x 3 selections and 2 x 2 random, each twice.
-    assert len(table) == asked.submodels == 1 + 2 + 2 * (9 + 4) * 2
+    # Full, two floors; per fraction 3 methods x 3 selections, and, twice each, random, and
+    # stratified like each method for two selections and like all for the quota.
+    assert len(table) == 1 + 2 + 2 * (9 + 2 * (1 + 3 + 3 + 1)) * 2
+    assert asked.submodels == len(table) + len(result.tables["only"])
     assert set(table["method"]) == {*SCORED, "random", "stratified random", "full", "floor"}
-    places = ["method", "selection", "seed", "fraction", "ablation"]
+    places = ["method", "selection", "like", "seed", "fraction", "ablation"]
     assert not table.duplicated(places).any()
     for name in NAMES:
         assert (table[f"{name}_low"] <= table[name] + 1e-12).all()
@@ -384,24 +411,90 @@ def test_every_submodel_has_a_row(ran):
 def test_the_metrics_are_those_of_the_plain_loop(ran):
     model, asked, result = ran
     table = result.tables["submodels"]
-    means = means_of(result)
     rows = table[table["method"].isin(SCORED)].sample(4, random_state=0)
     random = table[table["method"] == "random"].sample(1, random_state=0)
-    stratified = table[table["method"] == "stratified random"].sample(1, random_state=1)
+    stratified = table[table["method"] == "stratified random"]
+    stratified = stratified.groupby("selection").sample(1, random_state=1)
     assert set(rows["ablation"]) == {"zero", "mean"}
-    ig = scores_of(result, "integrated_gradients")
     for row in [*rows.itertuples(), *random.itertuples(), *stratified.itertuples()]:
-        if row.method == "random":
-            mask = random_mask(ig, row.fraction, row.seed)
-        elif row.method == "stratified random":
-            mask = random_mask(ig, row.fraction, row.seed, select(ig, row.fraction, "raw"))
-        else:
-            mask = select(scores_of(result, row.method), row.fraction, row.selection)
-        change = nl.KeepOnly(
-            neurons_of(mask), components=QKV, means=means if row.ablation == "mean" else None
-        )
+        kept = neurons_of(mask_of(result, row))
+        change = nl.KeepOnly(kept, components=QKV, **ablated(result, row))
         expected = judged(model, asked, change)
         assert {name: getattr(row, name) for name in NAMES} == pytest.approx(expected)
+
+
+def test_random_neurons_have_the_counts_of_what_they_are_compared_with(ran):
+    _, asked, result = ran
+    table = result.tables["submodels"]
+    stratified = table[table["method"] == "stratified random"]
+    whose = stratified.groupby("selection")["like"].unique().map(set).to_dict()
+    assert whose == {"raw": set(SCORED), "z": set(SCORED), "quota": {""}}
+    sums = submodels.Streamed(
+        {(m, c): own for m in SCORED for c, own in scores_of(result, m).items()}, proteins=1
+    )
+    plan = submodels._submodels(asked, sums)
+    for row in plan:
+        if row["method"] != "stratified random":
+            continue
+        for method in [row["like"]] if row["like"] else SCORED:
+            chosen = next(
+                other["kept"]
+                for other in plan
+                if other["method"] == method
+                and all(other[k] == row[k] for k in ("selection", "fraction"))
+            )
+            assert counts(chosen) == counts(row["kept"])
+        assert where(chosen) != where(row["kept"])
+
+
+def test_differences_are_those_of_the_plain_loop(ran):
+    model, asked, result = ran
+    table, compared = result.tables["submodels"], result.tables["compared"]
+    assert len(compared) == 9 * 2 * 2 * 4 * 3
+    assert set(compared["against"]) == {"stratified random", "random", "full", "floor"}
+    labels = np.array([protein.label for protein in asked.to_test()])
+
+    def judgement(row):
+        if row.method == "full":
+            return judge(labels, probabilities(model, asked, None).astype(float))
+        kept = NeuronSet() if row.method == "floor" else neurons_of(mask_of(result, row))
+        change = nl.KeepOnly(kept, components=QKV, **ablated(result, row))
+        return judge(labels, probabilities(model, asked, change).astype(float))
+
+    for row in compared[compared["metric"] == "auc"].sample(8, random_state=3).itertuples():
+        here = table[table["ablation"] == row.ablation]
+        at = here[here["fraction"] == row.fraction]
+        chosen = at[(at["method"] == row.method) & (at["selection"] == row.selection)]
+        others = {
+            "full": table[table["method"] == "full"],
+            "floor": here[here["method"] == "floor"],
+            "random": at[at["method"] == "random"],
+            "stratified random": at[
+                (at["method"] == "stratified random")
+                & (at["selection"] == row.selection)
+                & at["like"].isin([row.method, ""])
+            ],
+        }[row.against]
+        assert len(others) == (2 if "random" in row.against else 1)
+        (one,) = chosen.itertuples()
+        assert row.difference == pytest.approx(one.auc - others["auc"].mean())
+        expected = judgement(one).above([judgement(other) for other in others.itertuples()])[2]
+        found = {k: getattr(row, k) for k in ("metric", "difference", "low", "high", "p")}
+        assert found == pytest.approx(expected, nan_ok=True)
+        assert row.low <= row.difference <= row.high
+
+
+def test_another_seed_is_a_replication():
+    """No draw of one seed is one of another's."""
+    sums = submodels.Streamed({("activation", c): own for c, own in SCORES.items()}, proteins=1)
+    drawn = []
+    for seed in range(3):
+        plan = submodels._submodels(
+            spec(methods=("activation",), ablations=("zero",), seeds=4, seed=seed), sums
+        )
+        drawn.append({frozenset(where(row["kept"])) for row in plan if row["method"] == "random"})
+    assert [len(own) for own in drawn] == [8] * 3
+    assert not any(one & other for one, other in combinations(drawn, 2))
 
 
 def test_full_floor_and_majority(ran):
@@ -410,8 +503,8 @@ def test_full_floor_and_majority(ran):
     assert numbers["full"] == pytest.approx(judged(model, asked, None))
     (full,) = table[table["method"] == "full"].itertuples()
     assert {name: getattr(full, name) for name in NAMES} == numbers["full"]
-    for ablation, means in (("zero", None), ("mean", means_of(result))):
-        none = nl.KeepOnly(NeuronSet(), components=QKV, means=means)
+    for ablation, means in (("zero", {}), ("mean", means_of(result))):
+        none = nl.KeepOnly(NeuronSet(), components=QKV, **means)
         assert numbers["floor"][ablation] == pytest.approx(judged(model, asked, none))
         (floor,) = table[
             (table["method"] == "floor") & (table["ablation"] == ablation)
@@ -435,6 +528,13 @@ def test_the_means_are_those_of_the_scored_proteins(ran):
             )
     for c in COMPONENTS:
         assert result.arrays[f"mean.{c}"] == pytest.approx(sums[c] / residues, rel=1e-4, abs=1e-6)
+        for token in (0, -1):
+            each = []
+            for protein in asked.to_score():
+                seen = model.read(model.encode(nl.Prompt(protein.sequence, target=0)))
+                each.append([seen[layer, c][0, token].numpy() for layer in range(3)])
+            found = result.arrays[f"mean{token}.{c}"]
+            assert found == pytest.approx(np.mean(each, 0), rel=1e-4, abs=1e-6)
 
 
 def test_the_scores_are_those_of_the_scored_proteins(ran):
@@ -524,7 +624,7 @@ def test_shares_are_where_the_kept_neurons_are(ran):
     _, _, result = ran
     table = result.tables["shares"]
     ways = ["method", "selection", "seed", "fraction"]
-    assert set(table["method"]) == {*SCORED, "random", "stratified random"}
+    assert set(table["method"]) == {*SCORED, "random"}
     assert not table.duplicated([*ways, "component", "layer"]).any()
     for (method, selection, _, fraction), own in table.groupby(ways):
         assert own["share"].sum() == pytest.approx(1.0)
@@ -564,20 +664,41 @@ def test_agreement_by_hand(ran):
 def test_only_one_component_off_at_equal_budget(ran):
     model, asked, result = ran
     table = result.tables["only"]
-    assert len(table) == 2 * 3 * 2
+    assert len(table) == 2 * 3 * (1 + 2)
     assert table.groupby("budget")["neurons"].unique().map(list).to_dict() == {0.1: [9], 0.5: [48]}
     assert set(table["choice"]) == {"integrated_gradients", "random"}
     scores = scores_of(result, "integrated_gradients")
-    for row in table[table["choice"] != "random"].itertuples():
-        best = np.argsort(-scores[row.component].ravel())[: row.neurons]
-        off = NeuronSet((int(i // 32), row.component, int(i % 32)) for i in best)
-        assert {name: getattr(row, name) for name in NAMES} == pytest.approx(
-            judged(model, asked, nl.Suppress(off))
-        )
-    for row in table[table["choice"] == "random"].itertuples():
-        fraction = row.neurons / 96 + 1e-9
-        mask = random_mask({row.component: scores[row.component]}, fraction, asked.seed)
-        assert row.auc == pytest.approx(judged(model, asked, nl.Suppress(neurons_of(mask)))["auc"])
+    compared = result.tables["only_compared"]
+    assert len(compared) == 2 * 3 * 2 * 3
+    labels = np.array([protein.label for protein in asked.to_test()])
+    full = judge(labels, probabilities(model, asked, None).astype(float))
+    for (component, budget), rows in table.groupby(["component", "budget"]):
+        best = np.argsort(-scores[component].ravel())[: rows["neurons"].iloc[0]]
+        mask = {component: np.zeros((3, 32), bool)}
+        mask[component].ravel()[best] = True
+        judgements = {}
+        for row in rows.itertuples():
+            off = mask
+            if row.choice == "random":
+                seed = statistics.seeds(asked.seed, 2)[row.seed]
+                off = random_mask({component: scores[component]}, budget, seed, mask)
+                assert counts(off) == counts(mask)
+            change = nl.Suppress(neurons_of(off))
+            expected = judged(model, asked, change)
+            assert {name: getattr(row, name) for name in NAMES} == pytest.approx(expected)
+            p = probabilities(model, asked, change).astype(float)
+            judgements[row.choice, row.seed] = judge(labels, p)
+        one = judgements.pop(("integrated_gradients", 0))
+        for against, others in (("random", [*judgements.values()]), ("full", [full])):
+            here = compared[
+                (compared["component"] == component)
+                & (compared["budget"] == budget)
+                & (compared["against"] == against)
+            ]
+            expected = pd.DataFrame(one.above(others, larger=False))
+            pd.testing.assert_frame_equal(
+                here[expected.columns].reset_index(drop=True), expected, atol=1e-9
+            )
 
 
 def test_one_at_a_time_and_together(ran):
