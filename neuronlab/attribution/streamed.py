@@ -129,12 +129,13 @@ class Streamed:
 
     def token_means(self) -> dict[int, dict[Component, Array]]:
         """Mean activation at each special token: numbers from 0, or from the end from -1."""
-        found: dict[int, dict[Component, Array]] = {}
-        for (what, c), own in self.sums.items():
-            if what.startswith("token"):
-                token = int(what.removeprefix("token"))
-                found.setdefault(token, {})[c] = (own / self.proteins).astype(np.float32)
-        return found
+        names = sorted({what for what, _ in self.sums if what.startswith("token")})
+        return {
+            int(name.removeprefix("token")): {
+                c: (self.sums[name, c] / self.proteins).astype(np.float32) for c in COMPONENTS
+            }
+            for name in names
+        }
 
     def responses(self) -> dict[str, dict[Component, Array]]:
         """Per DSSP state seen: mean activation there less that anywhere, in standard deviations."""

@@ -138,8 +138,9 @@ class KeepOnly(Intervention):
     """
 
     components: tuple[Component, ...] = COMPONENTS
-    means: Mapping[At, Float[Tensor, " neuron"]] | None = None
-    token_means: Mapping[int, Mapping[At, Float[Tensor, " neuron"]]] = field(default_factory=dict)
+    # Components have different sizes: " _" is any.
+    means: Mapping[At, Float[Tensor, " _"]] | None = None
+    token_means: Mapping[int, Mapping[At, Float[Tensor, " _"]]] = field(default_factory=dict)
 
     def coefficients(self, model: Model) -> dict[At, tuple[Tensor, Tensor]]:
         """Scale 1 for the set and 0 elsewhere; shift 0 for the set and the mean elsewhere."""
