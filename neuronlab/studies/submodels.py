@@ -298,7 +298,7 @@ def neurons_of(mask: Mask) -> NeuronSet:
 
 def by_place(
     values: Mapping[Component, Float[np.ndarray, "layer neuron"]],
-) -> dict[tuple[int, Component], Float[torch.Tensor, " neuron"]]:
+) -> dict[tuple[int, Component], Float[torch.Tensor, " _"]]:
     """As interventions take them."""
     return {
         (layer, c): torch.from_numpy(own)

@@ -231,7 +231,7 @@ def test_single_tokens_have_means_of_their_own(model, asked, oracle, positions):
     batch = nl.predict_many(model, asked(model), [None, keep, nl.Suppress(SET)])
     assert close(batch[1], expected)
     assert torch.allclose(batch[0].logits, plain(model, asked(model)), atol=1e-5)
-    zero = {at: torch.zeros_like(own) for at, own in means.items()}
+    zero = {at: torch.zeros_like(means[at]) for at in places[::-1]}
     one, other = (
         nl.predict(
             model,

