@@ -394,8 +394,6 @@ def _submodels(spec: SubmodelsSpec, sums: Streamed) -> list[dict[str, Any]]:
     add(FULL, None, 1.0)
     add(FLOOR, {c: np.zeros_like(own, bool) for c, own in sizes.items()}, 0.0)
     for fraction in spec.fractions:
-        for number, seed in enumerate(seeds):
-            add(RANDOM, random_mask(sizes, fraction, seed), fraction, seed=number)
         for selection in spec.selections:
             strata: dict[str, Mask] = {}
             for method in spec.methods:
@@ -406,6 +404,8 @@ def _submodels(spec: SubmodelsSpec, sums: Streamed) -> list[dict[str, Any]]:
                 for number, seed in enumerate(seeds):
                     mask = random_mask(sizes, fraction, seed, kept)
                     add(STRATIFIED, mask, fraction, selection, number, whose)
+        for number, seed in enumerate(seeds):
+            add(RANDOM, random_mask(sizes, fraction, seed), fraction, seed=number)
     return plan
 
 

@@ -40,7 +40,7 @@ METHODS = {
 SELECTIONS = {"raw": "raw", "z": "z-scored", "quota": "quota per matrix"}
 ABLATIONS = {"zero": "zero", "mean": "their mean"}
 # What the columns of a comparison are called.
-AGAINST = {STRATIFIED: "against random, same counts", RANDOM: "against random", FULL: "against all"}
+AGAINST = {STRATIFIED: "against random, same counts", FULL: "against all neurons"}
 SAME = "not told apart"
 # How often random neurons may do as well by chance where a choice is called better.
 CHANCE = 0.05

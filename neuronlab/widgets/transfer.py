@@ -105,24 +105,25 @@ def results(spec: NeuronTransferSpec, result: Result) -> None:
         titles |= {line: line for line in RANDOM.values()}
         controls = {line: who for who, line in RANDOM.items()}
         full = {"full model": result.numbers["full"][name][metric]}
-        file = f"transfer_{'target' if name == spec.model else 'source'}"
         with column:
             known = entry(name)
             st.markdown(f"**{plain(known.title if known else name)}**, judged by {judge}.")
             exports.chart(
                 kept_lines(here, metric, titles, full, controls),
                 here,
-                file,
+                f"transfer_{'target' if name == spec.model else 'source'}",
                 "Lines: the measure against the share kept, own, transferred and random neurons.",
             )
-            differences = compared[(compared["model"] == name) & (compared["metric"] == metric)]
-            differences = differences.replace({"against": dict.fromkeys(RANDOM.values(), "random")})
-            st.dataframe(
-                comparison(differences, {"neurons": "neurons", "fraction": "kept"}, _AGAINST),
-                hide_index=True,
-                column_config={"kept": st.column_config.NumberColumn(format="percent")},
-            )
-            exports.tables(differences, f"{file}_compared")
+    differences = compared[compared["metric"] == metric]
+    differences = differences.replace({"against": dict.fromkeys(RANDOM.values(), "random")})
+    st.dataframe(
+        comparison(
+            differences, {"model": "model", "neurons": "neurons", "fraction": "kept"}, _AGAINST
+        ),
+        hide_index=True,
+        column_config={"kept": st.column_config.NumberColumn(format="percent")},
+    )
+    exports.tables(compared, "transfer_compared")
     st.markdown("**Do the two tasks use the same neurons?**")
     numbers = {
         c: st.column_config.NumberColumn(format="%.2f") for c in ("expected", "jaccard", "spearman")

@@ -239,13 +239,6 @@ def results(spec: FineTuneSpec, result: Result) -> None:
         exports.chart(
             metric_bars(table, metric), table, "tuned", "Bars: the tuned model beside baselines."
         )
-        compared = result.tables["compared"]
-        compared = compared[compared["metric"] == metric].assign(against="model")
-        st.dataframe(
-            comparison(compared, {"baseline": "baseline"}, {"model": "tuned model less baseline"}),
-            hide_index=True,
-        )
-        exports.tables(compared, "tuned_compared")
     with right:
         st.markdown("**How tuning went**")
         exports.chart(
@@ -254,6 +247,13 @@ def results(spec: FineTuneSpec, result: Result) -> None:
             "tuning",
             "Lines: loss and validation AUC over the steps.",
         )
+    compared = result.tables["compared"]
+    compared = compared[compared["metric"] == metric].assign(against="model")
+    st.dataframe(
+        comparison(compared, {"baseline": "baseline"}, {"model": "tuned model less baseline"}),
+        hide_index=True,
+    )
+    exports.tables(compared, "tuned_compared")
     name = n["model"]
     if tuned.card(name) is None:
         st.caption(f"The model {name} has been deleted from this machine.")

@@ -98,7 +98,7 @@ def test_submodels_and_where_their_neurons_are(visit, results, few):
     assert page.says(f"**{better} of {len(here)}** ways to choose")
     tables = [d.value for d in page.at.dataframe if "chosen by" in d.value]
     assert [len(table) for table in tables] == [4]
-    assert {"against random, same counts", "against random", "against all"} <= {*tables[0]}
+    assert {"against random, same counts", "against all neurons"} <= {*tables[0]}
     page.at.button_group(key="sub_metric").set_value("accuracy")
     page.run()
     assert page.errors() == []
