@@ -119,7 +119,7 @@ class JudgedSpec(ProteinsSpec):
 
     model: str = "esm2-8m-enzyme"
     scored: int = Field(60, ge=2)
-    tested: int | None = Field(120, ge=4)
+    tested: int | None = Field(110, ge=4)
     components: AttributedComponents = ("query", "key", "value")
     baseline: Baseline = "input"
     fractions: tuple[float, ...] = (0.5, 0.25, 0.1, 0.01)
