@@ -129,15 +129,16 @@ def mean_over_pairs(
             units may have several values.
 
     Returns:
-        mean, low, high; the ends are nan where there are fewer than two units.
+        mean, low, high; the ends are nan where there are fewer than two units, or all values are of
+        the same two.
     """
     mean = float(values.mean())
     units, numbers = np.unique(np.concatenate([first, second]), return_inverse=True)
     count = len(units)
-    if count < 2:
-        return mean, np.nan, np.nan
     ends = np.sort(numbers.reshape(2, -1), axis=0)
     pairs, which = np.unique(ends, axis=1, return_inverse=True)
+    if pairs.shape[1] < 2:
+        return mean, np.nan, np.nan
     residual = np.bincount(which.ravel(), values - mean)
     of_unit = np.bincount(pairs[0], residual, count)
     different = pairs[0] != pairs[1]
@@ -146,6 +147,23 @@ def mean_over_pairs(
     variance = max(together, (residual**2).sum()) / len(values) ** 2 * count / (count - 1)
     half = float(student.ppf((1 + level) / 2, count - 1) * np.sqrt(variance))
     return mean, mean - half, mean + half
+
+
+def proportion(
+    values: Float[np.ndarray, " unit"], *, level: float = LEVEL
+) -> tuple[float, float, float]:
+    """The mean of values between 0 and 1, such as right and wrong, and its interval (Wilson 1927).
+
+    It has a width even where all are right, and stays within 0 and 1. Where values lie between, as
+    ties do, it is a little wider than need be.
+
+    Returns:
+        mean, low, high.
+    """
+    mean, square = float(values.mean()), float(norm.ppf((1 + level) / 2)) ** 2 / len(values)
+    middle = (mean + square / 2) / (1 + square)
+    width = np.sqrt(square * (mean * (1 - mean) + square / 4)) / (1 + square)
+    return mean, max(float(middle - width), 0.0), min(float(middle + width), 1.0)
 
 
 def rank_p(
@@ -219,12 +237,40 @@ def area(
     """
     if weights is None:
         weights = np.ones((1, len(scores)))
-    order = np.argsort(scores)
-    starts = np.flatnonzero(np.diff(np.asarray(scores, float)[order], prepend=-np.inf))
-    inside = np.add.reduceat((weights * positive)[:, order], starts, axis=1)
-    outside = np.add.reduceat((weights * ~positive)[:, order], starts, axis=1)
-    below = outside.cumsum(1) - outside / 2
-    return ratio((inside * below).sum(1), inside.sum(1) * outside.sum(1))
+    inside, outside = weights * positive, weights * ~positive
+    right = (inside * _below(scores, outside)).sum(1)
+    return ratio(right, inside.sum(1) * outside.sum(1))
+
+
+def rank_correlation(
+    first: Float[np.ndarray, " item"],
+    second: Float[np.ndarray, " item"],
+    weights: Float[np.ndarray, "resample item"] | None = None,
+) -> Float[np.ndarray, " resample"]:
+    """Spearman's correlation; nan where all of one are equal.
+
+    Args:
+        weights: how often each item is drawn; one resample with each once by default.
+    """
+    if weights is None:
+        weights = np.ones((1, len(first)))
+    weights = weights / weights.sum(1, keepdims=True)
+    ranks = (_below(scores, weights) for scores in (first, second))
+    a, b = (rank - (weights * rank).sum(1, keepdims=True) for rank in ranks)
+    spread = np.sqrt((weights * a**2).sum(1) * (weights * b**2).sum(1))
+    return ratio((weights * a * b).sum(1), np.where(spread > 1e-12, spread, 0.0))
+
+
+def _below(
+    scores: Float[np.ndarray, " item"] | Int[np.ndarray, " item"],
+    weights: Float[np.ndarray, "resample item"],
+) -> Float[np.ndarray, "resample item"]:
+    """The weight of what scores lower than each item, and half of what scores the same."""
+    _, group = np.unique(scores, return_inverse=True)
+    order = np.argsort(group, kind="stable")
+    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
+    each = np.add.reduceat(weights[:, order], starts, axis=1)
+    return (each.cumsum(1) - each / 2)[:, group]
 
 
 def ratio(

@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from scipy.stats import kstest
+from scipy.stats import binom, binomtest, kstest, spearmanr
 from sklearn.metrics import roc_auc_score
 
 from neuronlab import statistics
@@ -199,6 +199,36 @@ def test_one_unit_has_no_interval_over_pairs():
     assert np.isnan([low, high]).all()
 
 
+def test_one_pair_of_units_has_no_interval():
+    """However many values it has: how much another pair would differ is not known."""
+    values = np.array([1.0, 3.0, 5.0])
+    mean, low, high = statistics.mean_over_pairs(values, np.array([0, 0, 1]), np.array([1, 1, 0]))
+    assert mean == 3
+    assert np.isnan([low, high]).all()
+
+
+@pytest.mark.parametrize(("right", "count"), [(0, 5), (24, 24), (17, 24), (300, 400)])
+def test_the_interval_of_a_proportion_is_scipys(right, count):
+    values = np.arange(count) < right
+    mean, low, high = statistics.proportion(values.astype(float))
+    expected = binomtest(right, count).proportion_ci(method="wilson")
+    assert (mean, low, high) == pytest.approx((right / count, *expected))
+
+
+def test_the_interval_of_a_proportion_holds_the_truth():
+    """Exactly, by the binomial distribution; near 0 and 1 as well as between."""
+    for count in (24, 96):
+        ends = np.array(
+            [statistics.proportion((np.arange(count) < k) * 1.0)[1:] for k in range(count + 1)]
+        )
+        truths = np.linspace(0.5, 0.98, 49)
+        holds = (ends[:, :1] <= truths) & (truths <= ends[:, 1:])
+        chances = binom.pmf(np.arange(count + 1)[:, None], count, truths)
+        coverage = (holds * chances).sum(axis=0)
+        assert covered(coverage)  # on average over truths: whole numbers make it rise and fall
+        assert coverage.min() > 0.91
+
+
 def test_a_rank_among_controls_is_uniform_under_the_null():
     draw = np.random.default_rng(6)
     p = [statistics.rank_p(one[0], one[1:]) for one in draw.normal(size=(2000, 20))]
@@ -275,3 +305,36 @@ def test_the_bootstrap_interval_holds_the_area():
     areas = np.stack([statistics.area(positive, one, weights) for one in scores], axis=1)
     low, high = statistics.expanded(areas, 100)
     assert covered((low <= 0.7602499) & (high >= 0.7602499))
+
+
+def test_the_rank_correlation_is_scipys_with_ties_and_weights():
+    draw = np.random.default_rng(10)
+    for _ in range(20):
+        first, second = np.round(draw.normal(size=(2, 50)), 1)
+        second += first
+        assert statistics.rank_correlation(first, second)[0] == pytest.approx(
+            spearmanr(first, second).statistic
+        )
+        counts = draw.integers(0, 4, (3, 50))
+        for often, found in zip(
+            counts, statistics.rank_correlation(first, second, counts / 7), strict=True
+        ):
+            drawn = (np.repeat(one, often) for one in (first, second))
+            assert found == pytest.approx(spearmanr(*drawn).statistic)
+    assert np.isnan(statistics.rank_correlation(np.zeros(5), np.arange(5.0))).all()
+
+
+@pytest.mark.parametrize("truth", [0.0, 0.6])
+def test_the_bootstrap_interval_holds_the_rank_correlation(truth):
+    """Of normal numbers it is 6 / pi arcsin(r / 2); units are facts with two candidates each."""
+    r = 2 * np.sin(np.pi / 6 * truth)
+    draw = np.random.default_rng(11)
+    facts = 60
+    weights = np.repeat(statistics.resampled(facts, 0), 2, axis=1)
+    drawn = []
+    for _ in range(TIMES // 4):
+        first = draw.normal(size=2 * facts)
+        second = r * first + np.sqrt(1 - r**2) * draw.normal(size=2 * facts)
+        drawn.append(statistics.rank_correlation(first, second, weights))
+    low, high = statistics.expanded(np.stack(drawn, axis=1), facts)
+    assert covered((low <= truth) & (truth <= high))
