@@ -122,30 +122,38 @@ def mean_over_pairs(
 
     Pairs that share a unit are not independent: the variance adds up the products of all residuals
     of pairs with a unit in common (Fafchamps and Gubert 2007; Aronow, Samii and Assenova 2015),
-    and is no smaller than that of independent pairs of units.
+    and is no smaller than that of independent pairs of units. Residuals from the mean of few units
+    are too small, and their products vary: both are made up for as if every value were the sum of
+    its units' effects (a factor, and Satterthwaite's degrees of freedom).
 
     Args:
         first, second: which units each value is of; the same one twice for a value of one unit. Two
             units may have several values.
 
     Returns:
-        mean, low, high; the ends are nan where there are fewer than two units, or all values are of
-        the same two.
+        mean, low, high; the ends are nan where there are too few units to tell: one, two that all
+        values are of, three that are all paired.
     """
     mean = float(values.mean())
-    units, numbers = np.unique(np.concatenate([first, second]), return_inverse=True)
-    count = len(units)
-    ends = np.sort(numbers.reshape(2, -1), axis=0)
-    pairs, which = np.unique(ends, axis=1, return_inverse=True)
-    if pairs.shape[1] < 2:
-        return mean, np.nan, np.nan
-    residual = np.bincount(which.ravel(), values - mean)
-    of_unit = np.bincount(pairs[0], residual, count)
+    _, numbers = np.unique(np.concatenate([first, second]), return_inverse=True)
+    pairs, which = np.unique(np.sort(numbers.reshape(2, -1), 0), axis=1, return_inverse=True)
     different = pairs[0] != pairs[1]
-    of_unit += np.bincount(pairs[1][different], residual[different], count)
-    together = (of_unit**2).sum() - (residual[different] ** 2).sum()
-    variance = max(together, (residual**2).sum()) / len(values) ** 2 * count / (count - 1)
-    half = float(student.ppf((1 + level) / 2, count - 1) * np.sqrt(variance))
+    units: Float[np.ndarray, "distinct unit"] = np.zeros((pairs.shape[1], numbers.max() + 1))
+    units[np.arange(len(units)), pairs] = 1
+    residual = np.bincount(which.ravel(), values - mean)
+    together = ((residual @ units) ** 2).sum() - (residual[different] ** 2).sum()
+    # The same sum as a quadratic form in the effects of the units.
+    often = np.bincount(which.ravel())[:, None]
+    count = (often * units).sum(0)
+    effects = often * (units - count / len(values))
+    ends, own = units.T @ effects, effects[different]
+    form: Float[np.ndarray, "unit unit"] = ends.T @ ends - own.T @ own
+    trace = np.trace(form)
+    if trace < 1e-9 * (count**2).sum():
+        return mean, np.nan, np.nan
+    alone = (residual**2).sum() * len(units) / max(len(units) - 1, 1)
+    spread = np.sqrt(max(together * (count**2).sum() / trace, alone)) / len(values)
+    half = float(student.ppf((1 + level) / 2, trace**2 / (form**2).sum()) * spread)
     return mean, mean - half, mean + half
 
 
