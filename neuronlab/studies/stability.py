@@ -12,6 +12,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Int
 
 from neuronlab.attribution.estimate import seconds
 from neuronlab.attribution.log_probability_increase import LogProbabilityIncrease
@@ -19,7 +20,7 @@ from neuronlab.errors import UserError
 from neuronlab.models import Model, shared
 from neuronlab.models.stream import read_stream
 from neuronlab.runs import Context, Result
-from neuronlab.statistics import bootstrap
+from neuronlab.statistics import mean_over_pairs
 from neuronlab.studies.over_facts import FactsSpec, OverFacts, Questions, left_out
 
 # Neurons at the top that are compared.
@@ -31,6 +32,8 @@ PAIRS = {
     "same prompt, other model": "the same prompt, on the other model",
     "other fact, other model": "another fact, on the other model",
 }
+# Pairs of a prompt on the one model with a prompt on the other.
+ACROSS = ("same prompt, other model", "other fact, other model")
 # Pairs of different facts that are looked at, at most, of each kind.
 _SAMPLE = 2000
 # Of as many prompts all pairs are made.
@@ -46,6 +49,7 @@ class StabilitySpec(FactsSpec):
     """
 
     study: ClassVar[str] = "stability"
+    version: ClassVar[int] = 2
 
     facts: str = "knowledge_types"
     per_relation: int | None = 6
@@ -56,7 +60,9 @@ class StabilitySpec(FactsSpec):
 class StabilityStudy(OverFacts):
     """Overlap of the best FFN neurons (log-probability increase) between prompts and models.
 
-    Tables: ``facts``, ``overlap`` (pair, k, Jaccard index with 95 % interval, pairs, chance).
+    Tables: ``facts``, ``overlap`` (pair, k, Jaccard index with 95 % interval, pairs, facts: how many
+    these are of, chance). What is drawn is facts: the wordings of one are not independent, nor are
+    pairs that share a fact. There is no interval (nan) where all pairs are of the same facts.
     Arrays: ``profiles`` (model, prompt, layer bin): how the best hundred spread over relative
     depth, which any two models can be compared by.
     """
@@ -116,21 +122,28 @@ class StabilityStudy(OverFacts):
             other = shared(spec.other, context.device, spec.other_revision)
             shapes["other"] = other.layers, other.sizes["ffn"]
         rows = []
+        fact_of = _fact_numbers(used)
         for kind, pairs in _pairs(used, spec.seed, same_shape=len(set(shapes.values())) == 1):
+            if not pairs:
+                continue
+            first, second = np.array(pairs).T
+            other = "other" if kind in ACROSS else "own"
             for k in KS:
-                values = np.array([_jaccard(a[:k], b[:k]) for a, b in pairs])
-                if not len(values):
-                    continue
-                low, high = bootstrap(values[:, None], spec.seed)
+                values = [
+                    _jaccard(used[i].arrays["own"][:k], used[j].arrays[other][:k]) for i, j in pairs
+                ]
+                mean, *ends = mean_over_pairs(np.array(values), fact_of[first], fact_of[second])
+                low, high = np.clip(ends, 0, 1)
                 size = shapes["own"][0] * shapes["own"][1]
                 rows.append(
                     {
                         "pair": kind,
                         "k": k,
-                        "jaccard": values.mean(),
-                        "jaccard_low": low[0],
-                        "jaccard_high": high[0],
-                        "pairs": len(values),
+                        "jaccard": mean,
+                        "jaccard_low": low,
+                        "jaccard_high": high,
+                        "pairs": len(pairs),
+                        "facts": len(set(fact_of[[*first, *second]])),
                         "chance": k / (2 * size - k),
                     }
                 )
@@ -158,11 +171,21 @@ def _best(model: Model, encoded: object, target: int, context: Context) -> np.nd
     return (table["layer"] * model.sizes["ffn"] + table["neuron"]).to_numpy()
 
 
+def _fact_numbers(used: list[Result]) -> Int[np.ndarray, " prompt"]:
+    """The number of each prompt's fact; the wordings of a fact have the same."""
+    keys = [(part.numbers["relation"], part.numbers["name"]) for part in used]
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    return np.array([numbers[key] for key in keys])
+
+
 def _pairs(
     used: list[Result], seed: int, *, same_shape: bool
-) -> list[tuple[str, list[tuple[np.ndarray, np.ndarray]]]]:
-    """Pairs of rankings by what they have in common; at most ``_SAMPLE`` of each, at random."""
-    found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {kind: [] for kind in PAIRS}
+) -> list[tuple[str, list[tuple[int, int]]]]:
+    """Pairs of prompts by what they have in common; at most ``_SAMPLE`` of each, at random.
+
+    Of those in ``ACROSS`` the second is asked of the other model.
+    """
+    found: dict[str, list[tuple[int, int]]] = {kind: [] for kind in PAIRS}
     for i, j in _some_pairs([p.numbers["name"] for p in used], seed):
         a, b = used[i], used[j]
         same_fact = a.numbers["name"] == b.numbers["name"]
@@ -174,11 +197,11 @@ def _pairs(
             if same_relation
             else "other relation"
         )
-        found[kind].append((a.arrays["own"], b.arrays["own"]))
+        found[kind].append((i, j))
         if same_shape and "other" in a.arrays and not (same_fact and same_relation):
-            found["other fact, other model"].append((a.arrays["own"], b.arrays["other"]))
+            found["other fact, other model"].append((i, j))
     if same_shape and "other" in used[0].arrays:
-        found["same prompt, other model"] = [(p.arrays["own"], p.arrays["other"]) for p in used]
+        found["same prompt, other model"] = [(i, i) for i in range(len(used))]
     return [(kind, pairs[:_SAMPLE]) for kind, pairs in found.items()]
 
 
@@ -186,11 +209,11 @@ def _some_pairs(names: list[str], seed: int) -> Iterator[tuple[int, int]]:
     """All pairs in random order; of a great many, those of equal names and as many at random."""
     draw = np.random.default_rng(seed)
     if len(names) <= _ALL_PAIRS:
-        yield from combinations(draw.permutation(len(names)), 2)
+        yield from combinations(draw.permutation(len(names)).tolist(), 2)
         return
     for _, own in groupby(sorted(range(len(names)), key=names.__getitem__), names.__getitem__):
         yield from combinations(own, 2)
-    for i, j in draw.integers(len(names), size=(10 * _SAMPLE, 2)):
+    for i, j in draw.integers(len(names), size=(10 * _SAMPLE, 2)).tolist():
         if names[i] != names[j]:
             yield i, j
 
