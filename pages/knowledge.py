@@ -1,17 +1,20 @@
 """Where each kind of knowledge lives, and whether its neurons stay when the words change."""
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
 from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.figures.circuit import matrix
 from neuronlab.figures.comparison import overlap_bars
+from neuronlab.figures.differences import differences
 from neuronlab.models import Model
 from neuronlab.models.catalogue import CATALOGUE, entry
 from neuronlab.runs import Result, Spec
 from neuronlab.studies import KnowledgeTypesSpec, StabilitySpec
 from neuronlab.studies.examples import small
-from neuronlab.studies.knowledge_types import HEADS, SHARED
+from neuronlab.studies.knowledge_types import HEADS, RANDOM_SETS, SHARED
 from neuronlab.studies.stability import PAIRS
 from neuronlab.widgets import exports, facts_form, model_fetch, services, shown, state
 from neuronlab.widgets.guard import guard, plain
@@ -22,12 +25,16 @@ HOW_TO_READ = """
 answer's log-probability (value layers), which layers make the best value neurons fire (query
 layers), and the best 300 neurons. Facts of a kind are then compared: do they use the same layers,
 the same neurons, the same heads? The heads of a kind are chosen on every second fact and switched
-off on the others, so that no fact chooses what it is tested with.
+off on the others, so that no fact chooses what it is tested with; a kind of which the model knows
+one fact is left out of this. They are said to matter more than random heads of the same layers
+only where the difference is clear over facts (its 95 % interval is below 0) and nearly no random
+set does as much (p is at most .05).
 
 **Stability.** The same fact in other words should use the same neurons. The overlap of the best
 neurons (Jaccard index: shared, over all of both) is shown beside pairs that have less in common:
 another fact of the kind, a fact of another kind. With another model of the same family, the same
-prompts are compared across both.
+prompts are compared across both. Intervals are over facts: more wordings of a fact make none
+narrower.
 
 **Caveats.** A small model knows few numbers and months; a kind with few facts has noisy means.
 Neurons of two models are comparable one by one only where one was trained from the other.
@@ -41,7 +48,13 @@ def main() -> None:
         "Layers, neurons and heads of six kinds of facts, and whether they stay the same.",
         "After arXiv 2312.12141.",
         HOW_TO_READ,
-        ("Value neuron", "Query neuron", "Jaccard index", "Matched random set"),
+        (
+            "Value neuron",
+            "Query neuron",
+            "Jaccard index",
+            "Matched random set",
+            "Bootstrap interval",
+        ),
     )
     model = facts_form.language_model()
     if model is None:
@@ -187,30 +200,64 @@ def heads(result: Result) -> None:
         f"Each kind's best {n['heads_off']} heads ({HEADS:.0%} of all) are switched off. Change of "
         "the right answer's probability, on facts that had no say in the choice of heads."
     )
-    table = result.tables["effects"]
-    table = table.assign(change=table["after"] / table["before"] - 1)
-    order = list(n["per_type"])
-    columns = st.columns(2, gap="medium")
-    for column, control, title in zip(
-        columns,
-        (False, True),
-        ("The heads of the kind on the left", "Random heads of the same layers"),
-        strict=True,
-    ):
-        with column:
-            own = table[table["control"] == control]
-            if control:
-                own = own.groupby(["off", "relation"], as_index=False)["change"].mean()
-            square = own.pivot(index="off", columns="relation", values="change").loc[order, order]
-            st.markdown(f"**{title}** are off.")
-            exports.chart(
-                matrix(square, "change", signed=True, percent=True),
-                own,
-                f"kinds_heads_{'random' if control else 'own'}",
-                "Heatmap: change of probability of each kind's facts when heads are off.",
-            )
+    if n["untested"]:
+        st.caption(
+            f"Left out: {plain(', '.join(n['untested']))}. The model knows one fact of each, which "
+            "cannot both choose the heads and test them."
+        )
+    if "effects" in result.tables:
+        left, right = st.columns(2, gap="medium")
+        with left:
+            by_kind(result.tables["effects"])
+        with right:
+            by_chance(result.tables["beside_random"])
     with st.expander("The heads"):
         st.dataframe(result.tables["heads"], hide_index=True)
+
+
+def by_kind(table: pd.DataFrame) -> None:
+    """What the heads of each kind do to each kind."""
+    table = table.assign(relative=table["after"] / table["before"] - 1)
+    order = list(dict.fromkeys(table["off"]))
+    square = table.pivot(index="off", columns="relation", values="relative").loc[order, order]
+    st.markdown("**The heads of the kind on the left** are off.")
+    exports.chart(
+        matrix(square, "change", signed=True, percent=True),
+        table,
+        "kinds_heads_own",
+        "Heatmap: change of probability of each kind's facts when heads are off.",
+    )
+
+
+def by_chance(table: pd.DataFrame) -> None:
+    """What the heads of each kind do to its own facts, beyond random heads."""
+    clear = table[(table["difference_high"] < 0) & (table["p"] <= 0.05)]["relation"]
+    st.markdown(
+        f"**Beside random heads** of the same layers ({RANDOM_SETS} sets), on facts of the kind."
+    )
+    names = {"difference_low": "low", "difference_high": "high"}
+    exports.chart(
+        differences(
+            table.assign(name=table["relation"]).rename(columns=names),
+            "probability left, less than with random heads",
+            "+.1%",
+        ),
+        table,
+        "kinds_heads_random",
+        "Marks with intervals: what a kind's heads take from its facts beyond random heads.",
+    )
+    words = f"clearly more for {', '.join(clear)}" if len(clear) else "clearly more for no kind"
+    rest = [
+        f"{row.relation}: {row.difference:+.1%}, {_interval(row)}, p = {row.p:.2f}, {row.facts} "
+        f"{'fact' if row.facts == 1 else 'facts'}"
+        for row in table.itertuples()
+    ]
+    st.caption(plain(f"A kind's heads take {words}. {'; '.join(rest)}."))
+
+
+def _interval(row: Any) -> str:
+    low, high = row.difference_low, row.difference_high
+    return f"{low:+.1%} to {high:+.1%}" if low <= high else "no interval"
 
 
 def stability(spec: StabilitySpec, result: Result) -> None:
@@ -230,9 +277,19 @@ def stability(spec: StabilitySpec, result: Result) -> None:
         "stability",
         "Bars: overlap of the best FFN neurons of two prompts, by what the prompts share.",
     )
-    means = table[table["k"] == table["k"].min()].set_index("pair")["jaccard"]
-    words = [f"{PAIRS[pair]}: {value:.2f}" for pair, value in means.items()]
-    st.caption(f"Jaccard index of the best {table['k'].min()} of two prompts: {'; '.join(words)}.")
+    words = [
+        f"{PAIRS[row.pair]}: {row.jaccard:.2f}"
+        + (
+            f" ({row.jaccard_low:.2f} to {row.jaccard_high:.2f})"
+            if row.jaccard_low <= row.jaccard_high
+            else " (too few facts for an interval)"
+        )
+        for row in table[table["k"] == table["k"].min()].itertuples()
+    ]
+    st.caption(
+        f"Jaccard index of the best {table['k'].min()} of two prompts, with 95 % intervals over "
+        f"facts: {'; '.join(words)}."
+    )
     with st.expander("The prompts"):
         st.dataframe(pd.DataFrame(result.tables["facts"]), hide_index=True, height=260)
     exports.share(spec.key, study_python(spec), study_command(spec))

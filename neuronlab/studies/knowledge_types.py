@@ -20,6 +20,7 @@ from neuronlab.models import Model, shared
 from neuronlab.models.stream import read_stream
 from neuronlab.neurons import NeuronSet, Suppress, predict_many
 from neuronlab.runs import Context, Result
+from neuronlab.statistics import bootstrap, rank_p, seeds
 from neuronlab.studies.circuit import HALVES
 from neuronlab.studies.over_facts import NONE_KNOWN, FactsSpec, OverFacts, Questions, left_out
 
@@ -27,13 +28,15 @@ from neuronlab.studies.over_facts import NONE_KNOWN, FactsSpec, OverFacts, Quest
 SHARED = 300
 # Heads that are switched off, as a fraction of all.
 HEADS = 0.01
-_RANDOM = 5
+# Sets of random heads beside a type's own: the p of the best rank among as many is 1 / 21.
+RANDOM_SETS = 20
 
 
 class KnowledgeTypesSpec(FactsSpec):
     """Which facts; their relations are the types that are compared."""
 
     study: ClassVar[str] = "knowledge_types"
+    version: ClassVar[int] = 2
 
     facts: str = "knowledge_types"
 
@@ -45,7 +48,8 @@ class KnowledgeTypesStudy(OverFacts):
     ``query_layers`` (relation, layer, part, mean score), ``sharing`` (relation, kind of neuron, how
     many of the best 300 more than half of its facts have), ``overlap`` (mean share of the best 300
     that facts of two relations have in common), ``heads`` (the heads of each relation), ``effects``
-    (relation whose heads are off, relation measured, before, after).
+    and ``beside_random`` (see the functions). These two leave out the types with one fact, the
+    number ``untested``: a fact that chose the heads cannot test them.
     """
 
     name = "knowledge_types"
@@ -125,17 +129,22 @@ class KnowledgeTypesStudy(OverFacts):
             "sharing": _sharing(parts, members, model),
             "overlap": _overlap(parts, members, model),
             "heads": heads,
-            "effects": self._effects(spec, model, heads, members, context),
         }
+        untested = [name for name, own in members.items() if len(own) < 2]
+        if len(untested) < len(names):
+            off = self._switched_off(spec, model, heads, members, context)
+            tables |= {"effects": effects(off, spec.seed)}
+            tables |= {"beside_random": beside_random(off, spec.seed)}
         numbers = {
             "facts": len(used),
             "per_type": {name: len(own) for name, own in members.items()},
             "left_out": left_out(states),
             "heads_off": int((heads["relation"] == names[0]).sum()),
+            "untested": untested,
         }
         return Result(numbers=numbers, tables=tables)
 
-    def _effects(
+    def _switched_off(
         self,
         spec: KnowledgeTypesSpec,
         model: Model,
@@ -143,33 +152,37 @@ class KnowledgeTypesStudy(OverFacts):
         members: dict[str, list[int]],
         context: Context,
     ) -> pd.DataFrame:
-        """Facts that had no say in the choice of heads, under each type's heads and random ones."""
-        sets: dict[tuple[str, bool, int], NeuronSet] = {}
-        everyone = np.arange(model.heads)
-        draw = np.random.default_rng(spec.seed)
-        for name, own in heads.groupby("relation", sort=False):
+        """Facts that had no say in the choice of heads, without each type's heads.
+
+        Without random heads like those of its own type, too. Columns off (the type whose heads, or
+        the like of them, are off), draw (of the random heads; -1: the type's heads), relation,
+        fact, before, after (probabilities), mrr_before, mrr_after.
+        """
+        tested = {name: own[1::2] for name, own in members.items() if len(own) > 1}
+        chosen: dict[str, NeuronSet] = {}
+        random: dict[str, list[NeuronSet]] = {}
+        for number, name in enumerate(tested):
+            own = heads[heads["relation"] == name]
             best = zip(own["layer"].tolist(), own["head"].tolist(), strict=True)
-            sets[name, False, 0] = NeuronSet.of_heads(best, model.head_size)
-            for number in range(_RANDOM):
-                random = []
-                for layer, chosen in own.groupby("layer")["head"]:
-                    others = np.setdiff1d(everyone, chosen)
-                    pool = others if len(others) >= len(chosen) else everyone
-                    drawn = draw.choice(pool, len(chosen), replace=False)
-                    random += [(int(layer), head) for head in drawn.tolist()]
-                sets[name, True, number] = NeuronSet.of_heads(random, model.head_size)
+            chosen[name] = NeuronSet.of_heads(best, model.head_size)
+            random[name] = [
+                NeuronSet.of_heads(_other_heads(own, model.heads, seed), model.head_size)
+                for seed in seeds([spec.seed, number], RANDOM_SETS)
+            ]
         questions = Questions.of(model, spec)
         rows = []
-        measured = [(name, i) for name, own in members.items() for i in own[1::2] or own]
+        measured = [(name, i) for name, own in tested.items() for i in own]
         for done, (name, i) in enumerate(measured):
             context.progress(done / len(measured), "switching heads off")
             asked, before = questions.answer(model, i)
+            sets = {(off, -1): own for off, own in chosen.items()}
+            sets |= {(name, draw): own for draw, own in enumerate(random[name])}
             after = predict_many(model, asked.encoded, [Suppress(s) for s in sets.values()])
-            for (off, control, _), prediction in zip(sets, after, strict=True):
+            for (off, draw), prediction in zip(sets, after, strict=True):
                 rows.append(
                     {
                         "off": off,
-                        "control": control,
+                        "draw": draw,
                         "relation": name,
                         "fact": i,
                         "before": before.probability,
@@ -178,14 +191,71 @@ class KnowledgeTypesStudy(OverFacts):
                         "mrr_after": 1 / prediction.rank,
                     }
                 )
-        table = pd.DataFrame(rows)
-        return (
-            table.groupby(["off", "control", "relation"], sort=False)[
-                ["before", "after", "mrr_before", "mrr_after"]
-            ]
-            .mean()
-            .reset_index()
+        return pd.DataFrame(rows)
+
+
+def effects(off: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """What the heads of each type do to the facts of each type.
+
+    Columns off, relation, facts, before, after, mrr_before, mrr_after (means over facts), change
+    (of the probability), with ``_low`` and ``_high``: 95 % over facts, nan for one fact.
+
+    Args:
+        off: a row per fact and set of heads, as ``_switched_off`` makes them.
+    """
+    rows = []
+    for (name, relation), own in off[off["draw"] < 0].groupby(["off", "relation"], sort=False):
+        change = (own["after"] - own["before"]).to_numpy(float)
+        (low,), (high,) = bootstrap(change[:, None], seed)
+        rows.append(
+            {"off": name, "relation": relation, "facts": len(own)}
+            | own[["before", "after", "mrr_before", "mrr_after"]].mean().to_dict()
+            | {"change": change.mean(), "change_low": low, "change_high": high}
         )
+    return pd.DataFrame(rows)
+
+
+def beside_random(off: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """Whether a type's heads matter more to its facts than random heads of the same layers.
+
+    Columns relation, facts, before, after, random (mean over facts and random sets), difference
+    (after minus random, with ``_low`` and ``_high``: facts drawn with replacement), p (how often a
+    random set leaves as little, the type's own being one of them). Both are needed: facts differ,
+    and so do random sets, of which any one differs from their mean on enough facts.
+    """
+    rows = []
+    for relation, own in off[off["off"] == off["relation"]].groupby("relation", sort=False):
+        after = own.pivot(index="fact", columns="draw", values="after")
+        random = after.drop(columns=-1).to_numpy(float)
+        difference = after[-1].to_numpy(float) - random.mean(axis=1)
+        (low,), (high,) = bootstrap(difference[:, None], seed)
+        rows.append(
+            {
+                "relation": relation,
+                "facts": len(after),
+                "before": own["before"].mean(),
+                "after": after[-1].mean(),
+                "random": random.mean(),
+                "difference": difference.mean(),
+                "difference_low": low,
+                "difference_high": high,
+                "p": rank_p(after[-1].mean(), random.mean(axis=0), larger=False),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _other_heads(own: pd.DataFrame, heads: int, seed: int) -> list[tuple[int, int]]:
+    """As many other heads of each layer, drawn at random; any where there are too few others."""
+    draw = np.random.default_rng(seed)
+    everyone = np.arange(heads)
+    random = []
+    for layer, chosen in own.groupby("layer")["head"]:
+        others = np.setdiff1d(everyone, chosen)
+        pool = others if len(others) >= len(chosen) else everyone
+        drawn = draw.choice(pool, len(chosen), replace=False)
+        random += [(int(layer), head) for head in drawn.tolist()]
+    return random
 
 
 def _numbers(table: pd.DataFrame, size: int) -> Int[Tensor, " neuron"]:

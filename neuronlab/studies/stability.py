@@ -60,9 +60,9 @@ class StabilitySpec(FactsSpec):
 class StabilityStudy(OverFacts):
     """Overlap of the best FFN neurons (log-probability increase) between prompts and models.
 
-    Tables: ``facts``, ``overlap`` (pair, k, Jaccard index with 95 % interval, pairs, facts: how many
-    these are of, chance). What is drawn is facts: the wordings of one are not independent, nor are
-    pairs that share a fact. There is no interval (nan) where all pairs are of the same facts.
+    Tables: ``facts``, ``overlap`` (pair, k, Jaccard index with 95 % interval, pairs, facts: how
+    many these are of, chance). What is drawn is facts: the wordings of one are not independent,
+    nor are pairs that share a fact. There is no interval (nan) where there are too few facts.
     Arrays: ``profiles`` (model, prompt, layer bin): how the best hundred spread over relative
     depth, which any two models can be compared by.
     """

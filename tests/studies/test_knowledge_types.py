@@ -4,11 +4,13 @@ import copy
 import json
 import math
 from collections import Counter
+from itertools import product
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.stats import kstest
 
 import neuronlab as nl
 from neuronlab.attribution.log_probability_increase import LogProbabilityIncrease
@@ -17,7 +19,13 @@ from neuronlab.models.stream import read_stream
 from neuronlab.neurons import predict_many
 from neuronlab.runs import Context, Result, Store, run_study
 from neuronlab.studies import KnowledgeTypesSpec, KnowledgeTypesStudy, knowledge_types
-from neuronlab.studies.knowledge_types import HALVES, SHARED
+from neuronlab.studies.knowledge_types import (
+    HALVES,
+    RANDOM_SETS,
+    SHARED,
+    beside_random,
+    effects,
+)
 
 STUDY = KnowledgeTypesStudy()
 FACTS = tuple(
@@ -263,20 +271,41 @@ def test_switching_heads_off_is_zeroing_their_columns(
     heads = found.tables["heads"]
     assert (heads["relation"].value_counts() == math.ceil(share * 12)).all()
     assert found.numbers["heads_off"] == math.ceil(share * 12)
-    effects = found.tables["effects"].set_index(["control", "off", "relation"])
-    assert not effects.index.duplicated().any()
-    # a type's first, third, ... facts chose the heads: the others are measured, if there are any
-    measured = {"place": [FACTS[1]], "animal": [FACTS[4]], "letter": [FACTS[5]]}
+    table = found.tables["effects"].set_index(["off", "relation"])
+    assert not table.index.duplicated().any()
+    # a type's first, third, ... facts chose the heads: the others are measured
+    measured = {"place": [FACTS[1]], "animal": [FACTS[4]]}
+    assert set(table.index) == set(product(measured, measured))
     for off in measured:
         own = heads[heads["relation"] == off][["layer", "head"]].itertuples(index=False, name=None)
         changed = without_heads(model, own)
         for relation, facts in measured.items():
-            row = effects.loc[False, off, relation]
+            row = table.loc[off, relation]
             before = np.mean([plain_row(model, model.hf, fact) for fact in facts], axis=0)
             after = np.mean([plain_row(model, changed, fact) for fact in facts], axis=0)
             assert row[["before", "mrr_before"]].tolist() == pytest.approx(before, abs=1e-5)
             assert row[["after", "mrr_after"]].tolist() == pytest.approx(after, abs=1e-5)
+            assert row["change"] == pytest.approx(after[0] - before[0], abs=1e-5)
             assert abs(row["after"] - row["before"]) > 1e-6
+
+
+def test_no_fact_tests_the_heads_it_chose(tiny, asks, tmp_path, interventions):
+    """The one fact of its type chose its heads: nothing is switched off for it."""
+    asks(tiny("llama"))
+    found = run(spec(), tmp_path)
+    assert found.numbers["untested"] == ["letter"]
+    assert "letter" in set(found.tables["heads"]["relation"])
+    for name in ("effects", "beside_random"):
+        assert set(found.tables[name]["relation"]) == {"place", "animal"}
+    assert len(interventions) == 2  # one fact of either
+
+
+def test_where_every_type_has_one_fact_nothing_is_tested(tiny, asks, tmp_path, interventions):
+    asks(tiny("llama"))
+    found = run(spec(own=(FACTS[0], FACTS[3], FACTS[5])), tmp_path)
+    assert found.numbers["untested"] == ["place", "animal", "letter"]
+    assert not found.tables.keys() & {"effects", "beside_random"}
+    assert interventions == []
 
 
 def heads_in(model, neurons):
@@ -295,22 +324,34 @@ def test_random_heads_are_others_of_the_same_layers(
 ):
     model = asks(tiny("llama"))
     monkeypatch.setattr(knowledge_types, "HEADS", share)
-    found = run(spec(), tmp_path)
-    names = list(dict.fromkeys(found.tables["heads"]["relation"]))
-    for sets in interventions:
-        assert len(sets) == 6 * len(names)  # a type's own heads, then five draws
-        for i, name in enumerate(names):
-            own, *random = sets[6 * i : 6 * (i + 1)]
-            chosen = heads_in(model, own)
-            table = found.tables["heads"]
-            table = table[table["relation"] == name]
-            assert chosen == set(table[["layer", "head"]].itertuples(index=False, name=None))
-            for control in random:
-                drawn = heads_in(model, control)
-                assert not drawn & chosen
-                assert {layer for layer, _ in drawn} == {layer for layer, _ in chosen}
-    # all facts are measured under the same sets
-    assert all(sets == interventions[0] for sets in interventions)
+    table = run(spec(own=FACTS[:5]), tmp_path).tables["heads"]
+    names = ["place", "animal"]
+    chosen = [
+        set(table[table["relation"] == name][["layer", "head"]].itertuples(index=False, name=None))
+        for name in names
+    ]
+    for sets, own in zip(interventions, chosen, strict=True):
+        # the heads of every type, then random ones like those of the fact's own
+        assert [heads_in(model, one) for one in sets[:2]] == chosen
+        assert len(sets) == 2 + RANDOM_SETS
+        for control in sets[2:]:
+            drawn = heads_in(model, control)
+            assert not drawn & own
+            assert Counter(layer for layer, _ in drawn) == Counter(layer for layer, _ in own)
+        assert len({frozenset(one) for one in sets[2:]}) > 1
+
+
+def test_another_seed_draws_other_random_heads_and_each_fact_of_a_type_has_the_same(
+    tiny, asks, tmp_path, interventions
+):
+    asks(tiny("llama"))
+    more = (*FACTS[:3], Fact("of the capital", ("Paris",), "place", "more"))
+    for seed in (0, 1):
+        run(spec(own=more, seed=seed), tmp_path / f"{seed}")
+    first, again, other, _ = interventions
+    assert first == again
+    assert first[0] == other[0]
+    assert sum(a == b for a, b in zip(first[1:], other[1:], strict=True)) < RANDOM_SETS / 2
 
 
 def test_random_heads_are_as_many_as_the_chosen_ones(
@@ -342,42 +383,97 @@ def test_where_a_layer_has_no_other_heads_its_own_are_drawn(
     model = asks(tiny("llama"))
     whole = TWO_IN_A_LAYER.assign(layer=0)
     monkeypatch.setattr(knowledge_types, "_heads", lambda parts, members: whole)
-    effects = run(spec(own=FACTS[:3]), tmp_path).tables["effects"]
-    assert effects["control"].tolist() == [False, True]
-    assert effects["after"].iloc[0] == pytest.approx(effects["after"].iloc[1])
+    (row,) = run(spec(own=FACTS[:3]), tmp_path).tables["beside_random"].to_dict("records")
+    assert row["difference"] == pytest.approx(0, abs=1e-7)
     for neurons in interventions[0]:
         assert heads_in(model, neurons) == {(0, head) for head in range(4)}
 
 
-def test_controls_are_the_mean_over_the_random_draws(tiny, asks, tmp_path, interventions):
+def test_random_is_the_mean_over_the_draws(tiny, asks, tmp_path, interventions):
     model = asks(tiny("gpt2"))
-    found = run(spec(own=FACTS[:5]), tmp_path)
-    effects = found.tables["effects"].set_index(["control", "off", "relation"])
-    for fact, sets in zip((FACTS[1], FACTS[4]), interventions, strict=True):
-        for i, off in enumerate(("place", "animal")):
-            rows = [
-                plain_row(model, without_heads(model, heads_in(model, control)), fact)
-                for control in sets[6 * i + 1 : 6 * (i + 1)]
-            ]
-            row = effects.loc[True, off, fact.relation]
-            expected = np.mean(rows, axis=0)
-            assert row[["after", "mrr_after"]].tolist() == pytest.approx(expected, abs=1e-5)
+    found = run(spec(own=FACTS[:5]), tmp_path).tables["beside_random"].set_index("relation")
+    for fact, sets, own in zip((FACTS[1], FACTS[4]), interventions, (0, 1), strict=True):
+        after = [
+            plain_row(model, without_heads(model, heads_in(model, one)), fact)[0] for one in sets
+        ]
+        row = found.loc[fact.relation]
+        assert row["after"] == pytest.approx(after[own], abs=1e-5)
+        assert row["random"] == pytest.approx(np.mean(after[2:]), abs=1e-5)
+        assert row["difference"] == pytest.approx(after[own] - np.mean(after[2:]), abs=1e-5)
+        as_low = sum(one <= after[own] for one in after[2:])
+        assert row["p"] == pytest.approx((1 + as_low) / 21)
+        assert row[["difference_low", "difference_high"]].isna().all()  # one fact
 
 
-@pytest.mark.parametrize(
-    "relation",
-    [
-        "capital city",
-        "random 0",
-        "what cats like to eat",
-    ],
-)
+@pytest.mark.parametrize("relation", ["capital city", "random 0", "what cats like to eat"])
 def test_the_effects_name_the_relation_as_the_facts_do(tiny, asks, tmp_path, relation):
     asks(tiny("llama"))
     own = tuple(Fact(f.prompt, f.answers, relation, f.name) for f in FACTS[:3])
-    effects = run(spec(own=own), tmp_path).tables["effects"]
-    assert set(effects["off"]) == set(effects["relation"]) == {relation}
-    assert effects["control"].tolist() == [False, True]
+    tables = run(spec(own=own), tmp_path).tables
+    assert tables["effects"][["off", "relation"]].values.tolist() == [[relation, relation]]
+    assert tables["beside_random"]["relation"].tolist() == [relation]
+
+
+# --- Claims, on numbers that are drawn -----------------------------------------------------------
+
+
+def switched_off(draw, facts=30, effect=0.0):
+    """Facts of one type: easy and hard ones, heads that matter more or less, and noise.
+
+    The type's own heads are as random ones but for the effect.
+    """
+    before = draw.uniform(0.3, 0.9, facts)
+    of_set = draw.normal(-0.1, 0.05, 1 + RANDOM_SETS)
+    of_set[0] += effect
+    after = before + of_set[:, None] + draw.normal(0, 0.05, (1 + RANDOM_SETS, facts))
+    return pd.DataFrame(
+        {
+            "off": "r",
+            "draw": np.repeat(np.arange(-1, RANDOM_SETS), facts),
+            "relation": "r",
+            "fact": np.tile(np.arange(facts), 1 + RANDOM_SETS),
+            "before": np.tile(before, 1 + RANDOM_SETS),
+            "after": after.ravel(),
+            "mrr_before": 1.0,
+            "mrr_after": 1.0,
+        }
+    )
+
+
+def test_heads_like_random_ones_are_seldom_said_to_matter_more():
+    """Though their difference from the mean of random sets is nearly always clear over facts."""
+    draw = np.random.default_rng(0)
+    rows = [beside_random(switched_off(draw)).iloc[0] for _ in range(400)]
+    p = np.array([row["p"] for row in rows])
+    assert kstest(p - draw.random(len(p)) / 21, "uniform").pvalue > 0.01
+    clear = np.array([row["difference_high"] < 0 for row in rows])
+    assert clear.mean() > 0.3
+    assert (clear & (p <= 0.05)).mean() < 0.08
+
+
+def test_heads_that_matter_are_found():
+    draw = np.random.default_rng(1)
+    rows = [beside_random(switched_off(draw, effect=-0.2)).iloc[0] for _ in range(100)]
+    found = [row["difference_high"] < 0 and row["p"] <= 0.05 for row in rows]
+    assert np.mean(found) > 0.9
+
+
+def test_the_intervals_hold_what_more_facts_would_give():
+    draw = np.random.default_rng(2)
+    hits = {"change": [], "difference": []}
+    for _ in range(800):
+        table = switched_off(draw, facts=20)
+        # the sets' own effects are what would be left over many facts
+        noise = draw.normal(0, 0.05, (1 + RANDOM_SETS, 20))
+        of_set = np.linspace(-0.2, 0.0, 1 + RANDOM_SETS)
+        table["after"] = table["before"] + (of_set[:, None] + noise).ravel()
+        change, difference = effects(table).iloc[0], beside_random(table).iloc[0]
+        hits["change"].append(change["change_low"] <= -0.2 <= change["change_high"])
+        truth = of_set[0] - of_set[1:].mean()
+        hits["difference"].append(
+            difference["difference_low"] <= truth <= difference["difference_high"]
+        )
+    assert all(0.93 <= np.mean(one) <= 0.97 for one in hits.values())
 
 
 # --- The run -------------------------------------------------------------------------------------
