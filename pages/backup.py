@@ -7,12 +7,12 @@ import streamlit as st
 from neuronlab.attribution.estimate import duration, estimate, seconds
 from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.figures.charts import visible
-from neuronlab.figures.pairs import pair_bars, pair_graph
+from neuronlab.figures.pairs import pair_bars, pair_counts, pair_graph
 from neuronlab.models import Model, Prompt
 from neuronlab.neurons import Neuron, NeuronScores, NeuronSet
 from neuronlab.runs import Result
 from neuronlab.studies import DegeneratePairsSpec
-from neuronlab.studies.degenerate_pairs import T_HIGH, T_LOW, published
+from neuronlab.studies.degenerate_pairs import AS_ACTIVE, RANDOM, T_HIGH, T_LOW, published
 from neuronlab.widgets import (
     exports,
     fact_checking,
@@ -38,7 +38,9 @@ were independent, both together would leave $P(a)\,P(b)/P_0$. **Synergy** is wha
 over that product. Near 1, the pair is just two effects; well below 1, either one covers for the
 other. The slider keeps the pairs below a synergy.
 
-The same rule on random neurons of the same layers stands beside.
+The same rule on random neurons stands beside. Most neurons of a layer are nearly silent, and two
+silent ones are no pair: so there are random neurons of the same layers, and random ones that are
+also as active as the candidates and write as much. What the latter give as often is no finding.
 
 **Fact-checking.** Can neurons tell true from false? Of each relation, most facts choose neurons:
 those that occur often in degenerate pairs, or often among the facts' own neurons. The others are
@@ -47,6 +49,7 @@ it, and called true above a threshold $\lambda$ that was chosen on the first par
 second candidate is true, **calling everything true has F1 .667**: a scorer has to beat that, and
 the model's own probabilities.
 """
+NULLS = {RANDOM: "Random neurons of the same layers", AS_ACTIVE: "Random neurons as active"}
 VIEWS = {"degenerate_pairs": "Pairs", "fact_checking": "Fact-checking"}
 
 
@@ -61,6 +64,7 @@ def main() -> None:
             "Synergy",
             "Suppress",
             "Matched random set",
+            "Random set as active",
             "F1",
             "ROC curve",
             "AUC",
@@ -103,7 +107,7 @@ def main() -> None:
 def cost(model: Model, spec: DegeneratePairsSpec) -> str:
     """What a run will take."""
     first = estimate(model, spec.prompt, spec.method, ("ffn",), "predicted").seconds
-    sets = spec.candidates * (spec.candidates + 1) // 2 * (1 + spec.random_sets)
+    sets = spec.candidates * (spec.candidates + 1) // 2 * (1 + 2 * spec.random_sets)
     tokens = 1 if model.family.causal else model.encode(spec.prompt).input_ids.shape[1]
     choices = 0 if model.kind == "classifier" else sets
     return f"About {duration(first + seconds(model, tokens, sets, choices))}."
@@ -125,11 +129,7 @@ def results(model: Model, spec: DegeneratePairsSpec, result: Result) -> None:
         f"pairs**; {int((rule['synergy'] < 0.95).sum())} of them leave less than 95 % of what two "
         "independent effects would leave."
     )
-    if (low, high) == (T_LOW, T_HIGH):
-        st.caption(
-            f"Random neurons of the same layers: {n['random_pairs']['mean']:.1f} ± "
-            f"{n['random_pairs']['sd']:.1f} pairs ({spec.random_sets} sets)."
-        )
+    beside_random(spec, result)
     candidates = result.tables["candidates"]
     scores = _scores(model, candidates)
     neuron_maps.start(scores)
@@ -154,6 +154,29 @@ def results(model: Model, spec: DegeneratePairsSpec, result: Result) -> None:
         neuron_card.draw(model, prompt, neuron_maps.chosen(), scores)
     intervention.draw(model, prompt, {"Candidates": scores}, None)
     exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def beside_random(spec: DegeneratePairsSpec, result: Result) -> None:
+    """How many pairs random candidates give under the published thresholds."""
+    n = result.numbers
+    stronger = max(NULLS, key=lambda null: n[f"{null}_pairs"]["mean"])
+    at = n[f"{stronger}_pairs"]
+    verdict = "more than" if at["p"] <= 0.05 else "not clearly more than"
+    others = [
+        f"{words}: {n[f'{null}_pairs']['mean']:.1f} ± {n[f'{null}_pairs']['sd']:.1f} pairs"
+        for null, words in NULLS.items()
+    ]
+    st.markdown(
+        f"At the published thresholds the candidates give {len(n['pairs'])} pairs, **{verdict} "
+        f"{NULLS[stronger].lower()}** do (p = {at['p']:.2f}, {spec.random_sets} sets). "
+        f"{'; '.join(others)}."
+    )
+    exports.chart(
+        pair_counts(result.tables["random_pairs"], len(n["pairs"]), NULLS),
+        result.tables["random_pairs"],
+        "random_pairs",
+        "Points: how many pairs each random candidate set gives; a line for the candidates.",
+    )
 
 
 def look_at(pairs: pd.DataFrame, p0: float) -> None:

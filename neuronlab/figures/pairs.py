@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -85,6 +87,39 @@ def pair_graph(pairs: pd.DataFrame, chosen: tuple[int, int] | None = None) -> Gr
         ],
     }
     return Grid(option, cells)
+
+
+def pair_counts(random: pd.DataFrame, kept: int, words: Mapping[str, str]) -> go.Figure:
+    """How many pairs every random candidate set gives, and a line where the candidates are.
+
+    Args:
+        random: columns null, pairs: one row per set.
+        kept: how many pairs the candidates give.
+        words: what each null is called.
+    """
+    figure = go.Figure()
+    for null, counts in random.groupby("null", sort=False)["pairs"]:
+        figure.add_box(
+            x=counts,
+            name=words[null],
+            orientation="h",
+            boxpoints="all",
+            jitter=0.6,
+            pointpos=0,
+            fillcolor="rgba(0,0,0,0)",
+            line={"width": 1, "color": NEUTRAL},
+            marker={"size": 6, "color": COMPONENT_COLOURS["ffn"]},
+            hovertemplate="%{x} pairs<extra>" + words[null] + "</extra>",
+        )
+    figure.add_vline(
+        x=kept,
+        line={"color": FOR, "width": 2},
+        annotation_text="the candidates",
+        annotation_position="top",
+    )
+    figure.update_xaxes(title="degenerate pairs", rangemode="tozero")
+    figure.update_layout(height=200, margin=MARGIN, showlegend=False)
+    return figure
 
 
 def pair_bars(p0: float, pair: pd.Series) -> go.Figure:

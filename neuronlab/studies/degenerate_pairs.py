@@ -6,6 +6,9 @@
 Two neurons that each cost 15 % pass both thresholds with no redundancy at all: independent effects
 give P(a) P(b) / P0. Synergy is what both together leave, over that product: below 1 they back each
 other up.
+
+Most neurons are nearly silent: random candidates of the same layers give hardly a pair. Beside them
+stand random ones that are as active as the candidates and write as much.
 """
 
 from __future__ import annotations
@@ -23,10 +26,14 @@ from neuronlab.attribution.request import Variant
 from neuronlab.attribution.rescaling import rescaled
 from neuronlab.models import Encoded, Model, shared
 from neuronlab.neurons import Neuron, NeuronSet
+from neuronlab.neurons.activity import Activity
 from neuronlab.runs import Context, Result, Seed, Study
+from neuronlab.statistics import rank_p, seeds
 from neuronlab.studies.one_prompt import PromptSpec
 
 T_LOW, T_HIGH = 0.20, 0.25
+# Random candidate sets of the same layers, and those that are as active, too.
+RANDOM, AS_ACTIVE = "random", "as_active"
 
 
 class DegeneratePairsSpec(PromptSpec):
@@ -34,10 +41,12 @@ class DegeneratePairsSpec(PromptSpec):
 
     Attributes:
         candidates: how many of the best FFN neurons are paired.
-        random_sets: candidate sets drawn at random from the same layers, for comparison.
+        random_sets: candidate sets drawn at random from the same layers, for comparison, and as
+            many that are as active.
     """
 
     study: ClassVar[str] = "degenerate_pairs"
+    version: ClassVar[int] = 2
 
     method: str = "amig"
     variant: Variant = "sound"
@@ -51,8 +60,9 @@ class DegeneratePairsStudy(Study):
 
     Tables: ``candidates`` (layer, neuron, score, p: the target's probability without it),
     ``all_pairs`` (layer_a, neuron_a, layer_b, neuron_b, p_a, p_b, p_ab, product, synergy),
-    ``random_pairs`` (set, pairs). Numbers: ``p0``, ``pairs`` under the published thresholds, and
-    ``random_pairs``, how many of them random candidate sets give.
+    ``random_pairs`` (null: "random" or "as_active", set, pairs). Numbers: ``p0``, ``pairs`` under
+    the published thresholds, and ``random_pairs`` and ``as_active_pairs``: how many of them random
+    candidate sets give (mean, sd, and p: how often as many as the candidates).
     """
 
     name = "degenerate_pairs"
@@ -83,15 +93,8 @@ class DegeneratePairsStudy(Study):
         context.progress(0.3, "switching pairs off")
         p0, alone, together = all_pairs(model, encoded, best, context)
         table = pairs_table(best, p0, alone, together)
-        random = []
-        for number in range(spec.random_sets):
-            context.progress(0.4 + 0.6 * number / spec.random_sets, "pairs of random neurons")
-            drawn = NeuronSet(best).matched_random(model.sizes, spec.seed * 1000 + number)
-            own = list(drawn)
-            random.append(
-                len(published(pairs_table(own, *all_pairs(model, encoded, own, context)), p0))
-            )
         kept = published(table, p0)
+        random = self._random_pairs(spec, model, encoded, NeuronSet(best), p0, context)
         numbers = {
             **scores.provenance,
             "p0": p0,
@@ -105,7 +108,14 @@ class DegeneratePairsStudy(Study):
                 }
                 for r in kept.itertuples()
             ],
-            "random_pairs": {"mean": float(np.mean(random)), "sd": float(np.std(random, ddof=1))},
+            **{
+                f"{null}_pairs": {
+                    "mean": float(counts.mean()),
+                    "sd": float(counts.std(ddof=1)),
+                    "p": rank_p(len(kept), counts.to_numpy(float)),
+                }
+                for null, counts in random.groupby("null", sort=False)["pairs"]
+            },
             "t_low": T_LOW,
             "t_high": T_HIGH,
         }
@@ -116,9 +126,37 @@ class DegeneratePairsStudy(Study):
         tables = {
             "candidates": candidates,
             "all_pairs": table,
-            "random_pairs": pd.DataFrame({"set": range(len(random)), "pairs": random}),
+            "random_pairs": random,
         }
         return Result(numbers, tables)
+
+    def _random_pairs(
+        self,
+        spec: DegeneratePairsSpec,
+        model: Model,
+        encoded: Encoded,
+        best: NeuronSet,
+        p0: float,
+        context: Context,
+    ) -> pd.DataFrame:
+        """How many pairs each random candidate set gives."""
+        activity = Activity.of(model, [encoded], ("ffn",))
+        draws = [
+            (null, number, drawn)
+            for number, seed in enumerate(seeds(spec.seed, spec.random_sets))
+            for null, drawn in (
+                (RANDOM, best.matched_random(model.sizes, seed)),
+                (AS_ACTIVE, activity.matched(best, seed)),
+            )
+        ]
+        rows = []
+        for done, (null, number, drawn) in enumerate(draws):
+            context.progress(0.4 + 0.6 * done / len(draws), "pairs of random neurons")
+            neurons = list(drawn)
+            table = pairs_table(neurons, *all_pairs(model, encoded, neurons, context))
+            rows.append((null, number, len(published(table, p0))))
+        found = pd.DataFrame(rows, columns=["null", "set", "pairs"])
+        return found.sort_values(["null", "set"], ascending=[False, True], ignore_index=True)
 
 
 def pairs_table(

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import neuronlab as nl
+from neuronlab import statistics
 from neuronlab.neurons import Neuron
+from neuronlab.neurons.activity import Activity
 from neuronlab.runs import Context, Store, read_spec, run_study
 from neuronlab.studies import DegeneratePairsSpec, DegeneratePairsStudy, degenerate_pairs
 from neuronlab.studies.degenerate_pairs import pairs_table, published
@@ -65,10 +67,14 @@ def test_the_numbers_are_those_others_rely_on(ran):
     assert {(*pair["a"], *pair["b"]): pair["p_ab"] for pair in numbers["pairs"]} == expected
     for pair in numbers["pairs"]:
         assert pair.keys() == {"a", "b", "p_a", "p_b", "p_ab"}
-    random = found.tables["random_pairs"]["pairs"]
-    assert len(random) == 3
-    assert numbers["random_pairs"]["mean"] == pytest.approx(random.mean())
-    assert numbers["random_pairs"]["sd"] == pytest.approx(random.std(ddof=1))
+    random = found.tables["random_pairs"]
+    assert random["null"].tolist() == ["random"] * 3 + ["as_active"] * 3
+    assert random["set"].tolist() == [0, 1, 2] * 2
+    for null, counts in random.groupby("null")["pairs"]:
+        beside = numbers[f"{null}_pairs"]
+        assert beside["mean"] == pytest.approx(counts.mean())
+        assert beside["sd"] == pytest.approx(counts.std(ddof=1))
+        assert beside["p"] == pytest.approx((1 + (counts >= len(expected)).sum()) / 4)
 
 
 def test_the_rule_by_hand():
@@ -112,10 +118,65 @@ def test_random_sets_come_from_the_same_layers(tiny, asked, monkeypatch, tmp_pat
     )
     run_study(STUDY, spec, Store(tmp_path), Context("cpu"))
     own, *random = ([next(iter(one)) for one in sets] for sets in seen)
+    assert len(random) == 4
     for drawn in random:
         assert sorted(n.layer for n in drawn) == sorted(n.layer for n in own)
         assert not set(drawn) & set(own)
-    assert random[0] != random[1]
+    assert random[0] != random[2]
+    # Every second set is as active: each neuron one of the ten nearest to one of the candidates.
+    activity = Activity.of(model, [model.encode(prompt)], ("ffn",))
+    for number, drawn in enumerate(random[1::2]):
+        seed = statistics.seeds(spec.seed, 2)[number]
+        assert set(drawn) == set(activity.matched(nl.NeuronSet(own), seed))
+
+
+def test_another_seed_is_a_replication(tiny, asked, monkeypatch, tmp_path):
+    """No random set of seed 0 is one of seed 1's."""
+    model = tiny("llama")
+    monkeypatch.setattr(degenerate_pairs, "shared", lambda name, device, revision="": model)
+    seen = []
+
+    def watched(model, encoded, neurons, context):
+        seen[-1].append(frozenset(neurons))
+        return all_pairs(model, encoded, neurons, context)
+
+    all_pairs = degenerate_pairs.all_pairs
+    monkeypatch.setattr(degenerate_pairs, "all_pairs", watched)
+    prompt = asked(model)
+    for seed in (0, 1):
+        seen.append([])
+        spec = DegeneratePairsSpec(
+            model="x", text=prompt.text, candidates=4, random_sets=8, seed=seed
+        )
+        run_study(STUDY, spec, Store(tmp_path), Context("cpu"))
+    (own, *first), (again, *second) = seen
+    assert own == again
+    assert len(set(first)) > 12
+    assert not set(first) & set(second)
+
+
+def activity_of_sets(tiny, monkeypatch, tmp_path, prompt):
+    """How active the candidates and each random set are, in the order in which they run."""
+    model = tiny("llama")
+    monkeypatch.setattr(degenerate_pairs, "shared", lambda name, device, revision="": model)
+    seen = []
+
+    def watched(model, encoded, neurons, context):
+        activity = Activity.of(model, [encoded], ("ffn",))
+        seen.append(np.mean([activity.active[n.layer, "ffn"][n.index] for n in neurons]))
+        return all_pairs(model, encoded, neurons, context)
+
+    all_pairs = degenerate_pairs.all_pairs
+    monkeypatch.setattr(degenerate_pairs, "all_pairs", watched)
+    spec = DegeneratePairsSpec(model="x", text=prompt.text, candidates=6, random_sets=10)
+    run_study(STUDY, spec, Store(tmp_path), Context("cpu"))
+    return seen
+
+
+def test_the_stronger_null_is_about_as_active(tiny, asked, monkeypatch, tmp_path):
+    own, *random = activity_of_sets(tiny, monkeypatch, tmp_path, asked(tiny("llama")))
+    same_layers, as_active = np.mean(random[::2]), np.mean(random[1::2])
+    assert abs(np.log(as_active / own)) < abs(np.log(same_layers / own))
 
 
 def test_a_spec_goes_through_its_json():
