@@ -59,8 +59,9 @@ not to the fact.
 **Edit in one, measure in all.** A language's neurons, the shared ones, or those of all languages
 one after the other are switched off (× 0) or enhanced (× 2) at the predicted position. The change
 of the right answer's probability is shown for the fact, for another fact of its relation and for
-one of another relation, in every language. The paper's **success rate** divides the mean change of
-the facts by that of unrelated ones: look at both, since near a small number a ratio explodes.
+one of another relation, in every language, beside the same change of random neurons of the same
+layers, and of random ones that are as active. The paper's **success rate** divides the mean change
+of the facts by that of unrelated ones: look at both, since near a small number a ratio explodes.
 
 **Caveats.** An answer of several tokens is scored by its first, which two languages may spell
 alike. Small models know few facts in other languages: see the probabilities. The thresholds
@@ -79,7 +80,13 @@ def main() -> None:
         "Which neurons does a fact rest on in every language?",
         "After arXiv 2308.13198.",
         HOW_TO_READ,
-        ("Language-independent neuron", "Matched random set", "Success rate", "Basket"),
+        (
+            "Language-independent neuron",
+            "Matched random set",
+            "Random set as active",
+            "Success rate",
+            "Basket",
+        ),
     )
     model = facts_form.language_model(" Gemma 3 knows several languages.")
     if model is None:

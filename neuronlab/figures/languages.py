@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from neuronlab.figures.charts import MARGIN, error_bars
 from neuronlab.figures.colours import COLOURS, DIVERGING, FOR, NEUTRAL, PATTERNS
 
+NULLS = {"random": "random neurons", "as_active": "random neurons as active"}
 _LEGEND = {"orientation": "h", "y": 1.14, "x": 0}
 
 
@@ -104,7 +105,8 @@ def edit_matrix(table: pd.DataFrame) -> go.Figure:
     """Heatmap of edits by languages: relative change, with its 95 % interval written below.
 
     Args:
-        table: columns edit, language, relative, relative_low, relative_high, random, before, after.
+        table: columns edit, language, relative, relative_low, relative_high, random, as_active,
+            before, after.
     """
     edits, languages = list(dict.fromkeys(table["edit"])), list(dict.fromkeys(table["language"]))
     own = table.set_index(["edit", "language"])
@@ -120,7 +122,8 @@ def edit_matrix(table: pd.DataFrame) -> go.Figure:
 
     def details(edit: str, language: str) -> str:
         row = own.loc[(edit, language)]
-        return f"{row['before']:.1%} → {row['after']:.1%}, random neurons {row['random']:+.1%}"
+        nulls = ", ".join(f"{words} {row[null]:+.1%}" for null, words in NULLS.items())
+        return f"{row['before']:.1%} → {row['after']:.1%}; {nulls}"
 
     figure = go.Figure(
         go.Heatmap(
@@ -148,7 +151,8 @@ def edit_bars(table: pd.DataFrame, words: Mapping[str, str]) -> go.Figure:
     """Bars per edit: relative change of the fact and of others, with intervals; random as marks.
 
     Args:
-        table: columns edit, about, relative, relative_low, relative_high, random; one language.
+        table: columns edit, about, relative, relative_low, relative_high, random, as_active; of one
+            language.
         words: what each kind of fact is called.
     """
     figure = go.Figure()
@@ -165,14 +169,15 @@ def edit_bars(table: pd.DataFrame, words: Mapping[str, str]) -> go.Figure:
             hovertemplate="%{y}: %{x:+.1%}<extra>" + name + "</extra>",
         )
     first = table[table["about"] == next(iter(words))]
-    figure.add_scatter(
-        y=first["edit"],
-        x=first["random"],
-        name="random neurons",
-        mode="markers",
-        marker={"symbol": "line-ns-open", "size": 26, "color": NEUTRAL, "line": {"width": 3}},
-        hovertemplate="%{y}: %{x:+.1%}<extra>random neurons</extra>",
-    )
+    for (null, name), symbol in zip(NULLS.items(), ("line-ns-open", "x-thin-open"), strict=True):
+        figure.add_scatter(
+            y=first["edit"],
+            x=first[null],
+            name=name,
+            mode="markers",
+            marker={"symbol": symbol, "size": 18, "color": NEUTRAL, "line": {"width": 3}},
+            hovertemplate="%{y}: %{x:+.1%}<extra>" + name + "</extra>",
+        )
     figure.update_yaxes(autorange="reversed", type="category")
     figure.update_xaxes(tickformat="+.0%", title="relative change")
     figure.update_layout(

@@ -4,7 +4,8 @@ Edits: the neurons of one language; the language-independent ones; those of all 
 the other, each neuron once (the authors' code undoes each edit before the next). Suppressing
 multiplies their activations at the predicted position by 0, enhancing by 2. Measured on the fact
 itself, on another fact of its relation and on one of another relation, in every language, beside
-the same edit of random neurons of the same layers.
+the same edit of random neurons of the same layers, and of random ones that are as active on the
+fact, and write as much: most neurons are nearly silent, and editing those does nothing.
 
     relative change = (p after - p before) / p before
     SR = |related / unrelated, enhanced| + |related / unrelated, suppressed|
@@ -29,8 +30,9 @@ from neuronlab.attribution.rescaling import rescaled
 from neuronlab.facts.asking import Asked
 from neuronlab.models import Model, shared
 from neuronlab.neurons import NeuronSet
+from neuronlab.neurons.activity import Activity
 from neuronlab.runs import Context, Result, Study
-from neuronlab.statistics import bootstrap, resampled
+from neuronlab.statistics import bootstrap, expanded, resampled, seeds
 from neuronlab.studies.in_languages import (
     Group,
     LanguagesSpec,
@@ -46,6 +48,8 @@ from neuronlab.studies.in_languages import (
 CHANGES = {"suppress": 0.0, "enhance": 2.0}
 SHARED, IN_TURN = "language-independent", "one after the other"
 FACT, SAME, OTHER = "fact", "same relation", "other relation"
+# Random neurons of the same layers, and those that are as active, too.
+NULLS = ("random", "as_active")
 # Facts that are tried until one is known in all languages.
 _TRIED = 25
 
@@ -55,10 +59,11 @@ class CrossLingualEditingSpec(LanguagesSpec):
 
     Attributes:
         taus: threshold of each language; the published ones where there is none.
-        random_sets: random sets beside each edit.
+        random_sets: random sets of either kind beside each edit.
     """
 
     study: ClassVar[str] = "cross_lingual_editing"
+    version: ClassVar[int] = 2
 
     taus: dict[str, float] = Field(default_factory=dict)
     random_sets: int = Field(5, ge=1, le=50)
@@ -73,8 +78,8 @@ class CrossLingualEditingStudy(Study):
     """Every edit measured in every language.
 
     Tables: ``facts`` (see ``InLanguages``), ``edits`` (fact, relation, edit, neurons, change,
-    about, measured_on: the fact's name, language, before, after, random: probabilities, the last a
-    mean over random sets), ``matrix`` and ``success`` (see the functions).
+    about, measured_on: the fact's name, language, before, after, random, as_active: probabilities,
+    the last two means over random sets), ``matrix`` and ``success`` (see the functions).
     """
 
     name = "cross_lingual_editing"
@@ -91,7 +96,7 @@ class CrossLingualEditingStudy(Study):
 
     def seconds(self, model: Model, spec: CrossLingualEditingSpec) -> float:
         """What the whole will take, roughly."""
-        edits = len(CHANGES) * (len(spec.languages) + 2) * (1 + spec.random_sets)
+        edits = len(CHANGES) * (len(spec.languages) + 2) * (1 + len(NULLS) * spec.random_sets)
         rows = 3 * len(spec.languages) * edits
         # A row of a causal model is one token, and joins half way up.
         return spec.seconds(model) + len(spec.groups()) * seconds(model, 1, rows // 2, rows)
@@ -112,11 +117,13 @@ class CrossLingualEditingStudy(Study):
         edits[SHARED] = neuron_set(frozenset.intersection(*own.values()), size)
         edits[IN_TURN] = neuron_set(frozenset.union(*own.values()), size)
         # The same random sets for every prompt.
+        prompts = [asked.encoded for asked in found.asked.values()]
+        activity = Activity.of(model, prompts, ("ffn",))
         sets = [NeuronSet()]
         for i, edit in enumerate(edits.values()):
-            draw = random.Random(f"{spec.seed} {shard} {i}")
-            seeds = [draw.randrange(1 << 30) for _ in range(spec.random_sets)]
-            sets += [edit, *(edit.matched_random(model.sizes, seed) for seed in seeds)]
+            draws = seeds([spec.seed, shard, i], spec.random_sets)
+            sets += [edit, *(edit.matched_random(model.sizes, seed) for seed in draws)]
+            sets += [activity.matched(edit, seed) for seed in draws]
         measured = {FACT: (name, found.asked)}
         measured |= _others(model, spec, group, found.asked, context)
         rows = []
@@ -163,28 +170,50 @@ class CrossLingualEditingStudy(Study):
 def matrix(edits: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """Mean relative changes over facts, with 95 % intervals, and what they are made of.
 
-    Columns edit, change, about, language, facts, neurons (mean), relative with ``_low`` and
-    ``_high``, random (of random neurons) with ``_low`` and ``_high``, before and after (mean
-    probabilities). No fact is left out, however large its change; but what had probability 0 has
-    no relative change.
+    Columns edit, change, about, language, facts, neurons (mean), relative, before and after (mean
+    probabilities); for each of ``NULLS`` its own relative change, and beyond_…: relative less that,
+    paired by fact. All changes have ``_low`` and ``_high``. No fact is left out, however large its
+    change; but what had probability 0 has no relative change.
     """
     edits = _relative(edits)
     keys = ["edit", "change", "about", "language"]
     rows = []
     for key, own in edits.groupby(keys, sort=False):
-        values = own[["relative", "random_relative"]].dropna().to_numpy(float)
-        low = high = mean = np.full(2, np.nan)
+        values = own[["relative", *(f"{null}_relative" for null in NULLS)]].dropna()
+        values = values.set_axis(["relative", *NULLS], axis=1)
+        for null in NULLS:
+            values[f"beyond_{null}"] = values["relative"] - values[null]
+        row = dict(zip(keys, key, strict=True))
+        row |= {"facts": len(values), "neurons": own["neurons"].mean()}
+        low = high = mean = np.full(values.shape[1], np.nan)
         if len(values):
-            low, high = bootstrap(values, seed)
-            mean = values.mean(axis=0)
-        rows.append(
-            dict(zip(keys, key, strict=True))
-            | {"facts": len(values), "neurons": own["neurons"].mean()}
-            | {"relative": mean[0], "relative_low": low[0], "relative_high": high[0]}
-            | {"random": mean[1], "random_low": low[1], "random_high": high[1]}
-            | {"before": own["before"].mean(), "after": own["after"].mean()}
-        )
+            mean = values.to_numpy(float).mean(axis=0)
+            low, high = bootstrap(values.to_numpy(float), seed)
+        for i, name in enumerate(values):
+            row |= {name: mean[i], f"{name}_low": low[i], f"{name}_high": high[i]}
+        rows.append(row | {"before": own["before"].mean(), "after": own["after"].mean()})
     return pd.DataFrame(rows)
+
+
+def stronger(row: pd.Series) -> str:
+    """Which of ``NULLS`` comes nearer to the edit, or further beyond it: the one to be beaten.
+
+    Args:
+        row: of ``matrix``.
+    """
+    sign = 1.0 if row["relative"] >= 0 else -1.0
+    return min(NULLS, key=lambda null: sign * row[f"beyond_{null}"])
+
+
+def clear(row: pd.Series) -> bool:
+    """Whether the edit does more than the stronger of ``NULLS``, by the interval over facts.
+
+    Args:
+        row: of ``matrix``.
+    """
+    null = stronger(row)
+    low, high = row[f"beyond_{null}_low"], row[f"beyond_{null}_high"]
+    return bool(low > 0 if row["relative"] >= 0 else high < 0)
 
 
 def success(edits: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
@@ -209,10 +238,7 @@ def success(edits: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
                 f"{change}_unrelated": unrelated,
                 f"{change}_ratio": _ratio(related, unrelated),
             }
-        drawn = drawn[~np.isnan(drawn)]
-        low = high = np.nan
-        if len(drawn):  # "nearest", since some may be infinite
-            low, high = np.percentile(drawn, [2.5, 97.5], method="nearest")
+        (low,), (high,) = expanded(drawn[:, None], len(wide))
         measured = {"success": float(_success(mean)), "success_low": low, "success_high": high}
         rows.append(row | measured)
     return pd.DataFrame(rows)
@@ -231,7 +257,10 @@ def _relative(edits: pd.DataFrame) -> pd.DataFrame:
     before = edits["before"].where(edits["before"] > 0)
     change = {
         name: (edits[column] - before) / before
-        for name, column in (("relative", "after"), ("random_relative", "random"))
+        for name, column in (
+            ("relative", "after"),
+            *((f"{null}_relative", null) for null in NULLS),
+        )
     }
     return edits.assign(**change)
 
@@ -273,7 +302,7 @@ def _measure(
     sets: Sequence[NeuronSet],
     context: Context,
 ) -> list[dict[str, Any]]:
-    """One prompt under nothing, then under each edit followed by its random sets."""
+    """One prompt under nothing, then under each edit followed by its random sets, null by null."""
     rows = []
     for change, factor in CHANGES.items():
         p = rescaled(model, asked.encoded, sets, factor, check=context.check).numpy(force=True)
@@ -285,7 +314,7 @@ def _measure(
                 "change": change,
                 "before": float(p[0]),
                 "after": float(after[0]),
-                "random": float(after[1:].mean()),
+                **dict(zip(NULLS, after[1:].reshape(len(NULLS), -1).mean(1).tolist(), strict=True)),
             }
             for (edit, own), after in zip(edits.items(), each, strict=True)
         ]

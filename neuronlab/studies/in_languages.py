@@ -46,6 +46,8 @@ class LanguagesSpec(FactsSpec):
 
     Attributes:
         per_relation: the first ones of each relation; None takes all.
+        filtered: leave out facts the model does not know in every language (gold among its first
+            ten choices).
         languages: two to six, of those the facts are in.
         two_shot: put two solved examples before the prompt, where the set has them.
         fact: one fact alone, by its name.

@@ -18,6 +18,7 @@ from jaxtyping import Int
 
 from neuronlab.models import Model, shared
 from neuronlab.runs import Context, Result, Study
+from neuronlab.statistics import rank_p
 from neuronlab.studies.in_languages import (
     LanguagesSpec,
     Sets,
@@ -140,7 +141,7 @@ def overlap(
                 **{language: len(sets[fact, language]) for language in languages},
                 "shared": len(found),
                 "expected": expected_overlap(counts, shape[1]),
-                "p": (1 + int((random >= len(found)).sum())) / (1 + len(random)),
+                "p": rank_p(len(found), random.astype(float)),
                 "same_relation": np.mean(mismatched[True]) if mismatched[True] else np.nan,
                 "other_relation": np.mean(mismatched[False]) if mismatched[False] else np.nan,
             }

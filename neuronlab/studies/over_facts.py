@@ -32,8 +32,8 @@ class FactsSpec(Spec):
     Attributes:
         facts: a set of ``SETS``, or "own" for those in ``own``.
         per_relation: at most as many facts of each relation, drawn at random; None takes all.
-        filtered: leave out facts the model does not know (gold among its first ten choices and
-            above the other answers of its relation).
+        filtered: leave out facts the model does not know (gold among its first ten choices, and
+            above the answers of the other facts of its relation that are asked).
         seed: of what is drawn at random.
     """
 

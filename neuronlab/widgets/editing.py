@@ -6,11 +6,19 @@ import pandas as pd
 import streamlit as st
 
 from neuronlab.cli.same_call import study_command, study_python
-from neuronlab.figures.languages import edit_bars, edit_matrix
+from neuronlab.figures.languages import NULLS, edit_bars, edit_matrix
 from neuronlab.models import Model
 from neuronlab.runs import Result
 from neuronlab.studies import CrossLingualEditingSpec
-from neuronlab.studies.cross_lingual_editing import CHANGES, FACT, OTHER, SAME, SHARED
+from neuronlab.studies.cross_lingual_editing import (
+    CHANGES,
+    FACT,
+    OTHER,
+    SAME,
+    SHARED,
+    clear,
+    stronger,
+)
 from neuronlab.widgets import exports, facts_form
 from neuronlab.widgets.facts_form import LANGUAGES, language_name
 
@@ -34,14 +42,13 @@ def results(model: Model, spec: CrossLingualEditingSpec, result: Result) -> None
     own = table[table["change"] == change]
     mine = own[own["about"] == FACT]
     shared = mine[mine["edit"] == SHARED]
-    parts = [
-        f"{row.relative:+.0%} in {language_name(row.language)} ({row.before:.1%} → {row.after:.1%})"
-        for row in shared.itertuples()
-    ]
     st.markdown(
         f"On {facts}, the language-independent neurons ({shared['neurons'].mean():.1f} a fact) "
-        f"change the right answer by **{'; '.join(parts)}**. Random neurons of the same layers: "
-        f"{', '.join(f'{r:+.1%}' for r in shared['random'])}."
+        f"change the right answer by {'; '.join(_change(row) for _, row in shared.iterrows())}."
+    )
+    st.caption(
+        "Beside each: the same change of random neurons of the same layers, or of those that are "
+        "as active, whichever does more; in brackets the difference, 95 % over facts."
     )
     if n["empty"]:
         st.caption(f"{n['empty']} of them share no neuron: there this edit changes nothing.")
@@ -81,6 +88,19 @@ def results(model: Model, spec: CrossLingualEditingSpec, result: Result) -> None
         exports.tables(result.tables["edits"], "edits", label="As a file")
         exports.tables(result.tables["facts"], "edited_facts", label="What was asked")
     exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def _change(row: pd.Series) -> str:
+    """One language: what the edit does, beside the stronger of the random changes."""
+    null = stronger(row)
+    low, high = row[f"beyond_{null}_low"], row[f"beyond_{null}_high"]
+    verdict = "no interval" if row["facts"] < 2 else f"{low:+.0%} to {high:+.0%}"
+    if row["facts"] > 1 and not clear(row):
+        verdict += ", not clear"
+    return (
+        f"**{row['relative']:+.0%} in {language_name(row['language'])}** ({row['before']:.1%} → "
+        f"{row['after']:.1%}; {NULLS[null]} {row[null]:+.1%} [{verdict}])"
+    )
 
 
 def success(table: pd.DataFrame) -> None:

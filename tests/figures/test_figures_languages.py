@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from neuronlab.figures.languages import edit_bars, edit_matrix
+from neuronlab.figures.languages import NULLS, edit_bars, edit_matrix
 
 EDITS = ["English", "Chinese", "language-independent", "one after the other"]
 LANGUAGES = ["English", "Chinese"]
@@ -19,7 +19,8 @@ def table(seed=0, size=0.5, **fixed):
     rows = pd.DataFrame(list(product(EDITS, LANGUAGES)), columns=["edit", "language"])
     low, middle, high = np.sort(draw.uniform(-size, size, (3, len(rows))), axis=0)
     rows = rows.assign(relative=middle, relative_low=low, relative_high=high)
-    rows = rows.assign(random=draw.uniform(-0.1, 0.1, len(rows)))
+    random, as_active = draw.uniform(-0.1, 0.1, (2, len(rows)))
+    rows = rows.assign(random=random, as_active=as_active)
     return rows.assign(before=draw.uniform(size=len(rows)), after=0.125, **fixed)
 
 
@@ -48,7 +49,8 @@ def test_the_matrix_is_the_table():
         for part in (row.relative, row.relative_low, row.relative_high):
             assert f"{part:+.0%}" in text
         assert f"{row.before:.1%} → 12.5%" in details
-        assert f"{row.random:+.1%}" in details
+        assert f"; random neurons {row.random:+.1%}, " in details
+        assert f"random neurons as active {row.as_active:+.1%}" in details
 
 
 def test_the_rows_may_come_in_any_order():
@@ -92,7 +94,7 @@ def axes(trace):
 
 def test_bars_are_the_table():
     rows = about()
-    *bars, _ = edit_bars(rows, WORDS).data
+    *bars, _, _ = edit_bars(rows, WORDS).data
     assert [bar.name for bar in bars] == list(WORDS.values())
     for bar, kind in zip(bars, WORDS, strict=True):
         own = rows[rows["about"] == kind]
@@ -110,16 +112,19 @@ def test_bars_are_the_table():
 
 def test_random_neurons_are_marks_for_the_first_kind_of_facts():
     rows = about()
-    *_, random = edit_bars(rows, WORDS).data
-    assert random.mode == "markers"
-    assert random.name == "random neurons"
-    assert axes(random) == (EDITS, rows[rows["about"] == "fact"]["random"].tolist())
+    first = rows[rows["about"] == "fact"]
+    *_, random, as_active = edit_bars(rows, WORDS).data
+    for marks, null in ((random, "random"), (as_active, "as_active")):
+        assert marks.mode == "markers"
+        assert marks.name == NULLS[null]
+        assert axes(marks) == (EDITS, first[null].tolist())
+    assert random.marker.symbol != as_active.marker.symbol
 
 
 def test_only_the_kinds_of_facts_that_are_asked_for_are_drawn():
     rows = pd.concat([about(), about({"other relation": ""})])
-    assert len(edit_bars(rows, WORDS).data) == 3
-    (bar, _) = edit_bars(rows, {"other relation": "unrelated"}).data
+    assert len(edit_bars(rows, WORDS).data) == 4
+    (bar, *_) = edit_bars(rows, {"other relation": "unrelated"}).data
     assert bar.name == "unrelated"
     own = rows[rows["about"] == "other relation"]
     assert axes(bar) == (EDITS, own["relative"].tolist())

@@ -3,6 +3,7 @@
 import pytest
 
 from neuronlab.runs import Store
+from neuronlab.studies.cross_lingual_editing import stronger
 from neuronlab.studies.language_independent import common, select
 
 
@@ -94,7 +95,9 @@ def test_edits_open_on_a_finished_example(page, results):
         page.at.button_group(key="edit_change").set_value(change)
         page.run()
         row = table.loc[("language-independent", change, "fact", "en")]
-        assert page.says(f"{row['relative']:+.0%} in English ({row['before']:.1%}")
+        assert page.says(f"**{row['relative']:+.0%} in English** ({row['before']:.1%}")
+        null = stronger(row)
+        assert page.says(f"{row[null]:+.1%} [no interval]")
     success = next(d.value for d in page.at.dataframe if "success" in d.value)
     assert len(success) == len(result.tables["success"]) == 15
 

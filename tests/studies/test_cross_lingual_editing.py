@@ -11,11 +11,13 @@ import pandas as pd
 import pytest
 
 import neuronlab as nl
+from neuronlab import statistics
 from neuronlab.facts import Fact
+from neuronlab.neurons.activity import Activity
 from neuronlab.runs import Context, Store, read_spec, run_study
 from neuronlab.studies import CrossLingualEditingSpec, CrossLingualEditingStudy
 from neuronlab.studies import cross_lingual_editing as study
-from neuronlab.studies.cross_lingual_editing import matrix, success
+from neuronlab.studies.cross_lingual_editing import NULLS, matrix, success
 from neuronlab.studies.in_languages import in_languages
 
 STUDY = CrossLingualEditingStudy()
@@ -212,9 +214,9 @@ def test_random_sets_are_alike_but_other_neurons(ran):
     pairs = set()
     for _, sets, _ in ran.calls:
         assert len(sets[0]) == 0
-        assert len(sets) == 1 + len(EDITS) * 3
-        for first in range(1, len(sets), 3):
-            edit, *random = sets[first : first + 3]
+        assert len(sets) == 1 + len(EDITS) * 5
+        for first in range(1, len(sets), 5):
+            edit, *random = sets[first : first + 5]
             own = layers(neuron.layer for neuron in edit)
             assert max(own.values(), default=0) <= 24  # half a layer: there are enough others
             for one in random:
@@ -222,7 +224,22 @@ def test_random_sets_are_alike_but_other_neurons(ran):
                 assert {neuron.component for neuron in one} <= {"ffn"}
                 assert not set(one) & set(edit)
             pairs.add(tuple(map(frozenset, random)))
-    assert sum(a != b for a, b in pairs) > len(pairs) / 2
+    for a, b in ((0, 1), (2, 3), (0, 2)):
+        assert sum(random[a] != random[b] for random in pairs) > len(pairs) / 2
+
+
+def test_half_of_the_random_sets_are_as_active(ran):
+    """On the fact's own prompts, whose order tells the shards apart."""
+    names = [name for _, name in PROMPTS]
+    seen = list(dict.fromkeys(tuple(sets) for _, sets, _ in ran.calls))
+    for shard, (name, sets) in enumerate(zip(names, seen, strict=True)):
+        prompts = [ran.model.encode(prompt_of(ran.model, f)) for f in named(ran.own, name)]
+        activity = Activity.of(ran.model, prompts, ("ffn",))
+        for number in range(len(EDITS)):
+            edit, *random = sets[1 + 5 * number : 6 + 5 * number]
+            draws = statistics.seeds([0, shard, number], 2)
+            assert random[:2] == [edit.matched_random(ran.model.sizes, one) for one in draws]
+            assert random[2:] == [activity.matched(edit, one) for one in draws]
 
 
 def test_random_is_the_mean_over_the_random_sets(ran):
@@ -234,10 +251,11 @@ def test_random_is_the_mean_over_the_random_sets(ran):
     assert calls.keys() == {0.0, 2.0}
     own = table[(table["fact"] == "france") & (table["about"] == "fact")]
     for row in own[own["language"] == "xx"].itertuples():
-        at = 1 + 3 * EDITS.index(row.edit)
-        sets = calls[0.0 if row.change == "suppress" else 2.0][at : at + 3]
+        at = 1 + 5 * EDITS.index(row.edit)
+        sets = calls[0.0 if row.change == "suppress" else 2.0][at : at + 5]
         expected = [plain(ran.model, fact, list(one), row.change) for one in sets[1:]]
-        assert row.random == pytest.approx(np.mean(expected), abs=2e-6)
+        assert row.random == pytest.approx(np.mean(expected[:2]), abs=2e-6)
+        assert row.as_active == pytest.approx(np.mean(expected[2:]), abs=2e-6)
 
 
 def test_random_sets_are_the_same_for_all_prompts_and_changes(ran):
@@ -278,7 +296,8 @@ def test_without_neurons_in_common_nothing_changes_and_it_is_counted(llama, tmp_
     empty = edits.loc[("france", SHARED)]
     assert (empty["neurons"] == 0).all()
     assert (empty["after"] == empty["before"]).all()
-    assert (empty["random"] == empty["before"]).all()
+    for null in NULLS:
+        assert (empty[null] == empty["before"]).all()
     assert (edits.loc[("dog", SHARED), "neurons"] == 1).all()
     assert (edits.loc[("dog", SHARED), "after"] != edits.loc[("dog", SHARED), "before"]).any()
 
@@ -385,9 +404,9 @@ def test_the_seed_draws_other_random_sets_and_nothing_of_the_edit(llama, small, 
         found.tables["edits"].query("about == 'fact'").reset_index(drop=True)
         for found in (small, other)
     )
-    drop = ["random"]
-    pd.testing.assert_frame_equal(one.drop(columns=drop), two.drop(columns=drop))
-    assert (one["random"] != two["random"]).any()
+    nulls = list(NULLS)
+    pd.testing.assert_frame_equal(one.drop(columns=nulls), two.drop(columns=nulls))
+    assert (one[nulls] != two[nulls]).any().all()
 
 
 def test_the_order_of_languages_does_not_change_what_an_edit_does(llama, small, tmp_path):
@@ -477,7 +496,7 @@ def edits(*rows, **common):
     """Rows (fact, about, change, before, after), one edit in one language unless said."""
     table = pd.DataFrame(rows, columns=["fact", "about", "change", "before", "after"])
     settings = {"relation": "r", "edit": "en", "language": "en", "neurons": 3}
-    settings |= {"random": table["before"]}
+    settings |= {"random": table["before"], "as_active": table["before"]}
     return table.assign(**settings | common)
 
 
@@ -488,15 +507,39 @@ def test_the_matrix_has_means_of_relative_changes():
         ("b", "fact", "suppress", 0.01, 0.02),
         neurons=[4, 6],
         random=[0.55, 0.008],
+        as_active=[0.4, 0.013],
     )
     (row,) = matrix(table).to_dict("records")
     assert row["relative"] == pytest.approx(0.25)
     assert row["random"] == pytest.approx((0.1 - 0.2) / 2)
+    assert row["as_active"] == pytest.approx((-0.2 + 0.3) / 2)
+    assert row["beyond_random"] == pytest.approx((-0.6 + 1.2) / 2)
+    assert row["beyond_as_active"] == pytest.approx((-0.3 + 0.7) / 2)
+    assert (row["beyond_random_low"], row["beyond_random_high"]) == pytest.approx((-0.6, 1.2))
     assert (row["before"], row["after"]) == pytest.approx((0.255, 0.135))
     assert (row["facts"], row["neurons"]) == (2, 5)
     # Of two facts a quarter of the resamples are the lower one twice, a quarter the higher one.
     assert (row["relative_low"], row["relative_high"]) == pytest.approx((-0.5, 1.0))
     assert (row["random_low"], row["random_high"]) == pytest.approx((-0.2, 0.1))
+
+
+@pytest.mark.parametrize(
+    ("change", "beyond", "null", "is_clear"),
+    [
+        (-0.5, {"random": (-0.5, -0.6, -0.4), "as_active": (-0.1, -0.3, 0.1)}, "as_active", False),
+        (-0.5, {"random": (-0.2, -0.3, -0.1), "as_active": (-0.4, -0.5, -0.3)}, "random", True),
+        (-0.5, {"random": (-0.4, -0.5, -0.3), "as_active": (0.2, 0.1, 0.3)}, "as_active", False),
+        (1.5, {"random": (1.4, 1.0, 2.0), "as_active": (0.7, 0.2, 0.9)}, "as_active", True),
+        (1.5, {"random": (0.9, math.nan, math.nan), "as_active": (1, 1, 1)}, "random", False),
+    ],
+)
+def test_the_stronger_null_is_the_one_to_be_beaten(change, beyond, null, is_clear):
+    row = {"relative": change}
+    for name, values in beyond.items():
+        ends = ("", "_low", "_high")
+        row |= {f"beyond_{name}{end}": value for end, value in zip(ends, values, strict=True)}
+    assert study.stronger(pd.Series(row)) == null
+    assert study.clear(pd.Series(row)) == is_clear
 
 
 def test_no_fact_is_left_out_however_large_its_change():
@@ -632,7 +675,7 @@ def test_a_denominator_of_zero_is_neither_an_exception_nor_a_warning(own, ratio,
     assert row["suppress_ratio"] == pytest.approx(ratio, nan_ok=True)
     assert row["success"] == pytest.approx(rate, nan_ok=True)
     low, high = ends_of(row)
-    if math.isfinite(rate):
+    if math.isfinite(rate) and row["facts"] > 1:
         assert low <= row["success"]
         assert high >= row["success"]
 
