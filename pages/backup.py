@@ -64,7 +64,6 @@ def main() -> None:
             "Synergy",
             "Suppress",
             "Matched random set",
-            "Random set as active",
             "F1",
             "ROC curve",
             "AUC",

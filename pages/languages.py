@@ -83,7 +83,6 @@ def main() -> None:
         (
             "Language-independent neuron",
             "Matched random set",
-            "Random set as active",
             "Success rate",
             "Basket",
         ),
