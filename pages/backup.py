@@ -46,8 +46,9 @@ also as active as the candidates and write as much. What the latter give as ofte
 those that occur often in degenerate pairs, or often among the facts' own neurons. The others are
 tested: a right and a wrong answer are each scored by the mean attribution of these neurons towards
 it, and called true above a threshold $\lambda$ that was chosen on the first part. Since every
-second candidate is true, **calling everything true has F1 .667**: a scorer has to beat that, and
-the model's own probabilities.
+second candidate is true, **calling everything true has F1 .667**: a scorer has to beat that, random
+neurons, and the model's own probabilities. To choose between both candidates of a fact is another
+task, and stands apart.
 """
 NULLS = {RANDOM: "Random neurons of the same layers", AS_ACTIVE: "Random neurons as active"}
 VIEWS = {"degenerate_pairs": "Pairs", "fact_checking": "Fact-checking"}

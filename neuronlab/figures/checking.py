@@ -10,39 +10,46 @@ import plotly.graph_objects as go
 from neuronlab.figures.charts import MARGIN, error_bars
 from neuronlab.figures.colours import NEUTRAL
 
-ALWAYS_TRUE = 2 / 3
-# Okabe and Ito, with a dash each: colour is never the only carrier of meaning.
-_COLOURS = ["#CC79A7", "#0072B2", NEUTRAL, "#009E73", "#E69F00", "#D55E00", "#000000"]
-_DASHES = ["solid", "dash", "dot", "solid", "dashdot", "longdash", "dot"]
+# Of each measure: what it is called, and what takes no knowledge.
+MEASURES = {
+    "f1": ("F1", "always true", 2 / 3),
+    "accuracy": ("right choices", "guessing", 1 / 2),
+}
+# Okabe and Ito, with a dash each: colour is never the only carrier of meaning. Neurons have the
+# colour of their random sets.
+_COLOURS = ["#CC79A7"] * 3 + ["#0072B2"] * 3 + ["#009E73", "#D55E00", "#000000"]
+_DASHES = ["solid", "dot", "dashdot"] * 2 + ["dash", "longdash", "dot"]
 _LEGEND = {"orientation": "h", "y": -0.3, "x": 0}
 
 
-def f1_bars(table: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
-    """Bars of F1 with intervals, and a line where always answering true is.
+def bars(table: pd.DataFrame, titles: Mapping[str, str], measure: str) -> go.Figure:
+    """Bars of a measure with intervals, and a line at what takes no knowledge.
 
     Args:
-        table: columns scorer, f1, f1_low, f1_high.
+        table: columns scorer, and the measure with its ``_low`` and ``_high``.
         titles: of the scorers.
+        measure: of ``MEASURES``.
     """
+    words, line, place = MEASURES[measure]
     figure = go.Figure(
         go.Bar(
             y=[titles[name] for name in table["scorer"]],
-            x=table["f1"],
+            x=table[measure],
             orientation="h",
             marker_color=[_style(titles, name)[0] for name in table["scorer"]],
-            error_x=error_bars(table["f1"], table["f1_low"], table["f1_high"]),
+            error_x=error_bars(table[measure], table[f"{measure}_low"], table[f"{measure}_high"]),
             hovertemplate="%{y}: %{x:.3f}<extra></extra>",
         )
     )
     figure.add_vline(
-        x=ALWAYS_TRUE,
+        x=place,
         line={"dash": "dot", "color": NEUTRAL},
-        annotation_text="always true",
+        annotation_text=line,
         annotation_position="top",
     )
     figure.update_yaxes(autorange="reversed")
-    figure.update_xaxes(range=[0, 1.02], title="F1")
-    figure.update_layout(height=340, margin=MARGIN)
+    figure.update_xaxes(range=[0, 1.02], title=words)
+    figure.update_layout(height=380, margin=MARGIN)
     return figure
 
 

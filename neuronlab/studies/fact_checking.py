@@ -1,14 +1,23 @@
 """Telling true facts from false ones by their neurons (arXiv 2308.13198).
 
-A candidate is a prompt with an answer: the right one, or one of another fact of its relation. Its
-score is the mean attribution, towards that answer, of the relation's neurons; above a threshold
-lambda it is called true. The relation's neurons come from the facts of its training part: those
-that occur often in degenerate pairs, or often among the facts' own neurons. Lambda is the one that
-gives the best F1 on the training part, where each fact is scored by the neurons of the others.
+A candidate is a prompt with an answer: the right one, or one of another fact of its relation. Two
+tasks are asked of every scorer, and are not compared with each other:
 
-Every candidate is one of two, so that calling all of them true gives recall 1 and F1 .667: the line
-to beat. The authors' code names false negatives false positives, so that its precision and recall
-are swapped, and compares with an exact match of the first choice, which is nearly never met.
+- **judging** one candidate, of which nothing else is known: above a threshold lambda it is called
+  true. Every second candidate is true, so that calling all of them true gives recall 1 and F1
+  .667: the line to beat. Lambda is the one that gives the best F1 on the training part.
+- **forced choice** between both candidates of a fact: the one with the higher score is called
+  true, and half of the guesses would be right.
+
+A score is the mean attribution, towards the answer, of the relation's neurons. They come from the
+facts of its training part: those that occur often in degenerate pairs, or often among the facts'
+own neurons; in the training part each fact is scored by the neurons of the others. Beside either
+kind stand random neurons of the same layers, and random ones that are as active on the training
+part and write as much. Spearman's correlation of a score with the candidate's probability says how
+far it tells more than the model's own choice.
+
+The authors' code names false negatives false positives, so that its precision and recall are
+swapped, and compares with an exact match of the first choice, which is nearly never met.
 """
 
 from __future__ import annotations
@@ -32,8 +41,18 @@ from neuronlab.facts import SETS, Fact
 from neuronlab.facts.asking import Asked, prompt_text
 from neuronlab.models import Encoded, Model, Prompt, shared
 from neuronlab.neurons import Neuron, NeuronScores
+from neuronlab.neurons.activity import Activity
 from neuronlab.runs import Context, Result
-from neuronlab.statistics import resampled
+from neuronlab.statistics import (
+    area,
+    expanded,
+    proportion,
+    rank_correlation,
+    rank_p,
+    resampled,
+    rounded,
+    seeds,
+)
 from neuronlab.studies.degenerate_pairs import all_pairs, pairs_table, published
 from neuronlab.studies.in_languages import neuron_set
 from neuronlab.studies.over_facts import (
@@ -45,19 +64,29 @@ from neuronlab.studies.over_facts import (
     left_out,
 )
 
-DEGENERATE, KNOWLEDGE, RANDOM = "degenerate", "knowledge", "random"
-PROBABILITY, PAIR, FIRST, ALWAYS = "probability", "p_true_over_p_wrong", "top_1", "always_true"
+DEGENERATE, KNOWLEDGE = "degenerate", "knowledge"
+PROBABILITY, FIRST, ALWAYS = "probability", "top_1", "always_true"
+# Beside each kind of neurons: random ones of the same layers, and those that are as active, too.
+NULLS = {kind: (f"random_like_{kind}", f"as_active_as_{kind}") for kind in (DEGENERATE, KNOWLEDGE)}
 SCORERS = {
     DEGENERATE: "Degenerate neurons",
+    NULLS[DEGENERATE][0]: "Random, like degenerate",
+    NULLS[DEGENERATE][1]: "Random, as active as degenerate",
     KNOWLEDGE: "All knowledge neurons",
-    RANDOM: "Random neurons",
+    NULLS[KNOWLEDGE][0]: "Random, like knowledge",
+    NULLS[KNOWLEDGE][1]: "Random, as active as knowledge",
     PROBABILITY: "Probability of the candidate",
-    PAIR: "More probable of the two",
     FIRST: "Model's first choice",
     ALWAYS: "Always true",
 }
+DRAWN = tuple(null for nulls in NULLS.values() for null in nulls)
 # What is fixed beforehand and not chosen on the training part.
-FIXED = {PAIR: 0.0, FIRST: -1.5, ALWAYS: -1.0}
+FIXED = {FIRST: -1.5, ALWAYS: -1.0}
+JUDGED = ("precision", "recall", "f1", "auc")
+# What neurons are compared by with others: two of judging, one of the forced choice.
+COMPARED = ("f1", "auc", "accuracy")
+# Scores that are nearer to each other, in standard deviations, differ by rounding.
+TIED = 1e-5
 # A fact's own neurons, as a fraction of its highest score; a relation's, of its highest count.
 TAU = 0.3
 OFTEN = 0.3
@@ -68,14 +97,16 @@ class FactCheckingSpec(FactsSpec):
     """Which facts are checked, and how.
 
     Attributes:
-        filtered: off: a model that knows a fact ranks its answer above the others by definition.
+        filtered: off: to leave out what the model does not know would choose facts by what is
+            tested, which answer it finds more probable.
         language, two_shot: of a set that has several languages, or solved examples.
         test: share of each relation's facts that nothing is chosen on.
         candidates: how many of a training fact's best FFN neurons are paired.
-        random_sets: as many random sets like each relation's degenerate neurons; their means count.
+        random_sets: as many of each of ``NULLS``, for each relation.
     """
 
     study: ClassVar[str] = "fact_checking"
+    version: ClassVar[int] = 2
 
     facts: str = "knowledge_types"
     filtered: bool = False
@@ -85,7 +116,7 @@ class FactCheckingSpec(FactsSpec):
     method: str = "amig"
     variant: Variant = "sound"
     candidates: int = Field(20, ge=2, le=60)
-    random_sets: int = Field(5, ge=1, le=50)
+    random_sets: int = Field(20, ge=1, le=50)
 
     def pool(self) -> list[Fact]:
         """The facts in the language."""
@@ -111,12 +142,13 @@ class FactCheckingSpec(FactsSpec):
 class FactCheckingStudy(OverFacts):
     """Score true and false candidates by neurons and by probability.
 
-    Tables: ``candidates`` (fact, relation, prompt, candidate, true, test, and a score per scorer:
-    ``random_0`` … for the random sets), ``scorers`` and ``by_relation`` (see ``measured``),
-    ``neurons`` (relation, kind, layer, neuron, count: in how many pairs, or facts). Scores of
-    neurons and of ``probability`` are in standard deviations of the relation's training scores
-    from their mean. Numbers: per scorer ``lambda``, precision, recall, f1 and auc, on the test
-    part.
+    Tables: ``candidates`` (fact, relation, prompt, candidate, true, test, and a score per scorer;
+    of those in ``DRAWN`` one per random set: ``random_like_degenerate_0`` …), ``scorers`` and
+    ``by_relation`` (see ``measured``), ``comparisons`` (see ``compared``), ``neurons`` (relation,
+    kind, layer, neuron, count: in how many pairs, or facts). Scores of neurons and of
+    ``probability`` are in standard deviations of the relation's training scores from their mean,
+    and equal where they differ by rounding. Numbers: per scorer ``lambda`` and those of its
+    measures on the test part that are defined.
     """
 
     name = "fact_checking"
@@ -191,23 +223,31 @@ class FactCheckingStudy(OverFacts):
                 "No relation has facts for both the training and the test part: take more facts "
                 "of each."
             )
+        model = shared(spec.model, context.device, spec.revision)
+        asked = Questions.of(model, spec).asked
         candidates, neurons = [], []
         for number, (relation, own) in enumerate(whole.items()):
             context.progress(number / len(whole), f"scoring {relation}")
-            rows, counts = _relation(relation, own, spec)
+            train = [asked[i].encoded for i, part in own if not part.numbers["test"]]
+            activity = Activity.of(model, train, ("ffn",))
+            draws = seeds([spec.seed, number], spec.random_sets)
+            rows, counts = _relation(relation, own, activity, draws)
             candidates += rows
             neurons += counts
         table = pd.DataFrame(candidates)
+        for column in [c for scorer in SCORERS for c in columns_of(scorer, table)]:
+            table[column] = _tied(table[column])
         scorers, lambdas = measured(table, spec.seed)
         relations = [
             measured(own, spec.seed, lambdas)[0].assign(relation=relation)
             for relation, own in table.groupby("relation", sort=False)
         ]
         found = {(relation, kind) for relation, kind, *_ in neurons}
-        columns = ["lambda", "precision", "recall", "f1", "auc"]
+        columns = ["lambda", *JUDGED, "accuracy", "spearman"]
         tests = table[table["test"]]
         numbers: dict[str, Any] = {
-            row["scorer"]: {name: row[name] for name in columns} for _, row in scorers.iterrows()
+            row["scorer"]: {name: row[name] for name in columns if not np.isnan(row[name])}
+            for _, row in scorers.iterrows()
         }
         numbers |= {
             "facts": {"train": (len(table) - len(tests)) // 2, "test": len(tests) // 2},
@@ -227,6 +267,7 @@ class FactCheckingStudy(OverFacts):
             {
                 "candidates": table,
                 "scorers": scorers,
+                "comparisons": compared(table, lambdas, spec.seed),
                 "by_relation": pd.concat(relations, ignore_index=True),
                 "neurons": pd.DataFrame(neurons, columns=names),
             },
@@ -235,50 +276,101 @@ class FactCheckingStudy(OverFacts):
 
 def columns_of(scorer: str, table: pd.DataFrame) -> list[str]:
     """The columns of a scorer in the table of candidates: one, or one per random set."""
-    if scorer != RANDOM:
+    if scorer not in DRAWN:
         return [scorer]
-    return [name for name in table if name.startswith(f"{RANDOM}_")]
+    return [name for name in table if name.rpartition("_")[0] == scorer]
 
 
 def measured(
     table: pd.DataFrame, seed: int = 0, lambdas: dict[str, float] | None = None
 ) -> tuple[pd.DataFrame, dict[str, float]]:
-    """Precision, recall, F1 and AUC of every scorer on the test part, with 95 % intervals.
+    """Every scorer at both tasks on the test part, with 95 % intervals.
 
     Args:
         table: ``candidates`` of a result: a true and a wrong row per fact, next to each other.
         lambdas: threshold per column; by default the best on the table's training part.
 
     Returns:
-        One row per scorer (lambda, train_f1, then each measure with ``_low`` and ``_high``; facts
-        are drawn with replacement, both candidates together; means over random sets), and the
-        thresholds.
+        One row per scorer (lambda, train_f1, then with ``_low`` and ``_high``: the measures of
+        ``decide``, accuracy of the forced choice, and spearman, the rank correlation with the
+        candidate's probability, nan where all scores are equal), and the thresholds. Facts are
+        drawn with replacement, both candidates together; the interval of the accuracy is Wilson's.
+        Means over random sets.
     """
     train, test = table[~table["test"]], table[table["test"]]
     lambdas = dict(lambdas or {})
     rows = []
     for scorer in SCORERS:
-        found, drawn, train_f1 = [], [], []
-        columns = columns_of(scorer, table)
+        columns, train_f1 = columns_of(scorer, table), []
         for column in columns:
             true, wrong = scores_of(train, column)
             if column not in lambdas:
                 lambdas[column] = FIXED.get(scorer, best_threshold(true, wrong))
             train_f1.append(decide(true, wrong, lambdas[column])["f1"])
-            true, wrong = scores_of(test, column)
-            found.append(decide(true, wrong, lambdas[column]))
-            drawn.append(_drawn(true, wrong, lambdas[column], seed))
         row = {
             "scorer": scorer,
             "lambda": float(np.mean([lambdas[column] for column in columns])),
             "train_f1": float(np.mean(train_f1)),
         }
-        for name in found[0]:
-            low, high = np.percentile(np.mean([one[name] for one in drawn], axis=0), [2.5, 97.5])
-            mean = float(np.mean([one[name] for one in found]))
-            row |= {name: mean, f"{name}_low": float(low), f"{name}_high": float(high)}
+        for name, samples in _samples(test, columns, lambdas, seed).items():
+            value, *ends = _interval(samples.mean(axis=0), len(test) // 2)
+            row |= dict(zip((name, f"{name}_low", f"{name}_high"), (value, *ends), strict=True))
+        right = np.mean([chosen(*scores_of(test, column)) for column in columns], axis=0)
+        _, row["accuracy_low"], row["accuracy_high"] = proportion(right)
         rows.append(row)
     return pd.DataFrame(rows), lambdas
+
+
+def compared(table: pd.DataFrame, lambdas: dict[str, float], seed: int = 0) -> pd.DataFrame:
+    """Neurons against their random sets, the probability, and always answering true.
+
+    Args:
+        table, lambdas: see ``measured``.
+
+    Returns:
+        Columns scorer, against, measure, difference, with ``_low`` and ``_high`` (95 %: the same
+        facts are drawn for both), p (against random sets: how often one of them does as well; else
+        nan). See ``verdict``.
+    """
+    test = table[table["test"]]
+    samples = {
+        scorer: _samples(test, columns_of(scorer, table), lambdas, seed) for scorer in SCORERS
+    }
+    rows = []
+    for scorer, nulls in NULLS.items():
+        for against in (*nulls, PROBABILITY, ALWAYS):
+            for measure in COMPARED:
+                ours, theirs = samples[scorer][measure], samples[against][measure]
+                difference = ours.mean(axis=0) - theirs.mean(axis=0)
+                value, low, high = _interval(difference, len(test) // 2)
+                p = rank_p(ours[0, 0], theirs[:, 0]) if against in DRAWN else np.nan
+                rows.append((scorer, against, measure, value, low, high, p))
+    names = ["scorer", "against", "measure", "difference"]
+    return pd.DataFrame(rows, columns=[*names, "difference_low", "difference_high", "p"])
+
+
+def verdict(row: pd.Series) -> str:
+    """Whether a scorer does "better" or "worse" than the other, or is "like" it: not clear.
+
+    Better than random sets is what is clear over facts and reached by nearly no set: of any one
+    set the difference from their mean is clear on enough facts.
+
+    Args:
+        row: of ``compared``.
+    """
+    if row["difference_high"] < 0:
+        return "worse"
+    return "better" if row["difference_low"] > 0 and not row["p"] > 0.05 else "like"
+
+
+def stronger(comparisons: pd.DataFrame, scorer: str, measure: str) -> pd.Series:
+    """The row of the random sets that do better: those to be beaten."""
+    rows = comparisons[
+        (comparisons["scorer"] == scorer)
+        & (comparisons["measure"] == measure)
+        & comparisons["against"].isin(NULLS[scorer])
+    ]
+    return rows.loc[rows["difference"].idxmin()]
 
 
 def decide(
@@ -290,15 +382,63 @@ def decide(
     of the true ones that are called true, F1 their harmonic mean, AUC the probability that a true
     candidate scores higher than a wrong one of any fact, ties counting half.
     """
-    said, falsely = float((true > threshold).mean()), float((wrong > threshold).mean())
-    precision = said / (said + falsely) if said else 0.0
-    above = (true[:, None] > wrong).mean() + 0.5 * (true[:, None] == wrong).mean()
+    found = _judged(true, wrong, threshold, _once(len(true)))
+    return {name: float(value[0]) for name, value in found.items()}
+
+
+def chosen(
+    true: Float[np.ndarray, " fact"], wrong: Float[np.ndarray, " fact"]
+) -> Float[np.ndarray, " fact"]:
+    """The forced choice: 1 where the true candidate scores higher, one half where both tie."""
+    return (true > wrong) + 0.5 * (true == wrong)
+
+
+def _samples(
+    test: pd.DataFrame, columns: Sequence[str], lambdas: dict[str, float], seed: int
+) -> dict[str, Float[np.ndarray, "column sample"]]:
+    """All measures of each column: first as it is, then of every resample of facts."""
+    facts = len(test) // 2
+    weights = np.concatenate([_once(facts), resampled(facts, seed)])
+    probability = np.concatenate(scores_of(test, PROBABILITY))
+    found = []
+    for column in columns:
+        true, wrong = scores_of(test, column)
+        both, twice = np.concatenate([true, wrong]), np.tile(weights, 2)
+        found.append(
+            {
+                **_judged(true, wrong, lambdas[column], weights),
+                "accuracy": weights @ chosen(true, wrong),
+                "spearman": rank_correlation(both, probability, twice),
+            }
+        )
+    return {name: np.stack([one[name] for one in found]) for name in found[0]}
+
+
+def _judged(
+    true: Float[np.ndarray, " fact"],
+    wrong: Float[np.ndarray, " fact"],
+    threshold: float,
+    weights: Float[np.ndarray, "sample fact"],
+) -> dict[str, Float[np.ndarray, " sample"]]:
+    said, falsely = weights @ (true > threshold), weights @ (wrong > threshold)
+    called = said + falsely
+    positive = np.repeat([True, False], len(true))
     return {
-        "precision": precision,
+        "precision": np.divide(said, called, out=np.zeros_like(said), where=called > 0),
         "recall": said,
-        "f1": 2 * said / (said + falsely + 1),
-        "auc": float(above),
+        "f1": 2 * said / (called + 1),
+        "auc": area(positive, np.concatenate([true, wrong]), np.tile(weights, 2)),
     }
+
+
+def _once(facts: int) -> Float[np.ndarray, "1 fact"]:
+    return np.full((1, facts), 1 / facts)
+
+
+def _interval(samples: Float[np.ndarray, " sample"], facts: int) -> tuple[float, float, float]:
+    """The first of the samples, and the ends of what the others say."""
+    (low,), (high,) = expanded(samples[1:, None], facts)
+    return float(samples[0]), float(low), float(high)
 
 
 def best_threshold(true: Float[np.ndarray, " fact"], wrong: Float[np.ndarray, " fact"]) -> float:
@@ -337,20 +477,6 @@ def scores_of(
     true: Bool[np.ndarray, " candidate"] = table["true"].to_numpy(bool)
     scores = table[column].to_numpy(float)
     return scores[true], scores[~true]
-
-
-def _drawn(true: np.ndarray, wrong: np.ndarray, threshold: float, seed: int) -> dict[str, Any]:
-    """The measures of every resample of facts."""
-    weights = resampled(len(true), seed)
-    said, falsely = weights @ (true > threshold), weights @ (wrong > threshold)
-    called = said + falsely
-    above = (true[:, None] > wrong) + 0.5 * (true[:, None] == wrong)
-    return {
-        "precision": np.divide(said, called, out=np.zeros_like(said), where=called > 0),
-        "recall": said,
-        "f1": 2 * said / (called + 1),
-        "auc": ((weights @ above) * weights).sum(axis=1),
-    }
 
 
 def _wrong(model: Model, asked: Asked, others: Sequence[Asked | None], seed: str) -> int | None:
@@ -403,7 +529,7 @@ def _pairs(
 
 
 def _relation(
-    relation: str, own: Sequence[tuple[int, Result]], spec: FactCheckingSpec
+    relation: str, own: Sequence[tuple[int, Result]], activity: Activity, draws: Sequence[int]
 ) -> tuple[list[dict], list[tuple]]:
     """A relation's candidates with their scores, and its neurons."""
     shape = own[0][1].arrays["true"].shape
@@ -418,21 +544,19 @@ def _relation(
     }
     totals = {kind: sum(counts.values(), Counter()) for kind, counts in occurring.items()}
     neurons = {kind: _often(total) for kind, total in totals.items()}
-    controls = [
-        _matched(neurons[DEGENERATE], shape[1], f"{spec.seed} {relation} {number}")
-        for number in range(spec.random_sets)
-    ]
+    controls: dict[str, frozenset[int]] = {}
+    for kind, places in neurons.items():
+        controls |= _controls(kind, places, shape[1], activity, draws)
     rows = []
     for i, part in own:
         n = part.numbers
         sets = dict(neurons)
         if not n["test"] and len(train) > 1:  # a fact does not choose what it is scored by
             sets = {kind: _often(totals[kind] - occurring[kind][i]) for kind in totals}
-        sets |= {f"{RANDOM}_{number}": places for number, places in enumerate(controls)}
-        for name, other in (("true", "wrong"), ("wrong", "true")):
+        sets |= controls
+        for name in ("true", "wrong"):
             flat = part.arrays[name].reshape(-1)
             scores = {kind: _mean(flat, places) for kind, places in sets.items()}
-            p, q = (np.log(max(n[f"p_{one}"], 1e-38)) for one in (name, other))
             rows.append(
                 {
                     "fact": i,
@@ -442,14 +566,13 @@ def _relation(
                     "true": name == "true",
                     "test": n["test"],
                     **scores,
-                    PROBABILITY: p,
-                    PAIR: p - q,
+                    PROBABILITY: float(np.log(max(n[f"p_{name}"], 1e-38))),
                     FIRST: -float(n[f"rank_{name}"]),
                     ALWAYS: 0.0,
                 }
             )
     table = pd.DataFrame(rows)
-    for column in [*neurons, *(f"{RANDOM}_{k}" for k in range(spec.random_sets)), PROBABILITY]:
+    for column in [*neurons, *controls, PROBABILITY]:
         known = table.loc[~table["test"], column]
         spread = known.std(ddof=0)
         table[column] = (table[column] - known.mean()) / (spread if spread > 0 else 1.0)
@@ -459,6 +582,29 @@ def _relation(
         for place in sorted(places, key=lambda place: -totals[kind][place])
     ]
     return table.to_dict("records"), counted
+
+
+def _controls(
+    kind: str, places: frozenset[int], size: int, activity: Activity, draws: Sequence[int]
+) -> dict[str, frozenset[int]]:
+    """Random sets like a relation's neurons of a kind, by the column of their scores."""
+    neurons = neuron_set(places, size)
+    random, as_active = NULLS[kind]
+    found = {}
+    for number, seed in enumerate(draws):
+        found[f"{random}_{number}"] = neurons.matched_random({"ffn": size}, seed)
+        found[f"{as_active}_{number}"] = activity.matched(neurons, seed)
+    return {
+        column: frozenset(neuron.layer * size + neuron.index for neuron in drawn)
+        for column, drawn in found.items()
+    }
+
+
+def _tied(scores: pd.Series) -> Float[np.ndarray, " candidate"]:
+    """Scores that differ by rounding made equal: the lowest of them."""
+    in_order = np.sort(scores.to_numpy(float))
+    places = rounded(scores.to_numpy(float), TIED)
+    return in_order[np.searchsorted(np.sort(places), places)]
 
 
 def _own_neurons(scores: Float[np.ndarray, "layer neuron"]) -> Iterable[int]:
@@ -472,9 +618,3 @@ def _often(counts: Counter[int]) -> frozenset[int]:
 
 def _mean(scores: np.ndarray, places: frozenset[int]) -> float:
     return float(scores[sorted(places)].mean()) if places else 0.0
-
-
-def _matched(places: frozenset[int], size: int, seed: str) -> frozenset[int]:
-    number = random.Random(seed).randrange(1 << 30)
-    drawn = neuron_set(places, size).matched_random({"ffn": size}, number)
-    return frozenset(neuron.layer * size + neuron.index for neuron in drawn)

@@ -7,21 +7,26 @@ import streamlit as st
 
 from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.facts import SETS
-from neuronlab.figures.checking import f1_bars, precision_recall, roc
+from neuronlab.figures.checking import bars, precision_recall, roc
 from neuronlab.models import Model
 from neuronlab.runs import Result
 from neuronlab.studies import FactCheckingSpec
 from neuronlab.studies.examples import small
 from neuronlab.studies.fact_checking import (
+    ALWAYS,
     DEGENERATE,
+    DRAWN,
     FIXED,
-    RANDOM,
+    NULLS,
+    PROBABILITY,
     SCORERS,
     best_threshold,
     columns_of,
     curves,
     decide,
     scores_of,
+    stronger,
+    verdict,
 )
 from neuronlab.studies.over_facts import OWN
 from neuronlab.widgets import exports, facts_form, neuron_maps, shown
@@ -84,49 +89,64 @@ def form(model: Model) -> FactCheckingSpec | None:
 
 
 def results(spec: FactCheckingSpec, result: Result) -> None:
-    """Scorers side by side, curves at a threshold that is moved live, relations, neurons."""
-    n, scorers = result.numbers, result.tables["scorers"].set_index("scorer")
-    headline(n, scorers)
+    """Both tasks, curves at a threshold that is moved live, relations, neurons."""
+    scorers, candidates = result.tables["scorers"], result.tables["candidates"]
+    headline(result)
     left, right = st.columns(2, gap="medium")
     with left:
-        st.markdown("**F1 on the test part**, with 95 % intervals over facts.")
+        st.markdown(
+            "**Judging one candidate**, true or not, by a threshold: F1 on the test part, with "
+            "95 % intervals over facts."
+        )
         exports.chart(
-            f1_bars(scorers.reset_index(), SCORERS),
-            scorers.reset_index(),
+            bars(scorers, SCORERS, "f1"),
+            scorers,
             "checking_f1",
             "Bars: F1 of each scorer; a line at .667, what always answering true gives.",
         )
     with right:
-        live(result.tables["candidates"])
+        st.markdown(
+            "**Forced choice**, which of a fact's two candidates is true: another task, for which "
+            "both are known."
+        )
+        exports.chart(
+            bars(scorers, SCORERS, "accuracy"),
+            scorers,
+            "checking_choice",
+            "Bars: share of right choices of each scorer; a line at one half, what guessing gives.",
+        )
+    table(scorers)
     left, right = st.columns(2, gap="medium")
-    drawn = curves(result.tables["candidates"])
+    drawn = curves(candidates)
     with left:
-        st.markdown("**ROC**: the further above the diagonal, the better.")
+        st.markdown("**ROC** of judging: the further above the diagonal, the better.")
         exports.chart(roc(drawn, SCORERS), drawn, "roc", "ROC curves of the scorers.")
     with right:
-        st.markdown("**Precision and recall**.")
+        st.markdown("**Precision and recall** of judging.")
         exports.chart(
             precision_recall(drawn, SCORERS), drawn, "precision_recall", "Curves of the scorers."
         )
+    live(candidates)
     relations(result)
     neurons(spec, result.tables["neurons"])
-    with st.expander(f"The {len(result.tables['candidates']):,} candidates"):
-        st.dataframe(result.tables["candidates"], hide_index=True, height=280)
-        exports.tables(result.tables["candidates"], "candidates", label="As a file")
+    with st.expander(f"The {len(candidates):,} candidates"):
+        st.dataframe(candidates, hide_index=True, height=280)
+        exports.tables(candidates, "candidates", label="As a file")
     exports.share(spec.key, study_python(spec), study_command(spec))
 
 
-def headline(n: dict, scorers: pd.DataFrame) -> None:
+def headline(result: Result) -> None:
     """The result in a few words, and what it rests on."""
-    own, best = scorers.loc[DEGENERATE], scorers["f1"].drop("always_true").idxmax()
-    low, high = own["f1_low"], own["f1_high"]
-    against = "beats" if low > n["always_true"]["f1"] else "does not clearly beat"
-    st.markdown(
-        f"**Degenerate neurons: F1 {own['f1']:.2f}** ({low:.2f} to {high:.2f}), AUC "
-        f"{own['auc']:.2f}; this {against} always answering true "
-        f"({n['always_true']['f1']:.3f}). Best here: {SCORERS[best].lower()}, F1 "
-        f"{scorers.loc[best, 'f1']:.2f}."
-    )
+    n, comparisons = result.numbers, result.tables["comparisons"]
+    scorers = result.tables["scorers"].set_index("scorer")
+    for kind in NULLS:
+        row = scorers.loc[kind]
+        st.markdown(
+            f"**{SCORERS[kind]}**, judging one candidate: F1 **{row['f1']:.2f}** "
+            f"({row['f1_low']:.2f} to {row['f1_high']:.2f}), {_verdicts(comparisons, kind, 'f1')}. "
+            f"Forced choice: **{row['accuracy']:.0%}** right ({row['accuracy_low']:.0%} to "
+            f"{row['accuracy_high']:.0%}), {_verdicts(comparisons, kind, 'accuracy')}."
+        )
     words = f"{n['facts']['train']} facts chose neurons and thresholds, {n['facts']['test']} "
     words += "were tested, each with its answer and a wrong one."
     if n["alone"]:
@@ -139,6 +159,46 @@ def headline(n: dict, scorers: pd.DataFrame) -> None:
         words += " So few say little: take more facts of each kind."
     st.caption(plain(words))
     facts_form.notes(n)
+
+
+_NULLS = ("random neurons of the same layers", "random neurons as active")
+_WORDS = {"better": "better than", "worse": "worse than", "like": "not told apart from"}
+
+
+def _verdicts(comparisons: pd.DataFrame, kind: str, measure: str) -> str:
+    """Against what a kind of neurons is better or worse at a task, as far as the facts tell."""
+    rows = comparisons[(comparisons["scorer"] == kind) & (comparisons["measure"] == measure)]
+    rows = rows.set_index("against", drop=False)
+    null = stronger(comparisons, kind, measure)
+    none = "always answering true" if measure == "f1" else "guessing"
+    against = {
+        none: rows.loc[ALWAYS],
+        _NULLS[null["against"] == NULLS[kind][1]]: null,
+        "the probability of the candidate": rows.loc[PROBABILITY],
+    }
+    by_verdict: dict[str, list[str]] = {}
+    for words, row in against.items():
+        by_verdict.setdefault(verdict(row), []).append(words)
+    return "; ".join(f"{_WORDS[said]} {' and '.join(of)}" for said, of in by_verdict.items())
+
+
+def table(scorers: pd.DataFrame) -> None:
+    """Every scorer at both tasks, and how far it says what the probability says."""
+    columns = {
+        "f1": "F1",
+        "auc": "AUC",
+        "accuracy": "right choices",
+        "spearman": "Spearman with the probability",
+    }
+    frame = scorers[["scorer", *columns]].rename(columns=columns)
+    frame["scorer"] = [SCORERS[name] for name in frame["scorer"]]
+    numbers = {name: st.column_config.NumberColumn(format="%.2f") for name in columns.values()}
+    st.dataframe(frame, hide_index=True, column_config=numbers, key="checking_scorers")
+    st.caption(
+        "Spearman: rank correlation of the scores with the candidate's probability, over the test "
+        "part. What correlates with it may tell true from false because the probability does."
+    )
+    exports.tables(scorers, "checking_scorers")
 
 
 def live(candidates: pd.DataFrame) -> None:
@@ -165,20 +225,21 @@ def live(candidates: pd.DataFrame) -> None:
     frame = pd.DataFrame(rows)
     numbers = {name: st.column_config.NumberColumn(format="%.3f") for name in frame.columns[1:]}
     st.dataframe(frame, hide_index=True, column_config=numbers, key="checking_live")
-    if scorer == RANDOM:
+    if scorer in DRAWN:
         st.caption("One of the random sets; the bars and curves have them all.")
 
 
 def relations(result: Result) -> None:
-    """F1 and AUC of each relation."""
+    """F1 and right choices of each relation."""
     table = result.tables["by_relation"]
     left, right = st.columns(2, gap="medium")
-    for column, measure in ((left, "f1"), (right, "auc")):
+    for column, measure in ((left, "f1"), (right, "accuracy")):
         wide = table.pivot(index="scorer", columns="relation", values=measure).loc[list(SCORERS)]
         wide = wide.rename(index=SCORERS).reset_index()
         numbers = {c: st.column_config.NumberColumn(format="%.2f") for c in wide.columns[1:]}
         with column:
-            st.markdown(f"**{measure.upper()} by relation**")
+            words = "F1" if measure == "f1" else "Right choices"
+            st.markdown(f"**{words} by relation**")
             st.dataframe(wide, hide_index=True, column_config=numbers, key=f"relation_{measure}")
     exports.tables(table, "by_relation")
 

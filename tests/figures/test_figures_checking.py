@@ -56,7 +56,7 @@ def drawn(figure):
 
 def test_bars_are_the_table():
     table = bars()
-    figure = checking.f1_bars(table, TITLES)
+    figure = checking.bars(table, TITLES, "f1")
     (bar,) = figure.data
     assert bar.orientation == "h"
     assert list(bar.y) == list(TITLES.values())
@@ -68,17 +68,22 @@ def test_bars_are_the_table():
 
 def test_bars_keep_the_order_and_the_names_of_the_table():
     table = bars().iloc[::-1]
-    (bar,) = checking.f1_bars(table, TITLES).data
+    (bar,) = checking.bars(table, TITLES, "f1").data
     assert list(bar.y) == ["Always true", "Random neurons", "The first"]
     assert list(bar.x) == table["f1"].tolist()
 
 
-def test_the_line_is_where_always_answering_true_is():
-    figure = checking.f1_bars(bars(), TITLES)
+@pytest.mark.parametrize(
+    ("measure", "place", "text"), [("f1", 2 / 3, "always true"), ("accuracy", 0.5, "guessing")]
+)
+def test_the_line_is_at_what_takes_no_knowledge(measure, place, text):
+    table = bars().rename(columns=lambda name: name.replace("f1", measure))
+    figure = checking.bars(table, TITLES, measure)
+    assert list(figure.data[0].x) == table[measure].tolist()
     (line,) = figure.layout.shapes
-    assert line.x0 == line.x1 == pytest.approx(2 / 3)
+    assert line.x0 == line.x1 == pytest.approx(place)
     (words,) = figure.layout.annotations
-    assert words.text == "always true"
+    assert words.text == text
 
 
 @pytest.mark.parametrize(
@@ -156,14 +161,14 @@ def test_a_scorer_has_the_same_colour_in_all_figures():
         for draw in (checking.roc, checking.precision_recall)
         for title, traces in drawn(draw(curves(), TITLES)).items()
     }
-    (bar,) = checking.f1_bars(bars(), TITLES).data
+    (bar,) = checking.bars(bars(), TITLES, "f1").data
     for title, colour in zip(bar.y, bar.marker.color, strict=True):
         assert colours[title] == {colour}
 
 
 def test_figures_go_through_json():
     for figure in (
-        checking.f1_bars(bars(), TITLES),
+        checking.bars(bars(), TITLES, "f1"),
         checking.roc(curves(), TITLES),
         checking.precision_recall(curves(), TITLES),
     ):

@@ -79,9 +79,17 @@ def test_fact_checking_opens_on_a_finished_example(checking, results):
     assert page.errors() == []
     result = stored(page, results)
     scorers = result.tables["scorers"].set_index("scorer")
-    assert page.says(f"Degenerate neurons: F1 {scorers.loc['degenerate', 'f1']:.2f}")
+    for kind, title in (("degenerate", "Degenerate"), ("knowledge", "All knowledge")):
+        row = scorers.loc[kind]
+        assert page.says(f"**{title} neurons**, judging one candidate: F1 **{row['f1']:.2f}**")
+        assert page.says(f"Forced choice: **{row['accuracy']:.0%}** right")
     charts = {element.key for element in page.at.get("plotly_chart")}
-    assert {"chart_checking_f1", "chart_roc", "chart_precision_recall"} <= charts
+    assert {
+        "chart_checking_f1",
+        "chart_checking_choice",
+        "chart_roc",
+        "chart_precision_recall",
+    } <= charts
     assert page.says(f"{result.numbers['facts']['test']} were tested")
 
 

@@ -8,11 +8,14 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import kstest, norm, spearmanr
 from sklearn import metrics as sk
 
 import neuronlab as nl
+from neuronlab import statistics
 from neuronlab.facts import Fact
 from neuronlab.facts.asking import ask, ask_all
+from neuronlab.neurons.activity import Activity
 from neuronlab.runs import Context, Store, read_spec, run_study
 from neuronlab.studies import FactCheckingSpec, FactCheckingStudy
 from neuronlab.studies import fact_checking as study
@@ -20,16 +23,15 @@ from neuronlab.studies.fact_checking import best_threshold, curves, decide, meas
 
 STUDY = FactCheckingStudy()
 MEASURES = ["precision", "recall", "f1", "auc"]
-SCORERS = [
-    "degenerate",
-    "knowledge",
-    "random",
-    "probability",
-    "p_true_over_p_wrong",
-    "top_1",
-    "always_true",
-]
-COLUMNS = [*SCORERS[:2], "random_0", "random_1", *SCORERS[3:]]
+NULLS = {
+    "degenerate": ("random_like_degenerate", "as_active_as_degenerate"),
+    "knowledge": ("random_like_knowledge", "as_active_as_knowledge"),
+}
+DRAWN = [null for nulls in NULLS.values() for null in nulls]
+ALONE = ["degenerate", "knowledge", "probability", "top_1", "always_true"]
+SCORERS = ["degenerate", *DRAWN[:2], "knowledge", *DRAWN[2:], *ALONE[2:]]
+COLUMNS = [*ALONE[:2], *(f"{null}_{i}" for null in DRAWN for i in (0, 1)), *ALONE[2:]]
+CHOSEN = COLUMNS[:-2]  # whose threshold is chosen on the training part
 FACTS = tuple(
     Fact(prompt, tuple(answers.split("|")), relation, prompt)
     for relation, pairs in {
@@ -193,6 +195,10 @@ def scores(rows, column, *, test):
     return own[own["true"]][column].to_numpy(), own[~own["true"]][column].to_numpy()
 
 
+def columns(scorer):
+    return [f"{scorer}_0", f"{scorer}_1"] if scorer in DRAWN else [scorer]
+
+
 def test_each_scorer_has_its_measures_at_its_own_threshold():
     rows = table()
     found, lambdas = measured(rows)
@@ -200,22 +206,61 @@ def test_each_scorer_has_its_measures_at_its_own_threshold():
     assert lambdas.keys() == set(COLUMNS)
     found = found.set_index("scorer")
     for scorer in SCORERS:
-        columns = ["random_0", "random_1"] if scorer == "random" else [scorer]
-        each = [decide(*scores(rows, c, test=True), lambdas[c]) for c in columns]
+        each = [decide(*scores(rows, c, test=True), lambdas[c]) for c in columns(scorer)]
         for name in MEASURES:
             expected = np.mean([one[name] for one in each])
             assert found.loc[scorer, name] == pytest.approx(expected)
-        own = [decide(*scores(rows, c, test=False), lambdas[c])["f1"] for c in columns]
+        own = [decide(*scores(rows, c, test=False), lambdas[c])["f1"] for c in columns(scorer)]
         assert found.loc[scorer, "train_f1"] == pytest.approx(np.mean(own))
-        expected = np.mean([lambdas[c] for c in columns])
+        expected = np.mean([lambdas[c] for c in columns(scorer)])
         assert found.loc[scorer, "lambda"] == pytest.approx(expected)
     assert found.loc["always_true", MEASURES].tolist() == pytest.approx([0.5, 1, 2 / 3, 0.5])
+
+
+def test_the_forced_choice_is_between_both_candidates_of_a_fact():
+    rows = table()
+    found = measured(rows)[0].set_index("scorer")
+    for scorer in SCORERS:
+        right = []
+        for column in columns(scorer):
+            for _, own in rows[rows["test"]].groupby("fact"):
+                true, wrong = own.sort_values("true", ascending=False)[column]
+                right.append(1.0 if true > wrong else 0.5 if true == wrong else 0.0)
+        assert found.loc[scorer, "accuracy"] == pytest.approx(np.mean(right))
+    assert found.loc["always_true", "accuracy"] == pytest.approx(0.5)
+    ends = found.loc["probability", ["accuracy", "accuracy_low", "accuracy_high"]]
+    assert ends.tolist() == pytest.approx(
+        statistics.proportion(study.chosen(*scores(rows, "probability", test=True)))
+    )
+
+
+def test_the_forced_choice_by_hand():
+    assert study.chosen(array(3, 1, 2), array(1, 3, 2)).tolist() == [1.0, 0.0, 0.5]
+
+
+def test_which_is_more_probable_is_no_judge_of_one_candidate():
+    """Both candidates have to be known for it: it is the forced choice of the probability."""
+    assert "p_true_over_p_wrong" not in study.SCORERS
+    assert set(study.SCORERS) == set(SCORERS)
+
+
+def test_the_correlation_with_the_probability_is_scipys():
+    rows = table()
+    found = measured(rows)[0].set_index("scorer")
+    test = rows[rows["test"]]
+    for scorer in SCORERS[:-1]:
+        each = [spearmanr(test[c], test["probability"]).statistic for c in columns(scorer)]
+        assert found.loc[scorer, "spearman"] == pytest.approx(np.mean(each))
+    assert found.loc["probability", "spearman"] == pytest.approx(1)
+    assert np.isnan(found.loc["always_true", "spearman"])
+    row = found.loc["knowledge"]
+    assert row["spearman_low"] < row["spearman"] < row["spearman_high"]
 
 
 def test_thresholds_are_the_best_on_the_training_part():
     rows = table()
     _, lambdas = measured(rows)
-    for column in COLUMNS[:5]:
+    for column in CHOSEN:
         true, wrong = scores(rows, column, test=False)
         truth, both = labelled(true, wrong)
         best = max(sk.f1_score(truth, both >= cut) for cut in both)
@@ -237,13 +282,12 @@ def test_the_test_part_never_moves_a_threshold():
     moved = rows.copy()
     moved.loc[~moved["test"], COLUMNS] += 5.0
     other = measured(moved)[1]
-    assert all(other[column] == pytest.approx(lambdas[column] + 5) for column in COLUMNS[:5])
+    assert all(other[column] == pytest.approx(lambdas[column] + 5) for column in CHOSEN)
 
 
 def test_what_is_fixed_beforehand_stays():
     for seed in range(3):
         _, lambdas = measured(table(seed=seed))
-        assert lambdas["p_true_over_p_wrong"] == 0.0  # the more probable of the two
         assert -2 < lambdas["top_1"] < -1  # rank 1, and no other
         assert lambdas["always_true"] < 0.0
 
@@ -278,7 +322,8 @@ def test_intervals_are_those_of_facts_drawn_with_replacement():
         own = draw.integers(0, 40, 40)
         resamples.append(decide(true[own], wrong[own], lambdas["probability"]))
     for name in MEASURES:
-        low, high = np.percentile([one[name] for one in resamples], [2.5, 97.5])
+        # A little wider than plain percentiles, for 40 facts: 98.1 % instead of 97.5 %.
+        low, high = np.percentile([one[name] for one in resamples], [1.9, 98.1])
         assert row[f"{name}_low"] == pytest.approx(low, abs=0.03)
         assert row[f"{name}_high"] == pytest.approx(high, abs=0.03)
 
@@ -295,10 +340,180 @@ def test_both_candidates_of_a_fact_are_drawn_together():
 
 
 def test_of_one_fact_there_is_nothing_to_draw():
-    found, _ = measured(table(train=3, test=1))
+    rows = table(train=3, test=1)
+    found, lambdas = measured(rows)
     for name in MEASURES:
-        for end in ("low", "high"):
-            assert found[f"{name}_{end}"].to_numpy() == pytest.approx(found[name].to_numpy())
+        assert found[[f"{name}_low", f"{name}_high"]].isna().all(axis=None)
+    assert (found["accuracy_high"] - found["accuracy_low"] > 0.5).all()
+    assert study.compared(rows, lambdas)["difference_low"].isna().all()
+
+
+# --- Comparisons, and what they claim ------------------------------------------------------------
+
+
+def test_comparisons_are_differences_on_the_same_facts():
+    rows = table()
+    found, lambdas = measured(rows)
+    found = found.set_index("scorer")
+    each = {column: decide(*scores(rows, column, test=True), lambdas[column]) for column in COLUMNS}
+    comparisons = study.compared(rows, lambdas)
+    expected = [
+        (scorer, against, measure)
+        for scorer, nulls in NULLS.items()
+        for against in (*nulls, "probability", "always_true")
+        for measure in ("f1", "auc", "accuracy")
+    ]
+    keys = ["scorer", "against", "measure"]
+    assert list(comparisons[keys].itertuples(index=False, name=None)) == expected
+    for row in comparisons.itertuples():
+        one, other = (found.loc[s, row.measure] for s in (row.scorer, row.against))
+        assert row.difference == pytest.approx(one - other)
+        assert row.difference_low <= row.difference + 1e-9
+        assert row.difference <= row.difference_high + 1e-9
+        if row.against not in DRAWN:
+            assert np.isnan(row.p)
+        elif row.measure != "accuracy":
+            sets = [each[f"{row.against}_{i}"][row.measure] for i in (0, 1)]
+            reached = sum(one >= each[row.scorer][row.measure] for one in sets)
+            assert row.p == pytest.approx((1 + reached) / 3)
+
+
+def test_what_is_equal_on_every_fact_differs_by_nothing():
+    rows = table()
+    rows["knowledge"] = rows["probability"]
+    _, lambdas = measured(rows)
+    own = study.compared(rows, lambdas).set_index(["scorer", "against"])
+    own = own.loc[("knowledge", "probability")]
+    assert (own[["difference", "difference_low", "difference_high"]] == 0).all(axis=None)
+
+
+@pytest.mark.parametrize(
+    ("ends", "p", "said"),
+    [
+        ((0.1, 0.3), 0.04, "better"),
+        ((0.1, 0.3), 0.2, "like"),  # clear over facts, but random sets differ as much
+        ((0.1, 0.3), np.nan, "better"),
+        ((-0.1, 0.3), 0.04, "like"),
+        ((-0.3, -0.1), 1.0, "worse"),
+        ((np.nan, np.nan), 0.04, "like"),
+    ],
+)
+def test_a_verdict_needs_facts_and_sets(ends, p, said):
+    row = pd.Series({"difference_low": ends[0], "difference_high": ends[1], "p": p})
+    assert study.verdict(row) == said
+
+
+def test_the_stronger_random_sets_are_those_to_be_beaten():
+    rows = [
+        ("knowledge", "random_like_knowledge", "f1", 0.3),
+        ("knowledge", "as_active_as_knowledge", "f1", 0.1),
+        ("knowledge", "probability", "f1", -0.2),
+        ("knowledge", "random_like_knowledge", "auc", 0.0),
+        ("degenerate", "random_like_degenerate", "f1", -0.5),
+    ]
+    found = pd.DataFrame(rows, columns=["scorer", "against", "measure", "difference"])
+    assert study.stronger(found, "knowledge", "f1")["against"] == "as_active_as_knowledge"
+
+
+def simulated(draw, facts=24, sets=20, signal=0.0):
+    """Half of the facts to train on; degenerate neurons are random ones but for the signal.
+
+    Every fact has an easiness that its scores share, as two candidates of one prompt do, and every
+    set of neurons tells true from wrong by some chance.
+    """
+    true = np.tile([True, False], 2 * facts)
+    rows = pd.DataFrame(
+        {
+            "fact": np.repeat(np.arange(2 * facts), 2),
+            "relation": "r",
+            "true": true,
+            "test": np.repeat(np.arange(2 * facts) >= facts, 2),
+        }
+    )
+
+    def scored(effect):
+        easy = np.repeat(draw.normal(size=2 * facts), 2)
+        return easy + draw.normal(size=4 * facts) + effect * true
+
+    names = ["degenerate", *(f"random_like_degenerate_{i}" for i in range(sets))]
+    one = {name: scored(draw.normal(0, 0.5)) for name in names}
+    one["degenerate"] += signal * true
+    for null in DRAWN[1:]:
+        one[f"{null}_0"] = scored(0.0)
+    one |= {"knowledge": scored(0.0), "probability": scored(1.0)}
+    return rows.assign(**one, top_1=-1.0, always_true=0.0)
+
+
+def judged(rows, measure="auc"):
+    lambdas = dict.fromkeys([c for c in rows if c not in ("fact", "relation")], 0.0)
+    found = study.compared(rows, lambdas)
+    return found[
+        (found["scorer"] == "degenerate")
+        & (found["against"] == "random_like_degenerate")
+        & (found["measure"] == measure)
+    ].iloc[0]
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Only the degenerate neurons, their random sets and what all need."""
+    kept = {s: s for s in ("degenerate", "random_like_degenerate", "probability", "always_true")}
+    monkeypatch.setattr(study, "SCORERS", kept)
+    monkeypatch.setattr(study, "NULLS", {"degenerate": ("random_like_degenerate",)})
+
+
+@pytest.mark.usefixtures("quick", "without_type_checks")
+def test_neurons_like_random_ones_seldom_beat_them():
+    draw = np.random.default_rng(0)
+    rows = [judged(simulated(draw)) for _ in range(150)]
+    p = np.array([row["p"] for row in rows])
+    assert kstest(p - draw.random(len(p)) / 21, "uniform").pvalue > 0.01
+    clear = np.array([row["difference_low"] > 0 for row in rows])
+    assert clear.mean() > 0.1  # over facts alone
+    assert np.mean([study.verdict(row) == "better" for row in rows]) < 0.09
+
+
+@pytest.mark.usefixtures("quick", "without_type_checks")
+def test_neurons_that_tell_true_from_false_are_found():
+    draw = np.random.default_rng(1)
+    for measure in ("auc", "accuracy"):
+        rows = [judged(simulated(draw, signal=3.0), measure) for _ in range(20)]
+        assert np.mean([study.verdict(row) == "better" for row in rows]) > 0.8
+
+
+@pytest.mark.usefixtures("quick", "without_type_checks")
+def test_scores_without_a_signal_are_chance_and_intervals_hold_what_is_true():
+    draw = np.random.default_rng(2)
+    truths = {"degenerate": 0.0, "probability": 1.0}
+    hits = {(scorer, m): [] for scorer in truths for m in ("auc", "accuracy", "f1")}
+    means = {key: [] for key in hits}
+    for _ in range(400):
+        rows = simulated(draw, facts=40, sets=1)
+        rows["degenerate"] = rows["probability"] - 1.0 * rows["true"]
+        found = measured(rows, 0, dict.fromkeys(rows, 0.5))[0].set_index("scorer")
+        for scorer, effect in truths.items():
+            truth = {
+                "auc": norm.cdf(effect / 2),  # two facts: variances 2 and 2
+                "accuracy": norm.cdf(effect / np.sqrt(2)),
+            }
+            said = norm.sf((0.5 - effect) / np.sqrt(2))
+            truth["f1"] = 2 * said / (said + norm.sf(0.5 / np.sqrt(2)) + 1)
+            for measure, value in truth.items():
+                row = found.loc[scorer]
+                held = row[f"{measure}_low"] <= value <= row[f"{measure}_high"]
+                hits[scorer, measure].append(held)
+                means[scorer, measure].append(row[measure])
+    for key, held in hits.items():
+        assert 0.92 <= np.mean(held) <= 0.98, key  # of 400
+    for measure in ("auc", "accuracy"):
+        assert np.mean(means["degenerate", measure]) == pytest.approx(0.5, abs=0.01)
+
+
+def test_scores_that_differ_by_rounding_are_equal():
+    scored = pd.Series([0.5, 0.1, 0.1 + 4e-6, 0.1 + 9e-6, 0.1 + 3e-5, -2.0])
+    tied = study._tied(scored)
+    assert tied.tolist() == [0.5, 0.1, 0.1, 0.1, 0.1 + 3e-5, -2.0]
+    assert study.chosen(tied[1:2], tied[2:3]).tolist() == [0.5]
 
 
 # --- Curves --------------------------------------------------------------------------------------
@@ -308,7 +523,7 @@ def test_curves_have_the_points_of_scikit_learn():
     rows = table()
     drawn = curves(rows)
     assert set(drawn["scorer"]) == set(SCORERS)
-    assert drawn.groupby("scorer")["column"].nunique()["random"] == 2
+    assert (drawn.groupby("scorer")["column"].nunique()[DRAWN] == 2).all()
     assert drawn["column"].nunique() == len(COLUMNS)
     for column, own in drawn.groupby("column", sort=False):
         truth, both = labelled(*scores(rows, column, test=True))
@@ -346,14 +561,14 @@ def test_a_curve_is_of_the_test_part_alone():
 @pytest.fixture(scope="module", params=["llama", "bert"])
 def ran(request, tiny, tmp_path_factory):
     model = tiny(request.param, "masked" if request.param == "bert" else "causal")
-    random, matched = [], study._matched
+    random, controls = [], study._controls
 
-    def watched(places, *arguments):
-        random.append((places, matched(places, *arguments)))
-        return random[-1][1]
+    def watched(kind, places, *arguments):
+        random.append((kind, places, controls(kind, places, *arguments)))
+        return random[-1][2]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(study, "_matched", watched)
+        patch.setattr(study, "_controls", watched)
         found = run(model, spec(), tmp_path_factory.mktemp("runs"))
     rows = found.tables["candidates"]
     scored = {
@@ -465,22 +680,50 @@ def test_the_table_of_neurons_counts_pairs_and_facts(ran):
 
 def test_random_neurons_are_as_many_of_the_same_layers(ran):
     size = ran.model.sizes["ffn"]
-    number = 0
-    for _, rows, train in by_relation(ran):
-        everyone = often(counted(ran, train)["degenerate"])
-        layers = Counter(n // size for n in everyone)
-        for column in ("random_0", "random_1"):
-            places, random = ran.random[number]
-            number += 1
-            assert places == everyone
-            assert Counter(n // size for n in random) == layers
-            assert not random & everyone
-            raw = [mean_of(ran.scored[row.prompt, row.true], random) for row in rows]
-            expected = standardised(rows, raw)
-            found = [getattr(row, column) for row in rows]
-            assert found == pytest.approx(expected, rel=1e-4, abs=1e-4)
-    assert number == len(ran.random) == 4
-    assert len({random for _, random in ran.random if random}) >= 2
+    calls = iter(ran.random)
+    different = set()
+    for number, (_, rows, train) in enumerate(by_relation(ran)):
+        prompts = [ran.model.encode(prompt_of(ran.model, text, None)) for text in train]
+        activity = Activity.of(ran.model, prompts, ("ffn",))
+        for kind, counts in counted(ran, train).items():
+            everyone = often(counts)
+            of_kind, places, sets = next(calls)
+            assert (of_kind, places) == (kind, everyone)
+            assert list(sets) == [f"{null}_{i}" for i in (0, 1) for null in NULLS[kind]]
+            layers = Counter(n // size for n in everyone)
+            neurons = nl.NeuronSet((n // size, "ffn", n % size) for n in everyone)
+            for column, random in sets.items():
+                assert Counter(n // size for n in random) == layers
+                if max(layers.values(), default=0) <= size / 2:
+                    assert not random & everyone
+                different |= {random}
+                raw = [mean_of(ran.scored[row.prompt, row.true], random) for row in rows]
+                expected = standardised(rows, raw)
+                found = [getattr(row, column) for row in rows]
+                assert found == pytest.approx(expected, rel=1e-4, abs=1e-4)
+            for i, seed in enumerate(statistics.seeds([0, number], 2)):
+                drawn = activity.matched(neurons, seed)
+                assert sets[f"{NULLS[kind][1]}_{i}"] == {n.layer * size + n.index for n in drawn}
+    assert next(calls, None) is None
+    assert len(different) >= 9
+
+
+def test_another_seed_draws_other_random_sets(llama, tmp_path, monkeypatch):
+    """Seed 1 repeats the study; it does not share all but one of the sets of seed 0."""
+    sets, controls = {}, study._controls
+
+    def watched(*arguments):
+        sets[seed].append(controls(*arguments))
+        return sets[seed][-1]
+
+    monkeypatch.setattr(study, "_controls", watched)
+    for seed in (0, 1):
+        sets[seed] = []
+        asked = spec(some("animal", 4), candidates=2, random_sets=8, seed=seed)
+        run(llama, asked, tmp_path)
+    for one, other in zip(*sets.values(), strict=True):
+        apart = [n for n in one if one[n]]
+        assert not {one[n] for n in apart} & {other[n] for n in apart}
 
 
 def test_the_scorers_without_neurons(ran):
@@ -494,9 +737,7 @@ def test_the_scorers_without_neurons(ran):
         logs = [own[row.prompt, row.true].log_probability for row in rows]
         expected = standardised(rows, logs)
         assert [row.probability for row in rows] == pytest.approx(expected, abs=1e-4)
-        for row, log in zip(rows, logs, strict=True):
-            other = own[row.prompt, not row.true].log_probability
-            assert row.p_true_over_p_wrong == pytest.approx(log - other, abs=1e-4)
+        for row in rows:
             assert row.top_1 == -own[row.prompt, row.true].rank
             assert row.always_true == 0.0
 
@@ -539,13 +780,20 @@ def test_the_numbers_are_those_others_rely_on(ran, tmp_path):
             assert 0 <= numbers[scorer][name] <= 1
     line = [numbers["always_true"][name] for name in MEASURES]
     assert line == pytest.approx([0.5, 1, 2 / 3, 0.5])
-    expected, _ = measured(ran.rows)
+    expected, lambdas = measured(ran.rows)
     pd.testing.assert_frame_equal(found.reset_index(), expected)
+    pd.testing.assert_frame_equal(
+        ran.found.tables["comparisons"], study.compared(ran.rows, lambdas)
+    )
+    for scorer in SCORERS[:-1]:
+        for name in ("accuracy", "spearman"):
+            value = found.loc[scorer, name]
+            assert numbers[scorer].get(name, np.nan) == pytest.approx(value, nan_ok=True)
 
 
 def test_measures_of_the_run_against_scikit_learn(ran):
     numbers, test = ran.found.numbers, ran.rows[ran.rows["test"]]
-    for scorer in (name for name in SCORERS if name != "random"):
+    for scorer in ALONE:
         said = test[scorer] > numbers[scorer]["lambda"]
         expected = sk.precision_recall_fscore_support(
             test["true"], said, average="binary", zero_division=0
@@ -714,6 +962,6 @@ def test_a_spec_refuses_what_cannot_be(wrong):
 
 
 def test_by_default_facts_are_not_filtered_by_what_the_model_knows():
-    """A model that knows a fact ranks its answer above the others by definition."""
+    """To leave out what it does not know would choose facts by what is tested."""
     assert not STUDY.default().filtered
     assert len(STUDY.shards(STUDY.default())) == len(STUDY.default().held_out()) > 100
