@@ -184,7 +184,7 @@ def table(train=20, test=30, seed=0):
         }
     )
     for i, column in enumerate(COLUMNS):
-        rows[column] = draw.normal(size=2 * count).round(1) + 0.3 * i * rows["true"]
+        rows[column] = (draw.normal(size=2 * count) + 0.3 * i * rows["true"]).round(1)
     rows["top_1"] = -draw.integers(1, 4, 2 * count).astype(float)
     rows["always_true"] = 0.0
     return rows
