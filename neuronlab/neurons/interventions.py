@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from neuronlab.errors import UserError
-from neuronlab.models import COMPONENTS, Component, Encoded, Model
+from neuronlab.models import COMPONENTS, Component, Encoded, Model, Prompt
 from neuronlab.models.components import READABLE
 from neuronlab.models.hooks import Edit, Neurons
 from neuronlab.neurons.neurons import NeuronSet
@@ -141,6 +141,41 @@ class KeepOnly(Intervention):
     # Components have different sizes: " _" is any.
     means: Mapping[At, Float[Tensor, " _"]] | None = None
     token_means: Mapping[int, Mapping[At, Float[Tensor, " _"]]] = field(default_factory=dict)
+
+    @classmethod
+    def at_means(
+        cls,
+        neurons: NeuronSet,
+        model: Model,
+        prompt: Prompt,
+        *,
+        positions: Positions = "all",
+        components: tuple[Component, ...] = COMPONENTS,
+    ) -> KeepOnly:
+        """Others go to their mean over the tokens of a prompt.
+
+        The special tokens at its ends have no part in the means and stay as they are: what the
+        first token of a text or a protein holds is like nothing else in it.
+
+        Raises:
+            UserError: the prompt does not fit the model.
+        """
+        encoded = model.encode(prompt)
+        ids = encoded.input_ids[0].tolist()
+        special = {*model.tokenizer.all_special_ids} - {model.tokenizer.mask_token_id}
+        ends = [token for token in sorted({0, len(ids) - 1}) if ids[token] in special]
+        inner = [token for token in range(len(ids)) if token not in ends] or ends
+        seen = model.read(encoded, components)
+        return cls(
+            neurons,
+            positions,
+            components,
+            {at: values[0, inner].float().mean(0) for at, values in seen.items()},
+            {
+                token: {at: values[0, token].float() for at, values in seen.items()}
+                for token in ends
+            },
+        )
 
     def coefficients(self, model: Model) -> dict[At, tuple[Tensor, Tensor]]:
         """Scale 1 for the set and 0 elsewhere; shift 0 for the set and the mean elsewhere."""

@@ -50,11 +50,11 @@ class Change:
         if self.kind == "affine":
             return Affine(neurons, self.positions, self.a, self.b)
         if self.kind == "keep":
-            means = None
             if self.to_mean:
-                seen = model.read(model.encode(prompt), self.components)
-                means = {at: values[0].mean(0) for at, values in seen.items()}
-            return KeepOnly(neurons, self.positions, self.components, means)
+                return KeepOnly.at_means(
+                    neurons, model, prompt, positions=self.positions, components=self.components
+                )
+            return KeepOnly(neurons, self.positions, self.components)
         return (
             Suppress(neurons, self.positions)
             if self.a == 0
@@ -66,11 +66,8 @@ class Change:
         if self.kind == "affine":
             return f'nl.Affine(basket, "{self.positions}", a={self.a}, b={self.b})'
         if self.kind == "keep":
-            means = ""
-            if self.to_mean:
-                seen = f"model.read(model.encode(prompt), {self.components})"
-                means = f", means={{at: h[0].mean(0) for at, h in {seen}.items()}}"
-            return f'nl.KeepOnly(basket, "{self.positions}", components={self.components}{means})'
+            to = ".at_means(basket, model, prompt, positions=" if self.to_mean else "(basket, "
+            return f'nl.KeepOnly{to}"{self.positions}", components={self.components})'
         if self.a == 0:
             return f'nl.Suppress(basket, "{self.positions}")'
         return f'nl.Amplify(basket, "{self.positions}", factor={self.a})'

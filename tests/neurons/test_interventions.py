@@ -243,6 +243,29 @@ def test_single_tokens_have_means_of_their_own(model, asked, oracle, positions):
     assert torch.equal(one.logits, other.logits)
 
 
+@pytest.mark.parametrize("positions", ["all", "predicted"])
+def test_means_over_a_prompt_leave_its_special_ends_alone(model, asked, positions):
+    """Against means and special tokens that are written out."""
+    prompt = asked(model)
+    encoded = model.encode(prompt)
+    ids = encoded.input_ids[0].tolist()
+    special = [model.token(i) in ("<cls>", "<eos>", "[CLS]", "[SEP]", "<s>", "</s>") for i in ids]
+    ends = [t for t in (0, len(ids) - 1) if special[t]]
+    assert len(ends) == (0 if model.family.causal else 2)
+    seen = model.read(encoded, ("ffn", "key"))
+    inner = [t for t in range(len(ids)) if t not in ends]
+    expected = nl.KeepOnly(
+        SET,
+        positions,
+        ("ffn", "key"),
+        {at: values[0, inner].mean(0) for at, values in seen.items()},
+        {t: {at: values[0, t] for at, values in seen.items()} for t in ends},
+    )
+    keep = nl.KeepOnly.at_means(SET, model, prompt, positions=positions, components=("ffn", "key"))
+    one, other = nl.predict_many(model, prompt, [keep, expected])
+    assert torch.allclose(one.logits, other.logits, atol=1e-6)
+
+
 def test_means_of_tokens_that_are_not_there_are_refused(tiny, asked, sentence):
     model = tiny("esm", "classifier")
     means = {(layer, "ffn"): torch.zeros(48) for layer in range(3)}
