@@ -7,6 +7,7 @@ import streamlit as st
 from neuronlab.attribution import METHODS
 from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.figures.comparison import METRICS, after_zeroing, by_count, specificity
+from neuronlab.figures.differences import differences
 from neuronlab.models import Model
 from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM
 from neuronlab.runs import Result
@@ -117,6 +118,24 @@ def results(spec: MethodComparisonSpec, result: Result) -> None:
             "by_count",
             "Lines: what is left of the right answer against the number of neurons zeroed.",
         )
+    compared = result.tables["differences"]
+    compared = compared[(compared["k"] == k) & (compared["measure"] == metric)]
+    others = compared[compared["other"] == compared["other"].iloc[0]] if len(compared) else compared
+    if len(others):
+        st.markdown(
+            f"**How much more is left than by {titles[others['other'].iloc[0]]}**, fact by fact: "
+            "intervals that hold for all pairs of methods at once; what holds 0 is not told apart."
+        )
+        exports.chart(
+            differences(
+                others.assign(name=others["method"].map(titles)),
+                f"{METRICS[metric]}, more than the best method leaves",
+                "+.3f",
+            ),
+            compared,
+            "differences",
+            "Marks with intervals: how much more every method leaves than the best one.",
+        )
     specific = result.tables["specificity"]
     st.markdown(
         f"**Is it the fact?** What is left of its probability, and of that of other prompts, with "
@@ -141,12 +160,14 @@ def verdict(result: Result, titles: dict[str, str], k: int, metric: str) -> str:
     form = ".1%" if metric == "probability" else ".3f"
     best = min(now["methods"], key=lambda name: now["methods"][name][metric])
     others = leaders(result.tables["differences"], k, metric)[1:]
-    control = min(CONTROLS, key=lambda name: now[name.replace(" ", "_")][metric])
+    summary = result.tables["summary"]
+    rows = summary[(summary["method"] == best) & (summary["k"] == k)].set_index("control")
+    control = min(CONTROLS, key=lambda name: rows.loc[name, metric])
     text = (
         f"On {result.numbers['facts']} facts, **{titles[best]}** leaves least: {METRICS[metric]} "
         f"falls from {now['original'][metric]:{form}} to "
-        f"**{now['methods'][best][metric]:{form}}**; with {CONTROLS[control]} it is "
-        f"{now[control.replace(' ', '_')][metric]:{form}}."
+        f"**{now['methods'][best][metric]:{form}}**; with as many {CONTROLS[control]} it is "
+        f"{rows.loc[control, metric]:{form}}."
     )
     if len(titles) == 1:
         return text
@@ -165,7 +186,7 @@ def enumerated(names: list[str]) -> str:
 
 
 # The controls in a narrow column.
-SHORT = {RANDOM: "random neurons", AS_ACTIVE: "random, as active"}
+SHORT = {RANDOM: "random neurons, like all methods'", AS_ACTIVE: "the same, as active"}
 
 
 def table(result: Result, titles: dict[str, str], k: int) -> None:

@@ -34,8 +34,9 @@ from neuronlab.steering.selection import by_effect
 # probability, absolute. A layer that adds next to nothing is measured by a tenth of the largest.
 LIMITS = {torch.float32: 1e-4, torch.bfloat16: 5e-2}
 LEAST = 0.1
-# The difference to a mean activation is small beside what rounding does to the activations.
-AMIG_ROUNDED = 0.1
+# The difference to other activations, a mean or those of a masked input, is small beside what
+# rounding does to either.
+DIFFERENCE_ROUNDED = 0.1
 # Tight, so that paths are the same wherever a path is refined.
 TOLERANCE = 0.002
 PROTEINS = ("MKTAYIAKQR", "GIGAVLKVLTTGLPALI", "LLPLLVSTAAGQRSTVWY")
@@ -94,8 +95,8 @@ def checks(model_type: str, kind: str, device: str, **options: Any) -> list[Row]
             if not suits(name, model):
                 continue
             row = {"model": f"{model_type}-{kind}", "check": name, **label}
-            if "amig" in name and dtype != torch.float32:
-                row["limit"] = AMIG_ROUNDED
+            if ("amig" in name or "input baseline" in name) and dtype != torch.float32:
+                row["limit"] = DIFFERENCE_ROUNDED
             try:
                 row["difference"] = check(rounded, model)
                 row["passed"] = bool(row["difference"] <= row["limit"])

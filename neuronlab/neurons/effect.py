@@ -38,6 +38,9 @@ class Effect:
             sets have as many neurons in each layer and component
             (``NeuronSet.matched_random``), those "as active" are also as active there, and write
             as much (``Activity.matched``).
+        activity: how active the random sets of a kind are at the predicted token, which is also
+            where they are matched, as a share of the chosen neurons (geometric means). Where these
+            are the most active ones, none are as active.
     """
 
     label: str
@@ -57,11 +60,11 @@ class Effect:
 
     @property
     def stronger(self) -> str:
-        """The kind of control that the chosen neurons stand out from less, in its sds."""
+        """The kind of control that the chosen neurons stand out from less: by p, then by its sd."""
 
-        def distance(control: str) -> float:
+        def distance(control: str) -> tuple[float, float]:
             away, sd = abs(self.mean(control) - self.probability[1]), self.sd(control)
-            return away / sd if sd > 0 else np.inf if away > 0 else 0.0
+            return -self.p(control), away / sd if sd > 0 else np.inf if away > 0 else 0.0
 
         return min(self.controls, key=distance)
 

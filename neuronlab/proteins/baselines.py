@@ -105,7 +105,7 @@ class Judgement:
         }
         return {**self.metrics, **ends}
 
-    def above(self, others: Sequence[Judgement], *, larger: bool = True) -> list[dict[str, Any]]:
+    def above(self, others: Sequence[Judgement]) -> list[dict[str, Any]]:
         """By how much the metrics are above the mean of others' on the same proteins.
 
         Two kinds of chance are told apart: which proteins were tested (the interval), and, where
@@ -113,11 +113,10 @@ class Judgement:
 
         Args:
             others: one, or several draws, which are averaged within each resample.
-            larger: whether what p asks is how often a draw is as high, or as low.
 
         Returns:
-            A row for each metric: metric, difference, low, high (the 95 % interval), and p (see
-            ``statistics.normal_p``; nan for fewer than two others).
+            A row for each metric: metric, difference, low, high (the 95 % interval), and p
+            (two-sided, see ``statistics.normal_p``; nan for fewer than two others).
         """
         drawn = self.drawn - np.mean([other.drawn for other in others], axis=0)
         ends = _pairs(*statistics.expanded(drawn, self.proteins))
@@ -125,7 +124,8 @@ class Judgement:
         for name, value in self.metrics.items():
             there = [other.metrics[name] for other in others]
             low, high = ends[name]
-            p = statistics.normal_p(value, there, larger=larger)
+            tails = [statistics.normal_p(value, there, larger=larger) for larger in (True, False)]
+            p = float(np.minimum(1.0, 2 * np.min(tails)))
             difference = value - float(np.mean(there))
             rows.append(
                 {"metric": name, "difference": difference, "low": low, "high": high, "p": p}

@@ -352,13 +352,13 @@ def compared(table: pd.DataFrame, lambdas: dict[str, float], seed: int = 0) -> p
 def verdict(row: pd.Series) -> str:
     """Whether a scorer does "better" or "worse" than the other, or is "like" it: not clear.
 
-    Better than random sets is what is clear over facts and reached by nearly no set: of any one
-    set the difference from their mean is clear on enough facts.
+    Better, or worse, than random sets is what is clear over facts and reached, or missed, by nearly
+    no set: of any one set the difference from their mean is clear on enough facts.
 
     Args:
         row: of ``compared``.
     """
-    if row["difference_high"] < 0:
+    if row["difference_high"] < 0 and not row["p"] < 0.95:
         return "worse"
     return "better" if row["difference_low"] > 0 and not row["p"] > 0.05 else "like"
 

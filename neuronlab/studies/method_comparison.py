@@ -292,11 +292,10 @@ def at(summary: pd.DataFrame, k: int) -> dict[str, dict]:
 
 
 def differences(rows: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """How much more every method leaves than the best one, fact by fact.
+    """How much more a method leaves than another, fact by fact, for all pairs of methods.
 
-    Columns k, measure, method, best, difference (mean over facts), low, high: 95 % intervals that
-    hold for all pairs of methods at once (see ``statistics.pairwise``). The best method itself has
-    no row.
+    Columns k, measure, method, other (which leaves less in the mean), difference (mean over facts),
+    low, high: 95 % intervals that hold for all pairs at once (see ``statistics.pairwise``).
     """
     chosen = rows[(rows["control"] == "") & (rows["method"] != "original")]
     chosen = chosen.assign(mrr=1 / chosen["rank"])
@@ -305,19 +304,13 @@ def differences(rows: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
         for measure in MEASURES:
             wide = of_k.pivot(index="fact", columns="method", values=measure)
             difference, low, high = pairwise(wide.to_numpy(float), seed)
-            best = int(wide.mean().argmin())
+            order = wide.mean().argsort().tolist()
             lines += [
-                (
-                    k,
-                    measure,
-                    name,
-                    wide.columns[best],
-                    *(m[i, best] for m in (difference, low, high)),
-                )
-                for i, name in enumerate(wide.columns)
-                if i != best
+                (k, measure, *wide.columns[[i, j]], difference[i, j], low[i, j], high[i, j])
+                for place, j in enumerate(order)
+                for i in order[place + 1 :]
             ]
-    columns = ["k", "measure", "method", "best", "difference", "low", "high"]
+    columns = ["k", "measure", "method", "other", "difference", "low", "high"]
     return pd.DataFrame(lines, columns=columns)
 
 
@@ -326,8 +319,9 @@ def leaders(differences: pd.DataFrame, k: int, measure: str) -> list[str]:
     rows = differences[(differences["k"] == k) & (differences["measure"] == measure)]
     if rows.empty:
         return []
-    near = rows[~(rows["low"] > 0)].sort_values("difference")
-    return [rows["best"].iloc[0], *near["method"]]
+    best = rows["other"].iloc[0]
+    near = rows[(rows["other"] == best) & ~(rows["low"] > 0)]
+    return [best, *near["method"]]
 
 
 def specificity(rows: pd.DataFrame, bystanders: pd.DataFrame, seed: int = 0) -> pd.DataFrame:

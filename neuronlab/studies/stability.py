@@ -151,7 +151,7 @@ class StabilityStudy(OverFacts):
             [[_profile(p.arrays[which], shapes[which]) for p in used] for which in shapes]
         )
         numbers = {
-            "facts": len({p.numbers["name"] for p in used}),
+            "facts": len(set(fact_of.tolist())),
             "prompts": len(used),
             "left_out": left_out(states),
             "comparable": len(set(shapes.values())) == 1,

@@ -479,9 +479,7 @@ def _only_compared(
             if control["choice"] == RANDOM and all(control[k] == v for k, v in place.items())
         ]
         for name, others in ((RANDOM, drawn), (FULL, [full])):
-            rows += [
-                {**place, "against": name, **found} for found in one.above(others, larger=False)
-            ]
+            rows += [{**place, "against": name, **found} for found in one.above(others)]
     return pd.DataFrame(rows)
 
 

@@ -141,9 +141,12 @@ def headline(result: Result) -> None:
     scorers = result.tables["scorers"].set_index("scorer")
     for kind in NULLS:
         row = scorers.loc[kind]
+        interval = "no interval"
+        if row["f1_low"] <= row["f1_high"]:
+            interval = f"{row['f1_low']:.2f} to {row['f1_high']:.2f}"
         st.markdown(
             f"**{SCORERS[kind]}**, judging one candidate: F1 **{row['f1']:.2f}** "
-            f"({row['f1_low']:.2f} to {row['f1_high']:.2f}), {_verdicts(comparisons, kind, 'f1')}. "
+            f"({interval}), {_verdicts(comparisons, kind, 'f1')}. "
             f"Forced choice: **{row['accuracy']:.0%}** right ({row['accuracy_low']:.0%} to "
             f"{row['accuracy_high']:.0%}), {_verdicts(comparisons, kind, 'accuracy')}."
         )

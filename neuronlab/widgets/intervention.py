@@ -242,10 +242,12 @@ _SETS = (
 )
 _HELP = {
     RANDOM: "As many neurons drawn from the same layers and components. Most neurons are nearly "
-    "silent: these are {activity:.0%} as active as the chosen ones (geometric mean)." + _SETS,
+    "silent: these are {activity:.0%} as active at the predicted token as the chosen ones "
+    "(geometric mean)." + _SETS,
     AS_ACTIVE: "Each drawn among the neurons of its layer and component that are most like it in "
-    "activation and in how much they write. Where the chosen ones are the most active, none are as "
-    "active: these are {activity:.0%} as active (geometric mean)." + _SETS,
+    "activation at the predicted token and in how much they write there. Where the chosen ones are "
+    "the most active, none are as active: these are {activity:.0%} as active (geometric mean)."
+    + _SETS,
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
@@ -9,6 +11,7 @@ from neuronlab.errors import UserError
 from neuronlab.labels.library import LabelSet, Library
 from neuronlab.neurons import Neuron
 from neuronlab.proteins.annotated import CORPORA
+from neuronlab.studies import NeuronLabelsSpec
 from neuronlab.widgets import links, services
 
 STUDY = "neuron_labels"
@@ -17,8 +20,10 @@ STUDY = "neuron_labels"
 def current(model: str) -> LabelSet | None:
     """What neurons of a model are called: the labels this session looks at, else the newest."""
     opened = links.shown(STUDY)
-    if opened and services.store().has(opened) and _spec(opened).get("model") == model:
-        return of_run(opened)
+    if opened and services.store().has(opened):
+        spec = _spec(opened)
+        if spec.get("model") == model and _of_today(spec):
+            return of_run(opened)
     newest = _newest(model)
     # It may have been deleted since it was found.
     return of_run(newest) if newest and services.store().has(newest) else imported(model)
@@ -83,6 +88,12 @@ def _spec(key: str) -> dict:
 def _newest(model: str) -> str | None:
     """Looking at every stored result takes a while: not at every rerun."""
     for record in services.store().history():
-        if record.readable and record.study == STUDY and record.spec.get("model") == model:
+        mine = record.study == STUDY and record.spec.get("model") == model
+        if record.readable and mine and _of_today(record.spec):
             return record.key
     return None
+
+
+def _of_today(spec: dict[str, Any]) -> bool:
+    """Labels that an earlier version of the study made are not those of this one."""
+    return spec.get("version") == NeuronLabelsSpec.version

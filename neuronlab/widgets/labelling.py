@@ -380,7 +380,7 @@ def _headline(known: LabelSet, spec: NeuronLabelsSpec, result: Result) -> None:
 
 def _control(of: Mapping[str, Any] | pd.Series) -> str:
     """What others' labels get; nothing where there are none."""
-    if not np.isfinite(of["control_correlation"]):
+    if not np.isfinite([of["control_correlation"], of["beaten"]]).all():
         return ""
     return (
         f"; other neurons' labels get {of['control_correlation']:.2f}, and its own beats "

@@ -450,11 +450,15 @@ def verdict(goal: dict) -> str:
     words = CONTROLS[goal["control"]]
     p = f"p = {goal['p_value']:.2g}, and can be no smaller than {goal['floor']:.2g}"
     if not goal["p_value"] < 0.05:
-        return f"It moves as asked **no more than {words}** ({p})."
-    shift = goal["shift"] if goal["direction"] == "up" else -goal["shift"]
-    if shift > 0:
+        return f"**Not clearly further than {words}** ({p})."
+    low, high = goal["shift_interval"]
+    if goal["direction"] == "down":
+        low, high = -high, -low
+    if low > 0:
         return f"It moves **as asked, more than {words}** ({p})."
-    return f"**Not as asked**: no further than unsteered chains, if more than {words} ({p})."
+    if high < 0:
+        return f"**Not as asked**: the other way than unsteered chains, if more than {words} ({p})."
+    return f"More than {words} ({p}), but **not told apart from unsteered chains**."
 
 
 def comparison(goal: dict, spec: SteeringSpec) -> pd.DataFrame:

@@ -241,13 +241,17 @@ def lines(
 
 def verdict(low: float, high: float, p: float = np.nan) -> str:
     """What a difference shows: "more" or "less" where its interval leaves out 0, and, where there
-    is a p, random draws are hardly as far off; else that they are not told apart.
+    is a p (two-sided), random draws are hardly as far off; else that they are not told apart.
     """
-    if low > 0 and not p >= CHANCE:
-        return "more"
-    if high < 0 and not p <= 1 - CHANCE:
-        return "less"
-    return SAME
+    if p >= CHANCE:
+        return SAME
+    return "more" if low > 0 else "less" if high < 0 else SAME
+
+
+def verdict_on(row: object) -> str:
+    """The verdict on a row of a comparison; a single random draw shows nothing."""
+    one_draw = "random" in row.against and np.isnan(row.p)
+    return SAME if one_draw else verdict(row.low, row.high, row.p)
 
 
 def difference(row: object) -> str:
@@ -255,7 +259,7 @@ def difference(row: object) -> str:
     if not np.isfinite([row.difference, row.low, row.high]).all():
         return "no value"
     p = "" if np.isnan(row.p) else f", p = {row.p:.2g}"
-    shows = verdict(row.low, row.high, row.p)
+    shows = verdict_on(row)
     return f"{row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}]{p}: {shows}"
 
 
@@ -296,9 +300,7 @@ def headline(table: pd.DataFrame, result: Result, metric: str, ablation: str) ->
     ]
     titles = names(table)
     better = [
-        titles[row.method, row.selection]
-        for row in here.itertuples()
-        if verdict(row.low, row.high, row.p) == "more"
+        titles[row.method, row.selection] for row in here.itertuples() if verdict_on(row) == "more"
     ]
     random = table[(table["method"] == RANDOM) & (table["fraction"] == share)][metric].mean()
     which = f" ({'; '.join(better)})" if better else ""

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from Bio.Data.PDBData import protein_letters_1to3
 
+from neuronlab.proteins.baselines import judge
 from neuronlab.runs import Store
 from neuronlab.studies import SubmodelsSpec
 from neuronlab.widgets import submodels, tuning
@@ -118,13 +119,31 @@ def test_submodels_and_where_their_neurons_are(visit, results, few):
         (0.01, 0.1, 0.01, "more"),
         # Random draws are as far off: luck of the draw, whatever the proteins say.
         (0.01, 0.1, 0.2, "not told apart"),
-        (-0.1, -0.01, 0.8, "not told apart"),
-        (-0.1, -0.01, 0.99, "less"),
+        (-0.1, -0.01, 0.2, "not told apart"),
+        (-0.1, -0.01, 0.01, "less"),
         (np.nan, np.nan, np.nan, "not told apart"),
     ],
 )
 def test_words_are_decided_by_the_interval_and_by_chance(low, high, p, shows):
     assert submodels.verdict(low, high, p) == shows
+
+
+def test_harm_beyond_random_neurons_is_said():
+    """The best neurons off leave far less than any random ones: planted."""
+    draw = np.random.default_rng(0)
+    labels = np.arange(100) % 2
+
+    def judged(signal):
+        odds = 1 / (1 + np.exp(-draw.normal(size=100) - signal * labels))
+        return judge(labels, np.stack([1 - odds, odds], axis=1))
+
+    rows = pd.DataFrame(judged(0.0).above([judged(2.0) for _ in range(5)]))
+    row = rows[rows["metric"] == "auc"].assign(against="random").iloc[0]
+    assert submodels.difference(row).endswith(": less")
+    one = pd.DataFrame(judged(0.0).above([judged(2.0)]))
+    single = one[one["metric"] == "auc"].assign(against="random").iloc[0]
+    assert submodels.difference(single).endswith("not told apart")
+    assert submodels.difference(single.replace("random", "full")).endswith(": less")
 
 
 def test_differences_side_by_side():

@@ -39,7 +39,10 @@ def test_the_table_has_our_numbers_and_the_papers(methods, results):
     assert own["Llama-7B p %*"] == pytest.approx(9.2)
     gradient = table[table["method"] == "Gradient x activation"].iloc[0]
     assert gradient.filter(like="*").isna().all()
-    assert table["method"].tolist()[-2:] == ["random neurons", "random, as active"]
+    assert table["method"].tolist()[-2:] == [
+        "random neurons, like all methods'",
+        "the same, as active",
+    ]
     left = Store(results).load(methods.query("run"))[1].tables["specificity"]
     left = left.set_index(["method", "about"])["left"]
     for about in ("fact", "other relation", "plain"):

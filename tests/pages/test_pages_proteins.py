@@ -199,19 +199,20 @@ def test_the_steered_result_stands_beside_its_controls(steered, results):
 
 
 def outcome(**changes):
-    known = {"p_value": 1 / 21, "floor": 1 / 21, "shift": 0.3, "direction": "up"}
+    known = {"p_value": 1 / 21, "floor": 1 / 21, "direction": "up", "shift_interval": [0.1, 0.5]}
     return steering.verdict(known | {"control": "as active"} | changes)
 
 
 def test_the_verdict_is_the_rank_among_the_stronger_controls_sets():
     assert "as asked, more than random neurons of the same layers, matched in" in outcome()
-    assert "as asked, more" in outcome(direction="down", shift=-0.3)
+    assert "as asked, more" in outcome(direction="down", shift_interval=[-0.5, -0.1])
     assert "same layers, matched" not in outcome(control="random")
-    assert "Not as asked" in outcome(shift=-0.1)
+    assert "Not as asked" in outcome(shift_interval=[-0.5, -0.1])
     assert "Not as asked" in outcome(direction="down")
-    for shift in (-0.3, 0.3):
-        assert "no more than random" in outcome(p_value=2 / 21, shift=shift)
-    assert "no more than random" in outcome(p_value=0.05, floor=0.05)
+    assert "not told apart from unsteered" in outcome(shift_interval=[-0.1, 0.5])
+    for ends in ([-0.5, -0.1], [0.1, 0.5]):
+        assert "Not clearly further than random" in outcome(p_value=2 / 21, shift_interval=ends)
+    assert "Not clearly further than random" in outcome(p_value=0.05, floor=0.05)
 
 
 @pytest.mark.parametrize(

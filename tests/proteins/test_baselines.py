@@ -133,8 +133,8 @@ def test_an_order_of_rounding_noise_is_no_order(level):
     p = spread(level + 3e-7 * labels + 1e-7 * draw.normal(size=120))
     given = judge(labels, p)
     assert given.metrics["auc"] == 0.5
-    assert given.intervals["auc"] == (0.5, 0.5)
-    assert (given.drawn[:, 2] == 0.5).all()
+    assert given.intervals["auc"] == pytest.approx((0.5, 0.5))
+    assert np.allclose(given.drawn[:, 2], 0.5)
     if level == 0.0:
         assert given.metrics["accuracy"] == 0.5
         # A coin that is never tossed: half of every protein is called positive.
@@ -210,7 +210,7 @@ def test_one_class_alone_has_no_area():
     # One protein of a class: a third of the resamples lack it and do not count.
     labels[0] = 1
     low, high = judge(labels, np.eye(2)[labels]).intervals["auc"]
-    assert (low, high) == (1, 1)
+    assert (low, high) == pytest.approx((1, 1))
 
 
 # --- Differences ---------------------------------------------------------------------------------
@@ -231,10 +231,8 @@ def test_a_difference_by_hand():
         assert row["metric"] == name
         assert row["difference"] == pytest.approx(first.metrics[name] - np.mean(values))
         assert row["low"] <= row["difference"] <= row["high"]
-        assert row["p"] == statistics.normal_p(first.metrics[name], values)
-    assert [row["p"] for row in first.above(rest, larger=False)] == pytest.approx(
-        [1 - row["p"] for row in first.above(rest)]
-    )
+        upper = statistics.normal_p(first.metrics[name], values)
+        assert row["p"] == pytest.approx(2 * min(upper, 1 - upper))
     assert np.isnan([row["p"] for row in first.above(rest[:1])]).all()
     same = of(first.above([first]))
     assert same["difference"] == same["low"] == same["high"] == 0
@@ -313,7 +311,7 @@ def test_an_advantage_over_random_sets_is_found():
         one, *others = sets(draw, labels, [1.8] + [0.6] * 5)
         row = of(one.above(others))
         found.append(row["low"] > 0 and row["p"] < 0.05)
-    assert np.mean(found) > 0.8
+    assert np.mean(found) > 0.7
 
 
 # --- Baselines -----------------------------------------------------------------------------------

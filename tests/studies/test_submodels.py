@@ -695,7 +695,7 @@ def test_only_one_component_off_at_equal_budget(ran):
                 & (compared["budget"] == budget)
                 & (compared["against"] == against)
             ]
-            expected = pd.DataFrame(one.above(others, larger=False))
+            expected = pd.DataFrame(one.above(others))
             pd.testing.assert_frame_equal(
                 here[expected.columns].reset_index(drop=True), expected, atol=1e-9
             )
