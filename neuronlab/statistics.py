@@ -17,6 +17,9 @@ from scipy.stats import t as student
 
 RESAMPLES = 2000
 LEVEL = 0.95
+# Fewer units agree by chance more often than one time in twenty (2 / 2**5): what all of them say is
+# not clear yet, though drawing them again says the same each time.
+FEWEST = 6
 
 
 def seeds(seed: int | Sequence[int], count: int) -> list[int]:
@@ -44,6 +47,22 @@ def bootstrap(
         level: how often the interval is to hold the truth.
     """
     return expanded(resampled(len(values), seed) @ values, len(values), level=level)
+
+
+def mean_interval(
+    values: Float[np.ndarray, " unit"], *, level: float = LEVEL
+) -> tuple[float, float]:
+    """Student's interval of a mean: of so few units that drawing them again says little.
+
+    Args:
+        values: of units that vary about normally, such as the chains of a generation; the ends are
+            nan for fewer than two.
+    """
+    if len(values) < 2:
+        return np.nan, np.nan
+    error = values.std(ddof=1) / np.sqrt(len(values))
+    half = float(student.ppf((1 + level) / 2, len(values) - 1) * error)
+    return float(values.mean()) - half, float(values.mean()) + half
 
 
 def expanded(
@@ -94,11 +113,12 @@ def pairwise(
         values: of each column (a method) on the same units (facts).
 
     Returns:
-        difference, low, high; entry (i, j) is of column i less column j.
+        difference, low, high; entry (i, j) is of column i less column j. The ends are nan for fewer
+        than ``FEWEST`` units.
     """
     count, columns = values.shape
     difference = values.mean(0)[:, None] - values.mean(0)
-    if count < 2:
+    if count < FEWEST:
         nothing = np.full((columns, columns), np.nan)
         return difference, nothing, nothing
     drawn = resampled(count, seed) @ values
@@ -146,8 +166,8 @@ def mean_over_pairs(
     often = np.bincount(which.ravel())[:, None]
     count = (often * units).sum(0)
     effects = often * (units - count / len(values))
-    ends, own = units.T @ effects, effects[different]
-    form: Float[np.ndarray, "unit unit"] = ends.T @ ends - own.T @ own
+    shared, twice = units.T @ effects, effects[different]
+    form: Float[np.ndarray, "unit unit"] = shared.T @ shared - twice.T @ twice
     trace = np.trace(form)
     if trace < 1e-9 * (count**2).sum():
         return mean, np.nan, np.nan

@@ -12,6 +12,7 @@ from neuronlab.figures.differences import differences
 from neuronlab.models import Model
 from neuronlab.models.catalogue import CATALOGUE, entry
 from neuronlab.runs import Result, Spec
+from neuronlab.statistics import FEWEST
 from neuronlab.studies import KnowledgeTypesSpec, StabilitySpec
 from neuronlab.studies.examples import small
 from neuronlab.studies.knowledge_types import HEADS, RANDOM_SETS, SHARED
@@ -231,7 +232,8 @@ def by_kind(table: pd.DataFrame) -> None:
 
 def by_chance(table: pd.DataFrame) -> None:
     """What the heads of each kind do to its own facts, beyond random heads."""
-    clear = table[(table["difference_high"] < 0) & (table["p"] <= 0.05)]["relation"]
+    enough = table["facts"] >= FEWEST
+    clear = table[enough & (table["difference_high"] < 0) & (table["p"] <= 0.05)]["relation"]
     st.markdown(
         f"**Beside random heads** of the same layers ({RANDOM_SETS} sets), on facts of the kind."
     )

@@ -87,6 +87,23 @@ def test_columns_are_drawn_together():
     assert low[2] == pytest.approx(-high[0])
 
 
+@pytest.mark.parametrize("count", [2, 4, 8])
+def test_students_interval_holds_the_mean_of_few(count):
+    draw = np.random.default_rng(count)
+    ends = [statistics.mean_interval(draw.normal(1.0, 3.0, count)) for _ in range(TIMES)]
+    assert covered([low <= 1.0 <= high for low, high in ends])
+    assert np.isnan(statistics.mean_interval(np.ones(1))).all()
+
+
+def test_few_units_that_agree_tell_no_methods_apart():
+    """Drawn again they agree again: without a rule the interval would be a point."""
+    for count in (2, 5, 6, 40):
+        values = np.repeat([[0.5, 0.1]], count, axis=0)
+        difference, low, _ = statistics.pairwise(values)
+        assert difference[0, 1] == pytest.approx(0.4)
+        assert (low[0, 1] > 0) == (count >= statistics.FEWEST)
+
+
 def test_a_difference_that_is_there_is_found_only_where_units_are_paired():
     draw = np.random.default_rng(0)
     easy = draw.normal(size=(30, 1)) * 3

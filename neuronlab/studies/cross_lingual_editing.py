@@ -32,7 +32,7 @@ from neuronlab.models import Model, shared
 from neuronlab.neurons import NeuronSet
 from neuronlab.neurons.activity import Activity
 from neuronlab.runs import Context, Result, Study
-from neuronlab.statistics import bootstrap, expanded, resampled, seeds
+from neuronlab.statistics import FEWEST, bootstrap, expanded, resampled, seeds
 from neuronlab.studies.in_languages import (
     Group,
     LanguagesSpec,
@@ -208,9 +208,13 @@ def stronger(row: pd.Series) -> str:
 def clear(row: pd.Series) -> bool:
     """Whether the edit does more than the stronger of ``NULLS``, by the interval over facts.
 
+    It is not clear on fewer than ``FEWEST`` facts.
+
     Args:
         row: of ``matrix``.
     """
+    if row["facts"] < FEWEST:
+        return False
     null = stronger(row)
     low, high = row[f"beyond_{null}_low"], row[f"beyond_{null}_high"]
     return bool(low > 0 if row["relative"] >= 0 else high < 0)

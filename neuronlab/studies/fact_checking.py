@@ -44,6 +44,7 @@ from neuronlab.neurons import Neuron, NeuronScores
 from neuronlab.neurons.activity import Activity
 from neuronlab.runs import Context, Result
 from neuronlab.statistics import (
+    FEWEST,
     area,
     expanded,
     proportion,
@@ -329,10 +330,11 @@ def compared(table: pd.DataFrame, lambdas: dict[str, float], seed: int = 0) -> p
 
     Returns:
         Columns scorer, against, measure, difference, with ``_low`` and ``_high`` (95 %: the same
-        facts are drawn for both), p (against random sets: how often one of them does as well; else
-        nan). See ``verdict``.
+        facts are drawn for both; nan for fewer than ``FEWEST`` facts), p (against random sets: how
+        often one of them does as well; else nan). See ``verdict``.
     """
     test = table[table["test"]]
+    facts = len(test) // 2
     samples = {
         scorer: _samples(test, columns_of(scorer, table), lambdas, seed) for scorer in SCORERS
     }
@@ -342,7 +344,8 @@ def compared(table: pd.DataFrame, lambdas: dict[str, float], seed: int = 0) -> p
             for measure in COMPARED:
                 ours, theirs = samples[scorer][measure], samples[against][measure]
                 difference = ours.mean(axis=0) - theirs.mean(axis=0)
-                value, low, high = _interval(difference, len(test) // 2)
+                value, *ends = _interval(difference, facts)
+                low, high = ends if facts >= FEWEST else (np.nan, np.nan)
                 p = rank_p(ours[0, 0], theirs[:, 0]) if against in DRAWN else np.nan
                 rows.append((scorer, against, measure, value, low, high, p))
     names = ["scorer", "against", "measure", "difference"]

@@ -17,7 +17,6 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from scipy.stats import t as student
 
 from neuronlab.attribution.estimate import seconds
 from neuronlab.errors import UserError
@@ -33,7 +32,7 @@ from neuronlab.proteins.sequences import (
     clean_sequence,
 )
 from neuronlab.runs import Context, Result, Seed, Spec, Study
-from neuronlab.statistics import seeds
+from neuronlab.statistics import mean_interval, seeds
 from neuronlab.steering import quality, selection
 from neuronlab.steering.comparison import compared, stronger
 from neuronlab.steering.generation import MASKED, Mode, generate, letters_of
@@ -476,7 +475,7 @@ class SteeringStudy(Study):
             STEERED: _spread(steered),
             **{name: asdict(own) for name, own in controls.items()},
             "shift": float(steered.mean() - unsteered.mean()),
-            "shift_interval": _interval(steered - unsteered),
+            "shift_interval": list(mean_interval(steered - unsteered)),
             "control": control,
             "effect_size": controls[control].effect_size,
             "z": controls[control].z,
@@ -591,13 +590,6 @@ def scores_of(spec: SteeringSpec, model: Model) -> list[NeuronScores]:
 
 def _tokens(spec: SteeringSpec) -> Literal["all"] | tuple[int, ...]:
     return "all" if spec.positions == "all" else tuple(place + 1 for place in spec.places)
-
-
-def _interval(differences: Float[np.ndarray, " chain"]) -> list[float]:
-    """95 % of the mean difference of chains that draw the same random numbers (Student's t)."""
-    half = student.ppf(0.975, len(differences) - 1) * differences.std(ddof=1)
-    half /= np.sqrt(len(differences))
-    return [float(differences.mean() - half), float(differences.mean() + half)]
 
 
 def _spread(values: Float[np.ndarray, " chain"]) -> dict[str, float]:

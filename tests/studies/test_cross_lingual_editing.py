@@ -534,12 +534,13 @@ def test_the_matrix_has_means_of_relative_changes():
     ],
 )
 def test_the_stronger_null_is_the_one_to_be_beaten(change, beyond, null, is_clear):
-    row = {"relative": change}
+    row = {"relative": change, "facts": 40}
     for name, values in beyond.items():
         ends = ("", "_low", "_high")
         row |= {f"beyond_{name}{end}": value for end, value in zip(ends, values, strict=True)}
     assert study.stronger(pd.Series(row)) == null
     assert study.clear(pd.Series(row)) == is_clear
+    assert not study.clear(pd.Series(row | {"facts": 5}))  # so few agree by chance
 
 
 def test_no_fact_is_left_out_however_large_its_change():

@@ -348,6 +348,24 @@ def test_of_one_fact_there_is_nothing_to_draw():
     assert study.compared(rows, lambdas)["difference_low"].isna().all()
 
 
+@pytest.mark.parametrize(
+    ("facts", "said"), [(2, "like"), (5, "like"), (6, "better"), (24, "better")]
+)
+def test_few_facts_that_all_agree_are_no_evidence(facts, said):
+    """All are right, and so is every resample of them: guessing does that for five in one of 16."""
+    rows = table(train=20, test=facts)
+    rows["knowledge"] = np.where(rows["true"], 1.0, -1.0)
+    comparisons = study.compared(rows, dict.fromkeys(COLUMNS, 0.0))
+    for measure in ("f1", "accuracy"):
+        (row,) = comparisons[
+            (comparisons["scorer"] == "knowledge")
+            & (comparisons["against"] == "always_true")
+            & (comparisons["measure"] == measure)
+        ].to_dict("records")
+        assert row["difference"] > 0.3
+        assert study.verdict(pd.Series(row)) == said
+
+
 # --- Comparisons, and what they claim ------------------------------------------------------------
 
 
