@@ -89,7 +89,8 @@ def effect(
         UserError: the prompt or the set does not fit the model.
     """
     neurons.check(model)
-    activity = Activity.of(model, [model.encode(prompt)], neurons.counts())
+    encoded = model.encode(prompt)
+    activity = Activity.of(model, [encoded], neurons.counts())
     chosen_level = activity.level(neurons) or 1.0
     drawn = seeds(0, RANDOM_SETS)
     controls = {
@@ -97,7 +98,7 @@ def effect(
         AS_ACTIVE: [activity.matched(neurons, seed) for seed in drawn],
     }
     sets = [neurons, *(one for kind in controls.values() for one in kind)]
-    before, after, *others = predict_many(model, prompt, [None, *map(change, sets)])
+    before, after, *others = predict_many(model, encoded, [None, *map(change, sets)])
     first = pd.concat([before.top(_CHOICES), after.top(_CHOICES)])
     first = first[["token", "index"]].drop_duplicates("index", ignore_index=True)
     indices = first["index"].tolist()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import streamlit as st
@@ -89,7 +89,10 @@ def _effect(
 ) -> Effect:
     """Run the change and its controls; cached for all sessions."""
     prompt = Prompt(text, target=target, mask=mask)
-    return effect(_model, prompt, NeuronSet(neurons), lambda s: change.of(s, _model, prompt))
+    chosen = NeuronSet(neurons)
+    # Means over the prompt are read once, not for every random set.
+    intervention = change.of(chosen, _model, prompt)
+    return effect(_model, prompt, chosen, lambda other: replace(intervention, neurons=other))
 
 
 # Rankings to take the top of, by name.
