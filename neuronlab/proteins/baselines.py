@@ -24,6 +24,8 @@ ROUNDING = 1e-5
 # A hundredth of the smallest float32: a probability of zero has a logarithm, too.
 _SMALLEST = 1e-47
 METRICS = ("accuracy", "f1", "auc")
+# Resamples times proteins at a time: 2.4 MB stay in the processor's cache.
+BLOCK = 300_000
 
 
 def composition(proteins: Sequence[LabelledProtein]) -> Float[np.ndarray, "protein 20"]:
@@ -180,21 +182,21 @@ def _weighted(
     odds = log_odds(probabilities)
     first = odds >= odds.max(1, keepdims=True) - ROUNDING
     called = first / first.sum(1, keepdims=True)
-    classes = probabilities.shape[1]
-    f1, areas = [], []
-    for each in [1] if classes == 2 else range(classes):
-        inside = labels == each
-        total = weights @ (inside + called[:, each])
-        f1.append(statistics.ratio(2 * (weights @ (inside * called[:, each])), total))
-        places = statistics.rounded(odds[:, each], ROUNDING)
-        areas.append(statistics.area(inside, places, weights))
     right = called[np.arange(len(labels)), labels]
-    return {
-        "accuracy": weights @ right / weights.sum(1),
+    classes = [1] if probabilities.shape[1] == 2 else range(probabilities.shape[1])
+    places = {each: statistics.rounded(odds[:, each], ROUNDING) for each in classes}
+    parts = []
+    for block in np.array_split(weights, -(-weights.size // BLOCK)):
+        f1, areas = [], []
+        for each in classes:
+            inside = labels == each
+            total = block @ (inside + called[:, each])
+            f1.append(statistics.ratio(2 * (block @ (inside * called[:, each])), total))
+            areas.append(statistics.area(inside, places[each], block))
         # With two classes, an F1 without a single case counts as 0.
-        "f1": np.nan_to_num(_mean(np.array(f1))),
-        "auc": _mean(np.array(areas)),
-    }
+        f1 = np.nan_to_num(_mean(np.array(f1)))
+        parts.append((block @ right / block.sum(1), f1, _mean(np.array(areas))))
+    return dict(zip(METRICS, np.concatenate(parts, axis=1), strict=True))
 
 
 def _mean(values: Float[np.ndarray, "class resample"]) -> Float[np.ndarray, " resample"]:
