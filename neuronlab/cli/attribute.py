@@ -148,6 +148,8 @@ def _positive(text: str) -> float:
 
 
 def _print(result: Result, scores: NeuronScores, top: int) -> None:
+    from neuronlab.studies.one_prompt import control_in
+
     numbers = result.numbers
     # repr: shows leading spaces, and keeps control characters of a token off the terminal.
     label = repr(numbers["target_label"])
@@ -162,8 +164,6 @@ def _print(result: Result, scores: NeuronScores, top: int) -> None:
         for n in scores.top(top).itertuples(index=False)
     ]
     print("\n" + table(("rank", "layer", "component", "neuron", "score"), rows))
-    from neuronlab.studies.one_prompt import control_in
-
     words, mean, sd = control_in(numbers)
     print(
         f"\nWith the top {numbers['suppressed']} switched off: probability "

@@ -136,9 +136,9 @@ class FineTuneStudy(Study):
             {"baseline": name, **row} for name, one in beside.items() for row in model.above([one])
         ]
         numbers = {
-            "test": told(model),
-            "validation": told(judge(labels[sides.validation], p["validation"])),
-            "baselines": {name: told(one) for name, one in beside.items()},
+            "test": with_intervals(model),
+            "validation": with_intervals(judge(labels[sides.validation], p["validation"])),
+            "baselines": {name: with_intervals(one) for name, one in beside.items()},
             "baseline": max(areas, key=lambda name: np.nan_to_num(areas[name])),
             "sizes": {"train": len(sides.train)} | {k: len(own) for k, own in parts.items()},
             "duplicates": sides.duplicates,
@@ -282,9 +282,10 @@ def probabilities(
     return found
 
 
-def told(one: Judgement) -> dict[str, Any]:
+def with_intervals(judgement: Judgement) -> dict[str, Any]:
     """The metrics, and their 95 % intervals."""
-    return {**one.metrics, "intervals": {k: list(own) for k, own in one.intervals.items()}}
+    ends = {name: list(pair) for name, pair in judgement.intervals.items()}
+    return {**judgement.metrics, "intervals": ends}
 
 
 def _logits(hf: Any, tokens: Sequence[list[int]]) -> Float[Tensor, "protein class"]:

@@ -6,7 +6,7 @@ the same neurons do to other prompts, and which differences between methods are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 from zlib import crc32
@@ -200,19 +200,8 @@ class MethodComparisonStudy(OverFacts):
         after = predict_many(model, asked.encoded, changes)
         rows += [_row(*name, prediction) for name, prediction in zip(names, after, strict=True)]
         context.progress(0.85, f"fact {shard + 1}: asking other prompts")
-        bystanders = []
-        for about, encoded in _others(model, questions, spec, shard):
-            unchanged, *changed = predict_many(model, encoded, [None, *zeroed.values()])
-            bystanders += [
-                {
-                    "method": name,
-                    "about": about,
-                    "before": unchanged.probability,
-                    "after": prediction.probability,
-                }
-                for name, prediction in zip(zeroed, changed, strict=True)
-            ]
-        tables = {"rows": pd.DataFrame(rows), "bystanders": pd.DataFrame(bystanders)}
+        bystanders = _bystanders(model, _others(model, questions, spec, shard), zeroed)
+        tables = {"rows": pd.DataFrame(rows), "bystanders": bystanders}
         numbers = {
             "state": "used",
             "prompt": asked.fact.prompt,
@@ -373,6 +362,20 @@ def _others(
             break
     plain = (prompt_text(model, Fact(text, ())) for text in PLAIN_PROMPTS)
     return prompts + [(PLAIN, model.encode(Prompt(text))) for text in plain]
+
+
+def _bystanders(
+    model: Model, prompts: Sequence[tuple[str, Encoded]], zeroed: Mapping[str, Suppress]
+) -> pd.DataFrame:
+    """What zeroing each method's neurons does to other prompts, whatever these are asked about."""
+    lines = []
+    for about, encoded in prompts:
+        unchanged, *changed = predict_many(model, encoded, [None, *zeroed.values()])
+        lines += [
+            (name, about, unchanged.probability, prediction.probability)
+            for name, prediction in zip(zeroed, changed, strict=True)
+        ]
+    return pd.DataFrame(lines, columns=["method", "about", "before", "after"])
 
 
 def _best(found: Attribution, count: int) -> list[tuple[int, int]]:

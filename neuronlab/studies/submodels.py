@@ -97,7 +97,7 @@ class SubmodelsStudy(Study):
     - ``only``: component, budget, neurons, choice (a method, or "random": as many of each layer),
       seed, and the metrics.
     - ``only_compared``: component, budget, against ("random" or "full"), and what
-      ``Judgement.above`` says; p is how often random ones do as much harm.
+      ``Judgement.above`` says.
     - ``single``: rank, layer, component, neuron, score, alone, together, sum: mean changes of the
       label's log-probability.
     - ``agreement``: a, b, component, spearman, fraction, jaccard.

@@ -17,7 +17,7 @@ from neuronlab.proteins.labelled import LABELLED, MAX_BYTES, Uploaded, read_labe
 from neuronlab.proteins.sequences import AMINO_ACIDS
 from neuronlab.runs import Result
 from neuronlab.studies import STUDIES, FineTuneSpec
-from neuronlab.studies.fine_tune import DEFAULT_NAME, default_spec, told
+from neuronlab.studies.fine_tune import DEFAULT_NAME, default_spec, with_intervals
 from neuronlab.studies.on_proteins import OWN, PROTEIN_FIELDS, ProteinsSpec
 from neuronlab.widgets import exports, links, model_fetch, protein_models, services, shown, state
 from neuronlab.widgets.guard import complain, guard, plain, sentence
@@ -200,7 +200,10 @@ def _data(key: str, _spec: ProteinsSpec) -> tuple[dict, pd.DataFrame, dict, int]
     }
     train, test = ([found[i] for i in side] for side in (sides.train, sides.test))
     labels = np.array([p.label for p in test])
-    rows = [_row(name, told(judge(labels, p)), True) for name, p in baselines(train, test).items()]
+    rows = [
+        _row(name, with_intervals(judge(labels, p)), True)
+        for name, p in baselines(train, test).items()
+    ]
     sizes = {"training": len(sides.train), "validation": len(sides.validation), "test": len(test)}
     return lengths, pd.DataFrame(rows), sizes, sides.duplicates
 
