@@ -6,7 +6,8 @@ import streamlit as st
 from starlette.middleware import Middleware
 from streamlit.runtime.pages_manager import PagesManager
 
-from neuronlab.widgets.server import Doorkeeper, opened
+from neuronlab.widgets.server import Doorkeeper, Moved, opened
+from pages import PAGES
 
 # The files in pages/ are no pages of their own. Else a fresh server's first request, where it is a
 # link to a page, is told that there is no such page.
@@ -14,5 +15,10 @@ PagesManager.uses_pages_directory = False
 
 # Streamlit finds this object by reading the file: see its `app_discovery`.
 app = st.App(
-    Path(__file__).with_name("dashboard.py"), lifespan=opened, middleware=[Middleware(Doorkeeper)]
+    Path(__file__).with_name("dashboard.py"),
+    lifespan=opened,
+    middleware=[
+        Middleware(Doorkeeper),
+        Middleware(Moved, {page.former: page.name for page in PAGES if page.former}),
+    ],
 )

@@ -220,3 +220,36 @@ def error_bars(values: pd.Series, low: pd.Series, high: pd.Series) -> dict[str, 
 def plain(text: str) -> str:
     """Plotly reads a little HTML in labels; a token is shown as it is."""
     return visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def matrix(
+    values: pd.DataFrame, title: str, *, signed: bool = False, percent: bool = False
+) -> go.Figure:
+    """A small table as a heatmap with its numbers written in it.
+
+    Args:
+        values: rows and columns are named by the index and the columns.
+        signed: diverge around zero.
+    """
+    z = values.to_numpy(float)
+    limit = float(np.abs(np.nan_to_num(z)).max()) or 1.0
+    steps = np.linspace(0, 1, len(DIVERGING))
+    scale = [[float(s), c] for s, c in zip(steps, DIVERGING, strict=True)]
+    form = ".0%" if percent else ".2f"
+    figure = go.Figure(
+        go.Heatmap(
+            z=z,
+            x=[plain(str(c)) for c in values.columns],
+            y=[plain(str(i)) for i in values.index],
+            colorscale=scale if signed else "Cividis",
+            zmin=-limit if signed else 0,
+            zmax=limit,
+            texttemplate=f"%{{z:{form}}}" if z.size <= 64 else None,
+            hovertemplate=f"%{{y}}, %{{x}}: %{{z:{form}}}<extra></extra>",
+            colorbar={"thickness": 10, "title": {"text": title}, "tickformat": form},
+        )
+    )
+    figure.update_yaxes(autorange="reversed", type="category")
+    figure.update_xaxes(type="category")
+    figure.update_layout(height=90 + 34 * len(values), margin=MARGIN)
+    return figure

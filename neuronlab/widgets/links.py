@@ -11,24 +11,6 @@ from neuronlab.neurons import Neuron
 from neuronlab.widgets import prompt_form, services
 from neuronlab.widgets.guard import complain
 
-# Which page shows the results of a study.
-PAGES = {
-    "attribution": "pages/attribution.py",
-    "value_query": "pages/value_query.py",
-    "method_comparison": "pages/methods.py",
-    "knowledge_types": "pages/knowledge.py",
-    "stability": "pages/knowledge.py",
-    "language_independent": "pages/languages.py",
-    "cross_lingual_editing": "pages/languages.py",
-    "degenerate_pairs": "pages/backup.py",
-    "fact_checking": "pages/backup.py",
-    "fine_tune": "pages/classifier.py",
-    "submodels": "pages/classifier.py",
-    "neuron_transfer": "pages/classifier.py",
-    "neuron_labels": "pages/labels.py",
-    "scaling": "pages/labels.py",
-    "steering": "pages/steering.py",
-}
 _KEY = re.compile(r"[0-9a-f]{16}")
 
 

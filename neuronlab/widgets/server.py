@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import cli_util, config
 from streamlit.web.server import server_util
@@ -75,6 +75,29 @@ class Doorkeeper:
             await send({"type": "websocket.close", "code": 1008})
         else:
             await PlainTextResponse(_REFUSED, 403)(scope, receive, send_with_headers)
+
+
+class Moved:
+    """ASGI middleware: sends who asks for a page's former address to where it is now.
+
+    Args:
+        addresses: former address -> address, both without slashes.
+    """
+
+    def __init__(self, app: ASGIApp, addresses: Mapping[str, str]) -> None:
+        self.app = app
+        self.addresses = addresses
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, with status 308 where the page has moved."""
+        address = self.addresses.get(scope.get("path", "").strip("/"))
+        if scope["type"] != "http" or address is None:
+            await self.app(scope, receive, send)
+            return
+        query = scope["query_string"].decode("latin-1")
+        await RedirectResponse(f"/{address}" + (f"?{query}" if query else ""), 308)(
+            scope, receive, send
+        )
 
 
 def _welcome(host: str | None, origin: str | None) -> bool:

@@ -152,7 +152,7 @@ def server(start_server, chromium):
     server = start_server()
     tab = Tab(chromium.new_context(viewport={"width": 1280, "height": 900}), server)
     try:
-        tab.open("neurons")
+        tab.open("attribution")
         server.first_look = (tab.page.title(), tab.page.locator(".st-key-model").count())
         tab.results()
     finally:

@@ -2,14 +2,13 @@
 
 import pytest
 
-from neuronlab.figures import circuit
 from neuronlab.neurons import Neuron
 from neuronlab.studies.value_query import value_scores
 
 
 @pytest.fixture
 def page(tab):
-    return tab().open("writers").results()
+    return tab().open("value_query").results()
 
 
 def result(one):
@@ -51,7 +50,7 @@ def test_another_prompt_is_run_and_proved(page):
 
 
 def test_methods_are_compared_cancelled_and_resumed(tab):
-    one = tab().open("compare")
+    one = tab().open("methods")
     one.page.get_by_text("Copy as command").wait_for(timeout=240_000)
     one.idle().healthy()
     for name in ("Rank", "Coefficient x rank", "Integrated gradients", "Norm", "Coefficient"):

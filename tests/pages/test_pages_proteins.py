@@ -11,7 +11,8 @@ from neuronlab.neurons.effect import CONTROLS
 from neuronlab.runs import Context, Store, run_study
 from neuronlab.studies import STUDIES
 from neuronlab.studies.examples import small_labels, small_steering
-from neuronlab.widgets import labelling, steering
+from pages.labels import browse, card
+from pages.steering.results import verdict
 
 MODEL = "antiberty"
 UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
@@ -90,13 +91,13 @@ def test_relatives_and_controls_are_told_where_there_are_any():
         "related": 0.82, "judged": 200, "related_correlation": 0.368,
         "unrelated_correlation": 0.333, "control_correlation": 0.138, "beaten": 0.835,
     }  # fmt: skip
-    told = labelling._relatives(numbers)
+    told = browse._relatives(numbers)
     assert "82% of the 200 proteins" in told
     assert told.endswith("median correlation 0.37 with one, 0.33 without.")
-    few = labelling._relatives(numbers | {"related_correlation": float("nan")})
+    few = browse._relatives(numbers | {"related_correlation": float("nan")})
     assert few.endswith("in common).")
-    assert "get 0.14, and its own beats **84%**" in labelling._control(numbers)
-    assert labelling._control(numbers | {"control_correlation": float("nan")}) == ""
+    assert "get 0.14, and its own beats **84%**" in card.control(numbers)
+    assert card.control(numbers | {"control_correlation": float("nan")}) == ""
 
 
 def test_labels_are_searched_and_the_search_may_find_nothing(labels, results):
@@ -200,7 +201,7 @@ def test_the_steered_result_stands_beside_its_controls(steered, results):
 
 def outcome(**changes):
     known = {"p_value": 1 / 21, "floor": 1 / 21, "direction": "up", "shift_interval": [0.1, 0.5]}
-    return steering.verdict(known | {"control": "as active"} | changes)
+    return verdict(known | {"control": "as active"} | changes)
 
 
 def test_the_verdict_is_the_rank_among_the_stronger_controls_sets():

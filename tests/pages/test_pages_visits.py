@@ -10,9 +10,9 @@ PAGES = (
     "attribution",
     "value_query",
     "methods",
-    "knowledge",
+    "knowledge_types",
     "languages",
-    "backup",
+    "degenerate",
     "runs",
     "models",
 )

@@ -1,0 +1,247 @@
+"""Figures of neurons that stand in for each other, and of what tells true from false."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from neuronlab.figures.charts import MARGIN, error_bars
+from neuronlab.figures.colours import COMPONENT_COLOURS, DIVERGING, FOR, NEUTRAL
+from neuronlab.figures.maps import Grid
+
+
+def pair_graph(pairs: pd.DataFrame, chosen: tuple[int, int] | None = None) -> Grid:
+    """Neurons on a circle, a line for each pair, thicker the stronger its synergy.
+
+    Args:
+        pairs: columns layer_a, neuron_a, layer_b, neuron_b, synergy.
+        chosen: (layer, neuron) that is marked.
+
+    Cells are the neurons, in the order the chart numbers them: columns layer, neuron, pairs.
+    """
+    ends = pd.concat(
+        [
+            pairs[[f"layer_{side}", f"neuron_{side}"]].set_axis(["layer", "neuron"], axis=1)
+            for side in "ab"
+        ]
+    )
+    cells = ends.value_counts().reset_index(name="pairs").sort_values(["layer", "neuron"])
+    cells = cells.reset_index(drop=True)
+    number = {(r.layer, r.neuron): i for i, r in enumerate(cells.itertuples())}
+    angles = np.linspace(0, 2 * np.pi, len(cells), endpoint=False)
+    data = []
+    for row, angle in zip(cells.itertuples(), angles, strict=True):
+        marked = (row.layer, row.neuron) == chosen
+        data.append(
+            {
+                "id": str(number[row.layer, row.neuron]),
+                "name": f"L{row.layer} #{row.neuron}",
+                "x": round(float(240 * np.cos(angle)), 3),
+                "y": round(float(200 * np.sin(angle)), 3),
+                "value": int(row.pairs),
+                "symbol": "diamond" if marked else "circle",
+                "symbolSize": 20 if marked else 13,
+                "itemStyle": {"color": COMPONENT_COLOURS["ffn"]},
+                "label": {
+                    "show": True,
+                    "position": "right" if np.cos(angle) >= 0 else "left",
+                    "formatter": "{b}",
+                },
+            }
+        )
+    links = [
+        {
+            "source": str(number[r.layer_a, r.neuron_a]),
+            "target": str(number[r.layer_b, r.neuron_b]),
+            "value": round(float(r.synergy), 4),
+            "lineStyle": {
+                "width": float(np.clip(0.7 + 12 * (1 - r.synergy), 0.5, 7)),
+                "color": DIVERGING[3] if r.synergy < 1 else NEUTRAL,
+                "type": "solid" if r.synergy < 1 else "dashed",
+                "opacity": 0.75,
+            },
+        }
+        for r in pairs.itertuples()
+    ]
+    option = {
+        "animation": False,
+        "tooltip": {"formatter": "{b}: {c}"},
+        "series": [
+            {
+                "type": "graph",
+                "layout": "none",
+                "preserveAspect": "contain",
+                "left": 90,
+                "right": 90,
+                "top": 20,
+                "bottom": 20,
+                "data": data,
+                "links": links,
+                "selectedMode": "single",
+                "cursor": "pointer",
+                "emphasis": {"focus": "adjacency"},
+            }
+        ],
+    }
+    return Grid(option, cells)
+
+
+def pair_counts(random: pd.DataFrame, kept: int, words: Mapping[str, str]) -> go.Figure:
+    """How many pairs every random candidate set gives, and a line where the candidates are.
+
+    Args:
+        random: columns null, pairs: one row per set.
+        kept: how many pairs the candidates give.
+        words: what each null is called.
+    """
+    figure = go.Figure()
+    for null, counts in random.groupby("null", sort=False)["pairs"]:
+        figure.add_box(
+            x=counts,
+            name=words[null],
+            orientation="h",
+            boxpoints="all",
+            jitter=0.6,
+            pointpos=0,
+            fillcolor="rgba(0,0,0,0)",
+            line={"width": 1, "color": NEUTRAL},
+            marker={"size": 6, "color": COMPONENT_COLOURS["ffn"]},
+            hovertemplate="%{x} pairs<extra>" + words[null] + "</extra>",
+        )
+    figure.add_vline(
+        x=kept,
+        line={"color": FOR, "width": 2},
+        annotation_text="the candidates",
+        annotation_position="top",
+    )
+    figure.update_xaxes(title="degenerate pairs", rangemode="tozero")
+    figure.update_layout(height=200, margin=MARGIN, showlegend=False)
+    return figure
+
+
+def pair_bars(p0: float, pair: pd.Series) -> go.Figure:
+    """What is left of the target: with all, without either, without both; and the product."""
+    rows = [
+        ("nothing off", p0, NEUTRAL),
+        (f"without L{int(pair['layer_a'])} #{int(pair['neuron_a'])}", pair["p_a"], NEUTRAL),
+        (f"without L{int(pair['layer_b'])} #{int(pair['neuron_b'])}", pair["p_b"], NEUTRAL),
+        ("if they were independent", pair["product"], DIVERGING[3]),
+        ("without both", pair["p_ab"], FOR),
+    ]
+    figure = go.Figure(
+        go.Bar(
+            y=[name for name, *_ in rows],
+            x=[value for _, value, _ in rows],
+            orientation="h",
+            marker_color=[colour for *_, colour in rows],
+            text=[f"{value:.1%}" for _, value, _ in rows],
+            textposition="outside",
+            cliponaxis=False,
+        )
+    )
+    figure.update_yaxes(autorange="reversed", type="category")
+    figure.update_xaxes(tickformat=".0%", range=[0, 1.2 * max(value for _, value, _ in rows)])
+    figure.update_layout(height=240, margin=MARGIN, showlegend=False)
+    return figure
+
+
+# Of each measure: what it is called, and what takes no knowledge.
+MEASURES = {
+    "f1": ("F1", "always true", 2 / 3),
+    "accuracy": ("right choices", "guessing", 1 / 2),
+}
+# Okabe and Ito, with a dash each: colour is never the only carrier of meaning. Neurons have the
+# colour of their random sets.
+_COLOURS = ["#CC79A7"] * 3 + ["#0072B2"] * 3 + ["#009E73", "#D55E00", "#000000"]
+_DASHES = ["solid", "dot", "dashdot"] * 2 + ["dash", "longdash", "dot"]
+_LEGEND = {"orientation": "h", "y": -0.3, "x": 0}
+
+
+def bars(table: pd.DataFrame, titles: Mapping[str, str], measure: str) -> go.Figure:
+    """Bars of a measure with intervals, and a line at what takes no knowledge.
+
+    Args:
+        table: columns scorer, and the measure with its ``_low`` and ``_high``.
+        titles: of the scorers.
+        measure: of ``MEASURES``.
+    """
+    words, line, place = MEASURES[measure]
+    figure = go.Figure(
+        go.Bar(
+            y=[titles[name] for name in table["scorer"]],
+            x=table[measure],
+            orientation="h",
+            marker_color=[_style(titles, name)[0] for name in table["scorer"]],
+            error_x=error_bars(table[measure], table[f"{measure}_low"], table[f"{measure}_high"]),
+            hovertemplate="%{y}: %{x:.3f}<extra></extra>",
+        )
+    )
+    figure.add_vline(
+        x=place,
+        line={"dash": "dot", "color": NEUTRAL},
+        annotation_text=line,
+        annotation_position="top",
+    )
+    figure.update_yaxes(autorange="reversed")
+    figure.update_xaxes(range=[0, 1.02], title=words)
+    figure.update_layout(height=380, margin=MARGIN)
+    return figure
+
+
+def roc(curves: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
+    """True against false positive rate; the diagonal is chance.
+
+    Args:
+        curves: columns scorer, column, false_positive_rate, true_positive_rate.
+    """
+    figure = _lines(curves, titles, "false_positive_rate", "true_positive_rate")
+    figure.add_scatter(
+        x=[0, 1], y=[0, 1], mode="lines", line={"color": NEUTRAL, "width": 1}, showlegend=False
+    )
+    figure.update_xaxes(title="false ones called true", range=[-0.02, 1.02])
+    figure.update_yaxes(title="true ones called true", range=[-0.02, 1.02])
+    return figure
+
+
+def precision_recall(curves: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
+    """Precision against recall; half of the candidates are true.
+
+    Args:
+        curves: columns scorer, column, true_positive_rate, precision.
+    """
+    figure = _lines(
+        curves[curves["true_positive_rate"] > 0], titles, "true_positive_rate", "precision"
+    )
+    figure.add_hline(y=0.5, line={"color": NEUTRAL, "width": 1})
+    figure.update_xaxes(title="recall", range=[-0.02, 1.02])
+    figure.update_yaxes(title="precision", range=[-0.02, 1.02])
+    return figure
+
+
+def _lines(curves: pd.DataFrame, titles: Mapping[str, str], x: str, y: str) -> go.Figure:
+    figure = go.Figure()
+    for scorer, title in titles.items():
+        colour, dash = _style(titles, scorer)
+        own = curves[curves["scorer"] == scorer].groupby("column", sort=False)
+        for number, (_, curve) in enumerate(own):
+            figure.add_scatter(
+                x=curve[x],
+                y=curve[y],
+                name=title,
+                legendgroup=scorer,
+                showlegend=number == 0,
+                # What is one decision for all candidates is a point, not a curve.
+                mode="lines" if len(curve) > 2 else "lines+markers",
+                line={"color": colour, "dash": dash, "width": 1 if len(own) > 1 else 2},
+                hovertemplate=f"%{{x:.2f}}, %{{y:.2f}}<extra>{title}</extra>",
+            )
+    figure.update_layout(height=400, margin=MARGIN, legend=_LEGEND)
+    return figure
+
+
+def _style(titles: Mapping[str, str], scorer: str) -> tuple[str, str]:
+    number = list(titles).index(scorer) % len(_COLOURS)
+    return _COLOURS[number], _DASHES[number]

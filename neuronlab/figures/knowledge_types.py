@@ -1,0 +1,39 @@
+"""Figures on kinds of knowledge: what the neurons of two prompts share."""
+
+from __future__ import annotations
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from neuronlab.figures.charts import MARGIN, error_bars
+from neuronlab.figures.colours import COLOURS, NEUTRAL
+
+
+def overlap_bars(table: pd.DataFrame, words: dict[str, str]) -> go.Figure:
+    """Bars of the Jaccard index per kind of pair and k, with intervals, and chance.
+
+    Args:
+        table: columns pair, k, jaccard, jaccard_low, jaccard_high, chance.
+        words: what a pair is called.
+    """
+    figure = go.Figure()
+    for i, (k, own) in enumerate(table.groupby("k", sort=True)):
+        figure.add_bar(
+            y=[words[p] for p in own["pair"]],
+            x=own["jaccard"],
+            name=f"best {k}",
+            orientation="h",
+            marker_color=[*COLOURS, NEUTRAL][i],
+            marker_pattern_shape="" if i == 0 else "/",
+            error_x=error_bars(own["jaccard"], own["jaccard_low"], own["jaccard_high"]),
+            customdata=own["chance"],
+            hovertemplate="%{y}: %{x:.3f} (chance %{customdata:.4f})<extra></extra>",
+        )
+    figure.update_yaxes(autorange="reversed")
+    figure.update_layout(
+        height=120 + 60 * table["pair"].nunique(),
+        margin=MARGIN,
+        xaxis_title="Jaccard index",
+        legend={"orientation": "h", "y": 1.1, "x": 0},
+    )
+    return figure

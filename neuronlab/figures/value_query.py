@@ -1,0 +1,238 @@
+"""Figures of value and query neurons: layers, heads, the path, and the flow between neurons."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from neuronlab.figures.charts import MARGIN, visible
+from neuronlab.figures.colours import (
+    AGAINST,
+    COMPONENT_COLOURS,
+    COMPONENT_NAMES,
+    DIVERGING,
+    FOR,
+    NEUTRAL,
+)
+from neuronlab.figures.maps import Grid, heatmap, mark
+
+_LEGEND = {"orientation": "h", "y": 1.12, "x": 0}
+ROLES = {"query only": "#0072B2", "both": "#E69F00", "value only": "#CC79A7"}
+# The columns of the flow, left to right, and what a node there is called.
+_STAGES = ("query", "attention", "ffn", "target")
+
+
+def layer_bars(table: pd.DataFrame, value: str, title: str) -> go.Figure:
+    """Bars per layer, attention beside FFN.
+
+    Args:
+        table: columns layer, part ("attention", "ffn"), and ``value``.
+    """
+    figure = go.Figure()
+    for part, own in table.groupby("part", sort=False):
+        figure.add_bar(
+            x=own["layer"],
+            y=own[value],
+            name=COMPONENT_NAMES[part],
+            marker_color=COMPONENT_COLOURS[part],
+            marker_pattern_shape="" if part == "ffn" else "/",
+            hovertemplate="layer %{x}: %{y:+.4f}<extra>" + COMPONENT_NAMES[part] + "</extra>",
+        )
+    figure.update_layout(
+        height=280, margin=MARGIN, legend=_LEGEND, xaxis_title="layer", yaxis_title=title
+    )
+    return figure
+
+
+def path(table: pd.DataFrame) -> go.Figure:
+    """Log-probability and probability of the target along the residual stream."""
+    figure = go.Figure()
+    places = list(range(len(table)))
+    for name, axis, colour, dash in (
+        ("log_probability", "y", FOR, "solid"),
+        ("probability", "y2", AGAINST, "dot"),
+    ):
+        figure.add_scatter(
+            x=places,
+            y=table[name],
+            yaxis=axis,
+            name=name.replace("_", "-"),
+            line={"color": colour, "dash": dash},
+            customdata=table["state"],
+            hovertemplate="after %{customdata}: %{y:.4f}<extra></extra>",
+        )
+    figure.update_layout(
+        height=280,
+        margin=MARGIN,
+        legend=_LEGEND,
+        xaxis_title="state (two per layer)",
+        yaxis_title="log-probability",
+        yaxis2={
+            "title": "probability",
+            "overlaying": "y",
+            "side": "right",
+            "showgrid": False,
+            "rangemode": "tozero",
+        },
+    )
+    return figure
+
+
+def histogram(table: pd.DataFrame) -> go.Figure:
+    """In which layers the best hundred FFN neurons are, by log-probability and by probability."""
+    figure = go.Figure()
+    for name, colour, shape in (
+        ("log_probability_increase", FOR, ""),
+        ("probability_increase", AGAINST, "/"),
+    ):
+        figure.add_bar(
+            x=table["layer"],
+            y=table[name],
+            name=name.replace("_", " ").replace("log ", "log-"),
+            marker_color=colour,
+            marker_pattern_shape=shape,
+        )
+    figure.update_layout(
+        height=260,
+        margin=MARGIN,
+        legend=_LEGEND,
+        xaxis_title="layer",
+        yaxis_title="of the best 100",
+    )
+    return figure
+
+
+def roles(table: pd.DataFrame, layers: int) -> go.Figure:
+    """Query-only, value-only and both, per layer."""
+    figure = go.Figure()
+    for role, colour in ROLES.items():
+        own = table[table["role"] == role]["layer"].value_counts()
+        own = own.reindex(range(layers), fill_value=0)
+        figure.add_bar(x=own.index, y=own, name=role, marker_color=colour)
+    figure.update_layout(
+        barmode="stack",
+        height=280,
+        margin=MARGIN,
+        legend=_LEGEND,
+        xaxis_title="layer",
+        yaxis_title="FFN neurons",
+    )
+    return figure
+
+
+def head_grid(heads: pd.DataFrame, chosen: tuple[int, int] | None = None) -> Grid:
+    """Layers x heads: the increase of each head. Cells: layer, head, increase."""
+    cells = heads.reset_index(drop=True)
+    labels = [f"layer {r.layer}, head {r.head}: {r.increase:+.4f}" for r in cells.itertuples()]
+    option = heatmap(
+        cells["head"],
+        cells["layer"],
+        cells["increase"],
+        labels,
+        [str(h) for h in range(cells["head"].max() + 1)],
+        [str(layer) for layer in range(cells["layer"].max() + 1)],
+    )
+    option["yAxis"]["name"] = "layer"
+    option["xAxis"]["name"] = "head"
+    option["xAxis"]["nameLocation"] = "middle"
+    option["xAxis"]["nameGap"] = 22
+    mark(option, cells, (cells["layer"], cells["head"]), chosen)
+    return Grid(option, cells)
+
+
+def flow(nodes: pd.DataFrame, links: pd.DataFrame, target: str) -> Grid:
+    """Query FFN -> attention value -> FFN value -> target, as a graph whose nodes are clicked.
+
+    Args:
+        nodes: columns stage, layer, neuron, component, head.
+        links: columns source, source_layer, source_neuron, target, target_layer, target_neuron,
+            weight (share of the target's score, in log-probability).
+
+    Cells are the nodes, in the order the chart numbers them.
+    """
+    nodes = nodes.assign(column=[_STAGES.index(s) for s in nodes["stage"]])
+    nodes = nodes.sort_values(["column", "layer", "neuron"]).reset_index(drop=True)
+    number = {(r.stage, r.layer, r.neuron): i for i, r in enumerate(nodes.itertuples())}
+    edges = [
+        (
+            number[r.source, r.source_layer, r.source_neuron],
+            number[r.target, r.target_layer, r.target_neuron],
+            r.weight,
+        )
+        for r in links.itertuples()
+    ]
+    largest = max((abs(weight) for *_, weight in edges), default=1.0)
+    outgoing = np.zeros(len(nodes))
+    for source, _, weight in edges:
+        outgoing[source] += weight
+    data = []
+    for i, row in enumerate(nodes.itertuples()):
+        column = nodes[nodes["column"] == row.column]
+        place = column.index.get_loc(i)
+        name = _node_name(row, target)
+        data.append(
+            {
+                "id": str(i),
+                "name": name,
+                "x": 240 * row.column,
+                "y": 520 * (place + 0.5) / len(column),
+                "symbol": "roundRect" if row.stage == "attention" else "circle",
+                "symbolSize": 30 if row.stage == "target" else 14,
+                "value": round(float(outgoing[i]), 5),
+                "itemStyle": {
+                    "color": NEUTRAL
+                    if row.stage == "target"
+                    else COMPONENT_COLOURS["query" if row.stage == "query" else row.component]
+                },
+                "label": {
+                    "show": True,
+                    "position": "left" if row.column == 0 else "right",
+                    "formatter": "{b}",
+                },
+            }
+        )
+    option = {
+        "animation": False,
+        "tooltip": {"formatter": "{b}: {c}"},
+        "series": [
+            {
+                "type": "graph",
+                "layout": "none",
+                "preserveAspect": "contain",
+                "left": 90,
+                "right": 110,
+                "top": 16,
+                "bottom": 16,
+                "data": data,
+                "links": [
+                    {
+                        "source": str(source),
+                        "target": str(end),
+                        "value": round(float(weight), 5),
+                        "lineStyle": {
+                            "width": 0.3 + 9 * abs(weight) / largest,
+                            # The middle tones of the scale: seen on white and on black.
+                            "color": DIVERGING[3 if weight > 0 else 1],
+                            "type": "solid" if weight > 0 else "dashed",
+                            "opacity": 0.7,
+                            "curveness": 0.08,
+                        },
+                    }
+                    for source, end, weight in edges
+                    if abs(weight) > 0.01 * largest
+                ],
+                "selectedMode": "single",
+                "cursor": "pointer",
+                "emphasis": {"focus": "adjacency"},
+            }
+        ],
+    }
+    return Grid(option, nodes.drop(columns="column"))
+
+
+def _node_name(row: object, target: str) -> str:
+    if row.stage == "target":
+        return visible(target)
+    head = f" h{row.head}" if row.stage == "attention" else ""
+    return f"L{row.layer}{head} #{row.neuron}"

@@ -1,0 +1,207 @@
+"""The table of pages: what is written here, and nowhere else, makes a folder a page of the app."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of the app: the folder ``name`` beside this file, at the address of that name.
+
+    The folder holds ``page.py``, which Streamlit runs, the page's views, and ``how_to_read.md``.
+
+    Attributes:
+        icon: the name of a Material symbol.
+        card: what the page is for, in a sentence or two, on the home page.
+        question: the one line below the title.
+        paper: whom it follows.
+        terms: the words of the glossary that its help explains.
+        studies: whose results it shows.
+        former: the page's address in version 0.1, which still leads to it.
+        section: under which heading of the navigation it stands.
+    """
+
+    name: str
+    title: str
+    icon: str
+    card: str = ""
+    question: str = ""
+    paper: str = ""
+    terms: tuple[str, ...] = ()
+    studies: tuple[str, ...] = ()
+    former: str = ""
+    section: str = ""
+
+    @property
+    def path(self) -> str:
+        """The page's script, from the folder that holds ``pages``."""
+        return f"pages/{self.name}/page.py"
+
+    @property
+    def symbol(self) -> str:
+        """The icon as Streamlit writes it."""
+        return f":material/{self.icon}:"
+
+    @property
+    def how_to_read(self) -> str:
+        """Help in Markdown; empty where a page needs none."""
+        file = Path(__file__).parent / self.name / "how_to_read.md"
+        return file.read_text("utf-8") if file.exists() else ""
+
+
+HOME = Page("home", "Home", "home")
+PAGES = (
+    HOME,
+    Page(
+        "attribution",
+        "Which neurons made it say that?",
+        "neurology",
+        card="Pick a model and a prompt or protein, see the query, key, value and FFN neurons a "
+        "prediction rests on, and switch them off.",
+        question="Pick a prediction, see the neurons it rests on, and switch them off.",
+        paper="After arXiv 2312.10770 and Dai et al. 2022.",
+        terms=("Neuron", "Completeness", "Matched random set", "Basket"),
+        studies=("attribution",),
+        former="neurons",
+    ),
+    Page(
+        "value_query",
+        "Value and query neurons",
+        "account_tree",
+        card="Which layers, heads and neurons write the answer, which earlier neurons wake those, "
+        "and how it flows from one to the other.",
+        question="Which neurons write the answer, and which neurons wake those?",
+        paper="After arXiv 2312.12141.",
+        terms=("Value neuron", "Query neuron", "Logit lens", "Matched random set"),
+        studies=("value_query",),
+        former="writers",
+    ),
+    Page(
+        "methods",
+        "Which method finds the neurons?",
+        "compare",
+        card="Ten methods on the same facts: zero what each one names, and see whose choice hurts "
+        "most.",
+        question="Zero each method's best neurons and see whose choice hurts the right answer "
+        "most.",
+        paper="After arXiv 2312.12141, table 2.",
+        terms=("MRR", "Matched random set", "Bootstrap interval", "Suppress"),
+        studies=("method_comparison",),
+        former="compare",
+    ),
+    Page(
+        "knowledge_types",
+        "Where does each kind of knowledge live?",
+        "category",
+        card="Languages, capitals, colors, months: do they share layers, neurons and heads, and do "
+        "these stay when the words change?",
+        question="Layers, neurons and heads of six kinds of facts, and whether they stay the same.",
+        paper="After arXiv 2312.12141.",
+        terms=(
+            "Value neuron",
+            "Query neuron",
+            "Jaccard index",
+            "Matched random set",
+            "Bootstrap interval",
+        ),
+        studies=("knowledge_types", "stability"),
+        former="kinds",
+    ),
+    Page(
+        "languages",
+        "One fact, many languages",
+        "translate",
+        card="The neurons that a fact rests on in every language, beside what any two facts share.",
+        question="Which neurons does a fact rest on in every language?",
+        paper="After arXiv 2308.13198.",
+        terms=("Language-independent neuron", "Matched random set", "Success rate", "Basket"),
+        studies=("language_independent", "cross_lingual_editing"),
+        former="tongues",
+    ),
+    Page(
+        "degenerate",
+        "Backup neurons",
+        "backup",
+        card="Pairs of neurons of which either alone is dispensable, but not both; and whether "
+        "that is more than two separate effects.",
+        question="Which pairs of neurons stand in for each other, and can they tell true from "
+        "false?",
+        paper="After arXiv 2308.13198.",
+        terms=(
+            "Degenerate pair",
+            "Synergy",
+            "Suppress",
+            "Matched random set",
+            "F1",
+            "ROC curve",
+            "AUC",
+            "Bootstrap interval",
+        ),
+        studies=("degenerate_pairs", "fact_checking"),
+        former="pairs",
+    ),
+    Page(
+        "classifier",
+        "Knowledge neurons of a protein classifier",
+        "biotech",
+        card="Tune a model to tell enzymes, keep a few of its neurons, and see what is left; "
+        "colour the residues that they read.",
+        question="How few neurons tell enzymes from other proteins, and where are they?",
+        paper="After arXiv 2312.10770.",
+        terms=("Submodel", "Mean ablation", "AUC", "F1", "DSSP", "Bootstrap interval", "Basket"),
+        studies=("fine_tune", "submodels", "neuron_transfer"),
+        former="enzymes",
+    ),
+    Page(
+        "labels",
+        "What does each neuron know?",
+        "label",
+        card="A label for every neuron of a protein model, in words, with how well it predicts the "
+        "neuron; search them by words and by meaning.",
+        question="Which proteins drive it, and what do they share?",
+        paper="After arXiv 2507.06458.",
+        terms=(
+            "Exemplars",
+            "Label",
+            "Held-out correlation",
+            "Control correlation",
+            "DSSP",
+            "Basket",
+        ),
+        studies=("neuron_labels", "scaling"),
+        former="known",
+    ),
+    Page(
+        "steering",
+        "Steer a protein",
+        "tune",
+        card="Turn neurons up while the model writes a protein: does it move as asked, beyond "
+        "random neurons, and does it still fold?",
+        question="Do these neurons move what the model makes, and what does it cost?",
+        paper="After arXiv 2507.06458.",
+        terms=("Steering", "Matched random set", "Pseudo-perplexity", "GRAVY", "Basket"),
+        studies=("steering",),
+        former="steer",
+    ),
+    Page(
+        "runs",
+        "Runs",
+        "history",
+        card="Everything computed here: open, compare, export, delete.",
+        question="What was computed here, by whoever uses this server.",
+        former="history",
+        section="Manage",
+    ),
+    Page(
+        "models",
+        "Models",
+        "deployed_code",
+        card="What can be looked into, on what terms; fetch what is missing.",
+        question="What can be looked into, and on what terms.",
+        former="catalogue",
+        section="Manage",
+    ),
+)
+PAGE_OF = {study: page for page in PAGES for study in page.studies}

@@ -1,0 +1,165 @@
+"""Which neurons made it say that? Attribution of one prediction, and the proof by intervention."""
+
+import streamlit as st
+
+from neuronlab.attribution import method
+from neuronlab.attribution.estimate import estimate
+from neuronlab.cli.same_call import attribute_command, attribute_python
+from neuronlab.figures.charts import predictions, sequence_map, token_bars, visible
+from neuronlab.models import Model
+from neuronlab.neurons import NeuronScores
+from neuronlab.runs import Result
+from neuronlab.studies import AttributionSpec, scores_of
+from neuronlab.studies.one_prompt import control_in, proof_in
+from neuronlab.widgets import (
+    exports,
+    intervention,
+    links,
+    model_fetch,
+    neuron_card,
+    neuron_maps,
+    prompt_form,
+    runs,
+    services,
+    shown,
+    state,
+)
+from neuronlab.widgets.guard import guard, plain
+
+
+def main() -> None:
+    if not model_fetch.ready(state.model_name()):
+        return
+    model = services.model(state.model_name(), state.device())
+    spec = prompt_form.draw(model)
+    shown.run_button(spec, lambda: cost(model, spec))
+    found = shown.finished("attribution", model.name, spec, spec)
+    if found is not None:
+        with guard():
+            results(model, *found)
+
+
+def cost(model: Model, spec: AttributionSpec) -> str:
+    """What a run will take."""
+    found = estimate(model, spec.prompt, spec.method, spec.components, spec.positions)
+    return f"About {found.words}."
+
+
+def results(model: Model, spec: AttributionSpec, result: Result) -> None:
+    """Everything a finished run shows."""
+    scores = scores_of(result)
+    neuron_maps.start(scores)
+    prompt = spec.prompt
+    target = int(result.numbers["target"])
+    headline(result)
+    choices = st.expander("The model's first choices", expanded=True)
+    neuron_maps.draw(scores)  # first what people wait for
+    where(model, spec, result)
+    with choices:
+        table = result.tables["predictions"]
+        exports.chart(
+            predictions(table, target),
+            table,
+            "predictions",
+            "Bars: the ten most probable choices.",
+        )
+    quality(result)
+    if len(scores.token_totals):
+        tokens(model, result, scores)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        neuron_maps.ranked(scores)
+        exports.share(spec.key, attribute_python(spec), attribute_command(spec))
+    with right:
+        neuron_card.draw(model, prompt, neuron_maps.chosen(), scores)
+    asked = type(prompt)(prompt.text, target=target, mask=prompt.mask)
+    intervention.draw(model, asked, {"Top neurons": scores}, proof_in(result, scores))
+
+
+def headline(result: Result) -> None:
+    """The result in one line."""
+    n = result.numbers
+    label = plain(visible(n["target_label"]))
+    words, mean, sd = control_in(n)
+    st.markdown(
+        f"**{label}** has {n['probability']:.1%} (rank {n['rank']:,}). Without its "
+        f"{n['suppressed']} top neurons: **{n['probability_suppressed']:.1%}**. Without as many "
+        f"{words}: {mean:.1%} ± {sd:.1%}."
+    )
+    if n.get("note"):
+        st.caption(plain(n["note"]))
+
+
+def where(model: Model, spec: AttributionSpec, result: Result) -> None:
+    """What a causal model's scores of the last token leave out, and how to have them."""
+    words = neuron_maps.both_views(result)
+    if not words:
+        return
+    st.caption(words)
+    if spec.positions == "all" or not method(spec.method).everywhere:
+        return
+    everywhere = spec.model_copy(update={"positions": "all"})
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button("Score all tokens", icon=":material/width_full:"):
+            prompt_form.fill(everywhere.model_dump())
+            runs.submit(everywhere, state.device())
+            links.show(everywhere.key, everywhere.study)
+            st.rerun()
+        st.caption(cost(model, everywhere))
+    exports.tables(result.tables["where"], "where")
+
+
+def quality(result: Result) -> None:
+    """The method's own error estimate, or how far its ranking is proven."""
+    if result.numbers.get("certified"):
+        st.caption(
+            f"The ranking is exact for the {result.numbers['certified']} best neurons: proven. The "
+            "others show an upper bound of their score, also in the maps."
+        )
+    if "quality" not in result.tables:
+        return
+    table = result.tables["quality"]
+    worst = table.loc[table["gap"].idxmax()]
+    st.caption(
+        f"Completeness: the largest gap of a layer is {worst['gap']:.2g} (layer "
+        f"{worst['layer']}, {worst['component']}), where its scores sum to {worst['total']:.3f} "
+        f"instead of {worst['expected']:.3f}. The largest error estimated for a layer's scores is "
+        f"{result.numbers['largest_error']:.1%} of their absolute sum. "
+        f"{int(table['nodes'].sum()):,} nodes in all."
+    )
+    # The path of a value is nearly straight in every model.
+    rest = table[table["component"] != "value"]
+    if "gradient_r" in rest and len(rest) and rest["gradient_r"].median() > 0.98:
+        st.info(
+            "On this model the path from the baseline says little more than the gradient: a norm "
+            "hides how large the neurons are until they are nearly zero. The scores correlate "
+            f"{rest['gradient_r'].median():.3f} (median over layers) with gradient x activation, "
+            "which takes a single pass.",
+            icon=":material/info:",
+        )
+    exports.tables(table, "completeness")
+
+
+def tokens(model: Model, result: Result, scores: NeuronScores) -> None:
+    """How much of the score lies at each token."""
+    totals = result.tables["token_totals"]
+    names = list(scores)
+    st.markdown("**Token by token**: the sum of all scores at each.")
+    chosen = st.pills(
+        "Components",
+        names,
+        selection_mode="multi",
+        default=names,
+        key="token_components",
+        label_visibility="collapsed",
+    )
+    values = totals[list(chosen)].sum(axis=1).tolist()
+    texts = totals["text"].tolist()
+    if model.alphabet == "protein":
+        figure = sequence_map(texts, values)
+    else:
+        figure = token_bars(texts, values, "sum of scores")
+    exports.chart(figure, totals, "tokens", "The sum of neuron scores at each token.")
+
+
+main()

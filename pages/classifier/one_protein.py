@@ -1,0 +1,206 @@
+"""The view of one protein: its residues by what chosen neurons contribute there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from neuronlab.attribution import residue_scores
+from neuronlab.errors import UserError
+from neuronlab.figures.protein import contact_map, residue_track, structure_view
+from neuronlab.models import COMPONENTS, Model
+from neuronlab.neurons import NeuronSet
+from neuronlab.proteins.contacts import predicted_contacts
+from neuronlab.proteins.sequences import clean_sequence
+from neuronlab.proteins.structures import MAX_BYTES, Structure, match, read_structure
+from neuronlab.proteins.viewer import framed, viewer_url
+from neuronlab.studies import SubmodelsSpec
+from neuronlab.studies.examples import small_submodels
+from neuronlab.widgets import exports, links, services, state
+from neuronlab.widgets.guard import complain, guard, plain
+from pages.classifier.ranking import METHODS, scores_of
+
+TYPED = "Type a sequence"
+_METHODS = ("integrated_gradients", "gradient_x_activation")
+
+
+def draw() -> None:
+    """Everything of the view."""
+    model = services.model(state.model_name(), state.device())
+    with guard():
+        sequence, secondary, label = protein(model)
+        if not sequence:
+            return
+        left, middle, right = st.columns(3)
+        target = left.selectbox(
+            "What speaks for",
+            range(len(model.labels)),
+            min(label, len(model.labels) - 1),
+            format_func=lambda i: model.labels[i],
+            key=f"one_target_{model.name}_{label}",
+        )
+        method = middle.selectbox(
+            "Attribution", _METHODS, format_func=METHODS.get, key="one_method"
+        )
+        neurons, words = chosen(model, right)
+        values, p = _scores(
+            model, model.name, model.revision, sequence, target, method, tuple(neurons or ())
+        )
+        table = pd.DataFrame(
+            {
+                "residue": range(1, len(sequence) + 1),
+                "letter": list(sequence),
+                "score": values,
+                **({"DSSP": list(secondary)} if secondary else {}),
+            }
+        )
+        st.markdown(
+            f"**{plain(model.labels[target])}** has {p:.1%}. Each residue is coloured by what "
+            f"{words} contribute there to its logit; at all residues together {values.sum():+.3f} "
+            "(the first and the last token are no residues, and have a share of their own)."
+        )
+        exports.chart(
+            residue_track(sequence, values, secondary),
+            table,
+            "residues",
+            "The sequence, each residue coloured by its score, with its secondary structure.",
+        )
+        left, right = st.columns(2, gap="medium")
+        with left:
+            contacts(model, sequence, values)
+        with right:
+            structure(sequence, values)
+
+
+def protein(model: Model) -> tuple[str, str, int]:
+    """Sequence, DSSP string or "", and label: of a test protein, or typed."""
+    spec = SubmodelsSpec.like_tuned(model.name, model.revision)
+    choices = _tests(spec.key, spec)
+    which = st.selectbox(
+        "Protein",
+        [*choices, TYPED],
+        format_func=lambda n: n if n == TYPED else f"{n} ({choices[n][3]})",
+        key="one_protein",
+        help="Of the test part: proteins that the model was not tuned on.",
+    )
+    if which != TYPED:
+        sequence, secondary, label, _ = choices[which]
+        return sequence, secondary, label
+    text = st.text_area("Sequence in one-letter codes", key="one_sequence", max_chars=4000)
+    if not text.strip():
+        return "", "", 0
+    return clean_sequence(text, model.residues), "", 1
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _tests(key: str, _spec: SubmodelsSpec) -> dict[str, tuple[str, str, int, str]]:
+    found, sides = _spec.parts()
+    own = [found[i] for i in sides.test if 80 <= len(found[i].sequence) <= 400]
+    own = sorted(own, key=lambda p: len(p.sequence))[:200]  # short ones take seconds
+    return {p.name: (p.sequence, p.secondary, p.label, _spec.classes[p.label]) for p in own}
+
+
+def chosen(model: Model, place: st.delta_generator.DeltaGenerator) -> tuple[NeuronSet | None, str]:
+    """The neurons whose scores are summed, and what they are called; None is all of them."""
+    basket = state.basket()
+    options = {"all": "All neurons"}
+    if len(basket):
+        options["basket"] = f"The basket ({len(basket)})"
+    key = _submodels(model)
+    if key is not None:
+        options |= {"top100": "The best 100 by integrated gradients", "top10": "The best 10"}
+    which = place.selectbox("Neurons", list(options), format_func=options.get, key="one_neurons")
+    if which == "basket":
+        return basket, f"the {len(basket)} neurons of the basket"
+    if which.startswith("top"):
+        spec, result = services.result(key)
+        method = "integrated_gradients"
+        method = method if method in spec["methods"] else spec["methods"][0]
+        count = int(which[3:])
+        return scores_of(result, method).select(top=count), f"the {count} best neurons"
+    return None, "all neurons"
+
+
+def _submodels(model: Model) -> str | None:
+    """The submodels that this session looks at, or those that their view opens on."""
+    opened = links.shown("submodels")
+    first = small_submodels(model.name, model.revision)
+    for key in filter(None, (opened, first.key)):
+        if services.store().has(key) and services.result(key)[0]["model"] == model.name:
+            return key
+    return None
+
+
+@st.cache_data(max_entries=64, show_spinner="Attributing")
+def _scores(
+    _model: Model,
+    name: str,
+    revision: str,
+    sequence: str,
+    target: int,
+    method: str,
+    neurons: tuple,
+) -> tuple[np.ndarray, float]:
+    own = NeuronSet(neurons) if neurons else None
+    return residue_scores(_model, sequence, target, own, method=method, components=COMPONENTS)
+
+
+def contacts(model: Model, sequence: str, values: np.ndarray) -> None:
+    """Which residues touch, as the trunk sees it."""
+    st.markdown("**Contacts** that the trunk predicts, the residues' scores along the edges.")
+    found = _contacts(model, model.name, model.revision, sequence)
+    if found is None:
+        st.caption("This model has no contact head.")
+        return
+    i, j = np.triu_indices(len(sequence), 4)
+    strongest = np.argsort(-found[i, j])[:200]
+    pairs = pd.DataFrame(
+        {"a": i[strongest] + 1, "b": j[strongest] + 1, "probability": found[i, j][strongest]}
+    )
+    exports.chart(
+        contact_map(found, values, sequence), pairs, "contacts", "Heatmap of predicted contacts."
+    )
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _contacts(_model: Model, name: str, revision: str, sequence: str) -> np.ndarray | None:
+    return predicted_contacts(_model, sequence)
+
+
+def structure(sequence: str, values: np.ndarray) -> None:
+    """The residues on a structure that a person gives."""
+    st.markdown("**On its structure**: upload a PDB or mmCIF file of this protein.")
+    file = st.file_uploader(
+        "PDB or mmCIF",
+        type=["pdb", "ent", "cif", "mmcif"],
+        max_upload_size=MAX_BYTES // 1_000_000,
+        key="one_structure",
+        label_visibility="collapsed",
+    )
+    if file is None:
+        return
+    try:
+        found = _structure(file.file_id, file.name, file)
+        fit = match(found, sequence)
+    except UserError as error:
+        complain(str(error))
+        return
+    dark = st.context.theme.type == "dark"
+    with guard():
+        html = structure_view(found.text, fit.chain, fit.residues, values, viewer_url(), dark=dark)
+        st.iframe(framed(html), height=430)
+        st.caption(
+            plain(
+                f"Chain {fit.chain}: {fit.covered:.0%} of the sequence is seen, "
+                f"{fit.identity:.0%} of it identical. Drag to turn, scroll to zoom."
+            )
+        )
+        st.download_button(
+            "View (HTML)", html, "structure.html", "text/html", on_click="ignore", type="tertiary"
+        )
+
+
+@st.cache_data(max_entries=4, show_spinner="Reading")
+def _structure(file_id: str, name: str, _file: object) -> Structure:
+    return read_structure(name, _file.getvalue())

@@ -1,0 +1,27 @@
+"""Knowledge neurons of a protein classifier (arXiv 2312.10770)."""
+
+from neuronlab.widgets import shown
+from pages.classifier import one_protein, submodels, transfer, tuning
+
+VIEWS = {
+    "fine_tune": "Tune a model",
+    "submodels": "Submodels",
+    "one_protein": "One protein",
+    "neuron_transfer": "Between tasks",
+}
+_DRAW = {
+    "submodels": submodels.draw,
+    "one_protein": one_protein.draw,
+    "neuron_transfer": transfer.draw,
+}
+
+
+def main() -> None:
+    view = shown.view(VIEWS)
+    if view == "fine_tune":
+        tuning.draw()
+    elif tuning.choose():
+        _DRAW[view]()
+
+
+main()

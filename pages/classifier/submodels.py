@@ -1,0 +1,234 @@
+"""The view of submodels: how far the best neurons carry a classifier, and where they are."""
+
+from __future__ import annotations
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from neuronlab.cli.same_call import study_command, study_python
+from neuronlab.figures.classifier import (
+    METRICS,
+    kept_lines,
+    only_bars,
+    single_lines,
+)
+from neuronlab.figures.colours import COMPONENT_NAMES
+from neuronlab.models import Model
+from neuronlab.runs import Result
+from neuronlab.studies import SubmodelsSpec
+from neuronlab.studies.examples import small_submodels
+from neuronlab.studies.submodels import FULL, RANDOM, STRATIFIED
+from neuronlab.widgets import exports, services, shown, state
+from neuronlab.widgets.guard import guard
+from pages.classifier.differences import AGAINST, comparison, verdict_on
+from pages.classifier.ranking import METHODS, agreement, ranked, where
+from pages.classifier.submodels_form import ABLATIONS, SELECTIONS, cost, form
+
+STUDY = "submodels"
+
+
+def draw() -> None:
+    """Form, run and results."""
+    model = services.model(state.model_name(), state.device())
+    spec = form(model)
+    shown.run_button(spec, lambda: cost(model, spec))
+    first = small_submodels(model.name, model.revision)
+    found = shown.finished(STUDY, model.name, spec, first)
+    if found is not None:
+        with guard():
+            results(model, *found)
+
+
+def results(model: Model, spec: SubmodelsSpec, result: Result) -> None:
+    """Submodels, where their neurons are, and the checks."""
+    n, table = result.numbers, result.tables["submodels"]
+    left, right = st.columns(2)
+    metric = left.segmented_control(
+        "Measure",
+        list(METRICS),
+        default="auc",
+        format_func=METRICS.get,
+        key="sub_metric",
+        required=True,
+    )
+    ablation = right.segmented_control(
+        "The others go to",
+        list(spec.ablations),
+        default=spec.ablations[0],
+        format_func=ABLATIONS.get,
+        key=f"sub_ablation_{spec.key}",
+        required=True,
+    )
+    titles = names(table)
+    here = table[table["ablation"] == ablation]
+    headline(here, result, metric, ablation)
+    exports.chart(
+        lines(here, spec, metric, n, ablation),
+        table,
+        "submodels",
+        "Lines: the measure against the share of neurons kept, with bands of random selections.",
+    )
+    compared = result.tables["compared"]
+    compared = compared[(compared["ablation"] == ablation) & (compared["metric"] == metric)]
+    st.dataframe(
+        comparison(
+            compared.assign(choice=[titles[r.method, r.selection] for r in compared.itertuples()]),
+            {"choice": "chosen by", "fraction": "kept"},
+            AGAINST,
+        ),
+        hide_index=True,
+        column_config={"kept": st.column_config.NumberColumn(format="percent")},
+    )
+    exports.tables(compared, "compared")
+    st.caption(
+        f"Differences of {METRICS[metric]} on the same test proteins, with their 95 % intervals "
+        "over proteins. Random neurons with the same counts have as many in each layer and "
+        f"component, drawn {spec.seeds} times; p: how often one more draw would do as well, were "
+        "draws normally distributed."
+    )
+    where(spec, result, titles)
+    checks(spec, result, metric)
+    agreement(spec, result)
+    ranked(model, spec, result)
+    exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def names(table: pd.DataFrame) -> dict[tuple[str, str], str]:
+    """What each way to choose is called."""
+    found = {}
+    for method, selection in (
+        table[["method", "selection"]].drop_duplicates().itertuples(index=False)
+    ):
+        if method in METHODS:
+            extra = "" if selection in ("raw", "") else f", {SELECTIONS[selection]}"
+            found[method, selection] = METHODS[method] + extra
+    return found
+
+
+def lines(
+    table: pd.DataFrame, spec: SubmodelsSpec, metric: str, n: dict, ablation: str
+) -> go.Figure:
+    """The figure, of one way to select.
+
+    Args:
+        table: of one ablation.
+    """
+    selection = spec.selections[0]
+    if len(spec.selections) > 1:
+        selection = st.segmented_control(
+            "Chosen by",
+            list(spec.selections),
+            default=selection,
+            format_func=SELECTIONS.get,
+            key=f"sub_selection_{spec.key}",
+            required=True,
+        )
+    here = table[(table["selection"] == selection) | (table["method"] == RANDOM)]
+    line = here["method"].where(here["method"] != STRATIFIED, "like " + here["like"])
+    here = here.assign(line=line)
+    titles = {method: METHODS[method] for method in spec.methods}
+    controls = {}
+    for method in dict.fromkeys(here.loc[here["method"] == STRATIFIED, "like"]):
+        words = METHODS[method] if method else "all of these"
+        titles[f"like {method}"] = f"random like {words}"
+        controls[f"like {method}"] = method
+    titles[RANDOM], controls[RANDOM] = "random", ""
+    across = {
+        "full model": n["full"][metric],
+        "none kept": n["floor"][ablation][metric],
+        "majority": n["majority"][metric],
+    }
+    return kept_lines(here, metric, titles, across, controls)
+
+
+def headline(table: pd.DataFrame, result: Result, metric: str, ablation: str) -> None:
+    """The result in a few words, of all that was chosen.
+
+    Args:
+        table: of one ablation.
+    """
+    n, compared = result.numbers, result.tables["compared"]
+    fractions = set(compared["fraction"])
+    share = 0.1 if 0.1 in fractions else min(fractions)
+    here = compared[
+        (compared["fraction"] == share)
+        & (compared["ablation"] == ablation)
+        & (compared["metric"] == metric)
+        & (compared["against"] == STRATIFIED)
+    ]
+    titles = names(table)
+    better = [
+        titles[row.method, row.selection] for row in here.itertuples() if verdict_on(row) == "more"
+    ]
+    random = table[(table["method"] == RANDOM) & (table["fraction"] == share)][metric].mean()
+    which = f" ({'; '.join(better)})" if better else ""
+    st.markdown(
+        f"With **{share:.0%}** of the neurons kept, **{len(better)} of {len(here)}** ways to "
+        "choose them do better than random neurons with as many in each layer and "
+        f"component{which}. "
+        f"{METRICS[metric]}: any random neurons {random:.3f}, all neurons "
+        f"{n['full'][metric]:.3f}, none {n['floor'][ablation][metric]:.3f}, the most frequent "
+        f"class {n['majority'][metric]:.3f}."
+    )
+    few = " So few say little: press Run for more." if n["tested"] < 50 else ""
+    length = (
+        " With none kept, the mean of the special tokens still tells how long a protein is."
+        if ablation == "mean"
+        else ""
+    )
+    st.caption(
+        f"Scored on {n['scored']} training and validation proteins ({n['residues']:,} residues), "
+        f"judged on {n['tested']} test proteins.{length}{few}"
+    )
+
+
+def checks(spec: SubmodelsSpec, result: Result, metric: str) -> None:
+    """Equal budgets, and one at a time against together."""
+    st.subheader("Checks")
+    left, right = st.columns(2, gap="medium")
+    only = result.tables["only"]
+    with left:
+        budgets = sorted(only["budget"].unique())
+        budget = st.segmented_control(
+            "Switched off, of one component's neurons",
+            budgets,
+            default=budgets[0],
+            format_func=lambda b: f"{b:.0%}",
+            key="sub_budget",
+            required=True,
+        )
+        here = only[only["budget"] == budget]
+        st.markdown("**Only query, only key or only value neurons off**, as many of each.")
+        exports.chart(
+            only_bars(here, metric, result.numbers["full"][metric]),
+            only,
+            "only",
+            "Bars: the measure with one component's neurons off, best and random.",
+        )
+        compared = result.tables["only_compared"]
+        compared = compared[(compared["budget"] == budget) & (compared["metric"] == metric)]
+        st.dataframe(
+            comparison(
+                compared.replace({"component": COMPONENT_NAMES}),
+                {"component": "best off"},
+                {RANDOM: "against random of the same layers", FULL: "against none off"},
+            ),
+            hide_index=True,
+        )
+        exports.tables(compared, "only_compared")
+    with right:
+        single = result.tables["single"]
+        st.markdown("**One at a time, and together**")
+        exports.chart(
+            single_lines(single),
+            single,
+            "single",
+            "Bars and lines: log-probability lost by single neurons, their sum, and together.",
+        )
+        last = single.iloc[-1]
+        st.caption(
+            f"The first {len(single)} together: {last['together']:+.3f}; the sum of each alone: "
+            f"{last['sum']:+.3f}. Where they differ, neurons stand in for each other or depend on "
+            "each other, and single effects do not tell which set matters."
+        )

@@ -1,0 +1,140 @@
+"""The view that asks whether the neurons of one task carry another."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from neuronlab.attribution.estimate import duration
+from neuronlab.attribution.streamed import SCORED
+from neuronlab.cli.same_call import study_command, study_python
+from neuronlab.figures.classifier import METRICS, kept_lines
+from neuronlab.figures.colours import COMPONENT_NAMES
+from neuronlab.models import Model
+from neuronlab.models.catalogue import available, entry
+from neuronlab.runs import Result
+from neuronlab.studies import STUDIES, NeuronTransferSpec
+from neuronlab.studies.neuron_transfer import FULL, OTHER, OWN, RANDOM
+from neuronlab.widgets import exports, model_fetch, services, shown, state
+from neuronlab.widgets.guard import complain, guard, plain
+from pages.classifier.differences import comparison
+from pages.classifier.ranking import METHODS
+
+STUDY = "neuron_transfer"
+_AGAINST = {
+    "random": "against random, same counts",
+    OWN: "against its own",
+    FULL: "against all",
+}
+
+
+def draw() -> None:
+    """Form, run and results."""
+    model = services.model(state.model_name(), state.device())
+    spec = form(model)
+    shown.run_button(spec, lambda: cost(model, spec))
+    first = None
+    if spec is not None:
+        small = {"scored": 6, "tested": 20, "fractions": (0.5, 0.1, 0.01), "seeds": 2}
+        first = spec.model_copy(update=small | {"method": "gradient_x_activation"})
+    found = shown.finished(STUDY, model.name, spec, first)
+    if found is not None:
+        with guard():
+            results(*found)
+
+
+def form(model: Model) -> NeuronTransferSpec | None:
+    """The other model, and how neurons are chosen."""
+    left, middle, right = st.columns([2, 1, 1])
+    others = [e.name for e in available() if e.kind == "classifier" and e.name != model.name]
+    others = [name for name in others if entry(name).alphabet == "protein"]
+    if not others:
+        complain("There is no second protein classifier: tune one in the view “Tune a model”.")
+        return None
+    other = left.selectbox(
+        "The other model",
+        others,
+        format_func=lambda name: entry(name).title,
+        key=f"transfer_other_{model.name}",
+        help="A classifier with a trunk of the same shape.",
+    )
+    method = middle.selectbox(
+        "Chosen by",
+        SCORED,
+        SCORED.index("integrated_gradients"),
+        METHODS.get,
+        key="transfer_method",
+    )
+    scored = right.number_input("Proteins that score", 2, 5000, 40, key="transfer_scored")
+    if not model_fetch.ready(other):
+        return None
+    return NeuronTransferSpec.like_tuned(
+        model.name,
+        model.revision,
+        other=other,
+        other_revision=entry(other).revision,
+        method=method,
+        scored=scored,
+    )
+
+
+def cost(model: Model, spec: NeuronTransferSpec) -> str:
+    """What a run will take."""
+    return f"About {duration(STUDIES[STUDY].seconds(model, spec))}."
+
+
+def results(spec: NeuronTransferSpec, result: Result) -> None:
+    """Both models with their own, the other's and random neurons."""
+    table, overlap = result.tables["transfer"], result.tables["overlap"]
+    compared = result.tables["compared"]
+    metric = st.segmented_control(
+        "Measure",
+        list(METRICS),
+        default="accuracy",
+        format_func=METRICS.get,
+        key="transfer_metric",
+        required=True,
+        label_visibility="collapsed",
+    )
+    for column, (name, judge) in zip(
+        st.columns(2, gap="medium"),
+        ((spec.model, "its labels"), (spec.other, "what it says with all neurons")),
+        strict=True,
+    ):
+        here = table[table["model"] == name]
+        here = here.assign(line=here["neurons"])
+        titles = {who: f"{who} neurons" for who in (OWN, OTHER)}
+        titles |= {line: line for line in RANDOM.values()}
+        controls = {line: who for who, line in RANDOM.items()}
+        full = {"full model": result.numbers["full"][name][metric]}
+        with column:
+            known = entry(name)
+            st.markdown(f"**{plain(known.title if known else name)}**, judged by {judge}.")
+            exports.chart(
+                kept_lines(here, metric, titles, full, controls),
+                here,
+                f"transfer_{'target' if name == spec.model else 'source'}",
+                "Lines: the measure against the share kept, own, transferred and random neurons.",
+            )
+    differences = compared[compared["metric"] == metric]
+    differences = differences.replace({"against": dict.fromkeys(RANDOM.values(), "random")})
+    st.dataframe(
+        comparison(
+            differences, {"model": "model", "neurons": "neurons", "fraction": "kept"}, _AGAINST
+        ),
+        hide_index=True,
+        column_config={"kept": st.column_config.NumberColumn(format="percent")},
+    )
+    exports.tables(compared, "transfer_compared")
+    st.markdown("**Do the two tasks use the same neurons?**")
+    numbers = {
+        c: st.column_config.NumberColumn(format="%.2f") for c in ("expected", "jaccard", "spearman")
+    }
+    numbers["fraction"] = st.column_config.NumberColumn(format="percent")
+    st.dataframe(overlap.replace(COMPONENT_NAMES), hide_index=True, column_config=numbers)
+    exports.tables(overlap, "overlap")
+    st.caption(
+        f"Scored on {result.numbers['scored']} proteins, judged on {result.numbers['tested']}. "
+        "Expected: of random sets with as many neurons in each layer. Differences are on the same "
+        f"proteins, with 95 % intervals; random neurons are drawn {spec.seeds} times."
+    )
+    exports.share(spec.key, study_python(spec), study_command(spec))

@@ -1,0 +1,306 @@
+"""The view that tunes a protein model: data, baselines, settings, how it went."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from neuronlab.attribution.estimate import duration
+from neuronlab.cli.same_call import study_command, study_python
+from neuronlab.errors import UserError
+from neuronlab.figures.classifier import METRICS, length_histogram, metric_bars, tuning_curve
+from neuronlab.models import tuned
+from neuronlab.models.catalogue import available, entry
+from neuronlab.proteins.baselines import baselines, judge
+from neuronlab.proteins.labelled import LABELLED, MAX_BYTES, Uploaded, read_labelled
+from neuronlab.proteins.sequences import AMINO_ACIDS
+from neuronlab.runs import Result
+from neuronlab.studies import STUDIES, FineTuneSpec
+from neuronlab.studies.fine_tune import DEFAULT_NAME, default_spec, with_intervals
+from neuronlab.studies.on_proteins import OWN, PROTEIN_FIELDS, ProteinsSpec
+from neuronlab.widgets import exports, links, model_fetch, protein_models, services, shown, state
+from neuronlab.widgets.guard import complain, guard, plain, sentence
+from pages.classifier.differences import SAME, comparison, verdict
+
+STUDY = "fine_tune"
+_EXAMPLE = "name,sequence,label\nfirst,MKTAYIAKQR,binder\nsecond,GSHMLEDPVD,other\n"
+# Of ESM-2; the letters for unknown and ambiguous residues are in its vocabulary too.
+_LETTERS = AMINO_ACIDS + "XBUZO"
+
+
+def draw() -> None:
+    """Everything of the view."""
+    spec = form()
+    if spec is not None:
+        with guard():
+            overview(spec)
+    base = None if spec is None else spec.model
+    if base is not None and not model_fetch.ready(base):
+        return
+    shown.run_button(spec, lambda: cost(spec))
+    first = default_spec()
+    found = None
+    # The first result is made with one click, not unasked: it takes minutes.
+    if services.store().has(first.key) or links.shown(STUDY):
+        found = shown.finished(STUDY, None, spec, first)
+    if found is not None:
+        with guard():
+            results(*found)
+
+
+def form() -> FineTuneSpec | None:
+    """Trunk, proteins and settings."""
+    left, right = st.columns(2)
+    trunks = [e.name for e in available() if e.family == "esm"]
+    base = left.selectbox(
+        "Begin with the trunk of",
+        trunks,
+        format_func=lambda name: known.title if (known := entry(name)) else name,
+        key="tune_base",
+        accept_new_options=True,
+        help="An ESM-2 model: of the list, a hub id or a folder.",
+        persist_state="session",
+    )
+    data = right.selectbox(
+        "Proteins",
+        [*LABELLED, OWN],
+        format_func=lambda n: "A file of yours" if n == OWN else LABELLED[n].title,
+        key="tune_data",
+        persist_state="session",
+    )
+    if not base:
+        return None
+    fields: dict = {"data": data}
+    if data == OWN:
+        own = uploaded()
+        if own is None:
+            return None
+        fields |= {"own": tuple(own.proteins), "labels": own.labels}
+    else:
+        st.caption(plain(f"{LABELLED[data].what} {LABELLED[data].terms}"))
+    start = default_spec()
+    with st.expander("Settings"):
+        one, two, three = st.columns(3)
+        fields["epochs"] = one.number_input(
+            "Epochs, at most", 1, 50, start.epochs, key="tune_epochs"
+        )
+        fields["rate"] = two.number_input(
+            "Learning rate", 1e-6, 0.1, start.rate, format="%.1e", key="tune_rate"
+        )
+        fields["batch"] = three.number_input(
+            "Proteins a step", 1, 256, start.batch, key="tune_batch"
+        )
+        fields["frozen"] = one.number_input(
+            "Layers that stay as they are", 0, 48, start.frozen, key="tune_frozen"
+        )
+        fields["patience"] = two.number_input(
+            "Looks without a better AUC", 1, 50, start.patience, key="tune_patience"
+        )
+        fields["seed"] = three.number_input("Seed", 0, 10_000, start.seed, key="tune_seed")
+        count = one.number_input(
+            "At most so many proteins (0: all)", 0, 100_000, 0, key="tune_limit"
+        )
+        fields["limit"] = max(count, 6) if count else None
+        fields["title"] = (
+            two.text_input(
+                "Name",
+                start.title if data != OWN else "My classifier",
+                max_chars=60,
+                key=f"tune_title_{data == OWN}",
+            )
+            or start.title
+        )
+    known = entry(base)
+    try:
+        return FineTuneSpec(model=base, revision=known.revision if known else "", **fields)
+    except ValueError as error:
+        complain(sentence(error))
+        return None
+
+
+def uploaded() -> Uploaded | None:
+    """The labelled proteins of a file; None with a message where there are none yet."""
+    file = st.file_uploader(
+        "FASTA with label=… in every header, or a table with the columns sequence and label",
+        type=["fasta", "fa", "faa", "csv", "tsv", "txt"],
+        max_upload_size=MAX_BYTES // 1_000_000,
+        key="tune_file",
+    )
+    if file is None:
+        st.download_button(
+            "A table to start from (CSV)",
+            _EXAMPLE,
+            "proteins.csv",
+            "text/csv",
+            on_click="ignore",
+            type="tertiary",
+            icon=":material/download:",
+        )
+        return None
+    try:
+        found = _read(file.file_id, file.name, file)
+    except UserError as error:
+        complain(str(error))
+        return None
+    classes = ", ".join(found.labels)
+    st.caption(
+        plain(f"{len(found.proteins):,} proteins; classes: {classes}. {found.note}".rstrip())
+    )
+    return found
+
+
+@st.cache_data(max_entries=4, show_spinner="Reading")
+def _read(file_id: str, name: str, _file: object) -> Uploaded:
+    return read_labelled(name, _file.getvalue(), _LETTERS)
+
+
+def cost(spec: FineTuneSpec) -> str:
+    """What tuning will take, once the trunk is known."""
+    model = services.model(spec.model, state.device())
+    words = duration(STUDIES[STUDY].seconds(model, spec))
+    return f"At most {words}; the model will be called {spec.name}."
+
+
+def overview(spec: ProteinsSpec) -> None:
+    """The proteins, and what can be told of them without a protein model."""
+    key = spec.model_dump_json(include=set(PROTEIN_FIELDS))
+    try:
+        lengths, table, sizes, duplicates = _data(key, spec)
+    except UserError as error:
+        complain(str(error))
+        return
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.markdown("**How long they are**, by class.")
+        rows = pd.DataFrame(
+            [(k, n) for k, own in lengths.items() for n in own], columns=["class", "residues"]
+        )
+        exports.chart(
+            length_histogram(lengths), rows, "lengths", "Histogram of lengths for each class."
+        )
+    with right:
+        st.markdown("**What needs no protein model**: AUC on the test part.")
+        exports.chart(
+            metric_bars(table, "auc"), table, "data_baselines", "Bars: AUC of simple baselines."
+        )
+    parts = ", ".join(f"{count:,} for {part}" for part, count in sizes.items())
+    st.caption(
+        f"{sum(sizes.values()):,} proteins: {parts}; {duplicates:,} share their sequence with "
+        "another and stay on its side."
+    )
+
+
+@st.cache_data(max_entries=8, show_spinner="Looking at the proteins")
+def _data(key: str, _spec: ProteinsSpec) -> tuple[dict, pd.DataFrame, dict, int]:
+    found, sides = _spec.parts()
+    lengths = {
+        label: [len(p.sequence) for p in found if p.label == i]
+        for i, label in enumerate(_spec.classes)
+    }
+    train, test = ([found[i] for i in side] for side in (sides.train, sides.test))
+    labels = np.array([p.label for p in test])
+    rows = [
+        _row(name, with_intervals(judge(labels, p)), True)
+        for name, p in baselines(train, test).items()
+    ]
+    sizes = {"training": len(sides.train), "validation": len(sides.validation), "test": len(test)}
+    return lengths, pd.DataFrame(rows), sizes, sides.duplicates
+
+
+def _row(name: str, measured: dict, baseline: bool) -> dict:
+    row = {"name": name, "baseline": baseline} | {m: measured[m] for m in METRICS}
+    for metric, (low, high) in measured["intervals"].items():
+        row |= {f"{metric}_low": low, f"{metric}_high": high}
+    return row
+
+
+def results(spec: FineTuneSpec, result: Result) -> None:
+    """What was reached, beside the baselines, and how tuning went."""
+    n = result.numbers
+    rows = [_row("tuned model", n["test"], False)]
+    rows += [_row(name, own, True) for name, own in n["baselines"].items()]
+    table = pd.DataFrame(rows)
+    low, high = n["test"]["intervals"]["auc"]
+    st.subheader("What was reached")
+    st.markdown(
+        f"**AUC {n['test']['auc']:.3f}** ({low:.3f} to {high:.3f}) on {n['sizes']['test']} test "
+        f"proteins, accuracy {n['test']['accuracy']:.1%}, F1 {n['test']['f1']:.3f}. "
+        f"{beside(n, result.tables['compared'])} Tuning ended: {plain(n['stopped'])}."
+    )
+    left, right = st.columns(2, gap="medium")
+    with left:
+        metric = st.segmented_control(
+            "Measure",
+            list(METRICS),
+            default="auc",
+            format_func=METRICS.get,
+            key="tuned_metric",
+            required=True,
+            label_visibility="collapsed",
+        )
+        exports.chart(
+            metric_bars(table, metric), table, "tuned", "Bars: the tuned model beside baselines."
+        )
+    with right:
+        st.markdown("**How tuning went**")
+        exports.chart(
+            tuning_curve(result.tables["curve"]),
+            result.tables["curve"],
+            "tuning",
+            "Lines: loss and validation AUC over the steps.",
+        )
+    compared = result.tables["compared"]
+    compared = compared[compared["metric"] == metric].assign(against="model")
+    st.dataframe(
+        comparison(compared, {"baseline": "baseline"}, {"model": "tuned model less baseline"}),
+        hide_index=True,
+    )
+    exports.tables(compared, "tuned_compared")
+    name = n["model"]
+    if tuned.card(name) is None:
+        st.caption(f"The model {name} has been deleted from this machine.")
+        again = st.button("Make it again", key="tune_again", icon=":material/replay:")
+        if again:
+            services.store().delete(spec.key)
+            services.result.clear()
+            st.rerun()
+    elif state.model_name() != name:
+        st.button(
+            f"Look at the neurons of {name}",
+            key="use_tuned",
+            type="primary",
+            on_click=look_at,
+            args=(name,),
+        )
+    exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def beside(n: dict, compared: pd.DataFrame) -> str:
+    """How the model compares with the simple baseline that the validation part chose."""
+    name = n["baseline"]
+    (row,) = compared[(compared["baseline"] == name) & (compared["metric"] == "auc")].itertuples()
+    words = {"more": "more than", "less": "less than", SAME: "not told apart from"}
+    return (
+        f"That is {words[verdict(row.low, row.high)]} the best baseline without a protein model "
+        f"({plain(name)}, chosen on the validation part: {n['baselines'][name]['auc']:.3f}): "
+        f"{row.difference:+.3f} ({row.low:+.3f} to {row.high:+.3f}) on the same proteins."
+    )
+
+
+def look_at(name: str) -> None:
+    """Choose a classifier in the sidebar, and look at its neurons."""
+    st.session_state["model"] = name
+    st.session_state["view"] = "submodels"
+
+
+def choose() -> bool:
+    """Whether the chosen model is a protein classifier; else offers those that there are."""
+    if protein_models.choose(("classifier",), "protein classifier"):
+        return True
+    if tuned.card(DEFAULT_NAME) is None:
+        st.caption(
+            "The enzyme classifier is not made yet: press Run in the view “Tune a model”; it takes "
+            "a few minutes, and only once."
+        )
+    return False

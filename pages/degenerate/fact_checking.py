@@ -1,0 +1,262 @@
+"""The view that asks whether neurons can tell true facts from false ones."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from neuronlab.cli.same_call import study_command, study_python
+from neuronlab.facts import SETS
+from neuronlab.figures.degenerate import bars, precision_recall, roc
+from neuronlab.models import Model
+from neuronlab.runs import Result
+from neuronlab.studies import FactCheckingSpec
+from neuronlab.studies.examples import small
+from neuronlab.studies.fact_checking import (
+    ALWAYS,
+    DEGENERATE,
+    DRAWN,
+    FIXED,
+    NULLS,
+    PROBABILITY,
+    SCORERS,
+    best_threshold,
+    columns_of,
+    curves,
+    decide,
+    scores_of,
+    stronger,
+    verdict,
+)
+from neuronlab.studies.over_facts import OWN
+from neuronlab.widgets import exports, facts_form, neuron_maps, shown
+from neuronlab.widgets.facts_form import language_name
+from neuronlab.widgets.guard import complain, guard, plain
+
+STUDY = "fact_checking"
+
+
+def draw() -> None:
+    """Form, run and results."""
+    model = facts_form.language_model()
+    if model is None:
+        return
+    spec = form(model)
+    shown.run_button(spec, lambda: facts_form.cost(model, spec))
+    first = small(model.name, model.revision, STUDY)
+    found = shown.finished(STUDY, model.name, spec, first)
+    if found is not None:
+        with guard():
+            results(*found)
+
+
+def form(model: Model) -> FactCheckingSpec | None:
+    """Facts, their language, and how many are held out."""
+    fields = facts_form.draw(STUDY, "knowledge_types", 20, filters=False)
+    if fields is None:
+        return None
+    own = fields["facts"] == OWN
+    known = None if own else SETS[fields["facts"]]
+    facts = fields.get("own", ())
+    languages = list(dict.fromkeys(f.language for f in facts)) if own else list(known.languages)
+    left, middle, right = st.columns([2, 1.2, 1.4], vertical_alignment="bottom")
+    with left:
+        test = st.slider(
+            "Share held out for the test",
+            0.1,
+            0.6,
+            0.2,
+            0.05,
+            key="checking_test",
+            persist_state="session",
+        )
+    if len(languages) > 1:
+        fields["language"] = middle.selectbox(
+            "Language",
+            languages,
+            format_func=language_name,
+            key=f"checking_language_{'_'.join(languages)}",
+        )
+    else:
+        fields["language"] = languages[0]
+    if known is not None and known.has_two_shot:
+        fields["two_shot"] = right.toggle("Two solved examples first", key="checking_two_shot")
+    spec = FactCheckingSpec(model=model.name, revision=model.revision, test=test, **fields)
+    if not spec.pool():
+        complain("There are no facts in this language: choose another.")
+        return None
+    return spec
+
+
+def results(spec: FactCheckingSpec, result: Result) -> None:
+    """Both tasks, curves at a threshold that is moved live, relations, neurons."""
+    scorers, candidates = result.tables["scorers"], result.tables["candidates"]
+    headline(result)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.markdown(
+            "**Judging one candidate**, true or not, by a threshold: F1 on the test part, with "
+            "95 % intervals over facts."
+        )
+        exports.chart(
+            bars(scorers, SCORERS, "f1"),
+            scorers,
+            "checking_f1",
+            "Bars: F1 of each scorer; a line at .667, what always answering true gives.",
+        )
+    with right:
+        st.markdown(
+            "**Forced choice**, which of a fact's two candidates is true: another task, for which "
+            "both are known."
+        )
+        exports.chart(
+            bars(scorers, SCORERS, "accuracy"),
+            scorers,
+            "checking_choice",
+            "Bars: share of right choices of each scorer; a line at one half, what guessing gives.",
+        )
+    table(scorers)
+    left, right = st.columns(2, gap="medium")
+    drawn = curves(candidates)
+    with left:
+        st.markdown("**ROC** of judging: the further above the diagonal, the better.")
+        exports.chart(roc(drawn, SCORERS), drawn, "roc", "ROC curves of the scorers.")
+    with right:
+        st.markdown("**Precision and recall** of judging.")
+        exports.chart(
+            precision_recall(drawn, SCORERS), drawn, "precision_recall", "Curves of the scorers."
+        )
+    live(candidates)
+    relations(result)
+    neurons(spec, result.tables["neurons"])
+    with st.expander(f"The {len(candidates):,} candidates"):
+        st.dataframe(candidates, hide_index=True, height=280)
+        exports.tables(candidates, "candidates", label="As a file")
+    exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def headline(result: Result) -> None:
+    """The result in a few words, and what it rests on."""
+    n, comparisons = result.numbers, result.tables["comparisons"]
+    scorers = result.tables["scorers"].set_index("scorer")
+    for kind in NULLS:
+        row = scorers.loc[kind]
+        interval = "no interval"
+        if row["f1_low"] <= row["f1_high"]:
+            interval = f"{row['f1_low']:.2f} to {row['f1_high']:.2f}"
+        st.markdown(
+            f"**{SCORERS[kind]}**, judging one candidate: F1 **{row['f1']:.2f}** "
+            f"({interval}), {_verdicts(comparisons, kind, 'f1')}. "
+            f"Forced choice: **{row['accuracy']:.0%}** right ({row['accuracy_low']:.0%} to "
+            f"{row['accuracy_high']:.0%}), {_verdicts(comparisons, kind, 'accuracy')}."
+        )
+    words = f"{n['facts']['train']} facts chose neurons and thresholds, {n['facts']['test']} "
+    words += "were tested, each with its answer and a wrong one."
+    if n["alone"]:
+        words += f" {n['alone']} have no wrong answer to compare with."
+    if n["one_part"]:
+        words += f" Too few facts: {', '.join(n['one_part'])}."
+    if n["without_pairs"]:
+        words += f" Without a degenerate pair, all score alike: {', '.join(n['without_pairs'])}."
+    if n["facts"]["test"] < 30:
+        words += " So few say little: take more facts of each kind."
+    st.caption(plain(words))
+    facts_form.notes(n)
+
+
+_NULLS = ("random neurons of the same layers", "random neurons as active")
+_WORDS = {"better": "better than", "worse": "worse than", "like": "not told apart from"}
+
+
+def _verdicts(comparisons: pd.DataFrame, kind: str, measure: str) -> str:
+    """Against what a kind of neurons is better or worse at a task, as far as the facts tell."""
+    rows = comparisons[(comparisons["scorer"] == kind) & (comparisons["measure"] == measure)]
+    rows = rows.set_index("against", drop=False)
+    null = stronger(comparisons, kind, measure)
+    none = "always answering true" if measure == "f1" else "guessing"
+    against = {
+        none: rows.loc[ALWAYS],
+        _NULLS[null["against"] == NULLS[kind][1]]: null,
+        "the probability of the candidate": rows.loc[PROBABILITY],
+    }
+    by_verdict: dict[str, list[str]] = {}
+    for words, row in against.items():
+        by_verdict.setdefault(verdict(row), []).append(words)
+    return "; ".join(f"{_WORDS[said]} {' and '.join(of)}" for said, of in by_verdict.items())
+
+
+def table(scorers: pd.DataFrame) -> None:
+    """Every scorer at both tasks, and how far it says what the probability says."""
+    columns = {
+        "f1": "F1",
+        "auc": "AUC",
+        "accuracy": "right choices",
+        "spearman": "Spearman with the probability",
+    }
+    frame = scorers[["scorer", *columns]].rename(columns=columns)
+    frame["scorer"] = [SCORERS[name] for name in frame["scorer"]]
+    numbers = {name: st.column_config.NumberColumn(format="%.2f") for name in columns.values()}
+    st.dataframe(frame, hide_index=True, column_config=numbers, key="checking_scorers")
+    st.caption(
+        "Spearman: rank correlation of the scores with the candidate's probability, over the test "
+        "part. What correlates with it may tell true from false because the probability does."
+    )
+    exports.tables(scorers, "checking_scorers")
+
+
+def live(candidates: pd.DataFrame) -> None:
+    """Precision, recall and F1 of one scorer at any threshold."""
+    choices = [name for name in SCORERS if name not in FIXED]
+    scorer = st.selectbox("Scorer", choices, format_func=SCORERS.get, key="checking_scorer")
+    train, test = candidates[~candidates["test"]], candidates[candidates["test"]]
+    column = columns_of(scorer, candidates)[0]
+    chosen = best_threshold(*scores_of(train, column))
+    low, high = float(candidates[column].min()), float(candidates[column].max())
+    value = st.slider(
+        "λ, in standard deviations of the training scores",
+        min(low, chosen) - 0.1,
+        high + 0.1,
+        min(chosen, high),
+        0.01,
+        key=f"checking_lambda_{scorer}_{chosen:.6f}",
+        help="It begins where F1 is best on the training part.",
+    )
+    rows = []
+    for part, table in (("training part", train), ("test part", test)):
+        true, wrong = scores_of(table, column)
+        rows.append({"": part, **decide(true, wrong, value)})
+    frame = pd.DataFrame(rows)
+    numbers = {name: st.column_config.NumberColumn(format="%.3f") for name in frame.columns[1:]}
+    st.dataframe(frame, hide_index=True, column_config=numbers, key="checking_live")
+    if scorer in DRAWN:
+        st.caption("One of the random sets; the bars and curves have them all.")
+
+
+def relations(result: Result) -> None:
+    """F1 and right choices of each relation."""
+    table = result.tables["by_relation"]
+    left, right = st.columns(2, gap="medium")
+    for column, measure in ((left, "f1"), (right, "accuracy")):
+        wide = table.pivot(index="scorer", columns="relation", values=measure).loc[list(SCORERS)]
+        wide = wide.rename(index=SCORERS).reset_index()
+        numbers = {c: st.column_config.NumberColumn(format="%.2f") for c in wide.columns[1:]}
+        with column:
+            words = "F1" if measure == "f1" else "Right choices"
+            st.markdown(f"**{words} by relation**")
+            st.dataframe(wide, hide_index=True, column_config=numbers, key=f"relation_{measure}")
+    exports.tables(table, "by_relation")
+
+
+def neurons(spec: FactCheckingSpec, table: pd.DataFrame) -> None:
+    """The neurons of a relation, for the basket."""
+    left, right = st.columns(2)
+    relation = left.selectbox("Neurons of", table["relation"].unique(), key="checking_relation")
+    kinds = table[table["relation"] == relation]["kind"].unique()
+    kind = right.selectbox("Which", kinds, format_func=SCORERS.get, key="checking_kind")
+    own = table[(table["relation"] == relation) & (table["kind"] == kind)]
+    what = "pairs" if kind == DEGENERATE else "facts"
+    neuron_maps.listed(
+        own.assign(component="ffn", score=own["count"])[["layer", "component", "neuron", "score"]],
+        "checking_neurons",
+        f"Neurons of {plain(relation)}; the score counts the {what} they occur in.",
+    )

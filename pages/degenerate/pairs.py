@@ -1,0 +1,205 @@
+"""Pairs that stand in for each other, at thresholds that are moved live."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from neuronlab.attribution.estimate import duration, estimate, seconds
+from neuronlab.cli.same_call import study_command, study_python
+from neuronlab.figures.charts import visible
+from neuronlab.figures.degenerate import pair_bars, pair_counts, pair_graph
+from neuronlab.models import Model, Prompt
+from neuronlab.neurons import Neuron, NeuronScores, NeuronSet
+from neuronlab.runs import Result
+from neuronlab.studies import DegeneratePairsSpec
+from neuronlab.studies.degenerate_pairs import AS_ACTIVE, RANDOM, T_HIGH, T_LOW, published
+from neuronlab.widgets import (
+    exports,
+    intervention,
+    neuron_card,
+    neuron_maps,
+    prompt_form,
+    services,
+    shown,
+    state,
+)
+from neuronlab.widgets.guard import guard, plain
+
+STUDY = "degenerate_pairs"
+NULLS = {RANDOM: "Random neurons of the same layers", AS_ACTIVE: "Random neurons as active"}
+
+
+def draw() -> None:
+    """Form, run and results."""
+    model = services.model(state.model_name(), state.device())
+    asked = prompt_form.ask(model)
+    # Without a prefix to share, every set costs a pass over the whole prompt.
+    start, sets = (20, 20) if model.family.causal else (10, 3)
+    count = st.slider(
+        "Candidates: the best FFN neurons",
+        5,
+        40,
+        start,
+        key=f"pair_candidates_{start}",
+    )
+    spec = None
+    if asked is not None:
+        spec = DegeneratePairsSpec(
+            model=model.name,
+            revision=model.revision,
+            candidates=count,
+            random_sets=sets,
+            **asked,
+        )
+    shown.run_button(spec, lambda: cost(model, spec))
+    found = shown.finished(STUDY, model.name, spec, spec)
+    if found is not None:
+        with guard():
+            results(model, *found)
+
+
+def cost(model: Model, spec: DegeneratePairsSpec) -> str:
+    """What a run will take."""
+    first = estimate(model, spec.prompt, spec.method, ("ffn",), "predicted").seconds
+    sets = spec.candidates * (spec.candidates + 1) // 2 * (1 + 2 * spec.random_sets)
+    tokens = 1 if model.family.causal else model.encode(spec.prompt).input_ids.shape[1]
+    choices = 0 if model.kind == "classifier" else sets
+    return f"About {duration(first + seconds(model, tokens, sets, choices))}."
+
+
+def results(model: Model, spec: DegeneratePairsSpec, result: Result) -> None:
+    """Pairs at thresholds that are moved live."""
+    n = result.numbers
+    p0, table = n["p0"], result.tables["all_pairs"]
+    first, second, third = st.columns(3)
+    low = first.slider("T low: alone, at most lost", 0.0, 0.5, T_LOW, 0.01, key="t_low")
+    high = second.slider("T high: together, at least lost", 0.0, 0.9, T_HIGH, 0.01, key="t_high")
+    most = third.slider("Synergy at most", 0.0, 1.5, 1.5, 0.01, key="synergy")
+    rule = published(table, p0, low, high)
+    pairs = rule[rule["synergy"] <= most].reset_index(drop=True)
+    label = plain(visible(n["target_label"]))
+    st.markdown(
+        f"**{label}** has {p0:.1%}. The published rule keeps **{len(rule)} of {len(table)} "
+        f"pairs**; {int((rule['synergy'] < 0.95).sum())} of them leave less than 95 % of what two "
+        "independent effects would leave."
+    )
+    beside_random(spec, result)
+    candidates = result.tables["candidates"]
+    scores = _scores(model, candidates)
+    neuron_maps.start(scores)
+    if pairs.empty:
+        nearest = table.loc[table["p_ab"].idxmin()]
+        st.info(
+            f"No pair at these thresholds. The strongest leaves {nearest['p_ab']:.1%} of "
+            f"{p0:.1%}; alone its neurons leave {nearest['p_a']:.1%} and {nearest['p_b']:.1%}."
+        )
+    else:
+        look_at(pairs, p0)
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        st.markdown("**The candidates**: what is left without each.")
+        neuron_maps.listed(
+            candidates.assign(component="ffn")[["layer", "component", "neuron", "score", "p"]],
+            "candidates",
+            "The candidates, best first.",
+        )
+    with right:
+        prompt = Prompt(spec.text, target=int(n["target"]), mask=spec.mask)
+        neuron_card.draw(model, prompt, neuron_maps.chosen(), scores)
+    intervention.draw(model, prompt, {"Candidates": scores}, None)
+    exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def beside_random(spec: DegeneratePairsSpec, result: Result) -> None:
+    """How many pairs random candidates give under the published thresholds."""
+    n = result.numbers
+    stronger = max(NULLS, key=lambda null: n[f"{null}_pairs"]["mean"])
+    at = n[f"{stronger}_pairs"]
+    verdict = "more than" if at["p"] <= 0.05 else "not clearly more than"
+    others = [
+        f"{words}: {n[f'{null}_pairs']['mean']:.1f} ± {n[f'{null}_pairs']['sd']:.1f} pairs"
+        for null, words in NULLS.items()
+    ]
+    st.markdown(
+        f"At the published thresholds the candidates give {len(n['pairs'])} pairs, **{verdict} "
+        f"{NULLS[stronger].lower()}** do (p = {at['p']:.2f}, {spec.random_sets} sets). "
+        f"{'; '.join(others)}."
+    )
+    exports.chart(
+        pair_counts(result.tables["random_pairs"], len(n["pairs"]), NULLS),
+        result.tables["random_pairs"],
+        "random_pairs",
+        "Points: how many pairs each random candidate set gives; a line for the candidates.",
+    )
+
+
+def look_at(pairs: pd.DataFrame, p0: float) -> None:
+    """Table and graph of the pairs, and the one that is chosen."""
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.markdown("**Pairs**, strongest synergy first. Select one or several.")
+        event = st.dataframe(
+            pairs,
+            hide_index=True,
+            height=300,
+            on_select="rerun",
+            selection_mode="multi-row",
+            key="pairs",
+            column_config={
+                name: st.column_config.NumberColumn(format="%.3f")
+                for name in ("p_a", "p_b", "p_ab", "product", "synergy")
+            },
+            column_order=[
+                "layer_a",
+                "neuron_a",
+                "layer_b",
+                "neuron_b",
+                "p_ab",
+                "synergy",
+                "p_a",
+                "p_b",
+                "product",
+            ],
+        )
+        rows = [row for row in event.selection.rows if row < len(pairs)]
+        with st.container(horizontal=True):
+            some = pairs.iloc[rows] if rows else pairs.head(5)
+            words = f"{len(rows)} selected" if rows else f"the first {len(some)}"
+            neuron_maps.add_button(f"Add {words} to the basket", _neurons(some), "add_pairs")
+            exports.tables(pairs, "pairs")
+        st.caption(
+            "In the basket, several pairs can be switched off at once below, beside random sets."
+        )
+    with right:
+        st.markdown("**Who backs whom**. Click a neuron for its card.")
+        at = neuron_maps.chosen()
+        grid = pair_graph(pairs.head(60), (at.layer, at.index))
+
+        def pick(cell: pd.Series) -> None:
+            neuron_maps.choose(Neuron(int(cell["layer"]), "ffn", int(cell["neuron"])))
+
+        neuron_maps.clickable(grid, "backs", 360, "Graph of neurons joined by pairs.", pick)
+        if len(pairs) > 60:
+            st.caption(f"Drawn: the 60 strongest of {len(pairs)}.")
+    pair = pairs.iloc[rows[-1] if rows else 0]
+    exports.chart(
+        pair_bars(p0, pair),
+        pairs.iloc[[rows[-1] if rows else 0]],
+        "pair",
+        "Bars: the target's probability with all, without either, without both.",
+    )
+
+
+def _neurons(pairs: pd.DataFrame) -> NeuronSet:
+    ends = [
+        (int(row[f"layer_{side}"]), "ffn", int(row[f"neuron_{side}"]))
+        for _, row in pairs.iterrows()
+        for side in "ab"
+    ]
+    return NeuronSet(ends)
+
+
+def _scores(model: Model, candidates: pd.DataFrame) -> NeuronScores:
+    array = np.zeros((model.layers, model.sizes["ffn"]), np.float32)
+    array[candidates["layer"], candidates["neuron"]] = candidates["score"]
+    return NeuronScores({"ffn": array})

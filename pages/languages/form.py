@@ -1,0 +1,159 @@
+"""The form of both studies: facts and languages."""
+
+from collections import Counter
+from typing import Any
+
+import streamlit as st
+
+from neuronlab.facts import SETS, Fact
+from neuronlab.facts.readers import UNSPACED
+from neuronlab.models import Model
+from neuronlab.studies import STUDIES
+from neuronlab.studies.examples import in_languages
+from neuronlab.studies.in_languages import (
+    LEAST,
+    LanguagesSpec,
+    default_taus,
+)
+from neuronlab.studies.language_independent import TAUS
+from neuronlab.studies.over_facts import OWN
+from neuronlab.widgets import facts_form
+from neuronlab.widgets.facts_form import language_name
+from neuronlab.widgets.guard import complain
+
+TYPED = "typed"
+
+
+def form(model: Model, study: str) -> LanguagesSpec | None:
+    """Facts and languages; for an edit also whose neurons."""
+    known = SETS["six_languages"]
+    left, middle, right = st.columns([2, 1, 1.4], vertical_alignment="bottom")
+    names = [fact.name for fact in known.facts()]
+    words = {None: "All 75 facts", TYPED: "Type one in each language", OWN: "A file of yours"}
+    which = left.selectbox(
+        "Fact",
+        [TYPED, OWN, None, *names],
+        index=names.index("capital/france") + 3,
+        format_func=lambda name: words.get(name, name),
+        key="languages_fact",
+        persist_state="session",
+    )
+    several = which in (None, OWN)
+    count = middle.number_input(
+        "At most per kind",
+        0,
+        1000,
+        0,
+        key="languages_count",
+        help="The first of each kind (capital, language, …); 0 takes all.",
+        disabled=not several,
+        persist_state="session",
+    )
+    filtered = right.toggle(
+        "Only facts the model knows",
+        several,
+        key=f"languages_filtered_{several}",
+        help="In every language the right answer is among the model's first ten choices.",
+    )
+    own = facts_form.own_facts() if which == OWN else ()
+    if which == OWN and not own:
+        return None
+    languages = choose_languages(model, own)
+    if languages is None:
+        return None
+    if which == TYPED:
+        own = typed(languages)
+        if not own:
+            return None
+    fields: dict[str, Any] = {"facts": OWN, "own": own}
+    if not own:
+        two_shot = st.toggle("Two solved examples first", True, key="languages_two_shot")
+        fields = {"facts": known.name, "fact": which, "two_shot": two_shot}
+    wordings = Counter((fact.relation, fact.name, fact.language) for fact in own)
+    most = min(max(wordings.values(), default=1), 20)
+    if most > 1:
+        fields["wordings"] = st.number_input(
+            "Wordings of each fact",
+            1,
+            most,
+            1,
+            key="languages_wordings",
+            help="With several, a neuron's share is the highest that 70 % of them reach.",
+        )
+    if study == "cross_lingual_editing":
+        moved, published = thresholds_of(languages), default_taus(languages)
+        fields["taus"] = {k: tau for k, tau in moved.items() if tau != published[k]}
+    return STUDIES[study].spec_type(
+        model=model.name,
+        revision=model.revision,
+        languages=languages,
+        filtered=filtered,
+        per_relation=(count or None) if several else None,
+        **fields,
+    )
+
+
+def choose_languages(model: Model, own: tuple[Fact, ...]) -> tuple[str, ...] | None:
+    """Two to six languages of those there are; None with a message where they are not chosen."""
+    offered = SETS["six_languages"].languages
+    first = in_languages(model.name, model.revision).languages
+    if own:
+        offered = tuple(dict.fromkeys(fact.language for fact in own))
+        first = offered[:2]
+    if len(offered) < 2:
+        complain(
+            f"All these facts are in one language ({offered[0]}): give each row its language, and "
+            "the same fact the same name."
+        )
+        return None
+    chosen = st.pills(
+        "Languages",
+        offered,
+        selection_mode="multi",
+        default=list(first),
+        format_func=language_name,
+        key=f"languages_{model.name}" + ("_" + "_".join(offered) if own else ""),
+        wrap=True,
+        persist_state="session",
+    )
+    if not 2 <= len(chosen) <= 6:
+        complain("Choose at least two languages." if len(chosen) < 2 else "Six is the most.")
+        return None
+    return tuple(chosen)
+
+
+def thresholds_of(languages: tuple[str, ...]) -> dict[str, float]:
+    """A slider for each language's threshold."""
+    return {
+        language: column.slider(
+            f"τ {language_name(language)}",
+            LEAST,
+            TAUS[-1],
+            tau,
+            0.01,
+            key=f"tau_{language}",
+            persist_state="session",
+        )
+        for column, (language, tau) in zip(
+            st.columns(len(languages)), default_taus(languages).items(), strict=True
+        )
+    }
+
+
+def typed(languages: tuple[str, ...]) -> tuple[Fact, ...]:
+    """A fact put in by hand; none with a message where something is missing."""
+    facts = []
+    for language in languages:
+        left, right = st.columns([3, 1])
+        name = language_name(language)
+        prompt = left.text_input(f"Prompt, {name}", key=f"typed_prompt_{language}")
+        answer = right.text_input(f"Answer, {name}", key=f"typed_answer_{language}")
+        if prompt.strip() and answer.strip():
+            joiner = "" if language in UNSPACED else " "
+            facts.append(
+                Fact(prompt.strip(), (answer.strip(),), "typed", "typed", language, joiner)
+            )
+    if len(facts) < len(languages):
+        st.caption("Fill in prompt and answer in every language.")
+        return ()
+    return tuple(facts)

@@ -1,0 +1,41 @@
+"""One fact, many languages: the neurons it rests on in all of them (arXiv 2308.13198)."""
+
+from neuronlab.errors import UserError
+from neuronlab.studies.examples import in_languages
+from neuronlab.widgets import facts_form, shown
+from neuronlab.widgets.guard import complain, guard
+from pages.languages import editing
+from pages.languages.form import form
+from pages.languages.shared_neurons import results
+
+VIEWS = {
+    "language_independent": "Neurons in common",
+    "cross_lingual_editing": "Edit in one, measure in all",
+}
+
+
+def main() -> None:
+    model = facts_form.language_model(" Gemma 3 knows several languages.")
+    if model is None:
+        return
+    study = shown.view(VIEWS)
+    spec = None
+    try:
+        spec = form(model, study)
+        if spec is not None:
+            spec.groups()
+    except UserError as error:
+        complain(str(error))
+        spec = None
+    shown.run_button(spec, lambda: facts_form.cost(model, spec))
+    first = in_languages(model.name, model.revision, study)
+    found = shown.finished(study, model.name, spec, first)
+    if found is not None:
+        with guard():
+            if study == "cross_lingual_editing":
+                editing.results(model, *found)
+            else:
+                results(model, *found)
+
+
+main()

@@ -1,0 +1,88 @@
+"""Which models are there? The catalogue, what each costs, and fetching."""
+
+import pandas as pd
+import streamlit as st
+
+from neuronlab.models import tuned, weights
+from neuronlab.models.catalogue import EMBEDDED, HUB, TOOLS, Entry
+from neuronlab.models.families import FAMILIES
+from neuronlab.widgets import model_fetch
+from neuronlab.widgets.guard import complain, guard, plain
+
+
+def main() -> None:
+    families = ", ".join(family.title for family in FAMILIES)
+    st.caption(plain(f"Supported families: {families}."))
+    for known in EMBEDDED:
+        with st.container(border=True), guard():
+            embedded(known)
+    made = tuned.entries()
+    if made:
+        st.subheader("Made on this machine")
+    for known in made:
+        with st.container(border=True), guard():
+            of_this_machine(known)
+    st.subheader("From the hub")
+    rows = [
+        {
+            "name": known.name,
+            "kind": known.kind,
+            "alphabet": known.alphabet,
+            "parameters (M)": round(known.parameters / 1e6, 1),
+            "licence": known.licence,
+            "what": known.what,
+        }
+        for known in HUB
+    ]
+    st.dataframe(pd.DataFrame(rows), hide_index=True)
+    st.subheader("What the app itself works with")
+    for known in TOOLS:
+        with st.container(border=True), guard():
+            embedded(known)
+
+
+def of_this_machine(known: Entry) -> None:
+    """A tuned model's card, and a button that deletes it."""
+    card = tuned.card(known.name)
+    if card is None:
+        return
+    left, right = st.columns([3, 1], vertical_alignment="center")
+    with left:
+        st.markdown(f"**{plain(known.title)}** `{known.name}`")
+        st.markdown(plain(known.what))
+        sizes = ", ".join(f"{count:,} {part}" for part, count in card.sizes.items())
+        reached = ", ".join(
+            f"{name} {card.metrics[name]:.3f}" for name in ("auc", "accuracy", "f1")
+        )
+        st.caption(
+            plain(
+                f"From {card.base['name']}. {card.data} ({sizes}). On the test part: {reached}. "
+                f"{known.licence}."
+            )
+        )
+    with right, st.popover("Delete", icon=":material/delete:"):
+        st.markdown("Results that were made with it stay.")
+        st.button(
+            "Yes, delete", key=f"delete_{known.name}", on_click=tuned.remove, args=(known.name,)
+        )
+
+
+def embedded(known: Entry) -> None:
+    """One embedded model or tool: what it is, and a button where it is missing."""
+    left, right = st.columns([3, 1], vertical_alignment="center")
+    with left:
+        st.markdown(f"**{plain(known.title)}** `{known.name}`")
+        st.markdown(plain(known.what))
+        size = f"{known.parameters / 1e6:,.0f} M parameters, {known.download_bytes / 1e6:,.0f} MB"
+        st.caption(plain(f"{known.kind}, {size}. {known.licence}. {known.source}."))
+    with right:
+        problem = weights.check(known.name)
+        if weights.installed(known.name) and not problem:
+            st.success("Installed", icon=":material/check:")
+            return
+        if problem:
+            complain(problem)
+        model_fetch.offer(known)
+
+
+main()

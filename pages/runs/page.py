@@ -1,0 +1,190 @@
+"""Everything computed on this server: open, compare, export, delete, resume."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from neuronlab.figures.charts import agreement
+from neuronlab.figures.colours import COMPONENT_NAMES
+from neuronlab.neurons import NeuronScores
+from neuronlab.runs import Pending, Record, Run
+from neuronlab.studies import AttributionSpec, scores_of
+from neuronlab.widgets import exports, links, runs, services
+from neuronlab.widgets.guard import complain, guard, plain
+from pages import PAGE_OF
+
+
+def main() -> None:
+    with guard():
+        under_way()
+    with guard():
+        interrupted()
+    with guard():
+        history()
+
+
+def under_way() -> None:
+    """Queued and running, with progress and cancel; and what failed since the server started."""
+    everything = services.queue().runs()
+    for run in everything:
+        if run.active:
+            st.markdown(plain(runs.title_of(run)))
+            runs.watch(run.key, f"list_{run.key}")
+        elif run.status == "failed":
+            failed(run)
+
+
+def failed(run: Run) -> None:
+    """One sentence about what went wrong, and another try."""
+    left, right = st.columns([5, 1], vertical_alignment="center")
+    with left:
+        complain(f"{runs.title_of(run)}: {run.error}", run.details)
+    right.button(
+        "Try again", key=f"again_{run.key}", on_click=runs.submit, args=(run.spec, run.device)
+    )
+
+
+def interrupted() -> None:
+    """Runs that a stopped server left unfinished."""
+    for pending in services.store().interrupted():
+        left, first, second = st.columns([5, 1, 1], vertical_alignment="center")
+        left.warning(
+            f"Interrupted: {plain(runs.title(pending.study, pending.spec))}",
+            icon=":material/pause_circle:",
+        )
+        first.button("Resume", key=f"resume_{pending.key}", on_click=resume, args=(pending,))
+        second.button(
+            "Discard",
+            key=f"discard_{pending.key}",
+            on_click=services.store().unmark_pending,
+            args=(pending.key,),
+        )
+
+
+def resume(pending: Pending) -> None:
+    """Go on with an interrupted run."""
+    services.queue().resume(pending, owner=services.owner())
+
+
+def history() -> None:
+    """The table of finished runs and what can be done with the selected ones."""
+    records = services.store().history()
+    st.subheader(f"Finished: {len(records)}")
+    if not records:
+        st.caption("Nothing yet.")
+        return
+    event = st.dataframe(
+        pd.DataFrame([row(record) for record in records]),
+        hide_index=True,
+        height=min(40 + 35 * len(records), 420),
+        on_select="rerun",
+        selection_mode="multi-row",
+        key="history",
+        column_config={
+            "when": st.column_config.DatetimeColumn(format="D MMM, HH:mm"),
+            "seconds": st.column_config.NumberColumn(format="%.1f"),
+        },
+    )
+    chosen = [records[i] for i in event.selection.rows if i < len(records)]
+    st.caption("Select one run to open, export or delete it, two to compare them.")
+    if not chosen:
+        return
+    actions(chosen)
+    for record in chosen:
+        if not record.readable:
+            complain(record.problem)
+    if len(chosen) == 2 and all(record.readable for record in chosen):
+        with guard():
+            if all(record.study == AttributionSpec.study for record in chosen):
+                compare(*chosen)
+            else:
+                st.info("Only attributions of one prompt can be compared.")
+
+
+def row(record: Record) -> dict:
+    """A record as a row of the table."""
+    spec = record.spec
+    return {
+        "when": record.created,
+        "study": record.study,
+        "model": spec.get("model", ""),
+        "prompt": spec.get("text") or spec.get("facts", ""),
+        "target": str(spec.get("target", "")),
+        "method": spec.get("method", ""),
+        "seconds": record.seconds,
+        "KB": round(record.bytes / 1000),
+        "state": "ready" if record.readable else "not readable",
+        "key": record.key,
+    }
+
+
+def actions(chosen: list[Record]) -> None:
+    """Open and export one; delete all that are selected."""
+    with st.container(horizontal=True):
+        only = chosen[0] if len(chosen) == 1 else None
+        can_open = only is not None and only.readable and only.study in PAGE_OF
+        if st.button("Open", disabled=not can_open, type="primary", icon=":material/open_in_new:"):
+            links.leave()
+            st.switch_page(PAGE_OF[only.study].path, query_params={"run": only.key})
+        st.download_button(
+            "Export (zip)",
+            (lambda: services.store().export(only.key)) if only else b"",
+            f"{only.key if only else 'run'}.zip",
+            "application/zip",
+            disabled=only is None or not only.readable,
+            on_click="ignore",
+        )
+        with st.popover(f"Delete {len(chosen)}", icon=":material/delete:"):
+            st.markdown(f"Delete {len(chosen)} results from the disk?")
+            st.button("Yes, delete", on_click=delete, args=([r.key for r in chosen],))
+
+
+def delete(keys: list[str]) -> None:
+    """Remove results from the disk."""
+    for key in keys:
+        services.store().delete(key)
+    services.result.clear()
+
+
+def compare(first: Record, second: Record) -> None:
+    """Do two runs agree?"""
+    st.subheader("Compare")
+    names = tuple(runs.title(record.study, record.spec) for record in (first, second))
+    a, b = (scores_of(services.result(record.key)[1]) for record in (first, second))
+    table = agreement_table(a, b)
+    if table.empty:
+        st.info("These runs share no component of the same size: there is nothing to compare.")
+        return
+    left, right = st.columns([3, 2])
+    with left:
+        exports.chart(
+            agreement(a, b, names),
+            table,
+            "agreement",
+            "Scatter of the neuron scores of the two runs.",
+        )
+    with right:
+        st.dataframe(table, hide_index=True)
+        st.caption(
+            "Spearman: correlation of ranks over all neurons. Shared: of the top 10 and top 100 "
+            "neurons, how many both runs have; by chance it would be next to none."
+        )
+
+
+def agreement_table(a: NeuronScores, b: NeuronScores) -> pd.DataFrame:
+    """Rank correlation and shared top neurons, per component that both runs scored."""
+    rows = []
+    for component in a:
+        if component not in b.arrays or a[component].shape != b[component].shape:
+            continue
+        x, y = (pd.Series(s[component].ravel()) for s in (a, b))
+        shared = {
+            f"shared top {k}": len(np.intersect1d(x.nlargest(k).index, y.nlargest(k).index))
+            for k in (10, 100)
+        }
+        spearman = x.rank().corr(y.rank())
+        rows.append({"component": COMPONENT_NAMES[component], "spearman": spearman, **shared})
+    return pd.DataFrame(rows)
+
+
+main()

@@ -1,0 +1,294 @@
+"""The form of a steering run: what to start from, the goal, the neurons, and the settings."""
+
+from __future__ import annotations
+
+import re
+
+import streamlit as st
+
+from neuronlab.errors import UserError
+from neuronlab.figures.colours import COMPONENT_NAMES
+from neuronlab.labels.library import search_words
+from neuronlab.models import READABLE, Model
+from neuronlab.neurons import NeuronSet
+from neuronlab.proteins import antibodies, corpora, folding
+from neuronlab.proteins.features import PROPERTIES
+from neuronlab.proteins.sequences import TRASTUZUMAB_VH, TRASTUZUMAB_VL, clean_sequence
+from neuronlab.studies import SteeringSpec
+from neuronlab.studies.examples import UBIQUITIN
+from neuronlab.studies.steering import Goal
+from neuronlab.widgets import label_sets, model_fetch, state
+from neuronlab.widgets.guard import complain, plain, sentence
+
+CHOICES = {
+    "effect": "by effect on the goal",
+    "residue": "by correlation, residue by residue",
+    "protein": "by correlation, over proteins",
+    "labels": "by label",
+    "basket": "from the basket",
+}
+MODES = {
+    "masked": "masked iteration",
+    "full": "full resampling",
+    "best": "best of so many",
+}
+
+
+def form(model: Model) -> SteeringSpec | None:
+    """Everything that decides a run; None with a message where it is not complete."""
+    antibody = model.name == "antiberty"
+    try:
+        with st.container(border=True):
+            start = _start(model, antibody=antibody)
+        with st.container(border=True):
+            goals = _goals()
+            neurons = _neurons(model, goals)
+        settings = _settings()
+        return SteeringSpec(
+            model=model.name, revision=model.revision, goals=goals, **start, **neurons, **settings
+        )
+    except (UserError, ValueError) as error:
+        complain(sentence(error))
+    return None
+
+
+def _start(model: Model, *, antibody: bool) -> dict:
+    left, right = st.columns(2)
+    text = left.text_area(
+        "Start from" + (" (heavy chain)" if antibody else ""),
+        TRASTUZUMAB_VH if antibody else UBIQUITIN,
+        height=110,
+        max_chars=2000,
+        key=f"steer_sequence_{model.name}",
+        persist_state="session",
+    )
+    sequence = clean_sequence(text)
+    light = ""
+    if antibody:
+        light = right.text_area(
+            "Light chain, for structures",
+            TRASTUZUMAB_VL,
+            height=110,
+            max_chars=2000,
+            key="steer_light",
+            persist_state="session",
+            help="FlashABB folds a heavy chain alone badly: give its light chain too.",
+        )
+        light = clean_sequence(light) if light.strip() else ""
+    options = ["regions", "all", "own"] if antibody else ["all", "own"]
+    which = left.segmented_control(
+        "Free residues; all others are protected",
+        options,
+        default=options[0],
+        format_func={"regions": "binding loops (CDRs)", "all": "all", "own": "choose"}.get,
+        key=f"steer_free_{antibody}",
+        required=True,
+    )
+    free: tuple[int, ...] = ()
+    if which == "regions":
+        free = antibodies.determining(sequence)
+    elif which == "own":
+        words = right.text_input(
+            "Residues, counted from 1", "26-33, 51-58", key="steer_places", max_chars=500
+        )
+        free = places(words, len(sequence))
+    shown_free = set(free) or set(range(len(sequence)))
+    right.caption(f"{len(shown_free)} of {len(sequence)} residues are free.")
+    return {"sequence": sequence, "light": light, "free": free}
+
+
+def places(words: str, length: int) -> tuple[int, ...]:
+    """Residues as typed ("26-33, 51"), counted from 0.
+
+    Raises:
+        UserError: not of that form, or outside the protein.
+    """
+    found: set[int] = set()
+    for part in filter(None, re.split(r"[,;\s]+", words.strip())):
+        if not (match := re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", part)):
+            raise UserError("Give residues as numbers and ranges, such as 26-33, 51-58.")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if not 1 <= first <= last <= length:
+            raise UserError(f"The protein has residues 1 to {length}: correct {part}.")
+        found.update(range(first - 1, last))
+    if not found:
+        raise UserError("No residue may change: set some free, such as 26-33.")
+    return tuple(sorted(found))
+
+
+def _goals() -> tuple[Goal, ...]:
+    columns = st.columns([3, 2, 3, 2])
+    names = list(PROPERTIES)
+    found = []
+    for number, (name, direction) in enumerate(
+        zip(columns[::2], columns[1::2], strict=True), start=1
+    ):
+        options = names if number == 1 else [None, *names]
+        chosen = name.selectbox(
+            "Goal" if number == 1 else "Second goal",
+            options,
+            options.index("gravy") if number == 1 else 0,
+            format_func=lambda n: PROPERTIES[n].title if n else "none",
+            key=f"steer_goal_{number}",
+            help=PROPERTIES["gravy"].what if number == 1 else None,
+        )
+        way = direction.segmented_control(
+            "Direction",
+            ["up", "down"],
+            default="up",
+            key=f"steer_way_{number}",
+            required=True,
+            disabled=chosen is None,
+        )
+        if chosen:
+            found.append(Goal(property=chosen, direction=way))
+    return tuple(found)
+
+
+def _neurons(model: Model, goals: tuple[Goal, ...]) -> dict:
+    left, middle, right = st.columns([3, 2, 3])
+    choose = left.selectbox(
+        "Neurons",
+        list(CHOICES),
+        format_func=CHOICES.get,
+        key="steer_choose",
+        persist_state="session",
+    )
+    a = middle.slider("a, in h' = a h + b", -10.0, 10.0, 3.0, 0.05, key="steer_a")
+    b = right.slider("b", -8.0, 8.0, 1.0, 0.05, key="steer_b")
+    given = {"a": a, "b": b}
+    if choose == "basket":
+        own = state.basket()
+        if not len(own):
+            raise UserError("The basket is empty: collect neurons, or choose them by effect.")
+        words = f"the basket of {len(own)}"
+        return given | {"choose": "given", "neurons": tuple(map(str, own)), "given_by": words}
+    if choose == "labels":
+        return given | _by_label(model, goals)
+    count = left.number_input("How many", 1, 20_000, 100, key="steer_count")
+    components = middle.pills(
+        "Of",
+        [c for c in READABLE if c != "attention"],
+        selection_mode="multi",
+        default=["ffn"],
+        format_func=COMPONENT_NAMES.get,
+        key="steer_components",
+    )
+    if not components:
+        raise UserError("Choose at least one component.")
+    given |= {"choose": choose, "count": count, "components": tuple(components)}
+    if choose in ("protein", "residue"):
+        titles = corpora.titles()
+        names = list(titles)
+        given["corpus"] = right.selectbox(
+            "Over",
+            names,
+            names.index("germlines" if model.name == "antiberty" else "pdb"),
+            format_func=titles.get,
+            key=f"steer_corpus_{model.name == 'antiberty'}",
+        )
+        label_sets.corpus_ready(given["corpus"])
+    return given
+
+
+def _by_label(model: Model, goals: tuple[Goal, ...]) -> dict:
+    """Neurons whose labels fit some words; the paper's way."""
+    known = label_sets.current(model.name)
+    if known is None:
+        raise UserError(
+            "No neuron of this model has a label yet: make labels on the page “What does each "
+            "neuron know?”, or choose by effect."
+        )
+    left, middle, right = st.columns([3, 2, 3])
+    title = PROPERTIES[goals[0].property].title.lower()
+    guess = f'"{"high" if goals[0].direction == "up" else "low"} {title.split(" (")[0]}"'
+    words = left.text_input("Labels with", guess, max_chars=200, key=f"steer_words_{guess}")
+    least = middle.slider("Correlation, at least", 0.0, 1.0, 0.2, 0.05, key="steer_least")
+    rows = search_words(known.rows, words)
+    rows = rows[rows["correlation"].fillna(0) >= least]
+    as_paper = False
+    if (rows["component"] == "residual").any():
+        as_paper = right.toggle(
+            "As the paper's code",
+            key="steer_as_paper",
+            help="Its labels are for dimensions of the residual stream, but it changes FFN units "
+            "with the same numbers.",
+        )
+    if rows.empty:
+        raise UserError("No neuron has such a label: use other words, or a lower correlation.")
+    neurons = NeuronSet(
+        (int(r.layer), "ffn" if as_paper else r.component, int(r.neuron)) for r in rows.itertuples()
+    )
+    right.caption(f"{len(neurons):,} neurons. Labels are made from correlation: see the caveats.")
+    by = f"labels with {words}" + (", as the paper's code" if as_paper else "")
+    return {"choose": "given", "neurons": tuple(map(str, neurons)), "given_by": by}
+
+
+def _settings() -> dict:
+    with st.expander("Settings"):
+        one, two, three, four = st.columns(4)
+        mode = one.selectbox("Generation", list(MODES), format_func=MODES.get, key="steer_mode")
+        steps = two.number_input("Steps", 1, 2000, 50, key="steer_steps")
+        masked = three.number_input(
+            "Hidden at a step, in %", 1, 100, 10, key="steer_masked", disabled=mode != "masked"
+        )
+        temperature = four.number_input("Temperature", 0.05, 10.0, 1.0, 0.05, key="steer_t")
+        chains = one.number_input(
+            "Chains",
+            2,
+            64,
+            4,
+            key="steer_chains",
+            help="Steered, as many unsteered, and as many of every random set.",
+        )
+        random_sets = two.number_input(
+            "Random sets of either kind",
+            20,
+            200,
+            20,
+            key="steer_random",
+            help="Any neurons of the same layers; and such that are as active. The more sets, the "
+            "smaller p can be: 1 / (sets + 1).",
+        )
+        seed = three.number_input("Seed", 0, 10_000, 0, key="steer_seed")
+        positions = four.selectbox(
+            "Neurons change at",
+            ["all", "free"],
+            format_func={"all": "all residues", "free": "the free residues"}.get,
+            key="steer_positions",
+        )
+        length = one.number_input(
+            "Length (0: as it is)",
+            0,
+            1000,
+            0,
+            key="steer_length",
+            help="Random residues are added.",
+        )
+        dose = two.toggle("Try other a and b", value=True, key="steer_dose")
+        predictors = ["", *folding.PREDICTORS]
+        predictor = three.selectbox(
+            "Structures",
+            predictors,
+            predictors.index("flash-abb"),
+            format_func=lambda n: folding.PREDICTORS[n].title if n else "none",
+            key="steer_predictor",
+        )
+        if predictor:
+            known = folding.PREDICTORS[predictor]
+            four.caption(plain(f"{known.what} {known.licence}."))
+    if predictor == "igfold" and folding.PREDICTORS[predictor].available():
+        model_fetch.ready("igfold")
+    return {
+        "mode": mode,
+        "steps": steps,
+        "masked": masked / 100,
+        "temperature": temperature,
+        "chains": chains,
+        "random_sets": random_sets,
+        "seed": seed,
+        "positions": positions,
+        "length": length or None,
+        "predictor": predictor,
+        **({} if dose else {"dose_a": (), "dose_b": ()}),
+    }

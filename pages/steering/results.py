@@ -1,0 +1,228 @@
+"""What steering did: beside the model left alone and beside random neurons."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from neuronlab.cli.same_call import study_command, study_python
+from neuronlab.figures import steering as figures
+from neuronlab.models import Model
+from neuronlab.neurons import NeuronSet
+from neuronlab.neurons.effect import CONTROLS
+from neuronlab.proteins.features import PROPERTIES
+from neuronlab.runs import Result
+from neuronlab.studies import SteeringSpec
+from neuronlab.studies.steering import STEERED, UNSTEERED
+from neuronlab.widgets import exports, label_sets, state
+from neuronlab.widgets.guard import plain
+from pages.steering.form import CHOICES
+from pages.steering.structures import chosen_neurons, structures
+
+
+def results(model: Model, spec: SteeringSpec, result: Result) -> None:
+    """The headline, what moved, what it cost, the structures and the neurons."""
+    goals = result.numbers["goals"]
+    which = 0
+    if len(goals) > 1:
+        which = st.segmented_control(
+            "Goal",
+            range(len(goals)),
+            default=0,
+            format_func=lambda i: PROPERTIES[goals[i]["property"]].title,
+            key=f"steer_shown_{spec.key}",
+            required=True,
+        )
+    goal = goals[which]
+    name, known = goal["property"], PROPERTIES[goal["property"]]
+    headline(goal, spec, result.numbers["activity"])
+    left, right = st.columns([3, 2], gap="medium")
+    trajectories, finals = result.tables["trajectories"], result.tables["finals"]
+    with left:
+        st.markdown(
+            f"**{plain(known.title)}, step by step**; bands: one standard deviation, between "
+            "chains, or between the means of random sets."
+        )
+        exports.chart(
+            figures.trajectories(trajectories, name, known.title, goal["start"]),
+            trajectories,
+            "trajectories",
+            "Lines with bands: the property of chains and of random sets by step.",
+        )
+    with right:
+        st.markdown(
+            "**What chains reached**, the mean of their last tenth; a random set is the mean of "
+            "its chains."
+        )
+        exports.chart(
+            figures.finals(finals, name, known.title, goal["start"]),
+            finals,
+            "finals",
+            "Points and boxes: what every chain and every random set reached.",
+        )
+    st.markdown("**What it cost**; bars: one standard deviation.")
+    exports.chart(
+        figures.costs(finals),
+        finals.drop(columns="sequence"),
+        "costs",
+        "Small charts: identity, entropy, longest repeat, pseudo-perplexity and confidence of the "
+        "whole chain and of its free residues.",
+    )
+    warnings(finals, spec)
+    right = st.container()
+    if "doses" in result.tables:
+        left, right = st.columns(2, gap="medium")
+        with left:
+            doses = result.tables["doses"]
+            st.markdown(f"**Other doses**: {plain(known.title)} after {spec.dose_steps} steps.")
+            exports.chart(
+                figures.doses(doses, name, known.title),
+                doses,
+                "doses",
+                "Heatmap: what other a and b reach.",
+            )
+    with right:
+        st.markdown("**What stands at the free residues** at the end of the steered chains.")
+        own = finals.loc[finals["condition"] == STEERED, "sequence"]
+        exports.chart(
+            figures.residue_changes(spec.begin, own.tolist(), spec.places),
+            finals[["condition", "chain", "sequence"]],
+            "residues",
+            "Heatmap: share of each amino acid at each free residue.",
+        )
+    structures(model, spec, result)
+    neurons(spec, result)
+    fasta(spec, finals)
+    exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def headline(goal: dict, spec: SteeringSpec, activity: dict[str, float]) -> None:
+    """The result in a few words, beside the control that it stands out from less; then both."""
+    known = PROPERTIES[goal["property"]]
+    unit = f" {known.unit}" if known.unit else ""
+    control = goal["control"]
+    st.markdown(
+        f"**{plain(known.title)}** {goal['direction']}: from {goal['start']:+.3g}{unit} at the "
+        f"start, steered chains reach **{goal[STEERED]['mean']:+.3g}**, unsteered ones "
+        f"{goal[UNSTEERED]['mean']:+.3g}; {CONTROLS[control]}: {goal[control]['mean']:+.3g}. "
+        f"{verdict(goal)}"
+    )
+    by = CHOICES.get(spec.choose) or plain(spec.given_by) or "given"
+    st.caption(
+        f"Neurons {by}; a = {spec.a:g}, b = {spec.b:g}; {spec.chains} chains of {spec.steps} "
+        f"steps, and as many of each of {spec.random_sets} random sets of either kind. Those "
+        "matched in activity are "
+        f"{activity['as active']:.0%} as active as the chosen neurons along the start, any random "
+        f"ones {activity['random']:.0%} (geometric means)."
+    )
+    table = comparison(goal, spec)
+    st.dataframe(
+        table,
+        hide_index=True,
+        placeholder="",
+        column_config={c: st.column_config.NumberColumn(format="%.3g") for c in table.columns[1:]},
+        key="steer_comparison",
+    )
+    st.caption(
+        "Between sets: standard deviation of the random sets' means; within: between chains of "
+        "one set. z and effect size: how far the steered mean is from the random sets', in the one "
+        "and the other. p: how often such a set does at least as well, the chosen one counting as "
+        f"one of them; {spec.random_sets} sets allow no p below {goal['floor']:.2g}."
+    )
+
+
+def verdict(goal: dict) -> str:
+    """Whether it worked, by the rank among the sets of the stronger control."""
+    words = CONTROLS[goal["control"]]
+    p = f"p = {goal['p_value']:.2g}, and can be no smaller than {goal['floor']:.2g}"
+    if not goal["p_value"] < 0.05:
+        return f"**Not clearly further than {words}** ({p})."
+    low, high = goal["shift_interval"]
+    if goal["direction"] == "down":
+        low, high = -high, -low
+    if low > 0:
+        return f"It moves **as asked, more than {words}** ({p})."
+    if high < 0:
+        return f"**Not as asked**: the other way than unsteered chains, if more than {words} ({p})."
+    return f"More than {words} ({p}), but **not told apart from unsteered chains**."
+
+
+def comparison(goal: dict, spec: SteeringSpec) -> pd.DataFrame:
+    """Start, chains and random sets: means, both spreads, and how the steered chains stand out."""
+    rows = [{"what": "start", "mean": goal["start"]}]
+    for name in (UNSTEERED, STEERED):
+        words = f"{name}, {spec.chains} chains"
+        rows.append({"what": words, "mean": goal[name]["mean"], "sd within": goal[name]["sd"]})
+    for name in CONTROLS:
+        own = goal[name]
+        words = f"{figures.NAMES[name]}, {spec.random_sets} sets of {spec.chains} chains"
+        rows.append(
+            {
+                "what": words,
+                "mean": own["mean"],
+                "sd between sets": own["between"],
+                "sd within": own["within"],
+                "z": own["z"],
+                "effect size": own["effect_size"],
+                "p": own["p_value"],
+            }
+        )
+    columns = ["what", "mean", "sd between sets", "sd within", "z", "effect size", "p"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def warnings(finals: pd.DataFrame, spec: SteeringSpec) -> None:
+    """What a person must not overlook."""
+    steered = finals[finals["condition"] == STEERED].mean(numeric_only=True)
+    plainly = finals[finals["condition"] == UNSTEERED].mean(numeric_only=True)
+    if steered["entropy"] < 0.7 * plainly["entropy"]:
+        st.warning(
+            f"The free residues have become monotonous: {steered['entropy']:.1f} bits against "
+            f"{plainly['entropy']:.1f} without steering. Lower b, or fewer neurons.",
+            icon=":material/warning:",
+        )
+    st.caption(
+        "Confidence is the predictor's own and no proof of viability; that of the whole chain is "
+        "mostly of residues that cannot change. The pseudo-perplexity is the unchanged model's "
+        "surprise. Of random sets, both are told of one chain of the first "
+        f"{min(spec.chains, spec.random_sets)} sets of either kind."
+    )
+
+
+def neurons(spec: SteeringSpec, result: Result) -> None:
+    """Which neurons were changed, with their labels."""
+    table = result.tables["neurons"]
+    st.subheader("The neurons")
+    known = label_sets.current(spec.model)
+    if known is not None:
+        labels = label_sets.words(known, table)
+        table = table.assign(label=labels) if any(labels) else table
+    if "score" in table:
+        table = table.sort_values("score", ascending=False)
+    st.dataframe(table, hide_index=True, height=260, key="steer_neurons")
+    with st.container(horizontal=True):
+        if st.button("Put them into the basket", key="steer_basket", icon=":material/add:"):
+            state.add_to_basket(NeuronSet(chosen_neurons(result)))
+            st.rerun(scope="app")
+        exports.tables(table, "steered_neurons")
+
+
+def fasta(spec: SteeringSpec, finals: pd.DataFrame) -> None:
+    """All sequences as a file."""
+    lines = [f">start\n{spec.begin}"]
+    for row in finals.itertuples():
+        value = getattr(row, spec.goals[0].property)
+        name = f"{row.condition}_{row.set}_{row.chain}".replace(" ", "_")
+        lines.append(
+            f">{name} {spec.goals[0].property}={value:.4g} "
+            f"identity={row.identity:.3f}\n{row.sequence}"
+        )
+    st.download_button(
+        "Sequences (FASTA)",
+        "\n".join(lines) + "\n",
+        "steered.fasta",
+        "text/plain",
+        on_click="ignore",
+        type="tertiary",
+        icon=":material/download:",
+    )

@@ -1,0 +1,128 @@
+"""The steered proteins in 3D, and where the neurons are active in them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from neuronlab.figures.protein import contact_map
+from neuronlab.figures.structures import secondary_track, structures_view
+from neuronlab.models import Encoded, Model
+from neuronlab.neurons import NeuronSet
+from neuronlab.proteins import folding
+from neuronlab.proteins.contacts import predicted_contacts
+from neuronlab.proteins.viewer import framed, viewer_url
+from neuronlab.runs import Result
+from neuronlab.studies import SteeringSpec
+from neuronlab.studies.steering import STEERED, UNSTEERED
+from neuronlab.widgets import exports
+from neuronlab.widgets.guard import guard, plain
+
+COLOURS = {
+    "confidence": "confidence",
+    "changed": "changed residues",
+    "attribution": "activity of the neurons",
+}
+
+
+def structures(model: Model, spec: SteeringSpec, result: Result) -> None:
+    """Start, unsteered and steered in 3D; or why not, and the contacts instead."""
+    st.subheader("Structures")
+    if not result.files:
+        st.info(plain(result.numbers["no_structures"]), icon=":material/info:")
+        found = predicted_contacts(model, spec.begin)
+        if found is None:
+            st.caption("This model has no contact head either.")
+            return
+        chart = contact_map(found, np.zeros(len(spec.begin)), spec.begin)
+        exports.chart(chart, pd.DataFrame(found), "contacts", "Heatmap of predicted contacts.")
+        return
+    names = ["start", UNSTEERED, STEERED]
+    own = [_read(spec.predictor, result.files[f"{name}.pdb"]) for name in names]
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    colour = left.segmented_control(
+        "Coloured by",
+        list(COLOURS),
+        default="changed",
+        format_func=COLOURS.get,
+        key="steer_colour",
+        required=True,
+    )
+    overlaid = right.toggle("Over one another", key="steer_overlaid")
+    values = []
+    if colour == "attribution":
+        chosen = chosen_neurons(result)
+        values = [
+            _activity(model, model.name, s.chains[0][1], chosen, len(s.sequence)) for s in own
+        ]
+    with guard():
+        html = structures_view(
+            own,
+            names,
+            viewer_url(),
+            colour=colour,
+            values=values,
+            overlaid=overlaid,
+            dark=st.context.theme.type == "dark",
+        )
+        st.iframe(framed(html), height=530)
+    table = result.tables["structures"]
+    st.caption(
+        "Predicted by "
+        + plain(folding.PREDICTORS[spec.predictor].title)
+        + "; unsteered and steered are the chains whose value is the median, superposed on the "
+        "start. Drag to turn, scroll to zoom. "
+        + "; ".join(
+            f"{row['name']}: confidence {row['confidence']:.0f} over the chain and "
+            f"{row['confidence_free']:.0f} over the free residues, CA RMSD to the start "
+            f"{row['rmsd']:.2f} Å"
+            for _, row in table.iterrows()
+        )
+        + "."
+    )
+    exports.chart(
+        secondary_track(own, names),
+        table,
+        "secondary",
+        "Helices and strands of the predicted structures along the sequence.",
+    )
+    with st.container(horizontal=True):
+        for name in names:
+            st.download_button(
+                f"{name} (PDB)",
+                result.files[f"{name}.pdb"],
+                f"{name}.pdb",
+                "chemical/x-pdb",
+                on_click="ignore",
+                type="tertiary",
+                icon=":material/download:",
+            )
+        st.download_button(
+            "View (HTML)", html, "structures.html", "text/html", on_click="ignore", type="tertiary"
+        )
+
+
+@st.cache_data(max_entries=12, show_spinner=False)
+def _read(predictor: str, pdb: str) -> folding.Folded:
+    return folding.read(predictor, pdb)
+
+
+@st.cache_data(max_entries=12, show_spinner=False)
+def _activity(_model: Model, name: str, sequence: str, chosen: tuple, length: int) -> np.ndarray:
+    """Mean activation of the neurons at each residue of the heavy chain; none at the light one."""
+    neurons = NeuronSet(chosen)
+    components = tuple(neurons.counts())
+    ids = _model.ids([_model.residue_ids(sequence)])
+    seen = _model.read(Encoded(ids, 0, None, ()), components)
+    parts = [
+        seen[at][0, _model.residues_at, own].float().cpu() for at, own in neurons.by_place().items()
+    ]
+    found = np.full(length, np.nan)
+    found[: len(sequence)] = np.concatenate([p.numpy(force=True) for p in parts], axis=1).mean(1)
+    return found
+
+
+def chosen_neurons(result: Result) -> tuple:
+    table = result.tables["neurons"]
+    return tuple((int(r.layer), r.component, int(r.neuron)) for r in table.itertuples(index=False))

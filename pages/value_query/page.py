@@ -1,0 +1,301 @@
+"""Value and query neurons: who writes a prediction, and who wakes the writers."""
+
+import pandas as pd
+import streamlit as st
+
+from neuronlab.attribution.estimate import Cost, estimate
+from neuronlab.attribution.query_neurons import VALUE_NEURONS
+from neuronlab.cli.same_call import study_command, study_python
+from neuronlab.figures import value_query as figures
+from neuronlab.figures.charts import token_bars, visible
+from neuronlab.models import Model
+from neuronlab.neurons import Neuron, NeuronSet
+from neuronlab.runs import Result
+from neuronlab.studies import ValueQuerySpec
+from neuronlab.studies.one_prompt import control_in, proof_in
+from neuronlab.studies.value_query import (
+    LISTED,
+    query_neuron_scores,
+    value_scores,
+)
+from neuronlab.widgets import (
+    exports,
+    intervention,
+    model_fetch,
+    neuron_card,
+    neuron_maps,
+    prompt_form,
+    services,
+    shown,
+    state,
+)
+from neuronlab.widgets.guard import guard, plain
+
+KINDS = {"attention": "attention value neurons", "ffn": "FFN value neurons"}
+
+
+def main() -> None:
+    if not model_fetch.ready(state.model_name()):
+        return
+    model = services.model(state.model_name(), state.device())
+    if model.kind == "classifier":
+        st.info(
+            "This model predicts classes, not tokens: choose a language model or a masked protein "
+            "model in the sidebar.",
+            icon=":material/info:",
+        )
+        return
+    asked = prompt_form.ask(model)
+    spec = None
+    if asked is not None:
+        spec = ValueQuerySpec(model=model.name, revision=model.revision, **asked)
+    shown.run_button(spec, lambda: cost(model, spec))
+    found = shown.finished("value_query", model.name, spec, spec)
+    if found is not None:
+        with guard():
+            results(model, *found)
+
+
+def cost(model: Model, spec: ValueQuerySpec) -> str:
+    """What a run will take."""
+    components = ("ffn", "attention")
+    found = estimate(model, spec.prompt, "log_probability_increase", components, "predicted")
+    # Heads, query neurons and the proof take about twice as long again.
+    return f"About {Cost(3 * found.seconds + 1, found.bytes).words}."
+
+
+def results(model: Model, spec: ValueQuerySpec, result: Result) -> None:
+    """Everything a finished run shows."""
+    scores = value_scores(result)
+    neuron_maps.start(scores)
+    headline(result)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.markdown("**Where it is written**: log-probability increase of each layer.")
+        table = result.tables["layers"]
+        exports.chart(
+            figures.layer_bars(table, "increase", "increase"),
+            table,
+            "value_layers",
+            "Bars: log-probability increase of each layer's attention and FFN.",
+        )
+        if table["bias_increase"].any():
+            st.caption(f"Biases add {table['bias_increase'].sum():+.3f} in all, not drawn here.")
+    with right:
+        st.markdown("**The path**: the target after each half of a layer (logit lens).")
+        table = result.tables["path"]
+        exports.chart(
+            figures.path(table),
+            table,
+            "path",
+            "Lines: log-probability and probability of the target along the residual stream.",
+        )
+    heads(model, result)
+    st.subheader("Value neurons")
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        value_neurons(result)
+    with right:
+        neuron_card.draw(model, spec.prompt, neuron_maps.chosen(), scores)
+    st.subheader("Query neurons")
+    query_neurons(model, result)
+    st.subheader("From neuron to neuron")
+    flow(result)
+    target = int(result.numbers["target"])
+    asked = type(spec.prompt)(spec.text, target=target, mask=spec.mask)
+    sources = {"Value": scores} | {
+        f"Query of {kind if kind == 'attention' else 'FFN'}": query_neuron_scores(result, kind)
+        for kind in KINDS
+    }
+    intervention.draw(model, asked, sources, proof_in(result, scores))
+    exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def headline(result: Result) -> None:
+    """The result in a few lines."""
+    n = result.numbers
+    label = plain(visible(n["target_label"]))
+    path = result.tables["path"]["log_probability"]
+    words, mean, sd = control_in(n)
+    st.markdown(
+        f"**{label}** has {n['probability']:.1%} (rank {n['rank']:,}); its log-probability rises "
+        f"from {path.iloc[0]:.1f} to {path.iloc[-1]:.2f} along the stream. Without its "
+        f"{n['suppressed']} top value neurons: **{n['probability_suppressed']:.1%}**. Without as "
+        f"many {words}: {mean:.1%} ± {sd:.1%}."
+    )
+    if n.get("note"):
+        st.caption(plain(n["note"]))
+    st.caption(
+        f"{n['rescored']:,} of {n['candidates']:,} neurons were scored exactly; that proves which "
+        f"{LISTED['ffn']} FFN neurons and which {LISTED['attention']} attention neurons, at the "
+        "position they read from, are the best."
+    )
+
+
+def heads(model: Model, result: Result) -> None:
+    """Layers x heads, and the positions inside the head that was clicked."""
+    table = result.tables["heads"]
+    best = table.loc[table["increase"].idxmax()]
+    layer, head = st.session_state.get("head", (int(best["layer"]), int(best["head"])))
+    if layer > table["layer"].max() or head > table["head"].max():
+        layer, head = int(best["layer"]), int(best["head"])
+
+    def pick(cell: pd.Series) -> None:
+        st.session_state["head"] = int(cell["layer"]), int(cell["head"])
+
+    left, right = st.columns([2, 3], gap="medium")
+    with left:
+        st.markdown("**Heads**: the increase of each. Click one.")
+        grid = figures.head_grid(table, (layer, head))
+        neuron_maps.clickable(grid, "heads", 470, "Heatmap of layers by heads.", pick)
+    with right:
+        own = result.tables["head_positions"]
+        own = own[(own["layer"] == layer) & (own["head"] == head)].reset_index(drop=True)
+        tokens = result.numbers["tokens"]
+        own = own.assign(token=[visible(tokens[i]) for i in own["position"]])
+        st.markdown(f"**Layer {layer}, head {head}**: what it reads from each position.")
+        exports.chart(
+            token_bars([tokens[i] for i in own["position"]], own["increase"].tolist(), "increase"),
+            own,
+            "head_positions",
+            "Bars: log-probability increase of what the head reads from each position.",
+        )
+        st.dataframe(
+            own[["position", "token", "attention", "increase"]],
+            hide_index=True,
+            height=170,
+            column_config={
+                "attention": st.column_config.ProgressColumn(format="%.3f", max_value=1.0),
+                "increase": st.column_config.NumberColumn(format="%+.4f"),
+            },
+        )
+        neurons = NeuronSet.of_heads([(layer, head)], model.head_size)
+        neuron_maps.add_button(f"Add this head: {len(neurons)} neurons", neurons, "add_head")
+        if not own["exact"].all():
+            st.caption("Upper bounds: this head is not among those scored position by position.")
+
+
+def value_neurons(result: Result) -> None:
+    """The best of each kind with their tokens; in which layers they are."""
+    kind = st.segmented_control(
+        "Kind",
+        ["ffn", "attention"],
+        default="ffn",
+        format_func={"ffn": "FFN", "attention": "Attention, at the position read from"}.get,
+        key="value_kind",
+        label_visibility="collapsed",
+        required=True,
+    )
+    table = result.tables["neurons"]
+    table = table[table["component"] == kind].head(100).reset_index(drop=True)
+    if kind == "ffn":
+        table = table.drop(columns=["head", "position"])
+    else:
+        tokens = result.numbers["tokens"]
+        table = table.assign(position=[f"{i} {visible(tokens[i])}" for i in table["position"]])
+    neuron_maps.listed(
+        table,
+        f"value_{kind}",
+        f"The best {kind} value neurons.",
+        order=[c for c in table if c not in ("rank", "component", "bound")],
+    )
+    st.caption(
+        "Promotes and suppresses: the tokens that the neuron's vector raises and lowers most. With "
+        "a negative coefficient it is the other way round."
+    )
+    counts = result.tables["histogram"]
+    st.markdown("**In which layers** the best hundred FFN neurons are, by either measure.")
+    exports.chart(
+        figures.histogram(counts),
+        counts,
+        "histogram",
+        "Bars per layer: the best hundred FFN neurons by log-probability and by probability.",
+    )
+
+
+def query_neurons(model: Model, result: Result) -> None:
+    """Query layers, query neurons, and which neurons are value neurons too."""
+    of = st.segmented_control(
+        "Who wakes the",
+        list(KINDS),
+        default="attention",
+        format_func=KINDS.get,
+        key="query_of",
+        required=True,
+    )
+    for key, count in result.numbers["query_used"][of].items():
+        if count < VALUE_NEURONS:
+            st.caption(
+                f"{VALUE_NEURONS - count} of the {VALUE_NEURONS} best {KINDS[of]} are left out by "
+                f"their {key} subkey: what it sees nearly cancels."
+            )
+    left, right = st.columns(2, gap="medium")
+    table = result.tables["query_layers"]
+    table = table[table["of"] == of].drop(columns="of")
+    with left:
+        st.markdown("**Query layers**: the share of each layer's attention and FFN.")
+        exports.chart(
+            figures.layer_bars(table, "score", "query score"),
+            table,
+            "query_layers",
+            "Bars: query score of each layer's attention and FFN.",
+        )
+        rest = result.numbers["query_start"][of], result.numbers["query_biases"][of]
+        st.caption(f"The embedding has {rest[0]:+.3f}, biases {rest[1]:+.3f}.")
+    with right:
+        st.markdown(f"**Only query, only value, or both**: the best {LISTED['ffn']} of each.")
+        table = result.tables["roles"]
+        table = table[table["of"] == of].drop(columns="of").reset_index(drop=True)
+        exports.chart(
+            figures.roles(table, model.layers),
+            table,
+            "roles",
+            "Stacked bars per layer: FFN neurons that are query neurons, value neurons or both.",
+        )
+        counts = table["role"].value_counts()
+        st.caption(", ".join(f"{counts.get(role, 0)} {role}" for role in figures.ROLES) + ".")
+    role = st.segmented_control(
+        "List",
+        ["query", *figures.ROLES],
+        default="query",
+        format_func=lambda r: "all query neurons" if r == "query" else r,
+        key="query_list",
+        label_visibility="collapsed",
+        required=True,
+    )
+    if role == "query":
+        found = result.tables["query_neurons"]
+        found = found[found["of"] == of].drop(columns="of").dropna(axis=1, how="all")
+    else:
+        found = table[table["role"] == role].assign(component="ffn")
+        by = "value_score" if role == "value only" else "query_score"
+        found = found.sort_values(by, ascending=False).assign(score=found[by])
+        found = found[["layer", "component", "neuron", "score", "query_score", "value_score"]]
+    neuron_maps.listed(
+        found.reset_index(drop=True),
+        f"query_{role.replace(' ', '_')}",
+        "FFN neurons that wake the value neurons.",
+        height=260,
+    )
+
+
+def flow(result: Result) -> None:
+    """The strongest neurons of each stage; a click opens the card."""
+    st.markdown(
+        "Query FFN → attention value → FFN value → target: the eight strongest of each. Lines are "
+        "shares of the increase, dashed where they speak against. Click a neuron for its card."
+    )
+    nodes, links = result.tables["flow_nodes"], result.tables["flow_links"]
+    grid = figures.flow(nodes, links, result.numbers["target_label"])
+
+    def pick(cell: pd.Series) -> None:
+        if cell["stage"] != "target":
+            neuron_maps.choose(Neuron(int(cell["layer"]), cell["component"], int(cell["neuron"])))
+
+    neuron_maps.clickable(
+        grid, "flow", 560, "Graph from query neurons to value neurons to the target.", pick
+    )
+    exports.tables(links, "flow_links", label="Table and files of the lines")
+
+
+main()
