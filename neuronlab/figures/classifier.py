@@ -28,9 +28,9 @@ _LEGEND = {"orientation": "h", "y": -0.25, "x": 0}
 def length_histogram(lengths: Mapping[str, Sequence[int]]) -> go.Figure:
     """How long the proteins of each class are."""
     figure = go.Figure()
-    for i, (label, own) in enumerate(lengths.items()):
+    for i, (label, residues) in enumerate(lengths.items()):
         figure.add_histogram(
-            x=list(own),
+            x=list(residues),
             name=plain(label),
             xbins={"size": 25},
             opacity=0.7,
@@ -125,15 +125,15 @@ def kept_lines(
     figure = go.Figure()
     places = {line: i for i, line in enumerate(titles)}
     for line, title in titles.items():
-        here = table[table["line"] == line]
-        if here.empty:
+        rows = table[table["line"] == line]
+        if rows.empty:
             continue
-        means = here.groupby("fraction")[metric].agg(["mean", "min", "max"]).sort_index()
+        means = rows.groupby("fraction")[metric].agg(["mean", "min", "max"]).sort_index()
         beside = controls.get(line)
         i = places[beside or line]
         colour = NEUTRAL if beside == "" else COLOURS[i % len(COLOURS)]
         mark = MARKS[i % len(MARKS)] + ("-open" if line in controls else "")
-        if here["seed"].nunique() > 1:
+        if rows["seed"].nunique() > 1:
             figure.add_scatter(
                 x=[*means.index, *means.index[::-1]],
                 y=[*means["max"], *means["min"][::-1]],
@@ -183,16 +183,16 @@ def share_bars(table: pd.DataFrame, titles: Mapping[tuple[str, str], str]) -> go
     figure = go.Figure()
     components = list(dict.fromkeys(table["component"]))
     for component in components:
-        own = table[table["component"] == component]
-        own = own.groupby(["method", "selection"], sort=False)["share"].mean()
-        names = [key for key in titles if key in own.index]
+        shares = table[table["component"] == component]
+        shares = shares.groupby(["method", "selection"], sort=False)["share"].mean()
+        names = [key for key in titles if key in shares.index]
         figure.add_bar(
             y=[titles[key] for key in names],
-            x=[own[key] for key in names],
+            x=[shares[key] for key in names],
             name=COMPONENT_NAMES[component],
             orientation="h",
             marker_color=COMPONENT_COLOURS[component],
-            text=[f"{own[key]:.0%}" for key in names],
+            text=[f"{shares[key]:.0%}" for key in names],
             hovertemplate="%{y}: %{x:.1%}<extra>" + COMPONENT_NAMES[component] + "</extra>",
         )
     for k in range(1, len(components)):
@@ -215,18 +215,18 @@ def only_bars(table: pd.DataFrame, metric: str, full: float) -> go.Figure:
     figure = go.Figure()
     for choice, chosen in table.groupby("choice", sort=False):
         random = choice == "random"
-        here = chosen.groupby("component", sort=False)[metric].agg(["mean", "min", "max"])
-        low, high = here["min"], here["max"]
+        means = chosen.groupby("component", sort=False)[metric].agg(["mean", "min", "max"])
+        low, high = means["min"], means["max"]
         if not random:
             ends = chosen.set_index("component")
             low, high = ends[f"{metric}_low"], ends[f"{metric}_high"]
         figure.add_bar(
-            x=[COMPONENT_NAMES[c] for c in here.index],
-            y=here["mean"],
+            x=[COMPONENT_NAMES[c] for c in means.index],
+            y=means["mean"],
             name="random neurons" if random else f"best by {choice.replace('_', ' ')}",
-            marker_color=NEUTRAL if random else [COMPONENT_COLOURS[c] for c in here.index],
+            marker_color=NEUTRAL if random else [COMPONENT_COLOURS[c] for c in means.index],
             marker_pattern_shape="/" if random else "",
-            error_y=error_bars(here["mean"], low, high) | {"color": "#000000"},
+            error_y=error_bars(means["mean"], low, high) | {"color": "#000000"},
             hovertemplate="%{x}: %{y:.3f}<extra></extra>",
         )
     figure.add_hline(y=full, line={"color": NEUTRAL}, annotation_text="full model")

@@ -225,8 +225,8 @@ def _lines(curves: pd.DataFrame, titles: Mapping[str, str], x: str, y: str) -> g
     figure = go.Figure()
     for scorer, title in titles.items():
         colour, dash = _style(titles, scorer)
-        own = curves[curves["scorer"] == scorer].groupby("column", sort=False)
-        for number, (_, curve) in enumerate(own):
+        columns = curves[curves["scorer"] == scorer].groupby("column", sort=False)
+        for number, (_, curve) in enumerate(columns):
             figure.add_scatter(
                 x=curve[x],
                 y=curve[y],
@@ -235,7 +235,7 @@ def _lines(curves: pd.DataFrame, titles: Mapping[str, str], x: str, y: str) -> g
                 showlegend=number == 0,
                 # What is one decision for all candidates is a point, not a curve.
                 mode="lines" if len(curve) > 2 else "lines+markers",
-                line={"color": colour, "dash": dash, "width": 1 if len(own) > 1 else 2},
+                line={"color": colour, "dash": dash, "width": 1 if len(columns) > 1 else 2},
                 hovertemplate=f"%{{x:.2f}}, %{{y:.2f}}<extra>{title}</extra>",
             )
     figure.update_layout(height=400, margin=MARGIN, legend=_LEGEND)

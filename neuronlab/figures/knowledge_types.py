@@ -17,16 +17,16 @@ def overlap_bars(table: pd.DataFrame, words: dict[str, str]) -> go.Figure:
         words: what a pair is called.
     """
     figure = go.Figure()
-    for i, (k, own) in enumerate(table.groupby("k", sort=True)):
+    for i, (k, rows) in enumerate(table.groupby("k", sort=True)):
         figure.add_bar(
-            y=[words[p] for p in own["pair"]],
-            x=own["jaccard"],
+            y=[words[p] for p in rows["pair"]],
+            x=rows["jaccard"],
             name=f"best {k}",
             orientation="h",
             marker_color=[*COLOURS, NEUTRAL][i],
             marker_pattern_shape="" if i == 0 else "/",
-            error_x=error_bars(own["jaccard"], own["jaccard_low"], own["jaccard_high"]),
-            customdata=own["chance"],
+            error_x=error_bars(rows["jaccard"], rows["jaccard_low"], rows["jaccard_high"]),
+            customdata=rows["chance"],
             hovertemplate="%{y}: %{x:.3f} (chance %{customdata:.4f})<extra></extra>",
         )
     figure.update_yaxes(autorange="reversed")

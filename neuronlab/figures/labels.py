@@ -44,9 +44,9 @@ def concept_table(
         the most frequent concept first, then by layer; empty where nothing is labelled.
     """
     named = labels[labels["label"] != ""]
-    known = named.loc[named[by] != "", by].value_counts()
+    counts = named.loc[named[by] != "", by].value_counts()
     # Where two are as frequent the alphabet decides, so that a figure is the same every time.
-    frequent = sorted(known.index, key=lambda concept: (-known[concept], concept))[:most]
+    frequent = sorted(counts.index, key=lambda concept: (-counts[concept], concept))[:most]
     concept = named[by].where(named[by].isin(frequent), OTHERS)
     order = [c for c in frequent if c != OTHERS]
     order += [OTHERS] if (concept == OTHERS).any() else []
@@ -189,7 +189,7 @@ def sextiles(table: pd.DataFrame) -> go.Figure:
     """
     models = list(dict.fromkeys(table["model"]))
     groups = list(dict.fromkeys(table["group"]))
-    told: set[str] = set()
+    in_legend: set[str] = set()
     figure = make_subplots(
         1,
         max(len(models), 1),
@@ -199,17 +199,17 @@ def sextiles(table: pd.DataFrame) -> go.Figure:
     )
     for column, model in enumerate(models, start=1):
         for i, group in enumerate(groups):
-            own = table[(table["model"] == model) & (table["group"] == group)]
-            if own.empty:
+            rows = table[(table["model"] == model) & (table["group"] == group)]
+            if rows.empty:
                 continue
-            own = own.sort_values("sextile")
+            rows = rows.sort_values("sextile")
             name = plain(group) or OTHERS
             figure.add_scatter(
-                x=own["sextile"],
-                y=own["share"],
+                x=rows["sextile"],
+                y=rows["share"],
                 name=name,
                 legendgroup=group,
-                showlegend=group not in told,
+                showlegend=group not in in_legend,
                 mode="lines+markers",
                 line={"color": _COLOURS[i % 7], "dash": DASHES[i % 7]},
                 # After seven the marks shift, so that no two lines are alike.
@@ -218,7 +218,7 @@ def sextiles(table: pd.DataFrame) -> go.Figure:
                 row=1,
                 col=column,
             )
-            told.add(group)
+            in_legend.add(group)
     figure.update_xaxes(
         type="category", categoryorder="array", categoryarray=sorted(table["sextile"].unique())
     )

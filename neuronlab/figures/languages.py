@@ -109,19 +109,19 @@ def edit_matrix(table: pd.DataFrame) -> go.Figure:
             before, after.
     """
     edits, languages = list(dict.fromkeys(table["edit"])), list(dict.fromkeys(table["language"]))
-    own = table.set_index(["edit", "language"])
-    values = [[own.loc[(e, k), "relative"] for k in languages] for e in edits]
+    cells = table.set_index(["edit", "language"])
+    values = [[cells.loc[(e, k), "relative"] for k in languages] for e in edits]
     limit = min(max(abs(float(table["relative"].abs().max())), 0.01), 2.0)
     steps = [i / (len(DIVERGING) - 1) for i in range(len(DIVERGING))]
 
     def text(edit: str, language: str) -> str:
-        row = own.loc[(edit, language)]
+        row = cells.loc[(edit, language)]
         low, high = row["relative_low"], row["relative_high"]
         interval = f"<br>{low:+.0%} to {high:+.0%}" if low < high else ""
         return f"<b>{row['relative']:+.0%}</b>{interval}"
 
     def details(edit: str, language: str) -> str:
-        row = own.loc[(edit, language)]
+        row = cells.loc[(edit, language)]
         nulls = ", ".join(f"{words} {row[null]:+.1%}" for null, words in NULLS.items())
         return f"{row['before']:.1%} → {row['after']:.1%}; {nulls}"
 
@@ -157,15 +157,15 @@ def edit_bars(table: pd.DataFrame, words: Mapping[str, str]) -> go.Figure:
     """
     figure = go.Figure()
     for i, (about, name) in enumerate(words.items()):
-        own = table[table["about"] == about]
+        rows = table[table["about"] == about]
         figure.add_bar(
-            y=own["edit"],
-            x=own["relative"],
+            y=rows["edit"],
+            x=rows["relative"],
             name=name,
             orientation="h",
             marker_color=COLOURS[i],
             marker_pattern_shape=PATTERNS[i],
-            error_x=error_bars(own["relative"], own["relative_low"], own["relative_high"]),
+            error_x=error_bars(rows["relative"], rows["relative_low"], rows["relative_high"]),
             hovertemplate="%{y}: %{x:+.1%}<extra>" + name + "</extra>",
         )
     first = table[table["about"] == next(iter(words))]

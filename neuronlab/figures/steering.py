@@ -53,9 +53,9 @@ def trajectories(table: pd.DataFrame, name: str, title: str, start: float) -> go
         start: its value where all chains begin.
     """
     figure = go.Figure()
-    for condition, own in _conditions(table):
+    for condition, rows in _conditions(table):
         colour, dash, _ = CONDITIONS[condition]
-        units = own.groupby([UNITS[condition], "step"])[name].mean()
+        units = rows.groupby([UNITS[condition], "step"])[name].mean()
         steps = units.groupby("step").agg(["mean", "std"])
         low, high = steps["mean"] - steps["std"], steps["mean"] + steps["std"]
         if steps["std"].notna().all():
@@ -73,7 +73,7 @@ def trajectories(table: pd.DataFrame, name: str, title: str, start: float) -> go
         figure.add_scatter(
             x=steps.index,
             y=steps["mean"],
-            name=f"{NAMES[condition]}, {_units(own, condition)}",
+            name=f"{NAMES[condition]}, {_units(rows, condition)}",
             legendgroup=condition,
             mode="lines",
             line={"color": colour, "dash": dash},
@@ -101,12 +101,12 @@ def finals(table: pd.DataFrame, name: str, title: str, start: float) -> go.Figur
         start: its value where all chains begin.
     """
     figure = go.Figure()
-    for condition, own in _conditions(table):
+    for condition, rows in _conditions(table):
         colour, _, mark = CONDITIONS[condition]
         unit = UNITS[condition]
-        reached = own.groupby(unit)[name].mean()
+        reached = rows.groupby(unit)[name].mean()
         figure.add_box(
-            x=[f"{NAMES[condition].replace(' ', '<br>')}<br>{_units(own, condition)}"]
+            x=[f"{NAMES[condition].replace(' ', '<br>')}<br>{_units(rows, condition)}"]
             * len(reached),
             y=reached,
             name=NAMES[condition],
@@ -138,10 +138,10 @@ def costs(table: pd.DataFrame) -> go.Figure:
         1, max(len(shown), 1), subplot_titles=[COSTS[cost] for cost in shown] or None
     )
     for number, cost in enumerate(shown, start=1):
-        for condition, own in _conditions(table):
+        for condition, rows in _conditions(table):
             colour, _, mark = CONDITIONS[condition]
-            values = pd.Series([own[cost].mean()])
-            spread = own[cost].std()
+            values = pd.Series([rows[cost].mean()])
+            spread = rows[cost].std()
             figure.add_scatter(
                 x=[NAMES[condition]],
                 y=values,
@@ -254,11 +254,11 @@ def residue_changes(start: str, sequences: Sequence[str], free: Sequence[int]) -
 
 def _conditions(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     parts = [(name, table[table["condition"] == name]) for name in CONDITIONS]
-    return [(name, own) for name, own in parts if len(own)]
+    return [(name, rows) for name, rows in parts if len(rows)]
 
 
-def _units(own: pd.DataFrame, condition: str) -> str:
-    number = own[UNITS[condition]].nunique()
+def _units(rows: pd.DataFrame, condition: str) -> str:
+    number = rows[UNITS[condition]].nunique()
     return f"{number} {UNITS[condition]}{'s' if number > 1 else ''}"
 
 

@@ -111,8 +111,8 @@ def structures_view(
     heads = ""
     for structure, label, (ribbon, _) in zip(structures, labels, RIBBONS, strict=False):
         form = f" ({ribbon})" if overlaid and len(structures) > 1 else ""
-        said = escape(_said(structure, structures[0], colour))
-        heads += f"<div><b>{escape(label)}</b>{form}<br>{said}</div>"
+        caption = escape(_said(structure, structures[0], colour))
+        heads += f"<div><b>{escape(label)}</b>{form}<br>{caption}</div>"
     style = (
         f"body {{ margin: 0; background: {ground}; color: {ink}; font: 14px sans-serif; }} "
         f".heads {{ display: grid; grid-template-columns: repeat({len(structures)}, 1fr); }} "

@@ -30,10 +30,10 @@ def layer_bars(table: pd.DataFrame, value: str, title: str) -> go.Figure:
         table: columns layer, part ("attention", "ffn"), and ``value``.
     """
     figure = go.Figure()
-    for part, own in table.groupby("part", sort=False):
+    for part, rows in table.groupby("part", sort=False):
         figure.add_bar(
-            x=own["layer"],
-            y=own[value],
+            x=rows["layer"],
+            y=rows[value],
             name=COMPONENT_NAMES[part],
             marker_color=COMPONENT_COLOURS[part],
             marker_pattern_shape="" if part == "ffn" else "/",
@@ -107,9 +107,9 @@ def roles(table: pd.DataFrame, layers: int) -> go.Figure:
     """Query-only, value-only and both, per layer."""
     figure = go.Figure()
     for role, colour in ROLES.items():
-        own = table[table["role"] == role]["layer"].value_counts()
-        own = own.reindex(range(layers), fill_value=0)
-        figure.add_bar(x=own.index, y=own, name=role, marker_color=colour)
+        counts = table[table["role"] == role]["layer"].value_counts()
+        counts = counts.reindex(range(layers), fill_value=0)
+        figure.add_bar(x=counts.index, y=counts, name=role, marker_color=colour)
     figure.update_layout(
         barmode="stack",
         height=280,

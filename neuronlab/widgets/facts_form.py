@@ -113,8 +113,8 @@ def draw(
     if chosen != OWN:
         st.caption(plain(SETS[chosen].what))
         return fields
-    own = own_facts()
-    return fields | {"own": own} if own else None
+    uploaded = own_facts()
+    return fields | {"own": uploaded} if uploaded else None
 
 
 def cost(model: Model, spec: Spec) -> str:
@@ -125,13 +125,13 @@ def cost(model: Model, spec: Spec) -> str:
 
 def notes(numbers: dict[str, Any]) -> None:
     """What was left out of a result, and what is scored where an answer is more than one token."""
-    said = [numbers["left_out"]]
+    remarks = [numbers["left_out"]]
     count = numbers["first_tokens"]
     if count:
         what = "1 answer is" if count == 1 else f"{count} answers are"
-        said.append(f"{what} scored by the first of several tokens.")
-    if any(said):
-        st.caption(plain(" ".join(filter(None, said))))
+        remarks.append(f"{what} scored by the first of several tokens.")
+    if any(remarks):
+        st.caption(plain(" ".join(filter(None, remarks))))
 
 
 def own_facts() -> tuple[Fact, ...]:
@@ -166,13 +166,15 @@ def own_facts() -> tuple[Fact, ...]:
         if not (languages and relations):
             st.info("Choose a language and a kind.", icon=":material/info:")
             return ()
-        found = _read(ids, files, languages, relations)
+        upload = _read(ids, files, languages, relations)
     except UserError as error:
         complain(str(error))
         return ()
-    kinds = {fact.relation for fact in found.facts}
-    st.caption(plain(f"Prompts: {len(found.facts):,}; kinds: {len(kinds)}. {found.note}".rstrip()))
-    return tuple(found.facts)
+    kinds = {fact.relation for fact in upload.facts}
+    st.caption(
+        plain(f"Prompts: {len(upload.facts):,}; kinds: {len(kinds)}. {upload.note}".rstrip())
+    )
+    return tuple(upload.facts)
 
 
 def _choice(prompts: dict[tuple[str, str], int]) -> tuple[tuple[str, ...], tuple[str, ...]]:

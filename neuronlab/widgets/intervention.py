@@ -101,20 +101,20 @@ Sources = Mapping[str, NeuronScores]
 
 @st.fragment
 def draw(
-    model: Model, prompt: Prompt, sources: Sources, known: tuple[NeuronSet, Effect] | None
+    model: Model, prompt: Prompt, sources: Sources, suppressed: tuple[NeuronSet, Effect] | None
 ) -> None:
     """The panel; its widgets rerun it alone.
 
     Args:
         sources: besides the basket.
-        known: a set of which the effect of suppressing it everywhere is known already.
+        suppressed: a set, and the effect of suppressing it everywhere, where that was measured.
     """
     with guard():
-        _panel(model, prompt, sources, known)
+        _panel(model, prompt, sources, suppressed)
 
 
 def _panel(
-    model: Model, prompt: Prompt, sources: Sources, known: tuple[NeuronSet, Effect] | None
+    model: Model, prompt: Prompt, sources: Sources, suppressed: tuple[NeuronSet, Effect] | None
 ) -> None:
     st.subheader("Prove it")
     left, right = st.columns([2, 3], gap="large")
@@ -125,10 +125,10 @@ def _panel(
         with right:
             st.info("The basket is empty: add neurons above, or use the top neurons.")
         return
-    if known is not None and (neurons, change) == (known[0], _SUPPRESS):
-        found = known[1]
+    if suppressed is not None and (neurons, change) == (suppressed[0], _SUPPRESS):
+        outcome = suppressed[1]
     else:
-        found = _effect(
+        outcome = _effect(
             model,
             model.name,
             model.revision,
@@ -139,15 +139,15 @@ def _panel(
             change,
         )
     with left:
-        _numbers(found, neurons)
+        _numbers(outcome, neurons)
     with right:
         exports.chart(
             predictions(
-                found.choices.rename(columns={"before": "probability"}),
+                outcome.choices.rename(columns={"before": "probability"}),
                 prompt.target,
-                found.choices.rename(columns={"after": "probability"}),
+                outcome.choices.rename(columns={"after": "probability"}),
             ),
-            found.choices,
+            outcome.choices,
             "intervention",
             "Bars: probabilities of the first choices before and after the change.",
         )
@@ -217,23 +217,23 @@ def _change(components: tuple[Component, ...]) -> Change:
     return Change(kind, positions, **settings)
 
 
-def _numbers(found: Effect, neurons: NeuronSet) -> None:
-    before, after = found.probability
-    label = visible(found.label)
+def _numbers(outcome: Effect, neurons: NeuronSet) -> None:
+    before, after = outcome.probability
+    label = visible(outcome.label)
     first, second = st.columns(2)
     first.metric(f"p({label})", f"{after:.2%}", f"{100 * (after - before):+.2f} points")
-    second.metric("Rank", f"{found.rank[1]:,}", f"was {found.rank[0]:,}", delta_color="off")
+    second.metric("Rank", f"{outcome.rank[1]:,}", f"was {outcome.rank[0]:,}", delta_color="off")
     st.markdown(
         f"{len(neurons)} neurons: **{before:.1%} → {after:.1%}**. "
         f"{RANDOM_SETS} matched random sets of either kind:"
     )
     rows = [{"set": "chosen", "probability": after}]
     for control, words in CONTROLS.items():
-        values = found.controls[control]
+        values = outcome.controls[control]
         st.markdown(
-            f"- {words}: **{found.mean(control):.1%} ± {found.sd(control):.1%}** "
-            f"(from {min(values):.1%} to {max(values):.1%}; p = {found.p(control):.2g})",
-            help=_HELP[control].format(activity=found.activity[control]),
+            f"- {words}: **{outcome.mean(control):.1%} ± {outcome.sd(control):.1%}** "
+            f"(from {min(values):.1%} to {max(values):.1%}; p = {outcome.p(control):.2g})",
+            help=_HELP[control].format(activity=outcome.activity[control]),
         )
         rows += [{"set": f"{control} {i}", "probability": p} for i, p in enumerate(values)]
     exports.tables(pd.DataFrame(rows), "random_sets")

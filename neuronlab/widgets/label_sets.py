@@ -56,17 +56,15 @@ def _imported(key: str) -> LabelSet:
 
 def label(model: str, neuron: Neuron) -> pd.Series | None:
     """The row of a neuron that has a label."""
-    known = current(model)
-    return None if known is None else known.label_of(neuron)
+    labels = current(model)
+    return None if labels is None else labels.label_of(neuron)
 
 
-def words(known: LabelSet, table: pd.DataFrame) -> list[str]:
+def words(labels: LabelSet, table: pd.DataFrame) -> list[str]:
     """The labels of the neurons of a table, "" where there is none."""
-    found = []
-    for row in table.itertuples():
-        own = known.label_of(Neuron(int(row.layer), row.component, int(row.neuron)))
-        found.append("" if own is None else str(own["label"]))
-    return found
+    neurons = (Neuron(int(r.layer), r.component, int(r.neuron)) for r in table.itertuples())
+    rows = map(labels.label_of, neurons)
+    return ["" if row is None else str(row["label"]) for row in rows]
 
 
 def corpus_ready(name: str) -> None:

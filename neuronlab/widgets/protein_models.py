@@ -6,9 +6,15 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from neuronlab.models.catalogue import available
+from neuronlab.models.catalogue import available, entry
 from neuronlab.widgets import model_fetch, services, state
 from neuronlab.widgets.guard import plain
+
+
+def title(name: str) -> str:
+    """What a model of the list is called; any other goes by its name."""
+    listed = entry(name)
+    return listed.title if listed else name
 
 
 def choose(kinds: Sequence[str], what: str) -> bool:
@@ -18,20 +24,20 @@ def choose(kinds: Sequence[str], what: str) -> bool:
         what: the page needs, as in "no masked protein model".
     """
     if model_fetch.ready(state.model_name()):
-        model = services.model(state.model_name(), state.device())
-        if model.kind in kinds and model.alphabet == "protein":
+        chosen = services.model(state.model_name(), state.device())
+        if chosen.kind in kinds and chosen.alphabet == "protein":
             return True
-        st.info(f"{plain(model.title)} is no {what}: choose one.", icon=":material/info:")
-    here = [e for e in available() if e.kind in kinds and e.alphabet == "protein"]
+        st.info(f"{plain(chosen.title)} is no {what}: choose one.", icon=":material/info:")
+    entries = [e for e in available() if e.kind in kinds and e.alphabet == "protein"]
     with st.container(horizontal=True):
-        for known in [e for e in here if e.wheels or e.tuned]:
+        for model in [e for e in entries if e.wheels or e.tuned]:
             st.button(
-                known.title,
-                key=f"use_{known.name}",
+                model.title,
+                key=f"use_{model.name}",
                 on_click=st.session_state.update,
-                args=({"model": known.name},),
+                args=({"model": model.name},),
             )
-    hub = [e.title for e in here if not e.wheels and not e.tuned]
+    hub = [e.title for e in entries if not e.wheels and not e.tuned]
     if hub:
         st.caption(plain(f"From the hub, by the list in the sidebar: {', '.join(hub)}."))
     return False

@@ -29,11 +29,11 @@ def title(study: str, spec: dict) -> str:
         data = str(spec.get("data") or spec.get("facts") or spec.get("corpus", ""))
         if goals := spec.get("goals"):
             data = " and ".join(f"{dict(g)['property']} {dict(g)['direction']}" for g in goals)
-        known = {
+        titles = {
             each.name: each.title
             for each in (*SETS.values(), *LABELLED.values(), *CORPORA.values())
         }
-        parts = [spec.get("fact") or (known | {OWN: "own data"}).get(data, data)]
+        parts = [spec.get("fact") or (titles | {OWN: "own data"}).get(data, data)]
         if spec.get("per_relation"):
             parts.append(f"{spec['per_relation']} of a kind")
         if spec.get("languages"):
@@ -49,7 +49,7 @@ def title(study: str, spec: dict) -> str:
 def _labelled(labels: dict | Spec | Sequence[dict | Spec]) -> list[str]:
     """The models of a study that starts from the labels of one, or of several."""
     several = [labels] if isinstance(labels, dict | Spec) else labels
-    return [dict(own)["model"] for own in several]
+    return [dict(labelled)["model"] for labelled in several]
 
 
 def title_of(run: Run) -> str:

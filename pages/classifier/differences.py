@@ -49,10 +49,10 @@ def comparison(
         against: what is compared with, and how its column is called.
     """
     words = table.assign(words=[difference(row) for row in table.itertuples()])
-    rows = words.groupby(list(columns), sort=False)
-    found = [
+    groups = words.groupby(list(columns), sort=False)
+    rows = [
         dict(zip(columns.values(), place, strict=True))
-        | {against[r.against]: r.words for r in own.itertuples() if r.against in against}
-        for place, own in rows
+        | {against[r.against]: r.words for r in group.itertuples() if r.against in against}
+        for place, group in groups
     ]
-    return pd.DataFrame(found)
+    return pd.DataFrame(rows)

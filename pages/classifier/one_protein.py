@@ -95,10 +95,10 @@ def protein(model: Model) -> tuple[str, str, int]:
 
 @st.cache_data(max_entries=4, show_spinner=False)
 def _tests(key: str, _spec: SubmodelsSpec) -> dict[str, tuple[str, str, int, str]]:
-    found, sides = _spec.parts()
-    own = [found[i] for i in sides.test if 80 <= len(found[i].sequence) <= 400]
-    own = sorted(own, key=lambda p: len(p.sequence))[:200]  # short ones take seconds
-    return {p.name: (p.sequence, p.secondary, p.label, _spec.classes[p.label]) for p in own}
+    proteins, sides = _spec.parts()
+    tests = [proteins[i] for i in sides.test if 80 <= len(proteins[i].sequence) <= 400]
+    tests = sorted(tests, key=lambda p: len(p.sequence))[:200]  # short ones take seconds
+    return {p.name: (p.sequence, p.secondary, p.label, _spec.classes[p.label]) for p in tests}
 
 
 def chosen(model: Model, place: st.delta_generator.DeltaGenerator) -> tuple[NeuronSet | None, str]:
@@ -142,24 +142,31 @@ def _scores(
     method: str,
     neurons: tuple,
 ) -> tuple[np.ndarray, float]:
-    own = NeuronSet(neurons) if neurons else None
-    return residue_scores(_model, sequence, target, own, method=method, components=COMPONENTS)
+    selection = NeuronSet(neurons) if neurons else None
+    return residue_scores(_model, sequence, target, selection, method=method, components=COMPONENTS)
 
 
 def contacts(model: Model, sequence: str, values: np.ndarray) -> None:
     """Which residues touch, as the trunk sees it."""
     st.markdown("**Contacts** that the trunk predicts, the residues' scores along the edges.")
-    found = _contacts(model, model.name, model.revision, sequence)
-    if found is None:
+    probabilities = _contacts(model, model.name, model.revision, sequence)
+    if probabilities is None:
         st.caption("This model has no contact head.")
         return
     i, j = np.triu_indices(len(sequence), 4)
-    strongest = np.argsort(-found[i, j])[:200]
+    strongest = np.argsort(-probabilities[i, j])[:200]
     pairs = pd.DataFrame(
-        {"a": i[strongest] + 1, "b": j[strongest] + 1, "probability": found[i, j][strongest]}
+        {
+            "a": i[strongest] + 1,
+            "b": j[strongest] + 1,
+            "probability": probabilities[i, j][strongest],
+        }
     )
     exports.chart(
-        contact_map(found, values, sequence), pairs, "contacts", "Heatmap of predicted contacts."
+        contact_map(probabilities, values, sequence),
+        pairs,
+        "contacts",
+        "Heatmap of predicted contacts.",
     )
 
 
@@ -181,14 +188,16 @@ def structure(sequence: str, values: np.ndarray) -> None:
     if file is None:
         return
     try:
-        found = _structure(file.file_id, file.name, file)
-        fit = match(found, sequence)
+        uploaded = _structure(file.file_id, file.name, file)
+        fit = match(uploaded, sequence)
     except UserError as error:
         complain(str(error))
         return
     dark = st.context.theme.type == "dark"
     with guard():
-        html = structure_view(found.text, fit.chain, fit.residues, values, viewer_url(), dark=dark)
+        html = structure_view(
+            uploaded.text, fit.chain, fit.residues, values, viewer_url(), dark=dark
+        )
         st.iframe(framed(html), height=430)
         st.caption(
             plain(

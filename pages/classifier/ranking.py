@@ -42,24 +42,27 @@ def where(spec: SubmodelsSpec, result: Result, titles: dict) -> None:
     )
     key = right.selectbox("Chosen by", list(titles), format_func=titles.get, key="sub_where")
     table = result.tables["shares"]
-    here = table[table["fraction"] == fraction]
-    summed = here.groupby(["method", "selection", "seed", "component"], sort=False)["share"].sum()
+    kept = table[table["fraction"] == fraction]
+    summed = kept.groupby(["method", "selection", "seed", "component"], sort=False)["share"].sum()
     left, right = st.columns(2, gap="medium")
     with left:
         st.markdown("**Share of each component**; dotted: equal shares.")
         exports.chart(
             share_bars(summed.reset_index(), titles),
-            here,
+            kept,
             "component_shares",
             "Stacked bars: share of query, key and value neurons among those kept.",
         )
     with right:
         st.markdown(f"**Density**, {plain(titles[key])}: kept of each layer's neurons.")
-        own = here[(here["method"] == key[0]) & (here["selection"] == key[1])]
-        wide = own.pivot_table(index="layer", columns="component", values="density")
+        densities = kept[(kept["method"] == key[0]) & (kept["selection"] == key[1])]
+        wide = densities.pivot_table(index="layer", columns="component", values="density")
         wide = wide[list(spec.components)].rename(columns=COMPONENT_NAMES)
         exports.chart(
-            matrix(wide, "kept", percent=True), own, "density", "Heatmap of layers by components."
+            matrix(wide, "kept", percent=True),
+            densities,
+            "density",
+            "Heatmap of layers by components.",
         )
 
 
@@ -106,7 +109,7 @@ def agreement(spec: SubmodelsSpec, result: Result) -> None:
 def scores_of(result: Result, method: str) -> NeuronScores:
     """The scores of a method over the components that were scored."""
     arrays = {c: result.arrays.get(f"{method}.{c}") for c in COMPONENTS}
-    return NeuronScores({c: own for c, own in arrays.items() if own is not None})
+    return NeuronScores({c: scores for c, scores in arrays.items() if scores is not None})
 
 
 def ranked(model: Model, spec: SubmodelsSpec, result: Result) -> None:

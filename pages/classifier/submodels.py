@@ -61,10 +61,10 @@ def results(model: Model, spec: SubmodelsSpec, result: Result) -> None:
         required=True,
     )
     titles = names(table)
-    here = table[table["ablation"] == ablation]
-    headline(here, result, metric, ablation)
+    rows = table[table["ablation"] == ablation]
+    headline(rows, result, metric, ablation)
     exports.chart(
-        lines(here, spec, metric, n, ablation),
+        lines(rows, spec, metric, n, ablation),
         table,
         "submodels",
         "Lines: the measure against the share of neurons kept, with bands of random selections.",
@@ -96,14 +96,14 @@ def results(model: Model, spec: SubmodelsSpec, result: Result) -> None:
 
 def names(table: pd.DataFrame) -> dict[tuple[str, str], str]:
     """What each way to choose is called."""
-    found = {}
+    titles = {}
     for method, selection in (
         table[["method", "selection"]].drop_duplicates().itertuples(index=False)
     ):
         if method in METHODS:
             extra = "" if selection in ("raw", "") else f", {SELECTIONS[selection]}"
-            found[method, selection] = METHODS[method] + extra
-    return found
+            titles[method, selection] = METHODS[method] + extra
+    return titles
 
 
 def lines(
@@ -124,12 +124,12 @@ def lines(
             key=f"sub_selection_{spec.key}",
             required=True,
         )
-    here = table[(table["selection"] == selection) | (table["method"] == RANDOM)]
-    line = here["method"].where(here["method"] != STRATIFIED, "like " + here["like"])
-    here = here.assign(line=line)
+    rows = table[(table["selection"] == selection) | (table["method"] == RANDOM)]
+    line = rows["method"].where(rows["method"] != STRATIFIED, "like " + rows["like"])
+    rows = rows.assign(line=line)
     titles = {method: METHODS[method] for method in spec.methods}
     controls = {}
-    for method in dict.fromkeys(here.loc[here["method"] == STRATIFIED, "like"]):
+    for method in dict.fromkeys(rows.loc[rows["method"] == STRATIFIED, "like"]):
         words = METHODS[method] if method else "all of these"
         titles[f"like {method}"] = f"random like {words}"
         controls[f"like {method}"] = method
@@ -139,7 +139,7 @@ def lines(
         "none kept": n["floor"][ablation][metric],
         "majority": n["majority"][metric],
     }
-    return kept_lines(here, metric, titles, across, controls)
+    return kept_lines(rows, metric, titles, across, controls)
 
 
 def headline(table: pd.DataFrame, result: Result, metric: str, ablation: str) -> None:
@@ -151,7 +151,7 @@ def headline(table: pd.DataFrame, result: Result, metric: str, ablation: str) ->
     n, compared = result.numbers, result.tables["compared"]
     fractions = set(compared["fraction"])
     share = 0.1 if 0.1 in fractions else min(fractions)
-    here = compared[
+    comparisons = compared[
         (compared["fraction"] == share)
         & (compared["ablation"] == ablation)
         & (compared["metric"] == metric)
@@ -159,13 +159,15 @@ def headline(table: pd.DataFrame, result: Result, metric: str, ablation: str) ->
     ]
     titles = names(table)
     better = [
-        titles[row.method, row.selection] for row in here.itertuples() if verdict_on(row) == "more"
+        titles[row.method, row.selection]
+        for row in comparisons.itertuples()
+        if verdict_on(row) == "more"
     ]
     random = table[(table["method"] == RANDOM) & (table["fraction"] == share)][metric].mean()
     which = f" ({'; '.join(better)})" if better else ""
     st.markdown(
-        f"With **{share:.0%}** of the neurons kept, **{len(better)} of {len(here)}** ways to "
-        "choose them do better than random neurons with as many in each layer and "
+        f"With **{share:.0%}** of the neurons kept, **{len(better)} of {len(comparisons)}** ways "
+        "to choose them do better than random neurons with as many in each layer and "
         f"component{which}. "
         f"{METRICS[metric]}: any random neurons {random:.3f}, all neurons "
         f"{n['full'][metric]:.3f}, none {n['floor'][ablation][metric]:.3f}, the most frequent "
@@ -198,10 +200,10 @@ def checks(spec: SubmodelsSpec, result: Result, metric: str) -> None:
             key="sub_budget",
             required=True,
         )
-        here = only[only["budget"] == budget]
+        rows = only[only["budget"] == budget]
         st.markdown("**Only query, only key or only value neurons off**, as many of each.")
         exports.chart(
-            only_bars(here, metric, result.numbers["full"][metric]),
+            only_bars(rows, metric, result.numbers["full"][metric]),
             only,
             "only",
             "Bars: the measure with one component's neurons off, best and random.",

@@ -14,7 +14,7 @@ from neuronlab.models.catalogue import available, entry
 from neuronlab.runs import Result
 from neuronlab.studies import STUDIES, NeuronTransferSpec
 from neuronlab.studies.neuron_transfer import FULL, OTHER, OWN, RANDOM
-from neuronlab.widgets import exports, model_fetch, services, shown, state
+from neuronlab.widgets import exports, model_fetch, protein_models, services, shown, state
 from neuronlab.widgets.guard import complain, guard, plain
 from pages.classifier.differences import comparison
 from pages.classifier.ranking import METHODS
@@ -53,7 +53,7 @@ def form(model: Model) -> NeuronTransferSpec | None:
     other = left.selectbox(
         "The other model",
         others,
-        format_func=lambda name: entry(name).title,
+        format_func=protein_models.title,
         key=f"transfer_other_{model.name}",
         help="A classifier with a trunk of the same shape.",
     )
@@ -100,18 +100,17 @@ def results(spec: NeuronTransferSpec, result: Result) -> None:
         ((spec.model, "its labels"), (spec.other, "what it says with all neurons")),
         strict=True,
     ):
-        here = table[table["model"] == name]
-        here = here.assign(line=here["neurons"])
+        rows = table[table["model"] == name]
+        rows = rows.assign(line=rows["neurons"])
         titles = {who: f"{who} neurons" for who in (OWN, OTHER)}
         titles |= {line: line for line in RANDOM.values()}
         controls = {line: who for who, line in RANDOM.items()}
         full = {"full model": result.numbers["full"][name][metric]}
         with column:
-            known = entry(name)
-            st.markdown(f"**{plain(known.title if known else name)}**, judged by {judge}.")
+            st.markdown(f"**{plain(protein_models.title(name))}**, judged by {judge}.")
             exports.chart(
-                kept_lines(here, metric, titles, full, controls),
-                here,
+                kept_lines(rows, metric, titles, full, controls),
+                rows,
                 f"transfer_{'target' if name == spec.model else 'source'}",
                 "Lines: the measure against the share kept, own, transferred and random neurons.",
             )

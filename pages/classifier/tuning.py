@@ -56,7 +56,7 @@ def form() -> FineTuneSpec | None:
     base = left.selectbox(
         "Begin with the trunk of",
         trunks,
-        format_func=lambda name: known.title if (known := entry(name)) else name,
+        format_func=protein_models.title,
         key="tune_base",
         accept_new_options=True,
         help="An ESM-2 model: of the list, a hub id or a folder.",
@@ -73,10 +73,10 @@ def form() -> FineTuneSpec | None:
         return None
     fields: dict = {"data": data}
     if data == OWN:
-        own = uploaded()
-        if own is None:
+        upload = uploaded()
+        if upload is None:
             return None
-        fields |= {"own": tuple(own.proteins), "labels": own.labels}
+        fields |= {"own": tuple(upload.proteins), "labels": upload.labels}
     else:
         st.caption(plain(f"{LABELLED[data].what} {LABELLED[data].terms}"))
     start = default_spec()
@@ -111,9 +111,9 @@ def form() -> FineTuneSpec | None:
             )
             or start.title
         )
-    known = entry(base)
+    trunk = entry(base)
     try:
-        return FineTuneSpec(model=base, revision=known.revision if known else "", **fields)
+        return FineTuneSpec(model=base, revision=trunk.revision if trunk else "", **fields)
     except ValueError as error:
         complain(sentence(error))
         return None
@@ -139,15 +139,15 @@ def uploaded() -> Uploaded | None:
         )
         return None
     try:
-        found = _read(file.file_id, file.name, file)
+        upload = _read(file.file_id, file.name, file)
     except UserError as error:
         complain(str(error))
         return None
-    classes = ", ".join(found.labels)
+    classes = ", ".join(upload.labels)
     st.caption(
-        plain(f"{len(found.proteins):,} proteins; classes: {classes}. {found.note}".rstrip())
+        plain(f"{len(upload.proteins):,} proteins; classes: {classes}. {upload.note}".rstrip())
     )
-    return found
+    return upload
 
 
 @st.cache_data(max_entries=4, show_spinner="Reading")
@@ -174,7 +174,8 @@ def overview(spec: ProteinsSpec) -> None:
     with left:
         st.markdown("**How long they are**, by class.")
         rows = pd.DataFrame(
-            [(k, n) for k, own in lengths.items() for n in own], columns=["class", "residues"]
+            [(label, n) for label, counts in lengths.items() for n in counts],
+            columns=["class", "residues"],
         )
         exports.chart(
             length_histogram(lengths), rows, "lengths", "Histogram of lengths for each class."
@@ -193,12 +194,12 @@ def overview(spec: ProteinsSpec) -> None:
 
 @st.cache_data(max_entries=8, show_spinner="Looking at the proteins")
 def _data(key: str, _spec: ProteinsSpec) -> tuple[dict, pd.DataFrame, dict, int]:
-    found, sides = _spec.parts()
+    proteins, sides = _spec.parts()
     lengths = {
-        label: [len(p.sequence) for p in found if p.label == i]
+        label: [len(p.sequence) for p in proteins if p.label == i]
         for i, label in enumerate(_spec.classes)
     }
-    train, test = ([found[i] for i in side] for side in (sides.train, sides.test))
+    train, test = ([proteins[i] for i in side] for side in (sides.train, sides.test))
     labels = np.array([p.label for p in test])
     rows = [
         _row(name, with_intervals(judge(labels, p)), True)
@@ -219,7 +220,7 @@ def results(spec: FineTuneSpec, result: Result) -> None:
     """What was reached, beside the baselines, and how tuning went."""
     n = result.numbers
     rows = [_row("tuned model", n["test"], False)]
-    rows += [_row(name, own, True) for name, own in n["baselines"].items()]
+    rows += [_row(name, measured, True) for name, measured in n["baselines"].items()]
     table = pd.DataFrame(rows)
     low, high = n["test"]["intervals"]["auc"]
     st.subheader("What was reached")

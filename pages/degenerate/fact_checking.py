@@ -55,10 +55,12 @@ def form(model: Model) -> FactCheckingSpec | None:
     fields = facts_form.draw(STUDY, "knowledge_types", 20, filters=False)
     if fields is None:
         return None
-    own = fields["facts"] == OWN
-    known = None if own else SETS[fields["facts"]]
+    uploaded = fields["facts"] == OWN
+    built_in = None if uploaded else SETS[fields["facts"]]
     facts = fields.get("own", ())
-    languages = list(dict.fromkeys(f.language for f in facts)) if own else list(known.languages)
+    languages = (
+        list(dict.fromkeys(f.language for f in facts)) if uploaded else list(built_in.languages)
+    )
     left, middle, right = st.columns([2, 1.2, 1.4], vertical_alignment="bottom")
     with left:
         test = st.slider(
@@ -79,7 +81,7 @@ def form(model: Model) -> FactCheckingSpec | None:
         )
     else:
         fields["language"] = languages[0]
-    if known is not None and known.has_two_shot:
+    if built_in is not None and built_in.has_two_shot:
         fields["two_shot"] = right.toggle("Two solved examples first", key="checking_two_shot")
     spec = FactCheckingSpec(model=model.name, revision=model.revision, test=test, **fields)
     if not spec.pool():
@@ -182,7 +184,7 @@ def _verdicts(comparisons: pd.DataFrame, kind: str, measure: str) -> str:
     by_verdict: dict[str, list[str]] = {}
     for words, row in against.items():
         by_verdict.setdefault(verdict(row), []).append(words)
-    return "; ".join(f"{_WORDS[said]} {' and '.join(of)}" for said, of in by_verdict.items())
+    return "; ".join(f"{_WORDS[outcome]} {' and '.join(of)}" for outcome, of in by_verdict.items())
 
 
 def table(scorers: pd.DataFrame) -> None:
@@ -253,10 +255,12 @@ def neurons(spec: FactCheckingSpec, table: pd.DataFrame) -> None:
     relation = left.selectbox("Neurons of", table["relation"].unique(), key="checking_relation")
     kinds = table[table["relation"] == relation]["kind"].unique()
     kind = right.selectbox("Which", kinds, format_func=SCORERS.get, key="checking_kind")
-    own = table[(table["relation"] == relation) & (table["kind"] == kind)]
+    rows = table[(table["relation"] == relation) & (table["kind"] == kind)]
     what = "pairs" if kind == DEGENERATE else "facts"
     neuron_maps.listed(
-        own.assign(component="ffn", score=own["count"])[["layer", "component", "neuron", "score"]],
+        rows.assign(component="ffn", score=rows["count"])[
+            ["layer", "component", "neuron", "score"]
+        ],
         "checking_neurons",
         f"Neurons of {plain(relation)}; the score counts the {what} they occur in.",
     )

@@ -32,9 +32,9 @@ def kinds(spec: KnowledgeTypesSpec, result: Result) -> None:
         label_visibility="collapsed",
     )
     table = result.tables["value_layers"]
-    own = table[table["part"] == part].pivot(index="relation", columns="layer", values="score")
+    scores = table[table["part"] == part].pivot(index="relation", columns="layer", values="score")
     exports.chart(
-        matrix(own.loc[list(n["per_type"])], "increase", signed=True),
+        matrix(scores.loc[list(n["per_type"])], "increase", signed=True),
         table,
         "kinds_value_layers",
         "Heatmap of kinds of knowledge by layers: mean log-probability increase.",
@@ -58,10 +58,10 @@ def kinds(spec: KnowledgeTypesSpec, result: Result) -> None:
         format_func={"attention": "Attention", "ffn": "FFN"}.get,
     )
     table = result.tables["query_layers"]
-    own = table[(table["of"] == of) & (table["part"] == by)]
-    own = own.pivot(index="relation", columns="layer", values="score")
+    scores = table[(table["of"] == of) & (table["part"] == by)]
+    scores = scores.pivot(index="relation", columns="layer", values="score")
     exports.chart(
-        matrix(own.loc[list(n["per_type"])], "query score", signed=True),
+        matrix(scores.loc[list(n["per_type"])], "query score", signed=True),
         table,
         "kinds_query_layers",
         "Heatmap of kinds of knowledge by layers: mean query score.",
@@ -85,19 +85,21 @@ def shared_neurons(result: Result) -> None:
         required=True,
         label_visibility="collapsed",
     )
-    own = table[table["neurons"] == kind]
+    overlaps = table[table["neurons"] == kind]
     order = list(result.numbers["per_type"])
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        square = own.pivot(index="relation", columns="other", values="overlap").loc[order, order]
+        square = overlaps.pivot(index="relation", columns="other", values="overlap").loc[
+            order, order
+        ]
         st.markdown(f"**Overlap of the best {SHARED}** of two different facts, on average.")
         exports.chart(
             matrix(square, "shared", percent=True),
-            own,
+            overlaps,
             "kinds_overlap",
             "Heatmap: mean share of the best neurons that facts of two kinds have in common.",
         )
-        st.caption(f"By chance it would be {own['chance'].iloc[0]:.1%}.")
+        st.caption(f"By chance it would be {overlaps['chance'].iloc[0]:.1%}.")
     with right:
         st.markdown(f"**Common**: of the best {SHARED}, how many more than half of the facts have.")
         common = result.tables["sharing"]

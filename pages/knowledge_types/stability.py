@@ -16,11 +16,11 @@ from neuronlab.widgets.guard import plain
 
 def other_model(model: Model) -> Model | None:
     """A second model that the same prompts are asked of."""
-    known = [c.name for c in CATALOGUE if c.kind in ("causal", "masked") and c.name != model.name]
-    known = [name for name in known if entry(name).alphabet == "text"]
+    names = [c.name for c in CATALOGUE if c.kind in ("causal", "masked") and c.name != model.name]
+    names = [name for name in names if entry(name).alphabet == "text"]
     chosen = st.selectbox(
         "Compare with",
-        known,
+        names,
         index=None,
         placeholder="no other model",
         key=f"other_{model.name}",

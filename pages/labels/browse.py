@@ -26,14 +26,14 @@ _JUDGED = ("correlation", "control_correlation", "beaten")
 _LISTED = 2_000
 
 
-def browse(model: Model, known: LabelSet, spec: NeuronLabelsSpec, result: Result) -> None:
+def browse(model: Model, labels: LabelSet, spec: NeuronLabelsSpec, result: Result) -> None:
     """The headline, the grid, the search, and one neuron."""
     if st.session_state.get("label_imported"):
         other = label_sets.imported(model.name)
         if other is not None:
-            known = other
+            labels = other
             st.info("Shown are imported labels.", icon=":material/upload:")
-    rows = known.rows[known.rows["label"] != ""]
+    rows = labels.rows[labels.rows["label"] != ""]
     if rows.empty:
         st.info(
             "Nothing separates the proteins of these neurons: take more proteins, or such with "
@@ -41,7 +41,7 @@ def browse(model: Model, known: LabelSet, spec: NeuronLabelsSpec, result: Result
             icon=":material/info:",
         )
         return
-    _headline(known, spec, result)
+    _headline(labels, spec, result)
     left, right = st.columns([3, 2], gap="medium")
     with left:
         by = st.segmented_control(
@@ -70,11 +70,11 @@ def browse(model: Model, known: LabelSet, spec: NeuronLabelsSpec, result: Result
             "correlations",
             "Histogram: held-out correlation of labels, and of other neurons' labels.",
         )
-    _search(model, known, rows, spec, result)
+    _search(model, labels, rows, spec, result)
     with st.container(horizontal=True):
         st.download_button(
             "These labels (ZIP)",
-            lambda: export(known),
+            lambda: export(labels),
             "labels.zip",
             "application/zip",
             on_click="ignore",
@@ -85,10 +85,10 @@ def browse(model: Model, known: LabelSet, spec: NeuronLabelsSpec, result: Result
     exports.share(spec.key, study_python(spec), study_command(spec))
 
 
-def _headline(known: LabelSet, spec: NeuronLabelsSpec, result: Result) -> None:
+def _headline(labels: LabelSet, spec: NeuronLabelsSpec, result: Result) -> None:
     n = result.numbers
-    rows = known.rows[known.rows["label"] != ""]
-    if len(known.rows) == n["neurons"]:
+    rows = labels.rows[labels.rows["label"] != ""]
+    if len(labels.rows) == n["neurons"]:
         chance = n["named"] - n["labelled"]
         st.markdown(
             f"**{n['labelled']:,} of {n['neurons']:,}** neurons have a label"
@@ -121,7 +121,7 @@ def _relatives(n: Mapping[str, Any]) -> str:
 
 
 def _search(
-    model: Model, known: LabelSet, rows: pd.DataFrame, spec: NeuronLabelsSpec, result: Result
+    model: Model, labels: LabelSet, rows: pd.DataFrame, spec: NeuronLabelsSpec, result: Result
 ) -> None:
     one, two, three = st.columns([4, 2, 2], vertical_alignment="bottom")
     query = one.text_input(
@@ -175,8 +175,8 @@ def _search(
         )
     with right:
         chosen = neuron_maps.chosen()
-        if chosen is None or known.label_of(chosen) is None:
+        if chosen is None or labels.label_of(chosen) is None:
             first = table.iloc[0]
             chosen = Neuron(int(first["layer"]), first["component"], int(first["neuron"]))
             neuron_maps.choose(chosen)
-        card(known, chosen, spec, result)
+        card(labels, chosen, spec, result)

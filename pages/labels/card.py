@@ -21,9 +21,9 @@ from neuronlab.widgets import exports, services
 from neuronlab.widgets.guard import plain
 
 
-def card(known: LabelSet, neuron: Neuron, spec: NeuronLabelsSpec, result: Result) -> None:
+def card(labels: LabelSet, neuron: Neuron, spec: NeuronLabelsSpec, result: Result) -> None:
     """One neuron: its label, its proteins, and their features."""
-    row = known.label_of(neuron)
+    row = labels.label_of(neuron)
     with st.container(border=True):
         st.markdown(
             f"**Neuron {neuron.layer} / {COMPONENT_NAMES[neuron.component]} / {neuron.index}**"
@@ -62,14 +62,14 @@ def _proteins(exemplars: Result, neuron: Neuron, concept: str) -> None:
     for end in ("top", "bottom"):
         rows = exemplars.arrays[f"{end}_at.{neuron.component}"][at]
         values = exemplars.arrays[f"{end}.{neuron.component}"][at]
-        own = table.iloc[rows]
+        proteins = table.iloc[rows]
         ends[end] = rows
         shown_rows = pd.DataFrame(
             {
-                "protein": own["name"].to_numpy(),
+                "protein": proteins["name"].to_numpy(),
                 "activation": values,
-                "annotations": [", ".join(map(str, a)) for a in own["annotations"]],
-                "sequence": own["sequence"].to_numpy(),
+                "annotations": [", ".join(map(str, a)) for a in proteins["annotations"]],
+                "sequence": proteins["sequence"].to_numpy(),
             }
         )
         title = "Drives it most" if end == "top" else "Drives it least"
@@ -110,15 +110,17 @@ def _proteins(exemplars: Result, neuron: Neuron, concept: str) -> None:
 def _others(result: Result, neuron: Neuron) -> None:
     """What else was considered."""
     table = result.tables["hypotheses"]
-    own = table[
+    hypotheses = table[
         (table["layer"] == neuron.layer)
         & (table["component"] == neuron.component)
         & (table["neuron"] == neuron.index)
     ]
-    if len(own) > 1:
+    if len(hypotheses) > 1:
         st.caption("All hypotheses, with their correlation on the proteins that choose:")
         st.dataframe(
-            own[["text", "source", "correlation"]].sort_values("correlation", ascending=False),
+            hypotheses[["text", "source", "correlation"]].sort_values(
+                "correlation", ascending=False
+            ),
             hide_index=True,
             key="label_hypotheses",
         )

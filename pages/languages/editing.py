@@ -39,9 +39,9 @@ def results(model: Model, spec: CrossLingualEditingSpec, result: Result) -> None
         required=True,
         label_visibility="collapsed",
     )
-    own = table[table["change"] == change]
-    mine = own[own["about"] == FACT]
-    shared = mine[mine["edit"] == SHARED]
+    edits = table[table["change"] == change]
+    of_fact = edits[edits["about"] == FACT]
+    shared = of_fact[of_fact["edit"] == SHARED]
     st.markdown(
         f"On {facts}, the language-independent neurons ({shared['neurons'].mean():.1f} a fact) "
         f"change the right answer by {'; '.join(_change(row) for _, row in shared.iterrows())}."
@@ -57,13 +57,13 @@ def results(model: Model, spec: CrossLingualEditingSpec, result: Result) -> None
     with left:
         st.markdown("**Edit by language measured**: relative change of the fact's own answer.")
         exports.chart(
-            edit_matrix(mine.replace({"language": LANGUAGES}).replace({"edit": LANGUAGES})),
-            own,
+            edit_matrix(of_fact.replace({"language": LANGUAGES}).replace({"edit": LANGUAGES})),
+            edits,
             "edit_matrix",
             "Heatmap of edits by languages: relative change of the right answer's probability.",
         )
     with right:
-        about = {key: words for key, words in _ABOUT.items() if key in set(own["about"])}
+        about = {key: words for key, words in _ABOUT.items() if key in set(edits["about"])}
         language = st.segmented_control(
             "Measured in",
             list(spec.languages),
@@ -72,10 +72,10 @@ def results(model: Model, spec: CrossLingualEditingSpec, result: Result) -> None
             key=f"edit_language_{spec.key}",
             required=True,
         )
-        here = own[own["language"] == language].replace({"edit": LANGUAGES})
+        measured = edits[edits["language"] == language].replace({"edit": LANGUAGES})
         exports.chart(
-            edit_bars(here, about),
-            here,
+            edit_bars(measured, about),
+            measured,
             "edit_bars",
             "Bars per edit: change of the fact, of another of its relation, of an unrelated one.",
         )

@@ -26,9 +26,9 @@ TYPED = "typed"
 
 def form(model: Model, study: str) -> LanguagesSpec | None:
     """Facts and languages; for an edit also whose neurons."""
-    known = SETS["six_languages"]
+    built_in = SETS["six_languages"]
     left, middle, right = st.columns([2, 1, 1.4], vertical_alignment="bottom")
-    names = [fact.name for fact in known.facts()]
+    names = [fact.name for fact in built_in.facts()]
     words = {None: "All 75 facts", TYPED: "Type one in each language", OWN: "A file of yours"}
     which = left.selectbox(
         "Fact",
@@ -55,21 +55,21 @@ def form(model: Model, study: str) -> LanguagesSpec | None:
         key=f"languages_filtered_{several}",
         help="In every language the right answer is among the model's first ten choices.",
     )
-    own = facts_form.own_facts() if which == OWN else ()
-    if which == OWN and not own:
+    facts = facts_form.own_facts() if which == OWN else ()
+    if which == OWN and not facts:
         return None
-    languages = choose_languages(model, own)
+    languages = choose_languages(model, facts)
     if languages is None:
         return None
     if which == TYPED:
-        own = typed(languages)
-        if not own:
+        facts = typed(languages)
+        if not facts:
             return None
-    fields: dict[str, Any] = {"facts": OWN, "own": own}
-    if not own:
+    fields: dict[str, Any] = {"facts": OWN, "own": facts}
+    if not facts:
         two_shot = st.toggle("Two solved examples first", True, key="languages_two_shot")
-        fields = {"facts": known.name, "fact": which, "two_shot": two_shot}
-    wordings = Counter((fact.relation, fact.name, fact.language) for fact in own)
+        fields = {"facts": built_in.name, "fact": which, "two_shot": two_shot}
+    wordings = Counter((fact.relation, fact.name, fact.language) for fact in facts)
     most = min(max(wordings.values(), default=1), 20)
     if most > 1:
         fields["wordings"] = st.number_input(
@@ -93,12 +93,12 @@ def form(model: Model, study: str) -> LanguagesSpec | None:
     )
 
 
-def choose_languages(model: Model, own: tuple[Fact, ...]) -> tuple[str, ...] | None:
+def choose_languages(model: Model, facts: tuple[Fact, ...]) -> tuple[str, ...] | None:
     """Two to six languages of those there are; None with a message where they are not chosen."""
     offered = SETS["six_languages"].languages
     first = in_languages(model.name, model.revision).languages
-    if own:
-        offered = tuple(dict.fromkeys(fact.language for fact in own))
+    if facts:
+        offered = tuple(dict.fromkeys(fact.language for fact in facts))
         first = offered[:2]
     if len(offered) < 2:
         complain(
@@ -112,7 +112,7 @@ def choose_languages(model: Model, own: tuple[Fact, ...]) -> tuple[str, ...] | N
         selection_mode="multi",
         default=list(first),
         format_func=language_name,
-        key=f"languages_{model.name}" + ("_" + "_".join(offered) if own else ""),
+        key=f"languages_{model.name}" + ("_" + "_".join(offered) if facts else ""),
         wrap=True,
         persist_state="session",
     )

@@ -41,14 +41,14 @@ def results(model: Model, spec: LanguageIndependentSpec, result: Result) -> None
     table = _overlap(spec.key, tuple(taus.items()), neurons, relations, spec.languages, shape)
     headline(spec, table, n)
     chosen = st.selectbox("Fact to look at", table["fact"], key=f"fact_of_{spec.key}")
-    own = {language: sets[chosen, language] for language in spec.languages}
+    of_fact = {language: sets[chosen, language] for language in spec.languages}
     shared = common(sets, spec.languages, [chosen] * len(spec.languages))
     left, right = st.columns(2, gap="medium")
     with left:
         st.markdown(f"**{plain(chosen)}**: neurons in exactly these languages' sets.")
-        parts = exclusive(own)
+        parts = exclusive(of_fact)
         exports.chart(
-            set_bars(parts, len(own)), parts, "sets", "Bars: sizes of the parts of the sets."
+            set_bars(parts, len(of_fact)), parts, "sets", "Bars: sizes of the parts of the sets."
         )
         p = table.set_index("fact").loc[chosen]
         st.caption(
@@ -113,8 +113,8 @@ def headline(spec: LanguageIndependentSpec, table: pd.DataFrame, n: dict) -> Non
 
 def how_far(neurons: pd.DataFrame, fact: str, languages: tuple[str, ...]) -> str:
     """The neuron nearest to being shared, and the threshold that would let it in."""
-    own = neurons[neurons["fact"] == fact]
-    wide = own.pivot(index="place", columns="language", values="share").reindex(
+    shares = neurons[neurons["fact"] == fact]
+    wide = shares.pivot(index="place", columns="language", values="share").reindex(
         columns=list(languages)
     )
     best = wide.min(axis=1, skipna=False).dropna()
@@ -134,7 +134,7 @@ def per_layer(sets: dict, languages: tuple[str, ...], shape: tuple[int, int]) ->
     return pd.DataFrame(
         {
             name: np.bincount(
-                [place // shape[1] for own in group for place in own], minlength=shape[0]
+                [place // shape[1] for members in group for place in members], minlength=shape[0]
             )
             / len(facts)
             for name, group in groups.items()
@@ -152,15 +152,15 @@ def one_fact(
     """The shared neurons of a fact, and what switching them off does in each language."""
     st.subheader("The shared neurons")
     neurons = result.tables["neurons"]
-    own = neurons[(neurons["fact"] == chosen) & neurons["place"].isin(shared)]
-    wide = own.pivot(index=["layer", "neuron"], columns="language", values="share").reset_index()
+    shares = neurons[(neurons["fact"] == chosen) & neurons["place"].isin(shared)]
+    wide = shares.pivot(index=["layer", "neuron"], columns="language", values="share").reset_index()
     if wide.empty:
         st.caption("None at these thresholds.")
         return
     languages = list(spec.languages)
     wide = wide.assign(component="ffn", score=wide[languages].mean(axis=1))
     wide = wide.sort_values("score", ascending=False)
-    group = {k: own[0] for k, own in _group(spec, chosen).items()}
+    group = {k: wordings[0] for k, wordings in _group(spec, chosen).items()}
     left, right = st.columns([3, 2], gap="medium")
     with left:
         neuron_maps.listed(
@@ -191,16 +191,16 @@ def effects(model: Model, group: dict[str, Fact], neurons: NeuronSet) -> None:
     st.markdown(f"**Switched off** in each language: all {len(neurons)}.")
     rows = []
     for language, fact in group.items():
-        found = _effect(model, model.name, model.revision, fact, tuple(neurons))
-        before, after = found.probability
+        outcome = _effect(model, model.name, model.revision, fact, tuple(neurons))
+        before, after = outcome.probability
         rows.append(
             {
                 "language": language_name(language),
-                "answer": visible(found.label),
+                "answer": visible(outcome.label),
                 "before %": 100 * before,
                 "after %": 100 * after,
             }
-            | {f"{control} %": 100 * found.mean(control) for control in CONTROLS}
+            | {f"{control} %": 100 * outcome.mean(control) for control in CONTROLS}
         )
     frame = pd.DataFrame(rows)
     numbers = {c: st.column_config.NumberColumn(format="%.1f") for c in frame.columns[2:]}

@@ -71,14 +71,14 @@ def results(spec: MethodComparisonSpec, result: Result) -> None:
     titles = {name: METHODS[name].title for name in spec.methods}
     st.markdown(verdict(result, titles, k, metric))
     facts_form.notes(n)
-    own = summary[(summary["k"] == k) & (summary["control"] == "")]
+    rows = summary[(summary["k"] == k) & (summary["control"] == "")]
     controls = {control: now[control.replace(" ", "_")][metric] for control in CONTROLS}
     left, right = st.columns(2, gap="medium")
     with left:
         st.markdown(f"**After zeroing {k}**: lower is better.")
         exports.chart(
-            after_zeroing(own, titles, metric, now["original"][metric], controls),
-            own,
+            after_zeroing(rows, titles, metric, now["original"][metric], controls),
+            rows,
             "after_zeroing",
             "Bars: what is left of the right answer after each method's neurons are zeroed.",
         )

@@ -13,43 +13,43 @@ from neuronlab.widgets.guard import complain, guard, plain
 def main() -> None:
     families = ", ".join(family.title for family in FAMILIES)
     st.caption(plain(f"Supported families: {families}."))
-    for known in EMBEDDED:
+    for model in EMBEDDED:
         with st.container(border=True), guard():
-            embedded(known)
+            embedded(model)
     made = tuned.entries()
     if made:
         st.subheader("Made on this machine")
-    for known in made:
+    for model in made:
         with st.container(border=True), guard():
-            of_this_machine(known)
+            of_this_machine(model)
     st.subheader("From the hub")
     rows = [
         {
-            "name": known.name,
-            "kind": known.kind,
-            "alphabet": known.alphabet,
-            "parameters (M)": round(known.parameters / 1e6, 1),
-            "licence": known.licence,
-            "what": known.what,
+            "name": model.name,
+            "kind": model.kind,
+            "alphabet": model.alphabet,
+            "parameters (M)": round(model.parameters / 1e6, 1),
+            "licence": model.licence,
+            "what": model.what,
         }
-        for known in HUB
+        for model in HUB
     ]
     st.dataframe(pd.DataFrame(rows), hide_index=True)
     st.subheader("What the app itself works with")
-    for known in TOOLS:
+    for tool in TOOLS:
         with st.container(border=True), guard():
-            embedded(known)
+            embedded(tool)
 
 
-def of_this_machine(known: Entry) -> None:
+def of_this_machine(model: Entry) -> None:
     """A tuned model's card, and a button that deletes it."""
-    card = tuned.card(known.name)
+    card = tuned.card(model.name)
     if card is None:
         return
     left, right = st.columns([3, 1], vertical_alignment="center")
     with left:
-        st.markdown(f"**{plain(known.title)}** `{known.name}`")
-        st.markdown(plain(known.what))
+        st.markdown(f"**{plain(model.title)}** `{model.name}`")
+        st.markdown(plain(model.what))
         sizes = ", ".join(f"{count:,} {part}" for part, count in card.sizes.items())
         reached = ", ".join(
             f"{name} {card.metrics[name]:.3f}" for name in ("auc", "accuracy", "f1")
@@ -57,32 +57,32 @@ def of_this_machine(known: Entry) -> None:
         st.caption(
             plain(
                 f"From {card.base['name']}. {card.data} ({sizes}). On the test part: {reached}. "
-                f"{known.licence}."
+                f"{model.licence}."
             )
         )
     with right, st.popover("Delete", icon=":material/delete:"):
         st.markdown("Results that were made with it stay.")
         st.button(
-            "Yes, delete", key=f"delete_{known.name}", on_click=tuned.remove, args=(known.name,)
+            "Yes, delete", key=f"delete_{model.name}", on_click=tuned.remove, args=(model.name,)
         )
 
 
-def embedded(known: Entry) -> None:
+def embedded(model: Entry) -> None:
     """One embedded model or tool: what it is, and a button where it is missing."""
     left, right = st.columns([3, 1], vertical_alignment="center")
     with left:
-        st.markdown(f"**{plain(known.title)}** `{known.name}`")
-        st.markdown(plain(known.what))
-        size = f"{known.parameters / 1e6:,.0f} M parameters, {known.download_bytes / 1e6:,.0f} MB"
-        st.caption(plain(f"{known.kind}, {size}. {known.licence}. {known.source}."))
+        st.markdown(f"**{plain(model.title)}** `{model.name}`")
+        st.markdown(plain(model.what))
+        size = f"{model.parameters / 1e6:,.0f} M parameters, {model.download_bytes / 1e6:,.0f} MB"
+        st.caption(plain(f"{model.kind}, {size}. {model.licence}. {model.source}."))
     with right:
-        problem = weights.check(known.name)
-        if weights.installed(known.name) and not problem:
+        problem = weights.check(model.name)
+        if weights.installed(model.name) and not problem:
             st.success("Installed", icon=":material/check:")
             return
         if problem:
             complain(problem)
-        model_fetch.offer(known)
+        model_fetch.offer(model)
 
 
 main()

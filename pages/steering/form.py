@@ -103,23 +103,23 @@ def places(words: str, length: int) -> tuple[int, ...]:
     Raises:
         UserError: not of that form, or outside the protein.
     """
-    found: set[int] = set()
+    residues: set[int] = set()
     for part in filter(None, re.split(r"[,;\s]+", words.strip())):
         if not (match := re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", part)):
             raise UserError("Give residues as numbers and ranges, such as 26-33, 51-58.")
         first, last = int(match[1]), int(match[2] or match[1])
         if not 1 <= first <= last <= length:
             raise UserError(f"The protein has residues 1 to {length}: correct {part}.")
-        found.update(range(first - 1, last))
-    if not found:
+        residues.update(range(first - 1, last))
+    if not residues:
         raise UserError("No residue may change: set some free, such as 26-33.")
-    return tuple(sorted(found))
+    return tuple(sorted(residues))
 
 
 def _goals() -> tuple[Goal, ...]:
     columns = st.columns([3, 2, 3, 2])
     names = list(PROPERTIES)
-    found = []
+    goals = []
     for number, (name, direction) in enumerate(
         zip(columns[::2], columns[1::2], strict=True), start=1
     ):
@@ -141,8 +141,8 @@ def _goals() -> tuple[Goal, ...]:
             disabled=chosen is None,
         )
         if chosen:
-            found.append(Goal(property=chosen, direction=way))
-    return tuple(found)
+            goals.append(Goal(property=chosen, direction=way))
+    return tuple(goals)
 
 
 def _neurons(model: Model, goals: tuple[Goal, ...]) -> dict:
@@ -158,11 +158,11 @@ def _neurons(model: Model, goals: tuple[Goal, ...]) -> dict:
     b = right.slider("b", -8.0, 8.0, 1.0, 0.05, key="steer_b")
     given = {"a": a, "b": b}
     if choose == "basket":
-        own = state.basket()
-        if not len(own):
+        basket = state.basket()
+        if not len(basket):
             raise UserError("The basket is empty: collect neurons, or choose them by effect.")
-        words = f"the basket of {len(own)}"
-        return given | {"choose": "given", "neurons": tuple(map(str, own)), "given_by": words}
+        words = f"the basket of {len(basket)}"
+        return given | {"choose": "given", "neurons": tuple(map(str, basket)), "given_by": words}
     if choose == "labels":
         return given | _by_label(model, goals)
     count = left.number_input("How many", 1, 20_000, 100, key="steer_count")
@@ -193,8 +193,8 @@ def _neurons(model: Model, goals: tuple[Goal, ...]) -> dict:
 
 def _by_label(model: Model, goals: tuple[Goal, ...]) -> dict:
     """Neurons whose labels fit some words; the paper's way."""
-    known = label_sets.current(model.name)
-    if known is None:
+    labels = label_sets.current(model.name)
+    if labels is None:
         raise UserError(
             "No neuron of this model has a label yet: make labels on the page “What does each "
             "neuron know?”, or choose by effect."
@@ -204,7 +204,7 @@ def _by_label(model: Model, goals: tuple[Goal, ...]) -> dict:
     guess = f'"{"high" if goals[0].direction == "up" else "low"} {title.split(" (")[0]}"'
     words = left.text_input("Labels with", guess, max_chars=200, key=f"steer_words_{guess}")
     least = middle.slider("Correlation, at least", 0.0, 1.0, 0.2, 0.05, key="steer_least")
-    rows = search_words(known.rows, words)
+    rows = search_words(labels.rows, words)
     rows = rows[rows["correlation"].fillna(0) >= least]
     as_paper = False
     if (rows["component"] == "residual").any():
@@ -275,8 +275,8 @@ def _settings() -> dict:
             key="steer_predictor",
         )
         if predictor:
-            known = folding.PREDICTORS[predictor]
-            four.caption(plain(f"{known.what} {known.licence}."))
+            method = folding.PREDICTORS[predictor]
+            four.caption(plain(f"{method.what} {method.licence}."))
     if predictor == "igfold" and folding.PREDICTORS[predictor].available():
         model_fetch.ready("igfold")
     return {

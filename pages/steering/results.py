@@ -34,17 +34,17 @@ def results(model: Model, spec: SteeringSpec, result: Result) -> None:
             required=True,
         )
     goal = goals[which]
-    name, known = goal["property"], PROPERTIES[goal["property"]]
+    name, feature = goal["property"], PROPERTIES[goal["property"]]
     headline(goal, spec, result.numbers["activity"])
     left, right = st.columns([3, 2], gap="medium")
     trajectories, finals = result.tables["trajectories"], result.tables["finals"]
     with left:
         st.markdown(
-            f"**{plain(known.title)}, step by step**; bands: one standard deviation, between "
+            f"**{plain(feature.title)}, step by step**; bands: one standard deviation, between "
             "chains, or between the means of random sets."
         )
         exports.chart(
-            figures.trajectories(trajectories, name, known.title, goal["start"]),
+            figures.trajectories(trajectories, name, feature.title, goal["start"]),
             trajectories,
             "trajectories",
             "Lines with bands: the property of chains and of random sets by step.",
@@ -55,7 +55,7 @@ def results(model: Model, spec: SteeringSpec, result: Result) -> None:
             "its chains."
         )
         exports.chart(
-            figures.finals(finals, name, known.title, goal["start"]),
+            figures.finals(finals, name, feature.title, goal["start"]),
             finals,
             "finals",
             "Points and boxes: what every chain and every random set reached.",
@@ -74,18 +74,18 @@ def results(model: Model, spec: SteeringSpec, result: Result) -> None:
         left, right = st.columns(2, gap="medium")
         with left:
             doses = result.tables["doses"]
-            st.markdown(f"**Other doses**: {plain(known.title)} after {spec.dose_steps} steps.")
+            st.markdown(f"**Other doses**: {plain(feature.title)} after {spec.dose_steps} steps.")
             exports.chart(
-                figures.doses(doses, name, known.title),
+                figures.doses(doses, name, feature.title),
                 doses,
                 "doses",
                 "Heatmap: what other a and b reach.",
             )
     with right:
         st.markdown("**What stands at the free residues** at the end of the steered chains.")
-        own = finals.loc[finals["condition"] == STEERED, "sequence"]
+        ends = finals.loc[finals["condition"] == STEERED, "sequence"]
         exports.chart(
-            figures.residue_changes(spec.begin, own.tolist(), spec.places),
+            figures.residue_changes(spec.begin, ends.tolist(), spec.places),
             finals[["condition", "chain", "sequence"]],
             "residues",
             "Heatmap: share of each amino acid at each free residue.",
@@ -98,11 +98,11 @@ def results(model: Model, spec: SteeringSpec, result: Result) -> None:
 
 def headline(goal: dict, spec: SteeringSpec, activity: dict[str, float]) -> None:
     """The result in a few words, beside the control that it stands out from less; then both."""
-    known = PROPERTIES[goal["property"]]
-    unit = f" {known.unit}" if known.unit else ""
+    feature = PROPERTIES[goal["property"]]
+    unit = f" {feature.unit}" if feature.unit else ""
     control = goal["control"]
     st.markdown(
-        f"**{plain(known.title)}** {goal['direction']}: from {goal['start']:+.3g}{unit} at the "
+        f"**{plain(feature.title)}** {goal['direction']}: from {goal['start']:+.3g}{unit} at the "
         f"start, steered chains reach **{goal[STEERED]['mean']:+.3g}**, unsteered ones "
         f"{goal[UNSTEERED]['mean']:+.3g}; {CONTROLS[control]}: {goal[control]['mean']:+.3g}. "
         f"{verdict(goal)}"
@@ -154,17 +154,17 @@ def comparison(goal: dict, spec: SteeringSpec) -> pd.DataFrame:
         words = f"{name}, {spec.chains} chains"
         rows.append({"what": words, "mean": goal[name]["mean"], "sd within": goal[name]["sd"]})
     for name in CONTROLS:
-        own = goal[name]
+        control = goal[name]
         words = f"{figures.NAMES[name]}, {spec.random_sets} sets of {spec.chains} chains"
         rows.append(
             {
                 "what": words,
-                "mean": own["mean"],
-                "sd between sets": own["between"],
-                "sd within": own["within"],
-                "z": own["z"],
-                "effect size": own["effect_size"],
-                "p": own["p_value"],
+                "mean": control["mean"],
+                "sd between sets": control["between"],
+                "sd within": control["within"],
+                "z": control["z"],
+                "effect size": control["effect_size"],
+                "p": control["p_value"],
             }
         )
     columns = ["what", "mean", "sd between sets", "sd within", "z", "effect size", "p"]
@@ -193,10 +193,10 @@ def neurons(spec: SteeringSpec, result: Result) -> None:
     """Which neurons were changed, with their labels."""
     table = result.tables["neurons"]
     st.subheader("The neurons")
-    known = label_sets.current(spec.model)
-    if known is not None:
-        labels = label_sets.words(known, table)
-        table = table.assign(label=labels) if any(labels) else table
+    labels = label_sets.current(spec.model)
+    if labels is not None:
+        words = label_sets.words(labels, table)
+        table = table.assign(label=words) if any(words) else table
     if "score" in table:
         table = table.sort_values("score", ascending=False)
     st.dataframe(table, hide_index=True, height=260, key="steer_neurons")

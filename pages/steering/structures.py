@@ -31,15 +31,15 @@ def structures(model: Model, spec: SteeringSpec, result: Result) -> None:
     st.subheader("Structures")
     if not result.files:
         st.info(plain(result.numbers["no_structures"]), icon=":material/info:")
-        found = predicted_contacts(model, spec.begin)
-        if found is None:
+        contacts = predicted_contacts(model, spec.begin)
+        if contacts is None:
             st.caption("This model has no contact head either.")
             return
-        chart = contact_map(found, np.zeros(len(spec.begin)), spec.begin)
-        exports.chart(chart, pd.DataFrame(found), "contacts", "Heatmap of predicted contacts.")
+        chart = contact_map(contacts, np.zeros(len(spec.begin)), spec.begin)
+        exports.chart(chart, pd.DataFrame(contacts), "contacts", "Heatmap of predicted contacts.")
         return
     names = ["start", UNSTEERED, STEERED]
-    own = [_read(spec.predictor, result.files[f"{name}.pdb"]) for name in names]
+    folded = [_read(spec.predictor, result.files[f"{name}.pdb"]) for name in names]
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     colour = left.segmented_control(
         "Coloured by",
@@ -54,11 +54,11 @@ def structures(model: Model, spec: SteeringSpec, result: Result) -> None:
     if colour == "attribution":
         chosen = chosen_neurons(result)
         values = [
-            _activity(model, model.name, s.chains[0][1], chosen, len(s.sequence)) for s in own
+            _activity(model, model.name, s.chains[0][1], chosen, len(s.sequence)) for s in folded
         ]
     with guard():
         html = structures_view(
-            own,
+            folded,
             names,
             viewer_url(),
             colour=colour,
@@ -82,7 +82,7 @@ def structures(model: Model, spec: SteeringSpec, result: Result) -> None:
         + "."
     )
     exports.chart(
-        secondary_track(own, names),
+        secondary_track(folded, names),
         table,
         "secondary",
         "Helices and strands of the predicted structures along the sequence.",
@@ -116,11 +116,12 @@ def _activity(_model: Model, name: str, sequence: str, chosen: tuple, length: in
     ids = _model.ids([_model.residue_ids(sequence)])
     seen = _model.read(Encoded(ids, 0, None, ()), components)
     parts = [
-        seen[at][0, _model.residues_at, own].float().cpu() for at, own in neurons.by_place().items()
+        seen[at][0, _model.residues_at, indices].float().cpu()
+        for at, indices in neurons.by_place().items()
     ]
-    found = np.full(length, np.nan)
-    found[: len(sequence)] = np.concatenate([p.numpy(force=True) for p in parts], axis=1).mean(1)
-    return found
+    activity = np.full(length, np.nan)
+    activity[: len(sequence)] = np.concatenate([p.numpy(force=True) for p in parts], axis=1).mean(1)
+    return activity
 
 
 def chosen_neurons(result: Result) -> tuple:

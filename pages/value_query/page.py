@@ -149,19 +149,25 @@ def heads(model: Model, result: Result) -> None:
         grid = figures.head_grid(table, (layer, head))
         neuron_maps.clickable(grid, "heads", 470, "Heatmap of layers by heads.", pick)
     with right:
-        own = result.tables["head_positions"]
-        own = own[(own["layer"] == layer) & (own["head"] == head)].reset_index(drop=True)
+        positions = result.tables["head_positions"]
+        positions = positions[
+            (positions["layer"] == layer) & (positions["head"] == head)
+        ].reset_index(drop=True)
         tokens = result.numbers["tokens"]
-        own = own.assign(token=[visible(tokens[i]) for i in own["position"]])
+        positions = positions.assign(token=[visible(tokens[i]) for i in positions["position"]])
         st.markdown(f"**Layer {layer}, head {head}**: what it reads from each position.")
         exports.chart(
-            token_bars([tokens[i] for i in own["position"]], own["increase"].tolist(), "increase"),
-            own,
+            token_bars(
+                [tokens[i] for i in positions["position"]],
+                positions["increase"].tolist(),
+                "increase",
+            ),
+            positions,
             "head_positions",
             "Bars: log-probability increase of what the head reads from each position.",
         )
         st.dataframe(
-            own[["position", "token", "attention", "increase"]],
+            positions[["position", "token", "attention", "increase"]],
             hide_index=True,
             height=170,
             column_config={
@@ -171,7 +177,7 @@ def heads(model: Model, result: Result) -> None:
         )
         neurons = NeuronSet.of_heads([(layer, head)], model.head_size)
         neuron_maps.add_button(f"Add this head: {len(neurons)} neurons", neurons, "add_head")
-        if not own["exact"].all():
+        if not positions["exact"].all():
             st.caption("Upper bounds: this head is not among those scored position by position.")
 
 
@@ -264,15 +270,15 @@ def query_neurons(model: Model, result: Result) -> None:
         required=True,
     )
     if role == "query":
-        found = result.tables["query_neurons"]
-        found = found[found["of"] == of].drop(columns="of").dropna(axis=1, how="all")
+        listed = result.tables["query_neurons"]
+        listed = listed[listed["of"] == of].drop(columns="of").dropna(axis=1, how="all")
     else:
-        found = table[table["role"] == role].assign(component="ffn")
+        listed = table[table["role"] == role].assign(component="ffn")
         by = "value_score" if role == "value only" else "query_score"
-        found = found.sort_values(by, ascending=False).assign(score=found[by])
-        found = found[["layer", "component", "neuron", "score", "query_score", "value_score"]]
+        listed = listed.sort_values(by, ascending=False).assign(score=listed[by])
+        listed = listed[["layer", "component", "neuron", "score", "query_score", "value_score"]]
     neuron_maps.listed(
-        found.reset_index(drop=True),
+        listed.reset_index(drop=True),
         f"query_{role.replace(' ', '_')}",
         "FFN neurons that wake the value neurons.",
         height=260,

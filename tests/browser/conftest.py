@@ -61,9 +61,9 @@ _ICONS = """() => {
 
 
 def pytest_collection_modifyitems(items):
-    here = Path(__file__).parent
+    folder = Path(__file__).parent
     for item in items:
-        if here in item.path.parents:
+        if folder in item.path.parents:
             item.add_marker(pytest.mark.browser)
 
 
@@ -340,5 +340,5 @@ class Tab:
 
 
 def _query(url, name):
-    found = re.search(rf"[?&]{name}=([^&]*)", url)
-    return found and found[1]
+    match = re.search(rf"[?&]{name}=([^&]*)", url)
+    return match and match[1]

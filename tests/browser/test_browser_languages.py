@@ -57,8 +57,10 @@ def test_facts_are_checked_at_any_threshold(tab):
     one.page.get_by_text("F1 on the test part").wait_for()
     one.idle().healthy()
     scorers = result(one).tables["scorers"].set_index("scorer")
-    said = f"Degenerate neurons, judging one candidate: F1 {scorers.loc['degenerate', 'f1']:.2f}"
-    assert said in one.text()
+    headline = (
+        f"Degenerate neurons, judging one candidate: F1 {scorers.loc['degenerate', 'f1']:.2f}"
+    )
+    assert headline in one.text()
     slider = one.field("checking_lambda")
     before = slider.inner_text()
     slider.get_by_role("slider").press("ArrowRight")

@@ -97,18 +97,18 @@ def test_the_curve_has_every_step_and_every_look():
     curve = pd.DataFrame({"step": range(7), "loss": loss})
     curve["validation_auc"] = seen
     curve["validation_loss"] = [np.nan if np.isnan(v) else 1 - v for v in seen]
-    found = named(tuning_curve(curve))
-    assert list(found["validation AUC"].x) == list(found["validation loss"].x) == [1, 4, 6]
-    assert list(found["validation AUC"].y) == [0.5, 0.7, 0.65]
-    assert list(found["validation loss"].y) == pytest.approx([0.5, 0.3, 0.35])
-    training = found["training loss (mean of 5)"]
+    traces = named(tuning_curve(curve))
+    assert list(traces["validation AUC"].x) == list(traces["validation loss"].x) == [1, 4, 6]
+    assert list(traces["validation AUC"].y) == [0.5, 0.7, 0.65]
+    assert list(traces["validation loss"].y) == pytest.approx([0.5, 0.3, 0.35])
+    training = traces["training loss (mean of 5)"]
     assert list(training.x) == list(range(7))
     assert list(training.y) == pytest.approx(
         [np.mean(loss[max(0, i - 4) : i + 1]) for i in range(7)]
     )
     # Two scales: losses on the left, the AUC on the right.
-    assert found["validation AUC"].yaxis == "y2"
-    assert (found["validation loss"].yaxis, training.yaxis) == ("y", None)
+    assert traces["validation AUC"].yaxis == "y2"
+    assert (traces["validation loss"].yaxis, training.yaxis) == ("y", None)
 
 
 def test_a_curve_without_any_look_can_be_drawn():
@@ -138,13 +138,13 @@ def drawn(table, lines=None):
 
 def test_lines_are_the_table_in_order_of_the_fraction():
     table = submodels().sample(frac=1, random_state=2)
-    found = named(drawn(table))
-    assert list(found) == list(TITLES.values())
+    traces = named(drawn(table))
+    assert list(traces) == list(TITLES.values())
     for line, title in TITLES.items():
-        own = table[table["line"] == line]
-        assert list(found[title].x) == [0.01, 0.1, 0.5]
-        expected = [own.loc[own["fraction"] == f, "auc"].mean() for f in (0.01, 0.1, 0.5)]
-        assert list(found[title].y) == pytest.approx(expected)
+        rows = table[table["line"] == line]
+        assert list(traces[title].x) == [0.01, 0.1, 0.5]
+        expected = [rows.loc[rows["fraction"] == f, "auc"].mean() for f in (0.01, 0.1, 0.5)]
+        assert list(traces[title].y) == pytest.approx(expected)
 
 
 def test_only_random_neurons_have_a_band():
@@ -158,12 +158,12 @@ def test_only_random_neurons_have_a_band():
 
 
 def test_lines_differ_in_more_than_colour():
-    found = named(drawn(submodels()))
-    assert len({(t.line.dash, t.marker.symbol) for t in found.values()}) == len(found)
-    neutral = {name for name, t in found.items() if t.line.color == NEUTRAL}
+    traces = named(drawn(submodels()))
+    assert len({(t.line.dash, t.marker.symbol) for t in traces.values()}) == len(traces)
+    neutral = {name for name, t in traces.items() if t.line.color == NEUTRAL}
     assert neutral == {"random like all", "random neurons"}
     # A control is drawn like what it stands beside, with open marks.
-    method, control = found["Activation"], found["random like Activation"]
+    method, control = traces["Activation"], traces["random like Activation"]
     assert control.line.color == method.line.color
     assert control.line.dash == "dot"
     assert control.marker.symbol == f"{method.marker.symbol}-open"
@@ -200,9 +200,11 @@ def test_methods_that_were_not_run_are_left_out():
 def shares():
     rows = [
         (*key, seed, c, share + seed / 100)
-        for key, own in zip(CHOICES, ([0.5, 0.3, 0.2], [1 / 3] * 3, [0.1, 0.7, 0.2]), strict=False)
+        for key, parts in zip(
+            CHOICES, ([0.5, 0.3, 0.2], [1 / 3] * 3, [0.1, 0.7, 0.2]), strict=False
+        )
         for seed in (0, 1)
-        for c, share in zip(QKV, own, strict=True)
+        for c, share in zip(QKV, parts, strict=True)
     ]
     return pd.DataFrame(rows, columns=["method", "selection", "seed", "component", "share"])
 
@@ -237,8 +239,8 @@ def test_bars_of_one_component_off():
         }
     )
     figure = only_bars(table, "auc", 0.9)
-    found = named(figure)
-    best, random = found["best by integrated gradients"], found["random neurons"]
+    traces = named(figure)
+    best, random = traces["best by integrated gradients"], traces["random neurons"]
     assert (list(best.x), list(best.y)) == (["Query", "Key"], [0.6, 0.5])
     assert list(best.error_y.array) == pytest.approx([0.1, 0.1])
     assert list(best.error_y.arrayminus) == pytest.approx([0.05, 0.05])
@@ -261,12 +263,12 @@ def test_single_neurons_and_their_sums():
             "sum": [-0.5, -0.6, -0.4],
         }
     )
-    found = named(single_lines(table))
-    assert list(found["this one alone"].y) == [-0.5, -0.1, 0.2]
-    assert list(found["the first r together"].y) == [-0.5, -0.9, -0.8]
-    assert list(found["sum of the first r alone"].y) == [-0.5, -0.6, -0.4]
-    assert all(list(trace.x) == [1, 2, 3] for trace in found.values())
-    lines = [t for t in found.values() if t.type == "scatter"]
+    traces = named(single_lines(table))
+    assert list(traces["this one alone"].y) == [-0.5, -0.1, 0.2]
+    assert list(traces["the first r together"].y) == [-0.5, -0.9, -0.8]
+    assert list(traces["sum of the first r alone"].y) == [-0.5, -0.6, -0.4]
+    assert all(list(trace.x) == [1, 2, 3] for trace in traces.values())
+    lines = [t for t in traces.values() if t.type == "scatter"]
     assert len({(t.line.dash, t.marker.symbol) for t in lines}) == 2
 
 

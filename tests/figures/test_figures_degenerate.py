@@ -47,11 +47,11 @@ def curves():
 
 def drawn(figure):
     """The curves: traces with a name, by the title of their scorer."""
-    found = {}
+    traces = {}
     for trace in figure.data:
         if trace.name:
-            found.setdefault(trace.name, []).append(trace)
-    return found
+            traces.setdefault(trace.name, []).append(trace)
+    return traces
 
 
 def test_bars_are_the_table():
@@ -98,12 +98,12 @@ def test_curves_are_the_table(draw, x, y):
     table = curves()
     if y == "precision":  # where none of the true ones is called true there is no point
         table = table[table["true_positive_rate"] > 0]
-    found = drawn(draw(curves(), TITLES))
-    assert list(found) == list(TITLES.values())
+    traces = drawn(draw(curves(), TITLES))
+    assert list(traces) == list(TITLES.values())
     for scorer, title in TITLES.items():
-        own = [curve for _, curve in table[table["scorer"] == scorer].groupby("column")]
-        assert len(found[title]) == len(own)
-        for trace, curve in zip(found[title], own, strict=True):
+        expected = [curve for _, curve in table[table["scorer"] == scorer].groupby("column")]
+        assert len(traces[title]) == len(expected)
+        for trace, curve in zip(traces[title], expected, strict=True):
             np.testing.assert_allclose(trace.x, curve[x])
             np.testing.assert_allclose(trace.y, curve[y])
 
@@ -118,9 +118,9 @@ def test_random_sets_share_one_entry_of_the_legend(draw):
 
 
 def test_what_is_one_decision_is_a_point():
-    found = drawn(degenerate.roc(curves(), TITLES))
-    assert "markers" in found["Always true"][0].mode
-    assert "markers" not in found["The first"][0].mode
+    traces = drawn(degenerate.roc(curves(), TITLES))
+    assert "markers" in traces["Always true"][0].mode
+    assert "markers" not in traces["The first"][0].mode
 
 
 def test_chance_is_drawn_beside_the_curves():
@@ -149,9 +149,9 @@ def test_no_point_lies_outside_the_axes(draw):
 
 def test_all_scorers_of_the_study_can_be_told_apart():
     table = pd.concat([curves().query("scorer == 'first'").assign(scorer=s) for s in SCORERS])
-    found = drawn(degenerate.roc(table, SCORERS))
-    assert list(found) == list(SCORERS.values())
-    looks = [(trace.line.color, trace.line.dash) for (trace,) in found.values()]
+    traces = drawn(degenerate.roc(table, SCORERS))
+    assert list(traces) == list(SCORERS.values())
+    looks = [(trace.line.color, trace.line.dash) for (trace,) in traces.values()]
     assert len(set(looks)) == len(SCORERS)
 
 

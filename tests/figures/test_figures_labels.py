@@ -19,17 +19,21 @@ def can_be_sent(figure):
 
 def labelled(count=400, concepts=30, seed=0):
     draw = np.random.default_rng(seed)
-    own = draw.random(count) < 0.8
+    has_label = draw.random(count) < 0.8
     number = np.minimum(draw.geometric(0.1, count), concepts)
-    known = own & (draw.random(count) < 0.9)
+    names_concept = has_label & (draw.random(count) < 0.9)
     return pd.DataFrame(
         {
             "layer": draw.integers(0, 6, count),
-            "label": np.where(own, "high something", ""),
-            "concept": [f"concept {n}" if k else "" for n, k in zip(number, known, strict=True)],
-            "group": [GROUPS[n % 3] if k else "" for n, k in zip(number, known, strict=True)],
-            "correlation": np.where(own, draw.uniform(-0.2, 1, count), np.nan),
-            "control_correlation": np.where(own, draw.uniform(-1, 0.5, count), np.nan),
+            "label": np.where(has_label, "high something", ""),
+            "concept": [
+                f"concept {n}" if k else "" for n, k in zip(number, names_concept, strict=True)
+            ],
+            "group": [
+                GROUPS[n % 3] if k else "" for n, k in zip(number, names_concept, strict=True)
+            ],
+            "correlation": np.where(has_label, draw.uniform(-0.2, 1, count), np.nan),
+            "control_correlation": np.where(has_label, draw.uniform(-1, 0.5, count), np.nan),
         }
     )
 
@@ -45,9 +49,9 @@ def test_every_labelled_neuron_is_counted_once(by, most):
     assert table["neurons"].sum() == len(named)
     counts = Counter(named.loc[named[by] != "", by])
     for row in table[table["concept"] != "others"].itertuples():
-        own = named[(named["layer"] == row.layer) & (named[by] == row.concept)]
-        assert row.neurons == len(own)
-        assert row.share == pytest.approx(len(own) / (named["layer"] == row.layer).sum())
+        rows = named[(named["layer"] == row.layer) & (named[by] == row.concept)]
+        assert row.neurons == len(rows)
+        assert row.share == pytest.approx(len(rows) / (named["layer"] == row.layer).sum())
     kept = list(dict.fromkeys(table["concept"]))
     assert kept[-1] == "others"
     assert len(kept) == min(most, len(counts)) + 1
@@ -134,12 +138,12 @@ def test_bars_count_the_correlations_between_their_edges():
         ):
             assert y == sum(low <= v < high for v in values)
             assert (x - width / 2, x + width / 2) == pytest.approx((low, high))
-    own, other = figure.data
-    assert own.marker.color != other.marker.color
-    assert own.marker.pattern.shape != other.marker.pattern.shape
+    named, other = figure.data
+    assert named.marker.color != other.marker.color
+    assert named.marker.pattern.shape != other.marker.pattern.shape
     assert figure.layout.barmode == "overlay"
     # What a page is sent does not grow with the number of neurons.
-    assert len(own.x) == figures.BINS
+    assert len(named.x) == figures.BINS
 
 
 def test_medians_are_marked():
@@ -225,10 +229,10 @@ def test_every_model_has_a_panel_with_a_line_for_each_group():
     assert len(figure.data) == 6
     for line in figure.data:
         model = models[0 if line.xaxis == "x" else 1]
-        own = table[(table["model"] == model) & (table["group"] == line.name)]
+        rows = table[(table["model"] == model) & (table["group"] == line.name)]
         assert list(line.x) == ["S1", "S2", "S3", "S4", "S5", "S6"]
         assert dict(zip(line.x, line.y, strict=True)) == dict(
-            zip(own["sextile"], own["share"], strict=True)
+            zip(rows["sextile"], rows["share"], strict=True)
         )
 
 

@@ -41,10 +41,10 @@ def cells(figure):
 
 def test_the_matrix_is_the_table():
     rows = table()
-    found = cells(edit_matrix(rows))
-    assert len(found) == len(rows)
+    drawn = cells(edit_matrix(rows))
+    assert len(drawn) == len(rows)
     for row in rows.itertuples():
-        value, text, details = found[row.edit, row.language]
+        value, text, details = drawn[row.edit, row.language]
         assert value == row.relative
         for part in (row.relative, row.relative_low, row.relative_high):
             assert f"{part:+.0%}" in text
@@ -97,15 +97,15 @@ def test_bars_are_the_table():
     *bars, _, _ = edit_bars(rows, WORDS).data
     assert [bar.name for bar in bars] == list(WORDS.values())
     for bar, kind in zip(bars, WORDS, strict=True):
-        own = rows[rows["about"] == kind]
+        of_kind = rows[rows["about"] == kind]
         edits, values = axes(bar)
         assert edits == EDITS
-        assert values == own["relative"].tolist()
+        assert values == of_kind["relative"].tolist()
         assert bar.orientation == ("h" if edits == list(bar.y) else None)
         error = bar.error_x if bar.orientation == "h" else bar.error_y
         assert error.symmetric is False
-        np.testing.assert_allclose(values + error.array, own["relative_high"])
-        np.testing.assert_allclose(values - error.arrayminus, own["relative_low"])
+        np.testing.assert_allclose(values + error.array, of_kind["relative_high"])
+        np.testing.assert_allclose(values - error.arrayminus, of_kind["relative_low"])
     looks = [(bar.marker.color, bar.marker.pattern.shape) for bar in bars]
     assert len(set(looks)) == len(bars)
 
@@ -126,8 +126,8 @@ def test_only_the_kinds_of_facts_that_are_asked_for_are_drawn():
     assert len(edit_bars(rows, WORDS).data) == 4
     (bar, *_) = edit_bars(rows, {"other relation": "unrelated"}).data
     assert bar.name == "unrelated"
-    own = rows[rows["about"] == "other relation"]
-    assert axes(bar) == (EDITS, own["relative"].tolist())
+    unrelated = rows[rows["about"] == "other relation"]
+    assert axes(bar) == (EDITS, unrelated["relative"].tolist())
 
 
 def test_figures_go_through_json():

@@ -39,14 +39,14 @@ def test_overview_sums_and_finds_the_strongest(scores):
 
 def test_overview_data_is_in_the_order_of_the_cells(scores):
     grid = maps.overview(scores)
-    found = points(grid)
+    drawn = points(grid)
     names = grid.option["xAxis"]["data"]
-    assert [names[int(x)] for x in found[:, 0]] == [
+    assert [names[int(x)] for x in drawn[:, 0]] == [
         COMPONENT_NAMES[c] for c in grid.cells["component"]
     ]
     rows = grid.option["yAxis"]["data"]
-    assert [int(rows[int(y)]) for y in found[:, 1]] == grid.cells["layer"].tolist()
-    np.testing.assert_allclose(found[:, 2], grid.cells["total"], atol=1e-6)
+    assert [int(rows[int(y)]) for y in drawn[:, 1]] == grid.cells["layer"].tolist()
+    np.testing.assert_allclose(drawn[:, 2], grid.cells["total"], atol=1e-6)
 
 
 def test_overview_marks_the_chosen_cell(scores):
@@ -80,10 +80,10 @@ def test_bins_cover_every_neuron_once_and_show_its_strongest(count):
 def test_grid_data_is_in_the_order_of_the_cells(count):
     values = np.random.default_rng(1).normal(size=count).astype(np.float32)
     grid = maps.layer_grid(values, columns=32)
-    found = points(grid)
-    place = (found[:, 1] * 32 + found[:, 0]).astype(int)
+    drawn = points(grid)
+    place = (drawn[:, 1] * 32 + drawn[:, 0]).astype(int)
     assert place.tolist() == list(range(len(grid.cells)))
-    np.testing.assert_allclose(found[:, 2], grid.cells["score"], atol=1e-6)
+    np.testing.assert_allclose(drawn[:, 2], grid.cells["score"], atol=1e-6)
     # A row is labelled with the first neuron it holds.
     firsts = [int(label) for label in grid.option["yAxis"]["data"]]
     assert firsts == grid.cells["start"].tolist()[::32]

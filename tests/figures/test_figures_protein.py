@@ -63,8 +63,8 @@ def test_residue_track_holds_each_residue_at_its_place(count, secondary):
     assert np.isfinite(z).sum() == count
     assert text[::step].ravel()[:count].tolist() == letters
     assert hover[::step].reshape(-1, 2)[:count, 0].tolist() == list(range(1, count + 1))
-    said = hover[::step].reshape(-1, 2)[:count, 1]
-    assert said[0] == ("<br>H α-helix" if secondary else "")
+    words = hover[::step].reshape(-1, 2)[:count, 1]
+    assert words[0] == ("<br>H α-helix" if secondary else "")
     if secondary:
         below = figure.data[1]
         assert list(below.text) == list(states[:count])
@@ -150,8 +150,8 @@ class Page(HTMLParser):
 
 def calls(html, name):
     """The arguments of every call of a method of the viewer."""
-    found = re.findall(rf"^\tviewer_structure\.{name}\((.*)\);$", html, re.MULTILINE)
-    return [json.loads(f"[{arguments}]") for arguments in found]
+    matches = re.findall(rf"^\tviewer_structure\.{name}\((.*)\);$", html, re.MULTILINE)
+    return [json.loads(f"[{arguments}]") for arguments in matches]
 
 
 def view(text="ATOM\n", chain="A", residues=None, values=(-1.0, 0.0, 1.0), **settings):

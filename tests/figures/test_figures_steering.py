@@ -45,9 +45,9 @@ def reached():
 
 def units(table, condition):
     """What is compared: chains, or the means of a random set's chains."""
-    own = table[table["condition"] == condition]
+    chosen = table[table["condition"] == condition]
     unit = "set" if condition in ("random", "as active") else "chain"
-    return {number: fmean(rows["gravy"]) for number, rows in own.groupby(unit)}
+    return {number: fmean(rows["gravy"]) for number, rows in chosen.groupby(unit)}
 
 
 def of(table, condition, column):
@@ -66,9 +66,9 @@ def test_lines_are_means_over_chains_or_sets_at_every_step():
     for line, condition in zip(lines, CHAINS, strict=True):
         assert list(line.x) == list(range(5))
         for step, mean, spread in zip(line.x, line.y, line.customdata, strict=True):
-            own = units(table[table["step"] == step], condition).values()
-            assert mean == pytest.approx(fmean(own))
-            assert spread == pytest.approx(stdev(own))
+            values = units(table[table["step"] == step], condition).values()
+            assert mean == pytest.approx(fmean(values))
+            assert spread == pytest.approx(stdev(values))
 
 
 def test_bands_end_one_standard_deviation_from_the_mean():
@@ -134,12 +134,12 @@ def test_costs_are_means_with_one_standard_deviation():
     points = iter(figure.data)
     for number, cost in enumerate(steering.COSTS, start=1):
         for condition, name in zip(CHAINS, NAMES, strict=True):
-            point, own = next(points), of(table, condition, cost)
+            point, values = next(points), of(table, condition, cost)
             assert point.xaxis == ("x" if number == 1 else f"x{number}")
             assert (point.name, *point.x) == (name, name)
-            assert point.y[0] == pytest.approx(fmean(own))
-            assert point.error_y.array[0] == pytest.approx(stdev(own))
-            assert point.error_y.arrayminus[0] == pytest.approx(stdev(own))
+            assert point.y[0] == pytest.approx(fmean(values))
+            assert point.error_y.array[0] == pytest.approx(stdev(values))
+            assert point.error_y.arrayminus[0] == pytest.approx(stdev(values))
     assert len({(p.marker.symbol, p.marker.color) for p in figure.data}) == 4
     assert [p.name for p in figure.data if p.showlegend] == NAMES
 
@@ -148,8 +148,8 @@ def test_costs_are_means_with_one_standard_deviation():
 def test_what_is_unknown_has_no_panel(gone):
     table = reached().assign(**{gone: np.nan})
     expected = [title for cost, title in steering.COSTS.items() if cost != gone]
-    for own in (table, table.drop(columns=gone)):
-        figure = steering.costs(own)
+    for part in (table, table.drop(columns=gone)):
+        figure = steering.costs(part)
         assert [note.text for note in figure.layout.annotations] == expected
         assert len(figure.data) == 20
 
@@ -190,9 +190,9 @@ def test_cells_are_means_over_chains_with_the_entropy():
     assert list(cells.x) == ["-0.5", "0"]
     for row, a in enumerate(cells.y):
         for column, b in enumerate(cells.x):
-            own = table[(table["a"] == float(a)) & (table["b"] == float(b))]
-            assert cells.z[row][column] == pytest.approx(fmean(own["gravy"]))
-            bits = f"{fmean(own['entropy']):.2f}"
+            cell = table[(table["a"] == float(a)) & (table["b"] == float(b))]
+            assert cells.z[row][column] == pytest.approx(fmean(cell["gravy"]))
+            bits = f"{fmean(cell['entropy']):.2f}"
             assert cells.customdata[row][column] == f"{bits} bits, 3 chains"
     assert "%{z" in cells.texttemplate
     assert "%{customdata}" in cells.hovertemplate
@@ -221,9 +221,9 @@ def test_shares_are_those_counted_by_hand(free):
     assert list(cells.x) == [f"{start[place]}{place + 1}" for place in free]
     for column, place in enumerate(free):
         count = Counter(end[place] for end in ends)
-        own = [row[column] for row in cells.z]
-        assert own == pytest.approx([count[letter] / len(ends) for letter in cells.y])
-        assert sum(own) == pytest.approx(1)
+        shares = [row[column] for row in cells.z]
+        assert shares == pytest.approx([count[letter] / len(ends) for letter in cells.y])
+        assert sum(shares) == pytest.approx(1)
 
 
 def test_the_start_is_named_in_its_cells_and_nowhere_else():

@@ -42,10 +42,10 @@ class Page(HTMLParser):
 
 def calls(html, name):
     """The panel and the arguments of every call of a method of the viewers."""
-    found = re.findall(
+    matches = re.findall(
         rf"\tviewergrid_structures\[0\]\[(\d)\]\.{name}\((.*)\);$", html, re.MULTILINE
     )
-    return [(int(panel), json.loads(f"[{arguments}]")) for panel, arguments in found]
+    return [(int(panel), json.loads(f"[{arguments}]")) for panel, arguments in matches]
 
 
 def schemes(html):

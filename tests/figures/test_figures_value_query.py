@@ -66,10 +66,10 @@ def test_the_chosen_head_alone_is_marked(heads):
 
 def test_zero_is_the_middle_of_the_heads_colours(heads):
     for change in (lambda v: v, lambda v: -abs(v), lambda v: 0 * v):
-        own = heads.assign(increase=change(heads["increase"]))
-        scale = value_query.head_grid(own).option["visualMap"]
+        changed = heads.assign(increase=change(heads["increase"]))
+        scale = value_query.head_grid(changed).option["visualMap"]
         assert scale["max"] == -scale["min"] > 0
-        assert scale["max"] >= abs(own["increase"]).max() - 1e-6
+        assert scale["max"] >= abs(changed["increase"]).max() - 1e-6
 
 
 # --- The flow ------------------------------------------------------------------------------------
@@ -116,8 +116,8 @@ def test_the_flow_draws_every_node_in_the_order_of_its_cells(seed):
     grid = value_query.flow(nodes, links, " Paris")
     assert len(items(grid)) == len(grid.cells) == len(nodes)
     assert [item["id"] for item in items(grid)] == [str(i) for i in range(len(nodes))]
-    found = set(grid.cells[["stage", "layer", "neuron"]].itertuples(index=False, name=None))
-    assert found == set(nodes[["stage", "layer", "neuron"]].itertuples(index=False, name=None))
+    drawn = set(grid.cells[["stage", "layer", "neuron"]].itertuples(index=False, name=None))
+    assert drawn == set(nodes[["stage", "layer", "neuron"]].itertuples(index=False, name=None))
     for cell, item in zip(grid.cells.itertuples(), items(grid), strict=True):
         if cell.stage == "target":
             assert item["name"] == "␣Paris"
@@ -173,8 +173,8 @@ def test_the_sign_of_a_link_is_told_by_dashes_too():
 def test_a_node_says_what_it_sends_on():
     grid = value_query.flow(*tables(), "x")
     for cell, item in zip(grid.cells.itertuples(), items(grid), strict=True):
-        own = [r[-1] for r in LINKS if r[:3] == (cell.stage, cell.layer, cell.neuron)]
-        assert item["value"] == pytest.approx(sum(own), abs=1e-5)
+        weights = [r[-1] for r in LINKS if r[:3] == (cell.stage, cell.layer, cell.neuron)]
+        assert item["value"] == pytest.approx(sum(weights), abs=1e-5)
 
 
 def test_one_link_alone_and_links_of_no_weight_are_drawn_or_not():
@@ -222,14 +222,14 @@ def test_layer_bars_carry_the_numbers_of_each_part():
         [(layer, part, rng.normal()) for layer in range(5) for part in ("attention", "ffn")],
         columns=["layer", "part", "increase"],
     )
-    for own in (table, table.sample(frac=1, random_state=0), table[table["part"] == "ffn"]):
-        figure = value_query.layer_bars(own, "increase", "increase")
+    for rows in (table, table.sample(frac=1, random_state=0), table[table["part"] == "ffn"]):
+        figure = value_query.layer_bars(rows, "increase", "increase")
         seen = {
             (int(layer), trace.name, float(value))
             for trace in figure.data
             for layer, value in zip(trace.x, trace.y, strict=True)
         }
-        assert seen == {(r.layer, COMPONENT_NAMES[r.part], r.increase) for r in own.itertuples()}
+        assert seen == {(r.layer, COMPONENT_NAMES[r.part], r.increase) for r in rows.itertuples()}
         # not by colour alone
         patterns = [trace.marker.pattern.shape for trace in figure.data]
         assert len(set(patterns)) == len(patterns)
@@ -278,14 +278,16 @@ def test_roles_are_counted_per_layer_and_empty_layers_are_there():
             "role": rng.choice(["query only", "both", "value only"], 200),
         }
     )
-    for own in (table, table[table["role"] != "both"]):
-        figure = value_query.roles(own, 5)
+    for part in (table, table[table["role"] != "both"]):
+        figure = value_query.roles(part, 5)
         assert {trace.name for trace in figure.data} == set(value_query.ROLES)
         for trace in figure.data:
             assert list(trace.x) == [0, 1, 2, 3, 4]
-            expected = [((own["layer"] == i) & (own["role"] == trace.name)).sum() for i in range(5)]
+            expected = [
+                ((part["layer"] == i) & (part["role"] == trace.name)).sum() for i in range(5)
+            ]
             assert list(trace.y) == expected
-        assert sum(sum(trace.y) for trace in figure.data) == len(own)
+        assert sum(sum(trace.y) for trace in figure.data) == len(part)
     assert figure.layout.barmode == "stack"
 
 

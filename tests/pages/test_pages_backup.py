@@ -120,8 +120,8 @@ def test_a_relations_neurons_go_into_the_basket(checking, results):
     page = checking
     table = stored(page, results).tables["neurons"]
     relation, kind = table.iloc[0][["relation", "kind"]]
-    own = table[(table["relation"] == relation) & (table["kind"] == kind)]
-    assert len(page.at.dataframe(key="checking_neurons").value) == len(own)
+    rows = table[(table["relation"] == relation) & (table["kind"] == kind)]
+    assert len(page.at.dataframe(key="checking_neurons").value) == len(rows)
 
 
 @pytest.mark.slow  # half a minute of facts; the study's own tests have a person's facts, too

@@ -47,8 +47,8 @@ def test_every_list_can_be_seen_and_collected(page, results):
         page.at.button_group(key="value_kind").set_value(kind)
         page.run()
         shown = page.at.dataframe(key=f"value_{kind}").value
-        own = tables["neurons"]
-        assert shown["neuron"].tolist() == own[own["component"] == kind]["neuron"][:100].tolist()
+        rows = tables["neurons"]
+        assert shown["neuron"].tolist() == rows[rows["component"] == kind]["neuron"][:100].tolist()
     for of in ("ffn", "attention"):
         page.at.button_group(key="query_of").set_value(of)
         for role in ("query", "query only", "both", "value only"):
@@ -57,8 +57,8 @@ def test_every_list_can_be_seen_and_collected(page, results):
             assert page.errors() == []
             shown = page.at.dataframe(key=f"query_{role.replace(' ', '_')}").value
             roles = tables["roles"]
-            own = roles[(roles["of"] == of) & (roles["role"] == role)]
-            assert len(shown) == (300 if role == "query" else len(own))
+            rows = roles[(roles["of"] == of) & (roles["role"] == role)]
+            assert len(shown) == (300 if role == "query" else len(rows))
             assert shown["score"].is_monotonic_decreasing
     page.press("add_first_value_ffn")
     assert page.basket().startswith("Basket: 10 ")

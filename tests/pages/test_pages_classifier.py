@@ -90,13 +90,13 @@ def test_submodels_and_where_their_neurons_are(visit, results, few):
     assert page.says(f"judged on {result.numbers['tested']} test proteins")
     # Two draws of one seed have no p: what does better is what the intervals say.
     compared = result.tables["compared"]
-    here = compared[
+    comparisons = compared[
         (compared["against"] == "stratified random")
         & (compared["ablation"] == "zero")
         & (compared["metric"] == "auc")
     ]
-    better = int((here["low"] > 0).sum())
-    assert page.says(f"**{better} of {len(here)}** ways to choose")
+    better = int((comparisons["low"] > 0).sum())
+    assert page.says(f"**{better} of {len(comparisons)}** ways to choose")
     tables = [d.value for d in page.at.dataframe if "chosen by" in d.value]
     assert [len(table) for table in tables] == [4]
     assert {"against random, same counts", "against all neurons"} <= {*tables[0]}
@@ -183,11 +183,11 @@ def test_the_tuned_model_stands_beside_the_baseline_chosen_on_validation(ends, w
         ],
         columns=["baseline", "metric", "difference", "low", "high"],
     )
-    found = tuning.beside({"baseline": "composition", "baselines": baselines}, compared)
-    assert words in found
-    assert "composition" in found
-    assert f"{np.mean(ends):+.3f}" in found
-    assert "length" not in found
+    sentence = tuning.beside({"baseline": "composition", "baselines": baselines}, compared)
+    assert words in sentence
+    assert "composition" in sentence
+    assert f"{np.mean(ends):+.3f}" in sentence
+    assert "length" not in sentence
 
 
 def test_a_proteins_residues_are_coloured(visit, results):

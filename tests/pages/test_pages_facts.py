@@ -33,10 +33,10 @@ def test_the_comparison_opens_on_a_finished_example(methods, results):
 def test_the_table_has_our_numbers_and_the_papers(methods, results):
     now = at(summary_of(methods, results), 10)
     table = next(d.value for d in methods.at.dataframe if "GPT2-large MRR*" in d.value)
-    own = table[table["method"] == "Log-probability increase"].iloc[0]
-    assert own["MRR"] == pytest.approx(now["methods"]["log_probability_increase"]["mrr"])
-    assert own["GPT2-large MRR*"] == 0.201
-    assert own["Llama-7B p %*"] == pytest.approx(9.2)
+    row = table[table["method"] == "Log-probability increase"].iloc[0]
+    assert row["MRR"] == pytest.approx(now["methods"]["log_probability_increase"]["mrr"])
+    assert row["GPT2-large MRR*"] == 0.201
+    assert row["Llama-7B p %*"] == pytest.approx(9.2)
     gradient = table[table["method"] == "Gradient x activation"].iloc[0]
     assert gradient.filter(like="*").isna().all()
     assert table["method"].tolist()[-2:] == [
@@ -47,7 +47,7 @@ def test_the_table_has_our_numbers_and_the_papers(methods, results):
     left = left.set_index(["method", "about"])["left"]
     for about in ("fact", "other relation", "plain"):
         expected = 100 * left["log_probability_increase", about]
-        assert own[f"{about} left %"] == pytest.approx(expected)
+        assert row[f"{about} left %"] == pytest.approx(expected)
 
 
 def test_the_comparison_says_what_the_facts_tell_apart(methods, results):

@@ -91,9 +91,9 @@ def test_relatives_and_controls_are_told_where_there_are_any():
         "related": 0.82, "judged": 200, "related_correlation": 0.368,
         "unrelated_correlation": 0.333, "control_correlation": 0.138, "beaten": 0.835,
     }  # fmt: skip
-    told = browse._relatives(numbers)
-    assert "82% of the 200 proteins" in told
-    assert told.endswith("median correlation 0.37 with one, 0.33 without.")
+    relatives = browse._relatives(numbers)
+    assert "82% of the 200 proteins" in relatives
+    assert relatives.endswith("median correlation 0.37 with one, 0.33 without.")
     few = browse._relatives(numbers | {"related_correlation": float("nan")})
     assert few.endswith("in common).")
     assert "get 0.14, and its own beats **84%**" in card.control(numbers)
@@ -106,9 +106,9 @@ def test_labels_are_searched_and_the_search_may_find_nothing(labels, results):
     labels.at.slider(key="label_least").set_value(-1.0)
     labels.at.text_input(key="label_query").set_value(word)
     labels.run()
-    found = labels.at.dataframe(key="label_rows").value["label"]
-    assert len(found)
-    assert all(word.lower() in label.lower() for label in found)
+    hits = labels.at.dataframe(key="label_rows").value["label"]
+    assert len(hits)
+    assert all(word.lower() in label.lower() for label in hits)
     labels.at.text_input(key="label_query").set_value("nothinglikethis")
     labels.run()
     assert labels.errors() == []
@@ -200,8 +200,8 @@ def test_the_steered_result_stands_beside_its_controls(steered, results):
 
 
 def outcome(**changes):
-    known = {"p_value": 1 / 21, "floor": 1 / 21, "direction": "up", "shift_interval": [0.1, 0.5]}
-    return verdict(known | {"control": "as active"} | changes)
+    goal = {"p_value": 1 / 21, "floor": 1 / 21, "direction": "up", "shift_interval": [0.1, 0.5]}
+    return verdict(goal | {"control": "as active"} | changes)
 
 
 def test_the_verdict_is_the_rank_among_the_stronger_controls_sets():

@@ -212,8 +212,8 @@ def test_two_runs_are_compared(visit, results):
     app.press("run")
     app.go("runs")
     table = app.at.dataframe[-1].value
-    own = (table["model"] == "smollm2-135m") & (table["study"] == "attribution")
-    rows = table.index[own]
+    of_model = (table["model"] == "smollm2-135m") & (table["study"] == "attribution")
+    rows = table.index[of_model]
     assert len(rows) == 2
     select(app, "history", *rows)
     assert app.errors() == []
