@@ -1,6 +1,7 @@
-"""One colour per component, one diverging scale; safe for colour-blind eyes (Okabe and Ito)."""
+"""Colours, safe for colour-blind eyes (Okabe and Ito), and names that figures share."""
 
 from neuronlab.models.components import Component
+from neuronlab.neurons.effect import AS_ACTIVE, RANDOM
 
 COMPONENT_COLOURS: dict[Component, str] = {
     "query": "#0072B2",
@@ -18,6 +19,10 @@ COMPONENT_NAMES: dict[Component, str] = {
     "attention": "Attention",
     "residual": "Residual stream",
 }
+# In legends and narrow columns; sentences have the words of ``neurons.effect.CONTROLS``.
+CONTROL_NAMES = {RANDOM: "random neurons", AS_ACTIVE: "random neurons, matched in activity"}
+# The same, by how columns of tables spell the controls.
+NULL_NAMES = {control.replace(" ", "_"): name for control, name in CONTROL_NAMES.items()}
 # Of lines and bars side by side (Okabe and Ito), with a dash, a mark and a pattern each: colour is
 # never the only carrier of meaning.
 COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000"]

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from neuronlab.figures.charts import MARGIN, error_bars
-from neuronlab.figures.colours import COMPONENT_COLOURS, DIVERGING, FOR, NEUTRAL
+from neuronlab.figures.colours import COMPONENT_COLOURS, DIVERGING, FOR, NEUTRAL, NULL_NAMES
 from neuronlab.figures.maps import Grid
 
 
@@ -89,19 +89,18 @@ def pair_graph(pairs: pd.DataFrame, chosen: tuple[int, int] | None = None) -> Gr
     return Grid(option, cells)
 
 
-def pair_counts(random: pd.DataFrame, kept: int, words: Mapping[str, str]) -> go.Figure:
+def pair_counts(random: pd.DataFrame, kept: int) -> go.Figure:
     """How many pairs every random candidate set gives, and a line where the candidates are.
 
     Args:
         random: columns null, pairs: one row per set.
         kept: how many pairs the candidates give.
-        words: what each null is called.
     """
     figure = go.Figure()
     for null, counts in random.groupby("null", sort=False)["pairs"]:
         figure.add_box(
             x=counts,
-            name=words[null],
+            name=NULL_NAMES[null],
             orientation="h",
             boxpoints="all",
             jitter=0.6,
@@ -109,7 +108,7 @@ def pair_counts(random: pd.DataFrame, kept: int, words: Mapping[str, str]) -> go
             fillcolor="rgba(0,0,0,0)",
             line={"width": 1, "color": NEUTRAL},
             marker={"size": 6, "color": COMPONENT_COLOURS["ffn"]},
-            hovertemplate="%{x} pairs<extra>" + words[null] + "</extra>",
+            hovertemplate="%{x} pairs<extra>" + NULL_NAMES[null] + "</extra>",
         )
     figure.add_vline(
         x=kept,

@@ -9,9 +9,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from neuronlab.figures.charts import MARGIN, error_bars
-from neuronlab.figures.colours import COLOURS, DIVERGING, FOR, NEUTRAL, PATTERNS
+from neuronlab.figures.colours import COLOURS, DIVERGING, FOR, NEUTRAL, NULL_NAMES, PATTERNS
 
-NULLS = {"random": "random neurons", "as_active": "random neurons as active"}
 _LEGEND = {"orientation": "h", "y": 1.14, "x": 0}
 
 
@@ -122,7 +121,7 @@ def edit_matrix(table: pd.DataFrame) -> go.Figure:
 
     def details(edit: str, language: str) -> str:
         row = cells.loc[(edit, language)]
-        nulls = ", ".join(f"{words} {row[null]:+.1%}" for null, words in NULLS.items())
+        nulls = "; ".join(f"{name} {row[null]:+.1%}" for null, name in NULL_NAMES.items())
         return f"{row['before']:.1%} → {row['after']:.1%}; {nulls}"
 
     figure = go.Figure(
@@ -169,7 +168,8 @@ def edit_bars(table: pd.DataFrame, words: Mapping[str, str]) -> go.Figure:
             hovertemplate="%{y}: %{x:+.1%}<extra>" + name + "</extra>",
         )
     first = table[table["about"] == next(iter(words))]
-    for (null, name), symbol in zip(NULLS.items(), ("line-ns-open", "x-thin-open"), strict=True):
+    symbols = ("line-ns-open", "x-thin-open")
+    for (null, name), symbol in zip(NULL_NAMES.items(), symbols, strict=True):
         figure.add_scatter(
             y=first["edit"],
             x=first[null],

@@ -6,7 +6,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from neuronlab.figures.charts import MARGIN, error_bars
-from neuronlab.figures.colours import COLOURS, MARKS, NEUTRAL
+from neuronlab.figures.colours import COLOURS, CONTROL_NAMES, MARKS, NEUTRAL
+from neuronlab.neurons.effect import AS_ACTIVE, RANDOM
 
 METRICS = {
     "probability": "probability of the right answer",
@@ -18,8 +19,7 @@ _COLOURS = [*COLOURS, NEUTRAL]
 _MARKS = [*MARKS, "hexagon"]
 
 
-# Random neurons, by kind of control: a word for the legend, and the dash of the line.
-_CONTROLS = {"random": ("random", "dot"), "as active": ("random, as active", "dash")}
+_CONTROL_DASHES = {RANDOM: "dot", AS_ACTIVE: "dash"}
 _ABOUT = {"fact": "the fact itself", "other relation": "other facts", "plain": "plain prompts"}
 
 
@@ -36,7 +36,7 @@ def after_zeroing(
         table: columns method, and the metric with its ``_low`` and ``_high``; one row per method.
         titles: of the methods.
         original: with nothing zeroed.
-        controls: with random neurons zeroed, by kind ("random", "as active").
+        controls: with random neurons zeroed, by kind (``neurons.effect.CONTROLS``).
     """
     table = table.sort_values(metric, ascending=False)
     figure = go.Figure(
@@ -51,7 +51,7 @@ def after_zeroing(
         )
     )
     lines = [("nothing zeroed", "solid", original)]
-    lines += [(*_CONTROLS[control], value) for control, value in controls.items()]
+    lines += [(CONTROL_NAMES[c], _CONTROL_DASHES[c], value) for c, value in controls.items()]
     names = [titles[m] for m in table["method"]]
     for name, dash, value in lines:
         figure.add_scatter(
@@ -86,7 +86,7 @@ def by_count(summary: pd.DataFrame, titles: dict[str, str], metric: str, pooled:
     for i, ((method, control), line) in enumerate(lines.groupby(["method", "control"], sort=False)):
         name, dash = titles.get(method), "dash" if i > 7 else "solid"
         if control:
-            name, dash = _CONTROLS[control]
+            name, dash = CONTROL_NAMES[control], _CONTROL_DASHES[control]
         figure.add_scatter(
             x=[0, *line["k"]],
             y=[original, *line[metric]],

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from neuronlab.figures.charts import MARGIN, error_bars, plain
-from neuronlab.figures.colours import COLOURS, MARKS, NEUTRAL
+from neuronlab.figures.colours import COLOURS, CONTROL_NAMES, MARKS, NEUTRAL
+from neuronlab.neurons.effect import AS_ACTIVE, RANDOM
 from neuronlab.proteins.features import FEATURES
 from neuronlab.proteins.sequences import AMINO_ACIDS
 
@@ -17,17 +19,12 @@ from neuronlab.proteins.sequences import AMINO_ACIDS
 CONDITIONS = {
     "unsteered": (COLOURS[0], "dash", MARKS[1]),
     "steered": (COLOURS[5], "solid", MARKS[0]),
-    "random": (NEUTRAL, "dot", MARKS[2]),
-    "as active": (COLOURS[2], "dashdot", MARKS[3]),
+    RANDOM: (NEUTRAL, "dot", MARKS[2]),
+    AS_ACTIVE: (COLOURS[2], "dashdot", MARKS[3]),
 }
-NAMES = {
-    "unsteered": "unsteered",
-    "steered": "steered",
-    "random": "random neurons",
-    "as active": "as active neurons",
-}
+NAMES = {"unsteered": "unsteered", "steered": "steered", **CONTROL_NAMES}
 # What is compared: chains of one set are no independent draws of a set.
-UNITS = {"unsteered": "chain", "steered": "chain", "random": "set", "as active": "set"}
+UNITS = {"unsteered": "chain", "steered": "chain", RANDOM: "set", AS_ACTIVE: "set"}
 COSTS = {
     "identity": "identity<br>to the start",
     "entropy": "entropy of the<br>free residues (bits)",
@@ -105,9 +102,9 @@ def finals(table: pd.DataFrame, name: str, title: str, start: float) -> go.Figur
         colour, _, mark = CONDITIONS[condition]
         unit = UNITS[condition]
         reached = rows.groupby(unit)[name].mean()
+        lines = [*wrap(NAMES[condition], 11), _units(rows, condition)]
         figure.add_box(
-            x=[f"{NAMES[condition].replace(' ', '<br>')}<br>{_units(rows, condition)}"]
-            * len(reached),
+            x=["<br>".join(lines)] * len(reached),
             y=reached,
             name=NAMES[condition],
             boxpoints="all",

@@ -9,6 +9,7 @@ from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.facts import SETS
 from neuronlab.figures.degenerate import bars, precision_recall, roc
 from neuronlab.models import Model
+from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM
 from neuronlab.runs import Result
 from neuronlab.studies import FactCheckingSpec
 from neuronlab.studies.examples import small
@@ -166,7 +167,6 @@ def headline(result: Result) -> None:
     facts_form.notes(n)
 
 
-_NULLS = ("random neurons of the same layers", "random neurons as active")
 _WORDS = {"better": "better than", "worse": "worse than", "like": "not told apart from"}
 
 
@@ -178,8 +178,8 @@ def _verdicts(comparisons: pd.DataFrame, kind: str, measure: str) -> str:
     none = "always answering true" if measure == "f1" else "guessing"
     against = {
         none: rows.loc[ALWAYS],
-        _NULLS[null["against"] == NULLS[kind][1]]: null,
         "the probability of the candidate": rows.loc[PROBABILITY],
+        CONTROLS[AS_ACTIVE if null["against"] == NULLS[kind][1] else RANDOM]: null,
     }
     by_verdict: dict[str, list[str]] = {}
     for words, row in against.items():

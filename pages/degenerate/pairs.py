@@ -10,6 +10,7 @@ from neuronlab.figures.charts import visible
 from neuronlab.figures.degenerate import pair_bars, pair_counts, pair_graph
 from neuronlab.models import Model, Prompt
 from neuronlab.neurons import Neuron, NeuronScores, NeuronSet
+from neuronlab.neurons.effect import CONTROLS
 from neuronlab.runs import Result
 from neuronlab.studies import DegeneratePairsSpec
 from neuronlab.studies.degenerate_pairs import AS_ACTIVE, RANDOM, T_HIGH, T_LOW, published
@@ -26,7 +27,7 @@ from neuronlab.widgets import (
 from neuronlab.widgets.guard import guard, plain
 
 STUDY = "degenerate_pairs"
-NULLS = {RANDOM: "Random neurons of the same layers", AS_ACTIVE: "Random neurons as active"}
+NULLS = dict(zip((RANDOM, AS_ACTIVE), CONTROLS.values(), strict=True))
 
 
 def draw() -> None:
@@ -117,16 +118,16 @@ def beside_random(spec: DegeneratePairsSpec, result: Result) -> None:
     at = n[f"{stronger}_pairs"]
     verdict = "more than" if at["p"] <= 0.05 else "not clearly more than"
     others = [
-        f"{words}: {n[f'{null}_pairs']['mean']:.1f} ± {n[f'{null}_pairs']['sd']:.1f} pairs"
+        f"of {words}: {n[f'{null}_pairs']['mean']:.1f} ± {n[f'{null}_pairs']['sd']:.1f}"
         for null, words in NULLS.items()
     ]
     st.markdown(
         f"At the published thresholds the candidates give {len(n['pairs'])} pairs, **{verdict} "
-        f"{NULLS[stronger].lower()}** do (p = {at['p']:.2f}, {spec.random_sets} sets). "
+        f"{NULLS[stronger]}** do (p = {at['p']:.2f}, {spec.random_sets} sets). Pairs "
         f"{'; '.join(others)}."
     )
     exports.chart(
-        pair_counts(result.tables["random_pairs"], len(n["pairs"]), NULLS),
+        pair_counts(result.tables["random_pairs"], len(n["pairs"])),
         result.tables["random_pairs"],
         "random_pairs",
         "Points: how many pairs each random candidate set gives; a line for the candidates.",

@@ -6,7 +6,8 @@ import pandas as pd
 import streamlit as st
 
 from neuronlab.cli.same_call import study_command, study_python
-from neuronlab.figures.languages import NULLS, edit_bars, edit_matrix
+from neuronlab.figures.colours import NULL_NAMES
+from neuronlab.figures.languages import edit_bars, edit_matrix
 from neuronlab.models import Model
 from neuronlab.runs import Result
 from neuronlab.studies import CrossLingualEditingSpec
@@ -47,8 +48,8 @@ def results(model: Model, spec: CrossLingualEditingSpec, result: Result) -> None
         f"change the right answer by {'; '.join(_change(row) for _, row in shared.iterrows())}."
     )
     st.caption(
-        "Beside each: the same change of random neurons of the same layers, or of those that are "
-        "as active, whichever does more; in brackets the difference, 95 % over facts."
+        "Beside each: the same change of random neurons of the same layers, or of such as are "
+        "matched in activity, whichever does more; in brackets the difference, 95 % over facts."
     )
     if n["empty"]:
         st.caption(f"{n['empty']} of them share no neuron: there this edit changes nothing.")
@@ -99,7 +100,7 @@ def _change(row: pd.Series) -> str:
         verdict += ", not clear"
     return (
         f"**{row['relative']:+.0%} in {language_name(row['language'])}** ({row['before']:.1%} → "
-        f"{row['after']:.1%}; {NULLS[null]} {row[null]:+.1%} [{verdict}])"
+        f"{row['after']:.1%}; {NULL_NAMES[null]} {row[null]:+.1%} [{verdict}])"
     )
 
 

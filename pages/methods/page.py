@@ -6,10 +6,11 @@ import streamlit as st
 
 from neuronlab.attribution import METHODS
 from neuronlab.cli.same_call import study_command, study_python
+from neuronlab.figures.colours import NULL_NAMES
 from neuronlab.figures.differences import differences
 from neuronlab.figures.methods import METRICS, after_zeroing, by_count, specificity
 from neuronlab.models import Model
-from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM
+from neuronlab.neurons.effect import CONTROLS
 from neuronlab.runs import Result
 from neuronlab.studies import MethodComparisonSpec
 from neuronlab.studies.examples import small
@@ -157,10 +158,6 @@ def enumerated(names: list[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-# The controls in a narrow column.
-SHORT = {RANDOM: "random neurons, like all methods'", AS_ACTIVE: "the same, as active"}
-
-
 def table(result: Result, titles: dict[str, str], k: int) -> None:
     """This model's numbers beside the paper's."""
     summary, specific = result.tables["summary"], result.tables["specificity"]
@@ -175,7 +172,7 @@ def table(result: Result, titles: dict[str, str], k: int) -> None:
     )
     rows = [("nothing zeroed", "original", now["original"])]
     rows += [(titles[m], m, values) for m, values in now["methods"].items()]
-    rows += [(words, "", now[control.replace(" ", "_")]) for control, words in SHORT.items()]
+    rows += [(name, "", now[null]) for null, name in NULL_NAMES.items()]
     shown = []
     for name, key, values in rows:
         row = {
@@ -202,8 +199,9 @@ def table(result: Result, titles: dict[str, str], k: int) -> None:
     st.caption(
         r"\* Paper: arXiv 2312.12141v4 (EMNLP 2024), table 2, after zeroing 10 FFN neurons; "
         "GPT2-large on 1,350 and Llama-7B on 3,141 sentences from TriviaQA. It has no gradient "
-        "methods and no random rows. Left: of the probability of the fact itself, of facts of "
-        "other relations, and of plain prompts."
+        "methods and no random rows; those here are of the same layers as all methods' neurons. "
+        "Left: of the probability of the fact itself, of facts of other relations, and of plain "
+        "prompts."
     )
     exports.tables(frame, "comparison")
 

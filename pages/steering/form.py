@@ -247,8 +247,8 @@ def _settings() -> dict:
             200,
             20,
             key="steer_random",
-            help="Any neurons of the same layers; and such that are as active. The more sets, the "
-            "smaller p can be: 1 / (sets + 1).",
+            help="Any neurons of the same layers; and such as are matched in activity. The "
+            "more sets, the smaller p can be: 1 / (sets + 1).",
         )
         seed = three.number_input("Seed", 0, 10_000, 0, key="steer_seed")
         positions = four.selectbox(

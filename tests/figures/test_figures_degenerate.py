@@ -176,17 +176,16 @@ def test_figures_go_through_json():
         assert len(read["data"]) == len(figure.data)
 
 
-WORDS = {"random": "Random", "as_active": "As active"}
 PAIRS = pd.DataFrame(
     {"null": ["random"] * 3 + ["as_active"] * 3, "set": [0, 1, 2] * 2, "pairs": [0, 0, 1, 3, 5, 4]}
 )
 
 
 def test_every_set_is_a_point_and_the_candidates_are_a_line():
-    figure = degenerate.pair_counts(PAIRS, 26, WORDS)
+    figure = degenerate.pair_counts(PAIRS, 26)
     assert [(box.name, list(box.x)) for box in figure.data] == [
-        ("Random", [0, 0, 1]),
-        ("As active", [3, 5, 4]),
+        ("random neurons", [0, 0, 1]),
+        ("random neurons, matched in activity", [3, 5, 4]),
     ]
     assert all(box.boxpoints == "all" for box in figure.data)
     (line,) = figure.layout.shapes

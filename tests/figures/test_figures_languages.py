@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from neuronlab.figures.languages import NULLS, edit_bars, edit_matrix
+from neuronlab.figures.colours import NULL_NAMES
+from neuronlab.figures.languages import edit_bars, edit_matrix
 
 EDITS = ["English", "Chinese", "language-independent", "one after the other"]
 LANGUAGES = ["English", "Chinese"]
@@ -49,8 +50,8 @@ def test_the_matrix_is_the_table():
         for part in (row.relative, row.relative_low, row.relative_high):
             assert f"{part:+.0%}" in text
         assert f"{row.before:.1%} → 12.5%" in details
-        assert f"; random neurons {row.random:+.1%}, " in details
-        assert f"random neurons as active {row.as_active:+.1%}" in details
+        assert f"; random neurons {row.random:+.1%}; " in details
+        assert f"random neurons, matched in activity {row.as_active:+.1%}" in details
 
 
 def test_the_rows_may_come_in_any_order():
@@ -116,7 +117,7 @@ def test_random_neurons_are_marks_for_the_first_kind_of_facts():
     *_, random, as_active = edit_bars(rows, WORDS).data
     for marks, null in ((random, "random"), (as_active, "as_active")):
         assert marks.mode == "markers"
-        assert marks.name == NULLS[null]
+        assert marks.name == NULL_NAMES[null]
         assert axes(marks) == (EDITS, first[null].tolist())
     assert random.marker.symbol != as_active.marker.symbol
 

@@ -11,7 +11,7 @@ import pytest
 from neuronlab.figures import steering
 from neuronlab.proteins.sequences import AMINO_ACIDS
 
-NAMES = ["unsteered", "steered", "random neurons", "as active neurons"]
+NAMES = ["unsteered", "steered", "random neurons", "random neurons, matched in activity"]
 # Sets, and chains of each.
 CHAINS = {"unsteered": (1, 3), "steered": (1, 4), "random": (6, 2), "as active": (5, 3)}
 COUNTS = ["3 chains", "4 chains", "6 sets", "5 sets"]
@@ -60,8 +60,8 @@ def of(table, condition, column):
 def test_lines_are_means_over_chains_or_sets_at_every_step():
     table = chains()
     lines = [t for t in steering.trajectories(table, "gravy", "GRAVY", 0.0).data if t.name]
-    assert [line.name.split(", ") for line in lines] == [
-        [*one] for one in zip(NAMES, COUNTS, strict=True)
+    assert [line.name for line in lines] == [
+        f"{name}, {count}" for name, count in zip(NAMES, COUNTS, strict=True)
     ]
     for line, condition in zip(lines, CHAINS, strict=True):
         assert list(line.x) == list(range(5))

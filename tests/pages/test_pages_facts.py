@@ -2,6 +2,7 @@
 
 import pytest
 
+from neuronlab.figures.colours import CONTROL_NAMES
 from neuronlab.models.catalogue import entry
 from neuronlab.runs import Store
 from neuronlab.studies.examples import small
@@ -39,10 +40,7 @@ def test_the_table_has_our_numbers_and_the_papers(methods, results):
     assert row["Llama-7B p %*"] == pytest.approx(9.2)
     gradient = table[table["method"] == "Gradient x activation"].iloc[0]
     assert gradient.filter(like="*").isna().all()
-    assert table["method"].tolist()[-2:] == [
-        "random neurons, like all methods'",
-        "the same, as active",
-    ]
+    assert table["method"].tolist()[-2:] == list(CONTROL_NAMES.values())
     left = Store(results).load(methods.query("run"))[1].tables["specificity"]
     left = left.set_index(["method", "about"])["left"]
     for about in ("fact", "other relation", "plain"):
