@@ -137,9 +137,8 @@ def sequence_map(
     place = np.arange(len(tokens))
     row, column = np.divmod(place.clip(1, count) - 1, width)
     column += 1 + (place > count) - (place < 1)
-    shape = (int(row[-1]) + 1, width + 2)
-    z = np.full(shape, np.nan)
-    texts, names = np.full(shape, "", object), np.full(shape, "", object)
+    z = np.full((int(row[-1]) + 1, width + 2), np.nan)
+    texts, names = np.full(z.shape, "", object), np.full(z.shape, "", object)
     z[row, column] = values
     texts[row, column] = names[row, column] = [plain(token) for token in tokens]
     residues = row[1:-1], column[1:-1]

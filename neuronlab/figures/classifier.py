@@ -134,17 +134,7 @@ def kept_lines(
         colour = NEUTRAL if beside == "" else COLOURS[i % len(COLOURS)]
         mark = MARKS[i % len(MARKS)] + ("-open" if line in controls else "")
         if rows["seed"].nunique() > 1:
-            figure.add_scatter(
-                x=[*means.index, *means.index[::-1]],
-                y=[*means["max"], *means["min"][::-1]],
-                fill="toself",
-                fillcolor=colour,
-                opacity=0.15,
-                line={"width": 0},
-                showlegend=False,
-                hoverinfo="skip",
-                legendgroup=title,
-            )
+            _band(figure, means, colour, title)
         figure.add_scatter(
             x=means.index,
             y=means["mean"],
@@ -155,14 +145,7 @@ def kept_lines(
             marker={"symbol": mark, "size": 8},
             hovertemplate=f"{title}: %{{x:.0%}} kept, %{{y:.3f}}<extra></extra>",
         )
-    for number, (name, value) in enumerate(lines.items()):
-        if np.isfinite(value):
-            figure.add_hline(
-                y=value,
-                line={"color": NEUTRAL, "dash": DASHES[number], "width": 1},
-                annotation_text=name,
-                annotation_position=("top left", "bottom left", "bottom right")[number % 3],
-            )
+    _levels(figure, lines)
     ticks = sorted(table["fraction"].unique())
     figure.update_xaxes(
         type="log",
@@ -172,6 +155,33 @@ def kept_lines(
     )
     figure.update_layout(height=440, margin=MARGIN, legend=_LEGEND, yaxis_title=METRICS[metric])
     return figure
+
+
+def _band(figure: go.Figure, means: pd.DataFrame, colour: str, title: str) -> None:
+    """From the least to the most of several random selections."""
+    figure.add_scatter(
+        x=[*means.index, *means.index[::-1]],
+        y=[*means["max"], *means["min"][::-1]],
+        fill="toself",
+        fillcolor=colour,
+        opacity=0.15,
+        line={"width": 0},
+        showlegend=False,
+        hoverinfo="skip",
+        legendgroup=title,
+    )
+
+
+def _levels(figure: go.Figure, lines: Mapping[str, float]) -> None:
+    """Horizontal lines with their names; what is not finite is left out."""
+    for number, (name, value) in enumerate(lines.items()):
+        if np.isfinite(value):
+            figure.add_hline(
+                y=value,
+                line={"color": NEUTRAL, "dash": DASHES[number], "width": 1},
+                annotation_text=name,
+                annotation_position=("top left", "bottom left", "bottom right")[number % 3],
+            )
 
 
 def share_bars(table: pd.DataFrame, titles: Mapping[tuple[str, str], str]) -> go.Figure:

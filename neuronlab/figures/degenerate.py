@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import plotly.graph_objects as go
 
 from neuronlab.figures.charts import MARGIN, error_bars
 from neuronlab.figures.colours import COMPONENT_COLOURS, DIVERGING, FOR, NEUTRAL, NULL_NAMES
-from neuronlab.figures.maps import Grid
+from neuronlab.figures.maps import Grid, graph
 
 
 def pair_graph(pairs: pd.DataFrame, chosen: tuple[int, int] | None = None) -> Grid:
@@ -30,32 +31,16 @@ def pair_graph(pairs: pd.DataFrame, chosen: tuple[int, int] | None = None) -> Gr
     )
     cells = ends.value_counts().reset_index(name="pairs").sort_values(["layer", "neuron"])
     cells = cells.reset_index(drop=True)
-    number = {(r.layer, r.neuron): i for i, r in enumerate(cells.itertuples())}
+    number = {(r.layer, r.neuron): str(i) for i, r in enumerate(cells.itertuples())}
     angles = np.linspace(0, 2 * np.pi, len(cells), endpoint=False)
-    data = []
-    for row, angle in zip(cells.itertuples(), angles, strict=True):
-        marked = (row.layer, row.neuron) == chosen
-        data.append(
-            {
-                "id": str(number[row.layer, row.neuron]),
-                "name": f"L{row.layer} #{row.neuron}",
-                "x": round(float(240 * np.cos(angle)), 3),
-                "y": round(float(200 * np.sin(angle)), 3),
-                "value": int(row.pairs),
-                "symbol": "diamond" if marked else "circle",
-                "symbolSize": 20 if marked else 13,
-                "itemStyle": {"color": COMPONENT_COLOURS["ffn"]},
-                "label": {
-                    "show": True,
-                    "position": "right" if np.cos(angle) >= 0 else "left",
-                    "formatter": "{b}",
-                },
-            }
-        )
+    nodes = [
+        _node(number[row.layer, row.neuron], row, angle, (row.layer, row.neuron) == chosen)
+        for row, angle in zip(cells.itertuples(), angles, strict=True)
+    ]
     links = [
         {
-            "source": str(number[r.layer_a, r.neuron_a]),
-            "target": str(number[r.layer_b, r.neuron_b]),
+            "source": number[r.layer_a, r.neuron_a],
+            "target": number[r.layer_b, r.neuron_b],
             "value": round(float(r.synergy), 4),
             "lineStyle": {
                 "width": float(np.clip(0.7 + 12 * (1 - r.synergy), 0.5, 7)),
@@ -66,27 +51,26 @@ def pair_graph(pairs: pd.DataFrame, chosen: tuple[int, int] | None = None) -> Gr
         }
         for r in pairs.itertuples()
     ]
-    option = {
-        "animation": False,
-        "tooltip": {"formatter": "{b}: {c}"},
-        "series": [
-            {
-                "type": "graph",
-                "layout": "none",
-                "preserveAspect": "contain",
-                "left": 90,
-                "right": 90,
-                "top": 20,
-                "bottom": 20,
-                "data": data,
-                "links": links,
-                "selectedMode": "single",
-                "cursor": "pointer",
-                "emphasis": {"focus": "adjacency"},
-            }
-        ],
+    return Grid(graph(nodes, links, sides=(90, 90), ends=20), cells)
+
+
+def _node(number: str, row: Any, angle: float, marked: bool) -> dict[str, Any]:
+    """A neuron on the circle, its label outside."""
+    return {
+        "id": number,
+        "name": f"L{row.layer} #{row.neuron}",
+        "x": round(float(240 * np.cos(angle)), 3),
+        "y": round(float(200 * np.sin(angle)), 3),
+        "value": int(row.pairs),
+        "symbol": "diamond" if marked else "circle",
+        "symbolSize": 20 if marked else 13,
+        "itemStyle": {"color": COMPONENT_COLOURS["ffn"]},
+        "label": {
+            "show": True,
+            "position": "right" if np.cos(angle) >= 0 else "left",
+            "formatter": "{b}",
+        },
     }
-    return Grid(option, cells)
 
 
 def pair_counts(random: pd.DataFrame, kept: int) -> go.Figure:

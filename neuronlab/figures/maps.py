@@ -115,6 +115,38 @@ def neuron_strip(
     return Grid(option, cells)
 
 
+def graph(
+    nodes: list[dict[str, Any]], links: list[dict[str, Any]], *, sides: tuple[int, int], ends: int
+) -> dict[str, Any]:
+    """The option of a graph whose nodes stand where they say, and are clicked.
+
+    Args:
+        nodes, links: as ECharts writes them; nodes have x and y.
+        sides: room for labels on the left and on the right, in pixels.
+        ends: room above and below, in pixels.
+    """
+    return {
+        "animation": False,
+        "tooltip": {"formatter": "{b}: {c}"},
+        "series": [
+            {
+                "type": "graph",
+                "layout": "none",
+                "preserveAspect": "contain",
+                "left": sides[0],
+                "right": sides[1],
+                "top": ends,
+                "bottom": ends,
+                "data": nodes,
+                "links": links,
+                "selectedMode": "single",
+                "cursor": "pointer",
+                "emphasis": {"focus": "adjacency"},
+            }
+        ],
+    }
+
+
 _MARKED = {"borderColor": "#000000", "borderWidth": 2.5, "shadowBlur": 4, "shadowColor": "#FFFFFF"}
 
 

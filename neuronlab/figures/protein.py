@@ -84,32 +84,9 @@ def residue_track(
     if secondary and len(secondary) != len(sequence):
         raise ValueError(f"{len(secondary)} DSSP letters for {len(sequence)} residues")
     rows, step = -(-len(sequence) // WIDTH), 2 if secondary else 1
-    row, column = np.divmod(np.arange(len(sequence)), WIDTH)
-    z = np.full((rows * step, WIDTH), np.nan)
-    letters = np.full(z.shape, "", object)
-    hover = np.full((*z.shape, 2), "", object)
-    z[row * step, column] = values
-    letters[row * step, column] = [plain(letter) for letter in sequence]
-    hover[row * step, column, 0] = np.arange(1, len(sequence) + 1)
-    hover[row * step, column, 1] = [f"<br>{plain(state_name(s))}" for s in secondary] or ""
-    figure = go.Figure(
-        go.Heatmap(
-            z=z,
-            text=letters,
-            texttemplate="%{text}",
-            textfont=LETTERS,
-            customdata=hover,
-            hovertemplate="residue %{customdata[0]} %{text}: %{z:.5f}%{customdata[1]}"
-            "<extra></extra>",
-            **_colouring(values),
-            xgap=1,
-            ygap=1,
-            # A short bar has no room for more.
-            colorbar={"thickness": 10, "title": {"text": title}, "nticks": 1 + rows * step},
-            hoverongaps=False,
-        )
-    )
+    figure = go.Figure(_residue_cells(sequence, values, secondary, title))
     if secondary:
+        row, column = np.divmod(np.arange(len(sequence)), WIDTH)
         figure.add_scatter(
             x=column,
             y=row * step + 0.85,
@@ -134,8 +111,34 @@ def residue_track(
         showgrid=False,
         zeroline=False,
     )
-    figure.update_layout(height=60 + 30 * step * rows, margin=MARGIN)
-    return figure
+    return figure.update_layout(height=60 + 30 * step * rows, margin=MARGIN)
+
+
+def _residue_cells(sequence: str, values: np.ndarray, secondary: str, title: str) -> go.Heatmap:
+    """A cell for each residue; with a secondary structure every second row is left to it."""
+    rows, step = -(-len(sequence) // WIDTH), 2 if secondary else 1
+    row, column = np.divmod(np.arange(len(sequence)), WIDTH)
+    z = np.full((rows * step, WIDTH), np.nan)
+    letters = np.full(z.shape, "", object)
+    hover = np.full((*z.shape, 2), "", object)
+    z[row * step, column] = values
+    letters[row * step, column] = [plain(letter) for letter in sequence]
+    hover[row * step, column, 0] = np.arange(1, len(sequence) + 1)
+    hover[row * step, column, 1] = [f"<br>{plain(state_name(s))}" for s in secondary] or ""
+    return go.Heatmap(
+        z=z,
+        text=letters,
+        texttemplate="%{text}",
+        textfont=LETTERS,
+        customdata=hover,
+        hovertemplate="residue %{customdata[0]} %{text}: %{z:.5f}%{customdata[1]}<extra></extra>",
+        **_colouring(values),
+        xgap=1,
+        ygap=1,
+        # A short bar has no room for more.
+        colorbar={"thickness": 10, "title": {"text": title}, "nticks": 1 + rows * step},
+        hoverongaps=False,
+    )
 
 
 def contact_map(
@@ -162,61 +165,60 @@ def contact_map(
     names = [f"{plain(letter)}{i}" for i, letter in enumerate(sequence, start=1)]
     # Whole percents in a byte each: a map of 1,000 residues stays near 1 MB in the page.
     percent = np.rint(100 * np.clip(contacts, 0, 1)).astype(np.uint8)
-    # The residues' names stand between the map and the bars.
-    bar = {"thickness": 10, "len": 0.5, "xpad": 45}
-    strip = {
-        "colorbar": {**bar, "title": {"text": title}, "y": 0.25},
-        **_colouring(values),
-    }
-    figure = go.Figure(
-        [
-            go.Heatmap(
-                z=percent,
-                x=names,
-                y=names,
-                colorscale="Cividis",
-                zmin=0,
-                zmax=100,
-                hovertemplate="%{y} and %{x}: %{z} %<extra></extra>",
-                colorbar={**bar, "title": {"text": "contact"}, "ticksuffix": " %", "y": 0.75},
-            ),
-            go.Heatmap(
-                z=values[None],
-                x=names,
-                y=[title],
-                yaxis="y2",
-                hovertemplate="%{x}: %{z:.5f}<extra></extra>",
-                **strip,
-            ),
-            go.Heatmap(
-                z=values[:, None],
-                x=[title],
-                y=names,
-                xaxis="x2",
-                showscale=False,
-                hovertemplate="%{y}: %{z:.5f}<extra></extra>",
-                **strip,
-            ),
-        ]
+    cells = go.Heatmap(
+        z=percent,
+        x=names,
+        y=names,
+        colorscale="Cividis",
+        zmin=0,
+        zmax=100,
+        hovertemplate="%{y} and %{x}: %{z} %<extra></extra>",
+        colorbar={**_BAR, "title": {"text": "contact"}, "ticksuffix": " %", "y": 0.75},
     )
-    bare = {"showticklabels": False, "fixedrange": True, "type": "category"}
-    square = {"type": "category", "constrain": "domain", "nticks": 12}
-    figure.update_layout(
-        height=560,
-        margin=MARGIN,
-        xaxis={**square, "domain": [0.05, 1], "constraintoward": "left"},
-        yaxis={
-            **square,
-            "domain": [0, 0.95],
-            "constraintoward": "top",
-            "side": "right",
-            "autorange": "reversed",
-            "scaleanchor": "x",
-        },
-        xaxis2={**bare, "domain": [0, 0.035]},
-        yaxis2={**bare, "domain": [0.965, 1]},
+    figure = go.Figure([cells, *_edges(values, names, title)])
+    return figure.update_layout(height=560, margin=MARGIN, **_AXES)
+
+
+# The residues' names stand between the map and the bars of its colours.
+_BAR = {"thickness": 10, "len": 0.5, "xpad": 45}
+_SQUARE = {"type": "category", "constrain": "domain", "nticks": 12}
+_BARE = {"showticklabels": False, "fixedrange": True, "type": "category"}
+_AXES = {
+    "xaxis": {**_SQUARE, "domain": [0.05, 1], "constraintoward": "left"},
+    "yaxis": {
+        **_SQUARE,
+        "domain": [0, 0.95],
+        "constraintoward": "top",
+        "side": "right",
+        "autorange": "reversed",
+        "scaleanchor": "x",
+    },
+    "xaxis2": {**_BARE, "domain": [0, 0.035]},
+    "yaxis2": {**_BARE, "domain": [0.965, 1]},
+}
+
+
+def _edges(values: np.ndarray, names: list[str], title: str) -> tuple[go.Heatmap, go.Heatmap]:
+    """The values of the residues along the top and along the left, on axes of their own."""
+    look = {"colorbar": {**_BAR, "title": {"text": title}, "y": 0.25}, **_colouring(values)}
+    top = go.Heatmap(
+        z=values[None],
+        x=names,
+        y=[title],
+        yaxis="y2",
+        hovertemplate="%{x}: %{z:.5f}<extra></extra>",
+        **look,
     )
-    return figure
+    left = go.Heatmap(
+        z=values[:, None],
+        x=[title],
+        y=names,
+        xaxis="x2",
+        showscale=False,
+        hovertemplate="%{y}: %{z:.5f}<extra></extra>",
+        **look,
+    )
+    return top, left
 
 
 def state_bars(table: pd.DataFrame, *, title: str = "mean score") -> go.Figure:
@@ -283,12 +285,9 @@ def structure_view(
     view.setStyle({}, {"cartoon": others})
     shades = {"color": NEUTRAL, "colorscheme": {"prop": "resi", "map": colours}}
     view.setStyle({"chain": chain}, {"cartoon": shades})
-    view.setHoverable({"chain": chain}, True, _label(labels), _UNLABEL)
+    view.setHoverable({"chain": chain}, True, _label(labels), UNLABEL)
     view.zoomTo({"chain": chain})
-    # In a script only JSON strings hold "<", and none may end the script.
-    view.startjs = start + view.startjs.removeprefix(start).replace("<", r"\u003c")
-    # The same view is the same page, so that a browser that shows it keeps it.
-    html = view.write_html().replace(view.uniqueid, "structure")
+    html = page_of(view, start, "structure")
     return f"<style>body {{ margin: 0; background: {ground}; }}</style>\n{html}"
 
 
@@ -297,7 +296,21 @@ def state_name(state: str) -> str:
     return f"{state} {STATES[state]}" if state in STATES else state
 
 
-_UNLABEL = "function(atom, viewer) { viewer.removeAllLabels(); }"
+def page_of(view: py3Dmol.view, start: str, name: str) -> str:
+    """A view as a page in which no text can end the script.
+
+    Args:
+        start: ``view.startjs`` before anything was drawn.
+        name: of the view in its page.
+    """
+    # In a script only JSON strings hold "<", and none may end the script.
+    view.startjs = start + view.startjs.removeprefix(start).replace("<", r"\u003c")
+    # The same view is the same page, so that a browser that shows it keeps it.
+    return view.write_html().replace(view.uniqueid, name)
+
+
+# What a browser does when the pointer leaves a residue.
+UNLABEL = "function(atom, viewer) { viewer.removeAllLabels(); }"
 
 
 def _label(labels: dict[int, str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from html import escape
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from neuronlab.figures.charts import MARGIN, plain
 from neuronlab.figures.colours import NEUTRAL
-from neuronlab.figures.protein import value_colours, value_scale
+from neuronlab.figures.protein import UNLABEL, page_of, value_colours, value_scale
 from neuronlab.proteins.folding import Folded, changed
 
 Colouring = Literal["confidence", "changed", "attribution"]
@@ -71,60 +71,35 @@ def structures_view(
         ValueError: not one to three structures, or not a label (and values) for each.
     """
     _check(structures, labels)
-    if colour == "attribution" and [len(v) for v in values] != [
-        len(s.sequence) for s in structures
-    ]:
-        raise ValueError("not one value per residue of each structure")
     ground, ink = ("#0E1117", "#FAFAFA") if dark else ("#FFFFFF", "#31333F")
     columns = 1 if overlaid else len(structures)
     view = py3Dmol.view(
         width="100%", height=height, js=js_url, viewergrid=(1, columns), linked=True
     )
     start = view.startjs
-    shown = _shown(structures, colour, values)
-    for i, (structure, (colours, texts)) in enumerate(zip(structures, shown, strict=True)):
+    looks = _looks(structures, colour, values)
+    for i, (structure, look) in enumerate(zip(structures, looks, strict=True)):
         at = (0, 0 if overlaid else i)
         if at[1] == i:
             view.setBackgroundColor(ground, viewer=at)
-        view.addModel(structure.pdb, "pdb", viewer=at)
-        ribbon = RIBBONS[i if overlaid else 0][1]
-        marked = changed(structure, structures[0]) if colour == "changed" else ()
-        begin = 0
-        for chain, sequence in structure.chains:
-            part = slice(begin, begin + len(sequence))
-            numbers = range(1, len(sequence) + 1)
-            chosen = {"model": -1, "chain": chain}
-            scheme = {"prop": "resi", "map": dict(zip(numbers, colours[part], strict=True))}
-            view.setStyle(chosen, {"cartoon": {**ribbon, "colorscheme": scheme}}, viewer=at)
-            sticks = [n for n, hit in zip(numbers, marked[part], strict=False) if hit]
-            if sticks:
-                stick = {"stick": {"color": CHANGED, "radius": 0.2}}
-                view.addStyle({**chosen, "resi": sticks}, stick, viewer=at)
-            hover = _label(dict(zip(numbers, texts[part], strict=True)))
-            view.setHoverable(chosen, True, hover, _UNLABEL, viewer=at)
-            begin += len(sequence)
-        view.zoomTo(viewer=at)
-    # In a script only JSON strings hold "<", and none may end the script.
-    view.startjs = start + view.startjs.removeprefix(start).replace("<", r"\u003c")
-    # The same view is the same page, so that a browser that shows it keeps it.
-    html = view.write_html().replace(view.uniqueid, "structures")
-    heads = ""
-    for structure, label, (ribbon, _) in zip(structures, labels, RIBBONS, strict=False):
-        form = f" ({ribbon})" if overlaid and len(structures) > 1 else ""
-        caption = escape(_said(structure, structures[0], colour))
-        heads += f"<div><b>{escape(label)}</b>{form}<br>{caption}</div>"
-    style = (
-        f"body {{ margin: 0; background: {ground}; color: {ink}; font: 14px sans-serif; }} "
-        f".heads {{ display: grid; grid-template-columns: repeat({len(structures)}, 1fr); }} "
-        ".heads div { padding: 4px 8px; } .legend { padding: 4px 8px; } "
-        ".legend i { display: inline-block; width: 1em; height: 1em; margin: 0 4px 0 12px; "
-        "vertical-align: -2px; }"
-    )
+        _draw(view, at, structure, look, RIBBONS[i if overlaid else 0][1])
+    html = page_of(view, start, "structures")
+    heads = _heads(structures, labels, colour, overlaid)
+    style = _STYLE.format(ground=ground, ink=ink, columns=len(structures))
     legend = _legend(colour, values)
     return (
         f'<style>{style}</style>\n<div class="heads">{heads}</div>\n{html}\n'
         f'<div class="legend">{legend}</div>'
     )
+
+
+_STYLE = (
+    "body {{ margin: 0; background: {ground}; color: {ink}; font: 14px sans-serif; }} "
+    ".heads {{ display: grid; grid-template-columns: repeat({columns}, 1fr); }} "
+    ".heads div {{ padding: 4px 8px; }} .legend {{ padding: 4px 8px; }} "
+    ".legend i {{ display: inline-block; width: 1em; height: 1em; margin: 0 4px 0 12px; "
+    "vertical-align: -2px; }}"
+)
 
 
 def secondary_track(structures: Sequence[Folded], labels: Sequence[str]) -> go.Figure:
@@ -174,36 +149,81 @@ def secondary_track(structures: Sequence[Folded], labels: Sequence[str]) -> go.F
     return figure
 
 
-def _shown(
+class _Look(NamedTuple):
+    """Of each residue: its colour, what a pointer on it reads, and whether it has a stick."""
+
+    colours: list[str]
+    texts: list[str]
+    sticks: Sequence[bool]
+
+
+def _looks(
     structures: Sequence[Folded], colour: Colouring, values: Sequence[np.ndarray]
-) -> list[tuple[list[str], list[str]]]:
-    """The colour of each residue of each structure, and what to say of it."""
+) -> list[_Look]:
     if colour == "attribution":
+        if [len(of_one) for of_one in values] != [len(s.sequence) for s in structures]:
+            raise ValueError("not one value per residue of each structure")
         flat = value_colours(np.concatenate(values))
         cuts = np.cumsum([0, *map(len, values)])
         return [
-            (flat[begin:end], [f"{value:.5g}" for value in of_one])
+            _Look(flat[begin:end], [f"{value:.5g}" for value in of_one], ())
             for begin, end, of_one in zip(cuts[:-1], cuts[1:], values, strict=True)
         ]
     if colour == "changed":
         hits = [changed(structure, structures[0]) for structure in structures]
         return [
-            (
+            _Look(
                 [CHANGED if hit else NEUTRAL for hit in of_one],
-                ["changed" if h else "" for h in of_one],
+                ["changed" if hit else "" for hit in of_one],
+                of_one,
             )
             for of_one in hits
         ]
     return [
-        (
+        _Look(
             [next(c for least, c, _ in CONFIDENCE if value >= least) for value in s.confidence],
             [f"confidence {value:.0f}" for value in s.confidence],
+            (),
         )
         for s in structures
     ]
 
 
-def _said(structure: Folded, first: Folded, colour: Colouring) -> str:
+def _draw(
+    view: py3Dmol.view, at: tuple[int, int], structure: Folded, look: _Look, ribbon: dict[str, Any]
+) -> None:
+    """A structure in its panel, chain by chain."""
+    view.addModel(structure.pdb, "pdb", viewer=at)
+    begin = 0
+    for chain, sequence in structure.chains:
+        part = slice(begin, begin + len(sequence))
+        numbers = range(1, len(sequence) + 1)
+        chosen = {"model": -1, "chain": chain}
+        scheme = {"prop": "resi", "map": dict(zip(numbers, look.colours[part], strict=True))}
+        view.setStyle(chosen, {"cartoon": {**ribbon, "colorscheme": scheme}}, viewer=at)
+        sticks = [n for n, hit in zip(numbers, look.sticks[part], strict=False) if hit]
+        if sticks:
+            stick = {"stick": {"color": CHANGED, "radius": 0.2}}
+            view.addStyle({**chosen, "resi": sticks}, stick, viewer=at)
+        hover = _label(dict(zip(numbers, look.texts[part], strict=True)))
+        view.setHoverable(chosen, True, hover, UNLABEL, viewer=at)
+        begin += len(sequence)
+    view.zoomTo(viewer=at)
+
+
+def _heads(
+    structures: Sequence[Folded], labels: Sequence[str], colour: Colouring, overlaid: bool
+) -> str:
+    """What stands above the panels: each structure's label, ribbon and caption."""
+    heads = ""
+    for structure, label, (ribbon, _) in zip(structures, labels, RIBBONS, strict=False):
+        form = f" ({ribbon})" if overlaid and len(structures) > 1 else ""
+        caption = escape(_caption(structure, structures[0], colour))
+        heads += f"<div><b>{escape(label)}</b>{form}<br>{caption}</div>"
+    return heads
+
+
+def _caption(structure: Folded, first: Folded, colour: Colouring) -> str:
     if colour == "confidence":
         return f"mean confidence {structure.confidence.mean():.0f} of 100"
     hits = np.flatnonzero(changed(structure, first))
@@ -233,9 +253,6 @@ def _legend(colour: Colouring, values: Sequence[np.ndarray]) -> str:
     return f"{colour}: " + "".join(
         f'<i style="background: {shade}"></i>{name}' for shade, name in steps
     )
-
-
-_UNLABEL = "function(atom, viewer) { viewer.removeAllLabels(); }"
 
 
 def _label(texts: dict[int, str]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -15,7 +17,7 @@ from neuronlab.figures.colours import (
     FOR,
     NEUTRAL,
 )
-from neuronlab.figures.maps import Grid, heatmap, mark
+from neuronlab.figures.maps import Grid, graph, heatmap, mark
 
 _LEGEND = {"orientation": "h", "y": 1.12, "x": 0}
 ROLES = {"query only": "#0072B2", "both": "#E69F00", "value only": "#CC79A7"}
@@ -162,76 +164,58 @@ def flow(nodes: pd.DataFrame, links: pd.DataFrame, target: str) -> Grid:
         )
         for r in links.itertuples()
     ]
-    largest = max((abs(weight) for *_, weight in edges), default=1.0)
     outgoing = np.zeros(len(nodes))
     for source, _, weight in edges:
         outgoing[source] += weight
-    data = []
-    for i, row in enumerate(nodes.itertuples()):
-        column = nodes[nodes["column"] == row.column]
-        place = column.index.get_loc(i)
-        name = _node_name(row, target)
-        data.append(
-            {
-                "id": str(i),
-                "name": name,
-                "x": 240 * row.column,
-                "y": 520 * (place + 0.5) / len(column),
-                "symbol": "roundRect" if row.stage == "attention" else "circle",
-                "symbolSize": 30 if row.stage == "target" else 14,
-                "value": round(float(outgoing[i]), 5),
-                "itemStyle": {
-                    "color": NEUTRAL
-                    if row.stage == "target"
-                    else COMPONENT_COLOURS["query" if row.stage == "query" else row.component]
-                },
-                "label": {
-                    "show": True,
-                    "position": "left" if row.column == 0 else "right",
-                    "formatter": "{b}",
-                },
-            }
-        )
-    option = {
-        "animation": False,
-        "tooltip": {"formatter": "{b}: {c}"},
-        "series": [
-            {
-                "type": "graph",
-                "layout": "none",
-                "preserveAspect": "contain",
-                "left": 90,
-                "right": 110,
-                "top": 16,
-                "bottom": 16,
-                "data": data,
-                "links": [
-                    {
-                        "source": str(source),
-                        "target": str(end),
-                        "value": round(float(weight), 5),
-                        "lineStyle": {
-                            "width": 0.3 + 9 * abs(weight) / largest,
-                            # The middle tones of the scale: seen on white and on black.
-                            "color": DIVERGING[3 if weight > 0 else 1],
-                            "type": "solid" if weight > 0 else "dashed",
-                            "opacity": 0.7,
-                            "curveness": 0.08,
-                        },
-                    }
-                    for source, end, weight in edges
-                    if abs(weight) > 0.01 * largest
-                ],
-                "selectedMode": "single",
-                "cursor": "pointer",
-                "emphasis": {"focus": "adjacency"},
-            }
-        ],
-    }
+    places = nodes.groupby("column").cumcount() + 0.5
+    heights = 520 * places / nodes.groupby("column")["column"].transform("size")
+    drawn = [
+        _node(i, row, heights[i], outgoing[i], target) for i, row in enumerate(nodes.itertuples())
+    ]
+    largest = max((abs(weight) for *_, weight in edges), default=1.0)
+    lines = [_line(*edge, largest) for edge in edges if abs(edge[2]) > 0.01 * largest]
+    option = graph(drawn, lines, sides=(90, 110), ends=16)
     return Grid(option, nodes.drop(columns="column"))
 
 
-def _node_name(row: object, target: str) -> str:
+def _node(number: int, row: Any, height: float, outgoing: float, target: str) -> dict[str, Any]:
+    """A neuron in its stage's column, with what it sends on."""
+    colours = {"target": NEUTRAL, "query": COMPONENT_COLOURS["query"]}
+    return {
+        "id": str(number),
+        "name": _node_name(row, target),
+        "x": 240 * row.column,
+        "y": float(height),
+        "symbol": "roundRect" if row.stage == "attention" else "circle",
+        "symbolSize": 30 if row.stage == "target" else 14,
+        "value": round(float(outgoing), 5),
+        "itemStyle": {"color": colours.get(row.stage) or COMPONENT_COLOURS[row.component]},
+        "label": {
+            "show": True,
+            "position": "left" if row.column == 0 else "right",
+            "formatter": "{b}",
+        },
+    }
+
+
+def _line(source: int, end: int, weight: float, largest: float) -> dict[str, Any]:
+    """From neuron to neuron, as wide as the share that it carries."""
+    return {
+        "source": str(source),
+        "target": str(end),
+        "value": round(float(weight), 5),
+        "lineStyle": {
+            "width": 0.3 + 9 * abs(weight) / largest,
+            # The middle tones of the scale: seen on white and on black.
+            "color": DIVERGING[3 if weight > 0 else 1],
+            "type": "solid" if weight > 0 else "dashed",
+            "opacity": 0.7,
+            "curveness": 0.08,
+        },
+    }
+
+
+def _node_name(row: Any, target: str) -> str:
     if row.stage == "target":
         return visible(target)
     head = f" h{row.head}" if row.stage == "attention" else ""
