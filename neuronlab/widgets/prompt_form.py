@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from neuronlab.attribution import METHODS, method
+from neuronlab.attribution import METHODS, Method, method
 from neuronlab.attribution.request import TOLERANCE
 from neuronlab.errors import UserError
 from neuronlab.figures.charts import visible
@@ -294,54 +294,69 @@ def _settings(model: Model, form: dict[str, Any]) -> dict[str, Any]:
         )
     settings = {"method": name, "components": tuple(components), "positions": positions}
     with fourth, st.popover("More", icon=":material/tune:", width="stretch"):
-        if chosen.differentiates:
-            settings["objective"] = st.selectbox(
-                "Explain the target's",
-                list(_OBJECTIVES),
-                index=list(_OBJECTIVES).index(form["objective"]),
-                format_func=_OBJECTIVES.get,
-                key=_key("objective"),
-            )
-        if chosen.integrates:
-            there = chosen.baselines
-            settings["baseline"] = st.selectbox(
-                "The path begins at",
-                there,
-                index=there.index(form["baseline"]) if form["baseline"] in there else 0,
-                format_func=_BASELINES.get,
-                key=_key(f"baseline_{len(there)}"),
-                help="Uninformative: all tokens replaced by the mask or the end of text. Mean: over"
-                " inputs in which one token is replaced, each in turn.",
-            )
-            settings["engine"] = st.selectbox(
-                "Engine",
-                list(chosen.engines),
-                index=list(chosen.engines).index(form["engine"]),
-                key=_key("engine"),
-                help="Captum computes the same numbers, many times slower: for checking.",
-            )
-            if settings["engine"] == "fast":
-                choices = sorted({*_TOLERANCES, form["tolerance"]}, reverse=True)
-                settings["tolerance"] = st.selectbox(
-                    "Error allowed in a layer",
-                    choices,
-                    index=choices.index(form["tolerance"]),
-                    format_func=lambda t: f"{t:.1%}",
-                    key=_key("tolerance"),
-                    help="As estimated, of the sum of its absolute scores. Less takes longer.",
-                )
-        if len(chosen.variants) > 1:
-            settings["variant"] = st.selectbox(
-                "Form",
-                chosen.variants,
-                index=chosen.variants.index(form["variant"]),
-                format_func=_VARIANTS.get,
-                key=_key("variant"),
-                help="The authors multiply by the activation, not by its distance from the "
-                "baseline: scores then do not add up.",
-            )
-        if name == "random":
-            settings["seed"] = st.number_input("Seed", 0, 2**31, form["seed"], key=_key("seed"))
-        if not (chosen.differentiates or name == "random"):
+        more = _more(chosen, form)
+        if not more:
             st.caption("This method has no further settings.")
+    return settings | more
+
+
+def _more(chosen: Method, form: dict[str, Any]) -> dict[str, Any]:
+    """What few people change, as far as the method has it."""
+    settings: dict[str, Any] = {}
+    if chosen.differentiates:
+        settings["objective"] = st.selectbox(
+            "Explain the target's",
+            list(_OBJECTIVES),
+            index=list(_OBJECTIVES).index(form["objective"]),
+            format_func=_OBJECTIVES.get,
+            key=_key("objective"),
+        )
+    if chosen.integrates:
+        settings |= _path(chosen, form)
+    if len(chosen.variants) > 1:
+        settings["variant"] = st.selectbox(
+            "Form",
+            chosen.variants,
+            index=chosen.variants.index(form["variant"]),
+            format_func=_VARIANTS.get,
+            key=_key("variant"),
+            help="The authors multiply by the activation, not by its distance from the "
+            "baseline: scores then do not add up.",
+        )
+    if chosen.name == "random":
+        settings["seed"] = st.number_input("Seed", 0, 2**31, form["seed"], key=_key("seed"))
+    return settings
+
+
+def _path(chosen: Method, form: dict[str, Any]) -> dict[str, Any]:
+    """Where the path of integration begins, and how exactly it is followed."""
+    baselines, engines = chosen.baselines, list(chosen.engines)
+    settings: dict[str, Any] = {
+        "baseline": st.selectbox(
+            "The path begins at",
+            baselines,
+            index=baselines.index(form["baseline"]) if form["baseline"] in baselines else 0,
+            format_func=_BASELINES.get,
+            key=_key(f"baseline_{len(baselines)}"),
+            help="Uninformative: all tokens replaced by the mask or the end of text. Mean: over"
+            " inputs in which one token is replaced, each in turn.",
+        ),
+        "engine": st.selectbox(
+            "Engine",
+            engines,
+            index=engines.index(form["engine"]),
+            key=_key("engine"),
+            help="Captum computes the same numbers, many times slower: for checking.",
+        ),
+    }
+    if settings["engine"] == "fast":
+        choices = sorted({*_TOLERANCES, form["tolerance"]}, reverse=True)
+        settings["tolerance"] = st.selectbox(
+            "Error allowed in a layer",
+            choices,
+            index=choices.index(form["tolerance"]),
+            format_func=lambda t: f"{t:.1%}",
+            key=_key("tolerance"),
+            help="As estimated, of the sum of its absolute scores. Less takes longer.",
+        )
     return settings

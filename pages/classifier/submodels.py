@@ -69,7 +69,18 @@ def results(model: Model, spec: SubmodelsSpec, result: Result) -> None:
         "submodels",
         "Lines: the measure against the share of neurons kept, with bands of random selections.",
     )
-    compared = result.tables["compared"]
+    differences(spec, result.tables["compared"], titles, metric, ablation)
+    where(spec, result, titles)
+    checks(spec, result, metric)
+    agreement(spec, result)
+    ranked(model, spec, result)
+    exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def differences(
+    spec: SubmodelsSpec, compared: pd.DataFrame, titles: dict, metric: str, ablation: str
+) -> None:
+    """Every choice beside random neurons and beside all neurons."""
     compared = compared[(compared["ablation"] == ablation) & (compared["metric"] == metric)]
     st.dataframe(
         comparison(
@@ -87,11 +98,6 @@ def results(model: Model, spec: SubmodelsSpec, result: Result) -> None:
         f"component, drawn {spec.seeds} times; p: how often one more draw would do as well, were "
         "draws normally distributed."
     )
-    where(spec, result, titles)
-    checks(spec, result, metric)
-    agreement(spec, result)
-    ranked(model, spec, result)
-    exports.share(spec.key, study_python(spec), study_command(spec))
 
 
 def names(table: pd.DataFrame) -> dict[tuple[str, str], str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import streamlit as st
 
 from neuronlab.attribution.estimate import duration
@@ -84,8 +85,6 @@ def cost(model: Model, spec: NeuronTransferSpec) -> str:
 
 def results(spec: NeuronTransferSpec, result: Result) -> None:
     """Both models with their own, the other's and random neurons."""
-    table, overlap = result.tables["transfer"], result.tables["overlap"]
-    compared = result.tables["compared"]
     metric = st.segmented_control(
         "Measure",
         list(METRICS),
@@ -95,25 +94,12 @@ def results(spec: NeuronTransferSpec, result: Result) -> None:
         required=True,
         label_visibility="collapsed",
     )
-    for column, (name, judge) in zip(
-        st.columns(2, gap="medium"),
-        ((spec.model, "its labels"), (spec.other, "what it says with all neurons")),
-        strict=True,
-    ):
-        rows = table[table["model"] == name]
-        rows = rows.assign(line=rows["neurons"])
-        titles = {who: f"{who} neurons" for who in (OWN, OTHER)}
-        titles |= {line: line for line in RANDOM.values()}
-        controls = {line: who for who, line in RANDOM.items()}
-        full = {"full model": result.numbers["full"][name][metric]}
+    judges = {spec.model: "its labels", spec.other: "what it says with all neurons"}
+    for column, (name, judge) in zip(st.columns(2, gap="medium"), judges.items(), strict=True):
         with column:
             st.markdown(f"**{plain(protein_models.title(name))}**, judged by {judge}.")
-            exports.chart(
-                kept_lines(rows, metric, titles, full, controls),
-                rows,
-                f"transfer_{'target' if name == spec.model else 'source'}",
-                "Lines: the measure against the share kept, own, transferred and random neurons.",
-            )
+            one_model(spec, result, name, metric)
+    compared = result.tables["compared"]
     differences = compared[compared["metric"] == metric]
     differences = differences.replace({"against": dict.fromkeys(RANDOM.values(), "random")})
     st.dataframe(
@@ -124,6 +110,34 @@ def results(spec: NeuronTransferSpec, result: Result) -> None:
         column_config={"kept": st.column_config.NumberColumn(format="percent")},
     )
     exports.tables(compared, "transfer_compared")
+    shared(result.tables["overlap"])
+    st.caption(
+        f"Scored on {result.numbers['scored']} proteins, judged on {result.numbers['tested']}. "
+        "Expected: of random sets with as many neurons in each layer. Differences are on the same "
+        f"proteins, with 95 % intervals; random neurons are drawn {spec.seeds} times."
+    )
+    exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def one_model(spec: NeuronTransferSpec, result: Result, name: str, metric: str) -> None:
+    """What a model does with its own, the other's and random neurons."""
+    table = result.tables["transfer"]
+    rows = table[table["model"] == name]
+    rows = rows.assign(line=rows["neurons"])
+    titles = {who: f"{who} neurons" for who in (OWN, OTHER)}
+    titles |= {line: line for line in RANDOM.values()}
+    controls = {line: who for who, line in RANDOM.items()}
+    full = {"full model": result.numbers["full"][name][metric]}
+    exports.chart(
+        kept_lines(rows, metric, titles, full, controls),
+        rows,
+        f"transfer_{'target' if name == spec.model else 'source'}",
+        "Lines: the measure against the share kept, own, transferred and random neurons.",
+    )
+
+
+def shared(overlap: pd.DataFrame) -> None:
+    """How far the neurons of the two tasks are the same."""
     st.markdown("**Do the two tasks use the same neurons?**")
     numbers = {
         c: st.column_config.NumberColumn(format="%.2f") for c in ("expected", "jaccard", "spearman")
@@ -131,9 +145,3 @@ def results(spec: NeuronTransferSpec, result: Result) -> None:
     numbers["fraction"] = st.column_config.NumberColumn(format="percent")
     st.dataframe(overlap.replace(COMPONENT_NAMES), hide_index=True, column_config=numbers)
     exports.tables(overlap, "overlap")
-    st.caption(
-        f"Scored on {result.numbers['scored']} proteins, judged on {result.numbers['tested']}. "
-        "Expected: of random sets with as many neurons in each layer. Differences are on the same "
-        f"proteins, with 95 % intervals; random neurons are drawn {spec.seeds} times."
-    )
-    exports.share(spec.key, study_python(spec), study_command(spec))

@@ -79,44 +79,42 @@ def form() -> FineTuneSpec | None:
         fields |= {"own": tuple(upload.proteins), "labels": upload.labels}
     else:
         st.caption(plain(f"{LABELLED[data].what} {LABELLED[data].terms}"))
-    start = default_spec()
     with st.expander("Settings"):
-        one, two, three = st.columns(3)
-        fields["epochs"] = one.number_input(
-            "Epochs, at most", 1, 50, start.epochs, key="tune_epochs"
-        )
-        fields["rate"] = two.number_input(
-            "Learning rate", 1e-6, 0.1, start.rate, format="%.1e", key="tune_rate"
-        )
-        fields["batch"] = three.number_input(
-            "Proteins a step", 1, 256, start.batch, key="tune_batch"
-        )
-        fields["frozen"] = one.number_input(
-            "Layers that stay as they are", 0, 48, start.frozen, key="tune_frozen"
-        )
-        fields["patience"] = two.number_input(
-            "Looks without a better AUC", 1, 50, start.patience, key="tune_patience"
-        )
-        fields["seed"] = three.number_input("Seed", 0, 10_000, start.seed, key="tune_seed")
-        count = one.number_input(
-            "At most so many proteins (0: all)", 0, 100_000, 0, key="tune_limit"
-        )
-        fields["limit"] = max(count, 6) if count else None
-        fields["title"] = (
-            two.text_input(
-                "Name",
-                start.title if data != OWN else "My classifier",
-                max_chars=60,
-                key=f"tune_title_{data == OWN}",
-            )
-            or start.title
-        )
+        fields |= _settings(uploads=data == OWN)
     trunk = entry(base)
     try:
         return FineTuneSpec(model=base, revision=trunk.revision if trunk else "", **fields)
     except ValueError as error:
         complain(sentence(error))
         return None
+
+
+def _settings(*, uploads: bool) -> dict:
+    """How it is tuned, on how many proteins, and what the model will be called."""
+    start = default_spec()
+    one, two, three = st.columns(3)
+    fields = {
+        "epochs": one.number_input("Epochs, at most", 1, 50, start.epochs, key="tune_epochs"),
+        "rate": two.number_input(
+            "Learning rate", 1e-6, 0.1, start.rate, format="%.1e", key="tune_rate"
+        ),
+        "batch": three.number_input("Proteins a step", 1, 256, start.batch, key="tune_batch"),
+        "frozen": one.number_input(
+            "Layers that stay as they are", 0, 48, start.frozen, key="tune_frozen"
+        ),
+        "patience": two.number_input(
+            "Looks without a better AUC", 1, 50, start.patience, key="tune_patience"
+        ),
+        "seed": three.number_input("Seed", 0, 10_000, start.seed, key="tune_seed"),
+    }
+    count = one.number_input("At most so many proteins (0: all)", 0, 100_000, 0, key="tune_limit")
+    title = two.text_input(
+        "Name",
+        "My classifier" if uploads else start.title,
+        max_chars=60,
+        key=f"tune_title_{uploads}",
+    )
+    return fields | {"limit": max(count, 6) if count else None, "title": title or start.title}
 
 
 def uploaded() -> Uploaded | None:
@@ -258,7 +256,12 @@ def results(spec: FineTuneSpec, result: Result) -> None:
         hide_index=True,
     )
     exports.tables(compared, "tuned_compared")
-    name = n["model"]
+    what_next(spec, n["model"])
+    exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def what_next(spec: FineTuneSpec, name: str) -> None:
+    """A button to the tuned model's neurons, or to make it again where it was deleted."""
     if tuned.card(name) is None:
         st.caption(f"The model {name} has been deleted from this machine.")
         again = st.button("Make it again", key="tune_again", icon=":material/replay:")
@@ -274,7 +277,6 @@ def results(spec: FineTuneSpec, result: Result) -> None:
             on_click=look_at,
             args=(name,),
         )
-    exports.share(spec.key, study_python(spec), study_command(spec))
 
 
 def beside(n: dict, compared: pd.DataFrame) -> str:

@@ -27,6 +27,7 @@ from neuronlab.widgets import (
 from neuronlab.widgets.guard import guard, plain
 
 STUDY = "degenerate_pairs"
+_DRAWN = 60
 NULLS = dict(zip((RANDOM, AS_ACTIVE), CONTROLS.values(), strict=True))
 
 
@@ -138,57 +139,67 @@ def look_at(pairs: pd.DataFrame, p0: float) -> None:
     """Table and graph of the pairs, and the one that is chosen."""
     left, right = st.columns(2, gap="medium")
     with left:
-        st.markdown("**Pairs**, strongest synergy first. Select one or several.")
-        event = st.dataframe(
-            pairs,
-            hide_index=True,
-            height=300,
-            on_select="rerun",
-            selection_mode="multi-row",
-            key="pairs",
-            column_config={
-                name: st.column_config.NumberColumn(format="%.3f")
-                for name in ("p_a", "p_b", "p_ab", "product", "synergy")
-            },
-            column_order=[
-                "layer_a",
-                "neuron_a",
-                "layer_b",
-                "neuron_b",
-                "p_ab",
-                "synergy",
-                "p_a",
-                "p_b",
-                "product",
-            ],
-        )
-        rows = [row for row in event.selection.rows if row < len(pairs)]
-        with st.container(horizontal=True):
-            some = pairs.iloc[rows] if rows else pairs.head(5)
-            words = f"{len(rows)} selected" if rows else f"the first {len(some)}"
-            neuron_maps.add_button(f"Add {words} to the basket", _neurons(some), "add_pairs")
-            exports.tables(pairs, "pairs")
-        st.caption(
-            "In the basket, several pairs can be switched off at once below, beside random sets."
-        )
+        rows = listed(pairs)
     with right:
-        st.markdown("**Who backs whom**. Click a neuron for its card.")
-        at = neuron_maps.chosen()
-        grid = pair_graph(pairs.head(60), (at.layer, at.index))
-
-        def pick(cell: pd.Series) -> None:
-            neuron_maps.choose(Neuron(int(cell["layer"]), "ffn", int(cell["neuron"])))
-
-        neuron_maps.clickable(grid, "backs", 360, "Graph of neurons joined by pairs.", pick)
-        if len(pairs) > 60:
-            st.caption(f"Drawn: the 60 strongest of {len(pairs)}.")
-    pair = pairs.iloc[rows[-1] if rows else 0]
+        who_backs_whom(pairs)
+    chosen = pairs.iloc[[rows[-1] if rows else 0]]
     exports.chart(
-        pair_bars(p0, pair),
-        pairs.iloc[[rows[-1] if rows else 0]],
+        pair_bars(p0, chosen.iloc[0]),
+        chosen,
         "pair",
         "Bars: the target's probability with all, without either, without both.",
     )
+
+
+def listed(pairs: pd.DataFrame) -> list[int]:
+    """The pairs as a table, for the basket; returns the rows that are selected."""
+    st.markdown("**Pairs**, strongest synergy first. Select one or several.")
+    probabilities = ["p_a", "p_b", "product"]
+    event = st.dataframe(
+        pairs,
+        hide_index=True,
+        height=300,
+        on_select="rerun",
+        selection_mode="multi-row",
+        key="pairs",
+        column_config={
+            name: st.column_config.NumberColumn(format="%.3f")
+            for name in ("p_ab", "synergy", *probabilities)
+        },
+        column_order=[
+            "layer_a",
+            "neuron_a",
+            "layer_b",
+            "neuron_b",
+            "p_ab",
+            "synergy",
+            *probabilities,
+        ],
+    )
+    rows = [row for row in event.selection.rows if row < len(pairs)]
+    with st.container(horizontal=True):
+        some = pairs.iloc[rows] if rows else pairs.head(5)
+        words = f"{len(rows)} selected" if rows else f"the first {len(some)}"
+        neuron_maps.add_button(f"Add {words} to the basket", _neurons(some), "add_pairs")
+        exports.tables(pairs, "pairs")
+    st.caption(
+        "In the basket, several pairs can be switched off at once below, beside random sets."
+    )
+    return rows
+
+
+def who_backs_whom(pairs: pd.DataFrame) -> None:
+    """The pairs as a graph of neurons, which are clicked."""
+    st.markdown("**Who backs whom**. Click a neuron for its card.")
+    at = neuron_maps.chosen()
+    grid = pair_graph(pairs.head(_DRAWN), (at.layer, at.index))
+
+    def pick(cell: pd.Series) -> None:
+        neuron_maps.choose(Neuron(int(cell["layer"]), "ffn", int(cell["neuron"])))
+
+    neuron_maps.clickable(grid, "backs", 360, "Graph of neurons joined by pairs.", pick)
+    if len(pairs) > _DRAWN:
+        st.caption(f"Drawn: the {_DRAWN} strongest of {len(pairs)}.")
 
 
 def _neurons(pairs: pd.DataFrame) -> NeuronSet:

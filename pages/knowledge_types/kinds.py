@@ -22,6 +22,18 @@ def kinds(spec: KnowledgeTypesSpec, result: Result) -> None:
     counts = ", ".join(f"{count} {name}" for name, count in n["per_type"].items())
     st.markdown(f"**{n['facts']} facts**: {plain(counts)}. {plain(n['left_out'])}")
     st.subheader("Value layers")
+    value_layers(result)
+    st.subheader("Query layers")
+    query_layers(result)
+    st.subheader("Shared neurons")
+    shared_neurons(result)
+    st.subheader("Heads")
+    heads(result)
+    exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def value_layers(result: Result) -> None:
+    """In which layers the answers of each kind are written."""
     part = st.segmented_control(
         "Part",
         ["attention", "ffn"],
@@ -34,12 +46,15 @@ def kinds(spec: KnowledgeTypesSpec, result: Result) -> None:
     table = result.tables["value_layers"]
     scores = table[table["part"] == part].pivot(index="relation", columns="layer", values="score")
     exports.chart(
-        matrix(scores.loc[list(n["per_type"])], "increase", signed=True),
+        matrix(scores.loc[list(result.numbers["per_type"])], "increase", signed=True),
         table,
         "kinds_value_layers",
         "Heatmap of kinds of knowledge by layers: mean log-probability increase.",
     )
-    st.subheader("Query layers")
+
+
+def query_layers(result: Result) -> None:
+    """In which layers the value neurons of each kind are woken."""
     left, right = st.columns(2)
     of = left.segmented_control(
         "Who wakes the",
@@ -61,16 +76,11 @@ def kinds(spec: KnowledgeTypesSpec, result: Result) -> None:
     scores = table[(table["of"] == of) & (table["part"] == by)]
     scores = scores.pivot(index="relation", columns="layer", values="score")
     exports.chart(
-        matrix(scores.loc[list(n["per_type"])], "query score", signed=True),
+        matrix(scores.loc[list(result.numbers["per_type"])], "query score", signed=True),
         table,
         "kinds_query_layers",
         "Heatmap of kinds of knowledge by layers: mean query score.",
     )
-    st.subheader("Shared neurons")
-    shared_neurons(result)
-    st.subheader("Heads")
-    heads(result)
-    exports.share(spec.key, study_python(spec), study_command(spec))
 
 
 def shared_neurons(result: Result) -> None:

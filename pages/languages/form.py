@@ -22,13 +22,56 @@ from neuronlab.widgets.facts_form import language_name
 from neuronlab.widgets.guard import complain
 
 TYPED = "typed"
+_BUILT_IN = "six_languages"
 
 
 def form(model: Model, study: str) -> LanguagesSpec | None:
     """Facts and languages; for an edit also whose neurons."""
-    built_in = SETS["six_languages"]
+    which, count, filtered = choose_facts()
+    facts = facts_form.own_facts() if which == OWN else ()
+    if which == OWN and not facts:
+        return None
+    languages = choose_languages(model, facts)
+    if languages is None:
+        return None
+    if which == TYPED:
+        facts = typed(languages)
+        if not facts:
+            return None
+    fields: dict[str, Any] = {"facts": OWN, "own": facts}
+    if not facts:
+        two_shot = st.toggle("Two solved examples first", True, key="languages_two_shot")
+        fields = {"facts": _BUILT_IN, "fact": which, "two_shot": two_shot}
+    wordings = Counter((fact.relation, fact.name, fact.language) for fact in facts)
+    most = min(max(wordings.values(), default=1), 20)
+    if most > 1:
+        fields["wordings"] = st.number_input(
+            "Wordings of each fact",
+            1,
+            most,
+            1,
+            key="languages_wordings",
+            help="With several, a neuron's share is the highest that 70 % of them reach.",
+        )
+    if study == "cross_lingual_editing":
+        moved, published = thresholds_of(languages), default_taus(languages)
+        fields["taus"] = {k: tau for k, tau in moved.items() if tau != published[k]}
+    return STUDIES[study].spec_type(
+        model=model.name,
+        revision=model.revision,
+        languages=languages,
+        filtered=filtered,
+        per_relation=count,
+        **fields,
+    )
+
+
+def choose_facts() -> tuple[str | None, int | None, bool]:
+    """Which fact (``TYPED``, ``OWN``, None for all), how many of a kind, and whether only those
+    that the model knows.
+    """
     left, middle, right = st.columns([2, 1, 1.4], vertical_alignment="bottom")
-    names = [fact.name for fact in built_in.facts()]
+    names = [fact.name for fact in SETS[_BUILT_IN].facts()]
     words = {None: "All 75 facts", TYPED: "Type one in each language", OWN: "A file of yours"}
     which = left.selectbox(
         "Fact",
@@ -55,47 +98,12 @@ def form(model: Model, study: str) -> LanguagesSpec | None:
         key=f"languages_filtered_{several}",
         help="In every language the right answer is among the model's first ten choices.",
     )
-    facts = facts_form.own_facts() if which == OWN else ()
-    if which == OWN and not facts:
-        return None
-    languages = choose_languages(model, facts)
-    if languages is None:
-        return None
-    if which == TYPED:
-        facts = typed(languages)
-        if not facts:
-            return None
-    fields: dict[str, Any] = {"facts": OWN, "own": facts}
-    if not facts:
-        two_shot = st.toggle("Two solved examples first", True, key="languages_two_shot")
-        fields = {"facts": built_in.name, "fact": which, "two_shot": two_shot}
-    wordings = Counter((fact.relation, fact.name, fact.language) for fact in facts)
-    most = min(max(wordings.values(), default=1), 20)
-    if most > 1:
-        fields["wordings"] = st.number_input(
-            "Wordings of each fact",
-            1,
-            most,
-            1,
-            key="languages_wordings",
-            help="With several, a neuron's share is the highest that 70 % of them reach.",
-        )
-    if study == "cross_lingual_editing":
-        moved, published = thresholds_of(languages), default_taus(languages)
-        fields["taus"] = {k: tau for k, tau in moved.items() if tau != published[k]}
-    return STUDIES[study].spec_type(
-        model=model.name,
-        revision=model.revision,
-        languages=languages,
-        filtered=filtered,
-        per_relation=(count or None) if several else None,
-        **fields,
-    )
+    return which, (count or None) if several else None, filtered
 
 
 def choose_languages(model: Model, facts: tuple[Fact, ...]) -> tuple[str, ...] | None:
     """Two to six languages of those there are; None with a message where they are not chosen."""
-    offered = SETS["six_languages"].languages
+    offered = SETS[_BUILT_IN].languages
     first = in_languages(model.name, model.revision).languages
     if facts:
         offered = tuple(dict.fromkeys(fact.language for fact in facts))

@@ -91,24 +91,7 @@ def results(spec: MethodComparisonSpec, result: Result) -> None:
             "by_count",
             "Lines: what is left of the right answer against the number of neurons zeroed.",
         )
-    compared = result.tables["differences"]
-    compared = compared[(compared["k"] == k) & (compared["measure"] == metric)]
-    others = compared[compared["other"] == compared["other"].iloc[0]] if len(compared) else compared
-    if len(others):
-        st.markdown(
-            f"**How much more is left than by {titles[others['other'].iloc[0]]}**, fact by fact: "
-            "intervals that hold for all pairs of methods at once; what holds 0 is not told apart."
-        )
-        exports.chart(
-            differences(
-                others.assign(name=others["method"].map(titles)),
-                f"{METRICS[metric]}, more than the best method leaves",
-                "+.3f",
-            ),
-            compared,
-            "differences",
-            "Marks with intervals: how much more every method leaves than the best one.",
-        )
+    beside_best(result.tables["differences"], titles, k, metric)
     specific = result.tables["specificity"]
     st.markdown(
         f"**Is it the fact?** What is left of its probability, and of that of other prompts, with "
@@ -125,6 +108,29 @@ def results(spec: MethodComparisonSpec, result: Result) -> None:
         st.dataframe(result.tables["facts"], hide_index=True, height=260)
         exports.tables(result.tables["rows"], "rows", label="Every fact, method and k")
     exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def beside_best(table: pd.DataFrame, titles: dict[str, str], k: int, metric: str) -> None:
+    """How much more the other methods leave than the best one."""
+    compared = table[(table["k"] == k) & (table["measure"] == metric)]
+    if compared.empty:
+        return
+    best = compared["other"].iloc[0]
+    others = compared[compared["other"] == best]
+    st.markdown(
+        f"**How much more is left than by {titles[best]}**, fact by fact: "
+        "intervals that hold for all pairs of methods at once; what holds 0 is not told apart."
+    )
+    exports.chart(
+        differences(
+            others.assign(name=others["method"].map(titles)),
+            f"{METRICS[metric]}, more than the best method leaves",
+            "+.3f",
+        ),
+        compared,
+        "differences",
+        "Marks with intervals: how much more every method leaves than the best one.",
+    )
 
 
 def verdict(result: Result, titles: dict[str, str], k: int, metric: str) -> str:

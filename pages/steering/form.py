@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator as Column
 
 from neuronlab.errors import UserError
 from neuronlab.figures.colours import COMPONENT_NAMES
@@ -226,22 +227,37 @@ def _by_label(model: Model, goals: tuple[Goal, ...]) -> dict:
 
 def _settings() -> dict:
     with st.expander("Settings"):
-        one, two, three, four = st.columns(4)
-        mode = one.selectbox("Generation", list(MODES), format_func=MODES.get, key="steer_mode")
-        steps = two.number_input("Steps", 1, 2000, 50, key="steer_steps")
-        masked = three.number_input(
-            "Hidden at a step, in %", 1, 100, 10, key="steer_masked", disabled=mode != "masked"
-        )
-        temperature = four.number_input("Temperature", 0.05, 10.0, 1.0, 0.05, key="steer_t")
-        chains = one.number_input(
+        columns = st.columns(4)
+        settings = _generation(*columns) | _chains(*columns) | _after(*columns)
+    predictor = settings["predictor"]
+    if predictor == "igfold" and folding.PREDICTORS[predictor].available():
+        model_fetch.ready("igfold")
+    return settings
+
+
+def _generation(one: Column, two: Column, three: Column, four: Column) -> dict:
+    """How residues are drawn."""
+    mode = one.selectbox("Generation", list(MODES), format_func=MODES.get, key="steer_mode")
+    steps = two.number_input("Steps", 1, 2000, 50, key="steer_steps")
+    masked = three.number_input(
+        "Hidden at a step, in %", 1, 100, 10, key="steer_masked", disabled=mode != "masked"
+    )
+    temperature = four.number_input("Temperature", 0.05, 10.0, 1.0, 0.05, key="steer_t")
+    return {"mode": mode, "steps": steps, "masked": masked / 100, "temperature": temperature}
+
+
+def _chains(one: Column, two: Column, three: Column, four: Column) -> dict:
+    """How many chains, what they are compared with, and where neurons change."""
+    return {
+        "chains": one.number_input(
             "Chains",
             2,
             64,
             4,
             key="steer_chains",
             help="Steered, as many unsteered, and as many of every random set.",
-        )
-        random_sets = two.number_input(
+        ),
+        "random_sets": two.number_input(
             "Random sets of either kind",
             20,
             200,
@@ -249,46 +265,33 @@ def _settings() -> dict:
             key="steer_random",
             help="Any neurons of the same layers; and such as are matched in activity. The "
             "more sets, the smaller p can be: 1 / (sets + 1).",
-        )
-        seed = three.number_input("Seed", 0, 10_000, 0, key="steer_seed")
-        positions = four.selectbox(
+        ),
+        "seed": three.number_input("Seed", 0, 10_000, 0, key="steer_seed"),
+        "positions": four.selectbox(
             "Neurons change at",
             ["all", "free"],
             format_func={"all": "all residues", "free": "the free residues"}.get,
             key="steer_positions",
-        )
-        length = one.number_input(
-            "Length (0: as it is)",
-            0,
-            1000,
-            0,
-            key="steer_length",
-            help="Random residues are added.",
-        )
-        dose = two.toggle("Try other a and b", value=True, key="steer_dose")
-        predictors = ["", *folding.PREDICTORS]
-        predictor = three.selectbox(
-            "Structures",
-            predictors,
-            predictors.index("flash-abb"),
-            format_func=lambda n: folding.PREDICTORS[n].title if n else "none",
-            key="steer_predictor",
-        )
-        if predictor:
-            method = folding.PREDICTORS[predictor]
-            four.caption(plain(f"{method.what} {method.licence}."))
-    if predictor == "igfold" and folding.PREDICTORS[predictor].available():
-        model_fetch.ready("igfold")
-    return {
-        "mode": mode,
-        "steps": steps,
-        "masked": masked / 100,
-        "temperature": temperature,
-        "chains": chains,
-        "random_sets": random_sets,
-        "seed": seed,
-        "positions": positions,
-        "length": length or None,
-        "predictor": predictor,
-        **({} if dose else {"dose_a": (), "dose_b": ()}),
+        ),
     }
+
+
+def _after(one: Column, two: Column, three: Column, four: Column) -> dict:
+    """How long the protein is made, and what is looked at besides: other doses, structures."""
+    length = one.number_input(
+        "Length (0: as it is)", 0, 1000, 0, key="steer_length", help="Random residues are added."
+    )
+    dose = two.toggle("Try other a and b", value=True, key="steer_dose")
+    predictors = ["", *folding.PREDICTORS]
+    predictor = three.selectbox(
+        "Structures",
+        predictors,
+        predictors.index("flash-abb"),
+        format_func=lambda n: folding.PREDICTORS[n].title if n else "none",
+        key="steer_predictor",
+    )
+    if predictor:
+        method = folding.PREDICTORS[predictor]
+        four.caption(plain(f"{method.what} {method.licence}."))
+    doses = {} if dose else {"dose_a": (), "dose_b": ()}
+    return {"length": length or None, "predictor": predictor, **doses}

@@ -34,10 +34,35 @@ def results(model: Model, spec: SteeringSpec, result: Result) -> None:
             required=True,
         )
     goal = goals[which]
-    name, feature = goal["property"], PROPERTIES[goal["property"]]
+    finals = result.tables["finals"]
     headline(goal, spec, result.numbers["activity"])
+    moved(goal, result.tables["trajectories"], finals)
+    st.markdown("**What it cost**; bars: one standard deviation.")
+    exports.chart(
+        figures.costs(finals),
+        finals.drop(columns="sequence"),
+        "costs",
+        "Small charts: identity, entropy, longest repeat, pseudo-perplexity and confidence of the "
+        "whole chain and of its free residues.",
+    )
+    warnings(finals, spec)
+    right = st.container()
+    if "doses" in result.tables:
+        left, right = st.columns(2, gap="medium")
+        with left:
+            doses(goal, spec, result.tables["doses"])
+    with right:
+        residues(spec, finals)
+    structures(model, spec, result)
+    neurons(spec, result)
+    fasta(spec, finals)
+    exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def moved(goal: dict, trajectories: pd.DataFrame, finals: pd.DataFrame) -> None:
+    """The property step by step, and what chains and random sets reached."""
+    name, feature = goal["property"], PROPERTIES[goal["property"]]
     left, right = st.columns([3, 2], gap="medium")
-    trajectories, finals = result.tables["trajectories"], result.tables["finals"]
     with left:
         st.markdown(
             f"**{plain(feature.title)}, step by step**; bands: one standard deviation, between "
@@ -60,40 +85,30 @@ def results(model: Model, spec: SteeringSpec, result: Result) -> None:
             "finals",
             "Points and boxes: what every chain and every random set reached.",
         )
-    st.markdown("**What it cost**; bars: one standard deviation.")
+
+
+def doses(goal: dict, spec: SteeringSpec, table: pd.DataFrame) -> None:
+    """The property at other a and b."""
+    title = PROPERTIES[goal["property"]].title
+    st.markdown(f"**Other doses**: {plain(title)} after {spec.dose_steps} steps.")
     exports.chart(
-        figures.costs(finals),
-        finals.drop(columns="sequence"),
-        "costs",
-        "Small charts: identity, entropy, longest repeat, pseudo-perplexity and confidence of the "
-        "whole chain and of its free residues.",
+        figures.doses(table, goal["property"], title),
+        table,
+        "doses",
+        "Heatmap: what other a and b reach.",
     )
-    warnings(finals, spec)
-    right = st.container()
-    if "doses" in result.tables:
-        left, right = st.columns(2, gap="medium")
-        with left:
-            doses = result.tables["doses"]
-            st.markdown(f"**Other doses**: {plain(feature.title)} after {spec.dose_steps} steps.")
-            exports.chart(
-                figures.doses(doses, name, feature.title),
-                doses,
-                "doses",
-                "Heatmap: what other a and b reach.",
-            )
-    with right:
-        st.markdown("**What stands at the free residues** at the end of the steered chains.")
-        ends = finals.loc[finals["condition"] == STEERED, "sequence"]
-        exports.chart(
-            figures.residue_changes(spec.begin, ends.tolist(), spec.places),
-            finals[["condition", "chain", "sequence"]],
-            "residues",
-            "Heatmap: share of each amino acid at each free residue.",
-        )
-    structures(model, spec, result)
-    neurons(spec, result)
-    fasta(spec, finals)
-    exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def residues(spec: SteeringSpec, finals: pd.DataFrame) -> None:
+    """Which amino acids the steered chains end with."""
+    st.markdown("**What stands at the free residues** at the end of the steered chains.")
+    ends = finals.loc[finals["condition"] == STEERED, "sequence"]
+    exports.chart(
+        figures.residue_changes(spec.begin, ends.tolist(), spec.places),
+        finals[["condition", "chain", "sequence"]],
+        "residues",
+        "Heatmap: share of each amino acid at each free residue.",
+    )
 
 
 def headline(goal: dict, spec: SteeringSpec, activity: dict[str, float]) -> None:

@@ -31,15 +31,47 @@ def structures(model: Model, spec: SteeringSpec, result: Result) -> None:
     st.subheader("Structures")
     if not result.files:
         st.info(plain(result.numbers["no_structures"]), icon=":material/info:")
-        contacts = predicted_contacts(model, spec.begin)
-        if contacts is None:
-            st.caption("This model has no contact head either.")
-            return
-        chart = contact_map(contacts, np.zeros(len(spec.begin)), spec.begin)
-        exports.chart(chart, pd.DataFrame(contacts), "contacts", "Heatmap of predicted contacts.")
+        contacts(model, spec)
         return
-    names = ["start", UNSTEERED, STEERED]
-    folded = [_read(spec.predictor, result.files[f"{name}.pdb"]) for name in names]
+    folded = {
+        name: _read(spec.predictor, result.files[f"{name}.pdb"])
+        for name in ("start", UNSTEERED, STEERED)
+    }
+    html = in_space(model, result, folded)
+    table = result.tables["structures"]
+    st.caption(
+        f"Predicted by {plain(folding.PREDICTORS[spec.predictor].title)}; unsteered and steered "
+        "are the chains whose value is the median, superposed on the start. Drag to turn, scroll "
+        "to zoom. "
+        + "; ".join(
+            f"{row['name']}: confidence {row['confidence']:.0f} over the chain and "
+            f"{row['confidence_free']:.0f} over the free residues, CA RMSD to the start "
+            f"{row['rmsd']:.2f} Å"
+            for _, row in table.iterrows()
+        )
+        + "."
+    )
+    exports.chart(
+        secondary_track(list(folded.values()), list(folded)),
+        table,
+        "secondary",
+        "Helices and strands of the predicted structures along the sequence.",
+    )
+    files(html, result, list(folded))
+
+
+def contacts(model: Model, spec: SteeringSpec) -> None:
+    """Which residues of the start touch, as the model sees it."""
+    probabilities = predicted_contacts(model, spec.begin)
+    if probabilities is None:
+        st.caption("This model has no contact head either.")
+        return
+    chart = contact_map(probabilities, np.zeros(len(spec.begin)), spec.begin)
+    exports.chart(chart, pd.DataFrame(probabilities), "contacts", "Heatmap of predicted contacts.")
+
+
+def in_space(model: Model, result: Result, folded: dict[str, folding.Folded]) -> str:
+    """The 3D view, coloured as chosen; returns its page, empty where it cannot be drawn."""
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     colour = left.segmented_control(
         "Coloured by",
@@ -54,12 +86,14 @@ def structures(model: Model, spec: SteeringSpec, result: Result) -> None:
     if colour == "attribution":
         chosen = chosen_neurons(result)
         values = [
-            _activity(model, model.name, s.chains[0][1], chosen, len(s.sequence)) for s in folded
+            _activity(model, model.name, s.chains[0][1], chosen, len(s.sequence))
+            for s in folded.values()
         ]
+    html = ""
     with guard():
         html = structures_view(
-            folded,
-            names,
+            list(folded.values()),
+            list(folded),
             viewer_url(),
             colour=colour,
             values=values,
@@ -67,26 +101,11 @@ def structures(model: Model, spec: SteeringSpec, result: Result) -> None:
             dark=st.context.theme.type == "dark",
         )
         st.iframe(framed(html), height=530)
-    table = result.tables["structures"]
-    st.caption(
-        "Predicted by "
-        + plain(folding.PREDICTORS[spec.predictor].title)
-        + "; unsteered and steered are the chains whose value is the median, superposed on the "
-        "start. Drag to turn, scroll to zoom. "
-        + "; ".join(
-            f"{row['name']}: confidence {row['confidence']:.0f} over the chain and "
-            f"{row['confidence_free']:.0f} over the free residues, CA RMSD to the start "
-            f"{row['rmsd']:.2f} Å"
-            for _, row in table.iterrows()
-        )
-        + "."
-    )
-    exports.chart(
-        secondary_track(folded, names),
-        table,
-        "secondary",
-        "Helices and strands of the predicted structures along the sequence.",
-    )
+    return html
+
+
+def files(html: str, result: Result, names: list[str]) -> None:
+    """The structures and their view to take along."""
     with st.container(horizontal=True):
         for name in names:
             st.download_button(
@@ -98,9 +117,15 @@ def structures(model: Model, spec: SteeringSpec, result: Result) -> None:
                 type="tertiary",
                 icon=":material/download:",
             )
-        st.download_button(
-            "View (HTML)", html, "structures.html", "text/html", on_click="ignore", type="tertiary"
-        )
+        if html:
+            st.download_button(
+                "View (HTML)",
+                html,
+                "structures.html",
+                "text/html",
+                on_click="ignore",
+                type="tertiary",
+            )
 
 
 @st.cache_data(max_entries=12, show_spinner=False)

@@ -236,18 +236,8 @@ def query_neurons(model: Model, result: Result) -> None:
                 f"their {key} subkey: what it sees nearly cancels."
             )
     left, right = st.columns(2, gap="medium")
-    table = result.tables["query_layers"]
-    table = table[table["of"] == of].drop(columns="of")
     with left:
-        st.markdown("**Query layers**: the share of each layer's attention and FFN.")
-        exports.chart(
-            figures.layer_bars(table, "score", "query score"),
-            table,
-            "query_layers",
-            "Bars: query score of each layer's attention and FFN.",
-        )
-        rest = result.numbers["query_start"][of], result.numbers["query_biases"][of]
-        st.caption(f"The embedding has {rest[0]:+.3f}, biases {rest[1]:+.3f}.")
+        query_layers(result, of)
     with right:
         st.markdown(f"**Only query, only value, or both**: the best {LISTED['ffn']} of each.")
         table = result.tables["roles"]
@@ -260,6 +250,30 @@ def query_neurons(model: Model, result: Result) -> None:
         )
         counts = table["role"].value_counts()
         st.caption(", ".join(f"{counts.get(role, 0)} {role}" for role in figures.ROLES) + ".")
+    query_list(result, of, table)
+
+
+def query_layers(result: Result, of: str) -> None:
+    """The share of each layer in waking value neurons of a kind."""
+    table = result.tables["query_layers"]
+    table = table[table["of"] == of].drop(columns="of")
+    st.markdown("**Query layers**: the share of each layer's attention and FFN.")
+    exports.chart(
+        figures.layer_bars(table, "score", "query score"),
+        table,
+        "query_layers",
+        "Bars: query score of each layer's attention and FFN.",
+    )
+    rest = result.numbers["query_start"][of], result.numbers["query_biases"][of]
+    st.caption(f"The embedding has {rest[0]:+.3f}, biases {rest[1]:+.3f}.")
+
+
+def query_list(result: Result, of: str, roles: pd.DataFrame) -> None:
+    """The query neurons of value neurons of a kind, or those of a role.
+
+    Args:
+        roles: of the neurons of this kind.
+    """
     role = st.segmented_control(
         "List",
         ["query", *figures.ROLES],
@@ -270,15 +284,15 @@ def query_neurons(model: Model, result: Result) -> None:
         required=True,
     )
     if role == "query":
-        listed = result.tables["query_neurons"]
-        listed = listed[listed["of"] == of].drop(columns="of").dropna(axis=1, how="all")
+        rows = result.tables["query_neurons"]
+        rows = rows[rows["of"] == of].drop(columns="of").dropna(axis=1, how="all")
     else:
-        listed = table[table["role"] == role].assign(component="ffn")
+        rows = roles[roles["role"] == role].assign(component="ffn")
         by = "value_score" if role == "value only" else "query_score"
-        listed = listed.sort_values(by, ascending=False).assign(score=listed[by])
-        listed = listed[["layer", "component", "neuron", "score", "query_score", "value_score"]]
+        rows = rows.sort_values(by, ascending=False).assign(score=rows[by])
+        rows = rows[["layer", "component", "neuron", "score", "query_score", "value_score"]]
     neuron_maps.listed(
-        listed.reset_index(drop=True),
+        rows.reset_index(drop=True),
         f"query_{role.replace(' ', '_')}",
         "FFN neurons that wake the value neurons.",
         height=260,
