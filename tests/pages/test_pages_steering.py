@@ -1,0 +1,143 @@
+"""The page of steering, on the embedded antibody model."""
+
+import json
+import shutil
+
+import pytest
+
+from neuronlab.models.catalogue import entry
+from neuronlab.neurons.effect import CONTROLS
+from neuronlab.runs import Context, Store, run_study
+from neuronlab.studies import STUDIES, examples
+from neuronlab.studies.examples import small_steering
+from pages.steering.results import verdict
+
+MODEL = "antiberty"
+UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
+
+
+def few_steps(model, revision):
+    few = {"steps": 2, "chains": 2, "free": (27, 52, 100), "predictor": ""}
+    return small_steering(model, revision).model_copy(update=few)
+
+
+@pytest.fixture(autouse=True)
+def _few(monkeypatch):
+    """Very few steps, so that a first visit takes seconds."""
+    # The page's script imports it anew at every run.
+    monkeypatch.setattr(examples, "small_steering", few_steps)
+
+
+@pytest.fixture(scope="module")
+def finished(finished, tmp_path_factory):
+    """With one result more, once for all tests here; a folder of its own, not that of others."""
+    folder = tmp_path_factory.mktemp("steering") / "runs"
+    shutil.copytree(finished, folder)
+    store, spec = Store(folder), few_steps(MODEL, entry(MODEL).revision)
+    study = STUDIES[spec.study]
+    store.save(spec, run_study(study, spec, store, Context()), seconds=1.0)
+    return folder
+
+
+@pytest.fixture
+def steered(visit, results):
+    page = visit("steering", model=MODEL)
+    assert page.errors() == []
+    return page
+
+
+def test_the_steered_result_stands_beside_its_controls(steered, results):
+    result = steered.result(results)
+    numbers = result.numbers
+    assert steered.says(f"{numbers['steered']['mean']:+.3g}")
+    assert steered.says(CONTROLS[numbers["control"]])
+    assert steered.says(f"p = {numbers['p_value']:.2g}, and can be no smaller than 0.048")
+    (rows,) = (d.value for d in steered.at.dataframe if "sd between sets" in d.value)
+    assert rows["mean"].tolist() == [
+        numbers["start"],
+        *(numbers[name]["mean"] for name in ("unsteered", "steered", "random", "as active")),
+    ]
+    for column, key in (("p", "p_value"), ("sd between sets", "between"), ("sd within", "within")):
+        assert rows[column].tolist()[3:] == [numbers[c][key] for c in CONTROLS]
+    assert {
+        "chart_trajectories",
+        "chart_finals",
+        "chart_costs",
+        "chart_residues",
+    } <= steered.charts()
+    assert result.tables["finals"]["condition"].value_counts()["random"] == 40
+    assert steered.says("No structure was asked for")
+    start = small_steering(MODEL, "").sequence
+    assert all(
+        [a for i, a in enumerate(s) if i not in (27, 52, 100)]
+        == [a for i, a in enumerate(start) if i not in (27, 52, 100)]
+        for s in result.tables["finals"]["sequence"]
+    )
+    steered.at.button(key="steer_basket").click()
+    steered.run()
+    assert "100 neurons" in steered.basket()
+
+
+def outcome(**changes):
+    goal = {"p_value": 1 / 21, "floor": 1 / 21, "direction": "up", "shift_interval": [0.1, 0.5]}
+    return verdict(goal | {"control": "as active"} | changes)
+
+
+def test_the_verdict_is_the_rank_among_the_stronger_controls_sets():
+    assert "as asked, more than random neurons of the same layers, matched in" in outcome()
+    assert "as asked, more" in outcome(direction="down", shift_interval=[-0.5, -0.1])
+    assert "same layers, matched" not in outcome(control="random")
+    assert "Not as asked" in outcome(shift_interval=[-0.5, -0.1])
+    assert "Not as asked" in outcome(direction="down")
+    assert "not told apart from unsteered" in outcome(shift_interval=[-0.1, 0.5])
+    for ends in ([-0.5, -0.1], [0.1, 0.5]):
+        assert "Not clearly further than random" in outcome(p_value=2 / 21, shift_interval=ends)
+    assert "Not clearly further than random" in outcome(p_value=0.05, floor=0.05)
+
+
+@pytest.mark.parametrize(
+    ("sequence", "words"),
+    [(UBIQUITIN, "does not look like an antibody"), ("MKJ7", "Character 3"), (" ", "empty")],
+)
+def test_what_is_no_antibody_is_one_sentence(steered, sequence, words):
+    steered.at.text_area(key=f"steer_sequence_{MODEL}").set_value(sequence)
+    steered.run()
+    steered.one_error(words)
+    assert steered.at.button(key="run").disabled
+
+
+@pytest.mark.parametrize("words", ["0-3", "5-2", "1000", "loop", ""])
+def test_residues_are_given_as_ranges(steered, words):
+    steered.at.button_group(key="steer_free_True").set_value("own")
+    steered.run()
+    steered.at.text_input(key="steer_places").set_value(words)
+    steered.run()
+    steered.one_error("residue" if words else "set some free")
+
+
+def test_neurons_from_an_empty_basket_or_without_labels_are_one_sentence(steered):
+    steered.at.selectbox(key="steer_choose").set_value("basket")
+    steered.run()
+    steered.one_error("basket is empty")
+    steered.at.selectbox(key="steer_choose").set_value("labels")
+    steered.run()
+    words = next(w for w in steered.at.text_input if w.key.startswith("steer_words"))
+    words.set_value("nothinglikethis")
+    steered.run()
+    steered.one_error("No neuron has such a label")
+
+
+def test_a_language_model_is_sent_to_a_protein_model(visit, results):
+    page = visit("steering")
+    assert page.errors() == []
+    assert page.says("no masked protein model")
+    page.press(f"use_{MODEL}")
+    assert page.errors() == []
+    assert "chart_trajectories" in page.charts()
+
+
+def test_the_command_is_the_spec(steered, results):
+    command = next(code for code in steered.texts_of_code() if code.startswith("printf"))
+    spec = json.loads(command.split("'")[1])
+    assert spec["steps"] == 2
+    assert spec["free"] == [27, 52, 100]
