@@ -34,7 +34,7 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.app
 	$(BIN)/python -m neuronlab setup --no-examples --no-viewer
 	@set -e; for file in $(filter-out benchmarks/gpu.py,$(wildcard benchmarks/*.py)); do \
-		echo "== $$file"; PYTHONPATH=. $(BIN)/python "$$file"; \
+		echo "== $$file"; $(BIN)/python "$$file"; \
 	done
 
 # Every version of every package that the pinned ones need, for all systems: constraints.txt, which
@@ -52,14 +52,19 @@ clean:
 	rm -rf $(VENV) .neuronlab .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The stamps say that the requirements are installed; they are newer than the files they stand for.
-$(VENV)/.app: requirements.txt constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet -r requirements.txt -c constraints.txt
+# The stamps say that the requirements and the project itself are installed; they are newer than the
+# files they stand for. Installed as it lies here, so that `import neuronlab` works in any folder.
+INSTALL_PROJECT := $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+$(VENV)/.app: requirements.txt constraints.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -r requirements.txt \
+		$(shell grep '^hatchling==' requirements-dev.txt) -c constraints.txt
+	$(INSTALL_PROJECT)
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt requirements-ray.txt requirements.txt constraints.txt \
-		| $(BIN)/python
+		pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt -c constraints.txt
+	$(INSTALL_PROJECT)
 	@touch $@ $(VENV)/.app
 
 $(BIN)/python:

@@ -1,5 +1,6 @@
-"""Every package is pinned, also those that the pinned ones need."""
+"""Every package is pinned, also those that the pinned ones need; the pins lie in our ranges."""
 
+import tomllib
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -14,9 +15,17 @@ def versions(name):
     """Name and specifier of each requirement of a file that this system needs."""
     text = (ROOT / name).read_text("utf-8")
     lines = [line.split(" \\")[0] for line in text.splitlines()]
-    read = [Requirement(one) for one in lines if one and one[0] not in "#- "]
-    here = [one for one in read if one.marker is None or one.marker.evaluate()]
-    return {canonicalize_name(one.name): one.specifier for one in here}
+    return specifiers(one for one in lines if one and one[0] not in "#- ")
+
+
+def specifiers(lines):
+    read = [Requirement(one) for one in lines]
+    needed = [one for one in read if one.marker is None or one.marker.evaluate()]
+    return {canonicalize_name(one.name): one.specifier for one in needed}
+
+
+def project():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 
 @pytest.mark.parametrize(
@@ -28,6 +37,21 @@ def test_what_is_required_is_what_is_constrained(name):
         (pin,) = specifier
         assert pin.operator == "=="
         assert constrained[package] == specifier
+
+
+@pytest.mark.parametrize(
+    ("name", "extra"),
+    [("requirements.txt", None), ("requirements-ray.txt", "ray"), ("requirements-dev.txt", "dev")],
+)
+def test_every_pin_lies_in_the_packages_range(name, extra):
+    listed = project()["optional-dependencies"][extra] if extra else project()["dependencies"]
+    pins, ranges = versions(name), specifiers(listed)
+    ranges.pop("neuronlab", None)  # an extra that includes another
+    assert ranges.keys() == pins.keys()
+    for package, specifier in pins.items():
+        (pin,) = specifier
+        assert ranges[package].contains(pin.version), package
+        assert {one.operator for one in ranges[package]} == {">=", "<"}
 
 
 def test_hashes_are_of_the_constrained_versions():
