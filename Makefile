@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 app: $(VENV)/.app
 	$(BIN)/python -m neuronlab setup
-	$(BIN)/python -m streamlit run app.py
+	$(BIN)/python -m neuronlab app
 
 # Tests never touch a person's own models and results: they have a home of their own.
 test test-slow setup-tests: export NEURONLAB_HOME := $(CURDIR)/.neuronlab

@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Sequence
 
 from neuronlab import __version__
-from neuronlab.cli import attribute, models, setup, study
+from neuronlab.cli import app, attribute, models, setup, study
 from neuronlab.errors import UserError
 
 INTERRUPTED = 130  # what shells expect of a program that Ctrl-C has stopped
@@ -24,7 +24,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"NeuronLab {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for module in (models, attribute, study, setup):
+    for module in (app, models, attribute, study, setup):
         module.add(commands)
     return top
 

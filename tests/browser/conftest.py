@@ -5,13 +5,11 @@ import re
 import shutil
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from app_server import started
+from app_server import started, wait_for
 
 from neuronlab.models import weights
 from neuronlab.models.catalogue import entry
@@ -115,7 +113,7 @@ def start_server(tmp_path_factory, copy_examples):
         process, port = started(home)
         processes.append(process)
         server = Server(f"http://localhost:{port}", home)
-        _wait_for(server, process)
+        wait_for(process, port, home)
         return server
 
     yield start
@@ -127,19 +125,6 @@ def start_server(tmp_path_factory, copy_examples):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _wait_for(server, process):
-    until = time.monotonic() + PATIENCE / 1000
-    while time.monotonic() < until:
-        if process.poll() is not None:
-            break
-        try:
-            urllib.request.urlopen(f"{server.url}/_stcore/health", timeout=5).close()
-            return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-    pytest.fail(f"The server did not start: {(server.home / 'log.txt').read_text()[-2000:]}")
 
 
 @pytest.fixture(scope="session")

@@ -80,7 +80,7 @@ def test_models_as_json(home):
 def test_help_names_every_command(home):
     done = process("--help")
     assert done.returncode == 0
-    for command in ("models", "fetch", "attribute", "study", "setup"):
+    for command in ("app", "models", "fetch", "attribute", "study", "setup"):
         assert command in done.stdout
 
 
@@ -168,6 +168,7 @@ def test_a_mistake_in_a_process_of_its_own(home):
         ["attribute", "--model", MODEL, "--components", "ffn,heads", PEPTIDE],
         ["attribute", "--model", MODEL, "--method", "guess", PEPTIDE],
         ["attribute", "--model", MODEL, "--target", "a", "--target-id", "1", PEPTIDE],
+        ["app", "--port", "65536"],
     ],
 )
 def test_a_wrong_option_ends_with_2(arguments, capsys):
@@ -175,6 +176,23 @@ def test_a_wrong_option_ends_with_2(arguments, capsys):
         main(arguments)
     assert stop.value.code == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_the_app_is_served_where_one_says(monkeypatch):
+    served = []
+    monkeypatch.setattr("streamlit.web.cli.main", served.append)
+    assert main(["app", "--port", "8600", "--host", "lab.example", "--host", "lab"]) == 0
+    names = ["--server.allowedHosts=lab.example", "--server.allowedHosts=lab"]
+    assert served == [["run", str(ROOT / "app.py"), "--server.port=8600", *names]]
+
+
+def test_an_address_that_is_not_this_machines_gets_one_sentence(monkeypatch, capsys):
+    def refuse(arguments):
+        raise OSError(99, "Cannot assign requested address")
+
+    monkeypatch.setattr("streamlit.web.cli.main", refuse)
+    assert main(["app", "--address", "192.0.2.1"]) == 1
+    assert "cannot be served at --server.address=192.0.2.1" in capsys.readouterr().err
 
 
 def test_terms_are_shown_before_they_are_accepted(home, monkeypatch, capsys):

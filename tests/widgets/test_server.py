@@ -4,25 +4,20 @@ import asyncio
 import os
 import re
 import socket
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-from app_server import started
+from app_server import started, visit, wait_for, websocket
 from streamlit import config
-from streamlit.proto.BackMsg_pb2 import BackMsg
-from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.exceptions import InvalidStatus
-from websockets.sync.client import connect
 
 from neuronlab.models import folders
 from neuronlab.widgets import server
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 90  # s; only a hang reaches it
 PATHS = ("/", "/_stcore/health", "/_stcore/host-config", "/media/absent.png", "/neurons")
 
 
@@ -38,15 +33,7 @@ def port(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     process, port = started(home)
     try:
-        until = time.monotonic() + PATIENCE
-        while True:
-            try:
-                urlopen(f"http://localhost:{port}/_stcore/health", timeout=5).close()
-                break
-            except OSError:
-                assert process.poll() is None, (home / "log.txt").read_text()
-                assert time.monotonic() < until
-                time.sleep(0.1)
+        wait_for(process, port, home)
         yield port
     finally:
         process.terminate()
@@ -62,16 +49,6 @@ def answer(port, path, host, origin=None, method="GET"):
         got = error
     with got:
         return got.status, got.headers, got.read()
-
-
-def websocket(port, host, origin=None):
-    """An open connection to the app, by that name."""
-    return connect(
-        f"ws://{host}/_stcore/stream",
-        sock=socket.create_connection(("127.0.0.1", port)),
-        origin=origin,
-        max_size=None,
-    )
 
 
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "[::1]", "LOCALHOST"])
@@ -141,22 +118,14 @@ def test_scripts_are_sent_as_scripts(port):
 @pytest.mark.parametrize("address", ["", "attribution", "runs"])
 def test_no_icon_of_a_page_is_fetched_from_another_host(port, address):
     """A browser fetches a ":material/…:" from Google: that of `st.Page`, too, unless one is set."""
-    started = BackMsg()
-    started.rerun_script.query_string = ""
-    started.rerun_script.page_name = address
     icons, navigated = [], False
-    with websocket(port, f"localhost:{port}", f"http://localhost:{port}") as connection:
-        connection.send(started.SerializeToString())
-        while True:
-            message = ForwardMsg.FromString(connection.recv(timeout=PATIENCE))
-            kind = message.WhichOneof("type")
-            if kind == "page_config_changed" and message.page_config_changed.favicon:
-                icons.append(message.page_config_changed.favicon)
-            if kind == "navigation" and any(page.icon for page in message.navigation.app_pages):
-                navigated = True
-                assert icons
-            if kind == "script_finished":
-                break
+    for message in visit(port, address):
+        kind = message.WhichOneof("type")
+        if kind == "page_config_changed" and message.page_config_changed.favicon:
+            icons.append(message.page_config_changed.favicon)
+        if kind == "navigation" and any(page.icon for page in message.navigation.app_pages):
+            navigated = True
+            assert icons
     assert navigated
     assert len(icons) == 1
     assert icons[0].startswith(("data:image/svg+xml", "/media/"))
