@@ -29,6 +29,8 @@ test-slow: setup-tests
 lint: $(VENV)/.dev
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+	$(BIN)/lint-imports
 
 # benchmarks/gpu.py needs a card and is run by hand: see README.md.
 bench: $(VENV)/.app
@@ -49,7 +51,7 @@ constraints: | $(BIN)/python
 
 # Removes what make has made here; models and results of the app stay.
 clean:
-	rm -rf $(VENV) .neuronlab .pytest_cache .ruff_cache
+	rm -rf $(VENV) .neuronlab .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps say that the requirements and the project itself are installed; they are newer than the
