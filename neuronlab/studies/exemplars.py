@@ -104,7 +104,7 @@ class ExemplarsSpec(Spec):
         members = np.split(np.argsort(group, kind="stable"), sizes.cumsum()[:-1])
         order = self.draw("sides").permutation(len(members))
         for number in order[np.argsort(sizes[order] > _LARGE * half, kind="stable")]:
-            name = max(room, key=room.get)
+            name = max(room, key=room.__getitem__)
             if len(members[number]) <= room[name]:
                 side[members[number]] = name
                 room[name] -= len(members[number])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -125,6 +126,8 @@ def _panel(
         with right:
             st.info("The basket is empty: add neurons above, or use the top neurons.")
         return
+    target = prompt.target
+    assert isinstance(target, int)  # pages name it by its index
     if suppressed is not None and (neurons, change) == (suppressed[0], _SUPPRESS):
         outcome = suppressed[1]
     else:
@@ -134,7 +137,7 @@ def _panel(
             model.revision,
             prompt.text,
             prompt.mask,
-            prompt.target,
+            target,
             tuple(neurons),
             change,
         )
@@ -144,7 +147,7 @@ def _panel(
         exports.chart(
             predictions(
                 outcome.choices.rename(columns={"before": "probability"}),
-                prompt.target,
+                target,
                 outcome.choices.rename(columns={"after": "probability"}),
             ),
             outcome.choices,
@@ -165,7 +168,7 @@ def _neurons(sources: Sources) -> NeuronSet:
         key=f"prove_source_{len(names)}",
         required=True,
         wrap=True,
-        format_func=names.get,
+        format_func=names.__getitem__,
     )
     if source == "basket":
         return basket
@@ -178,12 +181,12 @@ def _change(components: tuple[Component, ...]) -> Change:
         "Change",
         list(_KINDS),
         default="scale",
-        format_func=_KINDS.get,
+        format_func=_KINDS.__getitem__,
         key="prove_kind",
         required=True,
         wrap=True,
     )
-    settings = {}
+    settings: dict[str, Any] = {}
     if kind == "scale":
         settings["a"] = st.slider(
             "Factor: 0 suppresses, 1 changes nothing, 2 doubles",
@@ -205,14 +208,14 @@ def _change(components: tuple[Component, ...]) -> Change:
         )
         names = ", ".join(COMPONENT_NAMES[c] for c in components)
         st.caption(f"All other {names} neurons are emptied, in every layer.")
-    positions = st.segmented_control(
+    positions: Positions = st.segmented_control(
         "At",
         ["all", "predicted"],
         default="all",
         key="prove_positions",
         required=True,
         wrap=True,
-        format_func={"all": "all positions", "predicted": "the predicted position"}.get,
+        format_func={"all": "all positions", "predicted": "the predicted position"}.__getitem__,
     )
     return Change(kind, positions, **settings)
 

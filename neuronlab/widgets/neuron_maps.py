@@ -18,9 +18,9 @@ from neuronlab.widgets import exports, state
 _TOP = 200
 
 
-def chosen() -> Neuron | None:
-    """The neuron this session looks at."""
-    return st.session_state.get("neuron")
+def chosen() -> Neuron:
+    """The neuron this session looks at, once one was chosen: see `start`."""
+    return st.session_state["neuron"]
 
 
 def choose(neuron: Neuron) -> None:
@@ -31,7 +31,7 @@ def choose(neuron: Neuron) -> None:
 
 def start(scores: NeuronScores) -> None:
     """Choose the strongest neuron where none is, or where the chosen one was not scored."""
-    neuron = chosen()
+    neuron = st.session_state.get("neuron")
     if neuron is not None and neuron.component in scores.arrays:
         layers, size = scores[neuron.component].shape
         if neuron.layer < layers and neuron.index < size:

@@ -206,7 +206,7 @@ def _target(model: Model, prompt: Prompt, form: dict[str, Any]) -> str | int:
     probability = dict(zip(top["index"], top["probability"], strict=True))
     options: list[int | str] = list(probability)
     first = options[0]
-    if model.alphabet == "protein" and model.kind == "masked":
+    if model.alphabet == "protein" and prompt.mask is not None:
         # What the residue is, is the natural question about it.
         truth = prompt.text[prompt.mask]
         first = model.tokenizer.convert_tokens_to_ids(truth)
@@ -240,11 +240,14 @@ def _target(model: Model, prompt: Prompt, form: dict[str, Any]) -> str | int:
         if encoded.note:
             st.caption(plain(encoded.note))
         chosen = encoded.target
+    assert chosen is not None  # there is always a first choice
     return _written(model, prompt, chosen)
 
 
 def _index(model: Model, prompt: Prompt, target: str | int) -> int:
-    return model.encode(Prompt(prompt.text, target=target, mask=prompt.mask)).target
+    index = model.encode(Prompt(prompt.text, target=target, mask=prompt.mask)).target
+    assert index is not None  # the prompt names a target
+    return index
 
 
 def _written(model: Model, prompt: Prompt, index: int) -> str | int:
@@ -278,7 +281,7 @@ def _settings(model: Model, form: dict[str, Any]) -> dict[str, Any]:
             selection_mode="multi",
             default=[c for c in form["components"] if c in chosen.components]
             or chosen.default_components,
-            format_func=COMPONENT_NAMES.get,
+            format_func=COMPONENT_NAMES.__getitem__,
             key=_key(f"components_{'_'.join(chosen.components)}"),
             wrap=True,
         )
@@ -288,7 +291,7 @@ def _settings(model: Model, form: dict[str, Any]) -> dict[str, Any]:
             "Neurons at",
             places,
             index=places.index(form["positions"]) if form["positions"] in places else 0,
-            format_func=_POSITIONS.get,
+            format_func=_POSITIONS.__getitem__,
             key=_key("positions" if chosen.everywhere else "position"),
             help="Scores over all positions are summed; the top neurons keep one per token.",
         )
@@ -308,7 +311,7 @@ def _more(chosen: Method, form: dict[str, Any]) -> dict[str, Any]:
             "Explain the target's",
             list(_OBJECTIVES),
             index=list(_OBJECTIVES).index(form["objective"]),
-            format_func=_OBJECTIVES.get,
+            format_func=_OBJECTIVES.__getitem__,
             key=_key("objective"),
         )
     if chosen.integrates:
@@ -318,7 +321,7 @@ def _more(chosen: Method, form: dict[str, Any]) -> dict[str, Any]:
             "Form",
             chosen.variants,
             index=chosen.variants.index(form["variant"]),
-            format_func=_VARIANTS.get,
+            format_func=_VARIANTS.__getitem__,
             key=_key("variant"),
             help="The authors multiply by the activation, not by its distance from the "
             "baseline: scores then do not add up.",
@@ -336,7 +339,7 @@ def _path(chosen: Method, form: dict[str, Any]) -> dict[str, Any]:
             "The path begins at",
             baselines,
             index=baselines.index(form["baseline"]) if form["baseline"] in baselines else 0,
-            format_func=_BASELINES.get,
+            format_func=_BASELINES.__getitem__,
             key=_key(f"baseline_{len(baselines)}"),
             help="Uninformative: all tokens replaced by the mask or the end of text. Mean: over"
             " inputs in which one token is replaced, each in turn.",

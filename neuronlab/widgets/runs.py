@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -29,10 +30,8 @@ def title(study: str, spec: dict) -> str:
         data = str(spec.get("data") or spec.get("facts") or spec.get("corpus", ""))
         if goals := spec.get("goals"):
             data = " and ".join(f"{dict(g)['property']} {dict(g)['direction']}" for g in goals)
-        titles = {
-            each.name: each.title
-            for each in (*SETS.values(), *LABELLED.values(), *CORPORA.values())
-        }
+        sets: list[Any] = [*SETS.values(), *LABELLED.values(), *CORPORA.values()]
+        titles = {each.name: each.title for each in sets}
         parts = [spec.get("fact") or (titles | {OWN: "own data"}).get(data, data)]
         if spec.get("per_relation"):
             parts.append(f"{spec['per_relation']} of a kind")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TypeVar, cast
 
 import streamlit as st
 
@@ -10,6 +11,8 @@ from neuronlab.runs import Result, Spec
 from neuronlab.studies import STUDIES
 from neuronlab.widgets import links, runs, services, state
 from neuronlab.widgets.guard import plain
+
+S = TypeVar("S", bound=Spec)
 
 
 def view(views: Mapping[str, str]) -> str:
@@ -20,22 +23,23 @@ def view(views: Mapping[str, str]) -> str:
     """
     if st.session_state.get("view") not in views:
         st.session_state["view"] = next(iter(views))
-    return st.segmented_control(
+    chosen = st.segmented_control(
         "View",
         list(views),
-        format_func=views.get,
+        format_func=views.__getitem__,
         key="view",
         label_visibility="collapsed",
         required=True,
         persist_state="session",
     )
+    return cast(str, chosen)
 
 
-def run_button(spec: Spec | None, cost: Callable[[], str]) -> None:
+def run_button(spec: S | None, cost: Callable[[S], str]) -> None:
     """The Run button with what the run will cost; when pressed, the run is started.
 
     Args:
-        cost: words for it; asked for only where there is a spec.
+        cost: words for what a run of a spec will take.
     """
     with st.container(horizontal=True, vertical_alignment="center"):
         pressed = st.button(
@@ -46,7 +50,7 @@ def run_button(spec: Spec | None, cost: Callable[[], str]) -> None:
             key="run",
         )
         if spec is not None:
-            st.caption(cost())
+            st.caption(cost(spec))
     if pressed and spec is not None:
         runs.submit(spec, state.device())
         links.show(spec.key, spec.study)
@@ -54,8 +58,8 @@ def run_button(spec: Spec | None, cost: Callable[[], str]) -> None:
 
 
 def finished(
-    study: str, model: str | None, spec: Spec | None, first: Spec | None
-) -> tuple[Spec, Result] | None:
+    study: str, model: str | None, spec: Spec | None, first: S | None
+) -> tuple[S, Result] | None:
     """The spec and result to show; waits for a run under way. None where there is nothing.
 
     Args:
@@ -87,7 +91,7 @@ def finished(
             f"Shown below: {plain(runs.title(study, raw))}. Press Run for the form above.",
             icon=":material/info:",
         )
-    return found, result
+    return cast(S, found), result  # `first` is a spec of the same study
 
 
 def _offer(spec: Spec) -> None:
@@ -106,5 +110,5 @@ def _offer(spec: Spec) -> None:
 def _model_of(key: str) -> str | None:
     run = services.queue().get(key)
     if run is not None:
-        return run.spec.model
+        return getattr(run.spec, "model", None)
     return services.result(key)[0]["model"] if services.store().has(key) else None

@@ -32,7 +32,7 @@ def main() -> None:
         return
     model = services.model(state.model_name(), state.device())
     spec = prompt_form.draw(model)
-    shown.run_button(spec, lambda: cost(model, spec))
+    shown.run_button(spec, lambda asked: cost(model, asked))
     found = shown.finished("attribution", model.name, spec, spec)
     if found is not None:
         with guard():

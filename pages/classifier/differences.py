@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -23,13 +25,13 @@ def verdict(low: float, high: float, p: float = np.nan) -> str:
     return "more" if low > 0 else "less" if high < 0 else SAME
 
 
-def verdict_on(row: object) -> str:
+def verdict_on(row: Any) -> str:
     """The verdict on a row of a comparison; a single random draw shows nothing."""
     one_draw = "random" in row.against and np.isnan(row.p)
     return SAME if one_draw else verdict(row.low, row.high, row.p)
 
 
-def difference(row: object) -> str:
+def difference(row: Any) -> str:
     """A difference, its interval, and what it shows."""
     if not np.isfinite([row.difference, row.low, row.high]).all():
         return "no value"

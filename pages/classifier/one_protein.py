@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -41,7 +43,7 @@ def draw() -> None:
             key=f"one_target_{model.name}_{label}",
         )
         method = middle.selectbox(
-            "Attribution", _METHODS, format_func=METHODS.get, key="one_method"
+            "Attribution", _METHODS, format_func=METHODS.__getitem__, key="one_method"
         )
         neurons, words = chosen(model, right)
         values, p = _scores(
@@ -110,10 +112,12 @@ def chosen(model: Model, place: st.delta_generator.DeltaGenerator) -> tuple[Neur
     key = _submodels(model)
     if key is not None:
         options |= {"top100": "The best 100 by integrated gradients", "top10": "The best 10"}
-    which = place.selectbox("Neurons", list(options), format_func=options.get, key="one_neurons")
+    which = place.selectbox(
+        "Neurons", list(options), format_func=options.__getitem__, key="one_neurons"
+    )
     if which == "basket":
         return basket, f"the {len(basket)} neurons of the basket"
-    if which.startswith("top"):
+    if key is not None and which.startswith("top"):
         spec, result = services.result(key)
         method = "integrated_gradients"
         method = method if method in spec["methods"] else spec["methods"][0]
@@ -211,5 +215,5 @@ def structure(sequence: str, values: np.ndarray) -> None:
 
 
 @st.cache_data(max_entries=4, show_spinner="Reading")
-def _structure(file_id: str, name: str, _file: object) -> Structure:
+def _structure(file_id: str, name: str, _file: BytesIO) -> Structure:
     return read_structure(name, _file.getvalue())

@@ -40,7 +40,9 @@ def where(spec: SubmodelsSpec, result: Result, titles: dict) -> None:
         format_func=lambda f: f"{100 * f:g}%",
         key=f"sub_fraction_{spec.key}",
     )
-    key = right.selectbox("Chosen by", list(titles), format_func=titles.get, key="sub_where")
+    key = right.selectbox(
+        "Chosen by", list(titles), format_func=titles.__getitem__, key="sub_where"
+    )
     table = result.tables["shares"]
     kept = table[table["fraction"] == fraction]
     summed = kept.groupby(["method", "selection", "seed", "component"], sort=False)["share"].sum()
@@ -91,7 +93,7 @@ def agreement(spec: SubmodelsSpec, result: Result) -> None:
             "Component",
             list(spec.components),
             default=spec.components[0],
-            format_func=COMPONENT_NAMES.get,
+            format_func=COMPONENT_NAMES.__getitem__,
             key="sub_scatter",
             required=True,
             label_visibility="collapsed",
@@ -119,7 +121,7 @@ def ranked(model: Model, spec: SubmodelsSpec, result: Result) -> None:
         "Ranked by",
         list(spec.methods),
         default=spec.methods[min(1, len(spec.methods) - 1)],
-        format_func=METHODS.get,
+        format_func=METHODS.__getitem__,
         key=f"sub_ranked_{spec.key}",
         required=True,
     )

@@ -32,7 +32,7 @@ def draw() -> None:
     """Form, run and results."""
     model = services.model(state.model_name(), state.device())
     spec = form(model)
-    shown.run_button(spec, lambda: cost(model, spec))
+    shown.run_button(spec, lambda asked: cost(model, asked))
     first = small_submodels(model.name, model.revision)
     found = shown.finished(STUDY, model.name, spec, first)
     if found is not None:
@@ -48,7 +48,7 @@ def results(model: Model, spec: SubmodelsSpec, result: Result) -> None:
         "Measure",
         list(METRICS),
         default="auc",
-        format_func=METRICS.get,
+        format_func=METRICS.__getitem__,
         key="sub_metric",
         required=True,
     )
@@ -56,7 +56,7 @@ def results(model: Model, spec: SubmodelsSpec, result: Result) -> None:
         "The others go to",
         list(spec.ablations),
         default=spec.ablations[0],
-        format_func=ABLATIONS.get,
+        format_func=ABLATIONS.__getitem__,
         key=f"sub_ablation_{spec.key}",
         required=True,
     )
@@ -126,7 +126,7 @@ def lines(
             "Chosen by",
             list(spec.selections),
             default=selection,
-            format_func=SELECTIONS.get,
+            format_func=SELECTIONS.__getitem__,
             key=f"sub_selection_{spec.key}",
             required=True,
         )

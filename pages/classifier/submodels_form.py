@@ -40,13 +40,13 @@ def form(model: Model) -> SubmodelsSpec | None:
 def _choices(start: SubmodelsSpec) -> dict[str, tuple[str, ...]]:
     """Of each field of the spec, which of its values are tried."""
     left, right = st.columns(2)
-    choices = {
+    choices: dict[str, list] = {
         "methods": left.pills(
             "Scores",
             SCORED,
             selection_mode="multi",
             default=SCORED,
-            format_func=METHODS.get,
+            format_func=METHODS.__getitem__,
             key="sub_methods",
         ),
         "selections": right.pills(
@@ -54,7 +54,7 @@ def _choices(start: SubmodelsSpec) -> dict[str, tuple[str, ...]]:
             list(SELECTIONS),
             selection_mode="multi",
             default=list(start.selections),
-            format_func=SELECTIONS.get,
+            format_func=SELECTIONS.__getitem__,
             key="sub_selections",
             help="Raw scores favour whichever projection is larger; z-scores or a quota do not.",
         ),
@@ -63,7 +63,7 @@ def _choices(start: SubmodelsSpec) -> dict[str, tuple[str, ...]]:
             COMPONENTS,
             selection_mode="multi",
             default=list(start.components),
-            format_func=COMPONENT_NAMES.get,
+            format_func=COMPONENT_NAMES.__getitem__,
             key="sub_components",
         ),
         "ablations": right.pills(
@@ -71,7 +71,7 @@ def _choices(start: SubmodelsSpec) -> dict[str, tuple[str, ...]]:
             list(ABLATIONS),
             selection_mode="multi",
             default=list(start.ablations),
-            format_func=ABLATIONS.get,
+            format_func=ABLATIONS.__getitem__,
             key="sub_ablations",
         ),
     }
@@ -90,7 +90,7 @@ def _settings(start: SubmodelsSpec) -> tuple[str, dict[str, Any]]:
     baseline = two.selectbox(
         "Integrated gradients begin at",
         ["input", "zero"],
-        format_func={"input": "masked sequence", "zero": "zero"}.get,
+        format_func={"input": "masked sequence", "zero": "zero"}.__getitem__,
         key="sub_baseline",
     )
     return kept, {

@@ -11,7 +11,7 @@ from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.figures.classifier import METRICS, kept_lines
 from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.models import Model
-from neuronlab.models.catalogue import available, entry
+from neuronlab.models.catalogue import available
 from neuronlab.runs import Result
 from neuronlab.studies import STUDIES, NeuronTransferSpec
 from neuronlab.studies.neuron_transfer import FULL, OTHER, OWN, RANDOM
@@ -32,7 +32,7 @@ def draw() -> None:
     """Form, run and results."""
     model = services.model(state.model_name(), state.device())
     spec = form(model)
-    shown.run_button(spec, lambda: cost(model, spec))
+    shown.run_button(spec, lambda asked: cost(model, asked))
     first = None
     if spec is not None:
         small = {"scored": 6, "tested": 20, "fractions": (0.5, 0.1, 0.01), "seeds": 2}
@@ -46,14 +46,17 @@ def draw() -> None:
 def form(model: Model) -> NeuronTransferSpec | None:
     """The other model, and how neurons are chosen."""
     left, middle, right = st.columns([2, 1, 1])
-    others = [e.name for e in available() if e.kind == "classifier" and e.name != model.name]
-    others = [name for name in others if entry(name).alphabet == "protein"]
+    others = {
+        e.name: e
+        for e in available()
+        if e.kind == "classifier" and e.alphabet == "protein" and e.name != model.name
+    }
     if not others:
         complain("There is no second protein classifier: tune one in the view “Tune a model”.")
         return None
     other = left.selectbox(
         "The other model",
-        others,
+        list(others),
         format_func=protein_models.title,
         key=f"transfer_other_{model.name}",
         help="A classifier with a trunk of the same shape.",
@@ -62,7 +65,7 @@ def form(model: Model) -> NeuronTransferSpec | None:
         "Chosen by",
         SCORED,
         SCORED.index("integrated_gradients"),
-        METHODS.get,
+        METHODS.__getitem__,
         key="transfer_method",
     )
     scored = right.number_input("Proteins that score", 2, 5000, 40, key="transfer_scored")
@@ -72,7 +75,7 @@ def form(model: Model) -> NeuronTransferSpec | None:
         model.name,
         model.revision,
         other=other,
-        other_revision=entry(other).revision,
+        other_revision=others[other].revision,
         method=method,
         scored=scored,
     )
@@ -89,7 +92,7 @@ def results(spec: NeuronTransferSpec, result: Result) -> None:
         "Measure",
         list(METRICS),
         default="accuracy",
-        format_func=METRICS.get,
+        format_func=METRICS.__getitem__,
         key="transfer_metric",
         required=True,
         label_visibility="collapsed",

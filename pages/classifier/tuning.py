@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -38,7 +40,7 @@ def draw() -> None:
     base = None if spec is None else spec.model
     if base is not None and not model_fetch.ready(base):
         return
-    shown.run_button(spec, lambda: cost(spec))
+    shown.run_button(spec, cost)
     first = default_spec()
     found = None
     # The first result is made with one click, not unasked: it takes minutes.
@@ -149,7 +151,7 @@ def uploaded() -> Uploaded | None:
 
 
 @st.cache_data(max_entries=4, show_spinner="Reading")
-def _read(file_id: str, name: str, _file: object) -> Uploaded:
+def _read(file_id: str, name: str, _file: BytesIO) -> Uploaded:
     return read_labelled(name, _file.getvalue(), _LETTERS)
 
 
@@ -233,7 +235,7 @@ def results(spec: FineTuneSpec, result: Result) -> None:
             "Measure",
             list(METRICS),
             default="auc",
-            format_func=METRICS.get,
+            format_func=METRICS.__getitem__,
             key="tuned_metric",
             required=True,
             label_visibility="collapsed",

@@ -43,7 +43,7 @@ def draw() -> None:
     if model is None:
         return
     spec = form(model)
-    shown.run_button(spec, lambda: facts_form.cost(model, spec))
+    shown.run_button(spec, lambda asked: facts_form.cost(model, asked))
     first = small(model.name, model.revision, STUDY)
     found = shown.finished(STUDY, model.name, spec, first)
     if found is not None:
@@ -56,12 +56,10 @@ def form(model: Model) -> FactCheckingSpec | None:
     fields = facts_form.draw(STUDY, "knowledge_types", 20, filters=False)
     if fields is None:
         return None
-    uploaded = fields["facts"] == OWN
-    built_in = None if uploaded else SETS[fields["facts"]]
+    built_in = None if fields["facts"] == OWN else SETS[fields["facts"]]
     facts = fields.get("own", ())
-    languages = (
-        list(dict.fromkeys(f.language for f in facts)) if uploaded else list(built_in.languages)
-    )
+    spoken = built_in.languages if built_in else dict.fromkeys(f.language for f in facts)
+    languages = list(spoken)
     left, middle, right = st.columns([2, 1.2, 1.4], vertical_alignment="bottom")
     with left:
         test = st.slider(
@@ -209,7 +207,7 @@ def table(scorers: pd.DataFrame) -> None:
 def live(candidates: pd.DataFrame) -> None:
     """Precision, recall and F1 of one scorer at any threshold."""
     choices = [name for name in SCORERS if name not in FIXED]
-    scorer = st.selectbox("Scorer", choices, format_func=SCORERS.get, key="checking_scorer")
+    scorer = st.selectbox("Scorer", choices, format_func=SCORERS.__getitem__, key="checking_scorer")
     train, test = candidates[~candidates["test"]], candidates[candidates["test"]]
     column = columns_of(scorer, candidates)[0]
     chosen = best_threshold(*scores_of(train, column))
@@ -254,7 +252,7 @@ def neurons(spec: FactCheckingSpec, table: pd.DataFrame) -> None:
     left, right = st.columns(2)
     relation = left.selectbox("Neurons of", table["relation"].unique(), key="checking_relation")
     kinds = table[table["relation"] == relation]["kind"].unique()
-    kind = right.selectbox("Which", kinds, format_func=SCORERS.get, key="checking_kind")
+    kind = right.selectbox("Which", kinds, format_func=SCORERS.__getitem__, key="checking_kind")
     rows = table[(table["relation"] == relation) & (table["kind"] == kind)]
     what = "pairs" if kind == DEGENERATE else "facts"
     neuron_maps.listed(

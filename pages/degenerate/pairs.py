@@ -53,7 +53,7 @@ def draw() -> None:
             random_sets=sets,
             **asked,
         )
-    shown.run_button(spec, lambda: cost(model, spec))
+    shown.run_button(spec, lambda asked: cost(model, asked))
     found = shown.finished(STUDY, model.name, spec, spec)
     if found is not None:
         with guard():

@@ -83,7 +83,8 @@ def show(spec: AttributionSpec, result: Result) -> None:
 
 def model_title(name: str) -> str:
     """A model's title from the catalogue."""
-    return entry(name).title
+    known = entry(name)
+    return known.title if known else name
 
 
 main()

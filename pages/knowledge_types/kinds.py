@@ -40,7 +40,7 @@ def value_layers(result: Result) -> None:
         default="attention",
         key="value_part",
         required=True,
-        format_func={"attention": "Attention", "ffn": "FFN"}.get,
+        format_func={"attention": "Attention", "ffn": "FFN"}.__getitem__,
         label_visibility="collapsed",
     )
     table = result.tables["value_layers"]
@@ -62,7 +62,10 @@ def query_layers(result: Result) -> None:
         default="attention",
         key="kinds_of",
         required=True,
-        format_func={"attention": "attention value neurons", "ffn": "FFN value neurons"}.get,
+        format_func={
+            "attention": "attention value neurons",
+            "ffn": "FFN value neurons",
+        }.__getitem__,
     )
     by = right.segmented_control(
         "Share of",
@@ -70,7 +73,7 @@ def query_layers(result: Result) -> None:
         default="ffn",
         key="kinds_by",
         required=True,
-        format_func={"attention": "Attention", "ffn": "FFN"}.get,
+        format_func={"attention": "Attention", "ffn": "FFN"}.__getitem__,
     )
     table = result.tables["query_layers"]
     scores = table[(table["of"] == of) & (table["part"] == by)]

@@ -25,7 +25,7 @@ def main() -> None:
             spec = StabilitySpec(model=model.name, revision=model.revision, **named, **fields)
     elif fields is not None:
         spec = KnowledgeTypesSpec(model=model.name, revision=model.revision, **fields)
-    shown.run_button(spec, lambda: facts_form.cost(model, spec))
+    shown.run_button(spec, lambda asked: facts_form.cost(model, asked))
     found = shown.finished(view, model.name, spec, small(model.name, model.revision, view))
     if found is not None:
         with guard():

@@ -6,7 +6,7 @@ import streamlit as st
 from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.figures.knowledge_types import overlap_bars
 from neuronlab.models import Model
-from neuronlab.models.catalogue import CATALOGUE, entry
+from neuronlab.models.catalogue import CATALOGUE
 from neuronlab.runs import Result
 from neuronlab.studies import StabilitySpec
 from neuronlab.studies.stability import PAIRS
@@ -16,8 +16,11 @@ from neuronlab.widgets.guard import plain
 
 def other_model(model: Model) -> Model | None:
     """A second model that the same prompts are asked of."""
-    names = [c.name for c in CATALOGUE if c.kind in ("causal", "masked") and c.name != model.name]
-    names = [name for name in names if entry(name).alphabet == "text"]
+    names = [
+        c.name
+        for c in CATALOGUE
+        if c.kind in ("causal", "masked") and c.alphabet == "text" and c.name != model.name
+    ]
     chosen = st.selectbox(
         "Compare with",
         names,

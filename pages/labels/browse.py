@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -70,11 +70,11 @@ def browse(model: Model, labels: LabelSet, spec: NeuronLabelsSpec, result: Resul
 
 def _concepts(rows: pd.DataFrame) -> None:
     """Layers by what their labels name; a clicked cell narrows the list below."""
-    by = st.segmented_control(
+    by: Literal["group", "concept"] = st.segmented_control(
         "Columns",
         ["group", "concept"],
         default="group",
-        format_func={"group": "kinds of labels", "concept": "concepts"}.get,
+        format_func={"group": "kinds of labels", "concept": "concepts"}.__getitem__,
         key="label_by",
         required=True,
     )
@@ -146,7 +146,7 @@ def _search(
             table, "label_rows", "Neurons with their labels.", height=520, order=columns
         )
     with right:
-        chosen = neuron_maps.chosen()
+        chosen = st.session_state.get("neuron")
         if chosen is None or labels.label_of(chosen) is None:
             first = table.iloc[0]
             chosen = Neuron(int(first["layer"]), first["component"], int(first["neuron"]))
@@ -167,7 +167,7 @@ def _fitting(rows: pd.DataFrame) -> pd.DataFrame | None:
         "Search",
         ["words", "meaning"],
         default="words",
-        format_func={"words": "by words", "meaning": "by meaning"}.get,
+        format_func={"words": "by words", "meaning": "by meaning"}.__getitem__,
         key="label_how",
         required=True,
     )

@@ -24,6 +24,8 @@ from neuronlab.widgets.guard import plain
 def card(labels: LabelSet, neuron: Neuron, spec: NeuronLabelsSpec, result: Result) -> None:
     """One neuron: its label, its proteins, and their features."""
     row = labels.label_of(neuron)
+    if row is None:
+        return
     with st.container(border=True):
         st.markdown(
             f"**Neuron {neuron.layer} / {COMPONENT_NAMES[neuron.component]} / {neuron.index}**"

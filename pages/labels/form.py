@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+from typing import Any
+
 import streamlit as st
 
 from neuronlab.errors import UserError
@@ -51,17 +54,18 @@ def form(model: Model) -> NeuronLabelsSpec | None:
         [c for c in READABLE if c != "attention"],
         selection_mode="multi",
         default=["ffn"],
-        format_func=COMPONENT_NAMES.get,
+        format_func=COMPONENT_NAMES.__getitem__,
         key="label_components",
     )
     explainer = right.selectbox(
-        "Explained by", list(EXPLAINERS), format_func=EXPLAINERS.get, key="label_explainer"
+        "Explained by", list(EXPLAINERS), format_func=EXPLAINERS.__getitem__, key="label_explainer"
     )
     try:
         if corpus == OWN:
-            corpus = _upload(model)
-            if corpus is None:
+            uploaded = _upload(model)
+            if uploaded is None:
                 return None
+            corpus = uploaded
         elif corpus in CORPORA:
             st.caption(plain(f"{CORPORA[corpus].what} {CORPORA[corpus].terms}"))
         label_sets.corpus_ready(corpus)
@@ -104,7 +108,7 @@ def _upload(model: Model) -> str | None:
 
 
 @st.cache_data(max_entries=8, show_spinner="Reading")
-def _kept(file_id: str, title: str, letters: str, _file: object) -> tuple[str, str]:
+def _kept(file_id: str, title: str, letters: str, _file: BytesIO) -> tuple[str, str]:
     read_ = read_annotated(title, _file.getvalue(), letters)
     annotated = sum(bool(p.annotations) for p in read_.proteins)
     note = f"{len(read_.proteins):,} proteins, {annotated:,} with annotations. {read_.note}"
@@ -147,7 +151,7 @@ def _explainer(explainer: str) -> dict:
     fields["variant"] = three.selectbox(
         "Prompt",
         ["neuronlab", "authors"],
-        format_func={"neuronlab": "with base rates", "authors": "as the authors' code"}.get,
+        format_func={"neuronlab": "with base rates", "authors": "as the authors' code"}.__getitem__,
         key="label_variant",
     )
     return fields
@@ -163,7 +167,10 @@ def _environment() -> endpoint.Endpoint | None:
 def _settings(*, llm: bool) -> dict:
     one, two, three, four, five = st.columns(5)
     pooling = one.selectbox(
-        "Activation of a protein", list(POOLING), format_func=POOLING.get, key="label_pooling"
+        "Activation of a protein",
+        list(POOLING),
+        format_func=POOLING.__getitem__,
+        key="label_pooling",
     )
     limit = two.number_input("Proteins (0: all)", 0, 600_000, 0, key="label_limit")
     per_layer = three.number_input(
@@ -172,15 +179,15 @@ def _settings(*, llm: bool) -> dict:
     split = four.selectbox(
         "Held out",
         list(SPLITS),
-        format_func=SPLITS.get,
+        format_func=SPLITS.__getitem__,
         key="label_split",
         help="What must not be on both sides: proteins that share half of their words of six "
         "residues, all of a species, or only alleles of one gene.",
     )
     simulator = five.selectbox(
-        "Judged by", list(SIMULATORS), format_func=SIMULATORS.get, key="label_simulator"
+        "Judged by", list(SIMULATORS), format_func=SIMULATORS.__getitem__, key="label_simulator"
     )
-    fields = {
+    fields: dict[str, Any] = {
         "pooling": pooling,
         "split": split,
         "limit": max(limit, 20) if limit else None,

@@ -25,7 +25,7 @@ def draw() -> None:
     model = services.model(state.model_name(), state.device())
     with st.expander("Make labels", icon=":material/label:"), guard():
         spec = form(model)
-        shown.run_button(spec, lambda: cost(model, spec))
+        shown.run_button(spec, lambda asked: cost(model, asked))
     _imports(model)
     first = small_labels(model.name, model.revision)
     if first.corpus in CORPORA and not CORPORA[first.corpus].ready:

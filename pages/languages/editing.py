@@ -35,7 +35,7 @@ def results(model: Model, spec: CrossLingualEditingSpec, result: Result) -> None
         "Change",
         list(CHANGES),
         default="suppress",
-        format_func=_WORDS.get,
+        format_func=_WORDS.__getitem__,
         key="edit_change",
         required=True,
         label_visibility="collapsed",

@@ -27,7 +27,7 @@ def main() -> None:
     except UserError as error:
         complain(str(error))
         spec = None
-    shown.run_button(spec, lambda: facts_form.cost(model, spec))
+    shown.run_button(spec, lambda asked: facts_form.cost(model, asked))
     first = in_languages(model.name, model.revision, study)
     found = shown.finished(study, model.name, spec, first)
     if found is not None:

@@ -1,5 +1,7 @@
 """The neurons that a fact rests on in every language."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -126,7 +128,11 @@ def how_far(neurons: pd.DataFrame, fact: str, languages: tuple[str, ...]) -> str
     )
 
 
-def per_layer(sets: dict, languages: tuple[str, ...], shape: tuple[int, int]) -> pd.DataFrame:
+def per_layer(
+    sets: Mapping[tuple[str, str], frozenset[int]],
+    languages: tuple[str, ...],
+    shape: tuple[int, int],
+) -> pd.DataFrame:
     """Mean number of neurons per layer: a column per language, and the intersection."""
     facts = list(dict.fromkeys(fact for fact, _ in sets))
     groups = {language: [sets[fact, language] for fact in facts] for language in languages}

@@ -24,7 +24,7 @@ def main() -> None:
     if model is None:
         return
     spec = form(model)
-    shown.run_button(spec, lambda: facts_form.cost(model, spec))
+    shown.run_button(spec, lambda asked: facts_form.cost(model, asked))
     found = shown.finished(
         "method_comparison",
         model.name,

@@ -39,9 +39,12 @@ def failed(run: Run) -> None:
     left, right = st.columns([5, 1], vertical_alignment="center")
     with left:
         complain(f"{runs.title_of(run)}: {run.error}", run.details)
-    right.button(
-        "Try again", key=f"again_{run.key}", on_click=runs.submit, args=(run.spec, run.device)
-    )
+    right.button("Try again", key=f"again_{run.key}", on_click=again, args=(run,))
+
+
+def again(run: Run) -> None:
+    """Try a run once more."""
+    runs.submit(run.spec, run.device)
 
 
 def interrupted() -> None:
@@ -122,10 +125,13 @@ def actions(chosen: list[Record]) -> None:
     """Open and export one; delete all that are selected."""
     with st.container(horizontal=True):
         only = chosen[0] if len(chosen) == 1 else None
-        can_open = only is not None and only.readable and only.study in PAGE_OF
-        if st.button("Open", disabled=not can_open, type="primary", icon=":material/open_in_new:"):
+        page = PAGE_OF.get(only.study) if only and only.readable else None
+        opened = st.button(
+            "Open", disabled=page is None, type="primary", icon=":material/open_in_new:"
+        )
+        if opened and only and page:
             links.leave()
-            st.switch_page(PAGE_OF[only.study].path, query_params={"run": only.key})
+            st.switch_page(page.path, query_params={"run": only.key})
         st.download_button(
             "Export (zip)",
             (lambda: services.store().export(only.key)) if only else b"",
@@ -149,7 +155,7 @@ def delete(keys: list[str]) -> None:
 def compare(first: Record, second: Record) -> None:
     """Do two runs agree?"""
     st.subheader("Compare")
-    names = tuple(runs.title(record.study, record.spec) for record in (first, second))
+    names = runs.title(first.study, first.spec), runs.title(second.study, second.spec)
     a, b = (scores_of(services.result(record.key)[1]) for record in (first, second))
     table = agreement_table(a, b)
     if table.empty:

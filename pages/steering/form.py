@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator as Column
@@ -81,7 +82,7 @@ def _start(model: Model, *, antibody: bool) -> dict:
         "Free residues; all others are protected",
         options,
         default=options[0],
-        format_func={"regions": "binding loops (CDRs)", "all": "all", "own": "choose"}.get,
+        format_func={"regions": "binding loops (CDRs)", "all": "all", "own": "choose"}.__getitem__,
         key=f"steer_free_{antibody}",
         required=True,
     )
@@ -151,13 +152,13 @@ def _neurons(model: Model, goals: tuple[Goal, ...]) -> dict:
     choose = left.selectbox(
         "Neurons",
         list(CHOICES),
-        format_func=CHOICES.get,
+        format_func=CHOICES.__getitem__,
         key="steer_choose",
         persist_state="session",
     )
     a = middle.slider("a, in h' = a h + b", -10.0, 10.0, 3.0, 0.05, key="steer_a")
     b = right.slider("b", -8.0, 8.0, 1.0, 0.05, key="steer_b")
-    given = {"a": a, "b": b}
+    given: dict[str, Any] = {"a": a, "b": b}
     if choose == "basket":
         basket = state.basket()
         if not len(basket):
@@ -172,7 +173,7 @@ def _neurons(model: Model, goals: tuple[Goal, ...]) -> dict:
         [c for c in READABLE if c != "attention"],
         selection_mode="multi",
         default=["ffn"],
-        format_func=COMPONENT_NAMES.get,
+        format_func=COMPONENT_NAMES.__getitem__,
         key="steer_components",
     )
     if not components:
@@ -185,7 +186,7 @@ def _neurons(model: Model, goals: tuple[Goal, ...]) -> dict:
             "Over",
             names,
             names.index("germlines" if model.name == "antiberty" else "pdb"),
-            format_func=titles.get,
+            format_func=titles.__getitem__,
             key=f"steer_corpus_{model.name == 'antiberty'}",
         )
         label_sets.corpus_ready(given["corpus"])
@@ -237,7 +238,7 @@ def _settings() -> dict:
 
 def _generation(one: Column, two: Column, three: Column, four: Column) -> dict:
     """How residues are drawn."""
-    mode = one.selectbox("Generation", list(MODES), format_func=MODES.get, key="steer_mode")
+    mode = one.selectbox("Generation", list(MODES), format_func=MODES.__getitem__, key="steer_mode")
     steps = two.number_input("Steps", 1, 2000, 50, key="steer_steps")
     masked = three.number_input(
         "Hidden at a step, in %", 1, 100, 10, key="steer_masked", disabled=mode != "masked"
@@ -270,7 +271,7 @@ def _chains(one: Column, two: Column, three: Column, four: Column) -> dict:
         "positions": four.selectbox(
             "Neurons change at",
             ["all", "free"],
-            format_func={"all": "all residues", "free": "the free residues"}.get,
+            format_func={"all": "all residues", "free": "the free residues"}.__getitem__,
             key="steer_positions",
         ),
     }

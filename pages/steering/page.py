@@ -17,7 +17,7 @@ def main() -> None:
         return
     model = services.model(state.model_name(), state.device())
     spec = form(model)
-    shown.run_button(spec, lambda: cost(model, spec))
+    shown.run_button(spec, lambda asked: cost(model, asked))
     first = small_steering(model.name, model.revision)
     finished = shown.finished(STUDY, model.name, spec, first)
     if finished is not None:

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from neuronlab.figures.protein import contact_map
-from neuronlab.figures.structures import secondary_track, structures_view
+from neuronlab.figures.structures import Colouring, secondary_track, structures_view
 from neuronlab.models import Encoded, Model
 from neuronlab.neurons import NeuronSet
 from neuronlab.proteins import folding
@@ -19,7 +19,7 @@ from neuronlab.studies.steering import STEERED, UNSTEERED
 from neuronlab.widgets import exports
 from neuronlab.widgets.guard import guard, plain
 
-COLOURS = {
+COLOURS: dict[Colouring, str] = {
     "confidence": "confidence",
     "changed": "changed residues",
     "attribution": "activity of the neurons",
@@ -77,7 +77,7 @@ def in_space(model: Model, result: Result, folded: dict[str, folding.Folded]) ->
         "Coloured by",
         list(COLOURS),
         default="changed",
-        format_func=COLOURS.get,
+        format_func=COLOURS.__getitem__,
         key="steer_colour",
         required=True,
     )

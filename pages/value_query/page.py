@@ -49,7 +49,7 @@ def main() -> None:
     spec = None
     if asked is not None:
         spec = ValueQuerySpec(model=model.name, revision=model.revision, **asked)
-    shown.run_button(spec, lambda: cost(model, spec))
+    shown.run_button(spec, lambda asked: cost(model, asked))
     found = shown.finished("value_query", model.name, spec, spec)
     if found is not None:
         with guard():
@@ -58,8 +58,8 @@ def main() -> None:
 
 def cost(model: Model, spec: ValueQuerySpec) -> str:
     """What a run will take."""
-    components = ("ffn", "attention")
-    found = estimate(model, spec.prompt, "log_probability_increase", components, "predicted")
+    method = "log_probability_increase"
+    found = estimate(model, spec.prompt, method, ("ffn", "attention"), "predicted")
     # Heads, query neurons and the proof take about twice as long again.
     return f"About {Cost(3 * found.seconds + 1, found.bytes).words}."
 
@@ -187,7 +187,7 @@ def value_neurons(result: Result) -> None:
         "Kind",
         ["ffn", "attention"],
         default="ffn",
-        format_func={"ffn": "FFN", "attention": "Attention, at the position read from"}.get,
+        format_func={"ffn": "FFN", "attention": "Attention, at the position read from"}.__getitem__,
         key="value_kind",
         label_visibility="collapsed",
         required=True,
@@ -225,7 +225,7 @@ def query_neurons(model: Model, result: Result) -> None:
         "Who wakes the",
         list(KINDS),
         default="attention",
-        format_func=KINDS.get,
+        format_func=KINDS.__getitem__,
         key="query_of",
         required=True,
     )
