@@ -11,6 +11,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import cast
 
 from neuronlab.errors import UserError
 
@@ -94,7 +95,7 @@ def unzipped(file: str, data: bytes, most: int) -> Iterator[tuple[str, io.Buffer
             except Exception:
                 raise broken from None
             with opened:
-                yield member.filename, opened
+                yield member.filename, cast(io.BufferedIOBase, opened)
 
 
 def text_lines(
@@ -114,7 +115,8 @@ def text_lines(
         UserError: no room for the rest.
         UnicodeDecodeError: no UTF-8.
     """
-    text = io.TextIOWrapper(content, "utf-8-sig", newline=newline)
+    buffer = cast(io.BufferedReader, content)  # which is more than the wrapper needs
+    text = io.TextIOWrapper(buffer, "utf-8-sig", newline=newline)
     while line := text.readline(longest):
         room.take(file, len(line))
         if len(line) == longest:

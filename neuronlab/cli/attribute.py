@@ -157,8 +157,8 @@ def _print(result: Result, scores: NeuronScores, top: int) -> None:
     if numbers.get("note"):
         print(numbers["note"])
     predictions = result.tables["predictions"].itertuples(index=False)
-    rows = [(p.rank, repr(p.token), f"{p.probability:.4f}") for p in predictions]
-    print("\n" + table(("rank", "prediction", "probability"), rows))
+    choices = [(p.rank, repr(p.token), f"{p.probability:.4f}") for p in predictions]
+    print("\n" + table(("rank", "prediction", "probability"), choices))
     rows = [
         (n.rank, n.layer, n.component, n.neuron, f"{n.score:+.6f}")
         for n in scores.top(top).itertuples(index=False)

@@ -57,6 +57,7 @@ def _golds(model: Model, fact: Fact, text: str) -> dict[int, Encoded]:
     for answer in fact.answers:
         with suppress(UserError):  # not in the vocabulary
             encoded = model.encode(Prompt(text, target=f"{fact.joiner}{answer}"))
+            assert encoded.target is not None  # the prompt names one
             if encoded.target not in found or encoded.whole:
                 found[encoded.target] = encoded
     return found

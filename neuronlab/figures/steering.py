@@ -34,7 +34,7 @@ COSTS = {
     "confidence_free": "confidence of the<br>free residues",
 }
 # The most hydrophobic first: what moves hydropathy is seen as rows, not as scattered letters.
-LETTERS = sorted(AMINO_ACIDS, key=lambda letter: -FEATURES["gravy"].scale[letter])
+LETTERS = sorted(AMINO_ACIDS, key=lambda letter: -(FEATURES["gravy"].scale or {})[letter])
 _LEGEND = {"orientation": "h", "y": -0.25, "x": 0}
 
 

@@ -29,7 +29,7 @@ CONFIDENCE = (
 )
 CHANGED = "#D55E00"
 # How structures over one another are drawn: colour already says something else.
-RIBBONS = (
+RIBBONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("flat ribbon", {}),
     ("tube", {"style": "trace", "thickness": 0.4}),
     ("thin line", {"style": "trace", "thickness": 0.12}),
@@ -175,7 +175,7 @@ def _looks(
             _Look(
                 [CHANGED if hit else NEUTRAL for hit in of_one],
                 ["changed" if hit else "" for hit in of_one],
-                of_one,
+                of_one.tolist(),
             )
             for of_one in hits
         ]

@@ -79,7 +79,7 @@ class Endpoint:
             usable = parts.scheme in ("http", "https") and bool(parts.hostname)
             usable = usable and (parts.port is None or parts.port > 0)
         except ValueError:
-            usable = False
+            parts, usable = urlsplit(""), False
         if not usable:
             raise UserError(
                 "The endpoint's address must begin with http:// or https:// and name a server, "
@@ -93,7 +93,7 @@ class Endpoint:
         # Such as 0xa9fea9fe, too, which stands for 169.254.169.254; names are looked up when asked.
         with suppress(OSError, UnicodeError):
             _refuse_link_local(
-                address[4][0]
+                str(address[4][0])
                 for address in socket.getaddrinfo(
                     parts.hostname, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
                 )
@@ -188,7 +188,7 @@ class Endpoint:
         async with asyncio.timeout(self.timeout), http:
             with suppress(OSError, UnicodeError):
                 _refuse_link_local(
-                    address[4][0]
+                    str(address[4][0])
                     for address in await asyncio.get_running_loop().getaddrinfo(
                         server.hostname, None, type=socket.SOCK_STREAM
                     )

@@ -159,7 +159,7 @@ class Exemplars:
     @property
     def mean(self) -> Float[Array, "layer neuron"]:
         """Mean activation over proteins."""
-        return (self.total / self.proteins).astype(np.float32)
+        return np.asarray(self.total / self.proteins, np.float32)
 
     @property
     def sd(self) -> Float[Array, "layer neuron"]:
@@ -178,7 +178,10 @@ class Exemplars:
     ) -> Exemplars:
         """The state that ``arrays`` gave."""
         names = ("top", "top_at", "bottom", "bottom_at", "total", "square")
-        return cls(keep, *(arrays[f"{name}.{component}"] for name in names), proteins)
+        state = cls(keep, proteins=proteins)
+        for name in names:
+            setattr(state, name, arrays[f"{name}.{component}"])
+        return state
 
 
 def _extreme(

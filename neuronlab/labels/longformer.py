@@ -307,9 +307,7 @@ def train(
     """
     settings = settings or Settings()
     parts = split(pairs, settings.held_out, settings.seed)
-    simulator = base
-    if not isinstance(base, Simulator):
-        simulator = untrained(base, settings, device)
+    simulator = base if isinstance(base, Simulator) else untrained(base, settings, device)
     simulator = dataclasses.replace(simulator, settings=settings)
     tokens, labels = _tokens(simulator, pairs), targets(pairs)
     found = Trained(simulator, parts)
@@ -449,13 +447,14 @@ def _read(source: str, changes: Mapping[str, Any], *, complete: bool = False) ->
         for name, value in changes.items():
             setattr(config, name, value)
         with making():
-            hf, report = LongformerForSequenceClassification.from_pretrained(
+            loaded: Any = LongformerForSequenceClassification.from_pretrained(
                 where,
                 config=config,
                 use_safetensors=True,  # the other format is a pickle
                 output_loading_info=True,
                 local_files_only=offline,
             )
+        hf, report = loaded
         # The head alone may be fresh, and only before training.
         fresh = [n for n in report["missing_keys"] if complete or not n.startswith("classifier.")]
         if fresh or hf.config.num_labels != CLASSES:

@@ -73,7 +73,7 @@ def traits(
     some = features[deciding]
     shown = [name for name in some if some[name].notna().sum() > 1]
     shown = [name for name in shown if some[name].std(ddof=0) > 1e-9]
-    count = Counter(word for i in np.flatnonzero(deciding) for word in set(annotations[i]))
+    count = Counter(word for i in np.flatnonzero(deciding) for word in set(annotations[int(i)]))
     most = deciding.sum() - min_count
     words = sorted(word for word, n in count.items() if min_count <= n <= most)
     column = {word: i for i, word in enumerate(words)}

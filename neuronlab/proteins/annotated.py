@@ -300,11 +300,11 @@ def _join(found: dict[str, AnnotatedProtein], given: AnnotatedProtein) -> bool:
 
 
 def _entries(file: str, data: bytes) -> Iterator[AnnotatedProtein]:
-    lines = (line for line in _lines(file, data) if line.strip())
-    first = next(lines, None)
+    filled = (line for line in _lines(file, data) if line.strip())
+    first = next(filled, None)
     if first is None:
         raise UserError(f"{file} is empty: upload a file with sequences.")
-    lines = itertools.chain([first], lines)
+    lines = itertools.chain([first], filled)
     if is_fasta(first):
         return _fasta(uploads.whole_entries(file, lines, ">", MAX_ENTRY))
     if first.startswith("ID   "):
@@ -568,10 +568,10 @@ def _flat(file: str, lines: Iterator[str]) -> Iterator[AnnotatedProtein]:
 
 
 def _flat_words(record: SwissProt.Record) -> Iterator[str]:
-    description = _EVIDENCE.sub("", record.description)
+    description = _EVIDENCE.sub("", str(record.description))
     if match := re.search(r"(?:RecName|SubName): Full=([^;]*)", description):
         yield _words("name", match[1])
-    yield from _organism(record.organism.rstrip("."))
+    yield from _organism(str(record.organism).rstrip("."))
     for gene in record.gene_name[:1]:
         yield _words("gene", _EVIDENCE.sub("", gene.get("Name", "")))
     for number in dict.fromkeys(re.findall(r"\bEC=([^; ]+)", description)):

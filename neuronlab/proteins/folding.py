@@ -258,7 +258,9 @@ def _fetched(*names: str) -> Callable[[], str]:
     def available() -> str:
         for name in names:
             if not weights.installed(name):
-                return f"{entry(name).title} is not on this machine yet: fetch it first."
+                tool = entry(name)
+                title = tool.title if tool else name
+                return f"{title} is not on this machine yet: fetch it first."
             if problem := weights.check(name):
                 return problem
         return ""
@@ -367,6 +369,7 @@ def _esmfold_model(source: str, device: str) -> Any:
             f"ESMFold needs {ESMFOLD_BYTES / 1e9:.0f} GB of memory and {device} has "
             f"{free_memory(device) / 1e9:.1f} GB free: choose another predictor."
         )
+    model: Any
     try:
         local = source != ESMFOLD or not hub_reachable()
         with making():
@@ -476,7 +479,7 @@ def _atom14(module: str) -> dict[str, list[str]]:
 
 
 def _pdb(chains: Sequence[tuple[str, str]], atoms: Atoms) -> str:
-    lines, serial, place = [], 0, 0
+    lines, serial, place, residue = [], 0, 0, ""
     for chain, sequence in chains:
         for number, letter in enumerate(sequence, start=1):
             residue = f"{protein_letters_1to3[letter].upper()} {chain}{number:4d}"

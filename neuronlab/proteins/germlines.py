@@ -46,7 +46,7 @@ class Germline(NamedTuple):
     @property
     def family(self) -> str:
         """Such as "IGHV1"."""
-        return re.match(r"[A-Z]*\d*", self.allele)[0]
+        return re.findall(r"^[A-Z]*\d*", self.allele)[0]
 
 
 def file() -> Path:
@@ -110,6 +110,7 @@ def parse(text: str) -> Iterator[Germline]:
     Its one assignment is gene -> chain -> species -> allele -> residues at IMGT's positions.
     """
     (assignment,) = ast.parse(text).body
+    assert isinstance(assignment, ast.Assign)
     for gene, chains in ast.literal_eval(assignment.value).items():
         for letter, chain in CHAINS.items():
             for species, alleles in chains.get(letter, {}).items():

@@ -110,7 +110,7 @@ def read_fasta(data: bytes) -> list[Protein]:
         raise UserError(EMPTY_FASTA)
     if not is_fasta(text):
         raise UserError("The file is not FASTA: its first line must begin with '>'.")
-    proteins = []
+    proteins: list[Protein] = []
     for entry in fasta_entries(io.StringIO(text, newline=None)):
         if len(proteins) == MAX_FASTA_ENTRIES:
             raise UserError(

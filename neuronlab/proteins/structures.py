@@ -261,7 +261,7 @@ def _cif_atoms(text: str) -> list[_Atom]:
                     _word(chain),
                     int(number),
                     code,
-                    *map(float, xyz),
+                    *map(float, xyz),  # type: ignore[call-arg]  # three of them
                     float(occupancy or 1),
                 )
             )
@@ -387,7 +387,9 @@ def _spaced(chain: Chain, room: int) -> tuple[str, list[Residue | None]]:
     They hold both ends of a missing loop in place where letters alone leave a choice. Some files
     skip numbers for other reasons: at most ``room`` are filled in, and the alignment may drop them.
     """
-    letters, places, last = [], [], None
+    letters: list[str] = []
+    places: list[Residue | None] = []
+    last: int | None = None
     for letter, residue in zip(chain.sequence, chain.residues, strict=True):
         missing = 0 if last is None else residue.number - last - 1
         if 0 < missing <= room:

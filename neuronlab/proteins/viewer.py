@@ -106,7 +106,10 @@ def _packed(npm: str) -> bytes:
             )
             details = done.stderr.decode(errors="replace")
             with tarfile.open(folder / f"{PACKAGE}-{VERSION}.tgz") as archive:
-                return archive.extractfile(MEMBER).read()
+                member = archive.extractfile(MEMBER)
+                if member is None:
+                    raise LookupError(f"{MEMBER} is no file")
+                return member.read()
         except (OSError, subprocess.TimeoutExpired, tarfile.TarError, LookupError) as error:
             raise OSError(details or str(error)) from error
 

@@ -83,6 +83,7 @@ def compute_shards(
     done = count - len(shards)
     context.progress(done / count, "Waiting for the cluster")
     deadline: float | None = time.monotonic() + _ANSWER
+    slots = 0
     with _process(task) as messages:
         while True:
             context.check()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import sys
@@ -45,7 +46,7 @@ def main() -> None:
             task["address"],
             include_dashboard=False if task["address"] == "local" else None,
             log_to_driver=False,
-            logging_level="ERROR",
+            logging_level=logging.ERROR,
             runtime_env={
                 # Workers compute with this very code, and torch with as many threads as it may.
                 "py_modules": [str(Path(neuronlab.__file__).parent)],

@@ -35,6 +35,8 @@ def this_process() -> dict[str, int | float]:
 
 def process_is_alive(process: dict[str, int | float] | None) -> bool:
     """Whether the process that `this_process` named in a marker is still running."""
+    if process is None:
+        return False
     try:
         found = psutil.Process(int(process["pid"]))
         # The system's clock may be set right in between, by a little.
