@@ -1,4 +1,4 @@
-# `make app` and `make test` do all the set-up they need; see README.md.
+# `make app` and `make test` do all the set-up they need; see docs/contributing.md for the others.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -32,7 +32,7 @@ lint: $(VENV)/.dev
 	$(BIN)/python -m mypy
 	$(BIN)/lint-imports
 
-# benchmarks/gpu.py needs a card and is run by hand: see README.md.
+# benchmarks/gpu.py needs a card and is run by hand: see docs/guide.md.
 bench: $(VENV)/.app
 	$(BIN)/python -m neuronlab setup --no-examples --no-viewer
 	@set -e; for file in $(filter-out benchmarks/gpu.py,$(wildcard benchmarks/*.py)); do \

@@ -41,7 +41,7 @@ HEADERS = {
 }
 _REFUSED = (
     "NeuronLab does not answer to this name, or to pages of this origin: name it in "
-    "server.allowedHosts or server.corsAllowedOrigins, as its README says.\n"
+    "server.allowedHosts or server.corsAllowedOrigins, as its guide says (docs/guide.md).\n"
 )
 
 
