@@ -1,16 +1,24 @@
-"""One adapter file per architecture family."""
+"""One adapter file per architecture family; that a file here defines a family registers it."""
+
+from collections.abc import Iterator
+from importlib import import_module
+from inspect import isclass
+from pkgutil import iter_modules
 
 from neuronlab.errors import UserError
 from neuronlab.models.families.base import Family, Site
-from neuronlab.models.families.bert import Bert
-from neuronlab.models.families.esm import Esm
-from neuronlab.models.families.gemma3 import Gemma3
-from neuronlab.models.families.gpt2 import GPT2
-from neuronlab.models.families.gpt_neox import GPTNeoX
-from neuronlab.models.families.llama import Llama
-from neuronlab.models.families.roberta import Roberta
 
-FAMILIES: tuple[Family, ...] = (Llama(), Gemma3(), GPT2(), GPTNeoX(), Bert(), Roberta(), Esm())
+
+def defined() -> Iterator[Family]:
+    """The families that the files of this folder define; what several share has no model types."""
+    for file in iter_modules(__path__, f"{__name__}."):
+        for one in vars(import_module(file.name)).values():
+            mine = isclass(one) and one.__module__ == file.name
+            if mine and issubclass(one, Family) and hasattr(one, "model_types"):
+                yield one()
+
+
+FAMILIES: tuple[Family, ...] = tuple(defined())
 
 
 def family_of(model_type: str) -> Family:
@@ -22,8 +30,8 @@ def family_of(model_type: str) -> Family:
     for family in FAMILIES:
         if model_type in family.model_types:
             return family
-    known = ", ".join(family.title for family in FAMILIES)
-    raise UserError(f"Models of the type '{model_type}' are not supported; these are: {known}.")
+    titles = ", ".join(family.title for family in FAMILIES)
+    raise UserError(f"Models of the type '{model_type}' are not supported; these are: {titles}.")
 
 
 __all__ = ["FAMILIES", "Family", "Site", "family_of"]
