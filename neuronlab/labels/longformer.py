@@ -432,7 +432,12 @@ def _logits(simulator: Simulator, tokens: Sequence[list[int]]) -> Float[Tensor, 
 
 def _read(source: str, changes: Mapping[str, Any], *, complete: bool = False) -> tuple[Any, Any]:
     """A Longformer with a classification head and its tokenizer; weights from safetensors alone."""
-    from transformers import AutoConfig, AutoTokenizer, LongformerForSequenceClassification
+    from transformers import (
+        AutoConfig,
+        AutoTokenizer,
+        LongformerConfig,
+        LongformerForSequenceClassification,
+    )
 
     folder = folders.named(source)
     local = folder is not None
@@ -442,7 +447,7 @@ def _read(source: str, changes: Mapping[str, Any], *, complete: bool = False) ->
         config = AutoConfig.from_pretrained(
             where, local_files_only=offline, trust_remote_code=False
         )
-        if config.model_type != "longformer":
+        if not isinstance(config, LongformerConfig):
             raise UserError(f"'{source}' is no Longformer: give {BASE} or a folder with one.")
         for name, value in changes.items():
             setattr(config, name, value)

@@ -17,7 +17,7 @@ from neuronlab.errors import UserError, memory_told
 from neuronlab.models import folders, tuned, weights
 from neuronlab.models.catalogue import CATALOGUE, entry
 from neuronlab.models.exclusion import making
-from neuronlab.models.families import family_of
+from neuronlab.models.families import Family, family_of
 from neuronlab.models.model import RESIDUES, Alphabet, Kind, Model
 
 _HEADS = {
@@ -43,8 +43,6 @@ _OF_THE_TRUNK = re.compile(
     r"\.(layers?|h|blocks?)\.\d+\.(?!.*(inv_freq|attn\.(masked_)?bias|position_ids)$)"
     r"|lora_|_scale$|qweight|qzeros"
 )
-# Of ESM-2; some checkpoints leave it out.
-_NEVER_USED = ("esm.contact_head.regression.weight", "esm.contact_head.regression.bias")
 
 
 @memory_told()
@@ -76,7 +74,7 @@ def load(name: str, *, device: str = "auto", dtype: str = "auto") -> Model:
         kind = known.kind if known else _kind(name, config)
         torch_dtype = _fitting_dtype(name, config, kind, device, dtype)
         with making():
-            hf, tokenizer = _read(source, kind, torch_dtype)
+            hf, tokenizer = _read(source, kind, torch_dtype, family)
             family.fuse(hf)
         model = Model(
             hf.to(device),
@@ -363,7 +361,7 @@ def _auto_class(kind: Kind) -> Any:
     }[kind]
 
 
-def _read(source: str, kind: Kind, dtype: torch.dtype) -> tuple[Any, Any]:
+def _read(source: str, kind: Kind, dtype: torch.dtype, family: Family) -> tuple[Any, Any]:
     from transformers import AutoTokenizer
 
     hf, report = _auto_class(kind).from_pretrained(
@@ -375,15 +373,12 @@ def _read(source: str, kind: Kind, dtype: torch.dtype) -> tuple[Any, Any]:
         **_HERE,
     )
     # What the files lack is drawn at random, and would be explained as if it had been trained.
-    lacking = [name for name in report["missing_keys"] if name not in _NEVER_USED]
-    if lacking:
-        raise ValueError(f"The weights lack {', '.join(sorted(lacking))}.")
+    if lacking := family.do_without(hf, report["missing_keys"]):
+        raise ValueError(f"The weights lack {', '.join(lacking)}.")
     # A head that is not asked may be left over; a layer, an adapter or a scale may not.
     left = [name for name in report["unexpected_keys"] if _OF_THE_TRUNK.search(name)]
     if left:
         raise ValueError(f"The weights hold more than the configuration: {', '.join(left[:5])}.")
-    if report["missing_keys"] and hasattr(getattr(hf, "esm", None), "contact_head"):
-        hf.esm.contact_head = None  # drawn at random: what it says of contacts means nothing
     return hf, AutoTokenizer.from_pretrained(source, **_HERE)
 
 

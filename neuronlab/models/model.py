@@ -110,11 +110,10 @@ class Model:
     @property
     def max_tokens(self) -> int:
         """The longest prompt, special tokens included."""
-        config = self.hf.config
-        limit = getattr(config, "max_position_embeddings", MAX_TOKENS)
-        if config.model_type in ("roberta", "xlm-roberta", "esm"):
-            limit -= 2  # their positions are counted from padding_idx + 1
-        return min(limit, MAX_TOKENS)
+        positions = getattr(self.hf.config, "max_position_embeddings", None)
+        if positions is None:
+            return MAX_TOKENS
+        return min(positions - self.family.first_position, MAX_TOKENS)
 
     def token(self, index: int) -> str:
         """One token as a person reads it, with its leading space."""

@@ -1,4 +1,4 @@
-"""Contacts between residues, as ESM-2's own contact head predicts them."""
+"""Contacts between residues, as a model's own contact head predicts them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ def predicted_contacts(model: Model, sequence: str) -> Float[np.ndarray, "residu
     """
     from neuronlab.models.hooks import attention_by
 
-    head = getattr(getattr(model.hf, "esm", None), "contact_head", None)
-    if head is None:
+    predict = model.family.contacts(model.hf)
+    if predict is None:
         return None
     ids = model.ids([model.residue_ids(sequence)])
     # The head reads attention maps, which only the plain implementation gives.
     with model.lock, attention_by(model.hf, "eager"):
-        found = model.hf.esm.predict_contacts(ids, torch.ones_like(ids))
-    return found[0].float().numpy(force=True)
+        return predict(ids)[0].float().numpy(force=True)

@@ -25,6 +25,7 @@ from neuronlab.errors import UserError
 from neuronlab.models import Model, tuned
 from neuronlab.models.catalogue import Entry, entry
 from neuronlab.models.exclusion import computing, making
+from neuronlab.models.families import FAMILIES
 from neuronlab.models.loading import check_revision, forget, load
 from neuronlab.proteins.baselines import Judgement, baselines, judge, metrics
 from neuronlab.proteins.labelled import LABELLED
@@ -165,12 +166,11 @@ def classifier(base: Model, classes: Sequence[str], seed: int) -> nn.Module:
     """A copy of the base model's trunk with a fresh head.
 
     Raises:
-        UserError: the base model is no ESM-2.
+        UserError: the base model is of a family that is not ``tunable``.
     """
-    from transformers import EsmForSequenceClassification
-
-    if base.family.name != "esm":
-        raise UserError(f"{base.title} cannot be tuned here: choose an ESM-2 model.")
+    if not base.family.tunable:
+        families = ", ".join(family.title for family in FAMILIES if family.tunable)
+        raise UserError(f"{base.title} cannot be tuned here: choose a model of {families}.")
     config = copy.deepcopy(base.hf.config)
     config.id2label = dict(enumerate(classes))
     config.label2id = {label: i for i, label in config.id2label.items()}
@@ -178,20 +178,14 @@ def classifier(base: Model, classes: Sequence[str], seed: int) -> nn.Module:
     config.problem_type = "single_label_classification"
     with making(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        hf = EsmForSequenceClassification(config)
-    if base.hf.esm.contact_head is None:
-        hf.esm.contact_head = None
-    hf.esm.load_state_dict(base.hf.esm.state_dict())
+        hf = base.family.with_classes(base.hf, config)
     return hf.to(base.device)
 
 
 def freeze(hf: nn.Module, base: Model, layers: int) -> None:
     """Keep the first layers, and with them the embedding, as they are."""
-    hf.requires_grad_(True)
-    if hf.esm.contact_head is not None:
-        hf.esm.contact_head.requires_grad_(False)
     if layers:
-        hf.esm.embeddings.requires_grad_(False)
+        hf.base_model.embeddings.requires_grad_(False)
     for block in base.family.blocks(hf)[:layers]:
         block.requires_grad_(False)
 
@@ -338,7 +332,7 @@ def _keep(spec: FineTuneSpec, base: Model, hf: Any, numbers: dict[str, Any]) -> 
                 what=what,
                 kind="classifier",
                 alphabet="protein",
-                family="esm",
+                family=base.family.name,
                 licence=f"as {known.title}: {known.licence}" if known else "as the base model",
                 licence_url=known.licence_url if known else "",
                 parameters=sum(p.numel() for p in hf.parameters()),

@@ -14,6 +14,7 @@ from neuronlab.errors import UserError
 from neuronlab.figures.classifier import METRICS, length_histogram, metric_bars, tuning_curve
 from neuronlab.models import tuned
 from neuronlab.models.catalogue import available, entry
+from neuronlab.models.families import FAMILIES
 from neuronlab.proteins.baselines import baselines, judge
 from neuronlab.proteins.labelled import LABELLED, MAX_BYTES, Uploaded, read_labelled
 from neuronlab.proteins.sequences import AMINO_ACIDS
@@ -54,7 +55,8 @@ def draw() -> None:
 def form() -> FineTuneSpec | None:
     """Trunk, proteins and settings."""
     left, right = st.columns(2)
-    trunks = [e.name for e in available() if e.family == "esm"]
+    tunable = {family.name for family in FAMILIES if family.tunable}
+    trunks = [e.name for e in available() if e.family in tunable]
     base = left.selectbox(
         "Begin with the trunk of",
         trunks,

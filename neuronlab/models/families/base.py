@@ -1,6 +1,7 @@
 """What an adapter says about one architecture family, and where a neuron sits in a module."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -40,9 +41,36 @@ class Family(ABC):
     model_types: ClassVar[tuple[str, ...]]
     # Whether a token sees only itself and what comes before it.
     causal: ClassVar[bool] = True
+    # The number of the first token's position; there are so many fewer than position embeddings.
+    first_position: ClassVar[int] = 0
+    # Whether the trunks of its models can be tuned here: see ``with_classes``.
+    tunable: ClassVar[bool] = False
 
     def fuse(self, hf: Any) -> None:  # noqa: B027 (most families have nothing to fuse)
         """Replace modules that are needlessly slow by equal ones, with the same parameters."""
+
+    def do_without(self, hf: Any, missing: Collection[str]) -> list[str]:
+        """Those of the weights which the files lack that the model needs; others are switched off.
+
+        What is missing was drawn at random.
+        """
+        return sorted(missing)
+
+    def with_classes(self, hf: Any, config: Any) -> Any:
+        """A copy of a model's trunk with a fresh head for the classes of ``config``, to be tuned.
+
+        The head is drawn from torch's generator. Only of a family that is ``tunable``.
+        """
+        raise NotImplementedError
+
+    def contacts(
+        self, hf: Any
+    ) -> Callable[[Int[Tensor, "row token"]], Float[Tensor, "row residue residue"]] | None:
+        """Predicts from plain attention which residues touch; None where a model has no such head.
+
+        The ids are those of a protein and its special tokens; the values are probabilities.
+        """
+        return None
 
     def reading_masks(self, hf: Any) -> AbstractContextManager[None]:
         """While open, a mask is read as any other token is; the caller holds the model's lock."""

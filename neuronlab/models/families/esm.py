@@ -1,11 +1,11 @@
 """ESM-2: a protein encoder with rotary positions and norms before each half of a block."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from neuronlab.models.families.base import Encoder
@@ -31,13 +31,42 @@ class Esm(Encoder):
     """A query neuron is read before the scaling and the rotary embedding."""
 
     name = "esm"
-    title = "ESM"
+    title = "ESM-2"
     model_types = ("esm",)
+    first_position = 2  # padding_idx + 1
+    tunable = True
 
     def fuse(self, hf: Any) -> None:
         """See ``FusedIntermediate``."""
         for block in self.blocks(hf):
             block.intermediate = FusedIntermediate(block.intermediate.dense)
+
+    def do_without(self, hf: Any, missing: Collection[str]) -> list[str]:
+        """The contact head, which no prediction reads: some checkpoints leave it out."""
+        regression = {f"esm.contact_head.regression.{name}" for name in ("weight", "bias")}
+        if regression.intersection(missing):
+            hf.esm.contact_head = None
+        return sorted(set(missing) - regression)
+
+    def with_classes(self, hf: Any, config: Any) -> Any:
+        """The contact head is kept as it is, where there is one."""
+        from transformers import EsmForSequenceClassification
+
+        made = EsmForSequenceClassification(config)
+        if hf.esm.contact_head is None:
+            made.esm.contact_head = None
+        else:
+            made.esm.contact_head.requires_grad_(False)
+        made.esm.load_state_dict(hf.esm.state_dict())
+        return made
+
+    def contacts(
+        self, hf: Any
+    ) -> Callable[[Int[Tensor, "row token"]], Float[Tensor, "row residue residue"]] | None:
+        """The contact head's (Rao et al. 2020)."""
+        if hf.esm.contact_head is None:
+            return None
+        return lambda ids: hf.esm.predict_contacts(ids, torch.ones_like(ids))
 
     @contextmanager
     def reading_masks(self, hf: Any) -> Iterator[None]:

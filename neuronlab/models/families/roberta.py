@@ -14,6 +14,7 @@ class Roberta(PostNormEncoder):
     name = "roberta"
     title = "RoBERTa and XLM-R"
     model_types = ("roberta", "xlm-roberta")
+    first_position = 2  # padding_idx + 1
 
     def blocks(self, hf: Any) -> list[nn.Module]:
         """The encoder layers."""
