@@ -10,7 +10,8 @@ from typing import Any
 from neuronlab.cli.terminal import ProgressLine, table
 from neuronlab.errors import UserError
 from neuronlab.models import weights
-from neuronlab.models.catalogue import TOOLS, Entry, available, entry
+from neuronlab.models.catalogue import TOOLS, available, entry
+from neuronlab.models.entries import Entry
 
 HEADER = ("name", "kind", "parameters", "download MB", "licence", "source", "installed")
 

@@ -104,6 +104,6 @@ def _read_stamp(names: list[str]) -> str:
 def _stamp() -> str:
     """A hash of the package's own code: when it changes, the examples are looked at again."""
     digest = hashlib.sha256()
-    for path in sorted(PACKAGE.rglob("*.py")):
+    for path in sorted((*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.toml"))):
         digest.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()

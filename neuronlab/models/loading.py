@@ -16,9 +16,10 @@ import torch
 from neuronlab.errors import UserError, memory_told
 from neuronlab.models import folders, tuned, weights
 from neuronlab.models.catalogue import CATALOGUE, entry
+from neuronlab.models.entries import Alphabet, Kind
 from neuronlab.models.exclusion import making
 from neuronlab.models.families import Family, family_of
-from neuronlab.models.model import RESIDUES, Alphabet, Kind, Model
+from neuronlab.models.model import RESIDUES, Model
 
 _HEADS = {
     "ForSequenceClassification": "classifier",

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from neuronlab.models.components import COMPONENTS, READABLE, Component
+from neuronlab.models.entries import Alphabet, Kind
 from neuronlab.models.exclusion import ModelLock
 from neuronlab.models.families import Family, Site
 from neuronlab.models.hooks import Edit, Neurons
 from neuronlab.models.hooks import edit as edit_sites
 from neuronlab.models.prompt import Encoded, Prompt, encode, special_ends
 
-Kind = Literal["causal", "masked", "classifier"]
-Alphabet = Literal["text", "protein"]
 RESIDUES = "ACDEFGHIKLMNPQRSTVWYXBZUO"
 # Attention over more tokens than this costs more memory than the app promises to use.
 MAX_TOKENS = 2048

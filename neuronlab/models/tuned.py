@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict
 
 from neuronlab.errors import UserError
 from neuronlab.models import weights
-from neuronlab.models.catalogue import Entry
+from neuronlab.models.entries import Entry
 
 CARD = "card.json"
 # The settings of the run that made a model, with a person's own proteins.

@@ -22,7 +22,8 @@ from platformdirs import user_data_dir
 
 from neuronlab.errors import UserError
 from neuronlab.models import convert
-from neuronlab.models.catalogue import Entry, WheelFile, entry
+from neuronlab.models.catalogue import entry
+from neuronlab.models.entries import Entry, WheelFile
 from neuronlab.progress import Check, Progress, unheard
 
 MANIFEST = "manifest.json"

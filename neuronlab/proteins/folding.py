@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int
 
 from neuronlab.errors import UserError
 from neuronlab.models import weights
-from neuronlab.models.catalogue import IGFOLD_LICENCE_URL, entry
+from neuronlab.models.catalogue import TOOLS, entry
 from neuronlab.models.exclusion import computing, making
 from neuronlab.proteins.sequences import TRASTUZUMAB_VH, TRASTUZUMAB_VL, clean_sequence
 
@@ -99,6 +99,7 @@ class Atoms:
     ids: str = "HL"
 
 
+_TOOLS = {tool.name: tool for tool in TOOLS}
 _lock = Lock()
 
 
@@ -254,12 +255,12 @@ def _antibodies_only(title: str) -> Callable[[str, str], str]:
     return fits
 
 
-def _fetched(*names: str) -> Callable[[], str]:
+def _fetched(tool: str) -> Callable[[], str]:
     def available() -> str:
-        for name in names:
+        for name in filter(None, (tool, _TOOLS[tool].reads)):
             if not weights.installed(name):
-                tool = entry(name)
-                title = tool.title if tool else name
+                missing = entry(name)
+                title = missing.title if missing else name
                 return f"{title} is not on this machine yet: fetch it first."
             if problem := weights.check(name):
                 return problem
@@ -424,7 +425,7 @@ def _igfold_models(device: str) -> tuple[Any, Any, list[Any]]:
         try:
             # The heads that our AntiBERTy lacks are drawn at random, and never used here.
             logging.set_verbosity_error()
-            antiberty = AntiBERTyRunner(device, str(weights.ready("antiberty")))
+            antiberty = AntiBERTyRunner(device, str(weights.ready(_TOOLS["igfold"].reads)))
         finally:
             logging.set_verbosity(level)
         models = [checkpoint.load_model(str(path), device) for path in paths]
@@ -457,9 +458,9 @@ PREDICTORS: dict[str, Predictor] = {
             "igfold",
             "IgFold",
             "Antibody variable domains, backbone only; some seconds.",
-            f"non-commercial use only ({IGFOLD_LICENCE_URL})",
+            f"non-commercial use only ({_TOOLS['igfold'].licence_url})",
             _antibodies_only("IgFold"),
-            _fetched("igfold", "antiberty"),
+            _fetched("igfold"),
             _igfold,
         ),
     )

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from neuronlab.errors import UserError
 from neuronlab.models import weights
-from neuronlab.models.catalogue import WheelFile
+from neuronlab.models.entries import WheelFile
 from neuronlab.progress import Progress, unheard
 
 WHEEL = WheelFile(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from neuronlab.attribution.request import Positions
-from neuronlab.models.catalogue import entry
+from neuronlab.models.catalogue import entry, use_of
 from neuronlab.proteins.annotated import CORPORA
 from neuronlab.proteins.sequences import TRASTUZUMAB_VH
 from neuronlab.runs import Context, Spec, Store, stored_result
@@ -107,11 +107,10 @@ def small(model: str, revision: str, study: str) -> FactsSpec:
 
 def in_languages(model: str, revision: str, study: str = "language_independent") -> LanguagesSpec:
     """The capital of France in languages that a model may know."""
-    languages = ("en", "zh") if "gemma" in model else ("en", "fr", "es")
     return STUDIES[study].spec_type(
         model=model,
         revision=revision,
-        languages=languages,
+        languages=use_of(model).example_languages,
         fact="capital/france",
         filtered=False,
     )
@@ -119,9 +118,13 @@ def in_languages(model: str, revision: str, study: str = "language_independent")
 
 def small_labels(model: str, revision: str) -> NeuronLabelsSpec:
     """Labels of some neurons, in seconds: what the page of labels opens on."""
-    corpus = "germlines" if model == "antiberty" else "pdb"
     return NeuronLabelsSpec(
-        model=model, revision=revision, corpus=corpus, limit=300, held_out=100, per_layer=128
+        model=model,
+        revision=revision,
+        corpus=use_of(model).corpus,
+        limit=300,
+        held_out=100,
+        per_layer=128,
     )
 
 
@@ -130,9 +133,10 @@ def small_steering(model: str, revision: str) -> SteeringSpec:
     # Few steps, but of many residues each, so that all are drawn once or twice.
     few = {"chains": 2, "steps": 5, "masked": 0.3, "dose_a": (), "dose_b": ()}
     start = STUDIES["steering"].default()
-    if model != "antiberty":
+    use = use_of(model)
+    if use.only != "antibodies":
         # FlashABB knows antibodies only; contacts are shown instead.
-        few |= {"sequence": UBIQUITIN, "light": "", "free": (), "corpus": "pdb"}
+        few |= {"sequence": UBIQUITIN, "light": "", "free": (), "corpus": use.corpus}
     return SteeringSpec(**{**start.model_dump(), **few, "model": model, "revision": revision})
 
 
@@ -163,11 +167,12 @@ def opened(name: str) -> list[Spec]:
         specs.append(DegeneratePairsSpec(model=name, revision=revision, **first))
         specs += [in_languages(name, revision, study) for study in IN_LANGUAGES]
         specs += [small(name, revision, study) for study in over_facts]
-    if name == "antiberty" and CORPORA["germlines"].ready:
-        specs.append(small_labels(name, entry(name).revision))
-        specs.append(small_steering(name, entry(name).revision))
-    if entry(name).kind == "classifier":
-        specs.append(small_submodels(name, entry(name).revision))
+    known = entry(name)
+    if known.alphabet == "protein" and known.kind == "masked" and CORPORA[known.use.corpus].ready:
+        specs.append(small_labels(name, known.revision))
+        specs.append(small_steering(name, known.revision))
+    if known.kind == "classifier":
+        specs.append(small_submodels(name, known.revision))
     return specs
 
 

@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from neuronlab.attribution.estimate import seconds
 from neuronlab.errors import UserError
 from neuronlab.models import Model, tuned
-from neuronlab.models.catalogue import Entry, entry
+from neuronlab.models.catalogue import entry
+from neuronlab.models.entries import Entry
 from neuronlab.models.exclusion import computing, making
 from neuronlab.models.families import FAMILIES
 from neuronlab.models.loading import check_revision, forget, load

@@ -9,7 +9,8 @@ import streamlit as st
 
 from neuronlab.errors import UserError
 from neuronlab.models import weights
-from neuronlab.models.catalogue import Entry, entry
+from neuronlab.models.catalogue import entry
+from neuronlab.models.entries import Entry
 from neuronlab.widgets.guard import complain, plain
 
 

@@ -11,7 +11,7 @@ from neuronlab.errors import UserError
 from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.labels import endpoint, longformer
 from neuronlab.models import READABLE, Model, weights
-from neuronlab.models.catalogue import available
+from neuronlab.models.catalogue import available, use_of
 from neuronlab.proteins import corpora
 from neuronlab.proteins.annotated import CORPORA, MAX_BYTES, read_annotated
 from neuronlab.studies import NeuronLabelsSpec
@@ -45,9 +45,9 @@ def form(model: Model) -> NeuronLabelsSpec | None:
     corpus = left.selectbox(
         "Corpus",
         names,
-        names.index("germlines" if model.name == "antiberty" else "pdb"),
+        names.index(use_of(model.name).corpus),
         format_func=lambda n: titles.get(n, "A file of yours"),
-        key=f"label_corpus_{model.name == 'antiberty'}",
+        key=f"label_corpus_{use_of(model.name).corpus}",
     )
     components = middle.pills(
         "Neurons",

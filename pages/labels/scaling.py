@@ -45,8 +45,8 @@ def form() -> ScalingSpec | None:
     limit = middle.number_input("Proteins", 50, 100_000, 1_000, key="scaling_limit")
     per_layer = right.number_input("Neurons per layer (0: all)", 0, 100_000, 0, key="scaling_each")
     st.caption(
-        "AntiBERTy reads antibody germline genes, the others chains of the PDB. What is labelled "
-        "already with these settings is not labelled again."
+        "A model of antibodies reads antibody germline genes, the others chains of the PDB. What "
+        "is labelled already with these settings is not labelled again."
     )
     if len(models) < 2:
         complain("Choose at least two models.")

@@ -1,6 +1,7 @@
 """One fact, many languages: the neurons it rests on in all of them (arXiv 2308.13198)."""
 
 from neuronlab.errors import UserError
+from neuronlab.models.catalogue import EMBEDDED
 from neuronlab.studies.examples import in_languages
 from neuronlab.widgets import facts_form, shown
 from neuronlab.widgets.guard import complain, guard
@@ -15,7 +16,8 @@ VIEWS = {
 
 
 def main() -> None:
-    model = facts_form.language_model(" Gemma 3 knows several languages.")
+    several = next(known.title for known in EMBEDDED if len(known.use.languages) > 1)
+    model = facts_form.language_model(f" {several} knows several languages.")
     if model is None:
         return
     study = shown.view(VIEWS)

