@@ -13,10 +13,10 @@ from archives import packed
 
 from neuronlab import uploads
 from neuronlab.errors import UserError
+from neuronlab.models.residues import AMINO_ACIDS
 from neuronlab.proteins import annotated
 from neuronlab.proteins.annotated import read_annotated
 from neuronlab.proteins.labelled import read_labelled
-from neuronlab.proteins.sequences import AMINO_ACIDS
 
 
 @contextmanager

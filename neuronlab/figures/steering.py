@@ -11,9 +11,9 @@ from plotly.subplots import make_subplots
 
 from neuronlab.figures.charts import MARGIN, error_bars, plain
 from neuronlab.figures.colours import COLOURS, CONTROL_NAMES, MARKS, NEUTRAL
+from neuronlab.models.residues import AMINO_ACIDS
 from neuronlab.neurons.effect import AS_ACTIVE, RANDOM
 from neuronlab.proteins.features import FEATURES
-from neuronlab.proteins.sequences import AMINO_ACIDS
 
 # Colour, dash and mark of each condition, in the order they are drawn.
 CONDITIONS = {

@@ -19,7 +19,8 @@ from neuronlab.models.catalogue import CATALOGUE, entry
 from neuronlab.models.entries import Alphabet, Kind
 from neuronlab.models.exclusion import making
 from neuronlab.models.families import Family, family_of
-from neuronlab.models.model import RESIDUES, Model
+from neuronlab.models.model import Model
+from neuronlab.models.residues import AMINO_ACIDS
 
 _HEADS = {
     "ForSequenceClassification": "classifier",
@@ -405,8 +406,7 @@ def _fitting_dtype(name: str, config: Any, kind: Kind, device: str, dtype: str) 
 def _alphabet(tokenizer: Any) -> Alphabet:
     """Protein models have a vocabulary of little more than the residues."""
     vocabulary = tokenizer.get_vocab()
-    residues = sum(letter in vocabulary for letter in RESIDUES[:20])
-    return "protein" if residues == 20 and len(vocabulary) < 64 else "text"
+    return "protein" if set(AMINO_ACIDS) <= vocabulary.keys() and len(vocabulary) < 64 else "text"
 
 
 def _revision(name: str, source: str, config: Any) -> str:

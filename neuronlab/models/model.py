@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -10,23 +10,20 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from neuronlab.models.components import COMPONENTS, READABLE, Component
+from neuronlab.models.encoding import encode
 from neuronlab.models.entries import Alphabet, Kind
 from neuronlab.models.exclusion import ModelLock
 from neuronlab.models.families import Family, Site
 from neuronlab.models.hooks import Edit, Neurons
 from neuronlab.models.hooks import edit as edit_sites
-from neuronlab.models.prompt import Encoded, Prompt, encode, special_ends
-
-RESIDUES = "ACDEFGHIKLMNPQRSTVWYXBZUO"
-# Attention over more tokens than this costs more memory than the app promises to use.
-MAX_TOKENS = 2048
+from neuronlab.models.prompt import Encoded, Prompt
+from neuronlab.models.token_model import TokenModel
 
 
-class Model:
+class Model(TokenModel):
     """One model on one device, frozen. Build it with ``neuronlab.load``.
 
     Attributes:
-        hf, tokenizer: the transformers module itself and its tokenizer.
         layers: number of transformer blocks.
         sizes: neurons per layer of each component.
         revision: what the weights are: a hash or a commit, part of every result's identity.
@@ -48,13 +45,15 @@ class Model:
     ) -> None:
         # Only activations need gradients; frozen parameters make a backward pass several times
         # faster.
-        self.hf = hf.eval().requires_grad_(False)
-        self.tokenizer = tokenizer
-        self.family = family
-        self.name = name
-        self.title = title or name
-        self.kind: Kind = kind
-        self.alphabet: Alphabet = alphabet
+        super().__init__(
+            hf.eval().requires_grad_(False),
+            tokenizer,
+            family,
+            name=name,
+            title=title or name,
+            kind=kind,
+            alphabet=alphabet,
+        )
         self.revision = revision
         self.blocks = family.blocks(hf)
         self.layers = len(self.blocks)
@@ -65,25 +64,9 @@ class Model:
         return f"Model({self.name!r}, {self.kind}, {self.layers} layers, {self.device})"
 
     @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.hf.device
-
-    @property
     def dtype(self) -> torch.dtype:
         """The weights' floating-point type."""
         return self.hf.dtype
-
-    @property
-    def vocabulary(self) -> int:
-        """Number of tokens that can be predicted."""
-        head = self.hf.get_output_embeddings()
-        return self.hf.config.vocab_size if head is None else len(head.weight)
-
-    @property
-    def embeddings(self) -> int:
-        """Number of tokens that can be read."""
-        return len(self.hf.get_input_embeddings().weight)
 
     @property
     def heads(self) -> int:
@@ -94,40 +77,6 @@ class Model:
     def head_size(self) -> int:
         """Dimensions of a head."""
         return self.sizes["attention"] // self.heads
-
-    @property
-    def labels(self) -> list[str]:
-        """Names of the classes of a classifier, by index."""
-        return [str(self.hf.config.id2label[i]) for i in range(self.hf.config.num_labels)]
-
-    @property
-    def residues(self) -> str:
-        """The amino acids in a protein model's vocabulary, one letter each."""
-        known = self.tokenizer.get_vocab()
-        return "".join(letter for letter in RESIDUES if letter in known)
-
-    @property
-    def max_tokens(self) -> int:
-        """The longest prompt, special tokens included."""
-        positions = getattr(self.hf.config, "max_position_embeddings", None)
-        if positions is None:
-            return MAX_TOKENS
-        return min(positions - self.family.first_position, MAX_TOKENS)
-
-    def token(self, index: int) -> str:
-        """One token as a person reads it, with its leading space."""
-        piece = self.tokenizer.convert_ids_to_tokens(int(index))
-        if piece is None:
-            return f"<{index}>"
-        if "▁" in piece:
-            return piece.replace("▁", " ")
-        if index in self.tokenizer.all_special_ids:
-            return piece
-        return self.tokenizer.decode([int(index)]) or piece
-
-    def label(self, index: int) -> str:
-        """The name of what is predicted: a class or a token."""
-        return self.labels[index] if self.kind == "classifier" else self.token(index)
 
     def site(self, layer: int, component: Component) -> Site:
         """Where the neurons of a component of a layer are read and written."""
@@ -155,21 +104,11 @@ class Model:
             ids[encoded.position] = self.tokenizer.convert_tokens_to_ids(first)
         return ids
 
-    @property
-    def residues_at(self) -> slice:
-        """Where the residues are among the tokens of a protein: between the special ones."""
-        start, end = special_ends(self)
-        return slice(len(start), -len(end) or None)
-
     def encode(self, prompt: Prompt) -> Encoded:
         """The prompt as token ids. Raises UserError with one sentence where it cannot be."""
         if not isinstance(prompt, Prompt):
             raise TypeError(f"What is asked is an nl.Prompt, not a {type(prompt).__name__}.")
         return encode(self, prompt)
-
-    def ids(self, numbers: Sequence[Any]) -> Int[Tensor, ...]:
-        """Whole numbers (token ids, indices of neurons) as a tensor on the model's device."""
-        return torch.tensor(numbers, device=self.device, dtype=torch.long)
 
     def hidden(self, ids: Int[Tensor, "row token"], position: int | slice, **inputs: Any) -> Tensor:
         """Normed final hidden states at one position, (row, hidden), or a slice of them.

@@ -15,8 +15,8 @@ from sklearn.preprocessing import StandardScaler
 
 from neuronlab import statistics
 from neuronlab.errors import UserError
+from neuronlab.models.residues import AMINO_ACIDS
 from neuronlab.proteins.labelled import LabelledProtein
-from neuronlab.proteins.sequences import AMINO_ACIDS
 
 # Log-odds that differ by less are the same. Where a submodel says the same of all proteins, they
 # still differ by up to 4e-7, since probabilities are float32; those of a full model differ by 1.

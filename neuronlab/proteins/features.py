@@ -19,9 +19,9 @@ from Bio.SeqUtils.ProtParam import ProteinAnalysis
 from jaxtyping import Float
 from peptides import tables
 
+from neuronlab.models.residues import AMINO_ACIDS
 from neuronlab.proteins.annotated import AnnotatedProtein
 from neuronlab.proteins.labelled import LabelledProtein
-from neuronlab.proteins.sequences import AMINO_ACIDS
 
 PH = 7.0
 WATER = 18.0153  # Da, as in Biopython

@@ -22,7 +22,8 @@ from neuronlab.errors import UserError
 from neuronlab.models import weights
 from neuronlab.models.catalogue import TOOLS, entry
 from neuronlab.models.exclusion import computing, making
-from neuronlab.proteins.sequences import TRASTUZUMAB_VH, TRASTUZUMAB_VL, clean_sequence
+from neuronlab.models.residues import clean_sequence
+from neuronlab.proteins.sequences import TRASTUZUMAB_VH, TRASTUZUMAB_VL
 
 if TYPE_CHECKING:
     import torch

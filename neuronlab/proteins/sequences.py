@@ -1,15 +1,14 @@
-"""Check a protein sequence as a person typed it, and read FASTA files with limits."""
+"""Proteins as files give them: FASTA, read with limits; and two of trastuzumab."""
 
 import io
-import string
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from Bio.SeqIO.FastaIO import SimpleFastaParser
 
 from neuronlab.errors import UserError
+from neuronlab.models.residues import upper
 
-AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
 MAX_FASTA_BYTES = 2_000_000
 MAX_FASTA_ENTRIES = 1_000
 # Trastuzumab's variable domains: of the heavy and the light chain (PDB 1N8Z, chains B and A).
@@ -21,39 +20,7 @@ TRASTUZUMAB_VL = (
     "DIQMTQSPSSLSASVGDRVTITCRASQDVNTAVAWYQQKPGKAPKLLIYSASFLYSGVPSRFSGSRSGTDFTLTISSLQPEDFATYYCQQ"
     "HYTTPPTFGQGTKVEIK"
 )
-# Of other letters, some are two in upper case ("ß") and some become a residue ("ſ").
-_UPPER = str.maketrans(string.ascii_lowercase, string.ascii_uppercase)
 EMPTY_FASTA = "The FASTA file has no sequence: it needs a line that begins with '>' and residues."
-
-
-def clean_sequence(text: str, letters: Collection[str] = AMINO_ACIDS) -> str:
-    """The sequence in upper case without white space.
-
-    Args:
-        text: one-letter codes as typed; lower case and line breaks are accepted.
-        letters: the residues the model knows.
-
-    Raises:
-        UserError: nothing is left, or a character is no residue; the sentence says which and where.
-    """
-    sequence = _upper(text)
-    if not sequence:
-        raise UserError("The sequence is empty: paste a protein in one-letter codes.")
-    if text.lstrip().startswith(">"):
-        raise UserError("This looks like FASTA: upload it as a file, or paste the residues alone.")
-    for place, letter in enumerate(sequence, start=1):
-        if letter in letters:
-            continue
-        if letter.isdigit():
-            hint = "a digit; remove numbers from the sequence"
-        elif letter in "-.":
-            hint = "a gap; remove gaps from the sequence"
-        elif letter == "*":
-            hint = "a stop; remove it"
-        else:
-            hint = f"no residue this model knows; use {''.join(sorted(letters))}"
-        raise UserError(f"Character {place} of the sequence, '{letter}', is {hint}.")
-    return sequence
 
 
 def residues(text: str) -> str:
@@ -61,11 +28,7 @@ def residues(text: str) -> str:
 
     Only a to z become upper case, so that every other letter is still there to be refused.
     """
-    return _upper(text).removesuffix("*")
-
-
-def _upper(text: str) -> str:
-    return "".join(text.split()).translate(_UPPER)
+    return upper(text).removesuffix("*")
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from neuronlab.errors import UserError
 from neuronlab.models import Model
+from neuronlab.models.residues import AMINO_ACIDS, clean_sequence
 from neuronlab.neurons.interventions import Intervention, edits_of
 from neuronlab.progress import Fraction, unheard
-from neuronlab.proteins.sequences import AMINO_ACIDS, clean_sequence
 
 Mode = Literal["masked", "full", "best"]
 MASKED = 0.1

@@ -21,16 +21,12 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from neuronlab.attribution.estimate import seconds
 from neuronlab.errors import UserError
 from neuronlab.models import Encoded, Model, shared
+from neuronlab.models.residues import AMINO_ACIDS, clean_sequence
 from neuronlab.neurons import Activity, Affine, Neuron, NeuronScores, NeuronSet
 from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM
 from neuronlab.proteins import antibodies, corpora, folding
 from neuronlab.proteins.features import FEATURES, PROPERTIES, per_residue, substitution_effects
-from neuronlab.proteins.sequences import (
-    AMINO_ACIDS,
-    TRASTUZUMAB_VH,
-    TRASTUZUMAB_VL,
-    clean_sequence,
-)
+from neuronlab.proteins.sequences import TRASTUZUMAB_VH, TRASTUZUMAB_VL
 from neuronlab.runs import Context, Result, Seed, Spec, Study
 from neuronlab.statistics import mean_interval, seeds
 from neuronlab.steering import quality, selection

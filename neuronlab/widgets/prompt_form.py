@@ -15,8 +15,9 @@ from neuronlab.figures.charts import visible
 from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.models import MASK, Model, Prompt
 from neuronlab.models.prompt import joined
+from neuronlab.models.residues import clean_sequence
 from neuronlab.neurons import predict
-from neuronlab.proteins.sequences import clean_sequence, read_fasta
+from neuronlab.proteins.sequences import read_fasta
 from neuronlab.studies import AttributionSpec
 from neuronlab.studies.examples import default_positions, prompts
 from neuronlab.widgets import state

@@ -12,9 +12,9 @@ from neuronlab.attribution import residue_scores
 from neuronlab.errors import UserError
 from neuronlab.figures.protein import contact_map, residue_track, structure_view
 from neuronlab.models import COMPONENTS, Model
+from neuronlab.models.residues import clean_sequence
 from neuronlab.neurons import NeuronSet
 from neuronlab.proteins.contacts import predicted_contacts
-from neuronlab.proteins.sequences import clean_sequence
 from neuronlab.proteins.structures import MAX_BYTES, Structure, match, read_structure
 from neuronlab.proteins.viewer import framed, viewer_url
 from neuronlab.studies import SubmodelsSpec

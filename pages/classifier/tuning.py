@@ -15,9 +15,9 @@ from neuronlab.figures.classifier import METRICS, length_histogram, metric_bars,
 from neuronlab.models import tuned
 from neuronlab.models.catalogue import available, entry
 from neuronlab.models.families import FAMILIES
+from neuronlab.models.residues import AMINO_ACIDS
 from neuronlab.proteins.baselines import baselines, judge
 from neuronlab.proteins.labelled import LABELLED, MAX_BYTES, Uploaded, read_labelled
-from neuronlab.proteins.sequences import AMINO_ACIDS
 from neuronlab.runs import Result
 from neuronlab.studies import STUDIES, FineTuneSpec
 from neuronlab.studies.fine_tune import DEFAULT_NAME, default_spec, with_intervals

@@ -13,10 +13,11 @@ from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.labels.library import search_words
 from neuronlab.models import READABLE, Model
 from neuronlab.models.catalogue import use_of
+from neuronlab.models.residues import clean_sequence
 from neuronlab.neurons import NeuronSet
 from neuronlab.proteins import antibodies, corpora, folding
 from neuronlab.proteins.features import PROPERTIES
-from neuronlab.proteins.sequences import TRASTUZUMAB_VH, TRASTUZUMAB_VL, clean_sequence
+from neuronlab.proteins.sequences import TRASTUZUMAB_VH, TRASTUZUMAB_VL
 from neuronlab.studies import SteeringSpec
 from neuronlab.studies.examples import UBIQUITIN
 from neuronlab.studies.steering import Goal

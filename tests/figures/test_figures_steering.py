@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from neuronlab.figures import steering
-from neuronlab.proteins.sequences import AMINO_ACIDS
+from neuronlab.models.residues import AMINO_ACIDS
 
 NAMES = ["unsteered", "steered", "random neurons", "random neurons, matched in activity"]
 # Sets, and chains of each.

@@ -14,6 +14,7 @@ from Bio import SwissProt
 
 from neuronlab.errors import UserError
 from neuronlab.models import weights
+from neuronlab.models.residues import AMINO_ACIDS
 from neuronlab.proteins import annotated, gene_ontology, germlines
 from neuronlab.proteins.annotated import (
     CORPORA,
@@ -23,7 +24,6 @@ from neuronlab.proteins.annotated import (
     read_annotated,
 )
 from neuronlab.proteins.labelled import LABELLED, data_rows
-from neuronlab.proteins.sequences import AMINO_ACIDS
 
 
 def is_one_sentence(text):

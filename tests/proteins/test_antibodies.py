@@ -4,9 +4,10 @@ import re
 
 import pytest
 
+from neuronlab.models.residues import AMINO_ACIDS
 from neuronlab.proteins import germlines
 from neuronlab.proteins.antibodies import REGIONS, determining, regions
-from neuronlab.proteins.sequences import AMINO_ACIDS, TRASTUZUMAB_VH, TRASTUZUMAB_VL
+from neuronlab.proteins.sequences import TRASTUZUMAB_VH, TRASTUZUMAB_VL
 
 # Approved antibodies, with IMGT's regions. Light chains: kappa, but for the last.
 KNOWN = {

@@ -9,6 +9,7 @@ from scipy.stats import binomtest, kstest
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
 from neuronlab import statistics
+from neuronlab.models.residues import AMINO_ACIDS
 from neuronlab.proteins.baselines import (
     ROUNDING,
     baselines,
@@ -19,7 +20,6 @@ from neuronlab.proteins.baselines import (
     metrics,
 )
 from neuronlab.proteins.labelled import LABELLED, LabelledProtein, split
-from neuronlab.proteins.sequences import AMINO_ACIDS
 
 
 @pytest.fixture(autouse=True)

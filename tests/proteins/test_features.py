@@ -10,6 +10,7 @@ import peptides
 import pytest
 from Bio.SeqUtils.ProtParam import ProteinAnalysis
 
+from neuronlab.models.residues import AMINO_ACIDS
 from neuronlab.proteins.annotated import AnnotatedProtein
 from neuronlab.proteins.features import (
     FEATURES,
@@ -20,7 +21,6 @@ from neuronlab.proteins.features import (
     table,
 )
 from neuronlab.proteins.labelled import LABELLED
-from neuronlab.proteins.sequences import AMINO_ACIDS
 
 MELITTIN = "GIGAVLKVLTTGLPALISWIKRKRQQ"
 UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"

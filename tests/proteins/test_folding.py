@@ -10,6 +10,7 @@ from Bio.PDB import PDBParser
 from Bio.SeqUtils import seq1
 
 from neuronlab.models import weights
+from neuronlab.models.residues import AMINO_ACIDS
 from neuronlab.proteins import folding
 from neuronlab.proteins.folding import (
     PREDICTORS,
@@ -24,7 +25,7 @@ from neuronlab.proteins.folding import (
     variable_domain,
 )
 from neuronlab.proteins.labelled import LABELLED
-from neuronlab.proteins.sequences import AMINO_ACIDS, TRASTUZUMAB_VH, TRASTUZUMAB_VL
+from neuronlab.proteins.sequences import TRASTUZUMAB_VH, TRASTUZUMAB_VL
 
 UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
 # Caplacizumab's first half (a nanobody) and a human lambda chain (IGLV1-44, IGLJ3).

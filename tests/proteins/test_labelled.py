@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from neuronlab import spreadsheets
+from neuronlab.models.residues import AMINO_ACIDS
 from neuronlab.proteins.labelled import (
     LABELLED,
     MAX_BYTES,
@@ -20,7 +21,6 @@ from neuronlab.proteins.labelled import (
     read_labelled,
     split,
 )
-from neuronlab.proteins.sequences import AMINO_ACIDS
 
 # --- Built-in sets -------------------------------------------------------------------------------
 

@@ -1,57 +1,8 @@
-"""Sequences as people type, paste and upload them."""
+"""Sequences as people upload them."""
 
 import pytest
 
-from neuronlab.proteins.sequences import (
-    AMINO_ACIDS,
-    MAX_FASTA_BYTES,
-    MAX_FASTA_ENTRIES,
-    Protein,
-    clean_sequence,
-    read_fasta,
-)
-
-
-@pytest.mark.parametrize("text", ["MKTAY", "mktay", " M K T\nA Y ", "\tmk\r\ntay\u00a0"])
-def test_case_and_white_space_do_not_matter(text):
-    assert clean_sequence(text) == "MKTAY"
-
-
-def test_all_twenty_amino_acids_and_only_those():
-    assert clean_sequence(AMINO_ACIDS) == AMINO_ACIDS
-    assert len(set(AMINO_ACIDS)) == 20
-    assert not set("BJOUXZ") & set(AMINO_ACIDS)
-
-
-def test_a_model_may_know_more_letters():
-    assert clean_sequence("MXK", letters="MKX") == "MXK"
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("", ["empty", "paste"]),
-        ("  \n", ["empty", "paste"]),
-        ("MK1", ["Character 3", "'1'", "digit", "remove"]),
-        ("1 MKTAYIAKQR", ["Character 1", "digit"]),
-        ("MKJ", ["Character 3", "'J'", AMINO_ACIDS]),
-        ("MKX", ["'X'"]),
-        ("M-K", ["Character 2", "gap", "remove"]),
-        ("M.K", ["gap"]),
-        ("MK*", ["stop", "remove"]),
-        (">sp|P01501\nGIGAV", ["FASTA", "upload"]),
-        ("MK<b>", ["Character 3"]),
-        ("MK'; DROP", ["Character 3"]),
-        ("MK\u03b1", ["Character 3"]),
-        # One letter, and two or another one in upper case.
-        ("mkßa", ["Character 3", "'ß'", AMINO_ACIDS]),
-        ("mkﬁa", ["Character 3", "'ﬁ'"]),
-        ("mkſa", ["Character 3", "'ſ'"]),
-        ("mkıa", ["Character 3", "'ı'"]),
-    ],
-)
-def test_one_sentence_says_what_is_wrong_and_where(sentence, text, says):
-    sentence(clean_sequence, text, says=says)
+from neuronlab.proteins.sequences import MAX_FASTA_BYTES, MAX_FASTA_ENTRIES, Protein, read_fasta
 
 
 def test_fasta_entries_keep_name_order_and_sequence():

@@ -6,8 +6,8 @@ import torch
 from scipy.stats import chisquare
 
 import neuronlab as nl
+from neuronlab.models.residues import AMINO_ACIDS
 from neuronlab.neurons import NeuronSet
-from neuronlab.proteins.sequences import AMINO_ACIDS
 from neuronlab.steering import generation
 from neuronlab.steering.generation import generate, letters_of, residue_logits
 

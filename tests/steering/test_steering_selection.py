@@ -9,9 +9,9 @@ import torch
 
 import neuronlab as nl
 from neuronlab.labels.exemplars import pooled
+from neuronlab.models.residues import AMINO_ACIDS
 from neuronlab.neurons import NeuronScores
 from neuronlab.proteins.features import PROPERTIES, per_residue, substitution_effects
-from neuronlab.proteins.sequences import AMINO_ACIDS
 from neuronlab.steering import selection
 from neuronlab.steering.selection import by_effect, by_protein, by_residue, together
 

@@ -8,11 +8,12 @@ from pydantic import ValidationError
 
 import neuronlab as nl
 from neuronlab.models import Encoded
+from neuronlab.models.residues import AMINO_ACIDS
 from neuronlab.neurons import Activity, NeuronSet
 from neuronlab.proteins import corpora, folding
 from neuronlab.proteins.annotated import AnnotatedProtein
 from neuronlab.proteins.features import FEATURES, PROPERTIES, substitution_effects
-from neuronlab.proteins.sequences import AMINO_ACIDS, TRASTUZUMAB_VH
+from neuronlab.proteins.sequences import TRASTUZUMAB_VH
 from neuronlab.runs import Context, Store, read_spec, run_study
 from neuronlab.runs.study import Cancelled
 from neuronlab.statistics import seeds

@@ -1,0 +1,235 @@
+"""From a prompt to token ids, the place that is asked and what is explained there."""
+
+from __future__ import annotations
+
+import re
+
+from neuronlab.errors import UserError
+from neuronlab.models.prompt import MASK, MASKS, Encoded, Prompt, joined
+from neuronlab.models.residues import clean_sequence
+from neuronlab.models.token_model import TokenModel
+
+
+def encode(model: TokenModel, prompt: Prompt) -> Encoded:
+    """Token ids, the predicted position and the target's index.
+
+    Raises:
+        UserError: empty or too long, no mask or several, a mask where none is filled in, target
+            outside the vocabulary, a token without an embedding, a sequence the model's alphabet
+            does not cover. One sentence that says what to do.
+    """
+    for typed in (prompt.text, prompt.target):
+        if isinstance(typed, str) and not _whole(typed):
+            raise UserError("A character of the text is broken (half of a pair): type it anew.")
+    if model.alphabet == "protein":
+        ids, position, notes = _protein(model, prompt)
+    else:
+        ids, position, notes = _text(model, prompt)
+    limit = model.max_tokens
+    if len(ids) > limit:
+        raise UserError(
+            f"The prompt has {len(ids):,} tokens and {model.title} takes {limit:,}: shorten it."
+        )
+    if prompt.mask is not None and (model.kind != "masked" or model.alphabet == "text"):
+        raise UserError(f"{model.title} fills in no residue: leave out the one to hide.")
+    unknown = [i for i in ids if not 0 <= i < model.embeddings]
+    if unknown:
+        raise UserError(
+            f"{model.title} has no embedding for '{model.token(unknown[0])}', which its tokenizer "
+            "knows: leave it out, or use the tokenizer that belongs to these weights."
+        )
+    target, whole = _target(model, prompt, ids, notes)
+    return Encoded(
+        input_ids=model.ids([ids]),
+        position=position,
+        target=target,
+        tokens=tuple(model.token(i) for i in ids),
+        note=" ".join(notes),
+        whole=whole,
+    )
+
+
+def _whole(text: str) -> bool:
+    """Whether all characters can be written; a lone surrogate, of a broken file, cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shown(text: str) -> str:
+    """A text within a sentence: on one line, and not too long."""
+    text = " ".join(text.split())
+    return text if len(text) <= 80 else f"{text[:77]}…"
+
+
+def _text(model: TokenModel, prompt: Prompt) -> tuple[list[int], int, list[str]]:
+    text = prompt.text
+    if not text.strip():
+        raise UserError("The prompt is empty: type a text whose next word you want explained.")
+    # Beyond any model's reach: refuse before the tokenizer spends time on it.
+    if len(text) > 100 * model.max_tokens:
+        raise UserError(f"The prompt has {len(text):,} characters: shorten it.")
+    if model.kind == "causal" and any(mask in text for mask in MASKS):
+        raise UserError(
+            f"{model.title} goes on where the text ends and fills in nothing: end the prompt where "
+            f"the answer begins, without {MASK}."
+        )
+    notes: list[str] = []
+    ids = _tokenized(model, text, notes)
+    if model.kind == "masked":
+        masks = [i for i, token in enumerate(ids) if token == model.tokenizer.mask_token_id]
+        if len(masks) != 1:
+            raise UserError(f"Put {MASK} in the text once: it holds the place to predict.")
+        return ids, masks[0], notes
+    if model.kind == "classifier":
+        return ids, _pooled(model, ids), notes
+    if text[-1].isspace() and text[-1] != "\n":
+        notes.append("The prompt ends with a space, which most models expect before the answer.")
+    return ids, len(ids) - 1, notes
+
+
+def _tokenized(model: TokenModel, text: str, notes: list[str]) -> list[int]:
+    """Token ids; a causal model's without the end that a tokenizer adds, and with one beginning."""
+    tokenizer = model.tokenizer
+    if model.kind == "masked":
+        for mask in MASKS:
+            text = text.replace(mask, tokenizer.mask_token)
+    ids = tokenizer(text, verbose=False)["input_ids"]
+    if model.kind != "causal":
+        return ids
+    plain = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+    starts = [i for i in range(len(ids) - len(plain) + 1) if ids[i : i + len(plain)] == plain]
+    if not starts:
+        return ids
+    before = ids[: starts[0]]
+    if len(before) + len(plain) < len(ids):
+        notes.append("The end that the tokenizer adds is left out: the text is to go on.")
+    if before and plain[: len(before)] == before:
+        notes.append("The text has its beginning token already: no second one is added.")
+        before = []
+    return before + plain
+
+
+def _pooled(model: TokenModel, ids: list[int]) -> int:
+    """The token that a classifier's head reads: the first, or of decoders the last but padding."""
+    if not model.family.causal:
+        return 0
+    padding = model.hf.config.pad_token_id
+    last = len(ids) - 1
+    return next((i for i in range(last, -1, -1) if ids[i] != padding), last)
+
+
+def _protein(model: TokenModel, prompt: Prompt) -> tuple[list[int], int, list[str]]:
+    tokenizer = model.tokenizer
+    sequence = clean_sequence(prompt.text, model.residues)
+    ids = [tokenizer.convert_tokens_to_ids(residue) for residue in sequence]
+    start, end = model.special_ends
+    if model.kind == "masked":
+        if prompt.mask is None:
+            raise UserError("Choose the residue to hide: a masked model predicts one residue.")
+        if not 0 <= prompt.mask < len(sequence):
+            raise UserError(f"The hidden residue must be one of the {len(sequence)} residues.")
+        ids[prompt.mask] = tokenizer.mask_token_id
+        return start + ids + end, prompt.mask + len(start), []
+    whole = start + ids + end
+    return whole, _pooled(model, whole) if model.kind == "classifier" else len(whole) - 1, []
+
+
+def _target(
+    model: TokenModel, prompt: Prompt, ids: list[int], notes: list[str]
+) -> tuple[int | None, bool]:
+    """Index of the target, and whether it is all of the answer."""
+    target = prompt.target
+    if target is None:
+        return None, True
+    if model.kind == "classifier":
+        labels = model.labels
+        if isinstance(target, str) and target in labels:
+            return labels.index(target), True
+        if isinstance(target, int) and 0 <= target < len(labels):
+            return target, True
+        raise UserError(
+            f"There is no class '{_shown(str(target))}': choose one of {', '.join(labels)}."
+        )
+    if isinstance(target, int):
+        if 0 <= target < model.vocabulary:
+            return target, True
+        raise UserError(f"There is no token {target}: the vocabulary has {model.vocabulary:,}.")
+    if model.alphabet == "protein":
+        residue = target.strip().upper()
+        if len(residue) != 1 or residue not in model.residues:
+            letters = "".join(sorted(model.residues))
+            raise UserError(
+                f"'{_shown(target)}' is no residue this model knows: choose one of {letters}."
+            )
+        return model.tokenizer.convert_tokens_to_ids(residue), True
+    answer = _answer(model, prompt.text, target, ids, notes)
+    tokenizer = model.tokenizer
+    missing = not answer or answer[0] == tokenizer.unk_token_id != tokenizer.eos_token_id
+    if missing or answer[0] >= model.vocabulary:
+        raise UserError(
+            f"'{_shown(target)}' is not in the vocabulary of {model.title}: try another word."
+        )
+    if len(answer) > 1 and not model.token(answer[0]).strip():
+        raise UserError(
+            f"'{_shown(target)}' begins with a token that is a space and no more: end the prompt "
+            "with the space, and give the answer without it."
+        )
+    if len(answer) > 1:
+        first = model.token(answer[0])
+        notes.append(f"'{target}' is {len(answer)} tokens; it is scored by its first, '{first}'.")
+    return answer[0], len(answer) == 1
+
+
+def _answer(
+    model: TokenModel, text: str, answer: str, ids: list[int], notes: list[str]
+) -> list[int]:
+    """Token ids of an answer where it stands: how a word is cut depends on what is around it."""
+    if not answer.strip():
+        return []
+    at_mask = model.kind == "masked"
+    found = _at_mask(model, text, answer.strip()) if at_mask else _after(model, text, answer, ids)
+    if found:
+        if not at_mask and found != _after(model, text, joined(text, answer), ids):
+            notes.append(
+                f"'{answer}' goes on within the prompt's last word: begin it with a space where it "
+                "is a word of its own."
+            )
+        return found
+    if not at_mask and (found := _after(model, text, joined(text, answer), ids)):
+        notes.append(f"'{answer}' melts with the prompt's last word: it is taken as a new word.")
+        return found
+    # It melts with what is around it: as it is cut alone.
+    alone = model.tokenizer(answer, add_special_tokens=False)["input_ids"]
+    # A tokenizer that marks word starts (▁) writes one for a leading space it was not given.
+    while len(alone) > 1 and not model.token(alone[0]).strip():
+        alone = alone[1:]
+    if not at_mask:
+        notes.append(f"'{_shown(answer)}' melts with the end of the prompt: it is taken alone.")
+    return alone
+
+
+def _after(model: TokenModel, text: str, answer: str, ids: list[int]) -> list[int]:
+    """What an answer adds to the tokens of a text; empty where it changes the text's own."""
+    together = _tokenized(model, text + answer, [])
+    return together[len(ids) :] if together[: len(ids)] == ids else []
+
+
+def _at_mask(model: TokenModel, text: str, answer: str) -> list[int]:
+    """The tokens of an answer in the place of the mask; empty where others reach into it."""
+    tokenizer = model.tokenizer
+    if not tokenizer.is_fast:  # it does not tell where its tokens are
+        return []
+    masks = map(re.escape, {*MASKS, tokenizer.mask_token})
+    before, after = re.split("|".join(masks), text, maxsplit=1)
+    start, stop = len(before), len(before) + len(answer)
+    cut = tokenizer(before + answer + after, return_offsets_mapping=True, verbose=False)
+    found = []
+    for token, (begin, end) in zip(cut["input_ids"], cut["offset_mapping"], strict=True):
+        if begin < stop and end > start:
+            if end > stop or before[begin:].strip():
+                return []
+            found.append(token)
+    return found

@@ -1,0 +1,114 @@
+"""A model from outside: which tokens go in, and among which tokens or classes it chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from neuronlab.models.entries import Alphabet, Kind
+from neuronlab.models.families import Family
+from neuronlab.models.residues import RESIDUES
+
+# Attention over more tokens than this costs more memory than the app promises to use.
+MAX_TOKENS = 2048
+
+
+class TokenModel:
+    """What ``encoding`` asks of a model; the neurons are in ``Model``.
+
+    Attributes:
+        hf, tokenizer: the transformers module itself and its tokenizer.
+    """
+
+    def __init__(
+        self,
+        hf: Any,
+        tokenizer: Any,
+        family: Family,
+        *,
+        name: str,
+        title: str,
+        kind: Kind,
+        alphabet: Alphabet,
+    ) -> None:
+        self.hf = hf
+        self.tokenizer = tokenizer
+        self.family = family
+        self.name = name
+        self.title = title
+        self.kind: Kind = kind
+        self.alphabet: Alphabet = alphabet
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.hf.device
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of tokens that can be predicted."""
+        head = self.hf.get_output_embeddings()
+        return self.hf.config.vocab_size if head is None else len(head.weight)
+
+    @property
+    def embeddings(self) -> int:
+        """Number of tokens that can be read."""
+        return len(self.hf.get_input_embeddings().weight)
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the classes of a classifier, by index."""
+        return [str(self.hf.config.id2label[i]) for i in range(self.hf.config.num_labels)]
+
+    @property
+    def residues(self) -> str:
+        """The amino acids in a protein model's vocabulary, one letter each."""
+        known = self.tokenizer.get_vocab()
+        return "".join(letter for letter in RESIDUES if letter in known)
+
+    @property
+    def max_tokens(self) -> int:
+        """The longest prompt, special tokens included."""
+        positions = getattr(self.hf.config, "max_position_embeddings", None)
+        if positions is None:
+            return MAX_TOKENS
+        return min(positions - self.family.first_position, MAX_TOKENS)
+
+    def token(self, index: int) -> str:
+        """One token as a person reads it, with its leading space."""
+        piece = self.tokenizer.convert_ids_to_tokens(int(index))
+        if piece is None:
+            return f"<{index}>"
+        if "▁" in piece:
+            return piece.replace("▁", " ")
+        if index in self.tokenizer.all_special_ids:
+            return piece
+        return self.tokenizer.decode([int(index)]) or piece
+
+    def label(self, index: int) -> str:
+        """The name of what is predicted: a class or a token."""
+        return self.labels[index] if self.kind == "classifier" else self.token(index)
+
+    @property
+    def special_ends(self) -> tuple[list[int], list[int]]:
+        """The special tokens before and after the residues of a protein."""
+        tokenizer = self.tokenizer
+        start = tokenizer.bos_token_id if tokenizer.cls_token_id is None else tokenizer.cls_token_id
+        end = tokenizer.sep_token_id if tokenizer.eos_token_id is None else tokenizer.eos_token_id
+        # What a causal model is asked comes after the last residue, not after the end.
+        end = None if self.kind == "causal" else end
+        return [start] if start is not None else [], [end] if end is not None else []
+
+    @property
+    def residues_at(self) -> slice:
+        """Where the residues are among the tokens of a protein: between the special ones."""
+        start, end = self.special_ends
+        return slice(len(start), -len(end) or None)
+
+    def ids(self, numbers: Sequence[Any]) -> Int[Tensor, ...]:
+        """Whole numbers (token ids, indices of neurons) as a tensor on the model's device."""
+        return torch.tensor(numbers, device=self.device, dtype=torch.long)
