@@ -95,10 +95,10 @@ class Session:
 
     def ran_on(self) -> str:
         """Where the weights of this session's model are."""
-        from neuronlab.models import loading
+        from neuronlab.models import sharing
 
         name = self.at.session_state["model"]
-        return ", ".join(str(m.device) for (n, _), m in loading._shared.items() if n == name)
+        return ", ".join(str(m.device) for (n, _), m in sharing._shared.items() if n == name)
 
     def errors(self) -> list[str]:
         """What the page says is wrong."""

@@ -15,7 +15,7 @@ from neuronlab.attribution.registry import method as method_named
 from neuronlab.attribution.request import Positions, Request
 from neuronlab.errors import UserError
 from neuronlab.models import Component, Model, Prompt
-from neuronlab.models.loading import free_memory
+from neuronlab.models.device import free_memory
 
 # Rows of a path, refinement included: seen were 3 to 9, and 31 on Gemma 3.
 _ROWS = 4.8

@@ -16,7 +16,7 @@ from neuronlab.attribution.growing_batch import Gradients, GrowingBatch, Path
 from neuronlab.attribution.quadrature import Rule, clenshaw_curtis
 from neuronlab.attribution.request import At, Attribution, Request, on_cpu
 from neuronlab.models import COMPONENTS, Model
-from neuronlab.models.loading import free_memory
+from neuronlab.models.device import free_memory
 
 # A piece of a path is tried with few nodes. One that is not right yet gets twice as many, of which
 # half are known already, up to so many, and as long as its error (as a fraction of the path's

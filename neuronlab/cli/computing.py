@@ -30,7 +30,7 @@ def compute(spec: Spec, device: str) -> Result:
 
     Ctrl-C keeps the finished shards: the same command, or the app, goes on from there.
     """
-    from neuronlab.models.loading import resolve_device
+    from neuronlab.models.device import resolve_device
     from neuronlab.runs import Context, Store, stored_result
     from neuronlab.studies import STUDIES
 

@@ -29,8 +29,9 @@ from torch import Tensor, nn
 from neuronlab.errors import UserError
 from neuronlab.labels.prompts import Example, features, line
 from neuronlab.models import folders, weights
+from neuronlab.models.device import resolve_device
 from neuronlab.models.exclusion import computing, making
-from neuronlab.models.loading import hub_reachable, resolve_device
+from neuronlab.models.hub import hub_reachable
 from neuronlab.progress import Check, Progress, unheard
 
 Variant = Literal["neuronlab", "authors"]

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 from neuronlab.models.components import ALL_COMPONENTS, COMPONENTS, READABLE, Component
 
 if TYPE_CHECKING:
-    from neuronlab.models.loading import devices, load, shared
+    from neuronlab.models.device import devices
+    from neuronlab.models.loading import load
     from neuronlab.models.model import Model
     from neuronlab.models.prompt import MASK, Encoded, Prompt
+    from neuronlab.models.sharing import shared
 
 __all__ = [
     "ALL_COMPONENTS",
@@ -25,9 +27,11 @@ __all__ = [
 ]
 
 _MODULES = {
-    **dict.fromkeys(("devices", "load", "shared"), "neuronlab.models.loading"),
     **dict.fromkeys(("MASK", "Encoded", "Prompt"), "neuronlab.models.prompt"),
     "Model": "neuronlab.models.model",
+    "devices": "neuronlab.models.device",
+    "load": "neuronlab.models.loading",
+    "shared": "neuronlab.models.sharing",
 }
 
 

@@ -67,8 +67,8 @@ class TokenModel:
     @property
     def residues(self) -> str:
         """The amino acids in a protein model's vocabulary, one letter each."""
-        known = self.tokenizer.get_vocab()
-        return "".join(letter for letter in RESIDUES if letter in known)
+        vocabulary = self.tokenizer.get_vocab()
+        return "".join(letter for letter in RESIDUES if letter in vocabulary)
 
     @property
     def max_tokens(self) -> int:

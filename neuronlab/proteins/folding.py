@@ -117,7 +117,7 @@ def fold(predictor: str, sequence: str, light: str = "", device: str = "cpu") ->
         UserError: no such predictor, it knows no such proteins or cannot run now, or the sequence
             is none.
     """
-    from neuronlab.models.loading import resolve_device
+    from neuronlab.models.device import resolve_device
 
     if predictor not in PREDICTORS:
         raise UserError(f"There is no predictor '{predictor}': use one of {', '.join(PREDICTORS)}.")
@@ -328,7 +328,7 @@ def _esmfold_source() -> str:
 def _esmfold_available() -> str:
     from huggingface_hub import try_to_load_from_cache
 
-    from neuronlab.models.loading import hub_reachable
+    from neuronlab.models.hub import hub_reachable
 
     if _esmfold_source() != ESMFOLD:
         return ""
@@ -364,7 +364,8 @@ def _esmfold(sequence: str, light: str, device: str) -> Atoms:
 def _esmfold_model(source: str, device: str) -> Any:
     from transformers import EsmForProteinFolding
 
-    from neuronlab.models.loading import free_memory, hub_reachable
+    from neuronlab.models.device import free_memory
+    from neuronlab.models.hub import hub_reachable
 
     if source == ESMFOLD and free_memory(device) < ESMFOLD_BYTES:
         raise UserError(

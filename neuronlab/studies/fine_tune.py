@@ -27,7 +27,8 @@ from neuronlab.models.catalogue import entry
 from neuronlab.models.entries import Entry
 from neuronlab.models.exclusion import computing, making
 from neuronlab.models.families import FAMILIES
-from neuronlab.models.loading import check_revision, forget, load
+from neuronlab.models.loading import load
+from neuronlab.models.sharing import check_revision, forget
 from neuronlab.proteins.baselines import Judgement, baselines, judge, metrics
 from neuronlab.proteins.labelled import LABELLED
 from neuronlab.runs import Context, Result, Study

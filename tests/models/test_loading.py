@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 import neuronlab as nl
 from neuronlab.models import devices, shared
-from neuronlab.models.loading import free_memory
+from neuronlab.models.device import free_memory
 from neuronlab.models.weights import folder as cached
 
 ROOT = Path(__file__).parents[2]
@@ -171,7 +171,7 @@ def test_a_model_that_does_not_fit(tiny, tmp_path, sentence, monkeypatch):
     config |= {"head_dim": 128}
     (path / "config.json").write_text(json.dumps(config))
     monkeypatch.setattr(
-        "neuronlab.models.loading.psutil.virtual_memory",
+        "neuronlab.models.device.psutil.virtual_memory",
         lambda: SimpleNamespace(available=8_000_000_000),
     )
     start = time.perf_counter()
@@ -186,7 +186,7 @@ def test_a_model_that_fits_only_in_half_precision(tiny, tmp_path, monkeypatch):
     path = saved(tiny("llama"), tmp_path / "mine")
     parameters = sum(p.numel() for p in tiny("llama").hf.parameters())
     monkeypatch.setattr(
-        "neuronlab.models.loading.psutil.virtual_memory",
+        "neuronlab.models.device.psutil.virtual_memory",
         lambda: SimpleNamespace(available=1_000_000_000 + 3 * parameters),
     )
     assert nl.load(path).dtype == torch.bfloat16

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import neuronlab as nl
-from neuronlab.models import loading, tuned
+from neuronlab.models import sharing, tuned
 from neuronlab.models.catalogue import CATALOGUE, available, entry
 from neuronlab.models.entries import Entry
 
@@ -254,20 +254,20 @@ def test_the_revision_is_that_of_the_weights(tiny, twin, saved):
 
 
 def test_shared_models_are_loaded_anew_once_forgotten(tiny, twin, saved, monkeypatch):
-    monkeypatch.setattr(loading, "_shared", type(loading._shared)())
+    monkeypatch.setattr(sharing, "_shared", type(sharing._shared)())
     saved("mine")
     saved("other")
-    first, untouched = loading.shared("mine", "cpu"), loading.shared("other", "cpu")
+    first, untouched = sharing.shared("mine", "cpu"), sharing.shared("other", "cpu")
     changed = twin(tiny("esm", "classifier"))
     with torch.no_grad():
         changed.hf.classifier.out_proj.bias[0] += 1.0
     saved("mine", changed)
-    assert loading.shared("mine", "cpu") is first
-    loading.forget("mine")
-    second = loading.shared("mine", "cpu")
+    assert sharing.shared("mine", "cpu") is first
+    sharing.forget("mine")
+    second = sharing.shared("mine", "cpu")
     assert second is not first
     prompt = nl.Prompt(SEQUENCE, target=0)
     difference = nl.predict(second, prompt).logits - nl.predict(first, prompt).logits
     assert difference.tolist() == pytest.approx([1, 0, 0], abs=1e-5)
-    assert loading.shared("other", "cpu") is untouched
-    loading.forget("nobody")
+    assert sharing.shared("other", "cpu") is untouched
+    sharing.forget("nobody")

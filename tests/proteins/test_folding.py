@@ -218,10 +218,10 @@ def test_what_is_no_sequence_or_no_predictor(sentence):
 
 
 def test_predictors_that_are_not_there(monkeypatch, tmp_path, sentence):
-    from neuronlab.models import loading
+    from neuronlab.models import hub
 
     monkeypatch.setenv("NEURONLAB_HOME", str(tmp_path))
-    monkeypatch.setattr(loading, "hub_reachable", lambda: False)
+    monkeypatch.setattr(hub, "hub_reachable", lambda: False)
     for name in ("flash-abb", "igfold"):
         sentence(fold, name, TRASTUZUMAB_VH, says="fetch it first")
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *a: None)

@@ -1,0 +1,133 @@
+"""Why a model cannot be loaded: one sentence each, that says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from neuronlab.errors import UserError
+from neuronlab.models import folders
+from neuronlab.models.catalogue import EMBEDDED, entry
+
+
+def check_configuration(name: str, source: Path, config: Any) -> None:
+    """Raises UserError, a sentence for each, for models that would be loaded as something else."""
+    if getattr(config, "quantization_config", None):
+        raise UserError(
+            f"'{name}' has quantised weights, whose gradients are not to be had: take the model "
+            "that they were made from."
+        )
+    if not config.architectures:
+        raise UserError(
+            f"The configuration of '{name}' does not say what it is: write "
+            '"architectures": ["…ForCausalLM"], or whatever head it has, into its config.json.'
+        )
+    if not source.is_absolute():  # the hub's cache, which the library finds by the model's name
+        return
+    if any(map(_whole_numbers, source.glob("*.safetensors"))):
+        raise UserError(
+            f"The weights of '{name}' are whole numbers, of which no gradients are to be had: take "
+            "the model that they were made from."
+        )
+    if (source / "adapter_config.json").is_file():
+        raise UserError(
+            f"'{name}' has an adapter beside its weights, which would be left out: merge it into "
+            "them first (peft: merge_and_unload), and save that."
+        )
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """What is known of a model that could not be loaded.
+
+    Attributes:
+        error: its words.
+        local: whether the model is a folder of this machine.
+        files: the names of those in the folder.
+        listed: whether the catalogue has the model.
+        reached: whether the hub answered.
+    """
+
+    error: str
+    local: bool
+    files: frozenset[str]
+    listed: bool
+    reached: bool
+
+
+# What is to be done where this holds, of the first that does.
+_SENTENCES: tuple[tuple[Callable[[_Failure], bool], str], ...] = (
+    (
+        lambda failure: "trust_remote_code" in failure.error,
+        "'{name}' wants to run program code of its own, which is never done here: take a model of "
+        "a type that transformers knows.",
+    ),
+    (
+        lambda failure: (
+            "adapter_config.json" in failure.files and "config.json" not in failure.files
+        ),
+        "'{name}' is an adapter without its base model: merge the two first (peft: "
+        "merge_and_unload), and save that.",
+    ),
+    (
+        lambda failure: (
+            "tokenizer.model" in failure.files and "tokenizer.json" not in failure.files
+        ),
+        "The tokenizer of '{name}' is there as tokenizer.model alone: save it as tokenizer.json "
+        "first (transformers: AutoTokenizer and save_pretrained, where sentencepiece is "
+        "installed).",
+    ),
+    (
+        lambda failure: failure.local and failure.listed,
+        "The folder of '{name}' cannot be loaded: fetch the model again.",
+    ),
+    (
+        lambda failure: failure.local,
+        "The folder of '{name}' cannot be loaded: check its files.",
+    ),
+    (
+        lambda failure: not failure.reached,
+        "The model hub is out of reach and '{name}' is not on this machine; these work without it: "
+        "{embedded}.",
+    ),
+    (
+        lambda failure: "gated" in failure.error.lower(),
+        "'{name}' is gated: accept its terms on the hub, then log in with `hf auth login`.",
+    ),
+    (
+        lambda failure: True,
+        "There is no model '{name}' that can be loaded: give a catalogue name ({embedded}), a hub "
+        "id such as 'gpt2', or a folder.",
+    ),
+)
+
+
+def unavailable(name: str, source: str, error: Exception, *, reached: bool = False) -> UserError:
+    """The sentence for a model that could not be loaded, to be raised; the cause in its details.
+
+    Args:
+        source: its folder, or its id on the hub.
+        reached: whether the hub answered.
+    """
+    folder = Path(source)
+    local = folder.is_absolute()
+    files = [file.name for file in folder.iterdir()] if local and folder.is_dir() else []
+    failure = _Failure(str(error), local, frozenset(files), entry(name) is not None, reached)
+    sentence = next(words for holds, words in _SENTENCES if holds(failure))
+    embedded = ", ".join(listed.name for listed in EMBEDDED)
+    # Where folders are limited, this would tell one that is there from one that is not.
+    hidden = folders.limited() and not local
+    details = "" if hidden else f"{type(error).__name__}: {error}"
+    return UserError(sentence.format(name=name, embedded=embedded), details=details)
+
+
+def _whole_numbers(file: Path) -> bool:
+    """Whether a file holds weights that are no floating-point numbers; its header tells."""
+    from safetensors import safe_open
+
+    with safe_open(file, "pt") as tensors:
+        names = [name for name in tensors.keys() if name.endswith(".weight")]  # noqa: SIM118
+        types = [tensors.get_slice(name).get_dtype() for name in names]
+    return not all(each.startswith(("F", "BF")) for each in types)
