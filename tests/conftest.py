@@ -19,7 +19,7 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import tiny_models  # noqa: E402
 import torch  # noqa: E402
-from tiny_models import ENCODERS, HEAD, HEADS, HIDDEN, LANGUAGE, TINY, build, question  # noqa: E402
+from tiny_models import LANGUAGE, ROWS, TINY, build, question  # noqa: E402
 
 import neuronlab as nl  # noqa: E402
 from neuronlab.models import weights  # noqa: E402
@@ -102,31 +102,12 @@ def hemopi():
 
 def checkpoint_site(hf, layer, component):
     """(module, side, columns) of a component's neurons, from the documented checkpoint layout."""
-    kind = hf.config.model_type
-    everything = slice(None)
-    if kind == "gpt2":
-        block = hf.transformer.h[layer]
-        if component == "ffn":
-            return block.mlp.c_proj, "input", everything
-        third = ("query", "key", "value").index(component)
-        return block.attn.c_attn, "output", slice(third * HIDDEN, (third + 1) * HIDDEN)
-    if kind == "gpt_neox":
-        block = hf.gpt_neox.layers[layer]
-        if component == "ffn":
-            return block.mlp.dense_4h_to_h, "input", everything
-        # The fused output is [head][query, key, value][dimension of the head].
-        part = ("query", "key", "value").index(component)
-        columns = [(3 * head + part) * HEAD + i for head in range(HEADS) for i in range(HEAD)]
-        return block.attention.query_key_value, "output", torch.tensor(columns)
-    if kind in ENCODERS:
-        block = getattr(hf, kind).encoder.layer[layer]
-        if component == "ffn":
-            return block.output.dense, "input", everything
-        return getattr(block.attention.self, component), "output", everything
-    block = hf.base_model.layers[layer]
+    row = ROWS[hf.config.model_type]
+    block = hf.get_submodule(f"{row.blocks}.{layer}")
     if component == "ffn":
-        return block.mlp.down_proj, "input", everything
-    return getattr(block.self_attn, f"{component[0]}_proj"), "output", everything
+        return block.get_submodule(row.down), "input", slice(None)
+    part = ("query", "key", "value").index(component)
+    return block.get_submodule(row.projections[part]), "output", row.columns(part)
 
 
 @contextmanager

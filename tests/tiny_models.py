@@ -4,6 +4,8 @@ Tests build on them, and so does the GPU script of ``benchmarks``, which runs wi
 """
 
 import copy
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 import transformers
@@ -13,14 +15,6 @@ import neuronlab as nl
 from neuronlab.models.families import family_of
 from neuronlab.models.model import Model
 
-DECODERS = ("llama", "mistral", "qwen2", "qwen3", "gemma3_text", "gpt2", "gpt_neox")
-ENCODERS = ("bert", "roberta", "esm")
-TINY = [
-    *((name, "causal") for name in DECODERS),
-    *((name, "masked") for name in ENCODERS),
-    *((name, "classifier") for name in (*ENCODERS, "llama", "gpt2")),
-]
-LANGUAGE = [pair for pair in TINY if pair[1] != "classifier"]
 WORDS = "the capital of France is Paris a quick brown fox jumps over lazy dog London two w x y z"
 RESIDUES = "LAGVSERTIDPKQNFYMHWCXBUZO"
 LAYERS, HIDDEN, FFN, HEADS, KV_HEADS, HEAD = 3, 32, 48, 4, 2, 8
@@ -35,45 +29,106 @@ _COMMON = {
     "id2label": {0: "no", 1: "yes", 2: "maybe"},
 }
 _GROUPED = {"num_key_value_heads": KV_HEADS, "head_dim": HEAD, "tie_word_embeddings": False}
-_ENCODER = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-# Every setting that a wrong adapter could overlook: grouped queries, biases, tied weights, windows
-# that are shorter than the prompts.
-_CONFIGS = {
-    "llama": _COMMON | _GROUPED,
-    "mistral": _COMMON | _GROUPED | {"sliding_window": 4},
-    "qwen2": _COMMON | _GROUPED | {"use_sliding_window": False},
-    "qwen3": _COMMON | _GROUPED | {"head_dim": 16},
-    "gemma3_text": _COMMON
-    | _GROUPED
-    | {
-        "tie_word_embeddings": True,
-        "sliding_window": 4,
-        "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
-        "query_pre_attn_scalar": HEAD,
-        "final_logit_softcapping": 5.0,
-    },
-    "gpt2": {
-        "n_embd": HIDDEN,
-        "n_inner": FFN,
-        "n_layer": LAYERS,
-        "n_head": HEADS,
-        "n_positions": 64,
-        "num_labels": 3,
-        "id2label": _COMMON["id2label"],
-    },
-    "gpt_neox": _COMMON | {"use_parallel_residual": True},
-    "bert": _COMMON | _ENCODER,
-    "roberta": _COMMON | _ENCODER | {"max_position_embeddings": 66},
-    "esm": _COMMON
-    | _ENCODER
-    | {
-        "max_position_embeddings": 66,
-        "position_embedding_type": "rotary",
-        "token_dropout": True,
-        "emb_layer_norm_before": False,
-        "is_folding_model": False,
-    },
+_BERT_SPECIAL = ("[CLS]", "[SEP]", "[MASK]")
+
+
+class Row(NamedTuple):
+    """A family's tiny model, and where its checkpoints have what: nothing here asks the adapters.
+
+    Attributes:
+        config: settings, the sizes among them; every one that a wrong adapter could overlook
+            (grouped queries, biases, tied weights, windows that are shorter than the prompts).
+        heads: what it is made with.
+        special: the tokens around a text and the mask of an encoder's tokenizer.
+        protein: whether it reads proteins alone.
+        blocks: path of the blocks; all other paths begin at a block.
+        projections: of query, key and value.
+        columns: the neurons in what a projection puts out, by 0 (query), 1 (key) or 2 (value).
+        mixed: what reads the heads' outputs, side by side.
+        down: what reads the FFN's neurons.
+    """
+
+    config: dict[str, Any]
+    heads: tuple[str, ...] = ("causal",)
+    special: tuple[str, ...] = ()
+    protein: bool = False
+    blocks: str = "model.layers"
+    projections: tuple[str, str, str] = tuple(f"self_attn.{letter}_proj" for letter in "qkv")
+    columns: Callable[[int], Any] = lambda part: slice(None)
+    mixed: str = "self_attn.o_proj"
+    down: str = "mlp.down_proj"
+
+
+def _encoder(name: str, special: tuple[str, ...] = _BERT_SPECIAL, **changes: Any) -> Row:
+    dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    return Row(
+        _COMMON | dropout | changes,
+        ("masked", "classifier"),
+        special,
+        protein=name == "esm",
+        blocks=f"{name}.encoder.layer",
+        projections=tuple(f"attention.self.{part}" for part in ("query", "key", "value")),
+        mixed="attention.output.dense",
+        down="output.dense",
+    )
+
+
+# One row a model type.
+ROWS = {
+    "llama": Row(_COMMON | _GROUPED, ("causal", "classifier")),
+    "mistral": Row(_COMMON | _GROUPED | {"sliding_window": 4}),
+    "qwen2": Row(_COMMON | _GROUPED | {"use_sliding_window": False}),
+    "qwen3": Row(_COMMON | _GROUPED | {"head_dim": 16}),
+    "gemma3_text": Row(
+        _COMMON
+        | _GROUPED
+        | {
+            "tie_word_embeddings": True,
+            "sliding_window": 4,
+            "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+            "query_pre_attn_scalar": HEAD,
+            "final_logit_softcapping": 5.0,
+        }
+    ),
+    "gpt2": Row(
+        {
+            "n_embd": HIDDEN,
+            "n_inner": FFN,
+            "n_layer": LAYERS,
+            "n_head": HEADS,
+            "n_positions": 64,
+            "num_labels": 3,
+            "id2label": _COMMON["id2label"],
+        },
+        ("causal", "classifier"),
+        blocks="transformer.h",
+        projections=("attn.c_attn",) * 3,
+        columns=lambda part: slice(part * HIDDEN, (part + 1) * HIDDEN),
+        mixed="attn.c_proj",
+        down="mlp.c_proj",
+    ),
+    "gpt_neox": Row(
+        _COMMON | {"use_parallel_residual": True},
+        blocks="gpt_neox.layers",
+        projections=("attention.query_key_value",) * 3,
+        # The fused output is [head][query, key, value][dimension of the head].
+        columns=lambda part: torch.arange(3 * HIDDEN).view(HEADS, 3, HEAD)[:, part].flatten(),
+        mixed="attention.dense",
+        down="mlp.dense_4h_to_h",
+    ),
+    "bert": _encoder("bert"),
+    "roberta": _encoder("roberta", ("<s>", "</s>", "<mask>"), max_position_embeddings=66),
+    "esm": _encoder(
+        "esm",
+        max_position_embeddings=66,
+        position_embedding_type="rotary",
+        token_dropout=True,
+        emb_layer_norm_before=False,
+        is_folding_model=False,
+    ),
 }
+TINY = [(name, head) for name, row in ROWS.items() for head in row.heads]
+LANGUAGE = [pair for pair in TINY if pair[1] != "classifier"]
 _HEADS = {
     "causal": transformers.AutoModelForCausalLM,
     "masked": transformers.AutoModelForMaskedLM,
@@ -83,14 +138,15 @@ _HEADS = {
 
 def text_tokenizer(model_type, words=WORDS):
     """A word-level tokenizer with the special tokens that the family's own tokenizer has."""
-    decoder = model_type in DECODERS
-    cls, sep, mask = ("<s>", "</s>", "<mask>") if model_type == "roberta" else _BERT_SPECIAL
-    special = ["<pad>", "<unk>", "<|end|>"] if decoder else [cls, "<pad>", sep, "<unk>", mask]
-    vocabulary = {token: i for i, token in enumerate([*special, *words.split()])}
+    special, first = ROWS[model_type].special, ["<pad>", "<unk>", "<|end|>"]
+    if special:
+        cls, sep, mask = special
+        first = [cls, "<pad>", sep, "<unk>", mask]
+    vocabulary = {token: i for i, token in enumerate([*first, *words.split()])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    names = {"eos_token": "<|end|>"} if decoder else {}
-    if not decoder:
+    names = {"eos_token": "<|end|>"}
+    if special:
         tokenizer.post_processor = processors.TemplateProcessing(
             single=f"{cls} $A {sep}", special_tokens=[(t, vocabulary[t]) for t in (cls, sep)]
         )
@@ -98,9 +154,6 @@ def text_tokenizer(model_type, words=WORDS):
     return transformers.PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, unk_token="<unk>", pad_token="<pad>", **names
     )
-
-
-_BERT_SPECIAL = ("[CLS]", "[SEP]", "[MASK]")
 
 
 def esm_tokenizer(folder):
@@ -124,12 +177,12 @@ def randomise(hf, seed):
 
 def build(model_type, kind, folder, *, seed=0, title="", protein=False, **settings):
     """A tiny seeded model with its tokenizer; ``settings`` override the configuration."""
-    words = " ".join(RESIDUES) if protein else WORDS
-    tokenizer = esm_tokenizer(folder) if model_type == "esm" else text_tokenizer(model_type, words)
+    row, words = ROWS[model_type], " ".join(RESIDUES) if protein else WORDS
+    tokenizer = esm_tokenizer(folder) if row.protein else text_tokenizer(model_type, words)
     config = transformers.AutoConfig.for_model(
         model_type,
         **{
-            **_CONFIGS[model_type],
+            **row.config,
             "vocab_size": len(tokenizer),
             "pad_token_id": tokenizer.pad_token_id,
             "bos_token_id": None,
@@ -140,7 +193,7 @@ def build(model_type, kind, folder, *, seed=0, title="", protein=False, **settin
     )
     hf = _HEADS[kind].from_config(config, attn_implementation="sdpa")
     randomise(hf, seed)
-    alphabet = "protein" if protein or model_type == "esm" else "text"
+    alphabet = "protein" if protein or row.protein else "text"
     return wrap(hf, tokenizer, kind, alphabet, title or f"Tiny {model_type}")
 
 

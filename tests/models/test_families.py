@@ -4,24 +4,18 @@ from contextlib import ExitStack
 
 import pytest
 import torch
+from tiny_models import HEAD, ROWS
+from transformers.pytorch_utils import Conv1D
 
 from neuronlab.models import COMPONENTS, READABLE
 from neuronlab.models.families import FAMILIES, family_of
 from neuronlab.neurons import NeuronSet, Suppress, applied
 
-HEAD = 8
-
 
 def head_output_module(hf, layer):
     """The projection after attention: its input is the heads' outputs side by side."""
-    kind = hf.config.model_type
-    if kind == "gpt2":
-        return hf.transformer.h[layer].attn.c_proj
-    if kind == "gpt_neox":
-        return hf.gpt_neox.layers[layer].attention.dense
-    if kind in ("bert", "roberta", "esm"):
-        return getattr(hf, kind).encoder.layer[layer].attention.output.dense
-    return hf.base_model.layers[layer].self_attn.o_proj
+    row = ROWS[hf.config.model_type]
+    return hf.get_submodule(f"{row.blocks}.{layer}.{row.mixed}")
 
 
 def captured(module, run, side="input"):
@@ -46,9 +40,10 @@ def visible(model, layer, position, length):
     config = model.hf.config
     if not model.family.causal:
         return slice(0, length)
-    types = getattr(config, "layer_types", None) or []
-    sliding = config.model_type == "mistral" or (types and types[layer] == "sliding_attention")
-    return slice(max(0, position + 1 - config.sliding_window) if sliding else 0, position + 1)
+    window = getattr(config, "sliding_window", None)
+    types = getattr(config, "layer_types", None)
+    sliding = window and (not types or types[layer] == "sliding_attention")
+    return slice(max(0, position + 1 - window) if sliding else 0, position + 1)
 
 
 def test_writing_back_what_was_read_changes_no_bit(model, asked):
@@ -94,26 +89,17 @@ def test_an_edit_of_any_single_neuron_group_reaches_the_logits(model, asked):
                 assert not torch.equal(before, after), (layer, component)
 
 
-def test_projections_agree_with_the_weights(model, asked):
+def test_projections_agree_with_the_weights(model, asked, oracle):
     """x W + b with the slice of W that the checkpoint's layout names."""
     encoded = model.encode(asked(model))
     read = model.read(encoded)
-    config = model.hf.config
     for layer in range(model.layers):
-        for part, component in enumerate(("query", "key", "value")):
-            site = model.site(layer, component)
-            x = captured(site.module, lambda: model.hf(input_ids=encoded.input_ids))
-            if config.model_type == "gpt2":  # Conv1D: (in, out), thirds side by side
-                width = config.n_embd
-                columns = slice(part * width, (part + 1) * width)
-                weight, bias = site.module.weight[:, columns].T, site.module.bias[columns]
-            elif config.model_type == "gpt_neox":  # (head, query | key | value, dimension)
-                heads = config.num_attention_heads
-                weight = site.module.weight.view(heads, 3, HEAD, -1)[:, part].flatten(0, 1)
-                bias = site.module.bias.view(heads, 3, HEAD)[:, part].flatten()
-            else:
-                weight, bias = site.module.weight, site.module.bias
-            expected = torch.nn.functional.linear(x, weight, bias)
+        for component in ("query", "key", "value"):
+            module, _, columns = oracle.site(model.hf, layer, component)
+            x = captured(module, lambda: model.hf(input_ids=encoded.input_ids))
+            weight = module.weight.T if isinstance(module, Conv1D) else module.weight
+            bias = None if module.bias is None else module.bias[columns]
+            expected = torch.nn.functional.linear(x, weight[columns], bias)
             assert torch.allclose(read[layer, component], expected, atol=1e-5), component
 
 

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 
 import pytest
 import torch
+from transformers.pytorch_utils import Conv1D
 
 import neuronlab as nl
 from neuronlab.models import COMPONENTS
@@ -45,11 +46,9 @@ def test_suppressing_ffn_neurons_is_zeroing_their_weights(model, asked, oracle):
     chosen = NeuronSet([(layer, "ffn", i) for layer in range(3) for i in (0, 7 + layer, 47)])
     hf = copy.deepcopy(model.hf)
     for layer, component, index in chosen:
-        weight = oracle.site(hf, layer, component)[0].weight
-        if model.hf.config.model_type == "gpt2":
-            weight[index] = 0
-        else:
-            weight[:, index] = 0
+        module = oracle.site(hf, layer, component)[0]
+        weight = module.weight.T if isinstance(module, Conv1D) else module.weight
+        weight[:, index] = 0
     with torch.no_grad():
         expected = oracle.logits(hf, encoded.input_ids, encoded.position)[0]
     found = nl.predict(model, asked(model), intervention=nl.Suppress(chosen))

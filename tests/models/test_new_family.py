@@ -1,0 +1,100 @@
+"""A new family is one file of ``families`` and one row of the tests' table."""
+
+import sys
+
+import pytest
+import test_families
+import tiny_models
+from tiny_models import Row
+
+import neuronlab as nl
+from neuronlab.models import families
+
+FILE = '''"""StarCoder2: like Llama, with layer norms and an FFN without a gate."""
+
+from neuronlab.models.components import Component
+from neuronlab.models.families.base import GatedDecoder, Site
+
+
+class Starcoder2(GatedDecoder):
+    """An FFN neuron is a unit after the activation: the input of ``c_proj``."""
+
+    name = "starcoder2"
+    title = "StarCoder2"
+    model_types = ("starcoder2",)
+
+    def site(self, block, component: Component) -> Site:
+        if component == "ffn":
+            return Site(block.mlp.c_proj, "input", block.mlp.c_proj.in_features)
+        return super().site(block, component)
+
+    def ffn_vectors(self, block):
+        return block.mlp.c_proj.weight.T
+
+    def ffn_inputs(self, block):
+        return {"input": block.mlp.c_fc.weight}
+'''
+ROW = Row(
+    tiny_models._COMMON | {"num_key_value_heads": 2, "use_bias": True, "sliding_window": None},
+    ("causal", "classifier"),
+    down="mlp.c_proj",
+)
+# Those that ask nothing but a model, a prompt that fits it, and the layout of the checkpoint.
+CHECKS = [
+    test_families.test_writing_back_what_was_read_changes_no_bit,
+    test_families.test_an_edit_of_any_single_neuron_group_reaches_the_logits,
+    test_families.test_a_residual_unit_is_a_dimension_of_a_layers_output,
+    test_families.test_ffn_neurons_are_what_the_down_projection_adds_up,
+    test_families.test_the_predicted_position_is_read_from_the_right_token,
+    test_families.test_the_final_norm_maps_the_residual_stream_to_the_normed_state,
+]
+CHECKS_OF_LAYOUT = [
+    test_families.test_projections_agree_with_the_weights,
+    test_families.test_sites_agree_with_the_layout_of_the_checkpoint,
+    test_families.test_hidden_and_head_give_the_logits_of_transformers,
+]
+
+
+@pytest.fixture(params=ROW.heads)
+def toy(request, tmp_path, monkeypatch):
+    """A tiny model of the new family, which is there from its file and its row alone."""
+    (tmp_path / "starcoder2.py").write_text(FILE)
+    monkeypatch.setattr(families, "__path__", [*families.__path__, str(tmp_path)])
+    monkeypatch.setattr(families, "FAMILIES", tuple(families.defined()))
+    monkeypatch.setitem(tiny_models.ROWS, "starcoder2", ROW)
+    yield tiny_models.build("starcoder2", request.param, tmp_path)
+    del sys.modules["neuronlab.models.families.starcoder2"]
+
+
+def test_its_adapter_is_checked_like_any_other(toy, asked, oracle):
+    for check in CHECKS:
+        check(toy, asked)
+    for check in CHECKS_OF_LAYOUT:
+        check(toy, asked, oracle)
+    for component in ("query", "key", "value"):
+        test_families.test_suppressing_one_head_does_to_attention_what_theory_says(
+            toy, asked, component
+        )
+
+
+def test_it_is_loaded_and_explained_like_any_other(toy, asked, tmp_path, sentence):
+    toy.hf.save_pretrained(tmp_path / "saved")
+    toy.tokenizer.save_pretrained(tmp_path / "saved")
+    model = nl.load(str(tmp_path / "saved"), device="cpu")
+    assert (model.family.title, model.kind, model.layers) == ("StarCoder2", toy.kind, 3)
+    target = 1 if model.kind == "classifier" else "France"
+    scores = nl.attribute(model, asked(model, target), method="integrated_gradients")
+    chosen = scores.select(top=10)
+    before = nl.predict(model, asked(model, target))
+    after = nl.predict(model, asked(model, target), intervention=nl.Suppress(chosen))
+    assert after.probability != pytest.approx(before.probability, rel=1e-3)
+    assert scores.provenance["model"]
+    sentence(families.family_of, "t5", says="StarCoder2")
+
+
+def test_without_its_file_it_is_not_supported(sentence):
+    sentence(families.family_of, "starcoder2", says=["'starcoder2'", *_titles()])
+
+
+def _titles():
+    return [family.title for family in families.FAMILIES]
