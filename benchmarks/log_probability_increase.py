@@ -17,7 +17,7 @@ import torch
 import neuronlab as nl
 from neuronlab.attribution.log_probability_increase import LogProbabilityIncrease
 from neuronlab.models import Model
-from neuronlab.models.stream import read_stream
+from neuronlab.models.stream import read_stream, state_before
 
 PROMPT = nl.Prompt("The capital of France is", target=" Paris")
 COUNT = 100
@@ -40,13 +40,13 @@ def brute_force(model: Model) -> pd.DataFrame:
     rows = []
     for layer in range(model.layers):
         attention = stream.attention[layer]
-        candidates = [(("ffn", -1), stream.ffn[layer], stream.ffn_vectors(layer), 1)]
+        candidates = [(("ffn", -1), stream.ffn[layer], stream.ffn_vectors(layer))]
         candidates += [
-            (("attention", position), coefficients, stream.attention_vectors(layer), 0)
+            (("attention", position), coefficients, stream.attention_vectors(layer))
             for position, coefficients in enumerate(attention)
         ]
-        for (component, position), coefficients, vectors, half in candidates:
-            state = states[2 * layer + half]
+        for (component, position), coefficients, vectors in candidates:
+            state = states[state_before(layer, component)]
             before = readout.logits(state[None]).log_softmax(-1)[0, target]
             parts = coefficients[:, None] * vectors
             for start in range(0, len(parts), BATCH):

@@ -33,7 +33,7 @@ from neuronlab.attribution.request import Request
 from neuronlab.attribution.rescaling import rescaled
 from neuronlab.labels.exemplars import pooled
 from neuronlab.models import Encoded, Model
-from neuronlab.models.stream import read_stream
+from neuronlab.models.stream import read_stream, state_before
 from neuronlab.neurons import Neuron, NeuronSet
 
 BF16, F32 = torch.bfloat16, torch.float32
@@ -467,13 +467,13 @@ def top(model: Model, label: str) -> list[Row]:
 def brute_force(stream: Any, layer: int, target: int) -> dict[tuple[str, int], np.ndarray]:
     """Every neuron of a layer through the unembedding, in batches."""
     states, readout = stream.states(), stream.readout
-    candidates = {("ffn", -1): (stream.ffn[layer], 1)}
-    candidates |= {("attention", p): (c, 0) for p, c in enumerate(stream.attention[layer])}
+    candidates = {("ffn", -1): stream.ffn[layer]}
+    candidates |= {("attention", p): c for p, c in enumerate(stream.attention[layer])}
     found = {}
-    for at, (coefficients, half) in candidates.items():
-        state = states[2 * layer + half]
+    for at, coefficients in candidates.items():
+        state = states[state_before(layer, at[0])]
         before = readout.logits(state[None]).log_softmax(-1)[0, target]
-        parts = coefficients[:, None] * stream.vectors(layer, half)
+        parts = coefficients[:, None] * stream.vectors(layer, at[0])
         scores = [
             readout.logits(state + part).log_softmax(-1)[:, target] - before
             for part in parts.split(1024)

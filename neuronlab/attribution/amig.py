@@ -94,5 +94,5 @@ def _authors(request: Request) -> Attribution:
 
 
 def _scores(batch: GrowingBatch, paths: Sequence[Path]) -> dict[At, Tensor]:
-    _, found = batch.run(paths)
-    return {at: on_cpu(own.clean * own.gradients.mean(0)) for at, own in found.items()}
+    _, results = batch.run(paths)
+    return {at: on_cpu(path.clean * path.gradients.mean(0)) for at, path in results.items()}

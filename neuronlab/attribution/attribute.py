@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -78,37 +78,10 @@ def attribute(
             does not fit into the free memory.
     """
     chosen = _method(method, engine)
-    components = chosen.default_components if components is None else tuple(components)
-    wrong = [c for c in components if c not in chosen.components]
-    if wrong or not components:
-        named = "No component is chosen"
-        if wrong:
-            known = wrong[0] in ALL_COMPONENTS
-            named = f"'{wrong[0]}' is no component" + (f" of {chosen.title}" if known else "")
-        raise UserError(f"{named}: choose from {', '.join(chosen.components)}.")
-    if positions == "all" and not chosen.everywhere:
-        raise UserError(f"{chosen.title} scores neurons at the predicted position only.")
-    if variant not in chosen.variants:
-        raise UserError(f"{chosen.title} has no variant '{variant}'.")
+    components = _components(chosen, components)
     baseline = chosen.baselines[0] if baseline is None else baseline
-    if isinstance(baseline, str) and baseline not in chosen.baselines:
-        there = ", ".join(chosen.baselines)
-        raise UserError(f"{chosen.title} has no baseline '{baseline}': choose from {there}.")
-    for name, value, there in (
-        ("objective", objective, get_args(Objective)),
-        ("positions", positions, get_args(Positions)),
-    ):
-        if value not in there:
-            raise UserError(f"'{value}' is no choice of {name}: choose from {', '.join(there)}.")
-    if not FINEST <= tolerance <= 1:
-        raise UserError(f"A tolerance is a fraction from {FINEST:g} to 1, not {tolerance}.")
-    if not isinstance(baseline, str | Prompt | None):
-        kind = type(baseline).__name__
-        raise TypeError(f"A baseline is a name or an nl.Prompt, not a {kind}.")
-    if type(seed) is not int or not 0 <= seed < 2**63:
-        raise UserError(f"A seed is a whole number from 0 on, not {str(seed)[:40]!r}.")
-    if not 1 <= steps <= MOST_STEPS:
-        raise UserError(f"Captum takes 1 to {MOST_STEPS} nodes, not {steps}.")
+    _check_choices(chosen, objective, positions, variant, baseline)
+    _check_numbers(tolerance, seed, steps)
     encoded = model.encode(prompt)
     target = encoded.target
     if target is None:
@@ -117,7 +90,7 @@ def attribute(
         model=model,
         encoded=encoded,
         target=target,
-        components=tuple(c for c in ALL_COMPONENTS if c in components),
+        components=components,
         objective=objective,
         positions=positions,
         baseline=baseline_of(model, encoded, baseline, components) if chosen.integrates else None,
@@ -130,29 +103,9 @@ def attribute(
     if chosen.differentiates:
         check_memory(request)
     progress(0.0, "starting")
-    found = chosen.engines[engine](request)
-    settings = {
-        "method": method,
-        "components": list(request.components),
-        "positions": positions,
-        **({"objective": objective} if chosen.differentiates else {}),
-        **({"engine": engine, "baseline": str(baseline)} if chosen.integrates else {}),
-        **({"variant": variant} if len(chosen.variants) > 1 else {}),
-        **({"seed": seed} if method == "random" else {}),
-    }
-    provenance = {
-        "model": model.name,
-        "revision": model.revision,
-        "prompt": prompt.text,
-        "mask": prompt.mask,
-        "target": target,
-        "target_label": model.label(target),
-        "tokens": list(encoded.tokens),
-        "position": encoded.position,
-        "settings": settings,
-        "versions": {name: version(name) for name in ("torch", "transformers")},
-    }
-    return _collect(found, request, provenance)
+    attribution = chosen.engines[engine](request)
+    settings = _settings(chosen, request, engine, baseline)
+    return _collect(attribution, request, _provenance(prompt, request, settings))
 
 
 def _method(name: str, engine: str) -> Method:
@@ -163,35 +116,118 @@ def _method(name: str, engine: str) -> Method:
     return chosen
 
 
-def _collect(found: Attribution, request: Request, provenance: dict) -> NeuronScores:
+def _components(chosen: Method, components: Sequence[Component] | None) -> tuple[Component, ...]:
+    """The components to score, each once and in one order."""
+    if components is None:
+        return chosen.default_components
+    wrong = [c for c in components if c not in chosen.components]
+    if wrong or not components:
+        problem = "No component is chosen"
+        if wrong:
+            problem = f"'{wrong[0]}' is no component"
+        if wrong and wrong[0] in ALL_COMPONENTS:
+            problem += f" of {chosen.title}"
+        raise UserError(f"{problem}: choose from {', '.join(chosen.components)}.")
+    return tuple(c for c in ALL_COMPONENTS if c in components)
+
+
+def _check_choices(
+    chosen: Method,
+    objective: Objective,
+    positions: Positions,
+    variant: Variant,
+    baseline: Baseline | Prompt,
+) -> None:
+    if positions == "all" and not chosen.everywhere:
+        raise UserError(f"{chosen.title} scores neurons at the predicted position only.")
+    if variant not in chosen.variants:
+        raise UserError(f"{chosen.title} has no variant '{variant}'.")
+    if not isinstance(baseline, str | Prompt):
+        kind = type(baseline).__name__
+        raise TypeError(f"A baseline is a name or an nl.Prompt, not a {kind}.")
+    if isinstance(baseline, str) and baseline not in chosen.baselines:
+        there = ", ".join(chosen.baselines)
+        raise UserError(f"{chosen.title} has no baseline '{baseline}': choose from {there}.")
+    for name, value, there in (
+        ("objective", objective, get_args(Objective)),
+        ("positions", positions, get_args(Positions)),
+    ):
+        if value not in there:
+            raise UserError(f"'{value}' is no choice of {name}: choose from {', '.join(there)}.")
+
+
+def _check_numbers(tolerance: float, seed: int, steps: int) -> None:
+    if not FINEST <= tolerance <= 1:
+        raise UserError(f"A tolerance is a fraction from {FINEST:g} to 1, not {tolerance}.")
+    if type(seed) is not int or not 0 <= seed < 2**63:
+        raise UserError(f"A seed is a whole number from 0 on, not {str(seed)[:40]!r}.")
+    if not 1 <= steps <= MOST_STEPS:
+        raise UserError(f"Captum takes 1 to {MOST_STEPS} nodes, not {steps}.")
+
+
+def _settings(
+    chosen: Method, request: Request, engine: Engine, baseline: Baseline | Prompt
+) -> dict[str, Any]:
+    """What decides the scores, as far as the method knows it."""
+    return {
+        "method": chosen.name,
+        "components": list(request.components),
+        "positions": request.positions,
+        **({"objective": request.objective} if chosen.differentiates else {}),
+        **({"engine": engine, "baseline": str(baseline)} if chosen.integrates else {}),
+        **({"variant": request.variant} if len(chosen.variants) > 1 else {}),
+        **({"seed": request.seed} if chosen.name == "random" else {}),
+    }
+
+
+def _provenance(prompt: Prompt, request: Request, settings: dict[str, Any]) -> dict[str, Any]:
+    """Where scores come from."""
+    model, encoded = request.model, request.encoded
+    return {
+        "model": model.name,
+        "revision": model.revision,
+        "prompt": prompt.text,
+        "mask": prompt.mask,
+        "target": request.target,
+        "target_label": model.label(request.target),
+        "tokens": list(encoded.tokens),
+        "position": encoded.position,
+        "settings": settings,
+        "versions": {name: version(name) for name in ("torch", "transformers")},
+    }
+
+
+def _collect(
+    attribution: Attribution, request: Request, provenance: dict[str, Any]
+) -> NeuronScores:
     layers = range(request.model.layers)
     arrays = {
-        c: torch.stack([found.scores[layer, c].sum(0) for layer in layers]).numpy(force=True)
+        c: torch.stack([attribution.scores[layer, c].sum(0) for layer in layers]).numpy(force=True)
         for c in request.components
     }
-    scores = NeuronScores(arrays, provenance, found.quality, certified=found.certified)
+    scores = NeuronScores(arrays, provenance, attribution.quality, certified=attribution.certified)
     if request.positions == "predicted":
         return scores
     return replace(
         scores,
-        tokens=_tokens(found.scores, scores),
-        token_totals=_token_totals(found.scores, request),
+        tokens=_tokens(attribution.scores, scores),
+        token_totals=_token_totals(attribution.scores, request),
     )
 
 
-def _token_totals(found: dict[At, Tensor], request: Request) -> pd.DataFrame:
+def _token_totals(by_place: dict[At, Tensor], request: Request) -> pd.DataFrame:
     tokens = request.encoded.tokens
     table = pd.DataFrame({"token": range(len(tokens)), "text": tokens})
     for component in request.components:
-        of_component = [scores.sum(1) for at, scores in found.items() if at[1] == component]
+        of_component = [scores.sum(1) for at, scores in by_place.items() if at[1] == component]
         table[component] = torch.stack(of_component).sum(0).numpy(force=True)
     return table
 
 
-def _tokens(found: dict[At, Tensor], scores: NeuronScores) -> pd.DataFrame:
+def _tokens(by_place: dict[At, Tensor], scores: NeuronScores) -> pd.DataFrame:
     top = scores.top(KEEP_TOKENS, magnitude=True)[["layer", "component", "neuron"]]
     values = [
-        found[layer, component][:, neuron].numpy(force=True)
+        by_place[layer, component][:, neuron].numpy(force=True)
         for layer, component, neuron in top.itertuples(index=False)
     ]
     table = np.stack(values)

@@ -30,7 +30,7 @@ class Level(NamedTuple):
     step: int
 
 
-class Found(NamedTuple):
+class Proof(NamedTuple):
     """What a search proved.
 
     Attributes:
@@ -53,7 +53,7 @@ def best_first(
     count: int,
     *,
     check: Check = unheard,
-) -> Found:
+) -> Proof:
     """Look closer at the highest, level after level, until the best ``count`` are proven.
 
     Args:
@@ -69,7 +69,7 @@ def best_first(
         least = float(scores.topk(count).values[-1]) if len(scores) >= count else -torch.inf
         hopeful = torch.nonzero(~scored & (every > least - slack)).squeeze(1)
         if not len(hopeful):
-            return Found(bounds, every, torch.nonzero(scored).squeeze(1), scores)
+            return Proof(bounds, every, torch.nonzero(scored).squeeze(1), scores)
         hopeful = hopeful[every[hopeful].argsort(descending=True)]
         hopeful = hopeful[: max(count, *(level.step for level in levels))]
         for number, level in enumerate(levels):

@@ -57,7 +57,7 @@ def one_place(request: Request, at: At) -> tuple[Tensor, float, float]:
     # Hooks run in the order of their registration: inside this context Captum's come second, so
     # what it takes for the layer are the mixed neurons.
     with model.edit({at: mix}):
-        found = captum.attribute(
+        attributions = captum.attribute(
             gate,
             closed,
             n_steps=request.steps,
@@ -66,8 +66,9 @@ def one_place(request: Request, at: At) -> tuple[Tensor, float, float]:
         )
         with torch.no_grad():
             expected = float(forward(gate) - forward(closed))
-    found = found[0] if isinstance(found, tuple) else found
+    if isinstance(attributions, tuple):
+        attributions = attributions[0]
     if site.columns is not None:
-        found = found[..., site.columns.to(found.device)]
-    scores = on_cpu(found[0, request.span])
+        attributions = attributions[..., site.columns.to(attributions.device)]
+    scores = on_cpu(attributions[0, request.span])
     return scores, float(scores.double().sum()), expected

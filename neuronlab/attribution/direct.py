@@ -28,7 +28,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from neuronlab.attribution.best_first import CERTIFIED, Found, Level, best_first
+from neuronlab.attribution.best_first import CERTIFIED, Level, Proof, best_first
 from neuronlab.attribution.log_probability_increase import (
     Candidates,
     LogProbabilityIncrease,
@@ -50,7 +50,7 @@ _STEP = 4096
 class Direct:
     """The methods on one request; what they share is computed once.
 
-    Each has the name it has in the registry.
+    Each has the name under which it is registered.
     """
 
     def __init__(self, request: Request, certified: int = CERTIFIED) -> None:
@@ -116,20 +116,20 @@ class Direct:
         return [summed(self.stream, component) for component in self.request.components]
 
     def _searched(self, scorer: LogProbabilityIncrease, scale: Scale) -> Attribution:
-        found = scorer.search(self._candidates, self.count, scale=scale, check=self._check)
-        return self._attribution(found)
+        proof = scorer.search(self._candidates, self.count, scale=scale, check=self._check)
+        return self._attribution(proof)
 
     def _check(self) -> None:
         self.request.progress(0.7, "proving which are the best")
 
-    def _attribution(self, found: Found) -> Attribution:
+    def _attribution(self, proof: Proof) -> Attribution:
         model, components = self.request.model, self.request.components
         sizes = [model.layers * model.sizes[component] for component in components]
         scores = {}
-        for component, part in zip(components, found.every.split(sizes), strict=True):
+        for component, part in zip(components, proof.every.split(sizes), strict=True):
             rows = part.view(model.layers, 1, -1)
             scores |= {(layer, component): on_cpu(row) for layer, row in enumerate(rows)}
-        return Attribution(scores, certified=min(self.count, len(found.every)))
+        return Attribution(scores, certified=min(self.count, len(proof.every)))
 
     def _each(self, score: Callable[[Tensor, Tensor], Tensor]) -> Attribution:
         """Every neuron from its coefficient and its vector, as the weights have it."""
@@ -137,8 +137,8 @@ class Direct:
         candidates = dict(zip(self.request.components, self._candidates, strict=True))
         scores = {}
         for layer, component in self.request.places:
-            half, coefficients = candidates[component]
-            vectors = model.family.vectors(model.block(layer), half)
+            sublayer, coefficients = candidates[component]
+            vectors = model.family.vectors(model.block(layer), sublayer)
             scores[layer, component] = on_cpu(score(coefficients[layer, 0], vectors.float())[None])
         return Attribution(scores)
 
@@ -168,14 +168,14 @@ class Direct:
     @cached_property
     def _above_in_sample(self) -> Int[Tensor, " candidate"]:
         """Of each neuron, how many tokens of the smallest sample it puts above the target."""
-        few, found = self._sampled(SAMPLES[0]), []
-        for number, (half, coefficients) in enumerate(self._candidates):
-            for layer, own in enumerate(coefficients.squeeze(1)):
+        few, above = self._sampled(SAMPLES[0]), []
+        for number, (sublayer, coefficients) in enumerate(self._candidates):
+            for layer, of_layer in enumerate(coefficients.squeeze(1)):
                 done = (number + layer / len(coefficients)) / len(self._candidates)
                 self.request.progress(0.7 * done, "ranking among some tokens")
-                turned = _signs(own)[:, None] * self.stream.vectors(layer, half)
-                found.append(_above(few, turned, self._target_in(few)))
-        return torch.cat(found)
+                turned = _signs(of_layer)[:, None] * self.stream.vectors(layer, sublayer)
+                above.append(_above(few, turned, self._target_in(few)))
+        return torch.cat(above)
 
     @cached_property
     def _far_first(self) -> Int[Tensor, " token"]:
@@ -222,8 +222,8 @@ def _above(
     readout: Readout, vectors: Float[Tensor, "row hidden"], target: int
 ) -> Int[Tensor, " row"]:
     """How many tokens a vector puts above the target."""
-    found = []
+    counts = []
     for part in vectors.split(math.ceil(_LOGITS / len(readout.bias))):
         logits = readout.change(part)
-        found.append((logits > logits[:, target, None]).sum(1))
-    return torch.cat(found)
+        counts.append((logits > logits[:, target, None]).sum(1))
+    return torch.cat(counts)

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 
 from neuronlab.attribution.one_reader import one_reader, reader_of
 from neuronlab.attribution.prefix import attending, inputs_of
+from neuronlab.models.components import SUBLAYERS, Sublayer
 from neuronlab.models.hooks import before, before_sums
 from neuronlab.progress import Check, unheard
 
@@ -117,18 +119,18 @@ class GrowingBatch:
             hidden = model.hidden(**self._inputs)
             values = self.objective(model.logits(hidden))
             leaves, clean = running.leaves, running.clean
-            found = torch.autograd.grad(values.sum(), [*leaves.values(), *clean.values()])
+            gradients = torch.autograd.grad(values.sum(), [*leaves.values(), *clean.values()])
         values = values.detach()
-        moved = dict(zip(leaves, found[: len(leaves)], strict=True))
-        unmoved = dict(zip(clean, found[len(leaves) :], strict=True))
+        moved = dict(zip(leaves, gradients[: len(leaves)], strict=True))
+        unmoved = dict(zip(clean, gradients[len(leaves) :], strict=True))
         return float(values[0]), {
             at: Gradients(
                 self._widened(_wide(clean[at][0, self.moved(clean[at])].detach())),
                 self._widened(_wide(unmoved[at][0, self.moved(clean[at])])),
-                values[own],
+                values[rows],
                 self._widened(moved[at]),
             )
-            for at, own in running.rows.items()
+            for at, rows in running.rows.items()
         }
 
     def moved(self, neurons: Float[Tensor, "row token neuron"]) -> slice:
@@ -140,14 +142,14 @@ class GrowingBatch:
     def rows_of(self, path: Path, clean: Float[Tensor, "1 token neuron"]) -> tuple[Tensor, Tensor]:
         """What a path moves at each of its nodes, and the rows it is moved in."""
         place = self.moved(clean)
-        here = _wide(clean[0, place].detach())
+        end = _wide(clean[0, place].detach())
         baseline = path.baseline
-        if isinstance(baseline, Tensor) and len(baseline) > len(here):
+        if isinstance(baseline, Tensor) and len(baseline) > len(end):
             baseline = baseline[self._read]
-        alphas = torch.tensor(path.alphas, device=here.device, dtype=here.dtype)
-        leaf = (baseline + alphas[:, None, None] * (here - baseline)).requires_grad_()
+        alphas = torch.tensor(path.alphas, device=end.device, dtype=end.dtype)
+        leaf = (baseline + alphas[:, None, None] * (end - baseline)).requires_grad_()
         moved = leaf.to(clean.dtype)
-        if len(here) == clean.shape[1]:
+        if len(end) == clean.shape[1]:
             return leaf, moved
         rows = clean.detach().repeat(len(leaf), 1, 1)
         rows[:, place] = moved
@@ -158,13 +160,13 @@ class GrowingBatch:
         """The token that the head reads."""
         return slice(self.encoded.position, self.encoded.position + 1)
 
-    def _widened(self, found: Float[Tensor, "*row token neuron"]) -> Tensor:
+    def _widened(self, neurons: Float[Tensor, "*row token neuron"]) -> Tensor:
         """Zero for the tokens that the last block has dropped."""
         tokens = self.tokens_per_row if self.everywhere else 1
-        if found.shape[-2] == tokens:
-            return found
-        wide = found.new_zeros(*found.shape[:-2], tokens, found.shape[-1])
-        wide[..., self._read, :] = found
+        if neurons.shape[-2] == tokens:
+            return neurons
+        wide = neurons.new_zeros(*neurons.shape[:-2], tokens, neurons.shape[-1])
+        wide[..., self._read, :] = neurons
         return wide
 
 
@@ -181,13 +183,19 @@ class _Pass:
         self.rows: dict[At, slice] = {}
         self.leaves: dict[At, Tensor] = {}
         self.clean: dict[At, Tensor] = {}
-        # The paths that join at the sum of a half of a block, and, as half -1, where it begins.
-        self.joining: dict[tuple[int, int], list[Path]] = {}
+        # The paths that join where a block begins, and where a sublayer is added to the stream.
+        self.entering: dict[int, list[Path]] = {}
+        self.adding: dict[tuple[int, Sublayer], Path] = {}
         for path in paths:
-            self.joining.setdefault(self._where(path), []).append(path)
+            layer, component = path.at
+            if component in SUBLAYERS and self._sum(layer, component) is not None:
+                self.adding[layer, component] = path
+            else:
+                self.entering.setdefault(layer, []).append(path)
         count = 1
-        for _, those in sorted(self.joining.items()):
-            for path in those:
+        for layer in range(batch.model.layers):
+            added = [self.adding[at] for at in product([layer], SUBLAYERS) if at in self.adding]
+            for path in (*self.entering.get(layer, ()), *added):
                 self.rows[path.at] = slice(count, count + len(path.alphas))
                 count += len(path.alphas)
 
@@ -195,23 +203,18 @@ class _Pass:
     def along(self) -> Iterator[None]:
         """While open, a forward pass of the clean prompt takes all rows along."""
         model = self.batch.model
-        entering, edits, sums = {}, {}, {}
-        for (layer, half), those in self.joining.items():
-            if half < 0:
-                entering[layer] = (model.block(layer), self._enter(those))
-                edits |= {path.at: self._move(path) for path in those}
-            else:
-                sums[layer, half] = (self._sum(layer, half), self._add(*those))
+        entering = {
+            layer: (model.block(layer), self._enter(paths))
+            for layer, paths in self.entering.items()
+        }
+        edits = {path.at: self._move(path) for paths in self.entering.values() for path in paths}
+        sums = {at: (self._sum(*at), self._add(path)) for at, path in self.adding.items()}
         with before(entering), model.edit(edits), before_sums(sums):
             yield
 
-    def _where(self, path: Path) -> tuple[int, int]:
-        layer, component = path.at
-        half = {"attention": 0, "ffn": 1}.get(component, -1)
-        return layer, half if half >= 0 and self._sum(layer, half) is not None else -1
-
-    def _sum(self, layer: int, half: int) -> nn.Module | None:
-        return self.batch.model.family.sums(self.batch.model.block(layer))[half]
+    def _sum(self, layer: int, sublayer: Sublayer) -> nn.Module | None:
+        sums = self.batch.model.family.sums(self.batch.model.block(layer))
+        return sums[SUBLAYERS.index(sublayer)]
 
     def _enter(self, paths: Sequence[Path]) -> Callable[[Tensor], Tensor]:
         """Rows join where the block begins."""
@@ -227,8 +230,8 @@ class _Pass:
         """Its neurons are moved in the rows that have joined for it."""
 
         def function(neurons: Tensor) -> Tensor:
-            own = self.rows[path.at]
-            sizes = [1, own.start - 1, own.stop - own.start, len(neurons) - own.stop]
+            rows = self.rows[path.at]
+            sizes = [1, rows.start - 1, rows.stop - rows.start, len(neurons) - rows.stop]
             clean, older, _, newer = neurons.split(sizes)
             clean = self._followed(clean)
             self.clean[path.at] = clean

@@ -49,7 +49,7 @@ _SHARE_OF_GPU = 0.4
 
 @dataclass
 class _Point:
-    """What is known at one alpha of a path.
+    """The objective and its gradient at one alpha of a path.
 
     ``slope`` is the derivative of the objective with respect to alpha: the sum of what the scores
     would be if the gradient were the same all the way.
@@ -87,12 +87,12 @@ class _Piece:
         """
         length = self.stop - self.start
         rule, coarse = clenshaw_curtis(self.order), clenshaw_curtis((self.order + 1) // 2)
-        here = [points[alpha] for alpha in self.alphas]
-        self.integral = length * _weighted(rule, here)
-        half = length * _weighted(coarse, here[::2])
+        nodes = [points[alpha] for alpha in self.alphas]
+        self.integral = length * _weighted(rule, nodes)
+        coarser = length * _weighted(coarse, nodes[::2])
         size = float((difference * self.integral).abs().sum())
-        apart = float((difference * (self.integral - half)).abs().sum())
-        values, slopes = np.array([(point.value, point.slope) for point in here]).T
+        apart = float((difference * (self.integral - coarser)).abs().sum())
+        values, slopes = np.array([(point.value, point.slope) for point in nodes]).T
         gaps = float(np.abs(length * rule.stretches @ slopes - np.diff(values)).sum())
         self.error = max(gaps, apart * min(1.0, (apart / size) ** 0.5) if size else 0.0)
 
@@ -147,17 +147,17 @@ class _Walk:
         pair = torch.stack([self.integral, self.points[1.0].gradient]) * self.difference
         return float(torch.corrcoef(pair.flatten(1)).nan_to_num()[0, 1])
 
-    def found(self, alphas: Sequence[float], value: float, result: Gradients) -> None:
-        """What a pass found at these points; ``value`` is the objective of the clean prompt."""
+    def take(self, alphas: Sequence[float], value: float, result: Gradients) -> None:
+        """Take what a pass gives at these points; ``value`` is the clean prompt's objective."""
         if not self.points:  # every pass brings the clean end
             self.difference = result.clean - self.baseline
             slope = float((self.difference * result.clean_gradient).sum())
             self.points[1.0] = _Point(value, slope, result.clean_gradient.clone())
         slopes = (self.difference * result.gradients).sum((1, 2)).tolist()
         values = result.values.tolist()
-        for alpha, *known, gradient in zip(alphas, values, slopes, result.gradients, strict=True):
+        for alpha, *point, gradient in zip(alphas, values, slopes, result.gradients, strict=True):
             # A copy: what a pass found for all nodes need not be kept for the sake of one.
-            self.points[alpha] = _Point(*known, gradient.clone())
+            self.points[alpha] = _Point(*point, gradient.clone())
         self.nodes += len(alphas)
 
     def close(self) -> None:
@@ -259,13 +259,18 @@ def integrated_gradients(request: Request) -> Attribution:
             walk.forget()
         if not any(walk.open for walk in walks.values()):
             break
+    return _attribution(walks.values())
+
+
+def _attribution(walks: Iterable[_Walk]) -> Attribution:
+    """Scores of the paths walked, and how well each adds up."""
     scores, rows = {}, []
-    for at, walk in walks.items():
-        scores[at] = on_cpu(walk.difference * walk.integral)
-        total = float(scores[at].double().sum())
+    for walk in walks:
+        scores[walk.at] = on_cpu(walk.difference * walk.integral)
+        total = float(scores[walk.at].double().sum())
         expected = walk.points[1.0].value - walk.points[0.0].value
         gap = abs(total - expected)
-        rows.append((*at, total, expected, gap, walk.error, walk.gradient_r, walk.nodes))
+        rows.append((*walk.at, total, expected, gap, walk.error, walk.gradient_r, walk.nodes))
     columns = ["layer", "component", "total", "expected", "gap", "error", "gradient_r", "nodes"]
     return Attribution(scores, pd.DataFrame(rows, columns=columns))
 
@@ -314,6 +319,8 @@ def _evaluate(batch: GrowingBatch, portion: list[tuple[_Walk, float]]) -> None:
     for walk, alpha in portion:
         alphas.setdefault(walk.at, []).append(alpha)
         walks[walk.at] = walk
-    value, found = batch.run([Path(at, own, walks[at].baseline) for at, own in alphas.items()])
-    for at, own in alphas.items():
-        walks[at].found(own, value, found[at])
+    value, results = batch.run(
+        [Path(at, nodes, walks[at].baseline) for at, nodes in alphas.items()]
+    )
+    for at, nodes in alphas.items():
+        walks[at].take(nodes, value, results[at])

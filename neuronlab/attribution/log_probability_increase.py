@@ -23,9 +23,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from neuronlab.attribution.best_first import CERTIFIED, Found, Level, best_first
-from neuronlab.models import Component
-from neuronlab.models.stream import Stream
+from neuronlab.attribution.best_first import CERTIFIED, Level, Proof, best_first
+from neuronlab.models.components import Sublayer
+from neuronlab.models.stream import Stream, state_before
 from neuronlab.progress import Check, unheard
 
 # Logits that may be in memory at once while neurons are rescored.
@@ -33,14 +33,14 @@ _LOGITS = 12_000_000
 
 
 class Candidates(NamedTuple):
-    """Neurons to search: those of attention (half 0) or of the FFN (half 1).
+    """Neurons to search: those of attention or of the FFN.
 
     Attributes:
         coefficients: what each neuron's vector is multiplied by: one place for FFN neurons, one
             per position for attention neurons, or their sum.
     """
 
-    half: int
+    sublayer: Sublayer
     coefficients: Float[Tensor, "layer place neuron"]
 
 
@@ -49,11 +49,11 @@ class Candidates(NamedTuple):
 Scale = Callable[[Float[Tensor, " row"], Int[Tensor, " row"]], Float[Tensor, " row"]]
 
 
-def summed(stream: Stream, component: Component) -> Candidates:
+def summed(stream: Stream, sublayer: Sublayer) -> Candidates:
     """The FFN neurons, or the attention neurons summed over the positions they read from."""
-    if component == "ffn":
-        return Candidates(1, stream.ffn[:, None])
-    return Candidates(0, stream.attention.sum(1, keepdim=True))
+    if sublayer == "ffn":
+        return Candidates("ffn", stream.ffn[:, None])
+    return Candidates("attention", stream.attention.sum(1, keepdim=True))
 
 
 class LogProbabilityIncrease:
@@ -94,12 +94,12 @@ class LogProbabilityIncrease:
         self, parts: Float[Tensor, "row hidden"], states: Int[Tensor, " row"]
     ) -> Float[Tensor, " row"]:
         """The exact increase of each part, added to the state of that number."""
-        found = []
+        increases = []
         for some, at in zip(parts.split(self._step), states.split(self._step), strict=True):
             change = self.stream.readout.change(some)
             after = (self.logits[at] + change).logsumexp(-1)
-            found.append(change[:, self.target] - (after - self.normaliser[at]))
-        return torch.cat(found)
+            increases.append(change[:, self.target] - (after - self.normaliser[at]))
+        return torch.cat(increases)
 
     @property
     def _step(self) -> int:
@@ -156,18 +156,19 @@ class LogProbabilityIncrease:
     @property
     def attention_neurons(self) -> Candidates:
         """Every attention neuron, at each position it reads from."""
-        return Candidates(0, self.stream.attention)
+        return Candidates("attention", self.stream.attention)
 
     def bounds(self, candidates: Candidates) -> Float[Tensor, "layer place neuron"]:
         """At least the increase of each; close to it for all but the largest."""
-        half, coefficients = candidates
-        found = []
+        sublayer, coefficients = candidates
+        bounds = []
         for layer, block in enumerate(self.stream.model.blocks):
-            vectors = self.stream.model.family.vectors(block, half)
-            slope, onward = self._slopes[2 * layer + half], self.stream.maps[layer][half]
+            vectors = self.stream.model.family.vectors(block, sublayer)
+            slope = self._slopes[state_before(layer, sublayer)]
+            onward = self.stream.maps[layer, sublayer]
             slope = slope if onward is None else slope @ onward
-            found.append(coefficients[layer] * (vectors.float() @ slope))
-        return torch.stack(found)
+            bounds.append(coefficients[layer] * (vectors.float() @ slope))
+        return torch.stack(bounds)
 
     def search(
         self,
@@ -176,7 +177,7 @@ class LogProbabilityIncrease:
         *,
         scale: Scale = lambda values, states: values,
         check: Check = unheard,
-    ) -> Found:
+    ) -> Proof:
         """Rescore from the highest bound down until the best ``count`` are proven.
 
         Args:
@@ -185,8 +186,9 @@ class LogProbabilityIncrease:
         parts = []
         for one in candidates:
             bounds = self.bounds(one)
-            layers = torch.arange(len(bounds), device=bounds.device, dtype=torch.long)
-            states = (2 * layers + one.half)[:, None, None].expand_as(bounds)
+            states = [state_before(layer, one.sublayer) for layer in range(len(bounds))]
+            states = torch.tensor(states, device=bounds.device, dtype=torch.long)
+            states = states[:, None, None].expand_as(bounds)
             parts.append(scale(bounds.flatten(), states.flatten()))
         exact = Level(
             lambda chosen: self._exact(chosen, candidates, scale), max(1, self._step // 2)
@@ -214,19 +216,19 @@ class LogProbabilityIncrease:
         candidates = candidates or (self.ffn_neurons, self.attention_neurons)
         return self.table(self.search(candidates, count, check=check), candidates, count)
 
-    def table(self, found: Found, candidates: Sequence[Candidates], count: int) -> pd.DataFrame:
+    def table(self, proof: Proof, candidates: Sequence[Candidates], count: int) -> pd.DataFrame:
         """The best of a search, as ``top`` gives them."""
-        best = found.scores.topk(min(count, len(found.scores))).indices
+        best = proof.scores.topk(min(count, len(proof.scores))).indices
         rows = []
         for i, score in zip(
-            found.rescored[best].tolist(), found.scores[best].tolist(), strict=True
+            proof.rescored[best].tolist(), proof.scores[best].tolist(), strict=True
         ):
             one, layer, place, neuron = place_of(i, candidates)
-            component, position = ("ffn", -1) if one.half else ("attention", place)
-            rows.append((layer, component, neuron, position, score, float(found.bounds[i])))
+            position = -1 if one.sublayer == "ffn" else place
+            rows.append((layer, one.sublayer, neuron, position, score, float(proof.bounds[i])))
         columns = ["layer", "component", "neuron", "position", "score", "bound"]
         table = pd.DataFrame(rows, columns=columns)
-        table.attrs["rescored"] = len(found.scores)
+        table.attrs["rescored"] = len(proof.scores)
         return table
 
     def _exact(
@@ -241,16 +243,16 @@ def gather(
 ) -> tuple[Float[Tensor, " row"], Float[Tensor, "row hidden"], Int[Tensor, " row"]]:
     """Coefficient, vector and number of the state it is added to, of the candidates chosen."""
     coefficients, states = [], []
-    rows: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    rows: dict[tuple[int, Sublayer], list[tuple[int, int]]] = {}
     for row, number in enumerate(chosen.tolist()):
         one, layer, place, neuron = place_of(number, candidates)
         coefficients.append(one.coefficients[layer, place, neuron])
-        states.append(2 * layer + one.half)
-        rows.setdefault((layer, one.half), []).append((row, neuron))
+        states.append(state_before(layer, one.sublayer))
+        rows.setdefault((layer, one.sublayer), []).append((row, neuron))
     vectors = stream.start.new_empty(len(chosen), len(stream.start))
-    for (layer, half), own in rows.items():
-        places, neurons = zip(*own, strict=True)
-        vectors[list(places)] = stream.vectors(layer, half, list(neurons))
+    for at, pairs in rows.items():
+        places, neurons = zip(*pairs, strict=True)
+        vectors[list(places)] = stream.vectors(*at, list(neurons))
     return torch.stack(coefficients), vectors, chosen.new_tensor(states)
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 import pandas as pd
@@ -22,6 +23,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from neuronlab.models import Encoded, Model
+from neuronlab.models.components import SUBLAYERS, Sublayer
 from neuronlab.models.stream import record
 
 # How many of the best value neurons are asked who wakes them.
@@ -34,12 +36,11 @@ class ValueNeuron(NamedTuple):
     """A neuron that writes at the predicted position.
 
     Attributes:
-        half: 0 for an attention neuron, 1 for an FFN neuron.
         position: where it reads: the token attended to, or the predicted position.
     """
 
     layer: int
-    half: int
+    sublayer: Sublayer
     index: int
     position: int
 
@@ -114,9 +115,9 @@ def value_neurons(table: pd.DataFrame, position: int) -> list[ValueNeuron]:
         position: the predicted one, which FFN neurons read.
     """
     return [
-        ValueNeuron(r.layer, 1, r.neuron, position)
-        if r.component == "ffn"
-        else ValueNeuron(r.layer, 0, r.neuron, r.position)
+        ValueNeuron(
+            r.layer, r.component, r.neuron, position if r.component == "ffn" else r.position
+        )
         for r in table.itertuples()
     ]
 
@@ -128,45 +129,47 @@ def shares(model: Model, encoded: Encoded, values: Sequence[ValueNeuron]) -> Sha
     written = record(model, encoded, positions)
     keys, value, names = [], [], []
     for number, v in enumerate(values):
-        for name, row in model.subkeys(v.layer, v.half, [v.index]).items():
+        for name, row in model.subkeys(v.layer, v.sublayer, [v.index]).items():
             keys.append(row)
             value.append(number)
             names.append(name)
     rows = torch.cat(keys)
-    reads = [model.read_state(values[i].layer, values[i].half) for i in value]
+    reads = [model.read_state(values[i].layer, values[i].sublayer) for i in value]
     at = [positions.index(values[i].position) for i in value]
-    products = (
-        rows.new_zeros(len(rows), model.layers, model.sizes["attention"]),
-        rows.new_zeros(len(rows), model.layers, model.sizes["ffn"]),
-    )
+    products = {
+        sublayer: rows.new_zeros(len(rows), model.layers, model.sizes[sublayer])
+        for sublayer in SUBLAYERS
+    }
     biases = rows.new_zeros(len(rows))
-    coefficients = written.attention, written.ffn
+    coefficients = {"attention": written.attention, "ffn": written.ffn}
     # From the highest state read downwards; below a norm, a subkey is told in what enters the norm.
     for number in reversed(range(max(reads))):
-        layer, half = divmod(number, 2)
+        layer, sublayer = number // 2, SUBLAYERS[number % 2]
         active = [i for i, state in enumerate(reads) if state > number]
-        here = [at[i] for i in active]
-        own = rows[active]
-        norm = written.stream_norms[layer][half]
+        places = [at[i] for i in active]
+        subkeys = rows[active]
+        norm = written.stream_norms[layer, sublayer]
         if norm is not None:
-            biases[active] += own @ norm.shift
-            own = rows[active] = norm.of(here).back(own)
-        branch = written.branch_norms[layer][half]
+            biases[active] += subkeys @ norm.shift
+            subkeys = rows[active] = norm.of(places).back(subkeys)
+        branch = written.branch_norms[layer, sublayer]
         if branch is not None:
-            biases[active] += own @ branch.shift
-            own = branch.of(here).back(own)
-        bias = model.output_bias(layer, half)
+            biases[active] += subkeys @ branch.shift
+            subkeys = branch.of(places).back(subkeys)
+        bias = model.output_bias(layer, sublayer)
         if bias is not None:
-            biases[active] += own @ bias.float()
-        vectors = model.family.vectors(model.block(layer), half).float()
-        products[half][active, layer] = coefficients[half][layer, here] * (own @ vectors.T)
+            biases[active] += subkeys @ bias.float()
+        vectors = model.family.vectors(model.block(layer), sublayer).float()
+        products[sublayer][active, layer] = coefficients[sublayer][layer, places] * (
+            subkeys @ vectors.T
+        )
     start = (rows * written.start[at]).sum(-1)
-    of_layers = torch.stack([part.sum(-1) for part in products])
+    of_layers = torch.stack([part.sum(-1) for part in products.values()])
     whole = start + biases + of_layers.sum((0, 2))
     absolute = start.abs() + biases.abs() + of_layers.abs().sum((0, 2))
     trusted = whole.abs() >= GUARD * absolute
     factor = torch.where(trusted, 1 / whole, 0.0)
-    attention, ffn = (part * factor[:, None, None] for part in products)
+    attention, ffn = (part * factor[:, None, None] for part in products.values())
     return Shares(value, names, trusted, start * factor, biases * factor, attention, ffn)
 
 
@@ -175,31 +178,31 @@ def shares_of(
 ) -> dict[str, Shares]:
     """The same for tables of value neurons, all in one pass; the shares of each table."""
     values = {name: value_neurons(table, encoded.position) for name, table in tables.items()}
-    everyone = shares(model, encoded, [v for own in values.values() for v in own])
-    found, start = {}, 0
-    for name, own in values.items():
-        found[name] = everyone.of(range(start, start + len(own)))
-        start += len(own)
-    return found
+    everyone = shares(model, encoded, list(chain.from_iterable(values.values())))
+    parts, start = {}, 0
+    for name, neurons in values.items():
+        parts[name] = everyone.of(range(start, start + len(neurons)))
+        start += len(neurons)
+    return parts
 
 
-def query_scores(found: Shares, scores: Iterable[float]) -> QueryScores:
+def query_scores(shares: Shares, scores: Iterable[float]) -> QueryScores:
     """Add up the shares, each times its value neuron's score."""
-    subkeys = tuple(dict.fromkeys(found.subkey))
-    trusted = found.trusted.tolist()
+    subkeys = tuple(dict.fromkeys(shares.subkey))
+    trusted = shares.trusted.tolist()
     kept = [
-        [name == own and good for own, good in zip(found.subkey, trusted, strict=True)]
+        [name == subkey and good for subkey, good in zip(shares.subkey, trusted, strict=True)]
         for name in subkeys
     ]
-    values = found.start.new_tensor(list(scores))[found.value]
-    own = values.new_tensor(kept) * values
+    values = shares.start.new_tensor(list(scores))[shares.value]
+    weights = values.new_tensor(kept) * values
     return QueryScores(
         subkeys=subkeys,
         used=tuple(map(sum, kept)),
-        total=own.sum(1),
-        start=own @ found.start,
-        biases=own @ found.biases,
-        layers=torch.einsum("sr,rlh->slh", own, found.layers),
-        attention=torch.einsum("sr,rln->sln", own, found.attention),
-        ffn=torch.einsum("sr,rln->sln", own, found.ffn),
+        total=weights.sum(1),
+        start=weights @ shares.start,
+        biases=weights @ shares.biases,
+        layers=torch.einsum("sr,rlh->slh", weights, shares.layers),
+        attention=torch.einsum("sr,rln->sln", weights, shares.attention),
+        ffn=torch.einsum("sr,rln->sln", weights, shares.ffn),
     )

@@ -44,8 +44,6 @@ def rescaled(
     """
     for one in sets:
         one.check(model)
-    for one in sets:
-        one.check(model)
     if encoded.target is None:
         raise UserError("Say whose probability is asked: the prompt names no target.")
     if not math.isfinite(factor):
@@ -56,12 +54,13 @@ def rescaled(
     choices = len(model.labels) if model.kind == "classifier" else model.vocabulary
     step = max(1, min(_LOGITS // choices, _TOKENS // tokens) - 1)
     order = sorted(range(len(sets)), key=lambda i: _first_layer(model, sets[i]))
-    found = torch.empty(len(sets), device="cpu", dtype=torch.float32)
+    probabilities = torch.empty(len(sets), device="cpu", dtype=torch.float32)
     for start in range(0, len(order), step):
         check()
         part = order[start : start + step]
-        found[part] = _batch(model, encoded, [sets[i] for i in part], factor, inputs, single)
-    return found
+        some = [sets[i] for i in part]
+        probabilities[part] = _batch(model, encoded, some, factor, inputs, single)
+    return probabilities
 
 
 def _batch(

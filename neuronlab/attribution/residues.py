@@ -47,10 +47,10 @@ def residue_scores(
         baseline=baseline_of(model, encoded, "input", components) if chosen.integrates else None,
         tolerance=TOLERANCE,
     )
-    found = chosen.engines["fast"](request).scores
+    attribution = chosen.engines["fast"](request)
     places = None if neurons is None else neurons.by_place()
     total = np.zeros(encoded.input_ids.shape[1])
-    for at, scores in found.items():
+    for at, scores in attribution.scores.items():
         if places is None:
             total += scores.double().sum(1).numpy(force=True)
         elif at in places:

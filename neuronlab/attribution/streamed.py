@@ -75,30 +75,16 @@ class Streamed:
         prompt = Prompt(sequence, target=target)
         seen = model.read(model.encode(prompt), COMPONENTS)
         for component in COMPONENTS:
-            tokens = np.stack(
-                [
-                    seen[layer, component][0].float().numpy(force=True)
-                    for layer in range(model.layers)
-                ]
-            )
-            # Special tokens are no residues.
-            first, last, _ = model.residues_at.indices(tokens.shape[1])
-            a = tokens[:, first:last]
-            for token in [*range(first), *range(last - tokens.shape[1], 0)]:
-                self._sum(f"token{token}", component, tokens[:, token])
-            self._sum("mean", component, a.sum(1))
-            self._sum("square", component, (a**2).sum(1))
+            layers = [seen[layer, component][0] for layer in range(model.layers)]
+            tokens = np.stack([neurons.float().numpy(force=True) for neurons in layers])
+            residues = self._add_activations(component, tokens, model.residues_at, secondary)
             if "activation" in methods and component in components:
-                self._sum("activation", component, np.abs(a).mean(1))
-            for state in set(secondary):
-                here = np.array([letter == state for letter in secondary])
-                self._sum(state, component, a[:, here].sum(1))
+                self._sum("activation", component, np.abs(residues).mean(1))
         for method in methods:
             if method == "activation":
                 continue
-            options = {}
-            if method == "integrated_gradients":
-                options = {"baseline": baseline, "tolerance": TOLERANCE}
+            integrates = method == "integrated_gradients"
+            options = {"baseline": baseline, "tolerance": TOLERANCE} if integrates else {}
             scores = attribute(
                 model,
                 prompt,
@@ -114,6 +100,25 @@ class Streamed:
         self.residues += len(sequence)
         for state in secondary:
             self.states[state] += 1
+
+    def _add_activations(
+        self,
+        component: Component,
+        tokens: Float[np.ndarray, "layer token neuron"],
+        residues_at: slice,
+        secondary: str,
+    ) -> Float[np.ndarray, "layer residue neuron"]:
+        """Activations of one protein, at special tokens apart; those at its residues."""
+        first, last, _ = residues_at.indices(tokens.shape[1])
+        residues = tokens[:, first:last]
+        for token in [*range(first), *range(last - tokens.shape[1], 0)]:
+            self._sum(f"token{token}", component, tokens[:, token])
+        self._sum("mean", component, residues.sum(1))
+        self._sum("square", component, (residues**2).sum(1))
+        for state in set(secondary):
+            in_state = np.array([letter == state for letter in secondary])
+            self._sum(state, component, residues[:, in_state].sum(1))
+        return residues
 
     def scores(self, method: str) -> dict[Component, Array]:
         """Mean over proteins, of the scored components in the order of ``COMPONENTS``."""
@@ -139,16 +144,16 @@ class Streamed:
 
     def responses(self) -> dict[str, dict[Component, Array]]:
         """Per DSSP state seen: mean activation there less that anywhere, in standard deviations."""
-        found: dict[str, dict[Component, Array]] = {}
+        responses: dict[str, dict[Component, Array]] = {}
         for component in COMPONENTS:
             mean = self.sums["mean", component] / self.residues
             spread = np.sqrt(self.sums["square", component] / self.residues - mean**2)
             for state, count in self.states.items():
                 if count:
-                    here = self.sums[state, component] / count
-                    z = np.divide(here - mean, spread, out=np.zeros_like(mean), where=spread > 0)
-                    found.setdefault(state, {})[component] = z.astype(np.float32)
-        return found
+                    away = self.sums[state, component] / count - mean
+                    z = np.divide(away, spread, out=np.zeros_like(mean), where=spread > 0)
+                    responses.setdefault(state, {})[component] = z.astype(np.float32)
+        return responses
 
     def __add__(self, other: Streamed) -> Streamed:
         keys = self.sums.keys() | other.sums.keys()

@@ -12,3 +12,7 @@ Component = Literal["query", "key", "value", "ffn", "attention", "residual"]
 READABLE: tuple[Component, ...] = get_args(Component)
 ALL_COMPONENTS: tuple[Component, ...] = READABLE[:5]
 COMPONENTS: tuple[Component, ...] = ALL_COMPONENTS[:4]
+
+# What of a block adds to the residual stream, the first before the other; pairs are in this order.
+Sublayer = Literal["attention", "ffn"]
+SUBLAYERS: tuple[Sublayer, ...] = get_args(Sublayer)

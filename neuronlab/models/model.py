@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from neuronlab.models.components import COMPONENTS, READABLE, Component
+from neuronlab.models.components import COMPONENTS, READABLE, SUBLAYERS, Component, Sublayer
 from neuronlab.models.encoding import encode
 from neuronlab.models.entries import Alphabet, Kind
 from neuronlab.models.exclusion import ModelLock
@@ -167,27 +167,28 @@ class Model(TokenModel):
         """One transformer block."""
         return self.blocks[layer]
 
-    def output_bias(self, layer: int, half: int) -> Float[Tensor, " hidden"] | None:
-        """What attention (half 0) or FFN (1) of a layer adds whatever its neurons do."""
-        if half:
+    def output_bias(self, layer: int, sublayer: Sublayer) -> Float[Tensor, " hidden"] | None:
+        """What attention or FFN of a layer adds whatever its neurons do."""
+        if sublayer == "ffn":
             return getattr(self.site(layer, "ffn").module, "bias", None)
         return getattr(self.family.attention_output(self.blocks[layer]), "bias", None)
 
     def subkeys(
-        self, layer: int, half: int, neurons: list[int]
+        self, layer: int, sublayer: Sublayer, neurons: list[int]
     ) -> dict[str, Float[Tensor, "neuron hidden"]]:
-        """What each attention (half 0) or FFN (1) neuron looks for in the stream it reads.
+        """What each attention or FFN neuron looks for in the stream it reads.
 
         The rows of the projection that its coefficient comes from, times the weight of the block's
         own norm; neither centred nor scaled nor shifted (arXiv 2312.12141). By name: "value" for
         attention; "gate" and "up" or "input" for the FFN.
         """
         block = self.blocks[layer]
-        norm = self.family.input_norms(block)[half]
+        norm = self.family.input_norms(block)[SUBLAYERS.index(sublayer)]
         scale = 1.0 if norm is None else self.family.norm_scale(norm).float()
-        keys = self.family.subkeys(block, half, self.ids(neurons))
+        keys = self.family.subkeys(block, sublayer, self.ids(neurons))
         return {name: rows.float() * scale for name, rows in keys.items()}
 
-    def read_state(self, layer: int, half: int) -> int:
+    def read_state(self, layer: int, sublayer: Sublayer) -> int:
         """The state of the stream (see ``Stream.states``) that attention or FFN reads."""
-        return 2 * layer + int(half and not self.family.parallel(self.blocks[layer]))
+        after_attention = sublayer == "ffn" and not self.family.parallel(self.blocks[layer])
+        return 2 * layer + int(after_attention)

@@ -9,6 +9,7 @@ parts are told in the coordinates of the state that the last block puts out.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
 
+from neuronlab.models.components import SUBLAYERS, Sublayer
 from neuronlab.models.hooks import Edit, attention_by, before
 
 if TYPE_CHECKING:
@@ -105,7 +107,8 @@ class FrozenNorm:
         return FrozenNorm(self.scale[states], self.shift, self.centred)
 
 
-Norms = tuple[FrozenNorm | None, FrozenNorm | None]
+# By layer and sublayer; None where there is none.
+Norms = dict[tuple[int, Sublayer], FrozenNorm | None]
 
 
 @dataclass(frozen=True)
@@ -117,14 +120,14 @@ class Recording:
         attention: coefficient of each attention neuron, summed over the positions it reads from,
             (layer, position, neuron).
         ffn: coefficient of each FFN neuron, (layer, position, neuron).
-        branch_norms, stream_norms: per layer, for attention and FFN: see ``Family``.
+        branch_norms, stream_norms: see ``Family``.
     """
 
     start: Float[Tensor, "position hidden"]
     attention: Float[Tensor, "layer position attention_neuron"]
     ffn: Float[Tensor, "layer position ffn_neuron"]
-    branch_norms: list[Norms]
-    stream_norms: list[Norms]
+    branch_norms: Norms
+    stream_norms: Norms
 
 
 @dataclass(frozen=True)
@@ -138,8 +141,8 @@ class Stream:
             head * head size + dimension.
         attention_weights: how much each head attends to each position, (layer, head, position).
         ffn: coefficient of each FFN neuron, (layer, neuron): its activation.
-        maps: per layer, for attention and FFN, (hidden, hidden) from the coordinates of what they
-            put out to those of the final state; None where these are the same.
+        maps: by layer and sublayer, (hidden, hidden) from the coordinates of what it puts out to
+            those of the final state; None where these are the same.
         biases: what biases wrote with the attention (first) and the FFN (second), (layer, 2,
             hidden).
     """
@@ -149,7 +152,7 @@ class Stream:
     attention: Float[Tensor, "layer position attention_neuron"]
     attention_weights: Float[Tensor, "layer head position"]
     ffn: Float[Tensor, "layer ffn_neuron"]
-    maps: list[tuple[Map, Map]]
+    maps: dict[tuple[int, Sublayer], Map]
     biases: Float[Tensor, "layer 2 hidden"]
     readout: Readout
 
@@ -159,19 +162,19 @@ class Stream:
         return self.attention_weights.shape[1]
 
     def vectors(
-        self, layer: int, half: int, neurons: slice | list[int] = slice(None)
+        self, layer: int, sublayer: Sublayer, neurons: slice | list[int] = slice(None)
     ) -> Float[Tensor, "neuron hidden"]:
-        """What one unit of each attention neuron (half 0) or FFN neuron (1) adds at the end."""
-        vectors = self.model.family.vectors(self.model.block(layer), half)
-        return _mapped(vectors[neurons].float(), self.maps[layer][half])
+        """What one unit of each attention or FFN neuron adds to the final state."""
+        vectors = self.model.family.vectors(self.model.block(layer), sublayer)
+        return _mapped(vectors[neurons].float(), self.maps[layer, sublayer])
 
     def attention_vectors(self, layer: int) -> Float[Tensor, "neuron hidden"]:
         """What one unit of each attention neuron adds to the final state."""
-        return self.vectors(layer, 0)
+        return self.vectors(layer, "attention")
 
     def ffn_vectors(self, layer: int) -> Float[Tensor, "neuron hidden"]:
         """What one unit of each FFN neuron adds to the final state."""
-        return self.vectors(layer, 1)
+        return self.vectors(layer, "ffn")
 
     def head_parts(self, layer: int) -> Float[Tensor, "position head hidden"]:
         """What each head added from each position."""
@@ -179,25 +182,30 @@ class Stream:
         per_head = self.attention[layer].unflatten(-1, (self.heads, -1))
         vectors = family.attention_vectors(block).float().unflatten(0, (self.heads, -1))
         parts = torch.einsum("phd,hdo->pho", per_head, vectors)
-        return _mapped(parts, self.maps[layer][0])
+        return _mapped(parts, self.maps[layer, "attention"])
 
     def layer_parts(self) -> Float[Tensor, "layer 2 hidden"]:
         """What attention (first) and FFN (second) of each layer added, without biases."""
         rows = []
         for layer, block in enumerate(self.model.blocks):
-            for half, coefficients in enumerate((self.attention[layer].sum(0), self.ffn[layer])):
-                part = coefficients @ self.model.family.vectors(block, half).float()
-                rows.append(_mapped(part, self.maps[layer][half]))
+            coefficients = self.attention[layer].sum(0), self.ffn[layer]
+            for sublayer, each in zip(SUBLAYERS, coefficients, strict=True):
+                part = each @ self.model.family.vectors(block, sublayer).float()
+                rows.append(_mapped(part, self.maps[layer, sublayer]))
         return torch.stack(rows).unflatten(0, (-1, 2))
 
     def states(self) -> Float[Tensor, "state hidden"]:
         """The stream before the first layer, then after each attention and each FFN.
 
-        State 2l is what attention of layer l adds to, 2l + 1 what its FFN adds to, and the last
-        one is the final state.
+        Their numbers are those of ``state_before``, and the last one is the final state.
         """
         parts = (self.layer_parts() + self.biases).flatten(0, 1)
         return torch.cat([self.start[None], parts]).cumsum(0)
+
+
+def state_before(layer: int, sublayer: Sublayer) -> int:
+    """Number of the state that attention (2l) or the FFN (2l + 1) of layer l adds to."""
+    return 2 * layer + SUBLAYERS.index(sublayer)
 
 
 def record(model: Model, encoded: Encoded, positions: Sequence[int]) -> Recording:
@@ -220,25 +228,24 @@ def read_stream(model: Model, encoded: Encoded) -> Stream:
 
     # From the last block's output backwards: what each part still passes through.
     onward: Map = None
-    maps: list[tuple[Map, Map]] = []
+    maps: dict[tuple[int, Sublayer], Map] = {}
     biases = written.start.new_zeros(model.layers, 2, written.start.shape[1])
     for layer in reversed(range(model.layers)):
-        own: list[Map] = [None, None]
-        for half in (1, 0):
-            stream, branch = written.stream_norms[layer][half], written.branch_norms[layer][half]
+        for i, sublayer in reversed([*enumerate(SUBLAYERS)]):
+            at = layer, sublayer
+            stream, branch = written.stream_norms[at], written.branch_norms[at]
             if stream is not None:
                 step = stream.affine()
-                biases[layer, half] += _mapped(step.shift, onward)
+                biases[layer, i] += _mapped(step.shift, onward)
                 onward = _joined(onward, step.matrix)
-            own[half] = onward
+            maps[at] = onward
             if branch is not None:
                 step = branch.affine()
-                biases[layer, half] += _mapped(step.shift, onward)
-                own[half] = _joined(onward, step.matrix)
-            bias = model.output_bias(layer, half)
+                biases[layer, i] += _mapped(step.shift, onward)
+                maps[at] = _joined(onward, step.matrix)
+            bias = model.output_bias(layer, sublayer)
             if bias is not None:
-                biases[layer, half] += _mapped(bias.float(), own[half])
-        maps.insert(0, (own[0], own[1]))
+                biases[layer, i] += _mapped(bias.float(), maps[at])
     return Stream(
         model=model,
         start=_mapped(written.start[0], onward),
@@ -274,7 +281,11 @@ def _recorded(
             ("branch", family.branch_norms(block)),
             ("stream", family.stream_norms(block)),
         ):
-            modules |= {(layer, kind, i): n for i, n in enumerate(norms) if n is not None}
+            modules |= {
+                (kind, layer, sublayer): norm
+                for sublayer, norm in zip(SUBLAYERS, norms, strict=True)
+                if norm is not None
+            }
 
     def keep(name: Any) -> Edit:
         def function(entering: Tensor) -> Tensor:
@@ -290,14 +301,12 @@ def _recorded(
         hidden = model.hidden(encoded.input_ids, encoded.position, **inputs)
         logits = model.logits(hidden)[0]
 
-    def frozen(kind: str) -> list[Norms]:
-        return [
-            tuple(
-                None if norm is None else _frozen(model, norm, seen[layer, kind, half])
-                for half, norm in enumerate(getattr(family, f"{kind}_norms")(block))
-            )
-            for layer, block in enumerate(model.blocks)
-        ]
+    def frozen(kind: str) -> Norms:
+        norms: Norms = {}
+        for at in itertools.product(range(model.layers), SUBLAYERS):
+            name = (kind, *at)
+            norms[at] = _frozen(model, modules[name], seen[name]) if name in modules else None
+        return norms
 
     layers = range(model.layers)
     written = Recording(

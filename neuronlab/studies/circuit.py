@@ -13,9 +13,9 @@ from torch import Tensor
 from neuronlab.attribution.log_probability_increase import LogProbabilityIncrease
 from neuronlab.attribution.query_neurons import VALUE_NEURONS, QueryScores, Shares
 from neuronlab.models import Model
+from neuronlab.models.components import SUBLAYERS
 from neuronlab.progress import Check
 
-HALVES = ("attention", "ffn")
 # As many of the best value neurons of each kind are listed with the tokens they speak for.
 WORDED = 50
 _TOKENS = 10
@@ -32,12 +32,13 @@ def layers_and_heads(scorer: LogProbabilityIncrease) -> dict[str, pd.DataFrame]:
     layers = scorer.layers().cpu()
     biases = scorer.biases().cpu() if stream.biases.any() else torch.zeros_like(layers)
     rows = [
-        (layer, half, float(layers[layer, i]), float(biases[layer, i]))
+        (layer, sublayer, float(layers[layer, i]), float(biases[layer, i]))
         for layer in range(len(layers))
-        for i, half in enumerate(HALVES)
+        for i, sublayer in enumerate(SUBLAYERS)
     ]
     path = scorer.path.cpu()
-    names = ["embedding"] + [f"{half} {layer}" for layer in range(len(layers)) for half in HALVES]
+    names = ["embedding"]
+    names += [f"{sublayer} {layer}" for layer in range(len(layers)) for sublayer in SUBLAYERS]
     heads = scorer.heads().cpu()
     bounds = scorer.head_position_bounds().cpu()
     positions = bounds.shape[1]
@@ -111,7 +112,7 @@ def query_tables(found: Mapping[str, QueryScores], values: pd.DataFrame) -> dict
         (of, layer, part, float(scores.layers.mean(0)[layer, i]))
         for of, scores in found.items()
         for layer in range(scores.layers.shape[1])
-        for i, part in enumerate(HALVES)
+        for i, part in enumerate(SUBLAYERS)
     ]
     neurons, roles = [], []
     writes = {(r.layer, r.neuron): r.score for r in values.itertuples()}
@@ -233,10 +234,7 @@ def worded(scorer: LogProbabilityIncrease, values: Mapping[str, pd.DataFrame]) -
     ).reset_index(drop=True)
     worded = neurons.index[neurons["rank"] <= WORDED].tolist()
     vectors = torch.cat(
-        [
-            stream.vectors(r.layer, HALVES.index(r.component), [r.neuron])
-            for r in neurons.loc[worded].itertuples()
-        ]
+        [stream.vectors(r.layer, r.component, [r.neuron]) for r in neurons.loc[worded].itertuples()]
     )
     words: dict[str, list[str]] = {"promotes": [], "suppresses": []}
     for some in vectors.split(64):

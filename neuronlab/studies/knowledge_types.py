@@ -17,11 +17,11 @@ from neuronlab.attribution.log_probability_increase import LogProbabilityIncreas
 from neuronlab.attribution.query_neurons import VALUE_NEURONS, query_scores, shares_of
 from neuronlab.errors import UserError
 from neuronlab.models import Model, shared
+from neuronlab.models.components import SUBLAYERS
 from neuronlab.models.stream import read_stream
 from neuronlab.neurons import NeuronSet, Suppress, predict_many
 from neuronlab.runs import Context, Result
 from neuronlab.statistics import bootstrap, rank_p, seeds
-from neuronlab.studies.circuit import HALVES
 from neuronlab.studies.over_facts import NONE_KNOWN, FactsSpec, OverFacts, Questions, left_out
 
 # Neurons of a fact that are compared with those of other facts.
@@ -80,7 +80,7 @@ class KnowledgeTypesStudy(OverFacts):
         ffn = scorer.top(SHARED, [scorer.ffn_neurons], check=context.check)
         best = {"attention": attention.head(VALUE_NEURONS), "ffn": ffn.head(VALUE_NEURONS)}
         found = shares_of(model, encoded, best)
-        queries = [query_scores(found[half], best[half]["score"]) for half in HALVES]
+        queries = [query_scores(found[name], best[name]["score"]) for name in SUBLAYERS]
         query = queries[0].ffn.mean(0)
         arrays = {
             "layers": scorer.layers(),
@@ -268,8 +268,8 @@ def _layers(parts: Sequence[Result], members: dict[str, list[int]]) -> pd.DataFr
     for name, own in members.items():
         mean = np.mean([parts[i].arrays["layers"] for i in own], axis=0)
         rows += [
-            (name, layer, half, float(mean[layer, h]))
-            for h, half in enumerate(HALVES)
+            (name, layer, sublayer, float(mean[layer, i]))
+            for i, sublayer in enumerate(SUBLAYERS)
             for layer in range(len(mean))
         ]
     return pd.DataFrame(rows, columns=["relation", "layer", "part", "score"])
@@ -280,9 +280,9 @@ def _query_layers(parts: Sequence[Result], members: dict[str, list[int]]) -> pd.
     for name, own in members.items():
         mean = np.mean([parts[i].arrays["query_layers"] for i in own], axis=0)
         rows += [
-            (name, of, layer, half, float(mean[o, layer, h]))
-            for o, of in enumerate(HALVES)
-            for h, half in enumerate(HALVES)
+            (name, of, layer, sublayer, float(mean[o, layer, i]))
+            for o, of in enumerate(SUBLAYERS)
+            for i, sublayer in enumerate(SUBLAYERS)
             for layer in range(mean.shape[1])
         ]
     return pd.DataFrame(rows, columns=["relation", "of", "layer", "part", "score"])

@@ -15,6 +15,7 @@ from neuronlab.attribution.query_neurons import (
 )
 from neuronlab.errors import UserError
 from neuronlab.models import Model, shared
+from neuronlab.models.components import Sublayer
 from neuronlab.models.stream import read_stream
 from neuronlab.neurons import NeuronScores, predict
 from neuronlab.runs import Context, Result, Study
@@ -74,11 +75,12 @@ def analyse(model: Model, spec: ValueQuerySpec, context: Context) -> Result:
     context.progress(0.15, "proving the best value neurons")
     candidates = {"attention": scorer.attention_neurons, "ffn": scorer.ffn_neurons}
     searched = {
-        half: scorer.search([one], LISTED[half], check=context.check)
-        for half, one in candidates.items()
+        sublayer: scorer.search([one], LISTED[sublayer], check=context.check)
+        for sublayer, one in candidates.items()
     }
     values = {
-        half: scorer.table(searched[half], [one], LISTED[half]) for half, one in candidates.items()
+        sublayer: scorer.table(searched[sublayer], [one], LISTED[sublayer])
+        for sublayer, one in candidates.items()
     }
     context.progress(0.45, "scoring attention over all positions")
     attention = scorer.search([summed(scorer.stream, "attention")], check=context.check)
@@ -89,10 +91,12 @@ def analyse(model: Model, spec: ValueQuerySpec, context: Context) -> Result:
     tables["histogram"] = circuit.histogram(scorer, values["ffn"], context.check)
 
     context.progress(0.7, "asking who wakes them")
-    best = {half: table.head(VALUE_NEURONS) for half, table in values.items()}
+    best = {sublayer: table.head(VALUE_NEURONS) for sublayer, table in values.items()}
     found = shares_of(model, encoded, best)
-    queries = {half: query_scores(found[half], best[half]["score"]) for half in best}
-    arrays |= {f"query_{half}": query.ffn.mean(0) for half, query in queries.items()}
+    queries = {
+        sublayer: query_scores(found[sublayer], best[sublayer]["score"]) for sublayer in best
+    }
+    arrays |= {f"query_{sublayer}": query.ffn.mean(0) for sublayer, query in queries.items()}
     tables |= circuit.query_tables(queries, values["ffn"])
     tables |= circuit.flow(model, values, found)
 
@@ -111,10 +115,11 @@ def analyse(model: Model, spec: ValueQuerySpec, context: Context) -> Result:
             "rescored": sum(len(found.rescored) for found in searched.values()),
             "candidates": sum(len(found.bounds) for found in searched.values()),
             "query_used": {
-                half: dict(zip(q.subkeys, q.used, strict=True)) for half, q in queries.items()
+                sublayer: dict(zip(q.subkeys, q.used, strict=True))
+                for sublayer, q in queries.items()
             },
-            "query_start": {half: float(q.start.mean()) for half, q in queries.items()},
-            "query_biases": {half: float(q.biases.mean()) for half, q in queries.items()},
+            "query_start": {sublayer: float(q.start.mean()) for sublayer, q in queries.items()},
+            "query_biases": {sublayer: float(q.biases.mean()) for sublayer, q in queries.items()},
         },
         tables=tables,
         arrays={
@@ -133,6 +138,6 @@ def value_scores(result: Result) -> NeuronScores:
     return NeuronScores(arrays, result.numbers, certified=CERTIFIED)
 
 
-def query_neuron_scores(result: Result, half: str) -> NeuronScores:
+def query_neuron_scores(result: Result, sublayer: Sublayer) -> NeuronScores:
     """FFN neurons as query neurons of the value neurons of a kind ("attention" or "ffn")."""
-    return NeuronScores({"ffn": result.arrays[f"query_{half}"]}, result.numbers)
+    return NeuronScores({"ffn": result.arrays[f"query_{sublayer}"]}, result.numbers)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from neuronlab.attribution.best_first import CERTIFIED, Found, Level, best_first
+from neuronlab.attribution.best_first import CERTIFIED, Level, Proof, best_first
 
 
 class Search:
@@ -186,7 +186,7 @@ def test_the_bounds_given_stay_as_they_were():
     search = Search(scores(100, 9), 2, 1.0)
     before = search.bounds.clone()
     found = search.run(10)
-    assert isinstance(found, Found)
+    assert isinstance(found, Proof)
     assert torch.equal(search.bounds, before)
     assert not torch.equal(found.every, before)
 

@@ -25,12 +25,12 @@ def by_formula(language, encoded, method, component):
     readout, states, target = stream.readout, stream.states(), encoded.target
     rows = []
     for layer, block in enumerate(language.blocks):
-        half = component == "ffn"
-        m = stream.ffn[layer] if half else stream.attention[layer].sum(0)
-        raw = language.family.ffn_vectors(block) if half else None
+        in_ffn = component == "ffn"
+        m = stream.ffn[layer] if in_ffn else stream.attention[layer].sum(0)
+        raw = language.family.ffn_vectors(block) if in_ffn else None
         raw = language.family.attention_vectors(block) if raw is None else raw
-        mapped = stream.ffn_vectors(layer) if half else stream.attention_vectors(layer)
-        x = states[2 * layer + half]
+        mapped = stream.ffn_vectors(layer) if in_ffn else stream.attention_vectors(layer)
+        x = states[2 * layer + in_ffn]
         row = []
         for coefficient, vector, direction in zip(m, raw, mapped, strict=True):
             part = (coefficient * direction)[None]

@@ -31,7 +31,7 @@ def brute_force(stream, target):
     """Every FFN neuron (layer, neuron) and attention neuron (layer, position, neuron)."""
     states = stream.states()
     ffn, attention = [], []
-    for layer in range(len(stream.maps)):
+    for layer in range(stream.model.layers):
         parts = stream.ffn[layer][:, None] * stream.ffn_vectors(layer)
         ffn.append(increase(stream, target, states[2 * layer + 1], parts))
         parts = stream.attention[layer][..., None] * stream.attention_vectors(layer)
@@ -88,17 +88,17 @@ def test_heads_positions_and_layers(scored):
     assert (scores.head_position_bounds() >= positions - 2e-5).all()
     last = [(1, heads.shape[1] - 1), (0, 0)]
     assert torch.allclose(scores.head_positions(last)[0], positions[1, :, -1], atol=2e-5)
-    for layer in range(len(stream.maps)):
+    for layer in range(stream.model.layers):
         parts = stream.head_parts(layer)
         base = states[2 * layer]
         expected = increase(stream, scores.target, base, parts.flatten(0, 1))
         assert positions[layer].flatten().numpy() == pytest.approx(expected.numpy(), abs=2e-5)
         expected = increase(stream, scores.target, base, parts.sum(0))
         assert heads[layer].numpy() == pytest.approx(expected.numpy(), abs=2e-5)
-        for half in (0, 1):
-            part = layers[layer, half][None]
-            expected = increase(stream, scores.target, states[2 * layer + half], part)
-            assert float(found[layer, half]) == pytest.approx(float(expected), abs=2e-5)
+        for i in (0, 1):
+            part = layers[layer, i][None]
+            expected = increase(stream, scores.target, states[2 * layer + i], part)
+            assert float(found[layer, i]) == pytest.approx(float(expected), abs=2e-5)
 
 
 def test_the_path_ends_at_the_models_own_log_probability(language, asked, scored):

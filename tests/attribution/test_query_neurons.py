@@ -5,6 +5,7 @@ import torch
 
 import neuronlab as nl
 from neuronlab.attribution.query_neurons import GUARD, ValueNeuron, query_scores, shares
+from neuronlab.models.components import SUBLAYERS
 
 PRE_NORM = ("llama", "mistral", "qwen2", "qwen3", "gpt2")
 # Module names of what attention and FFN add, the norms in front of them, and the FFN's inputs.
@@ -45,12 +46,12 @@ def keys_of(model, value):
     """Subkeys by hand: rows of the input projections times the weight of the block's norm."""
     block, kind = model.blocks[value.layer], model.hf.config.model_type
     if kind == "gpt2":
-        if value.half:
+        if value.sublayer == "ffn":
             return {"input": block.mlp.c_fc.weight[:, value.index] * block.ln_2.weight}
         column = 2 * model.hf.config.n_embd + value.index
         return {"value": block.attn.c_attn.weight[:, column] * block.ln_1.weight}
     config = model.hf.config
-    if value.half:
+    if value.sublayer == "ffn":
         scale = block.post_attention_layernorm.weight
         return {
             "gate": block.mlp.gate_proj.weight[value.index] * scale,
@@ -66,12 +67,13 @@ def keys_of(model, value):
 
 
 @pytest.mark.parametrize("name", PRE_NORM)
-@pytest.mark.parametrize("half", [0, 1])
-def test_shares_are_those_of_the_formula(tiny, asked, name, half):
+@pytest.mark.parametrize("sublayer", SUBLAYERS)
+def test_shares_are_those_of_the_formula(tiny, asked, name, sublayer):
     model = tiny(name)
     encoded = model.encode(asked(model))
-    position = encoded.position if half else 2
-    value = ValueNeuron(2, half, 29, position)
+    in_ffn = sublayer == "ffn"
+    position = encoded.position if in_ffn else 2
+    value = ValueNeuron(2, sublayer, 29, position)
     found = shares(model, encoded, [value])
     seen = recorded(model, encoded)
     neurons = {
@@ -81,19 +83,19 @@ def test_shares_are_those_of_the_formula(tiny, asked, name, half):
     keys = keys_of(model, value)
     assert found.subkey == list(keys)
     for row, key in enumerate(keys.values()):
-        stream = seen["input", 2][position] + (seen["attention", 2][position] if half else 0)
+        stream = seen["input", 2][position] + (seen["attention", 2][position] if in_ffn else 0)
         whole = float(stream @ key)
         assert bool(found.trusted[row])
         embedding = seen["input", 0][position] @ key / whole
         assert float(found.start[row]) == pytest.approx(float(embedding), abs=1e-5)
         total = float(found.start[row] + found.biases[row])
         for layer in range(3):
-            for kind in (0, 1):
+            for kind, name in enumerate(SUBLAYERS):
                 total += float(found.layers[row, layer, kind])
-                bias = model.output_bias(layer, kind)
-                part = seen[("attention", "ffn")[kind], layer][position]
+                bias = model.output_bias(layer, name)
+                part = seen[name, layer][position]
                 part = part if bias is None else part - bias
-                below = 2 * layer + kind < 4 + half
+                below = 2 * layer + kind < 4 + in_ffn
                 expected = float(part @ key) / whole if below else 0.0
                 assert float(found.layers[row, layer, kind]) == pytest.approx(expected, abs=1e-5)
             vectors = model.family.ffn_vectors(model.blocks[layer])
@@ -102,11 +104,11 @@ def test_shares_are_those_of_the_formula(tiny, asked, name, half):
         assert total == pytest.approx(1.0, abs=1e-4)
 
 
-@pytest.mark.parametrize("half", [0, 1])
-def test_shares_add_up_to_one_in_every_family(language, asked, half):
+@pytest.mark.parametrize("sublayer", SUBLAYERS)
+def test_shares_add_up_to_one_in_every_family(language, asked, sublayer):
     encoded = language.encode(asked(language))
     values = [
-        ValueNeuron(layer, half, index, encoded.position if half else position)
+        ValueNeuron(layer, sublayer, index, encoded.position if sublayer == "ffn" else position)
         for layer, index, position in ((0, 3, 1), (1, 7, 0), (2, 29, 3), (2, 11, 1))
     ]
     found = shares(language, encoded, values)
@@ -114,7 +116,7 @@ def test_shares_add_up_to_one_in_every_family(language, asked, half):
     assert found.trusted.any()
     assert torch.allclose(parts, found.trusted.float(), atol=1e-3)
     for row, number in enumerate(found.value):
-        reads = language.read_state(values[number].layer, half)
+        reads = language.read_state(values[number].layer, sublayer)
         for layer in range(language.layers):  # what comes later has no share
             if 2 * layer >= reads:
                 assert not found.attention[row, layer].any()
@@ -137,7 +139,7 @@ def test_a_post_norm_model_reads_the_normed_stream(tiny, asked):
     vectors = model.blocks[0].output.dense.weight.T
     through = norm.weight * (vectors - vectors.mean(1, keepdim=True)) / deviation
     whole = (norm.weight * (state - state.mean()) / deviation + norm.bias) @ key
-    found = shares(model, encoded, [ValueNeuron(1, 0, 5, 2)])
+    found = shares(model, encoded, [ValueNeuron(1, "attention", 5, 2)])
     assert torch.allclose(found.ffn[0, 0], neurons * (through @ key) / whole, atol=1e-5)
 
 
@@ -158,7 +160,7 @@ def test_gemma_norms_what_the_ffn_puts_out(tiny, asked):
     own = model.blocks[1]
     key = own.self_attn.v_proj.weight[5] * (1 + own.input_layernorm.weight)
     parts = block.mlp.down_proj.weight.T * (1 + norm.weight) / root
-    found = shares(model, encoded, [ValueNeuron(1, 0, 5, 1)])
+    found = shares(model, encoded, [ValueNeuron(1, "attention", 5, 1)])
     expected = neurons * (parts @ key) / (seen["state"] @ key)
     assert torch.allclose(found.ffn[0, 0], expected, atol=1e-5)
 
@@ -176,13 +178,13 @@ def test_value_rows_are_what_the_head_mixes(language):
         mixed.append(language.read(encoded, ("attention",))[1, "attention"][0, 0])
         handle.remove()
     every = list(range(language.sizes["attention"]))
-    rows = language.subkeys(1, 0, every)["value"] / language.family.norm_scale(norm)
+    rows = language.subkeys(1, "attention", every)["value"] / language.family.norm_scale(norm)
     assert torch.allclose(rows @ (entering[0] - entering[1]), mixed[0] - mixed[1], atol=1e-5)
 
 
 def test_scores_add_up(language, asked):
     encoded = language.encode(asked(language))
-    values = [ValueNeuron(2, 1, index, encoded.position) for index in range(20)]
+    values = [ValueNeuron(2, "ffn", index, encoded.position) for index in range(20)]
     imp = torch.linspace(1, -0.5, 20).tolist()
     found = query_scores(shares(language, encoded, values), imp)
     parts = found.start + found.biases + found.layers.sum((1, 2))
@@ -197,13 +199,13 @@ def test_sums_near_zero_are_left_out(tiny, asked, twin):
     """A subkey made orthogonal to the stream has no shares: they would be without bounds."""
     model = twin(tiny("llama"))
     encoded = model.encode(asked(model))
-    value = ValueNeuron(2, 0, 3, 1)
+    value = ValueNeuron(2, "attention", 3, 1)
     seen = recorded(model, encoded)
     state = seen["input", 2][1] * model.blocks[2].input_layernorm.weight
     row = model.blocks[2].self_attn.v_proj.weight
     with torch.no_grad():
         row[3] -= (row[3] @ state) / (state @ state) * state
-    found = shares(model, encoded, [value, ValueNeuron(2, 0, 4, 1)])
+    found = shares(model, encoded, [value, ValueNeuron(2, "attention", 4, 1)])
     assert found.trusted.tolist() == [False, True]
     assert not found.ffn[0].any()
     scores = query_scores(found, [5.0, 2.0])
@@ -214,7 +216,11 @@ def test_sums_near_zero_are_left_out(tiny, asked, twin):
 
 def test_a_row_alone_equals_a_row_among_others(language, asked):
     encoded = language.encode(asked(language))
-    values = [ValueNeuron(1, 0, 3, 0), ValueNeuron(2, 0, 9, 2), ValueNeuron(2, 1, 9, 2)]
+    values = [
+        ValueNeuron(1, "attention", 3, 0),
+        ValueNeuron(2, "attention", 9, 2),
+        ValueNeuron(2, "ffn", 9, 2),
+    ]
     together = shares(language, encoded, values)
     for number, value in enumerate(values):
         alone = shares(language, encoded, [value])

@@ -49,7 +49,7 @@ def test_the_final_state_reads_out_as_the_models_own_logits(language, stream):
 def test_states_between_layers_are_the_models_own_where_nothing_norms_the_stream(language, stream):
     encoded, found = stream
     if language.family.stream_norms(language.block(0))[0] is not None:
-        pytest.skip("a norm after each half: states are told in the last block's coordinates")
+        pytest.skip("a norm after each sublayer: states are in the last block's coordinates")
     blocks, _ = states_of(language, encoded)
     states = found.states()
     assert len(states) == 2 * language.layers + 1

@@ -15,12 +15,12 @@ from scipy.stats import kstest
 import neuronlab as nl
 from neuronlab.attribution.log_probability_increase import LogProbabilityIncrease
 from neuronlab.facts import Fact
+from neuronlab.models.components import SUBLAYERS
 from neuronlab.models.stream import read_stream
 from neuronlab.neurons import predict_many
 from neuronlab.runs import Context, Result, Store, run_study
 from neuronlab.studies import KnowledgeTypesSpec, KnowledgeTypesStudy, knowledge_types
 from neuronlab.studies.knowledge_types import (
-    HALVES,
     RANDOM_SETS,
     SHARED,
     beside_random,
@@ -98,9 +98,9 @@ def test_value_layers_are_the_means_of_each_facts_layers(tiny, asks, tmp_path, n
             layers.append(LogProbabilityIncrease(read_stream(model, encoded), encoded.target))
         mean = torch.stack([scorer.layers() for scorer in layers]).mean(0)
         for layer in range(model.layers):
-            for half, part_name in enumerate(HALVES):
-                expected = float(mean[layer, half])
-                assert table[relation, layer, part_name] == pytest.approx(expected, abs=1e-5)
+            for i, sublayer in enumerate(SUBLAYERS):
+                expected = float(mean[layer, i])
+                assert table[relation, layer, sublayer] == pytest.approx(expected, abs=1e-5)
 
 
 def prompt_of(fact, mask=""):
@@ -115,11 +115,11 @@ def test_query_layers_by_hand():
     rows = table.set_index(["relation", "of", "layer", "part"])["score"]
     assert len(rows) == 2 * 2 * 4 * 2
     for relation, mean in {"r": (arrays[0] + arrays[2]) / 2, "s": arrays[1]}.items():
-        for o, of in enumerate(HALVES):
+        for o, of in enumerate(SUBLAYERS):
             for layer in range(4):
-                for h, half in enumerate(HALVES):
-                    expected = pytest.approx(float(mean[o, layer, h]), abs=1e-6)
-                    assert rows[relation, of, layer, half] == expected
+                for i, sublayer in enumerate(SUBLAYERS):
+                    expected = pytest.approx(float(mean[o, layer, i]), abs=1e-6)
+                    assert rows[relation, of, layer, sublayer] == expected
 
 
 # --- Neurons that facts share --------------------------------------------------------------------

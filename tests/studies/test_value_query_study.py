@@ -11,6 +11,7 @@ import torch
 import neuronlab as nl
 from neuronlab.attribution.log_probability_increase import LogProbabilityIncrease
 from neuronlab.attribution.query_neurons import VALUE_NEURONS, ValueNeuron, shares
+from neuronlab.models.components import SUBLAYERS
 from neuronlab.models.stream import read_stream
 from neuronlab.runs import Cancelled, Context, Store, read_spec, run_study
 from neuronlab.statistics import seeds
@@ -18,7 +19,6 @@ from neuronlab.studies import ValueQuerySpec, ValueQueryStudy, value_query
 from neuronlab.studies.value_query import LISTED, query_neuron_scores, value_scores
 
 STUDY = ValueQueryStudy()
-HALVES = ("attention", "ffn")
 LONG = "the quick brown fox jumps over a lazy dog w x y z two London is " * 3
 CLOSE = 5e-5
 
@@ -72,20 +72,22 @@ class Case:
         found = self.log_probability(torch.cat([state[None], state + parts]))
         return found[1:] - found[0]
 
-    def value_neurons(self, half):
+    def value_neurons(self, sublayer):
         """The study's own list of value neurons, best first."""
         table = self.tables["neurons"]
-        table = table[table["component"] == HALVES[half]].sort_values("rank")
+        table = table[table["component"] == sublayer].sort_values("rank")
         table = table.head(VALUE_NEURONS)
-        here = [self.encoded.position] * len(table) if half else table["position"].tolist()
-        rows = zip(table["layer"], table["neuron"], here, strict=True)
-        values = [ValueNeuron(int(a), half, int(b), int(c)) for a, b, c in rows]
+        positions = table["position"].tolist()
+        if sublayer == "ffn":
+            positions = [self.encoded.position] * len(table)
+        rows = zip(table["layer"], table["neuron"], positions, strict=True)
+        values = [ValueNeuron(int(a), sublayer, int(b), int(c)) for a, b, c in rows]
         return values, table["score"].tolist()
 
     def share_of(self, value):
         """Attention and FFN neurons' shares of a value neuron; the mean over its subkeys."""
         if value not in self.shares:
-            values, _ = self.value_neurons(value.half)
+            values, _ = self.value_neurons(value.sublayer)
             found = shares(self.model, self.encoded, values)
             for number, one in enumerate(values):
                 rows = [i for i, of in enumerate(found.value) if of == number]
@@ -124,12 +126,12 @@ def test_layers_and_path(case):
     assert len(table) == 2 * case.model.layers
     states, parts = case.stream.states(), case.stream.layer_parts()
     for layer in range(case.model.layers):
-        for half, part in enumerate(HALVES):
+        for i, part in enumerate(SUBLAYERS):
             row = table.loc[layer, part]
-            assert row["increase"] == pytest.approx(float(expected[layer, half]), abs=1e-6)
-            slow = case.increase(states[2 * layer + half], parts[layer, half][None])
+            assert row["increase"] == pytest.approx(float(expected[layer, i]), abs=1e-6)
+            slow = case.increase(states[2 * layer + i], parts[layer, i][None])
             assert row["increase"] == pytest.approx(float(slow), abs=CLOSE)
-            bias = float(biases[layer, half]) if case.stream.biases.any() else 0.0
+            bias = float(biases[layer, i]) if case.stream.biases.any() else 0.0
             assert row["bias_increase"] == pytest.approx(bias, abs=1e-6)
     path = case.tables["path"]
     assert path["log_probability"].to_numpy() == pytest.approx(
@@ -138,7 +140,9 @@ def test_layers_and_path(case):
     assert np.exp(path["log_probability"]).to_numpy() == pytest.approx(path["probability"])
     assert path["state"].tolist()[0] == "embedding"
     layers = range(case.model.layers)
-    assert path["state"].tolist()[1:] == [f"{half} {layer}" for layer in layers for half in HALVES]
+    assert path["state"].tolist()[1:] == [
+        f"{part} {layer}" for layer in layers for part in SUBLAYERS
+    ]
     own = nl.predict(case.model, case.prompt)
     assert path["log_probability"].iloc[-1] == pytest.approx(own.log_probability, abs=1e-4)
 
@@ -200,8 +204,7 @@ def test_attention_weights_are_the_models_own(wide):
 
 def check_neurons(case):
     table = case.tables["neurons"]
-    for half, everyone in ((0, case.attention), (1, case.ffn)):
-        name = HALVES[half]
+    for name, everyone in (("attention", case.attention), ("ffn", case.ffn)):
         own = table[table["component"] == name]
         assert own["rank"].tolist() == list(range(1, len(own) + 1))
         assert len(own) == min(LISTED[name], everyone.numel())
@@ -209,7 +212,7 @@ def check_neurons(case):
         assert own["score"].to_numpy() == pytest.approx(best.numpy(), abs=CLOSE)
         size = case.model.sizes["attention"] // case.stream.heads
         for row in own.itertuples():
-            if half:
+            if name == "ffn":
                 exact = everyone[row.layer, row.neuron]
                 coefficient = case.stream.ffn[row.layer, row.neuron]
                 assert (row.position, row.head) == (-1, -1)
@@ -220,7 +223,7 @@ def check_neurons(case):
             assert row.score == pytest.approx(float(exact), abs=CLOSE)
             assert row.bound >= row.score - CLOSE
             assert row.coefficient == pytest.approx(float(coefficient), abs=1e-6)
-        keys = ["layer", "neuron"] if half else ["layer", "neuron", "position"]
+        keys = ["layer", "neuron"] if name == "ffn" else ["layer", "neuron", "position"]
         assert not own.duplicated(keys).any()
 
 
@@ -314,9 +317,9 @@ def test_the_histogram_counts_the_best_hundred_of_either_kind(case):
 # --- Query neurons -------------------------------------------------------------------------------
 
 
-def query_scores_by_hand(case, half):
+def query_scores_by_hand(case, sublayer):
     """Sum over value neurons of increase times share, one value neuron at a time."""
-    values, scores = case.value_neurons(half)
+    values, scores = case.value_neurons(sublayer)
     ffn = torch.zeros(case.model.layers, case.model.sizes["ffn"])
     layers = torch.zeros(case.model.layers, 2)
     for value, score in zip(values, scores, strict=True):
@@ -327,15 +330,15 @@ def query_scores_by_hand(case, half):
 
 
 def check_query_scores(case):
-    for half, of in enumerate(HALVES):
-        ffn, layers = query_scores_by_hand(case, half)
+    for of in SUBLAYERS:
+        ffn, layers = query_scores_by_hand(case, of)
         scale = float(ffn.abs().max())
         found = case.result.arrays[f"query_{of}"]
         assert found == pytest.approx(ffn.numpy(), abs=1e-3 * max(1.0, scale))
         table = case.tables["query_layers"]
         table = table[table["of"] == of].set_index(["layer", "part"])["score"]
         for layer in range(case.model.layers):
-            for h, part in enumerate(HALVES):
+            for h, part in enumerate(SUBLAYERS):
                 expected = pytest.approx(float(layers[layer, h]), abs=2e-3 * max(1.0, scale))
                 assert table[layer, part] == expected
         neurons = case.tables["query_neurons"]
@@ -361,7 +364,7 @@ def check_roles(case):
     values = case.tables["neurons"]
     values = values[values["component"] == "ffn"]
     writes = {(r.layer, r.neuron): r.score for r in values.itertuples()}
-    for of in HALVES:
+    for of in SUBLAYERS:
         queries = case.tables["query_neurons"]
         queries = queries[queries["of"] == of]
         wakes = {(r.layer, r.neuron): r.score for r in queries.itertuples()}
@@ -399,8 +402,8 @@ def test_roles_are_those_of_the_two_lists(case):
 
 def check_flow(case):
     links, nodes = case.tables["flow_links"], case.tables["flow_nodes"]
-    attention, attention_scores = case.value_neurons(0)
-    ffn, ffn_scores = case.value_neurons(1)
+    attention, attention_scores = case.value_neurons("attention")
+    ffn, ffn_scores = case.value_neurons("ffn")
     summed = {}
     for value, score in zip(attention, attention_scores, strict=True):
         at = value.layer, value.index

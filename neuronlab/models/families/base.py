@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from neuronlab.models.components import Component
+from neuronlab.models.components import SUBLAYERS, Component, Sublayer
 
 
 @dataclass(frozen=True)
@@ -115,9 +115,9 @@ class Family(ABC):
         """What each attention neuron (head, dimension) adds to the attention's output per unit."""
         return self.attention_output(block).weight.T
 
-    def vectors(self, block: nn.Module, half: int) -> Float[Tensor, "neuron hidden"]:
-        """``attention_vectors`` (half 0) or ``ffn_vectors`` (half 1)."""
-        return self.ffn_vectors(block) if half else self.attention_vectors(block)
+    def vectors(self, block: nn.Module, sublayer: Sublayer) -> Float[Tensor, "neuron hidden"]:
+        """``attention_vectors`` or ``ffn_vectors``."""
+        return self.ffn_vectors(block) if sublayer == "ffn" else self.attention_vectors(block)
 
     @abstractmethod
     def ffn_inputs(self, block: nn.Module) -> dict[str, Float[Tensor, "neuron hidden"]]:
@@ -128,10 +128,10 @@ class Family(ABC):
         """Norms of what attention and FFN read from the stream, inside the block."""
 
     def subkeys(
-        self, block: nn.Module, half: int, neurons: Int[Tensor, " neuron"]
+        self, block: nn.Module, sublayer: Sublayer, neurons: Int[Tensor, " neuron"]
     ) -> dict[str, Float[Tensor, "neuron hidden"]]:
-        """Rows of the projections that attention (half 0) or FFN (1) neurons come from."""
-        if half:
+        """Rows of the projections that attention or FFN neurons come from."""
+        if sublayer == "ffn":
             return {name: rows[neurons] for name, rows in self.ffn_inputs(block).items()}
         site = self.site(block, "value")
         rows = neurons if site.columns is None else site.columns.to(neurons.device)[neurons]
@@ -149,14 +149,13 @@ class Family(ABC):
         """Norms of the stream itself, after attention's and the FFN's output were added."""
         return None, None
 
-    def directions(self, block: nn.Module, component: Component) -> Float[Tensor, "neuron hidden"]:
+    def directions(self, block: nn.Module, sublayer: Sublayer) -> Float[Tensor, "neuron hidden"]:
         """What each FFN or attention neuron adds to the residual stream per unit.
 
         Up to a positive factor where a norm of the branch follows.
         """
-        half = int(component == "ffn")
-        vectors = self.vectors(block, half)
-        norm = self.branch_norms(block)[half]
+        vectors = self.vectors(block, sublayer)
+        norm = self.branch_norms(block)[SUBLAYERS.index(sublayer)]
         return vectors if norm is None else vectors * self.norm_scale(norm)
 
     def norm_scale(self, norm: nn.Module) -> Float[Tensor, " hidden"]:
@@ -265,14 +264,14 @@ class GatedDecoder(Family):
         return block.input_layernorm, block.post_attention_layernorm
 
     def subkeys(
-        self, block: nn.Module, half: int, neurons: Int[Tensor, " neuron"]
+        self, block: nn.Module, sublayer: Sublayer, neurons: Int[Tensor, " neuron"]
     ) -> dict[str, Float[Tensor, "neuron hidden"]]:
         """Several query heads share the values of one key-value head."""
-        if half == 0:
+        if sublayer == "attention":
             attention = block.self_attn
             head, dimension = neurons // attention.head_dim, neurons % attention.head_dim
             neurons = head // attention.num_key_value_groups * attention.head_dim + dimension
-        return super().subkeys(block, half, neurons)
+        return super().subkeys(block, sublayer, neurons)
 
     def attention_output(self, block: nn.Module) -> nn.Module:
         """``o_proj``."""

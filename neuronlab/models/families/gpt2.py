@@ -5,7 +5,7 @@ from typing import Any
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from neuronlab.models.components import Component
+from neuronlab.models.components import Component, Sublayer
 from neuronlab.models.families.base import Family, Site, columns
 
 
@@ -41,11 +41,11 @@ class GPT2(Family):
         return block.ln_1, block.ln_2
 
     def subkeys(
-        self, block: nn.Module, half: int, neurons: Int[Tensor, " neuron"]
+        self, block: nn.Module, sublayer: Sublayer, neurons: Int[Tensor, " neuron"]
     ) -> dict[str, Float[Tensor, "neuron hidden"]]:
         """As everywhere, from transposed weights."""
-        if half:
-            return super().subkeys(block, half, neurons)
+        if sublayer == "ffn":
+            return super().subkeys(block, sublayer, neurons)
         site = self.site(block, "value")
         return {"value": site.module.weight.T[site.columns.to(neurons.device)[neurons]]}
 
