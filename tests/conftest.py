@@ -5,6 +5,7 @@ own documentation, so that a wrong column in an adapter cannot hide.
 """
 
 import shutil
+import sys
 import threading
 from contextlib import contextmanager
 from itertools import pairwise
@@ -22,6 +23,8 @@ import torch  # noqa: E402
 from tiny_models import LANGUAGE, ROWS, TINY, build, question  # noqa: E402
 
 import neuronlab as nl  # noqa: E402
+from neuronlab import attribution  # noqa: E402
+from neuronlab.attribution import METHODS, registry  # noqa: E402
 from neuronlab.models import weights  # noqa: E402
 
 # Tiny products gain nothing from threads, and lose much where other work shares the cores.
@@ -302,3 +305,44 @@ def without_type_checks():
     jaxtyping_config.update("jaxtyping_disable", True)
     yield
     jaxtyping_config.update("jaxtyping_disable", False)
+
+
+TOY_METHOD = '''
+from neuronlab.attribution.registry import Method, register
+from neuronlab.attribution.request import Attribution, Request, on_cpu
+
+
+def toy(request: Request) -> Attribution:
+    """Twice the activation."""
+    seen = request.model.read(request.encoded, request.components)
+    return Attribution({at: on_cpu(2 * n[0, request.span]) for at, n in seen.items()})
+
+
+register(
+    Method(
+        name="toy",
+        title="Toy method",
+        paper="none",
+        summary="Twice the activation.",
+        needs="nothing",
+        cost="one forward pass",
+        engines={"fast": toy},
+        differentiates=False,
+    )
+)
+'''
+
+
+@pytest.fixture
+def toy_method(tmp_path):
+    """The package as it is with this one file more in its folder of methods."""
+    (tmp_path / "toy.py").write_text(TOY_METHOD)
+    # The folder's list is the one that the command line reads as well.
+    attribution.__path__.append(str(tmp_path))
+    try:
+        registry.discover([str(tmp_path)])
+        yield
+    finally:
+        attribution.__path__.remove(str(tmp_path))
+        sys.modules.pop("neuronlab.attribution.toy", None)
+        METHODS.pop("toy", None)

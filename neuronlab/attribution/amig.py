@@ -24,6 +24,7 @@ from neuronlab.attribution.integrated_gradients import (
     memory_of_pass,
     row_bytes,
 )
+from neuronlab.attribution.registry import Method, register
 from neuronlab.attribution.request import At, Attribution, Request, on_cpu
 from neuronlab.models import Component, Encoded, Model
 from neuronlab.models.hooks import Edit, Neurons
@@ -96,3 +97,21 @@ def _authors(request: Request) -> Attribution:
 def _scores(batch: GrowingBatch, paths: Sequence[Path]) -> dict[At, Tensor]:
     _, results = batch.run(paths)
     return {at: on_cpu(path.clean * path.gradients.mean(0)) for at, path in results.items()}
+
+
+register(
+    Method(
+        name="amig",
+        order=30,
+        title="AMIG",
+        paper="arXiv 2308.13198",
+        summary="Integrated gradients from a baseline that fits the architecture: the mean "
+        "over prompts in which one token is replaced by the mask or the end of text.",
+        needs="a target",
+        cost="as integrated gradients, and one forward pass per token",
+        engines={"fast": amig},
+        integrates=True,
+        baselines=("mean",),
+        variants=("sound", "authors"),
+    )
+)

@@ -176,7 +176,7 @@ def _settings(
         **({"objective": request.objective} if chosen.differentiates else {}),
         **({"engine": engine, "baseline": str(baseline)} if chosen.integrates else {}),
         **({"variant": request.variant} if len(chosen.variants) > 1 else {}),
-        **({"seed": request.seed} if chosen.name == "random" else {}),
+        **({"seed": request.seed} if chosen.draws else {}),
     }
 
 

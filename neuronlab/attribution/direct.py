@@ -36,6 +36,7 @@ from neuronlab.attribution.log_probability_increase import (
     gather,
     summed,
 )
+from neuronlab.attribution.registry import Method, register
 from neuronlab.attribution.request import Attribution, Request, on_cpu
 from neuronlab.errors import UserError
 from neuronlab.models.stream import Readout, Stream, read_stream
@@ -207,11 +208,6 @@ class Direct:
         return _signs(coefficients)[:, None] * vectors
 
 
-def method(name: str) -> Callable[[Request], Attribution]:
-    """The method of that name, on a request alone."""
-    return lambda request: getattr(Direct(request), name)()
-
-
 def _signs(coefficients: Float[Tensor, " neuron"]) -> Float[Tensor, " neuron"]:
     """The way each neuron turns its vector; one that is silent does not."""
     ones = torch.ones_like(coefficients)
@@ -227,3 +223,102 @@ def _above(
         logits = readout.change(part)
         counts.append((logits > logits[:, target, None]).sum(1))
     return torch.cat(counts)
+
+
+_SHARED = {
+    "paper": "arXiv 2312.12141",
+    "needs": "a model that predicts tokens",
+    "differentiates": False,
+    "components": ("ffn", "attention"),
+    "everywhere": False,
+}
+_PASS = _SHARED | {"cost": "one forward pass"}
+_SEARCH = _SHARED | {"cost": "one forward pass and a few hundred neurons through the unembedding"}
+_VOCABULARY = _SHARED | {
+    "cost": "one forward pass and every neuron through some thousand tokens",
+    "tokens_each": SAMPLES[0],
+}
+register(
+    Method(
+        name="log_probability_increase",
+        order=60,
+        title="Log-probability increase",
+        summary="How much the target's log-probability rises where the neuron is added to the "
+        "residual stream. The best hundred are proven, the others have upper bounds.",
+        engines={"fast": lambda request: Direct(request).log_probability_increase()},
+        **_SEARCH,
+    )
+)
+register(
+    Method(
+        name="log_probability",
+        order=61,
+        title="Log-probability",
+        summary="The target's log-probability read off the neuron alone. The best hundred are "
+        "proven, the others have upper bounds.",
+        engines={"fast": lambda request: Direct(request).log_probability()},
+        **_SEARCH,
+    )
+)
+register(
+    Method(
+        name="probability_increase",
+        order=62,
+        title="Probability increase",
+        summary="As log-probability increase, in probabilities: it sees the last layers only.",
+        engines={"fast": lambda request: Direct(request).probability_increase()},
+        **_SEARCH,
+    )
+)
+register(
+    Method(
+        name="norm",
+        order=63,
+        title="Norm",
+        summary="The length of the neuron's vector. Neither prompt nor target enter.",
+        engines={"fast": lambda request: Direct(request).norm()},
+        **_PASS,
+    )
+)
+register(
+    Method(
+        name="coefficient",
+        order=64,
+        title="Coefficient",
+        summary="How strongly a neuron fires, without its sign. The target does not enter.",
+        engines={"fast": lambda request: Direct(request).coefficient()},
+        **_PASS,
+    )
+)
+register(
+    Method(
+        name="rank",
+        order=65,
+        title="Rank",
+        summary="One over the rank at which the neuron's vector puts the target. The best "
+        "hundred are proven, the others have upper bounds.",
+        engines={"fast": lambda request: Direct(request).rank()},
+        **_VOCABULARY,
+    )
+)
+register(
+    Method(
+        name="coefficient_norm",
+        order=66,
+        title="Coefficient x norm",
+        summary="The length of what the neuron adds. The target does not enter.",
+        engines={"fast": lambda request: Direct(request).coefficient_norm()},
+        **_PASS,
+    )
+)
+register(
+    Method(
+        name="coefficient_rank",
+        order=67,
+        title="Coefficient x rank",
+        summary="How strongly a neuron fires, over the rank at which it puts the target. The "
+        "best hundred are proven, the others have upper bounds.",
+        engines={"fast": lambda request: Direct(request).coefficient_rank()},
+        **_VOCABULARY,
+    )
+)

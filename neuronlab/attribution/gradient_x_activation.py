@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from neuronlab.attribution.registry import Method, register
 from neuronlab.attribution.request import At, Attribution, Request, on_cpu
 from neuronlab.models.hooks import Edit, Neurons, before
 
@@ -33,3 +34,18 @@ def gradient_x_activation(request: Request) -> Attribution:
         for (at, neurons), gradient in zip(seen.items(), gradients, strict=True)
     }
     return Attribution(scores)
+
+
+register(
+    Method(
+        name="gradient_x_activation",
+        order=20,
+        title="Gradient x activation",
+        paper="Shrikumar et al. 2017",
+        summary="The slope of the prediction times the activation: the last step of "
+        "integrated gradients alone.",
+        needs="a target",
+        cost="one forward and one backward pass",
+        engines={"fast": gradient_x_activation},
+    )
+)

@@ -12,8 +12,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from neuronlab.attribution.captum_reference import captum_integrated_gradients
 from neuronlab.attribution.growing_batch import Gradients, GrowingBatch, Path
 from neuronlab.attribution.quadrature import Rule, clenshaw_curtis
+from neuronlab.attribution.registry import Method, register
 from neuronlab.attribution.request import At, Attribution, Request, on_cpu
 from neuronlab.models import COMPONENTS, Model
 from neuronlab.models.device import free_memory
@@ -324,3 +326,19 @@ def _evaluate(batch: GrowingBatch, portion: list[tuple[_Walk, float]]) -> None:
     )
     for at, nodes in alphas.items():
         walks[at].take(nodes, value, results[at])
+
+
+register(
+    Method(
+        name="integrated_gradients",
+        order=10,
+        title="Integrated gradients",
+        paper="Sundararajan et al. 2017; Dai et al. 2022; arXiv 2312.10770",
+        summary="Turns each layer's neurons up from zero and adds up how the prediction "
+        "follows. Scores of a layer sum to what the layer contributes.",
+        needs="a target",
+        cost="about 4 rows per layer and component, one forward and one backward pass",
+        engines={"fast": integrated_gradients, "captum": captum_integrated_gradients},
+        integrates=True,
+    )
+)

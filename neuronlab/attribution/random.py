@@ -2,6 +2,7 @@
 
 import torch
 
+from neuronlab.attribution.registry import Method, register
 from neuronlab.attribution.request import Attribution, Request
 
 
@@ -15,3 +16,19 @@ def random(request: Request) -> Attribution:
         for at in request.places
     }
     return Attribution({at: one.uniform_(generator=generator) for at, one in empty.items()})
+
+
+register(
+    Method(
+        name="random",
+        order=50,
+        title="Random",
+        paper="arXiv 2312.10770",
+        summary="Drawn by chance: what every other method has to beat.",
+        needs="nothing",
+        cost="none",
+        engines={"fast": random},
+        differentiates=False,
+        draws=True,
+    )
+)

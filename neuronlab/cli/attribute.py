@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import ast
+from importlib.util import find_spec
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,21 +21,6 @@ if TYPE_CHECKING:
     from neuronlab.studies import AttributionSpec
 
 # Written out so that --help needs no torch; a test compares them with the real ones.
-METHODS = (
-    "integrated_gradients",
-    "gradient_x_activation",
-    "amig",
-    "activation",
-    "random",
-    "log_probability_increase",
-    "log_probability",
-    "probability_increase",
-    "norm",
-    "coefficient",
-    "rank",
-    "coefficient_norm",
-    "coefficient_rank",
-)
 CHOICES = {
     "objective": ("probability", "log_probability", "logit"),
     "positions": ("predicted", "all"),
@@ -62,7 +50,8 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--target-id", type=int, metavar="I", help="the target by its index in the vocabulary"
     )
     parser.add_argument("--mask", type=int, metavar="I", help="the hidden residue, from 0")
-    parser.add_argument("--method", default=METHODS[0], choices=METHODS)
+    methods = method_names()
+    parser.add_argument("--method", default=methods[0], choices=methods)
     parser.add_argument(
         "--components",
         type=_components,
@@ -85,6 +74,21 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--top", type=int, default=10, metavar="N", help="how many to print")
     parser.add_argument("--out", type=Path, metavar="FILE", help="all scores, .parquet or .csv")
     parser.set_defaults(run=run)
+
+
+def method_names() -> list[str]:
+    """Names of the methods as they are listed, read off their files: --help needs no torch."""
+    orders = {}
+    for folder in find_spec("neuronlab.attribution").submodule_search_locations:
+        for file in sorted(Path(folder).glob("*.py")):
+            text = file.read_text("utf-8")
+            calls = ast.walk(ast.parse(text)) if "register(" in text else ()
+            for call in calls:
+                if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "Method":
+                    fields = {word.arg: word.value for word in call.keywords}
+                    order = fields.get("order")
+                    orders[fields["name"].value] = order.value if order else inf
+    return sorted(orders, key=orders.get)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -52,7 +52,7 @@ class AttributionSpec(PromptSpec):
             ignored |= {"baseline", "engine", "tolerance"}
         if not chosen.differentiates:
             ignored |= {"objective"}
-        if chosen.name != "random":
+        if not chosen.draws:
             ignored |= {"seed"}
         if len(chosen.variants) == 1:
             ignored |= {"variant"}

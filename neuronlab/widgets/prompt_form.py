@@ -327,7 +327,7 @@ def _more(chosen: Method, form: dict[str, Any]) -> dict[str, Any]:
             help="The authors multiply by the activation, not by its distance from the "
             "baseline: scores then do not add up.",
         )
-    if chosen.name == "random":
+    if chosen.draws:
         settings["seed"] = st.number_input("Seed", 0, 2**31, form["seed"], key=_key("seed"))
     return settings
 
