@@ -65,17 +65,38 @@ def test_gradient_x_activation_against_finite_differences(
         assert found == pytest.approx(expected, rel=5e-3, abs=3e-3 * scale)
 
 
-def test_gradient_x_activation_is_integrated_gradients_where_the_path_is_straight(tiny, asked):
-    """The logit of a post-norm encoder is no line; a classifier's last FFN nearly is not either.
+@pytest.mark.parametrize("name", ["llama", "gpt2", "gpt_neox"])
+@pytest.mark.parametrize("positions", ["predicted", "all"])
+def test_gradient_x_activation_is_integrated_gradients_where_the_path_is_straight(
+    tiny, asked, twin, name, positions
+):
+    """Without the final norm the last FFN's neurons enter a logit as they are; earlier ones bend.
 
-    So compare where it is one: with the baseline next to the clean activations both agree.
+    So the objective is a straight line along the path of these neurons from zero, and its slope at
+    the end is its slope everywhere.
     """
-    model = tiny("esm", "classifier")
-    prompt = asked(model)
-    by_gradient = nl.attribute(model, prompt, method="gradient_x_activation", objective="logit")
-    by_path = nl.attribute(model, prompt, objective="logit")
-    both = np.corrcoef(by_gradient["ffn"][-1], by_path["ffn"][-1])
-    assert both[0, 1] > 0.5
+    model = twin(tiny(name))
+    body = model.hf.base_model
+    norm = next(n for n in ("norm", "ln_f", "final_layer_norm") if hasattr(body, n))
+    setattr(body, norm, torch.nn.Identity())
+    by_gradient, by_path = (
+        nl.attribute(
+            model,
+            asked(model),
+            method=method,
+            positions=positions,
+            objective="logit",
+            components=("ffn",),
+            tolerance=1e-4,
+        )
+        for method in ("gradient_x_activation", "integrated_gradients")
+    )
+    scale = abs(by_path["ffn"]).max(1)
+    assert scale.min() > 0.01
+    far = abs(by_gradient["ffn"] - by_path["ffn"]).max(1) / scale
+    assert far[-1] < 1e-4
+    assert far[:-1].min() > 0.01
+    assert by_path.quality.iloc[-1]["gradient_r"] == pytest.approx(1, abs=1e-4)
 
 
 @pytest.mark.parametrize("positions", ["predicted", "all"])
