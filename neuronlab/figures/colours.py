@@ -22,7 +22,7 @@ COMPONENT_NAMES: dict[Component, str] = {
 # In legends and narrow columns; sentences have the words of ``neurons.effect.CONTROLS``.
 CONTROL_NAMES = {RANDOM: "random neurons", AS_ACTIVE: "random neurons, matched in activity"}
 # The same, by how columns of tables spell the controls.
-NULL_NAMES = {control.replace(" ", "_"): name for control, name in CONTROL_NAMES.items()}
+NULL_NAMES = {control.key: name for control, name in CONTROL_NAMES.items()}
 # Of lines and bars side by side (Okabe and Ito), with a dash, a mark and a pattern each: colour is
 # never the only carrier of meaning.
 COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000"]

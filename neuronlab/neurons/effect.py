@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 import pandas as pd
@@ -16,8 +17,24 @@ from neuronlab.neurons.predictions import predict_many
 from neuronlab.statistics import rank_p, seeds
 
 RANDOM_SETS = 20
-# Two controls: most neurons are nearly silent, so that random ones are easily beaten.
-RANDOM, AS_ACTIVE = "random", "as active"
+
+
+class Control(StrEnum):
+    """Random neurons of the same layers beside the chosen ones; the value stands in tables.
+
+    Two kinds: most neurons are nearly silent, so that random ones are easily beaten.
+    """
+
+    RANDOM = "random"
+    AS_ACTIVE = "as active"
+
+    @property
+    def key(self) -> str:
+        """The kind in the names of columns and numbers, which have no spaces."""
+        return self.name.lower()
+
+
+RANDOM, AS_ACTIVE = Control
 CONTROLS = {
     RANDOM: "random neurons of the same layers",
     AS_ACTIVE: "random neurons of the same layers, matched in activity",
@@ -34,9 +51,9 @@ class Effect:
         choices: the first choices of either: columns token, index, before, after (probabilities).
         probability: of the target before and after.
         rank: of the target before and after; 1 is the first choice.
-        controls: the target's probability under the change of each random set, by kind: "random"
-            sets have as many neurons in each layer and component
-            (``NeuronSet.matched_random``), those "as active" are also as active there, and write
+        controls: the target's probability under the change of each random set, by kind:
+            ``RANDOM`` sets have as many neurons in each layer and component
+            (``NeuronSet.matched_random``), ``AS_ACTIVE`` ones are also as active there, and write
             as much (``Activity.matched``).
         activity: how active the random sets of a kind are at the predicted token, which is also
             where they are matched, as a share of the chosen neurons (geometric means). Where these

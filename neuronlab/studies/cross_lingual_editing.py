@@ -31,6 +31,7 @@ from neuronlab.facts.asking import Asked
 from neuronlab.models import Model, shared
 from neuronlab.neurons import NeuronSet
 from neuronlab.neurons.activity import Activity
+from neuronlab.neurons.effect import Control
 from neuronlab.runs import Context, Result, Study
 from neuronlab.statistics import FEWEST, bootstrap, expanded, resampled, seeds
 from neuronlab.studies.in_languages import (
@@ -49,7 +50,7 @@ CHANGES = {"suppress": 0.0, "enhance": 2.0}
 SHARED, IN_TURN = "language-independent", "one after the other"
 FACT, SAME, OTHER = "fact", "same relation", "other relation"
 # Random neurons of the same layers, and those that are as active, too.
-NULLS = ("random", "as_active")
+NULLS = tuple(control.key for control in Control)
 # Facts that are tried until one is known in all languages.
 _TRIED = 25
 

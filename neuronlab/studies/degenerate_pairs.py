@@ -27,13 +27,12 @@ from neuronlab.attribution.rescaling import rescaled
 from neuronlab.models import Encoded, Model, shared
 from neuronlab.neurons import Neuron, NeuronSet
 from neuronlab.neurons.activity import Activity
+from neuronlab.neurons.effect import AS_ACTIVE, RANDOM
 from neuronlab.runs import Context, Result, Seed, Study
 from neuronlab.statistics import rank_p, seeds
 from neuronlab.studies.one_prompt import PromptSpec
 
 T_LOW, T_HIGH = 0.20, 0.25
-# Random candidate sets of the same layers, and those that are as active, too.
-RANDOM, AS_ACTIVE = "random", "as_active"
 
 
 class DegeneratePairsSpec(PromptSpec):
@@ -145,8 +144,8 @@ class DegeneratePairsStudy(Study):
             (null, number, drawn)
             for number, seed in enumerate(seeds(spec.seed, spec.random_sets))
             for null, drawn in (
-                (RANDOM, best.matched_random(model.sizes, seed)),
-                (AS_ACTIVE, activity.matched(best, seed)),
+                (RANDOM.key, best.matched_random(model.sizes, seed)),
+                (AS_ACTIVE.key, activity.matched(best, seed)),
             )
         ]
         rows = []

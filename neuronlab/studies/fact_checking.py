@@ -42,6 +42,7 @@ from neuronlab.facts.asking import Asked, prompt_text
 from neuronlab.models import Encoded, Model, Prompt, shared
 from neuronlab.neurons import Neuron, NeuronScores
 from neuronlab.neurons.activity import Activity
+from neuronlab.neurons.effect import AS_ACTIVE, RANDOM
 from neuronlab.runs import Context, Result
 from neuronlab.statistics import (
     FEWEST,
@@ -68,7 +69,10 @@ from neuronlab.studies.over_facts import (
 DEGENERATE, KNOWLEDGE = "degenerate", "knowledge"
 PROBABILITY, FIRST, ALWAYS = "probability", "top_1", "always_true"
 # Beside each kind of neurons: random ones of the same layers, and those that are as active, too.
-NULLS = {kind: (f"random_like_{kind}", f"as_active_as_{kind}") for kind in (DEGENERATE, KNOWLEDGE)}
+NULLS = {
+    kind: (f"{RANDOM.key}_like_{kind}", f"{AS_ACTIVE.key}_as_{kind}")
+    for kind in (DEGENERATE, KNOWLEDGE)
+}
 SCORERS = {
     DEGENERATE: "Degenerate neurons",
     NULLS[DEGENERATE][0]: "Random, like degenerate",

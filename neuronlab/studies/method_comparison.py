@@ -189,8 +189,8 @@ class MethodComparisonStudy(OverFacts):
                 (seed,) = seeds([spec.seed, shard, crc32(name.encode()), k], 1)
                 sets = {
                     "": chosen,
-                    RANDOM: chosen.matched_random(model.sizes, seed),
-                    AS_ACTIVE: activity.matched(chosen, seed),
+                    RANDOM.value: chosen.matched_random(model.sizes, seed),
+                    AS_ACTIVE.value: activity.matched(chosen, seed),
                 }
                 changes += [Suppress(neurons) for neurons in sets.values()]
                 names += [(name, k, control) for control in sets]
@@ -276,7 +276,7 @@ def at(summary: pd.DataFrame, k: int) -> dict[str, dict]:
     return {
         "methods": {row["method"]: of(row) for _, row in chosen.iterrows()},
         "original": of(summary[summary["method"] == "original"].iloc[0]),
-        **{name.replace(" ", "_"): of(pooled.loc[name]) for name in CONTROLS},
+        **{control.key: of(pooled.loc[control.value]) for control in CONTROLS},
     }
 
 

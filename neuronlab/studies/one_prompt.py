@@ -10,7 +10,7 @@ from pydantic import StrictInt
 
 from neuronlab.models import Model, Prompt
 from neuronlab.neurons import Effect, NeuronScores, NeuronSet, Suppress, effect
-from neuronlab.neurons.effect import CONTROLS
+from neuronlab.neurons.effect import CONTROLS, Control
 from neuronlab.runs import Result, Spec
 
 SUPPRESSED = 10
@@ -53,14 +53,13 @@ def prove(model: Model, spec: PromptSpec, scores: NeuronScores) -> Result:
         "suppressed": len(chosen),
         "probability_suppressed": proof.probability[1],
         "rank_suppressed": proof.rank[1],
-        "control": proof.stronger,
+        "control": str(proof.stronger),
         "control_p": proof.p(proof.stronger),
     }
     for control in CONTROLS:
-        name = control.replace(" ", "_")
-        numbers[f"probability_{name}_mean"] = proof.mean(control)
-        numbers[f"probability_{name}_sd"] = proof.sd(control)
-        numbers[f"activity_{name}"] = proof.activity[control]
+        numbers[f"probability_{control.key}_mean"] = proof.mean(control)
+        numbers[f"probability_{control.key}_sd"] = proof.sd(control)
+        numbers[f"activity_{control.key}"] = proof.activity[control]
     first = proof.choices.head(10).rename(columns={"before": "probability"})
     first.insert(0, "rank", range(1, len(first) + 1))
     tables = {
@@ -68,7 +67,7 @@ def prove(model: Model, spec: PromptSpec, scores: NeuronScores) -> Result:
         "suppressed": proof.choices,
         "random_sets": pd.DataFrame(
             [
-                {"control": control, "probability": probability}
+                {"control": control.value, "probability": probability}
                 for control, probabilities in proof.controls.items()
                 for probability in probabilities
             ]
@@ -84,22 +83,21 @@ def proof_in(result: Result, scores: NeuronScores) -> tuple[NeuronSet, Effect]:
         scores: the ranking whose top was switched off.
     """
     n = result.numbers
-    random_sets = result.tables["random_sets"].groupby("control", sort=False)["probability"]
+    groups = result.tables["random_sets"].groupby("control", sort=False)["probability"]
+    controls = {Control(name): tuple(values) for name, values in groups}
     proof = Effect(
         label=n["target_label"],
         choices=result.tables["suppressed"],
         probability=(n["probability"], n["probability_suppressed"]),
         rank=(n["rank"], n["rank_suppressed"]),
-        controls={control: tuple(values) for control, values in random_sets},
-        activity={
-            control: n[f"activity_{control.replace(' ', '_')}"] for control, _ in random_sets
-        },
+        controls=controls,
+        activity={control: n[f"activity_{control.key}"] for control in controls},
     )
     return scores.select(top=SUPPRESSED), proof
 
 
 def control_in(numbers: Mapping[str, Any]) -> tuple[str, float, float]:
     """The stronger control of a stored result: in words, and the probability's mean and sd."""
-    name = numbers["control"].replace(" ", "_")
-    mean, sd = (numbers[f"probability_{name}_{what}"] for what in ("mean", "sd"))
-    return CONTROLS[numbers["control"]], mean, sd
+    control = Control(numbers["control"])
+    mean, sd = (numbers[f"probability_{control.key}_{what}"] for what in ("mean", "sd"))
+    return CONTROLS[control], mean, sd

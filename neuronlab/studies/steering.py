@@ -209,7 +209,10 @@ class SteeringStudy(Study):
             range(first, min(first + SETS_PER_SHARD, spec.random_sets))
             for first in range(0, spec.random_sets, SETS_PER_SHARD)
         ]
-        shards = [(STEERED, range(1)), *((control, sets) for control in CONTROLS for sets in parts)]
+        shards = [
+            (STEERED, range(1)),
+            *((control.value, sets) for control in CONTROLS for sets in parts),
+        ]
         return [*shards, (DOSES, range(1))] if spec.dose_a and spec.dose_b else shards
 
     def seconds(self, model: Model, spec: SteeringSpec) -> float:
@@ -291,7 +294,7 @@ class SteeringStudy(Study):
         active = chains.groupby("condition")["activity"].mean()
         numbers = goals[0] | {
             "goals": goals,
-            "activity": {control: float(active[control]) for control in CONTROLS},
+            "activity": {control.value: float(active[control.value]) for control in CONTROLS},
             "no_structures": reason,
             "free": len(spec.places),
         }
@@ -459,7 +462,7 @@ class SteeringStudy(Study):
         }
         steered, unsteered = values[STEERED][0], values[UNSTEERED][0]
         controls = {
-            control: compared(steered, values[control], larger=goal.direction == "up")
+            control.value: compared(steered, values[control], larger=goal.direction == "up")
             for control in CONTROLS
         }
         control = stronger(controls)

@@ -13,7 +13,7 @@ from neuronlab.neurons import Neuron, NeuronScores, NeuronSet
 from neuronlab.neurons.effect import CONTROLS
 from neuronlab.runs import Result
 from neuronlab.studies import DegeneratePairsSpec
-from neuronlab.studies.degenerate_pairs import AS_ACTIVE, RANDOM, T_HIGH, T_LOW, published
+from neuronlab.studies.degenerate_pairs import T_HIGH, T_LOW, published
 from neuronlab.widgets import (
     exports,
     intervention,
@@ -28,7 +28,7 @@ from neuronlab.widgets.guard import guard, plain
 
 STUDY = "degenerate_pairs"
 _DRAWN = 60
-NULLS = dict(zip((RANDOM, AS_ACTIVE), CONTROLS.values(), strict=True))
+NULLS = {control.key: words for control, words in CONTROLS.items()}
 
 
 def draw() -> None:

@@ -73,7 +73,7 @@ def results(spec: MethodComparisonSpec, result: Result) -> None:
     st.markdown(verdict(result, titles, k, metric))
     facts_form.notes(n)
     rows = summary[(summary["k"] == k) & (summary["control"] == "")]
-    controls = {control: now[control.replace(" ", "_")][metric] for control in CONTROLS}
+    controls = {control: now[control.key][metric] for control in CONTROLS}
     left, right = st.columns(2, gap="medium")
     with left:
         st.markdown(f"**After zeroing {k}**: lower is better.")

@@ -9,7 +9,7 @@ from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.figures import steering as figures
 from neuronlab.models import Model
 from neuronlab.neurons import NeuronSet
-from neuronlab.neurons.effect import CONTROLS
+from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM
 from neuronlab.proteins.features import PROPERTIES
 from neuronlab.runs import Result
 from neuronlab.studies import SteeringSpec
@@ -127,8 +127,8 @@ def headline(goal: dict, spec: SteeringSpec, activity: dict[str, float]) -> None
         f"Neurons {by}; a = {spec.a:g}, b = {spec.b:g}; {spec.chains} chains of {spec.steps} "
         f"steps, and as many of each of {spec.random_sets} random sets of either kind. Those "
         "matched in activity are "
-        f"{activity['as active']:.0%} as active as the chosen neurons along the start, any random "
-        f"ones {activity['random']:.0%} (geometric means)."
+        f"{activity[AS_ACTIVE]:.0%} as active as the chosen neurons along the start, any random "
+        f"ones {activity[RANDOM]:.0%} (geometric means)."
     )
     table = comparison(goal, spec)
     st.dataframe(

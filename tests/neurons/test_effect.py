@@ -7,6 +7,7 @@ from scipy.stats import kstest
 
 import neuronlab as nl
 from neuronlab.neurons import Activity, Effect, NeuronSet, effect
+from neuronlab.neurons.effect import Control
 from neuronlab.statistics import seeds
 
 
@@ -61,7 +62,7 @@ def test_the_random_sets_are_changed_in_the_same_way(model, asked, found):
 
 
 def effect_of(after, **controls):
-    names = {name.replace("_", " "): tuple(values) for name, values in controls.items()}
+    names = {Control[name.upper()]: tuple(values) for name, values in controls.items()}
     return Effect("x", pd.DataFrame(), (0.8, after), (1, 2), names, dict.fromkeys(names, 1.0))
 
 

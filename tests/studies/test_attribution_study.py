@@ -7,7 +7,7 @@ import pytest
 import neuronlab as nl
 from neuronlab.models import COMPONENTS
 from neuronlab.neurons import Activity, NeuronSet
-from neuronlab.neurons.effect import CONTROLS
+from neuronlab.neurons.effect import CONTROLS, Control
 from neuronlab.runs import Cancelled, Context, Store, read_spec, run_study
 from neuronlab.statistics import seeds
 from neuronlab.studies import STUDIES, AttributionSpec, AttributionStudy, scores_of
@@ -132,7 +132,7 @@ def test_the_result_is_what_the_package_gives(result, hemopi):
         assert numbers[f"probability_{name}_sd"] == pytest.approx(np.std(random, ddof=1), abs=1e-5)
     assert numbers["activity_random"] < numbers["activity_as_active"] < 1.5
     words, mean, sd = control_in(numbers)
-    name = numbers["control"].replace(" ", "_")
+    name = Control(numbers["control"]).key
     assert words == CONTROLS[numbers["control"]]
     assert (mean, sd) == tuple(numbers[f"probability_{name}_{what}"] for what in ("mean", "sd"))
     assert numbers["rank"] == before.rank

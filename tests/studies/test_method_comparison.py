@@ -14,6 +14,7 @@ import neuronlab as nl
 from neuronlab.attribution import METHODS
 from neuronlab.facts import Fact
 from neuronlab.neurons import Activity, predict_many
+from neuronlab.neurons.effect import Control
 from neuronlab.runs import Context, Result, Store, run_study
 from neuronlab.studies import MethodComparisonSpec, MethodComparisonStudy, method_comparison
 from neuronlab.studies.method_comparison import (
@@ -231,7 +232,7 @@ def test_the_numbers_are_the_table_of_the_paper(tiny, asks, oracle, tmp_path):
     for name in ("random", "as active"):
         control = rows[(rows["control"] == name) & (rows["k"] == 10)]
         assert len(control) == 4 * len(COMPARED)
-        assert numbers[name.replace(" ", "_")] == pytest.approx(mean(control))
+        assert numbers[Control(name).key] == pytest.approx(mean(control))
     plain = [Plain(model, oracle).row(fact) for fact in FACTS[:4]]
     for name in ("probability", "log_probability"):
         expected = np.mean([row[name] for row in plain])
