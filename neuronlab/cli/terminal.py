@@ -24,12 +24,12 @@ class ProgressLine:
 
     def __call__(self, fraction: float, message: str = "") -> None:
         """Show how far the work is and what it does."""
-        known, self._message = self._message, message or self._message
+        before, self._message = self._message, message or self._message
         if self._terminal:
             line = f"{fraction:4.0%} {self._message}"
             print(f"\r{line:<{self._width}}", end="", file=sys.stderr, flush=True)
             self._width = len(line)
-        elif self._message != known:
+        elif self._message != before:
             print(self._message, file=sys.stderr, flush=True)
 
     def __enter__(self) -> ProgressLine:

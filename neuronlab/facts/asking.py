@@ -53,14 +53,14 @@ def ask(model: Model, fact: Fact) -> Asked:
 
 def _golds(model: Model, fact: Fact, text: str) -> dict[int, Encoded]:
     """The prompt with each first token of an answer as target; with a note where it is not all."""
-    found: dict[int, Encoded] = {}
+    golds: dict[int, Encoded] = {}
     for answer in fact.answers:
         with suppress(UserError):  # not in the vocabulary
             encoded = model.encode(Prompt(text, target=f"{fact.joiner}{answer}"))
             assert encoded.target is not None  # the prompt names one
-            if encoded.target not in found or encoded.whole:
-                found[encoded.target] = encoded
-    return found
+            if encoded.target not in golds or encoded.whole:
+                golds[encoded.target] = encoded
+    return golds
 
 
 def prompt_text(model: Model, fact: Fact) -> str:
@@ -92,17 +92,17 @@ def ask_all(model: Model, facts: Sequence[Fact]) -> list[Asked | None]:
     Raises:
         UserError: it can be asked none; the sentence says why of the last.
     """
-    found: list[Asked | None] = []
+    asked: list[Asked | None] = []
     problem = UserError("There are no facts: choose another set.")
     for fact in facts:
         try:
-            found.append(ask(model, fact))
+            asked.append(ask(model, fact))
         except UserError as error:
             problem = error
-            found.append(None)
-    if not any(found):
+            asked.append(None)
+    if not any(asked):
         raise problem
-    return found
+    return asked
 
 
 def answered(model: Model, asked: Asked) -> tuple[Asked, Prediction]:

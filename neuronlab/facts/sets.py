@@ -67,8 +67,10 @@ class FactSet:
             UserError: the set lacks the language or the examples.
         """
         if language not in self.languages:
-            known = ", ".join(self.languages)
-            raise UserError(f"{self.title} has no facts in '{language}': choose one of {known}.")
+            languages = ", ".join(self.languages)
+            raise UserError(
+                f"{self.title} has no facts in '{language}': choose one of {languages}."
+            )
         if two_shot and not self.has_two_shot:
             raise UserError(f"{self.title} has no two-shot prompts: ask it without examples.")
         return [

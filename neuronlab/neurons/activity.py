@@ -59,9 +59,9 @@ class Activity:
         everywhere = everywhere or model.kind == "classifier"
         active: dict[tuple[int, Component], np.ndarray] = {}
         for prompt in prompts:
-            here = slice(None) if everywhere else slice(prompt.position, prompt.position + 1)
+            tokens = slice(None) if everywhere else slice(prompt.position, prompt.position + 1)
             for at, neurons in model.read(prompt, components).items():
-                seen = neurons[0, here].float().abs().mean(0).numpy(force=True) / len(prompts)
+                seen = neurons[0, tokens].float().abs().mean(0).numpy(force=True) / len(prompts)
                 active[at] = active[at] + seen if at in active else seen
         return cls(active, {at: _lengths(model, at) * seen for at, seen in active.items()})
 

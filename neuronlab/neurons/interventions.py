@@ -252,58 +252,84 @@ def edits_of(
         if one is not None and not isinstance(one, Intervention):
             kind = type(one).__name__
             raise TypeError(f"An intervention is nl.Suppress(…) or another of them, not a {kind}.")
-    rows = [{} if i is None else i.coefficients(model) for i in interventions]
-    special = [{} if i is None else i.token_shifts(model) for i in interventions]
-    everywhere = [i is None or i.positions == "all" for i in interventions]
-    places_of = [
-        [position] if i is None or isinstance(i.positions, str) else list(i.positions)
-        for i in interventions
-    ]
-    places = {at for row in rows for at in row}
-    chosen = {token for i in interventions if i is not None for token in _tokens(i)}
+    coefficients = [{} if i is None else i.coefficients(model) for i in interventions]
+    token_shifts = [{} if i is None else i.token_shifts(model) for i in interventions]
+    tokens = [_tokens(i, position) for i in interventions]
+    chosen = {token for i in interventions if i is not None for token in _chosen(i)}
 
-    def change(at: At) -> Edit:
-        size = model.sizes[at[1]]
-        one = torch.ones(size, device=model.device, dtype=torch.float32)
+    def edit(at: At) -> Edit:
+        one = torch.ones(model.sizes[at[1]], device=model.device, dtype=torch.float32)
         neutral = one, torch.zeros_like(one)
-        own = [row.get(at, neutral) for row in rows]
-        scale = torch.stack([scale for scale, _ in own])[:, None].to(model.dtype)
-        shift = torch.stack([shift for _, shift in own])[:, None].to(model.dtype)
-        touched = [at in row for row in rows]
-        shifts: dict[int, dict[int, Tensor]] = {}
-        for row, those in enumerate(special):
-            for token, values in those.get(at, {}).items():
-                shifts.setdefault(token, {})[row] = values.to(model.dtype)
+        scales, shifts = zip(*(row.get(at, neutral) for row in coefficients), strict=True)
+        by_token: dict[int, dict[int, Tensor]] = {}
+        for row, places in enumerate(token_shifts):
+            for token, values in places.get(at, {}).items():
+                by_token.setdefault(token, {})[row] = values.to(model.dtype)
+        return _RowEdit(
+            scale=torch.stack(scales).to(model.dtype),
+            shift=torch.stack(shifts).to(model.dtype),
+            touched=[at in row for row in coefficients],
+            tokens=tokens,
+            chosen=chosen,
+            token_shifts=by_token,
+        )
 
-        def function(neurons: Neurons) -> Neurons:
-            length = neurons.shape[1]
-            if any(not 0 <= token < length for token in chosen):
-                raise UserError(
-                    f"There are {length} tokens, and neurons were to change at others: choose from "
-                    f"0 to {length - 1}."
-                )
-            if all(everywhere) and all(touched):
-                changed = neurons * scale + shift
-            else:
-                changed = neurons.clone()
-                for row, everywhere_here in enumerate(everywhere):
-                    if touched[row]:
-                        here = slice(None) if everywhere_here else places_of[row]
-                        changed[row, here] = neurons[row, here] * scale[row, 0] + shift[row, 0]
-            for token, values in shifts.items():
-                if not -length <= token < length:
-                    raise UserError(f"There are {length} tokens, and none is number {token}.")
-                at_token = token % length
-                here = [r for r in values if everywhere[r] or at_token in places_of[r]]
-                if here:
-                    means = torch.stack([values[r] for r in here])
-                    changed[here, at_token] = neurons[here, at_token] * scale[here, 0] + means
-            return changed
-
-        return function
-
-    return {at: change(at) for at in places}
+    return {at: edit(at) for row in coefficients for at in row}
 
 
-def _tokens(intervention: Intervention) -> tuple[int, ...]:
+def _tokens(intervention: Intervention | None, position: int) -> list[int] | None:
+    """Where neurons change; None is everywhere."""
+    if intervention is None or intervention.positions == "all":
+        return None
+    return [position] if intervention.positions == "predicted" else list(intervention.positions)
+
+
+def _chosen(intervention: Intervention) -> tuple[int, ...]:
     return () if isinstance(intervention.positions, str) else intervention.positions
+
+
+@dataclass(frozen=True)
+class _RowEdit:
+    """Changes the neurons of one place, in each row of a batch in its own way.
+
+    Attributes:
+        touched: whether the row's intervention changes anything at this place.
+        tokens: of each row, where its neurons change; None is everywhere.
+        chosen: tokens that have to be there.
+        token_shifts: by token and row, instead of ``shift``.
+    """
+
+    scale: Float[Tensor, "row neuron"]
+    shift: Float[Tensor, "row neuron"]
+    touched: list[bool]
+    tokens: list[list[int] | None]
+    chosen: set[int]
+    token_shifts: dict[int, dict[int, Tensor]]
+
+    def __call__(self, neurons: Neurons) -> Neurons:
+        length = neurons.shape[1]
+        if any(not 0 <= token < length for token in self.chosen):
+            raise UserError(
+                f"There are {length} tokens, and neurons were to change at others: choose from "
+                f"0 to {length - 1}."
+            )
+        changed = self._scaled(neurons)
+        for number, shifts in self.token_shifts.items():
+            if not -length <= number < length:
+                raise UserError(f"There are {length} tokens, and none is number {number}.")
+            token = number % length
+            rows = [r for r in shifts if self.tokens[r] is None or token in self.tokens[r]]
+            if rows:
+                means = torch.stack([shifts[r] for r in rows])
+                changed[rows, token] = neurons[rows, token] * self.scale[rows] + means
+        return changed
+
+    def _scaled(self, neurons: Neurons) -> Neurons:
+        if all(self.touched) and all(tokens is None for tokens in self.tokens):
+            return neurons * self.scale[:, None] + self.shift[:, None]
+        changed = neurons.clone()
+        for row, tokens in enumerate(self.tokens):
+            if self.touched[row]:
+                at = slice(None) if tokens is None else tokens
+                changed[row, at] = neurons[row, at] * self.scale[row] + self.shift[row]
+        return changed

@@ -135,11 +135,11 @@ class NeuronSet:
         missing = self.counts().keys() - sizes.keys()
         if missing:
             raise UserError(f"How many {missing.pop()} neurons a layer has is not said.")
-        for (layer, component), own in self.by_place().items():
+        for (layer, component), indices in self.by_place().items():
             everyone = range(sizes[component])
             others = [i for i in everyone if Neuron(layer, component, i) not in self.neurons]
-            pool = others if len(others) >= len(own) else list(everyone)
-            chosen += [Neuron(layer, component, i) for i in draw.sample(pool, len(own))]
+            pool = others if len(others) >= len(indices) else list(everyone)
+            chosen += [Neuron(layer, component, i) for i in draw.sample(pool, len(indices))]
         return NeuronSet(chosen, f"random like {self.name or 'set'} #{seed}")
 
     def counts(self) -> Counter[Component]:

@@ -137,7 +137,7 @@ def predict_over(
     choices = len(model.labels) if model.kind == "classifier" else model.vocabulary
     step = max(1, min(_TOKENS_PER_BATCH // longest, _LOGITS_PER_BATCH // choices))
     shape = len(interventions), len(prompts), choices
-    found = torch.empty(shape, device="cpu", dtype=torch.float32)
+    probabilities = torch.empty(shape, device="cpu", dtype=torch.float32)
     for start in range(0, len(interventions), step):
         part = interventions[start : start + step]
         edits = edits_of(model, part, position=0)
@@ -145,7 +145,8 @@ def predict_over(
             ids = prompt.input_ids.expand(len(part), -1)
             with model.lock, model.edit(edits):
                 logits = model.logits(model.hidden(ids, prompt.position))
-            found[start : start + len(part), number] = model.probabilities(logits).cpu()
+            rows = slice(start, start + len(part))
+            probabilities[rows, number] = model.probabilities(logits).cpu()
             done = (number + 1) / len(prompts) * len(part)
             progress((start + done) / len(interventions))
-    return found
+    return probabilities

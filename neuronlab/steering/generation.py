@@ -71,28 +71,16 @@ def generate(
         UserError: the model predicts no residues, no residue is free, or the start does not fit.
     """
     letters = letters_of(model)
-    if mode not in get_args(Mode):
-        raise UserError(f"There is no mode '{mode}': choose from {', '.join(get_args(Mode))}.")
-    if not 0 < temperature < np.inf or not 0 < masked <= 1 or steps < 0:
-        raise UserError(
-            "Residues are drawn at a temperature above 0, a share above 0 up to 1 at a time, in "
-            "0 steps or more."
-        )
+    _check(mode, temperature, masked, steps)
     if not len(chains) or len(interventions) != len(chains):
         raise UserError("Give at least one chain, and an intervention or None for each.")
     start = clean_sequence(start, model.residues)
-    if any(isinstance(place, bool | str | float) for place in free):
-        raise UserError("Free residues are whole numbers, counted from 0.")
-    free = np.array(sorted(set(free)), int)
-    if not len(free):
-        raise UserError("No residue may change: set some free.")
-    if free[0] < 0 or free[-1] >= len(start):
-        raise UserError(f"The protein has {len(start)} residues: free others.")
+    free = _free_places(free, len(start))
     begin = model.residue_ids(start)
     mask = model.tokenizer.mask_token_id
     draws = [np.random.default_rng([seed, chain]) for chain in chains]
     tokens = first = model.ids([begin] * len(chains))
-    found = [[start] for _ in chains]
+    sequences = [[start] for _ in chains]
     count = max(1, round(masked * len(free)))
     for step in range(steps):
         if mode == "masked":
@@ -107,12 +95,35 @@ def generate(
         logits = residue_logits(model, hidden, at, interventions)[..., letters]
         drawn = logits.double().cpu() / temperature + torch.from_numpy(noise)
         tokens = given.scatter(1, at, letters[drawn.argmax(-1).to(model.device)])
-        for row, sequence in enumerate(_texts(tokens[:, 1:-1].cpu(), letters.cpu(), start)):
+        texts = _texts(tokens[:, 1:-1].cpu(), letters.cpu(), start)
+        for chain, sequence in zip(sequences, texts, strict=True):
             if mode == "best" and step and prefer is not None:
-                sequence = max(found[row][-1], sequence, key=prefer)
-            found[row].append(sequence)
+                sequence = max(chain[-1], sequence, key=prefer)
+            chain.append(sequence)
         progress((step + 1) / steps)
-    return found
+    return sequences
+
+
+def _check(mode: str, temperature: float, masked: float, steps: int) -> None:
+    if mode not in get_args(Mode):
+        raise UserError(f"There is no mode '{mode}': choose from {', '.join(get_args(Mode))}.")
+    if not 0 < temperature < np.inf or not 0 < masked <= 1 or steps < 0:
+        raise UserError(
+            "Residues are drawn at a temperature above 0, a share above 0 up to 1 at a time, in "
+            "0 steps or more."
+        )
+
+
+def _free_places(free: Sequence[int], length: int) -> Int[np.ndarray, " place"]:
+    """The free residues, each once and in order."""
+    if any(isinstance(place, bool | str | float) for place in free):
+        raise UserError("Free residues are whole numbers, counted from 0.")
+    places = np.array(sorted(set(free)), int)
+    if not len(places):
+        raise UserError("No residue may change: set some free.")
+    if places[0] < 0 or places[-1] >= length:
+        raise UserError(f"The protein has {length} residues: free others.")
+    return places
 
 
 @torch.no_grad()
@@ -130,9 +141,9 @@ def residue_logits(
         rows = slice(first, first + step)
         with model.lock, model.edit(edits_of(model, interventions[rows], 0)):
             states = model.hidden(tokens[rows], slice(None))
-            own = states.gather(1, at[rows, :, None].expand(-1, -1, states.shape[-1]))
-            logits = model.logits(own.flatten(0, 1))
-        parts.append(logits.unflatten(0, own.shape[:2]))
+            states = states.gather(1, at[rows, :, None].expand(-1, -1, states.shape[-1]))
+            logits = model.logits(states.flatten(0, 1))
+        parts.append(logits.unflatten(0, states.shape[:2]))
     return torch.cat(parts)
 
 
@@ -140,6 +151,6 @@ def _texts(rows: Int[Tensor, "row residue"], letters: Tensor, start: str) -> lis
     """Residues as letters; those that are none of the 20 are protected, and as at the start."""
     letter = {int(token): name for token, name in zip(letters, AMINO_ACIDS, strict=True)}
     return [
-        "".join(letter.get(token, own) for token, own in zip(row, start, strict=True))
+        "".join(letter.get(token, initial) for token, initial in zip(row, start, strict=True))
         for row in rows.tolist()
     ]

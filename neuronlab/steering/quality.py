@@ -40,12 +40,12 @@ def pseudo_perplexity(
     letters_of(model)  # refuses a model that predicts no residues
     mask = model.tokenizer.mask_token_id
     at = model.ids(places)[:, None] + 1
-    found = []
+    perplexities = []
     for number, sequence in enumerate(sequences):
         ids = model.ids([model.residue_ids(sequence)])
         tokens = ids.expand(len(places), -1).scatter(1, at, mask)
         logits = residue_logits(model, tokens, at, [None] * len(places))[:, 0]
-        own = logits.log_softmax(-1).gather(1, ids[0, at])
-        found.append(float(torch.exp(-own.double().mean())))
+        likelihoods = logits.log_softmax(-1).gather(1, ids[0, at])
+        perplexities.append(float(torch.exp(-likelihoods.double().mean())))
         progress((number + 1) / len(sequences))
-    return np.array(found)
+    return np.array(perplexities)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -56,36 +56,46 @@ def by_effect(
     changed = torch.zeros(ids.shape[1], 1, device=model.device, dtype=model.dtype)
     changed[list(positions) if positions is not None else slice(None)] = 1
     places = [(layer, c) for layer in range(model.layers) for c in components]
-    shift = {
-        at: torch.zeros(
-            model.sizes[at[1]], device=model.device, dtype=torch.float32, requires_grad=True
-        )
-        for at in places
-    }
+    shifts = {at: _zero_shift(model, at) for at in places}
 
     def add(at: At) -> Edit:
-        return lambda neurons: neurons + changed * shift[at].to(neurons)
+        return lambda neurons: neurons + changed * shifts[at].to(neurons)
 
-    found = [dict.fromkeys(places, 0.0) for _ in gains]
+    totals = [dict.fromkeys(places, 0.0) for _ in gains]
     step = max(1, _TOKENS_PER_BATCH // ids.shape[1])
     for first in range(0, len(groups), step):
         batch = groups[first : first + step]
         row = np.concatenate([[r] * len(group) for r, group in enumerate(batch)])
         place = np.concatenate(batch)
-        at = np.asarray(free)[place] + 1  # the first token is special
+        token = np.asarray(free)[place] + 1  # the first token is special
         tokens = ids.repeat(len(batch), 1)
-        tokens[row, at] = model.tokenizer.mask_token_id
+        tokens[row, token] = model.tokenizer.mask_token_id
         with model.lock, torch.enable_grad(), model.edit({at: add(at) for at in places}):
             states = model.hidden(tokens, slice(None))
-            shares = model.logits(states[row, at])[:, letters].softmax(-1)
-        for number, (gain, total) in enumerate(zip(gains, found, strict=True)):
-            own = torch.from_numpy(np.asarray(gain)[place]).to(shares)
-            slopes = torch.autograd.grad(
-                (shares * own).sum(), list(shift.values()), retain_graph=number + 1 < len(gains)
-            )
-            for each, slope in zip(places, slopes, strict=True):
-                total[each] = total[each] + slope
-    return [_by_component(total, model, components) for total in found]
+            shares = model.logits(states[row, token])[:, letters].softmax(-1)
+        slopes = _slopes(shares, [np.asarray(gain)[place] for gain in gains], shifts)
+        for total, of_goal in zip(totals, slopes, strict=True):
+            for at, slope in of_goal.items():
+                total[at] = total[at] + slope
+    return [_by_component(total, model, components) for total in totals]
+
+
+def _zero_shift(model: Model, at: At) -> Float[Tensor, " neuron"]:
+    size = model.sizes[at[1]]
+    return torch.zeros(size, device=model.device, dtype=torch.float32, requires_grad=True)
+
+
+def _slopes(
+    shares: Float[Tensor, "hidden letter"],
+    gains: Sequence[Float[Array, "hidden letter"]],
+    shifts: Mapping[At, Tensor],
+) -> Iterator[dict[At, Tensor]]:
+    """Of each goal, how the property expected from these residues changes with the shifts."""
+    for number, gain in enumerate(gains):
+        expected = (shares * torch.from_numpy(gain).to(shares)).sum()
+        more = number + 1 < len(gains)
+        gradients = torch.autograd.grad(expected, list(shifts.values()), retain_graph=more)
+        yield dict(zip(shifts, gradients, strict=True))
 
 
 def by_protein(
@@ -96,8 +106,8 @@ def by_protein(
     y = torch.from_numpy(np.asarray(values, np.float64))
     y = (y - y.mean()) / y.std(correction=0).clamp_min(1e-12)
     scores = {}
-    for component, own in activations.items():
-        x = own.double()
+    for component, pooled in activations.items():
+        x = pooled.double()
         x = (x - x.mean(0)) / x.std(0, correction=0).clamp_min(1e-12)
         scores[component] = (x * y[:, None, None]).mean(0).float().numpy(force=True)
     return NeuronScores(scores)
@@ -126,12 +136,12 @@ def by_residue(
     for number, sequence in enumerate(sequences):
         ids = model.ids([model.residue_ids(sequence)])
         y = torch.from_numpy(np.asarray(scale(sequence), np.float64))
-        known = y.isfinite()
-        y = y[known]
+        counted = y.isfinite()
+        y = y[counted]
 
-        def keep(at: At, y: Tensor = y, known: Tensor = known) -> Edit:
+        def keep(at: At, y: Tensor = y, counted: Tensor = counted) -> Edit:
             def function(neurons: Neurons) -> Neurons:
-                x = neurons[0, model.residues_at].double().cpu()[known]
+                x = neurons[0, model.residues_at].double().cpu()[counted]
                 sums[at] = sums.get(at, 0) + x.sum(0)
                 squares[at] = squares.get(at, 0) + x.square().sum(0)
                 products[at] = products.get(at, 0) + y @ x
@@ -145,13 +155,13 @@ def by_residue(
         total, square, count = total + float(y.sum()), square + float((y**2).sum()), count + len(y)
         progress((number + 1) / len(sequences))
     spread = max(square / count - (total / count) ** 2, 0.0) ** 0.5
-    found = {}
+    correlations = {}
     for at in sums:
         mean = sums[at] / count
         sd = (squares[at] / count - mean**2).clamp_min(0).sqrt()
         shared = products[at] / count - mean * total / count
-        found[at] = torch.where(sd * spread > 1e-12, shared / (sd * spread), 0.0)
-    return _by_component(found, model, components)
+        correlations[at] = torch.where(sd * spread > 1e-12, shared / (sd * spread), 0.0)
+    return _by_component(correlations, model, components)
 
 
 def together(scores: Sequence[NeuronScores], directions: Sequence[int]) -> NeuronScores:
@@ -161,11 +171,11 @@ def together(scores: Sequence[NeuronScores], directions: Sequence[int]) -> Neuro
         directions: of each goal, 1 for up and -1 for down.
     """
     total: dict[Component, Array] = {}
-    for own, direction in zip(scores, directions, strict=True):
-        flat = np.concatenate([own[c].ravel() for c in own])
+    for of_goal, direction in zip(scores, directions, strict=True):
+        flat = np.concatenate([of_goal[c].ravel() for c in of_goal])
         scale = direction / max(float(np.sqrt((flat.astype(np.float64) ** 2).mean())), 1e-30)
-        for c in own:
-            total[c] = (total.get(c, 0) + scale * own[c]).astype(np.float32)
+        for c in of_goal:
+            total[c] = (total.get(c, 0) + scale * of_goal[c]).astype(np.float32)
     return NeuronScores(total)
 
 
