@@ -49,10 +49,10 @@ def gradients(oracle, model, encoded, layer, start, alphas):
 def test_the_baseline_is_the_mean_over_replaced_tokens(tiny, asked, oracle, name, kind):
     model = tiny(name, kind)
     encoded = model.encode(asked(model))
-    found = mean_baseline(model, encoded, ("ffn",))
+    baseline = mean_baseline(model, encoded, ("ffn",))
     for layer in range(model.layers):
         expected = mean_of(oracle, model, encoded, layer)
-        assert torch.allclose(found[layer, "ffn"][:, encoded.position], expected, atol=1e-5)
+        assert torch.allclose(baseline[layer, "ffn"][:, encoded.position], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(("name", "kind"), FAMILIES)
@@ -65,8 +65,8 @@ def test_the_sound_form_is_complete(tiny, asked, oracle, twin, name, kind):
     for layer in range(model.layers):
         start = mean_of(oracle, exact, encoded, layer)
         points, weights = np.polynomial.legendre.leggauss(64)
-        clean, found = gradients(oracle, exact, encoded, layer, start, (points + 1) / 2)
-        integral = (torch.tensor(weights / 2)[:, None] * found).sum(0)
+        clean, slopes = gradients(oracle, exact, encoded, layer, start, (points + 1) / 2)
+        integral = (torch.tensor(weights / 2)[:, None] * slopes).sum(0)
         expected = ((clean - start[0]) * integral).numpy()
         assert scores["ffn"][layer] == pytest.approx(expected, abs=2e-3 * abs(expected).max())
     # Scores of a layer add up to what the layer makes of the difference to the baseline.
@@ -86,8 +86,8 @@ def test_the_authors_form_is_the_left_sum_times_the_activation(
     for layer in range(model.layers):
         start = mean_of(oracle, exact, encoded, layer)
         alphas = np.arange(STEPS) / STEPS
-        clean, found = gradients(oracle, exact, encoded, layer, start, alphas)
-        expected = (clean * found.mean(0)).numpy()
+        clean, slopes = gradients(oracle, exact, encoded, layer, start, alphas)
+        expected = (clean * slopes.mean(0)).numpy()
         assert scores["ffn"][layer] == pytest.approx(expected, abs=1e-5, rel=1e-3)
 
 

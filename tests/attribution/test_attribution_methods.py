@@ -60,9 +60,9 @@ def test_gradient_x_activation_against_finite_differences(
         values = oracle.explained(logits, encoded.target, objective).view(len(tokens), -1)
         slopes = values @ torch.tensor(list(weights.values())).to(values) / step
         expected = float((slopes * clean[tokens]).sum())
-        found = float(scores[component][layer, neuron])
+        score = float(scores[component][layer, neuron])
         scale = float(abs(scores[component][layer]).max())
-        assert found == pytest.approx(expected, rel=5e-3, abs=3e-3 * scale)
+        assert score == pytest.approx(expected, rel=5e-3, abs=3e-3 * scale)
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2", "gpt_neox"])
@@ -164,17 +164,17 @@ def test_in_a_causal_model_the_last_token_scores_the_same_alone_or_among_all(tin
 
 def test_scores_say_where_they_come_from(tiny, asked):
     model = tiny("llama")
-    known = nl.attribute(model, asked(model), objective="logit", positions="all").provenance
-    assert known["model"] == "tiny-llama"
-    assert known["revision"] == "test"
-    assert known["prompt"] == asked(model).text
-    assert known["target_label"] == "France"
-    assert known["position"] == 7
-    assert len(known["tokens"]) == 8
-    assert known["settings"]["method"] == "integrated_gradients"
-    assert known["settings"]["objective"] == "logit"
-    assert known["settings"]["positions"] == "all"
-    assert set(known["versions"]) == {"torch", "transformers"}
+    provenance = nl.attribute(model, asked(model), objective="logit", positions="all").provenance
+    assert provenance["model"] == "tiny-llama"
+    assert provenance["revision"] == "test"
+    assert provenance["prompt"] == asked(model).text
+    assert provenance["target_label"] == "France"
+    assert provenance["position"] == 7
+    assert len(provenance["tokens"]) == 8
+    assert provenance["settings"]["method"] == "integrated_gradients"
+    assert provenance["settings"]["objective"] == "logit"
+    assert provenance["settings"]["positions"] == "all"
+    assert set(provenance["versions"]) == {"torch", "transformers"}
 
 
 def test_what_is_not_possible(tiny, asked, sentence, without_type_checks):
@@ -220,7 +220,7 @@ def test_two_threads_do_not_disturb_each_other(tiny, asked):
             lambda model=model, prompt=prompt: nl.predict(model, prompt).logits.numpy(),
         ]
         alone = [job() for job in jobs]
-        found = [[] for _ in jobs]
+        together = [[] for _ in jobs]
         start = threading.Barrier(len(jobs))
 
         def repeat(job, results, start=start):
@@ -232,13 +232,13 @@ def test_two_threads_do_not_disturb_each_other(tiny, asked):
                 results.append(error)
 
         threads = [
-            threading.Thread(target=repeat, args=pair) for pair in zip(jobs, found, strict=True)
+            threading.Thread(target=repeat, args=pair) for pair in zip(jobs, together, strict=True)
         ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join(timeout=60)
-        for expected, results in zip(alone, found, strict=True):
+        for expected, results in zip(alone, together, strict=True):
             assert len(results) == 4
             for result in results:
                 assert not isinstance(result, Exception), result

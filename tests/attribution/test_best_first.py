@@ -41,26 +41,26 @@ def scores(number, seed, spread=1.0):
     return spread * torch.randn(number, generator=torch.Generator().manual_seed(seed))
 
 
-def proven(search, found, count):
+def proven(search, proof, count):
     """Everything that a search promises, against all exact scores."""
     exact = search.exact
     best = exact.topk(min(count, len(exact))).values
-    own = found.scores.topk(min(count, len(exact))).values
-    assert torch.equal(own, best)
-    assert torch.equal(found.scores, exact[found.rescored])
-    assert torch.equal(found.every[found.rescored], found.scores)
-    assert torch.equal(found.bounds, search.bounds)
-    assert len(found.rescored.unique()) == len(found.rescored)
+    highest = proof.scores.topk(min(count, len(exact))).values
+    assert torch.equal(highest, best)
+    assert torch.equal(proof.scores, exact[proof.rescored])
+    assert torch.equal(proof.every[proof.rescored], proof.scores)
+    assert torch.equal(proof.bounds, search.bounds)
+    assert len(proof.rescored.unique()) == len(proof.rescored)
     # Nobody is looked at twice, and those with a score are those that were asked for it.
     for asked in search.asked:
         assert len(set(asked)) == len(asked)
-    assert set(search.asked[-1]) == set(found.rescored.tolist())
+    assert set(search.asked[-1]) == set(proof.rescored.tolist())
     others = torch.ones(len(exact), dtype=torch.bool)
-    others[found.rescored] = False
+    others[proof.rescored] = False
     tolerance = 2e-5 * float(search.bounds.abs().max())
-    assert (found.every[others] >= exact[others]).all()
-    assert (found.every[others] <= search.bounds[others]).all()
-    assert (found.every[others] <= best[-1] + tolerance).all()
+    assert (proof.every[others] >= exact[others]).all()
+    assert (proof.every[others] <= search.bounds[others]).all()
+    assert (proof.every[others] <= best[-1] + tolerance).all()
 
 
 @pytest.mark.parametrize("levels", [1, 2, 3])
@@ -93,9 +93,9 @@ def test_all_negative_scores():
 
 def test_tight_bounds_save_most_of_the_work():
     search = Search(scores(5000, 1), 2, 0.01)
-    found = search.run(20)
-    proven(search, found, 20)
-    assert len(found.rescored) < 200
+    proof = search.run(20)
+    proven(search, proof, 20)
+    assert len(proof.rescored) < 200
     assert len(search.asked[0]) < 400
 
 
@@ -114,18 +114,18 @@ def test_a_coarse_level_spares_the_fine_one():
     exact = scores(1000, 6)
     search = Search(exact, 2, 0.0, steps=(100, 5))
     search.rows = [torch.full_like(exact, 100.0), exact + 0.01, exact]
-    found = search.run(10)
-    proven(search, found, 10)
+    proof = search.run(10)
+    proven(search, proof, 10)
     assert len(search.asked[0]) == 1000
-    assert len(found.rescored) < 150
+    assert len(proof.rescored) < 150
 
 
 def test_more_than_there_are_gives_all():
     for number in (1, 2, 60):
         search = Search(scores(number, 7), 2, 1.0)
-        found = search.run(CERTIFIED * 10)
-        proven(search, found, CERTIFIED * 10)
-        assert len(found.rescored) == number
+        proof = search.run(CERTIFIED * 10)
+        proven(search, proof, CERTIFIED * 10)
+        assert len(proof.rescored) == number
 
 
 @pytest.mark.parametrize("count", [1, 3, 25, 100])
@@ -142,9 +142,9 @@ def test_ties(count):
 def test_all_the_same():
     for value in (0.0, -2.5):
         search = Search(torch.full((90,), value), 1, 0.0)
-        found = search.run(5)
-        proven(search, found, 5)
-        assert (found.scores == value).all()
+        proof = search.run(5)
+        proven(search, proof, 5)
+        assert (proof.scores == value).all()
 
 
 def test_rounding_of_a_bound_costs_no_candidate_its_place():
@@ -185,10 +185,10 @@ def test_a_search_is_stopped_by_its_check():
 def test_the_bounds_given_stay_as_they_were():
     search = Search(scores(100, 9), 2, 1.0)
     before = search.bounds.clone()
-    found = search.run(10)
-    assert isinstance(found, Proof)
+    proof = search.run(10)
+    assert isinstance(proof, Proof)
     assert torch.equal(search.bounds, before)
-    assert not torch.equal(found.every, before)
+    assert not torch.equal(proof.every, before)
 
 
 def test_the_highest_bounds_come_first():

@@ -67,8 +67,8 @@ def test_methods_that_score_every_neuron(language, asked, method):
     assert scores.certified is None
     for component in ("ffn", "attention"):
         expected = by_formula(language, language.encode(prompt), method, component)
-        found = scores[component]
-        assert found == pytest.approx(expected, rel=1e-4, abs=1e-6)
+        array = scores[component]
+        assert array == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
 @pytest.mark.parametrize("method", ["rank", "coefficient_rank"])
@@ -96,8 +96,8 @@ def test_methods_that_prove_their_top(language, asked, method):
     top = scores.top(scores.certified)
     assert top["score"].to_numpy() == pytest.approx(everyone[: len(top)], abs=2e-5)
     for row in top.itertuples():
-        own = expected[row.component][row.layer, row.neuron]
-        assert row.score == pytest.approx(own, abs=2e-5)
+        reference = expected[row.component][row.layer, row.neuron]
+        assert row.score == pytest.approx(reference, abs=2e-5)
     for component, exact in expected.items():  # the others have bounds
         assert (scores[component] >= exact - 2e-5).all()
 
@@ -159,7 +159,7 @@ def test_attention_neurons_can_be_switched_off(language, asked):
     """Suppressing every attention neuron of a layer leaves only the projection's bias."""
     prompt = asked(language)
     every = nl.NeuronSet([(1, "attention", i) for i in range(language.sizes["attention"])])
-    found = nl.predict(language, prompt, intervention=nl.Suppress(every)).logits
+    logits = nl.predict(language, prompt, intervention=nl.Suppress(every)).logits
     output = language.family.attention_output(language.block(1))
 
     def empty(module, args):
@@ -168,5 +168,5 @@ def test_attention_neurons_can_be_switched_off(language, asked):
     handle = output.register_forward_pre_hook(empty)
     expected = nl.predict(language, prompt).logits
     handle.remove()
-    assert torch.allclose(found, expected, atol=1e-5)
-    assert not torch.allclose(found, nl.predict(language, prompt).logits, atol=1e-3)
+    assert torch.allclose(logits, expected, atol=1e-5)
+    assert not torch.allclose(logits, nl.predict(language, prompt).logits, atol=1e-3)

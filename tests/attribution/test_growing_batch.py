@@ -41,23 +41,23 @@ def test_every_row_is_what_a_pass_of_its_own_gives(model, asked, everywhere):
     place = slice(None) if everywhere else slice(encoded.position, encoded.position + 1)
     seen = model.read(encoded, NEURONS)
     torch.manual_seed(0)
-    baselines = {at: 0.1 * torch.randn_like(found[0, place]) for at, found in seen.items()}
-    clean, found = batch.run([Path(at, ALPHAS, baselines[at]) for at in seen])
+    baselines = {at: 0.1 * torch.randn_like(results[0, place]) for at, results in seen.items()}
+    clean, results = batch.run([Path(at, ALPHAS, baselines[at]) for at in seen])
     for at, neurons in seen.items():
-        here, baseline = neurons[0, place], baselines[at]
-        rows = torch.stack([baseline + alpha * (here - baseline) for alpha in (*ALPHAS, 1.0)])
+        end, baseline = neurons[0, place], baselines[at]
+        rows = torch.stack([baseline + alpha * (end - baseline) for alpha in (*ALPHAS, 1.0)])
         values, gradients = alone(model, encoded, at, rows, place)
         scale = float(gradients.abs().max())
-        own = found[at]
-        assert own.gradients.shape == (len(ALPHAS), *here.shape)
-        assert torch.allclose(own.values, values[:-1], atol=1e-5)
+        of_path = results[at]
+        assert of_path.gradients.shape == (len(ALPHAS), *end.shape)
+        assert torch.allclose(of_path.values, values[:-1], atol=1e-5)
         assert clean == pytest.approx(float(values[-1]), abs=1e-5)
-        assert torch.allclose(own.gradients, gradients[:-1], atol=1e-4 * scale + 1e-7)
-        assert torch.allclose(own.clean_gradient, gradients[-1], atol=1e-4 * scale + 1e-7)
+        assert torch.allclose(of_path.gradients, gradients[:-1], atol=1e-4 * scale + 1e-7)
+        assert torch.allclose(of_path.clean_gradient, gradients[-1], atol=1e-4 * scale + 1e-7)
         # The clean neurons are told wherever anything depends on them.
         matter = gradients[-1] != 0
         assert matter.any() or scale < 1e-6
-        assert torch.allclose(own.clean[matter], here[matter], atol=1e-5)
+        assert torch.allclose(of_path.clean[matter], end[matter], atol=1e-5)
 
 
 def test_a_path_alone_gives_what_it_gives_among_others(model, asked):
@@ -78,10 +78,10 @@ def test_the_last_block_goes_on_with_the_token_that_is_read(tiny, asked):
     lengths = []
     last = model.block(model.layers - 1).intermediate
     hook = last.register_forward_hook(lambda *now: lengths.append(now[2].shape[1]))
-    _, found = batch.run([Path((model.layers - 1, "ffn"), ALPHAS)])
+    _, results = batch.run([Path((model.layers - 1, "ffn"), ALPHAS)])
     hook.remove()
     assert lengths == [1]
-    gradient = found[model.layers - 1, "ffn"].gradients
+    gradient = results[model.layers - 1, "ffn"].gradients
     assert gradient.shape[1] > 1
     assert gradient[:, 0].abs().max() > 0
     assert (gradient[:, 1:] == 0).all()

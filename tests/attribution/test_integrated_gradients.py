@@ -56,13 +56,16 @@ def compare_with_brute_force(
             everywhere=settings.get("positions") == "all",
             blank=blank,
         )
-        found = torch.from_numpy(scores[component][layer]).double()
+        integrated = torch.from_numpy(scores[component][layer]).double()
         total = expected.sum(0)
         scale = float(total.abs().max())
         assert scale > 1e-6, (layer, component)  # or the comparison says nothing
         # Float32 cannot tell changes of the objective below 1e-6 of itself.
         rounding = 3e-6 * abs(oracle.objective(exact, encoded, encoded.target))
-        assert float((found - total).abs().max()) <= within * scale + rounding, (layer, component)
+        assert float((integrated - total).abs().max()) <= within * scale + rounding, (
+            layer,
+            component,
+        )
 
 
 def test_every_family_against_brute_force(model, asked, twin, oracle):
@@ -130,20 +133,20 @@ def test_the_masked_protein_is_there(tiny, asked, oracle, kind):
     assert embeddings.token_dropout
     encoded = model.encode(asked(model))
     before = nl.predict(model, asked(model)).logits
-    found = baseline_of(model, encoded, "input", COMPONENTS)
+    baseline = baseline_of(model, encoded, "input", COMPONENTS)
     blank = blank_ids(model, encoded.input_ids)
-    for (layer, c), neurons in found.items():
+    for (layer, c), neurons in baseline.items():
         expected = oracle.neurons(model.hf, blank, layer, c, embedded=True)
         assert torch.allclose(neurons, expected, atol=1e-5)
     # As the model itself reads it, nothing would be left of the residues.
     dropped = model.read(Encoded(blank, encoded.position, encoded.target, encoded.tokens))
-    assert (found[0, "query"] - dropped[0, "query"])[0, 1:-1].abs().min() > 1e-4
+    assert (baseline[0, "query"] - dropped[0, "query"])[0, 1:-1].abs().min() > 1e-4
     # What begins the first layer is the same for a protein of any length.
     longer = nl.Prompt("MKTAYIAKQRMKTAYIAKQR", target=0)
     if kind == "masked":
         longer = nl.Prompt(longer.text, target="M", mask=0)
     other = baseline_of(model, model.encode(longer), "input", ("query",))[0, "query"]
-    assert torch.allclose(other[0, :2], found[0, "query"][0, :2], atol=1e-6)
+    assert torch.allclose(other[0, :2], baseline[0, "query"][0, :2], atol=1e-6)
     # And the model is as it was.
     assert embeddings.token_dropout
     assert torch.equal(nl.predict(model, asked(model)).logits, before)
@@ -179,8 +182,8 @@ def test_a_baseline_of_ones_own(tiny, asked, twin, oracle):
             everywhere=False,
             blank=blank,
         )[0]
-        found = torch.from_numpy(scores["ffn"][layer]).double()
-        assert torch.allclose(found, expected, atol=5e-3 * float(expected.abs().max()))
+        integrated = torch.from_numpy(scores["ffn"][layer]).double()
+        assert torch.allclose(integrated, expected, atol=5e-3 * float(expected.abs().max()))
 
 
 def test_a_baseline_of_another_length_is_refused(tiny, asked, sentence):
@@ -197,10 +200,10 @@ def test_both_engines_agree(model, asked, positions, baseline):
     captum = nl.attribute(model, asked(model), engine="captum", steps=200, **settings)
     for component in ("value", "ffn"):
         for layer in range(model.layers):
-            found, expected = fast[component][layer], captum[component][layer]
+            integrated, expected = fast[component][layer], captum[component][layer]
             gap = captum.quality.set_index(["layer", "component"]).gap[layer, component]
             allowed = WITHIN * abs(expected).max() + 2 * gap + 1e-7
-            assert abs(found - expected).max() <= allowed, (layer, component)
+            assert abs(integrated - expected).max() <= allowed, (layer, component)
 
 
 def zeroed(model, prompt, layer, component, positions):
@@ -403,11 +406,11 @@ def test_coarse_rounding_is_not_refined_for_ever(tiny, twin, asked, pair, positi
     """In bfloat16 rounding looks like error that no number of nodes mends."""
     model = twin(tiny(*pair), torch.bfloat16)
     exact = twin(model, torch.float32)  # the same weights
-    found, truth = (nl.attribute(m, asked(m), positions=positions) for m in (model, exact))
-    assert found.quality["nodes"].sum() <= 12 * truth.quality["nodes"].sum()
+    coarse, truth = (nl.attribute(m, asked(m), positions=positions) for m in (model, exact))
+    assert coarse.quality["nodes"].sum() <= 12 * truth.quality["nodes"].sum()
     for component, scores in truth.arrays.items():
         sums = abs(scores).sum(1)
-        apart = abs(found[component] - scores).max(1)
+        apart = abs(coarse[component] - scores).max(1)
         assert (apart <= 0.05 * np.maximum(sums, 0.1 * sums.max())).all(), component
 
 

@@ -23,8 +23,8 @@ def increase(stream, target, state, parts):
     states = torch.cat([state[None], state + parts])
     inner = states.double() @ readout.inner.matrix.double().T + readout.inner.shift.double()
     logits = inner @ readout.unembedding.double().T + readout.bias.double()
-    found = (logits * readout.scale.double()).log_softmax(-1)[:, target]
-    return found[1:] - found[0]
+    log_probabilities = (logits * readout.scale.double()).log_softmax(-1)[:, target]
+    return log_probabilities[1:] - log_probabilities[0]
 
 
 def brute_force(stream, target):
@@ -35,8 +35,8 @@ def brute_force(stream, target):
         parts = stream.ffn[layer][:, None] * stream.ffn_vectors(layer)
         ffn.append(increase(stream, target, states[2 * layer + 1], parts))
         parts = stream.attention[layer][..., None] * stream.attention_vectors(layer)
-        found = increase(stream, target, states[2 * layer], parts.flatten(0, 1))
-        attention.append(found.view(parts.shape[:2]))
+        increases = increase(stream, target, states[2 * layer], parts.flatten(0, 1))
+        attention.append(increases.view(parts.shape[:2]))
     return torch.stack(ffn), torch.stack(attention)
 
 
@@ -61,10 +61,10 @@ def test_no_neuron_outside_the_certified_set_is_better(scored, count, which):
         "both": ([ffn, attention], None),
     }[which]
     best = torch.cat([part.flatten() for part in everyone]).topk(count).values
-    found = scores.top(count, candidates)
-    assert len(found) == count
-    assert found["score"].to_numpy() == pytest.approx(best.numpy(), abs=2e-5)
-    for row in found.itertuples():
+    table = scores.top(count, candidates)
+    assert len(table) == count
+    assert table["score"].to_numpy() == pytest.approx(best.numpy(), abs=2e-5)
+    for row in table.itertuples():
         if row.component == "ffn":
             assert row.position == -1
             expected = ffn[row.layer, row.neuron]
@@ -75,15 +75,15 @@ def test_no_neuron_outside_the_certified_set_is_better(scored, count, which):
 
 def test_more_neurons_than_there_are_gives_all(scored):
     stream, scores = scored
-    found = scores.top(10**6, [scores.ffn_neurons])
-    assert len(found) == found.attrs["rescored"] == stream.ffn.numel()
-    assert not found.duplicated(["layer", "neuron"]).any()
+    table = scores.top(10**6, [scores.ffn_neurons])
+    assert len(table) == table.attrs["rescored"] == stream.ffn.numel()
+    assert not table.duplicated(["layer", "neuron"]).any()
 
 
 def test_heads_positions_and_layers(scored):
     stream, scores = scored
     states, layers = stream.states(), stream.layer_parts()
-    found, heads = scores.layers(), scores.heads()
+    of_layers, heads = scores.layers(), scores.heads()
     positions = scores.head_positions().unflatten(0, heads.shape).transpose(1, 2)
     assert (scores.head_position_bounds() >= positions - 2e-5).all()
     last = [(1, heads.shape[1] - 1), (0, 0)]
@@ -98,13 +98,13 @@ def test_heads_positions_and_layers(scored):
         for i in (0, 1):
             part = layers[layer, i][None]
             expected = increase(stream, scores.target, states[2 * layer + i], part)
-            assert float(found[layer, i]) == pytest.approx(float(expected), abs=2e-5)
+            assert float(of_layers[layer, i]) == pytest.approx(float(expected), abs=2e-5)
 
 
 def test_the_path_ends_at_the_models_own_log_probability(language, asked, scored):
     _, scores = scored
-    own = nl.predict(language, asked(language)).log_probability
-    assert float(scores.path[-1]) == pytest.approx(own, abs=1e-4)
+    log_probability = nl.predict(language, asked(language)).log_probability
+    assert float(scores.path[-1]) == pytest.approx(log_probability, abs=1e-4)
     assert len(scores.path) == 2 * language.layers + 1
 
 
@@ -137,8 +137,8 @@ def test_llama_as_the_authors_write_it(tiny, asked):
     ]
     scores = LogProbabilityIncrease(read_stream(model, encoded), encoded.target)
     table = scores.top(10**6, [scores.ffn_neurons])
-    own = table[table["layer"] == layer].sort_values("neuron")["score"]
-    assert own.to_numpy() == pytest.approx(expected, abs=2e-5)
+    of_layer = table[table["layer"] == layer].sort_values("neuron")["score"]
+    assert of_layer.to_numpy() == pytest.approx(expected, abs=2e-5)
 
 
 def test_a_search_can_be_stopped(scored):
@@ -155,9 +155,9 @@ def test_the_capital_of_france(smollm):
     scores = LogProbabilityIncrease(read_stream(smollm, encoded), encoded.target)
     candidates = scores.ffn_neurons, scores.attention_neurons
     assert sum(one.coefficients.numel() for one in candidates) == 132_480
-    found = scores.top(100)
-    assert found.attrs["rescored"] < 1000
-    assert (found["score"] <= found["bound"] + 1e-4).all()
+    table = scores.top(100)
+    assert table.attrs["rescored"] < 1000
+    assert (table["score"] <= table["bound"] + 1e-4).all()
     assert float(scores.path[-1].exp()) == pytest.approx(
         nl.predict(smollm, PROMPT).probability, abs=1e-4
     )

@@ -74,33 +74,33 @@ def test_shares_are_those_of_the_formula(tiny, asked, name, sublayer):
     in_ffn = sublayer == "ffn"
     position = encoded.position if in_ffn else 2
     value = ValueNeuron(2, sublayer, 29, position)
-    found = shares(model, encoded, [value])
+    result = shares(model, encoded, [value])
     seen = recorded(model, encoded)
     neurons = {
         layer: nl_neurons[0, position]
         for (layer, _), nl_neurons in model.read(encoded, ("ffn",)).items()
     }
     keys = keys_of(model, value)
-    assert found.subkey == list(keys)
+    assert result.subkey == list(keys)
     for row, key in enumerate(keys.values()):
         stream = seen["input", 2][position] + (seen["attention", 2][position] if in_ffn else 0)
         whole = float(stream @ key)
-        assert bool(found.trusted[row])
+        assert bool(result.trusted[row])
         embedding = seen["input", 0][position] @ key / whole
-        assert float(found.start[row]) == pytest.approx(float(embedding), abs=1e-5)
-        total = float(found.start[row] + found.biases[row])
+        assert float(result.start[row]) == pytest.approx(float(embedding), abs=1e-5)
+        total = float(result.start[row] + result.biases[row])
         for layer in range(3):
             for kind, name in enumerate(SUBLAYERS):
-                total += float(found.layers[row, layer, kind])
+                total += float(result.layers[row, layer, kind])
                 bias = model.output_bias(layer, name)
                 part = seen[name, layer][position]
                 part = part if bias is None else part - bias
                 below = 2 * layer + kind < 4 + in_ffn
                 expected = float(part @ key) / whole if below else 0.0
-                assert float(found.layers[row, layer, kind]) == pytest.approx(expected, abs=1e-5)
+                assert float(result.layers[row, layer, kind]) == pytest.approx(expected, abs=1e-5)
             vectors = model.family.ffn_vectors(model.blocks[layer])
             expected = neurons[layer] * (vectors @ key) / whole * (layer < 2)
-            assert torch.allclose(found.ffn[row, layer], expected, atol=1e-5)
+            assert torch.allclose(result.ffn[row, layer], expected, atol=1e-5)
         assert total == pytest.approx(1.0, abs=1e-4)
 
 
@@ -111,17 +111,17 @@ def test_shares_add_up_to_one_in_every_family(language, asked, sublayer):
         ValueNeuron(layer, sublayer, index, encoded.position if sublayer == "ffn" else position)
         for layer, index, position in ((0, 3, 1), (1, 7, 0), (2, 29, 3), (2, 11, 1))
     ]
-    found = shares(language, encoded, values)
-    parts = found.start + found.biases + found.layers.sum((1, 2))
-    assert found.trusted.any()
-    assert torch.allclose(parts, found.trusted.float(), atol=1e-3)
-    for row, number in enumerate(found.value):
+    result = shares(language, encoded, values)
+    parts = result.start + result.biases + result.layers.sum((1, 2))
+    assert result.trusted.any()
+    assert torch.allclose(parts, result.trusted.float(), atol=1e-3)
+    for row, number in enumerate(result.value):
         reads = language.read_state(values[number].layer, sublayer)
         for layer in range(language.layers):  # what comes later has no share
             if 2 * layer >= reads:
-                assert not found.attention[row, layer].any()
+                assert not result.attention[row, layer].any()
             if 2 * layer + 1 >= reads:
-                assert not found.ffn[row, layer].any()
+                assert not result.ffn[row, layer].any()
 
 
 def test_a_post_norm_model_reads_the_normed_stream(tiny, asked):
@@ -139,8 +139,8 @@ def test_a_post_norm_model_reads_the_normed_stream(tiny, asked):
     vectors = model.blocks[0].output.dense.weight.T
     through = norm.weight * (vectors - vectors.mean(1, keepdim=True)) / deviation
     whole = (norm.weight * (state - state.mean()) / deviation + norm.bias) @ key
-    found = shares(model, encoded, [ValueNeuron(1, "attention", 5, 2)])
-    assert torch.allclose(found.ffn[0, 0], neurons * (through @ key) / whole, atol=1e-5)
+    result = shares(model, encoded, [ValueNeuron(1, "attention", 5, 2)])
+    assert torch.allclose(result.ffn[0, 0], neurons * (through @ key) / whole, atol=1e-5)
 
 
 def test_gemma_norms_what_the_ffn_puts_out(tiny, asked):
@@ -157,12 +157,12 @@ def test_gemma_norms_what_the_ffn_puts_out(tiny, asked):
         handle.remove()
     norm = block.post_feedforward_layernorm
     root = torch.sqrt((seen["branch"] ** 2).mean() + norm.eps)
-    own = model.blocks[1]
-    key = own.self_attn.v_proj.weight[5] * (1 + own.input_layernorm.weight)
+    middle = model.blocks[1]
+    key = middle.self_attn.v_proj.weight[5] * (1 + middle.input_layernorm.weight)
     parts = block.mlp.down_proj.weight.T * (1 + norm.weight) / root
-    found = shares(model, encoded, [ValueNeuron(1, "attention", 5, 1)])
+    result = shares(model, encoded, [ValueNeuron(1, "attention", 5, 1)])
     expected = neurons * (parts @ key) / (seen["state"] @ key)
-    assert torch.allclose(found.ffn[0, 0], expected, atol=1e-5)
+    assert torch.allclose(result.ffn[0, 0], expected, atol=1e-5)
 
 
 def test_value_rows_are_what_the_head_mixes(language):
@@ -186,13 +186,13 @@ def test_scores_add_up(language, asked):
     encoded = language.encode(asked(language))
     values = [ValueNeuron(2, "ffn", index, encoded.position) for index in range(20)]
     imp = torch.linspace(1, -0.5, 20).tolist()
-    found = query_scores(shares(language, encoded, values), imp)
-    parts = found.start + found.biases + found.layers.sum((1, 2))
-    assert torch.allclose(parts, found.total, atol=1e-3)
-    assert torch.allclose(found.layers[..., 1], found.ffn.sum(-1), atol=1e-4)
-    gated = len(found.subkeys) == 2
-    assert found.subkeys == (("gate", "up") if gated else ("input",))
-    assert all(0 < used <= 20 for used in found.used)
+    scores = query_scores(shares(language, encoded, values), imp)
+    parts = scores.start + scores.biases + scores.layers.sum((1, 2))
+    assert torch.allclose(parts, scores.total, atol=1e-3)
+    assert torch.allclose(scores.layers[..., 1], scores.ffn.sum(-1), atol=1e-4)
+    gated = len(scores.subkeys) == 2
+    assert scores.subkeys == (("gate", "up") if gated else ("input",))
+    assert all(0 < used <= 20 for used in scores.used)
 
 
 def test_sums_near_zero_are_left_out(tiny, asked, twin):
@@ -205,10 +205,10 @@ def test_sums_near_zero_are_left_out(tiny, asked, twin):
     row = model.blocks[2].self_attn.v_proj.weight
     with torch.no_grad():
         row[3] -= (row[3] @ state) / (state @ state) * state
-    found = shares(model, encoded, [value, ValueNeuron(2, "attention", 4, 1)])
-    assert found.trusted.tolist() == [False, True]
-    assert not found.ffn[0].any()
-    scores = query_scores(found, [5.0, 2.0])
+    result = shares(model, encoded, [value, ValueNeuron(2, "attention", 4, 1)])
+    assert result.trusted.tolist() == [False, True]
+    assert not result.ffn[0].any()
+    scores = query_scores(result, [5.0, 2.0])
     assert scores.used == (1,)
     assert float(scores.total) == pytest.approx(2.0)
     assert 0 < GUARD < 1

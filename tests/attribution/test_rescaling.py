@@ -33,24 +33,24 @@ def test_it_equals_one_plain_intervention_after_another(model, asked, monkeypatc
     if step:
         monkeypatch.setattr(rescaling, "_LOGITS", 0)  # a batch of one set
     sets = some_sets(model)
-    found = rescaled(model, encoded, sets, factor)
-    assert found.tolist() == pytest.approx(plainly(model, encoded, sets, factor), abs=2e-6)
+    probabilities = rescaled(model, encoded, sets, factor)
+    assert probabilities.tolist() == pytest.approx(plainly(model, encoded, sets, factor), abs=2e-6)
 
 
 def test_the_order_of_the_sets_does_not_matter(language, asked):
     encoded = language.encode(asked(language))
     sets = some_sets(language)
-    found = rescaled(language, encoded, sets)
+    probabilities = rescaled(language, encoded, sets)
     again = rescaled(language, encoded, sets[::-1])
-    assert torch.allclose(found, again.flip(0), atol=1e-6)
+    assert torch.allclose(probabilities, again.flip(0), atol=1e-6)
 
 
 def test_a_prompt_of_one_token(tiny):
     model = tiny("llama")
     encoded = model.encode(nl.Prompt("the", target="France"))
     sets = some_sets(model)
-    found = rescaled(model, encoded, sets)
-    assert found.tolist() == pytest.approx(plainly(model, encoded, sets), abs=2e-6)
+    probabilities = rescaled(model, encoded, sets)
+    assert probabilities.tolist() == pytest.approx(plainly(model, encoded, sets), abs=2e-6)
 
 
 def test_nothing_stays_and_it_can_be_cancelled(tiny, asked, hooks_of):

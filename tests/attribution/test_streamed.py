@@ -58,11 +58,11 @@ def same(one, other):
 
 
 def test_the_activation_is_a_mean_of_means_over_residues(model, whole):
-    found = whole.scores("activation")
-    assert set(found) == set(COMPONENTS)
+    scores = whole.scores("activation")
+    assert set(scores) == set(COMPONENTS)
     for c in COMPONENTS:
         each = [np.abs(activations(model, s)[c]).mean(1) for s, _, _ in PROTEINS]
-        assert found[c] == pytest.approx(np.mean(each, 0), rel=1e-5, abs=1e-7)
+        assert scores[c] == pytest.approx(np.mean(each, 0), rel=1e-5, abs=1e-7)
 
 
 @pytest.mark.parametrize("method", ["integrated_gradients", "gradient_x_activation"])
@@ -81,10 +81,10 @@ def test_the_scores_are_those_of_every_protein_in_memory(model, whole, method):
         )
         for s, t, _ in PROTEINS
     ]
-    found = whole.scores(method)
+    scores = whole.scores(method)
     for c in COMPONENTS:
-        expected = np.mean([np.abs(own[c]) for own in each], 0)
-        assert found[c] == pytest.approx(expected, rel=1e-5, abs=1e-7)
+        expected = np.mean([np.abs(of_protein[c]) for of_protein in each], 0)
+        assert scores[c] == pytest.approx(expected, rel=1e-5, abs=1e-7)
         assert expected.max() > 1e-3
 
 
@@ -126,9 +126,9 @@ def test_the_means_are_over_all_residues(model, whole):
 
 
 def test_special_tokens_have_means_of_their_own(model, whole):
-    found = whole.token_means()
-    assert set(found) == {0, -1}
-    for token, means in found.items():
+    token_means = whole.token_means()
+    assert set(token_means) == {0, -1}
+    for token, means in token_means.items():
         for c in COMPONENTS:
             each = []
             for sequence, _, _ in PROTEINS:
@@ -140,16 +140,16 @@ def test_special_tokens_have_means_of_their_own(model, whole):
 
 def test_the_responses_are_z_scores_of_the_states(model, whole):
     letters = "".join(secondary or "?" * len(s) for s, _, secondary in PROTEINS)
-    found = whole.responses()
-    assert set(found) == set("CHGTEBSI")
+    responses = whole.responses()
+    assert set(responses) == set("CHGTEBSI")
     assert whole.states == {state: letters.count(state) for state in STATES}
     for c in COMPONENTS:
         a = np.concatenate([activations(model, s)[c] for s, _, _ in PROTEINS], 1)
         mean, spread = a.mean(1), a.std(1)
-        for state in found:
-            here = np.array([letter == state for letter in letters])
-            z = (a[:, here].mean(1) - mean) / spread
-            assert found[state][c] == pytest.approx(z, rel=1e-3, abs=1e-4)
+        for state in responses:
+            in_state = np.array([letter == state for letter in letters])
+            z = (a[:, in_state].mean(1) - mean) / spread
+            assert responses[state][c] == pytest.approx(z, rel=1e-3, abs=1e-4)
             assert np.abs(z).max() > 0.5
 
 
@@ -158,9 +158,9 @@ def test_a_neuron_that_never_changes_responds_to_nothing():
     sums = {("mean", c): 4 * ones for c in COMPONENTS} | {("H", c): 2 * ones for c in COMPONENTS}
     sums |= {("square", c): np.array([[4.0, 8.0]]) for c in COMPONENTS}
     states = dict.fromkeys(STATES, 0) | {"H": 1}
-    found = Streamed(sums, proteins=1, residues=4, states=states).responses()
-    assert found["H"]["key"].tolist() == [[0.0, 1.0]]  # mean 1, spreads 0 and 1
-    assert set(found) == {"H"}
+    responses = Streamed(sums, proteins=1, residues=4, states=states).responses()
+    assert responses["H"]["key"].tolist() == [[0.0, 1.0]]  # mean 1, spreads 0 and 1
+    assert set(responses) == {"H"}
 
 
 def test_parts_add_up_to_the_whole_in_any_order(model, whole):
@@ -174,7 +174,7 @@ def test_parts_add_up_to_the_whole_in_any_order(model, whole):
 
 def test_adding_changes_neither_part(model):
     one, other = (streamed(model, [p], methods=("activation",)) for p in PROTEINS[:2])
-    before = {key: own.copy() for key, own in one.sums.items()}
+    before = {key: sums.copy() for key, sums in one.sums.items()}
     total = one + other
     total.add(model, "MK", 0, methods=("activation",))
     assert one.sums.keys() == before.keys()
@@ -198,8 +198,8 @@ def test_they_survive_being_stored(whole, tmp_path):
     assert again.sums.keys() == whole.sums.keys()
     assert all((again.sums[key] == whole.sums[key]).all() for key in whole.sums)
     same(again, whole)
-    for state, own in again.responses().items():
-        assert own["key"] == pytest.approx(whole.responses()[state]["key"])
+    for state, response in again.responses().items():
+        assert response["key"] == pytest.approx(whole.responses()[state]["key"])
 
 
 def test_what_does_not_fit_is_one_sentence_and_adds_nothing(model, sentence):
@@ -219,14 +219,14 @@ NEURONS = NeuronSet([(0, "query", 3), (0, "query", 4), (1, "ffn", 47), (2, "valu
 def gradient_x_activation(model, oracle, places):
     """Per place (token, neuron) by plain hooks, towards the logit of class 1."""
     encoded = model.encode(nl.Prompt(SEQUENCE, target=1))
-    found = {}
+    scores = {}
     for layer, component in places:
         clean = oracle.neurons(model.hf, encoded.input_ids, layer, component).requires_grad_()
-        with oracle.hooked(model.hf, layer, component, lambda _, own=clean: own):
+        with oracle.hooked(model.hf, layer, component, lambda _, leaf=clean: leaf):
             value = model.hf(input_ids=encoded.input_ids).logits[0, 1]
         gradient = torch.autograd.grad(value, clean)[0]
-        found[layer, component] = (clean * gradient)[0].detach()
-    return found
+        scores[layer, component] = (clean * gradient)[0].detach()
+    return scores
 
 
 def test_residues_against_plain_hooks(model, oracle):
@@ -234,13 +234,13 @@ def test_residues_against_plain_hooks(model, oracle):
     expected = gradient_x_activation(model, oracle, places)
     every, probability = residue_scores(model, SEQUENCE, 1, method="gradient_x_activation")
     assert every.shape == (12,)
-    total = sum(own[1:-1].double().sum(1) for own in expected.values())
+    total = sum(scores[1:-1].double().sum(1) for scores in expected.values())
     assert every == pytest.approx(total.numpy(), rel=1e-4, abs=1e-5)
     assert probability == pytest.approx(nl.predict(model, nl.Prompt(SEQUENCE, 1)).probability)
-    own, _ = residue_scores(model, SEQUENCE, 1, NEURONS, method="gradient_x_activation")
+    scores, _ = residue_scores(model, SEQUENCE, 1, NEURONS, method="gradient_x_activation")
     total = sum(expected[n.layer, n.component][1:-1, n.index] for n in NEURONS)
-    assert own == pytest.approx(total.numpy(), rel=1e-4, abs=1e-6)
-    assert np.abs(own).max() > 1e-3
+    assert scores == pytest.approx(total.numpy(), rel=1e-4, abs=1e-6)
+    assert np.abs(scores).max() > 1e-3
 
 
 @pytest.mark.parametrize("method", SCORED[1:])
@@ -262,8 +262,8 @@ def test_the_scores_of_a_set_are_those_of_its_neurons(model, method):
     assert len(best) > 20
     columns = [str(i + 1) for i in range(len(SEQUENCE))]
     expected = kept.loc[[tuple(n) for n in best], columns].sum().to_numpy()
-    found, _ = residue_scores(model, SEQUENCE, 1, best, method=method)
-    assert found == pytest.approx(expected, rel=2e-3, abs=1e-4)
+    of_residues, _ = residue_scores(model, SEQUENCE, 1, best, method=method)
+    assert of_residues == pytest.approx(expected, rel=2e-3, abs=1e-4)
     everything, _ = residue_scores(model, SEQUENCE, 1, method=method)
     totals = scores.token_totals[list(COMPONENTS)].sum(axis=1).to_numpy()[1:-1]
     assert everything == pytest.approx(totals, rel=1e-3, abs=1e-3)
@@ -273,15 +273,15 @@ def test_the_scores_of_a_set_are_those_of_its_neurons(model, method):
 def test_all_neurons_are_the_sum_of_the_components(model, method):
     every, _ = residue_scores(model, SEQUENCE, 1, method=method)
     each = [residue_scores(model, SEQUENCE, 1, method=method, components=[c]) for c in COMPONENTS]
-    assert every == pytest.approx(sum(own for own, _ in each), rel=1e-3, abs=1e-4)
+    assert every == pytest.approx(sum(scores for scores, _ in each), rel=1e-3, abs=1e-4)
     whole = NeuronSet((layer, "ffn", i) for layer in range(3) for i in range(model.sizes["ffn"]))
-    own, _ = residue_scores(model, SEQUENCE, 1, whole, method=method)
-    assert own == pytest.approx(each[COMPONENTS.index("ffn")][0], rel=1e-3, abs=1e-4)
+    scores, _ = residue_scores(model, SEQUENCE, 1, whole, method=method)
+    assert scores == pytest.approx(each[COMPONENTS.index("ffn")][0], rel=1e-3, abs=1e-4)
 
 
 def test_no_neurons_score_nothing(model):
-    found, probability = residue_scores(model, SEQUENCE, 1, NeuronSet())
-    assert found.tolist() == [0.0] * 12
+    scores, probability = residue_scores(model, SEQUENCE, 1, NeuronSet())
+    assert scores.tolist() == [0.0] * 12
     assert 0 < probability < 1
 
 

@@ -72,7 +72,7 @@ def test_the_list_of_models_needs_no_torch(home):
 def test_models_as_json(home):
     done = process("models", "--json")
     facts = {one["name"]: one for one in json.loads(done.stdout)}
-    assert set(facts) == {known.name for known in (*CATALOGUE, *TOOLS)}
+    assert set(facts) == {model.name for model in (*CATALOGUE, *TOOLS)}
     assert facts[MODEL]["installed"] is weights.installed(MODEL)
     assert facts["gpt2"]["installed"] is None
 
@@ -258,10 +258,10 @@ def test_the_copied_command_and_python_give_the_same_scores(home, tmp_path, caps
     out = tmp_path / "scores.parquet"
     words = shlex.split(attribute_command(asked))[3:]
     assert main([*words, "--device", "cpu", "--top", "3", "--out", str(out)]) == 0
-    said = capsys.readouterr()
-    assert "'hemolytic' has probability 0.76" in said.out
-    assert "Traceback" not in said.err
-    assert "Loading weights" not in said.err
+    written = capsys.readouterr()
+    assert "'hemolytic' has probability 0.76" in written.out
+    assert "Traceback" not in written.err
+    assert "Loading weights" not in written.err
 
     names = {}
     with redirect_stdout(io.StringIO()):
@@ -383,7 +383,7 @@ def test_set_up_does_its_work_once(home, monkeypatch, capsys, copy_examples):
 
     copy_examples(home / "runs", *examples.opened(MODEL)[1:])
     fetched = []
-    monkeypatch.setattr(setup, "fetch", lambda known: fetched.append(known.name))
+    monkeypatch.setattr(setup, "fetch", lambda model: fetched.append(model.name))
     monkeypatch.setattr(setup.weights, "installed", lambda name: name == MODEL)
     monkeypatch.setitem(examples.PROMPTS, MODEL, {"short": {"text": "GIGK", "target": 1}})
     monkeypatch.setenv("NEURONLAB_ACCEPT_TERMS", "gemma3-270m")
@@ -410,7 +410,7 @@ def test_a_failing_viewer_is_a_warning(home, monkeypatch, capsys):
     def fails():
         raise UserError("The 3D viewer could not be downloaded.")
 
-    monkeypatch.setattr(setup, "fetch", lambda known: None)
+    monkeypatch.setattr(setup, "fetch", lambda model: None)
     monkeypatch.setattr(setup, "fetch_viewer", fails)
     assert main(["setup", "--no-examples"]) == 0
     assert capsys.readouterr().err == "Warning: The 3D viewer could not be downloaded.\n"

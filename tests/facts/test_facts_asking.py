@@ -58,11 +58,11 @@ def test_the_gold_token_is_the_accepted_answer_the_model_prefers(speaker, prompt
     draw = random.Random(prompt)
     for _ in range(4):
         answers = tuple(draw.sample(ANSWERS, 4))
-        own, prediction = answered(speaker, ask(speaker, Fact(prompt, answers)))
+        asked, prediction = answered(speaker, ask(speaker, Fact(prompt, answers)))
         best = max(answers, key=lambda word: float(logits[number(speaker, word)]))
-        assert own.encoded.target == prediction.target == number(speaker, best)
+        assert asked.encoded.target == prediction.target == number(speaker, best)
         assert prediction.label.strip() == best
-        assert own.golds == tuple(number(speaker, word) for word in answers)
+        assert asked.golds == tuple(number(speaker, word) for word in answers)
         assert torch.allclose(prediction.logits, logits, atol=1e-4)
         order = logits.argsort(descending=True).tolist()
         assert prediction.rank == order.index(number(speaker, best)) + 1
@@ -133,8 +133,8 @@ def test_answers_outside_the_vocabulary_are_named(speaker, sentence):
 
 def test_facts_that_cannot_be_asked_leave_a_gap(speaker):
     facts = [Fact(PROMPTS[0], (answer,)) for answer in ("Berlin", "Paris", "Rome", "fox")]
-    found = ask_all(speaker, facts)
-    assert [one and one.fact for one in found] == [None, facts[1], None, facts[3]]
+    asked = ask_all(speaker, facts)
+    assert [one and one.fact for one in asked] == [None, facts[1], None, facts[3]]
 
 
 def test_where_none_can_be_asked_one_sentence_says_why(tiny, sentence):
@@ -156,11 +156,11 @@ def test_whole_says_whether_the_target_is_all_of_its_answer(speaker):
                 first = long.split()[0]
                 prefers_long = logits[number(speaker, first)] > logits[number(speaker, short)]
                 for answers in ((long, short), (short, long)):
-                    own, _ = answered(speaker, ask(speaker, Fact(prompt, answers)))
-                    assert own.whole == (not prefers_long)
-                    assert own.encoded.target == number(speaker, first if prefers_long else short)
-                    assert bool(own.encoded.note) == (not own.whole)
-                    seen.add((own.whole, answers.index(short)))
+                    asked, _ = answered(speaker, ask(speaker, Fact(prompt, answers)))
+                    assert asked.whole == (not prefers_long)
+                    assert asked.encoded.target == number(speaker, first if prefers_long else short)
+                    assert bool(asked.encoded.note) == (not asked.whole)
+                    seen.add((asked.whole, answers.index(short)))
     assert len(seen) == 4  # either answer preferred, in either place
 
 
@@ -241,8 +241,8 @@ def test_the_filter_is_the_one_of_the_paper(speaker):
         best = max(one.fact.answers, key=of.get)
         above = all(of[best] > of[word] for word in of if word not in one.fact.answers)
         expected = above and of[best] >= float(logits.topk(10).values[-1])
-        own, prediction = answered(speaker, one)
-        assert knows(prediction, rivals(own, asked)) == expected
+        answer, prediction = answered(speaker, one)
+        assert knows(prediction, rivals(answer, asked)) == expected
         outcomes.append(expected)
     assert 0 < sum(outcomes) < len(outcomes)
 
@@ -282,13 +282,13 @@ def test_the_capital_of_france(smollm):
         Fact("The capital of Germany is", ("Berlin",), "capital"),
     ]
     asked = ask_all(smollm, facts)
-    own, prediction = answered(smollm, asked[0])
+    answer, prediction = answered(smollm, asked[0])
     assert prediction.label == " Paris"
-    assert own.whole
-    assert knows(prediction, rivals(own, asked))
+    assert answer.whole
+    assert knows(prediction, rivals(answer, asked))
     plain = nl.predict(smollm, nl.Prompt("The capital of France is", target=" Paris"))
     assert prediction.probability == pytest.approx(plain.probability, abs=1e-5)
-    assert MASK not in own.encoded.tokens
+    assert MASK not in answer.encoded.tokens
 
 
 @pytest.mark.parametrize("answers", [("Paris London", "Paris"), ("Paris", "Paris London")])

@@ -28,9 +28,9 @@ def test_activity_is_what_the_model_computes(model, encoded):
     assert activity.active.keys() == seen.keys()
     classifier = model.kind == "classifier"
     for at, neurons in seen.items():
-        here = neurons[0].abs()
-        here = here.mean(0) if classifier else here[encoded.position]
-        assert activity.active[at] == pytest.approx(here.numpy(), rel=1e-5, abs=1e-7)
+        magnitudes = neurons[0].abs()
+        magnitudes = magnitudes.mean(0) if classifier else magnitudes[encoded.position]
+        assert activity.active[at] == pytest.approx(magnitudes.numpy(), rel=1e-5, abs=1e-7)
 
 
 def test_what_a_neuron_writes_leaves_the_output_projection(model, encoded):

@@ -12,13 +12,13 @@ from neuronlab.statistics import seeds
 
 
 @pytest.fixture
-def found(model, asked):
+def changed(model, asked):
     chosen = NeuronSet([(0, "ffn", 3), (1, "query", 2), (2, "value", 5)])
     return chosen, effect(model, asked(model), chosen, nl.Suppress)
 
 
-def test_before_and_after_are_the_models_own(model, asked, found):
-    chosen, effect_ = found
+def test_before_and_after_are_the_models_own(model, asked, changed):
+    chosen, effect_ = changed
     before = nl.predict(model, asked(model))
     after = nl.predict(model, asked(model), intervention=nl.Suppress(chosen))
     assert effect_.label == before.label
@@ -26,8 +26,8 @@ def test_before_and_after_are_the_models_own(model, asked, found):
     assert effect_.rank == (before.rank, after.rank)
 
 
-def test_the_first_choices_of_either_are_told(model, asked, found):
-    chosen, effect_ = found
+def test_the_first_choices_of_either_are_told(model, asked, changed):
+    chosen, effect_ = changed
     before = nl.predict(model, asked(model))
     after = nl.predict(model, asked(model), intervention=nl.Suppress(chosen))
     choices = effect_.choices
@@ -40,8 +40,8 @@ def test_the_first_choices_of_either_are_told(model, asked, found):
         assert choices[column].to_numpy() == pytest.approx(expected, rel=1e-4)
 
 
-def test_the_random_sets_are_changed_in_the_same_way(model, asked, found):
-    chosen, effect_ = found
+def test_the_random_sets_are_changed_in_the_same_way(model, asked, changed):
+    chosen, effect_ = changed
     activity = Activity.of(model, [model.encode(asked(model))], ("query", "value", "ffn"))
     draws = {
         "random": lambda seed: chosen.matched_random(model.sizes, seed),

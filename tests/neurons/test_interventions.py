@@ -51,8 +51,8 @@ def test_suppressing_ffn_neurons_is_zeroing_their_weights(model, asked, oracle):
         weight[:, index] = 0
     with torch.no_grad():
         expected = oracle.logits(hf, encoded.input_ids, encoded.position)[0]
-    found = nl.predict(model, asked(model), intervention=nl.Suppress(chosen))
-    assert close(found, expected)
+    prediction = nl.predict(model, asked(model), intervention=nl.Suppress(chosen))
+    assert close(prediction, expected)
     assert not torch.allclose(plain(model, asked(model)), expected, atol=1e-3)
 
 
@@ -96,8 +96,8 @@ def test_interventions_against_a_hook_written_by_hand(model, asked, oracle, make
         oracle,
         {at: affine_at(indices, a, b, where) for at, indices in CHOSEN.items()},
     )
-    found = nl.predict(model, asked(model), intervention=make(SET, positions))
-    assert close(found, expected)
+    prediction = nl.predict(model, asked(model), intervention=make(SET, positions))
+    assert close(prediction, expected)
     changed = not torch.allclose(plain(model, asked(model)), expected, atol=1e-4)
     assert changed == ((a, b) != (1.0, 0.0))
 
@@ -138,16 +138,16 @@ def everything(model, components=COMPONENTS):
 
 
 def test_keeping_everything_is_the_unchanged_model(model, asked):
-    found = nl.predict(model, asked(model), intervention=nl.KeepOnly(everything(model)))
-    assert torch.allclose(found.logits, plain(model, asked(model)), atol=1e-6)
+    prediction = nl.predict(model, asked(model), intervention=nl.KeepOnly(everything(model)))
+    assert torch.allclose(prediction.logits, plain(model, asked(model)), atol=1e-6)
 
 
 def test_keeping_nothing_is_everything_zeroed(model, asked, oracle):
     encoded = model.encode(asked(model))
     places = [(layer, c) for layer in range(model.layers) for c in COMPONENTS]
     expected = logits_of(model, encoded, oracle, dict.fromkeys(places, torch.zeros_like))
-    found = nl.predict(model, asked(model), intervention=nl.KeepOnly(NeuronSet()))
-    assert close(found, expected)
+    prediction = nl.predict(model, asked(model), intervention=nl.KeepOnly(NeuronSet()))
+    assert close(prediction, expected)
     suppressed = nl.predict(model, asked(model), intervention=nl.Suppress(everything(model)))
     assert close(suppressed, expected)
 
@@ -170,8 +170,8 @@ def test_keep_only_empties_the_chosen_components_alone(model, asked, oracle):
     at_place = keep_only(SET)
     changes = {at: at_place(at, model.sizes[at[1]]) for at in places}
     intervention = nl.KeepOnly(SET, components=components)
-    found = nl.predict(model, asked(model), intervention=intervention)
-    assert close(found, logits_of(model, encoded, oracle, changes))
+    prediction = nl.predict(model, asked(model), intervention=intervention)
+    assert close(prediction, logits_of(model, encoded, oracle, changes))
 
 
 @pytest.mark.parametrize("positions", ["all", "predicted"])
@@ -181,21 +181,23 @@ def test_keep_only_with_means(model, asked, oracle, positions):
     places = [(layer, c) for layer in range(model.layers) for c in COMPONENTS]
     means = {at: torch.randn(model.sizes[at[1]], generator=generator) for at in places}
     at_place = keep_only(SET, means)
-    here = slice(None)
+    tokens = slice(None)
     if positions == "predicted":
-        here = slice(encoded.position, encoded.position + 1)
+        tokens = slice(encoded.position, encoded.position + 1)
 
     def only_here(function):
         def changed(neurons):
             result = neurons.clone()
-            result[:, here] = function(neurons[:, here])
+            result[:, tokens] = function(neurons[:, tokens])
             return result
 
         return changed
 
     changes = {at: only_here(at_place(at, model.sizes[at[1]])) for at in places}
-    found = nl.predict(model, asked(model), intervention=nl.KeepOnly(SET, positions, means=means))
-    assert close(found, logits_of(model, encoded, oracle, changes))
+    prediction = nl.predict(
+        model, asked(model), intervention=nl.KeepOnly(SET, positions, means=means)
+    )
+    assert close(prediction, logits_of(model, encoded, oracle, changes))
 
 
 @pytest.mark.parametrize("positions", ["all", "predicted", (0, 2)])
@@ -295,9 +297,9 @@ def test_a_batch_equals_one_at_a_time(model, asked, monkeypatch, tokens):
     monkeypatch.setattr("neuronlab.neurons.predictions._TOKENS_PER_BATCH", tokens)
     batch = nl.predict_many(model, asked(model), many())
     assert len(batch) == len(many())
-    for found, intervention in zip(batch, many(), strict=True):
+    for prediction, intervention in zip(batch, many(), strict=True):
         alone = nl.predict(model, asked(model), intervention=intervention)
-        assert torch.allclose(found.logits, alone.logits, atol=2e-5)
+        assert torch.allclose(prediction.logits, alone.logits, atol=2e-5)
 
 
 def test_rows_without_intervention_stay_as_they_are(model, asked):
@@ -313,10 +315,10 @@ def test_without_a_target_all_rows_ask_for_the_first_choice_of_the_unchanged_mod
     model = tiny("llama")
     prompt = nl.Prompt("the capital of France is")
     first = int(plain(model, prompt).argmax())
-    found = nl.predict_many(model, prompt, [nl.Suppress(everything(model, ["ffn"])), None])
-    assert [p.target for p in found] == [first, first]
-    assert found[1].rank == 1
-    assert torch.allclose(found[1].logits, plain(model, prompt), atol=1e-6)
+    predictions = nl.predict_many(model, prompt, [nl.Suppress(everything(model, ["ffn"])), None])
+    assert [p.target for p in predictions] == [first, first]
+    assert predictions[1].rank == 1
+    assert torch.allclose(predictions[1].logits, plain(model, prompt), atol=1e-6)
     assert nl.predict_many(model, prompt, []) == []
 
 
@@ -334,21 +336,21 @@ def test_a_prediction_is_the_softmax_of_transformers(model, asked, oracle):
     encoded = model.encode(asked(model))
     with torch.no_grad():
         logits = oracle.logits(model.hf, encoded.input_ids, encoded.position)[0]
-    found = nl.predict(model, asked(model))
+    prediction = nl.predict(model, asked(model))
     probabilities = logits.double().softmax(-1)
-    assert found.probability == pytest.approx(float(probabilities[encoded.target]), rel=1e-4)
+    assert prediction.probability == pytest.approx(float(probabilities[encoded.target]), rel=1e-4)
     logarithm = float(logits.double().log_softmax(-1)[encoded.target])
-    assert found.log_probability == pytest.approx(logarithm, abs=1e-4)
+    assert prediction.log_probability == pytest.approx(logarithm, abs=1e-4)
     order = probabilities.argsort(descending=True).tolist()
-    assert found.rank == order.index(encoded.target) + 1
-    top = found.top(3)
+    assert prediction.rank == order.index(encoded.target) + 1
+    top = prediction.top(3)
     assert list(top["index"]) == order[:3]
     assert list(top["rank"]) == [1, 2, 3]
     assert top["probability"].is_monotonic_decreasing
     assert list(top["token"]) == [model.label(i) for i in order[:3]]
-    assert found.label == model.label(encoded.target)
-    assert float(found.probabilities.sum()) == pytest.approx(1.0, abs=1e-5)
-    assert len(found.top(10_000)) == len(logits)
+    assert prediction.label == model.label(encoded.target)
+    assert float(prediction.probabilities.sum()) == pytest.approx(1.0, abs=1e-5)
+    assert len(prediction.top(10_000)) == len(logits)
 
 
 # --- Chosen tokens, and units of the residual stream ---------------------------------------------
@@ -375,8 +377,8 @@ def test_chosen_tokens_alone_change(model, asked, oracle, where):
         (0, "ffn"): affine_at([3], -0.5, 4.0, list(set(where))),
         (1, "value"): affine_at([2], -0.5, 4.0, list(set(where))),
     }
-    found = nl.predict(model, asked(model), intervention=change)
-    assert close(found, logits_of(model, encoded, oracle, changes))
+    prediction = nl.predict(model, asked(model), intervention=change)
+    assert close(prediction, logits_of(model, encoded, oracle, changes))
 
 
 def test_all_tokens_chosen_are_everywhere_and_none_is_nowhere(model, asked):
@@ -385,9 +387,9 @@ def test_all_tokens_chosen_are_everywhere_and_none_is_nowhere(model, asked):
     one = nl.predict(model, asked(model), intervention=nl.Affine(SET, everywhere, a=2.0, b=1.0))
     whole = nl.predict(model, asked(model), intervention=nl.Affine(SET, a=2.0, b=1.0))
     assert close(one, whole.logits)
-    here = nl.predict(model, asked(model), intervention=nl.Suppress(SET, (encoded.position,)))
+    there = nl.predict(model, asked(model), intervention=nl.Suppress(SET, (encoded.position,)))
     alone = nl.predict(model, asked(model), intervention=nl.Suppress(SET, "predicted"))
-    assert torch.equal(here.logits, alone.logits)
+    assert torch.equal(there.logits, alone.logits)
     nowhere = nl.predict(model, asked(model), intervention=nl.Suppress(SET, ()))
     assert torch.equal(nowhere.logits, plain(model, asked(model)))
 

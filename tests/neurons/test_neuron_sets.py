@@ -100,10 +100,10 @@ def test_matched_random_sets_are_decided_by_the_seed():
 
 
 def test_matched_random_sets_reach_every_other_neuron():
-    own = NeuronSet([(0, "key", i) for i in range(8)])
+    chosen = NeuronSet([(0, "key", i) for i in range(8)])
     drawn = set()
     for seed in range(50):
-        drawn |= {n.index for n in own.matched_random(SIZES, seed)}
+        drawn |= {n.index for n in chosen.matched_random(SIZES, seed)}
     assert drawn == set(range(8, 16))
 
 

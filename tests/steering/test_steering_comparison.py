@@ -52,9 +52,9 @@ def test_the_rank_of_chains_against_single_chains_finds_what_is_not_there():
 def test_a_shift_that_is_planted_is_found(direction):
     draw = np.random.default_rng(2)
     away = 5 * BETWEEN * direction
-    own = [compared(*simulated(draw, shift=away), larger=direction > 0) for _ in range(300)]
-    assert np.mean([one.p_value == one.floor for one in own]) > 0.98
-    assert np.median([one.z for one in own]) == pytest.approx(direction * 5, rel=0.15)
+    comparisons = [compared(*simulated(draw, shift=away), larger=direction > 0) for _ in range(300)]
+    assert np.mean([one.p_value == one.floor for one in comparisons]) > 0.98
+    assert np.median([one.z for one in comparisons]) == pytest.approx(direction * 5, rel=0.15)
     wrong = compared(*simulated(draw, shift=away), larger=direction < 0)
     assert wrong.p_value > 0.9
 

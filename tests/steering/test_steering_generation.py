@@ -28,7 +28,7 @@ def by_hand(model, oracle, change, chain, mode, *, steps=6, masked=0.1, temperat
     """One chain alone, with plain hooks and the unmodified transformers model."""
     draw = np.random.default_rng([seed, chain])
     ids, mask = model.tokenizer.get_vocab(), model.tokenizer.mask_token_id
-    sequence, found = START, [START]
+    sequence, sequences = START, [START]
     for _ in range(steps):
         hidden = [*FREE]
         if mode == "masked":
@@ -41,12 +41,12 @@ def by_hand(model, oracle, change, chain, mode, *, steps=6, masked=0.1, temperat
         first, last = model.residue_ids(START)[0], model.residue_ids(START)[-1]
         logits = hooked_logits(model, oracle, torch.tensor([[first, *tokens, last]]), change)
         letters = [*given]
-        for place, own in zip(hidden, noise, strict=True):
+        for place, gumbel in zip(hidden, noise, strict=True):
             scores = [float(logits[0, place + 1, ids[x]]) / temperature for x in AMINO_ACIDS]
-            letters[place] = AMINO_ACIDS[int(np.argmax(np.array(scores) + own))]
+            letters[place] = AMINO_ACIDS[int(np.argmax(np.array(scores) + gumbel))]
         sequence = "".join(letters)
-        found.append(sequence)
-    return found
+        sequences.append(sequence)
+    return sequences
 
 
 def hooked_logits(model, oracle, tokens, change):
@@ -78,15 +78,15 @@ def hooked_logits(model, oracle, tokens, change):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_length_protected_residues_and_alphabet_are_kept(residues_model, mode):
-    found = run(residues_model, [None, PUSH, HERE], mode=mode, masked=0.4, temperature=5.0)
-    assert [len(chain) for chain in found] == [7, 7, 7]
-    for chain in found:
+    chains = run(residues_model, [None, PUSH, HERE], mode=mode, masked=0.4, temperature=5.0)
+    assert [len(chain) for chain in chains] == [7, 7, 7]
+    for chain in chains:
         assert chain[0] == START
         for sequence in chain:
             assert len(sequence) == len(START)
             assert set(sequence) <= set(AMINO_ACIDS)
             assert all(sequence[i] == START[i] for i in range(len(START)) if i not in FREE)
-    assert len({sequence for chain in found for sequence in chain}) > 10
+    assert len({sequence for chain in chains for sequence in chain}) > 10
 
 
 def test_special_and_rare_tokens_are_not_drawn_where_they_are_likeliest(
@@ -101,9 +101,9 @@ def test_special_and_rare_tokens_are_not_drawn_where_they_are_likeliest(
     }
 
     def logits(hidden):
-        found = usual(hidden).clone()
-        found[:, others] += 1e4
-        return found
+        raised = usual(hidden).clone()
+        raised[:, others] += 1e4
+        return raised
 
     monkeypatch.setattr(model, "logits", logits)
     for mode in MODES:
@@ -119,8 +119,8 @@ def test_a_residue_that_is_none_of_the_20_stays_where_it_is_protected(residues_m
 
 
 def test_free_residues_do_change(residues_model):
-    found = run(residues_model, [None] * 4, steps=30, masked=0.3, temperature=3.0)
-    changed = {i for chain in found for s in chain for i in range(len(s)) if s[i] != START[i]}
+    chains = run(residues_model, [None] * 4, steps=30, masked=0.3, temperature=3.0)
+    changed = {i for chain in chains for s in chain for i in range(len(s)) if s[i] != START[i]}
     assert changed == set(FREE)
 
 
@@ -151,17 +151,17 @@ def test_a_step_draws_the_share_of_the_free_residues(residues_model, masked, mon
 def test_chains_are_those_of_a_plain_loop(residues_model, oracle, mode, temperature):
     changes = [None, PUSH, HERE]
     settings = {"mode": mode, "masked": 0.3, "temperature": temperature}
-    found = run(residues_model, changes, chains=[4, 0, 4], **settings)
-    for own, change, chain in zip(found, changes, [4, 0, 4], strict=True):
-        assert own == by_hand(residues_model, oracle, change, chain, **settings)
-    assert found[0] != found[2]
+    sequences = run(residues_model, changes, chains=[4, 0, 4], **settings)
+    for sequence, change, chain in zip(sequences, changes, [4, 0, 4], strict=True):
+        assert sequence == by_hand(residues_model, oracle, change, chain, **settings)
+    assert sequences[0] != sequences[2]
 
 
 def test_residues_are_drawn_as_likely_as_the_model_says(residues_model, oracle):
     """Many chains of one step on one hidden residue, against the softmax at a temperature."""
     model, place, temperature = residues_model, 6, 2.5
     chains = 1500
-    found = generate(
+    sampled = generate(
         model,
         START,
         [None] * chains,
@@ -175,7 +175,7 @@ def test_residues_are_drawn_as_likely_as_the_model_says(residues_model, oracle):
     logits = hooked_logits(model, oracle, tokens, None)[0, place + 1].double()
     ids = [model.tokenizer.get_vocab()[x] for x in AMINO_ACIDS]
     expected = (logits[ids] / temperature).softmax(0).numpy() * chains
-    drawn = [chain[1][place] for chain in found]
+    drawn = [chain[1][place] for chain in sampled]
     observed = np.array([drawn.count(x) for x in AMINO_ACIDS])
     common = expected >= 5
     assert common.sum() >= 4
@@ -186,13 +186,15 @@ def test_residues_are_drawn_as_likely_as_the_model_says(residues_model, oracle):
 
 def test_a_low_temperature_takes_the_likeliest(residues_model, oracle):
     model = residues_model
-    found = generate(model, START, [None] * 3, chains=range(3), free=[6], steps=1, temperature=1e-4)
+    chains = generate(
+        model, START, [None] * 3, chains=range(3), free=[6], steps=1, temperature=1e-4
+    )
     tokens = torch.tensor([model.residue_ids(START)])
     tokens[0, 7] = model.tokenizer.mask_token_id
     logits = hooked_logits(model, oracle, tokens, None)[0, 7]
     ids = [model.tokenizer.get_vocab()[x] for x in AMINO_ACIDS]
     best = AMINO_ACIDS[int(logits[ids].argmax())]
-    assert {chain[1][6] for chain in found} == {best}
+    assert {chain[1][6] for chain in chains} == {best}
 
 
 def test_best_keeps_what_is_preferred_so_far(residues_model):
@@ -218,8 +220,8 @@ def test_a_chain_is_the_same_alone_and_among_others(residues_model, mode):
     changes = [None, PUSH, HERE, None, nl.Suppress(SOME)]
     chains = [3, 3, 7, 0, 1]
     together = run(residues_model, changes, chains=chains, mode=mode, masked=0.3)
-    for own, change, chain in zip(together, changes, chains, strict=True):
-        assert run(residues_model, [change], chains=[chain], mode=mode, masked=0.3) == [own]
+    for among, change, chain in zip(together, changes, chains, strict=True):
+        assert run(residues_model, [change], chains=[chain], mode=mode, masked=0.3) == [among]
 
 
 def test_batches_change_nothing(residues_model, monkeypatch):
@@ -232,11 +234,11 @@ def test_batches_change_nothing(residues_model, monkeypatch):
 
 def test_equal_rows_are_equal_and_chains_differ(residues_model):
     changes = [None, PUSH, None, PUSH, None, nl.Affine(SOME), nl.Affine(NeuronSet(), a=5.0)]
-    found = run(residues_model, changes, chains=[2, 2, 2, 2, 5, 2, 2], masked=0.4, steps=10)
-    assert found[0] == found[2] == found[5] == found[6]
-    assert found[1] == found[3]
-    assert found[0] != found[1]
-    assert found[0] != found[4]
+    chains = run(residues_model, changes, chains=[2, 2, 2, 2, 5, 2, 2], masked=0.4, steps=10)
+    assert chains[0] == chains[2] == chains[5] == chains[6]
+    assert chains[1] == chains[3]
+    assert chains[0] != chains[1]
+    assert chains[0] != chains[4]
 
 
 def test_seeds(residues_model):
@@ -263,12 +265,12 @@ def test_logits_of_rows_are_those_of_single_rows(residues_model, oracle):
     tokens = torch.tensor([model.residue_ids(s) for s in (START, START[::-1], START)])
     at = torch.tensor([[1, 5], [2, 22], [7, 3]])
     changes = [PUSH, None, HERE]
-    found = residue_logits(model, tokens, at, changes)
-    assert found.shape == (3, 2, model.vocabulary)
-    assert not found.requires_grad
+    logits = residue_logits(model, tokens, at, changes)
+    assert logits.shape == (3, 2, model.vocabulary)
+    assert not logits.requires_grad
     for row, change in enumerate(changes):
         expected = hooked_logits(model, oracle, tokens[row : row + 1], change)[0, at[row]]
-        torch.testing.assert_close(found[row], expected, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(logits[row], expected, rtol=1e-4, atol=1e-4)
 
 
 # --- Progress, leaks and what is refused ---------------------------------------------------------

@@ -39,13 +39,13 @@ def test_a_repeat_of_the_free_region_ends_where_the_region_does():
 @pytest.mark.parametrize("places", [tuple(range(21)), (0, 20), (7,)])
 def test_pseudo_perplexity_is_that_of_a_plain_loop(residues_model, places):
     """One prompt per hidden residue, with nothing of steering."""
-    found = pseudo_perplexity(residues_model, SEQUENCES, places)
-    for sequence, own in zip(SEQUENCES, found, strict=True):
+    perplexities = pseudo_perplexity(residues_model, SEQUENCES, places)
+    for sequence, perplexity in zip(SEQUENCES, perplexities, strict=True):
         logs = [
             nl.predict(residues_model, nl.Prompt(sequence, sequence[i], mask=i)).log_probability
             for i in places
         ]
-        assert own == pytest.approx(np.exp(-np.mean(logs)), rel=1e-4)
+        assert perplexity == pytest.approx(np.exp(-np.mean(logs)), rel=1e-4)
 
 
 def test_pseudo_perplexity_does_not_depend_on_batches(residues_model, monkeypatch):
@@ -60,8 +60,8 @@ def test_no_knowledge_is_the_number_of_choices(residues_model, monkeypatch):
     monkeypatch.setattr(
         residues_model, "logits", lambda hidden: torch.zeros(len(hidden), residues_model.vocabulary)
     )
-    found = pseudo_perplexity(residues_model, SEQUENCES[:1], range(5))
-    assert found == pytest.approx([residues_model.vocabulary])
+    perplexities = pseudo_perplexity(residues_model, SEQUENCES[:1], range(5))
+    assert perplexities == pytest.approx([residues_model.vocabulary])
 
 
 def test_progress_hooks_and_other_models(residues_model, hooks_of, tiny, sentence):

@@ -68,14 +68,14 @@ def test_effect_is_the_slope_of_the_expected_property(
     """
     model = twin(residues_model, torch.float64)
     (gain,) = gains("gravy")
-    (found,) = by_effect(
+    (slopes,) = by_effect(
         model, START, [gain], FREE, WHERE, positions=positions, masked=masked, seed=seed
     )
     tokens = slice(None) if positions is None else list(positions)
     draw = np.random.default_rng(1)
     for component in WHERE:
-        assert found[component].shape == (3, model.sizes[component])
-        largest = float(np.abs(found[component]).max())
+        assert slopes[component].shape == (3, model.sizes[component])
+        largest = float(np.abs(slopes[component]).max())
         for _ in range(2):
             layer, neuron = int(draw.integers(3)), int(draw.integers(model.sizes[component]))
             ends = [
@@ -85,22 +85,22 @@ def test_effect_is_the_slope_of_the_expected_property(
                 for amount in (1e-2, -1e-2)
             ]
             slope = (ends[0] - ends[1]) / 2e-2
-            assert found[component][layer, neuron] == pytest.approx(
+            assert slopes[component][layer, neuron] == pytest.approx(
                 slope, rel=2e-3, abs=2e-4 * largest + 1e-9
             )
     # What is added to the keys of all tokens alike is not seen by a softmax.
-    assert all(np.abs(found[c]).max() > 1e-3 for c in WHERE if c != "key" or positions)
+    assert all(np.abs(slopes[c]).max() > 1e-3 for c in WHERE if c != "key" or positions)
 
 
 def test_several_goals_are_those_of_single_ones(residues_model):
     both = gains("gravy", "charge")
-    found = by_effect(residues_model, START, both, FREE, ("ffn", "value"))
-    assert len(found) == 2
-    for gain, own in zip(both, found, strict=True):
+    of_goals = by_effect(residues_model, START, both, FREE, ("ffn", "value"))
+    assert len(of_goals) == 2
+    for gain, of_goal in zip(both, of_goals, strict=True):
         (alone,) = by_effect(residues_model, START, [gain], FREE, ("ffn", "value"))
         for c in ("ffn", "value"):
-            assert own[c] == pytest.approx(alone[c], rel=1e-4, abs=1e-7)
-    assert np.corrcoef(found[0]["ffn"].ravel(), found[1]["ffn"].ravel())[0, 1] < 0.99
+            assert of_goal[c] == pytest.approx(alone[c], rel=1e-4, abs=1e-7)
+    assert np.corrcoef(of_goals[0]["ffn"].ravel(), of_goals[1]["ffn"].ravel())[0, 1] < 0.99
 
 
 def test_effect_is_linear_in_the_gains_and_zero_without(residues_model):
@@ -117,10 +117,10 @@ def test_effect_is_linear_in_the_gains_and_zero_without(residues_model):
 
 def test_adding_to_the_best_neurons_moves_the_expected_property(residues_model):
     (gain,) = gains("gravy")
-    (found,) = by_effect(residues_model, START, [gain], FREE, ("ffn",))
+    (slopes,) = by_effect(residues_model, START, [gain], FREE, ("ffn",))
     before = expected_property(residues_model, gain, FREE, 0.1, 0)
     for sign in (1, -1):
-        best = NeuronScores({"ffn": sign * found["ffn"]}).top(3)
+        best = NeuronScores({"ffn": sign * slopes["ffn"]}).top(3)
         for row in best.itertuples():
             add = (row.layer, "ffn", row.neuron, 0.05, slice(None))
             after = expected_property(residues_model, gain, FREE, 0.1, 0, add)
@@ -162,13 +162,13 @@ def test_by_protein_is_numpys_correlation():
         "ffn": torch.tensor(draw.normal(size=(40, 2, 5)) + values[:, None, None]).float(),
         "key": torch.tensor(1e3 + draw.normal(size=(40, 2, 3))).float(),
     }
-    found = by_protein(seen, values)
-    for c, own in seen.items():
-        for place in np.ndindex(*own.shape[1:]):
-            expected = np.corrcoef(own[:, *place].numpy(), values)[0, 1]
-            assert found[c][place] == pytest.approx(expected, abs=1e-6)
+    correlations = by_protein(seen, values)
+    for c, rows in seen.items():
+        for place in np.ndindex(*rows.shape[1:]):
+            expected = np.corrcoef(rows[:, *place].numpy(), values)[0, 1]
+            assert correlations[c][place] == pytest.approx(expected, abs=1e-6)
     shifted = by_protein(seen, -3 * values + 1e3)
-    assert shifted["ffn"] == pytest.approx(-found["ffn"], abs=1e-6)
+    assert shifted["ffn"] == pytest.approx(-correlations["ffn"], abs=1e-6)
 
 
 @pytest.mark.parametrize("level", [0.0, 0.1, 1234.567, -3e4])
@@ -177,8 +177,8 @@ def test_what_never_changes_correlates_with_nothing(level):
     values = draw.normal(size=37)
     seen = {"ffn": torch.full((37, 1, 2), level)}
     seen["ffn"][:, 0, 1] = torch.from_numpy(values)
-    found = by_protein(seen, values)["ffn"][0]
-    assert found == pytest.approx([0, 1], abs=1e-3)
+    correlations = by_protein(seen, values)["ffn"][0]
+    assert correlations == pytest.approx([0, 1], abs=1e-3)
     assert np.abs(by_protein(seen, np.full(37, 0.1))["ffn"]).max() < 1e-3
 
 
@@ -189,21 +189,21 @@ def own_residues(model, sequences, components):
         encoded = model.encode(nl.Prompt(sequence, mask=0))
         ids = torch.tensor([model.residue_ids(sequence)])
         seen = model.read(replace(encoded, input_ids=ids), components)
-        for at, own in seen.items():
-            rows[at].append(own[0, 1:-1].double().numpy())
-    return {at: np.concatenate(own) for at, own in rows.items()}
+        for at, neurons in seen.items():
+            rows[at].append(neurons[0, 1:-1].double().numpy())
+    return {at: np.concatenate(neurons) for at, neurons in rows.items()}
 
 
 def test_by_residue_is_numpys_correlation(residues_model, hooks_of):
     components, heard, hooks = ("ffn", "residual", "query"), [], hooks_of(residues_model)
-    found = by_residue(
+    correlations = by_residue(
         residues_model, SEQUENCES, lambda s: per_residue("gravy", s), components, heard.append
     )
     seen = own_residues(residues_model, SEQUENCES, components)
     y = np.concatenate([per_residue("gravy", s) for s in SEQUENCES])
-    for (layer, c), own in seen.items():
-        expected = [np.corrcoef(column, y)[0, 1] for column in own.T]
-        assert found[c][layer] == pytest.approx(np.array(expected), abs=1e-5)
+    for (layer, c), rows in seen.items():
+        expected = [np.corrcoef(column, y)[0, 1] for column in rows.T]
+        assert correlations[c][layer] == pytest.approx(np.array(expected), abs=1e-5)
     assert heard == pytest.approx(np.arange(1, 9) / 8)
     assert hooks_of(residues_model) == hooks
 
@@ -211,7 +211,7 @@ def test_by_residue_is_numpys_correlation(residues_model, hooks_of):
 def test_residues_without_a_contribution_are_left_out(residues_model):
     """X has no mass; as a residue of mass 0 it would decide every correlation."""
     sequences = [s[:4] + "XX" + s[4:] for s in SEQUENCES]
-    found = by_residue(
+    correlations = by_residue(
         residues_model, sequences, lambda s: per_residue("molecular_weight", s), ("ffn",)
     )
     seen = own_residues(residues_model, sequences, ("ffn",))
@@ -220,7 +220,7 @@ def test_residues_without_a_contribution_are_left_out(residues_model):
     assert 0 < kept.sum() < len(kept)
     for layer in range(3):
         expected = [np.corrcoef(x[kept], y[kept])[0, 1] for x in seen[layer, "ffn"].T]
-        assert found["ffn"][layer] == pytest.approx(np.array(expected), abs=1e-5)
+        assert correlations["ffn"][layer] == pytest.approx(np.array(expected), abs=1e-5)
 
 
 @pytest.mark.parametrize("level", [0.0, 0.1, 1234.567])
@@ -233,8 +233,10 @@ def test_a_neuron_that_never_changes_is_nothing_by_residue(residues_model, level
         return changed
 
     with residues_model.edit({(1, "ffn"): flat}):
-        found = by_residue(residues_model, SEQUENCES, lambda s: per_residue("gravy", s), ("ffn",))
-    assert found["ffn"][1, 7] == 0
+        correlations = by_residue(
+            residues_model, SEQUENCES, lambda s: per_residue("gravy", s), ("ffn",)
+        )
+    assert correlations["ffn"][1, 7] == 0
     constant = by_residue(residues_model, SEQUENCES, lambda s: np.full(len(s), 0.1), ("ffn",))
     assert not constant["ffn"].any()
 
@@ -242,7 +244,7 @@ def test_a_neuron_that_never_changes_is_nothing_by_residue(residues_model, level
 def test_pooled_residues_by_protein(residues_model):
     """Both ways from sequences to correlations agree with numpy on the mean over residues."""
     values = np.array([PROPERTIES["gravy"].compute(s) for s in SEQUENCES])
-    found = by_protein(pooled(residues_model, SEQUENCES, ("ffn",), "mean"), values)
+    correlations = by_protein(pooled(residues_model, SEQUENCES, ("ffn",), "mean"), values)
     means = np.array(
         [
             [own_residues(residues_model, [s], ("ffn",))[layer, "ffn"].mean(0) for layer in (0, 1)]
@@ -251,7 +253,7 @@ def test_pooled_residues_by_protein(residues_model):
     )
     for place in ((0, 0), (0, 47), (1, 13)):
         expected = np.corrcoef(means[:, *place], values)[0, 1]
-        assert found["ffn"][place] == pytest.approx(expected, abs=1e-4)
+        assert correlations["ffn"][place] == pytest.approx(expected, abs=1e-4)
 
 
 # --- Several goals -------------------------------------------------------------------------------
@@ -266,17 +268,17 @@ def scores(seed, scale=1.0):
 
 def test_together_is_the_sum_of_standard_scores():
     first, second = scores(1), scores(2, scale=1e4)
-    found = together([first, second], [1, -1])
+    total = together([first, second], [1, -1])
     sizes = [
-        np.sqrt(np.mean([float(x) ** 2 for c in ("ffn", "key") for x in own[c].ravel()]))
-        for own in (first, second)
+        np.sqrt(np.mean([float(x) ** 2 for c in ("ffn", "key") for x in one[c].ravel()]))
+        for one in (first, second)
     ]
     for c in ("ffn", "key"):
-        assert found[c] == pytest.approx(first[c] / sizes[0] - second[c] / sizes[1], rel=1e-5)
-        assert found[c].dtype == np.float32
+        assert total[c] == pytest.approx(first[c] / sizes[0] - second[c] / sizes[1], rel=1e-5)
+        assert total[c].dtype == np.float32
     # The unit of a goal does not matter.
     again = together([scores(1, 7.0), scores(2)], [1, -1])
-    assert again["key"] == pytest.approx(found["key"], rel=1e-4, abs=1e-6)
+    assert again["key"] == pytest.approx(total["key"], rel=1e-4, abs=1e-6)
 
 
 def test_one_goal_keeps_its_order_and_down_turns_it_round():
