@@ -1,6 +1,8 @@
 """A new family is one file of ``families`` and one row of the tests' table."""
 
+import ast
 import sys
+from pathlib import Path
 
 import pytest
 import test_families
@@ -9,6 +11,7 @@ from tiny_models import Row
 
 import neuronlab as nl
 from neuronlab.models import families
+from neuronlab.models.catalogue import CATALOGUE
 
 FILE = '''"""StarCoder2: like Llama, with layer norms and an FFN without a gate."""
 
@@ -92,9 +95,21 @@ def test_it_is_loaded_and_explained_like_any_other(toy, asked, tmp_path, sentenc
     sentence(families.family_of, "t5", says="StarCoder2")
 
 
+def test_nothing_else_asks_for_a_family_or_a_model_by_name():
+    root = Path(families.__file__).parents[3]
+    names = {known.name for known in CATALOGUE}
+    for family in families.FAMILIES:
+        names |= {family.name, family.title, *family.model_types}
+    asked = []
+    for path in (*root.glob("neuronlab/**/*.py"), *root.glob("pages/**/*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            texts = {n.value for n in ast.walk(node) if isinstance(n, ast.Constant)}
+            if isinstance(node, ast.Compare) and names & texts:
+                asked.append(path.relative_to(root).as_posix())
+            if isinstance(node, ast.Attribute) and node.attr == "model_type":
+                asked.append(path.relative_to(root).as_posix())
+    assert asked == ["neuronlab/models/loading.py"]  # which adapter it is
+
+
 def test_without_its_file_it_is_not_supported(sentence):
-    sentence(families.family_of, "starcoder2", says=["'starcoder2'", *_titles()])
-
-
-def _titles():
-    return [family.title for family in families.FAMILIES]
+    sentence(families.family_of, "starcoder2", says=["'starcoder2'", "Llama"])
