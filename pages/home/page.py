@@ -3,12 +3,20 @@
 import streamlit as st
 
 from neuronlab.figures.charts import layer_profile, predictions, visible
-from neuronlab.models.catalogue import entry
 from neuronlab.runs import Result
 from neuronlab.studies import AttributionSpec, scores_of
 from neuronlab.studies.examples import DEFAULT_MODEL, example
 from neuronlab.studies.one_prompt import control_in
-from neuronlab.widgets import exports, links, model_fetch, neuron_maps, runs, services, state
+from neuronlab.widgets import (
+    exports,
+    links,
+    model_fetch,
+    neuron_maps,
+    protein_models,
+    runs,
+    services,
+    state,
+)
 from neuronlab.widgets.guard import guard, plain
 from pages import HOME, PAGE_OF, PAGES
 
@@ -50,11 +58,11 @@ def show(spec: AttributionSpec, result: Result) -> None:
     """The example's sentence, its prediction and its neurons."""
     n = result.numbers
     scores = scores_of(result)
-    label = visible(n["target_label"])
+    label, model = visible(n["target_label"]), protein_models.title(spec.model)
     words, mean, _ = control_in(n)
     st.subheader("A live example")
     st.markdown(
-        f"*{plain(spec.text)}* → **{plain(label)}**, says {plain(model_title(spec.model))} with "
+        f"*{plain(spec.text)}* → **{plain(label)}**, says {plain(model)} with "
         f"{n['probability']:.0%}. Switch off its {n['suppressed']} top neurons and it is "
         f"**{n['probability_suppressed']:.1%}**; switch off {n['suppressed']} {words}, and it is "
         f"{mean:.0%}."
@@ -79,12 +87,6 @@ def show(spec: AttributionSpec, result: Result) -> None:
     if st.button("Open this example", icon=":material/neurology:", type="primary"):
         links.leave()
         st.switch_page(PAGE_OF[spec.study].path, query_params={"run": spec.key})
-
-
-def model_title(name: str) -> str:
-    """A model's title from the catalogue."""
-    known = entry(name)
-    return known.title if known else name
 
 
 main()

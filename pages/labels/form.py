@@ -42,7 +42,7 @@ def form(model: Model) -> NeuronLabelsSpec | None:
     left, middle, right = st.columns(3)
     titles = corpora.titles()
     names = [*titles, OWN]
-    corpus = left.selectbox(
+    choice = left.selectbox(
         "Corpus",
         names,
         names.index(use_of(model.name).corpus),
@@ -61,13 +61,9 @@ def form(model: Model) -> NeuronLabelsSpec | None:
         "Explained by", list(EXPLAINERS), format_func=EXPLAINERS.__getitem__, key="label_explainer"
     )
     try:
-        if corpus == OWN:
-            uploaded = _upload(model)
-            if uploaded is None:
-                return None
-            corpus = uploaded
-        elif corpus in CORPORA:
-            st.caption(plain(f"{CORPORA[corpus].what} {CORPORA[corpus].terms}"))
+        corpus = _upload(model) if choice == OWN else _described(choice)
+        if corpus is None:
+            return None
         label_sets.corpus_ready(corpus)
         if not components:
             raise UserError("Choose at least one component.")
@@ -88,6 +84,13 @@ def form(model: Model) -> NeuronLabelsSpec | None:
     if asked.get("key"):
         endpoint.keep_key(spec.key, asked["key"])
     return spec
+
+
+def _described(corpus: str) -> str:
+    """The corpus itself, with a line on what it is where it comes with the project."""
+    if corpus in CORPORA:
+        st.caption(plain(f"{CORPORA[corpus].what} {CORPORA[corpus].terms}"))
+    return corpus
 
 
 def _upload(model: Model) -> str | None:
