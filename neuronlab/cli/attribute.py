@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import ast
+import sys
 from importlib.util import find_spec
-from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,17 +78,19 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def method_names() -> list[str]:
     """Names of the methods as they are listed, read off their files: --help needs no torch."""
-    orders = {}
-    for folder in find_spec("neuronlab.attribution").submodule_search_locations:
-        for file in sorted(Path(folder).glob("*.py")):
-            text = file.read_text("utf-8")
-            calls = ast.walk(ast.parse(text)) if "register(" in text else ()
-            for call in calls:
-                if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "Method":
-                    fields = {word.arg: word.value for word in call.keywords}
-                    order = fields.get("order")
-                    orders[fields["name"].value] = order.value if order else inf
-    return sorted(orders, key=orders.get)
+    package = find_spec("neuronlab.attribution")
+    folders = package.submodule_search_locations if package else None
+    orders: dict[str, int] = {}
+    for file in sorted(file for folder in folders or () for file in Path(folder).glob("*.py")):
+        text = file.read_text("utf-8")
+        calls = ast.walk(ast.parse(text)) if "register(" in text else ()
+        for call in calls:
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "Method":
+                fields = {word.arg: word.value for word in call.keywords}
+                order = fields.get("order")
+                name = ast.literal_eval(fields["name"])
+                orders[name] = ast.literal_eval(order) if order else sys.maxsize
+    return sorted(orders, key=lambda name: orders[name])
 
 
 def run(args: argparse.Namespace) -> None:

@@ -1,7 +1,7 @@
 """Colours, safe for colour-blind eyes (Okabe and Ito), and names that figures share."""
 
 from neuronlab.models.components import Component
-from neuronlab.neurons.effect import AS_ACTIVE, RANDOM
+from neuronlab.neurons.effect import AS_ACTIVE, RANDOM, Control
 
 COMPONENT_COLOURS: dict[Component, str] = {
     "query": "#0072B2",
@@ -20,9 +20,12 @@ COMPONENT_NAMES: dict[Component, str] = {
     "residual": "Residual stream",
 }
 # In legends and narrow columns; sentences have the words of ``neurons.effect.CONTROLS``.
-CONTROL_NAMES = {RANDOM: "random neurons", AS_ACTIVE: "random neurons, matched in activity"}
+CONTROL_NAMES: dict[str, str] = {
+    RANDOM: "random neurons",
+    AS_ACTIVE: "random neurons, matched in activity",
+}
 # The same, by how columns of tables spell the controls.
-NULL_NAMES = {control.key: name for control, name in CONTROL_NAMES.items()}
+NULL_NAMES = {control.key: CONTROL_NAMES[control] for control in Control}
 # Of lines and bars side by side (Okabe and Ito), with a dash, a mark and a pattern each: colour is
 # never the only carrier of meaning.
 COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000"]

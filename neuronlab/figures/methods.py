@@ -19,7 +19,7 @@ _COLOURS = [*COLOURS, NEUTRAL]
 _MARKS = [*MARKS, "hexagon"]
 
 
-_CONTROL_DASHES = {RANDOM: "dot", AS_ACTIVE: "dash"}
+_CONTROL_DASHES: dict[str, str] = {RANDOM: "dot", AS_ACTIVE: "dash"}
 _ABOUT = {"fact": "the fact itself", "other relation": "other facts", "plain": "plain prompts"}
 
 

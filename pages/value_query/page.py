@@ -9,6 +9,7 @@ from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.figures import value_query as figures
 from neuronlab.figures.charts import token_bars, visible
 from neuronlab.models import Model
+from neuronlab.models.components import Sublayer
 from neuronlab.neurons import Neuron, NeuronSet
 from neuronlab.runs import Result
 from neuronlab.studies import ValueQuerySpec
@@ -31,7 +32,7 @@ from neuronlab.widgets import (
 )
 from neuronlab.widgets.guard import guard, plain
 
-KINDS = {"attention": "attention value neurons", "ffn": "FFN value neurons"}
+KINDS: dict[Sublayer, str] = {"attention": "attention value neurons", "ffn": "FFN value neurons"}
 
 
 def main() -> None:
