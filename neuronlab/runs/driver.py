@@ -31,12 +31,12 @@ def main() -> None:
     and at the end "finished", "unreached" (why there is no cluster) or "raised" (an error and its
     traceback). The end of standard input is the wish to stop.
     """
-    said = os.fdopen(os.dup(1), "wb")
+    messages = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what Ray prints would not be understood
 
     def say(kind: str, value: Any = None) -> None:
-        pickle.dump((kind, value), said)
-        said.flush()
+        pickle.dump((kind, value), messages)
+        messages.flush()
 
     unwanted = Event()
     task = pickle.load(sys.stdin.buffer)

@@ -38,9 +38,9 @@ def process_is_alive(process: dict[str, int | float] | None) -> bool:
     if process is None:
         return False
     try:
-        found = psutil.Process(int(process["pid"]))
+        running = psutil.Process(int(process["pid"]))
         # The system's clock may be set right in between, by a little.
-        same = abs(found.create_time() - process["started"]) < 2.0
-        return same and found.status() != psutil.STATUS_ZOMBIE
+        same = abs(running.create_time() - process["started"]) < 2.0
+        return same and running.status() != psutil.STATUS_ZOMBIE
     except (psutil.NoSuchProcess, LookupError, TypeError, ValueError, OverflowError):
         return False  # gone, or no note of a process at all

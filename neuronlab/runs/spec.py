@@ -74,8 +74,10 @@ def read_spec(text: str, specs: Mapping[str, type[Spec]]) -> Spec:
         raise ValueError("The spec is not a JSON object.")
     study = fields.pop("study", None)
     if not isinstance(study, str) or study not in specs:
-        known = ", ".join(sorted(specs))
-        raise ValueError(f"The spec names the study {study!r}, but the known studies are: {known}.")
+        studies = ", ".join(sorted(specs))
+        raise ValueError(
+            f"The spec names the study {study!r}, but the known studies are: {studies}."
+        )
     spec_type = specs[study]
     version = fields.pop("version", spec_type.version)
     if type(version) is not int or not 1 <= version <= spec_type.version:

@@ -167,16 +167,16 @@ class Store:
 
     def interrupted(self) -> list[Pending]:
         """The runs whose processes are gone, newest first; unreadable notes are skipped."""
-        found: dict[str, Pending] = {}
+        newest: dict[str, Pending] = {}
         for path in (self.root / ".pending").glob("*.json"):
             key = path.name.partition(".")[0]
             with suppress(UnreadableResult, LookupError, TypeError, ValueError):
                 if self.has(key) or self._worked_on(key):
                     continue
                 pending = Pending.from_marker(key, read_json(path.parent, path.name))
-                if key not in found or found[key].submitted < pending.submitted:
-                    found[key] = pending
-        return sorted(found.values(), key=lambda pending: pending.submitted, reverse=True)
+                if key not in newest or newest[key].submitted < pending.submitted:
+                    newest[key] = pending
+        return sorted(newest.values(), key=lambda pending: pending.submitted, reverse=True)
 
     # Details
 
