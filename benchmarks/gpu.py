@@ -85,9 +85,11 @@ class Report:
 
     def save(self) -> None:
         """Write all of it, whole or not at all."""
-        partial = self.path.with_suffix(".partial")
-        partial.write_text(json.dumps(_plain(self.content), indent=1, allow_nan=False), "utf-8")
-        partial.replace(self.path)
+        text = json.dumps(_plain(self.content), indent=1, allow_nan=False)
+        from neuronlab import home
+
+        with home.publish(self.path) as path:
+            path.write_text(text, "utf-8")
 
     def rows(self, part: str) -> list[Row]:
         """All rows of a part."""

@@ -23,9 +23,8 @@ import torch  # noqa: E402
 from tiny_models import LANGUAGE, ROWS, TINY, build, question  # noqa: E402
 
 import neuronlab as nl  # noqa: E402
-from neuronlab import attribution  # noqa: E402
+from neuronlab import attribution, home  # noqa: E402
 from neuronlab.attribution import METHODS, registry  # noqa: E402
-from neuronlab.models import weights  # noqa: E402
 
 # Tiny products gain nothing from threads, and lose much where other work shares the cores.
 torch.set_num_threads(1)
@@ -69,7 +68,7 @@ def asked():
 
 
 # Where set-up leaves what it computes; asked before any test changes the home.
-SET_UP = weights.home() / "runs"
+SET_UP = home.folder() / "runs"
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,9 @@ import pytest
 from app_server import started, visit, wait_for
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
+import neuronlab.home
 from neuronlab.cli.app import script
 from neuronlab.cli.same_call import attribute_python, study_python
-from neuronlab.models import weights
 from neuronlab.studies import AttributionSpec
 
 ROOT = Path(__file__).parents[1]
@@ -51,7 +51,7 @@ def run(python, tmp_path, monkeypatch):
     """``run(command, …)`` of the environment, in an empty folder, with the fetched models."""
     home = tmp_path / "home"
     home.mkdir()
-    (home / "models").symlink_to(weights.home() / "models")
+    (home / "models").symlink_to(neuronlab.home.folder() / "models")
     monkeypatch.setenv("NEURONLAB_HOME", str(home))
     monkeypatch.delenv("PYTHONPATH", raising=False)
     elsewhere = tmp_path / "elsewhere"

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from neuronlab import home
 from neuronlab.cli.models import accepted_by_environment, fetch
 from neuronlab.cli.terminal import quiet
 from neuronlab.errors import UserError
@@ -80,11 +81,12 @@ def _examples() -> None:
     examples.compute(names, Store(), say=lambda text: print(f"  {text}", flush=True))
     keys = {name: examples.example(name).key for name in names}
     stamp = {"code": _stamp(), "keys": keys}
-    _stamp_file().write_text(json.dumps(stamp, indent=2) + "\n", "utf-8")
+    with home.publish(_stamp_file()) as path:
+        path.write_text(json.dumps(stamp, indent=2) + "\n", "utf-8")
 
 
 def _stamp_file() -> Path:
-    return weights.home() / "examples.json"
+    return home.folder() / "examples.json"
 
 
 def _read_stamp(names: list[str]) -> str:
@@ -95,7 +97,7 @@ def _read_stamp(names: list[str]) -> str:
     try:
         stamp = json.loads(_stamp_file().read_text("utf-8"))
         keys = [stamp["keys"][name] for name in names]
-        there = all((weights.home() / "runs" / key).is_dir() for key in keys)
+        there = all((home.folder() / "runs" / key).is_dir() for key in keys)
         return stamp["code"] if there else ""
     except (OSError, ValueError, LookupError, TypeError):
         return ""

@@ -12,7 +12,6 @@ import ipaddress
 import json
 import os
 import socket
-import tempfile
 from collections.abc import AsyncIterator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -27,9 +26,9 @@ from urllib.parse import urlsplit
 import httpx2  # what openai speaks HTTP with
 import openai
 
+from neuronlab import home
 from neuronlab.errors import UserError
 from neuronlab.labels.prompts import COUNT, TEMPERATURE, Messages, clean
-from neuronlab.models.weights import home, make_folder
 from neuronlab.progress import Check, Progress, unheard
 
 ADDRESS, MODEL, KEY = (f"NEURONLAB_LLM_{name}" for name in ("ADDRESS", "MODEL", "KEY"))
@@ -330,7 +329,7 @@ class Endpoint:
     def _file(self, messages: Messages, count: int, temperature: float) -> Path:
         facts = [self.address, self.model, messages, float(temperature), count]
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-        return home() / "answers" / f"{digest}.json"
+        return home.folder() / "answers" / f"{digest}.json"
 
     def _kept(self, messages: Messages, count: int, temperature: float) -> list[str] | None:
         try:
@@ -345,12 +344,8 @@ class Endpoint:
         path = self._file(messages, count, temperature)
         content = json.dumps({"model": self.model, "answers": answers}, indent=1)
         try:
-            make_folder(path.parent)
-            with tempfile.NamedTemporaryFile(
-                "w", dir=path.parent, prefix=".", delete=False, encoding="utf-8"
-            ) as file:
-                file.write(content)
-            os.replace(file.name, path)
+            with home.publish(path) as made:
+                made.write_text(content, "utf-8")
         except OSError as error:
             raise UserError(
                 f"The answers cannot be kept in {path.parent}: check the free disk space and your "

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import re
 import unicodedata
 import zipfile
@@ -20,7 +19,6 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from threading import Lock
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import pandas as pd
@@ -30,9 +28,10 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from jaxtyping import Float, Int
 
+from neuronlab import home
 from neuronlab.errors import UserError
 from neuronlab.labels import prompts
-from neuronlab.models import READABLE, Component, sentences, weights
+from neuronlab.models import READABLE, Component, sentences
 from neuronlab.neurons import Neuron
 from neuronlab.spreadsheets import APOSTROPHE, WITHOUT
 
@@ -545,7 +544,7 @@ class Library:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.folder = weights.home() / "labels" if folder is None else Path(folder)
+        self.folder = home.folder() / "labels" if folder is None else Path(folder)
 
     def sets(self) -> dict[str, Mapping[str, Any]]:
         """The cards of all sets by their keys, the newest first; unreadable ones are left out."""
@@ -566,17 +565,8 @@ class Library:
         target = self._file(label_set.key)
         if target.exists():
             return label_set.key
-        part = self.folder / f".{uuid4().hex}.part"
-        with self._explained():
-            weights.make_folder(self.folder)
-            try:
-                with part.open("wb") as file:
-                    file.write(export(label_set))
-                    file.flush()
-                    os.fsync(file.fileno())
-                part.replace(target)
-            finally:
-                part.unlink(missing_ok=True)
+        with self._explained(), home.publish(target) as path:
+            path.write_bytes(export(label_set))
         return label_set.key
 
     def load(self, key: str) -> LabelSet:

@@ -15,7 +15,6 @@ import dataclasses
 import json
 import math
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,9 +25,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from neuronlab import home
 from neuronlab.errors import UserError
 from neuronlab.labels.prompts import Example, features, line
-from neuronlab.models import folders, weights
+from neuronlab.models import folders
 from neuronlab.models.device import resolve_device
 from neuronlab.models.exclusion import computing, making
 from neuronlab.models.hub import hub_reachable
@@ -242,14 +242,11 @@ def save(simulator: Simulator, folder: str | Path) -> None:
     if folder.exists():
         raise UserError(f"There is something at '{folder}' already: choose another folder.")
     try:
-        weights.make_folder(folder.parent)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as work:
-            made = Path(work) / "simulator"
+        with home.publish(folder, replace=False) as made:
             simulator.hf.save_pretrained(made)
             simulator.tokenizer.save_pretrained(made)
             settings = json.dumps(dataclasses.asdict(simulator.settings), indent=2)
             (made / _SETTINGS).write_text(settings, "utf-8")
-            made.rename(folder)  # whole or absent
     except OSError as error:
         raise UserError(
             f"The simulator cannot be written to {folder}: check the free disk space and your "

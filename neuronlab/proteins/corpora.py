@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import tempfile
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -13,8 +12,8 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
+from neuronlab import home
 from neuronlab.errors import UserError
-from neuronlab.models import weights
 from neuronlab.proteins.annotated import CORPORA, AnnotatedProtein
 
 _OWN = re.compile(r"own-[0-9a-f]{16}")
@@ -46,11 +45,8 @@ def keep(title: str, proteins: Sequence[AnnotatedProtein]) -> str:
     held = pa.Table.from_pandas(table, preserve_index=False)
     held = held.replace_schema_metadata({_TITLE: title.strip()[:MAX_TITLE].encode()})
     try:
-        weights.make_folder(path.parent)
-        # A folder of its own: another process may keep the same corpus just now.
-        with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as work:
-            pq.write_table(held, Path(work) / path.name)
-            (Path(work) / path.name).replace(path)
+        with home.publish(path) as made:
+            pq.write_table(held, made)
     except OSError as error:
         raise UserError(
             f"The corpus cannot be kept in {path.parent}: {error.strerror or error}."
@@ -61,7 +57,7 @@ def keep(title: str, proteins: Sequence[AnnotatedProtein]) -> str:
 def titles() -> dict[str, str]:
     """Names and titles of all corpora on this machine or to be fetched."""
     found = {name: corpus.title for name, corpus in CORPORA.items()}
-    for path in sorted((weights.home() / "corpora").glob("own-*.parquet")):
+    for path in sorted((home.folder() / "corpora").glob("own-*.parquet")):
         title = _title(path) if _OWN.fullmatch(path.stem) else None
         if title is not None:
             found[path.stem] = title or path.stem
@@ -105,4 +101,4 @@ def _title(path: Path) -> str | None:
 
 
 def _file(name: str) -> Path:
-    return weights.home() / "corpora" / f"{name}.parquet"
+    return home.folder() / "corpora" / f"{name}.parquet"

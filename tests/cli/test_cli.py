@@ -11,6 +11,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
+import neuronlab.home
 from neuronlab.cli import attribute, attribute_command, attribute_python, main
 from neuronlab.cli.main import parser
 from neuronlab.models import weights
@@ -25,7 +26,7 @@ QUICK = ("--method", "gradient_x_activation", "--components", "ffn", "--device",
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     """A home without results, which shares the models that set-up has fetched."""
-    models = weights.home() / "models"
+    models = neuronlab.home.folder() / "models"
     path = tmp_path / "home"
     path.mkdir()
     if models.is_dir():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from neuronlab.models import weights
+from neuronlab.home import folder
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -45,7 +45,7 @@ def elsewhere(tmp_path, monkeypatch):
     """Another folder, and a home without results, which shares the models that set-up fetched."""
     home = tmp_path / "home"
     home.mkdir()
-    (home / "models").symlink_to(weights.home() / "models")
+    (home / "models").symlink_to(folder() / "models")
     monkeypatch.setenv("NEURONLAB_HOME", str(home))
     monkeypatch.chdir(tmp_path)
 

@@ -475,7 +475,7 @@ def test_a_set_is_whole_or_not_there(tmp_path, monkeypatch, sentence):
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(library.os, "fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     sentence(shelf.add, made(), says="No space left on device")
     assert list(tmp_path.iterdir()) == []
 

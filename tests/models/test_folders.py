@@ -5,8 +5,9 @@ import os
 import pytest
 
 import neuronlab as nl
+from neuronlab import home
 from neuronlab.labels import longformer
-from neuronlab.models import folders, loading, weights
+from neuronlab.models import folders, loading
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def test_what_is_listed_can_be_named(machine, monkeypatch, variable):
         reachable = variable == "other_name" or not place.startswith("other_name")
         # By another name only where that is the one that is listed.
         assert folders.named(str(machine / place)) == (expected if reachable else None)
-    made = weights.home() / "simulators/one"
+    made = home.folder() / "simulators/one"
     assert folders.named(str(made)) == made
 
 

@@ -146,15 +146,12 @@ def test_a_refusing_disk_is_one_sentence(home, sentence):
 
 def test_the_older_model_survives_when_the_new_one_cannot_take_its_place(monkeypatch, sentence):
     keep("mine", "old")
-    usual = Path.rename
 
-    def rename(self, target):
-        if self.name == "model":
-            raise PermissionError(13, "denied")
-        return usual(self, target)
+    def replace(self, target):
+        raise PermissionError(13, "denied")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "rename", rename)
+        patch.setattr(Path, "replace", replace)
         sentence(keep, "mine", "new", says="cannot be written")
     assert tuned.card("mine") is not None
     assert content("mine") == "old"

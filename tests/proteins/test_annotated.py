@@ -12,6 +12,7 @@ from collections import Counter
 import pytest
 from Bio import SwissProt
 
+from neuronlab import home
 from neuronlab.errors import UserError
 from neuronlab.models import weights
 from neuronlab.models.residues import AMINO_ACIDS
@@ -178,7 +179,7 @@ def wheel(tmp_path, monkeypatch):
 
 
 def kept():
-    folder = weights.home() / "corpora"
+    folder = home.folder() / "corpora"
     return [path.name for path in folder.iterdir()] if folder.exists() else []
 
 

@@ -14,7 +14,7 @@ def kill(child):
 def test_killed_while_saving_leaves_no_half_result(process, store):
     child = process("save", store.root)
     assert child.stdout.readline() == "saving\n"
-    assert list(store.root.glob(".tmp-*/top.parquet")), "the result was being written"
+    assert list(store.root.glob(".*.partial.*/*/top.parquet")), "the result was being written"
     kill(child)
     assert not store.has(ToySpec().key)
     assert store.history() == []

@@ -229,7 +229,7 @@ def test_a_full_disk_is_explained(store, make_queue):
     assert run.status == "failed"
     assert run.error == f"The results in {store.root} cannot be changed: the disk is full."
     assert not store.has(SPEC.key)
-    assert list(store.root.glob(".tmp-*")) == []
+    assert list(store.root.glob(".*.partial*")) == []
 
 
 def test_a_store_that_vanishes_is_explained(store, make_queue):

@@ -371,7 +371,7 @@ def test_root_that_cannot_be_made_is_explained(tmp_path):
 
 
 def test_old_leftovers_are_swept_and_fresh_ones_kept(store):
-    old, fresh = store.root / ".tmp-old", store.root / ".tmp-fresh"
+    old, fresh = store.root / ".a.partial.old", store.root / ".a.partial.new"
     for folder in (old, fresh):
         folder.mkdir()
     os.utime(old, (0, 0))
