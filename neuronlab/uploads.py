@@ -7,20 +7,79 @@ counted while it is read.
 import csv
 import gzip
 import io
+import unicodedata
 import zipfile
+import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import cast
 
 from neuronlab.errors import UserError
+from neuronlab.spreadsheets import from_text
 
+MAX_LINE = 1_000_000  # characters
+MAX_ENTRY = 2_000_000  # characters, also of a row of several lines
+# A first row of megabytes is no header.
+MAX_HEADER = 10_000
 # A file of blocks that can be read from anywhere (bgzip) of 1 GB has some 15,000.
 MAX_GZIP_PARTS = 100_000
+MAX_NAME = 60  # characters of a file's name in a sentence
+DELIMITERS = ",;\t"
+# What reading a damaged file raises.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError)
 
 
 class LongLine(UserError):
     """A line is longer than any of the format."""
+
+
+class NoText(UserError):
+    """A file is no text in UTF-8."""
+
+
+# --- Sentences -----------------------------------------------------------------------------------
+
+
+def line(text: str, limit: int = 200) -> str:
+    """Text from elsewhere on one line, without what cannot be seen, cut to `limit` letters."""
+    text = " ".join(text.split())
+    if not text.isprintable():
+        text = " ".join(visible(text).split())
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def visible(text: str) -> str:
+    """White space becomes a space; control and formatting characters, and half pairs, go."""
+    return "".join(
+        " " if letter.isspace() else letter
+        for letter in text
+        if letter.isspace() or unicodedata.category(letter)[0] != "C"
+    )
+
+
+def file_name(name: str) -> str:
+    """The last part of a path, as a sentence may begin with it."""
+    return line(PurePosixPath(name.replace("\\", "/")).name, MAX_NAME) or "The file"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names in a sentence, in quotation marks together, and not too many of them."""
+    return f"'{line(', '.join(names), 80)}'"
+
+
+def too_large(file: str, most: int, mend: str = "upload a part of it") -> UserError:
+    """That a file has more bytes than there may be."""
+    return UserError(f"{file} is larger than {most / 1e6:,g} MB: {mend}.")
+
+
+def too_many(file: str, most: int, what: str, mend: str = "upload a part of it") -> UserError:
+    """That a file has more of something than there may be."""
+    return UserError(f"{file} has more than {most:,} {what}, which is the most: {mend}.")
+
+
+# --- Content -------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -39,15 +98,11 @@ class Room:
         """Count what was read; UserError where that is more than there may be."""
         self.taken += count
         if self.taken > self.most:
-            raise UserError(
-                f"{file}, unpacked, is larger than {self.most // 1_000_000:,} MB: upload a part."
-            )
+            raise too_large(f"{file}, unpacked,", self.most)
 
 
 def ungzipped(file: str, data: bytes) -> io.BufferedIOBase:
     """The content, unpacked while it is read where it is packed with gzip.
-
-    Reading it raises EOFError, OSError or zlib.error where it is damaged.
 
     Raises:
         UserError: packed in so many parts that each may hold next to nothing.
@@ -71,31 +126,70 @@ def unzipped(file: str, data: bytes, most: int) -> Iterator[tuple[str, io.Buffer
         most: files that it may hold.
 
     Raises:
-        UserError: too many files, damaged, with a password, or packed in an unusual way. Reading a
-            content raises ``zipfile.BadZipFile``, ``zlib.error``, EOFError or OSError where it is
-            damaged.
+        UserError: too many files, damaged, with a password, or packed in an unusual way.
     """
-    broken = UserError(f"{file} cannot be unpacked: zip the files again, without a password.")
     # The names of millions of empty files take gigabytes, so they are counted before they are read.
     if data.count(b"PK\x01\x02") > most:
-        raise UserError(f"{file} holds more than {most:,} files: zip only those that are needed.")
+        raise too_many(file, most, "files", "zip only those that are needed")
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
-    except Exception:  # damaged archives fail in many ways
-        raise broken from None
+    except Exception as error:  # damaged archives fail in many ways
+        raise _damaged(file, error) from None
     with archive:
-        for member in archive.infolist():
-            if member.is_dir():
+        for info in archive.infolist():
+            if info.is_dir():
                 continue
-            # The other methods may unpack without bound what claims to be small.
-            if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise broken
             try:
-                opened = archive.open(member)
-            except Exception:
-                raise broken from None
+                opened = _opened(archive, info)
+            except Exception as error:
+                raise _damaged(file, error) from None
             with opened:
-                yield member.filename, cast(io.BufferedIOBase, opened)
+                yield info.filename, opened
+
+
+def member(file: str, archive: zipfile.ZipFile, name: str, most: int) -> bytes:
+    """The content of one file of a zip.
+
+    Raises:
+        UserError: it has more bytes than `most`.
+        Exception: there is none of that name, or it is damaged.
+    """
+    with _opened(archive, archive.getinfo(name)) as opened:
+        content = opened.read(most + 1)
+    if len(content) > most:
+        raise too_large(f"{file}, unpacked,", most)
+    return content
+
+
+def _opened(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> io.BufferedIOBase:
+    # The other methods may unpack without bound what claims to be small.
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise zipfile.BadZipFile("packed in an unusual way")
+    return cast(io.BufferedIOBase, archive.open(info))
+
+
+def _damaged(file: str, error: Exception) -> UserError:
+    return UserError(
+        f"{file} cannot be unpacked: download it again, or zip the files again, without a "
+        "password.",
+        details=repr(error),
+    )
+
+
+def text_of(file: str, data: bytes) -> str:
+    """A text in UTF-8.
+
+    Raises:
+        NoText: it is none.
+    """
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise _no_text(file) from None
+
+
+def _no_text(file: str) -> NoText:
+    return NoText(f"{file} is not plain text: unpack it if it is packed, or save it in UTF-8.")
 
 
 def text_lines(
@@ -112,18 +206,43 @@ def text_lines(
 
     Raises:
         LongLine: a line of so many characters.
-        UserError: no room for the rest.
-        UnicodeDecodeError: no UTF-8.
+        NoText: no UTF-8.
+        UserError: no room for the rest, or damaged.
     """
     buffer = cast(io.BufferedReader, content)  # which is more than the wrapper needs
     text = io.TextIOWrapper(buffer, "utf-8-sig", newline=newline)
-    while line := text.readline(longest):
-        room.take(file, len(line))
-        if len(line) == longest:
+    while part := _readline(file, text, longest):
+        room.take(file, len(part))
+        if len(part) == longest:
             raise LongLine(
                 f"{file} has a line of more than {longest:,} characters: save it with shorter ones."
             )
-        yield line
+        yield part
+
+
+def _readline(file: str, text: io.TextIOWrapper, longest: int) -> str:
+    try:
+        return text.readline(longest)
+    except UnicodeDecodeError:
+        raise _no_text(file) from None
+    except _DAMAGED as error:
+        raise _damaged(file, error) from None
+
+
+# --- Tables and entries --------------------------------------------------------------------------
+
+
+def header(row: str, wanted: Collection[str]) -> tuple[str, list[str]]:
+    """The delimiter with which the first row of a table has most of the wanted columns, and the
+    columns that it has then, in lower case.
+    """
+    row = row.rstrip("\r\n")[:MAX_HEADER]
+    columns = {
+        delimiter: [name.strip().lower() for name in next(csv.reader([row], delimiter=delimiter))]
+        for delimiter in DELIMITERS
+    }
+    best = max(columns, key=lambda each: (len({*wanted} & {*columns[each]}), len(columns[each])))
+    return best, columns[best]
 
 
 def rows(
@@ -145,14 +264,14 @@ def rows(
 
     def counted() -> Iterator[str]:
         nonlocal taken
-        for line in lines:
-            taken += len(line)
+        for part in lines:
+            taken += len(part)
             if taken > longest:
                 raise UserError(
                     f"Row {number + 1} of {file} has more than {longest:,} characters: check its "
                     "quotation marks and line ends."
                 )
-            yield line
+            yield part
 
     try:
         for number, cells in enumerate(csv.reader(counted(), delimiter=delimiter, strict=True), 1):
@@ -180,14 +299,54 @@ def whole_entries(file: str, lines: Iterable[str], mark: str, longest: int) -> I
         UserError: an entry that is too long.
     """
     taken = 0
-    for line in lines:
-        taken = len(line) if line.startswith(mark) else taken + len(line)
+    for part in lines:
+        taken = len(part) if part.startswith(mark) else taken + len(part)
         if taken > longest:
             raise UserError(
                 f"{file} has an entry of more than {longest:,} characters, longer than any "
                 "protein: remove it."
             )
-        yield line
+        yield part
+
+
+def records(
+    file: str,
+    rows: Iterable[tuple[int, list[str]]],
+    read: Collection[str] | None = None,
+    mend: str = "put a cell that holds the separator in quotation marks",
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Where each row of a table is, for the sentences, and its cells by their columns, in lower
+    case. The first row names the columns; empty ones are left out.
+
+    Args:
+        file: name of the table, for the sentences.
+        rows: number and cells of each.
+        read: columns that may be given once only; all of them, if not given.
+        mend: what to do about a row with more cells than there are columns.
+
+    Raises:
+        UserError: such a row, or a column that is given twice.
+    """
+    columns: list[str] = []
+    for number, cells in rows:
+        cells = [_cell(each) for each in cells]
+        if not any(cells):
+            continue
+        if not columns:
+            columns = [each.lower() for each in cells]
+            check_columns(file, [each for each in columns if read is None or each in read])
+            continue
+        where = f"Row {number} of {file}"
+        if any(cells[len(columns) :]):
+            raise UserError(
+                f"{where} has {len(cells)} cells and the first row {len(columns)}: {mend}."
+            )
+        yield where, dict(zip(columns, cells, strict=False))
+
+
+def _cell(text: str) -> str:
+    text = text.strip()
+    return from_text(text).strip() if text.startswith("'") else text
 
 
 def check_columns(file: str, columns: Iterable[str]) -> None:

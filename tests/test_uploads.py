@@ -80,6 +80,68 @@ def test_rows_of_a_table():
     ]
 
 
+def records(text, *arguments, **keywords):
+    delimiter, _ = uploads.header(text.partition("\n")[0], ("name", "value"))
+    rows = uploads.rows("t", io.StringIO(text, newline=""), delimiter, 1_000)
+    return list(uploads.records("t", rows, *arguments, **keywords))
+
+
+@pytest.mark.parametrize("delimiter", uploads.DELIMITERS)
+def test_records_of_a_table(delimiter):
+    rows = [("Name ", "VALUE", "", ""), (), ("a", "'=1", "", ""), ("", "", "", ""), ("'b", "2")]
+    assert records("\n".join(delimiter.join(row) for row in rows)) == [
+        ("Row 3 of t", {"name": "a", "value": "=1", "": ""}),
+        ("Row 5 of t", {"name": "'b", "value": "2"}),
+    ]
+
+
+def test_the_delimiter_is_that_of_the_wanted_columns():
+    assert uploads.header("a,b,c;Name;VALUE\r\n", ("name", "value")) == (
+        ";",
+        ["a,b,c", "name", "value"],
+    )
+    assert uploads.header("\tname\tvalue", ("name",)) == ("\t", ["", "name", "value"])
+    assert uploads.header("a;b;c", ("name",)) == (";", ["a", "b", "c"])
+
+
+def test_what_makes_a_record_unclear_is_a_sentence(sentence):
+    text = "name,other,other\na,b,c\n"
+    sentence(records, text, says=["t has 2 columns 'other'", "remove"])
+    assert len(records(text, ("name",))) == 1
+    long = "name\na\n\nb,c\n"
+    sentence(records, long, says=["Row 4 of t has 2 cells and the first row 1", "quotation marks"])
+    sentence(records, long, mend="write no comma", says="1: write no comma.")
+
+
+# --- Sentences -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("../../etc/a\nb.csv", "a b.csv"),
+        ("C:\\x\\a\u200b.csv", "a.csv"),
+        ("x" * 99, "x" * 59 + "…"),
+        ("", "The file"),
+        ("a/\x00", "The file"),
+    ],
+)
+def test_the_name_of_a_file_in_a_sentence(name, shown):
+    assert uploads.file_name(name) == shown
+
+
+def test_a_text_is_utf_8(sentence):
+    assert uploads.text_of("a", "\ufeffé".encode()) == "é"
+    for read in (uploads.text_of, lambda file, data: lines(data)):
+        sentence(read, "a", b"x\n\xff", says=["a is not plain text", "save it in UTF-8"])
+
+
+@pytest.mark.parametrize("cut", [3, 15, -4])
+def test_a_damaged_file_is_a_sentence(sentence, cut):
+    data = gzip.compress(b"a line\n" * 100, mtime=0)[:cut]
+    sentence(lines, data, says=["a cannot be unpacked", "download it again"])
+
+
 @pytest.mark.parametrize(
     "text", ["," * 5_000_000, '"' + "\n" * 100_000 + '"', '"aa\n",' * 1_000_000]
 )

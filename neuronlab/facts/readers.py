@@ -6,15 +6,12 @@ each language. They hold far more than a run takes: ``list_facts`` says what the
 ``read_facts`` keeps what was chosen of it.
 """
 
-import csv
 import io
 import itertools
 import json
 import random
 import re
 import unicodedata
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,11 +22,9 @@ from neuronlab import uploads
 from neuronlab.errors import UserError
 from neuronlab.facts.fact import Fact
 from neuronlab.models import MASK
-from neuronlab.spreadsheets import from_text
 
 MAX_BYTES = 200_000_000
 MAX_UNPACKED = 2_000_000_000  # characters; LAMA's sentences are several hundred million
-MAX_LINE = 1_000_000  # characters, also of a row
 MAX_FACTS = 300_000
 MAX_MEMBERS = 25_000
 # Different languages and relations together, and patterns and templates.
@@ -43,7 +38,6 @@ PLACES = 3
 SUBJECT, OBJECT = "[X]", "[Y]"
 # Of languages: "zh", "ceb", "zh-hans".
 _CODE = re.compile(r"[a-z]{2,3}(-[a-z]+)*")
-DELIMITERS = ",;\t"
 # Written without spaces between words: the answer follows the prompt at once.
 UNSPACED = ("zh", "ja", "th")
 WITHOUT_PROMPT = f"without a prompt (no template, no pattern, no sentence with {MASK} once)"
@@ -132,10 +126,7 @@ class _Upload:
         else:
             self.others[key] += len(row.texts)
         if len(self.subjects) + len(self.others) > MAX_KINDS:
-            raise UserError(
-                f"The upload has more than {MAX_KINDS:,} relations and languages, which is the "
-                "most: upload a part of it."
-            )
+            raise uploads.too_many("The upload", MAX_KINDS, "relations and languages")
         if self.listing or not self.wanted(key):
             return
         self.rows.append(row)
@@ -156,10 +147,7 @@ class _Upload:
             self.wordings += key not in self.templates
             self.templates[key] = text
         if self.wordings > MAX_KINDS:
-            raise UserError(
-                f"The upload has more than {MAX_KINDS:,} patterns and templates, which is the "
-                "most: upload a part of it."
-            )
+            raise uploads.too_many("The upload", MAX_KINDS, "patterns and templates")
 
     def wanted(self, key: tuple[str, str]) -> bool:
         """Whether facts of this language and relation are read."""
@@ -278,23 +266,15 @@ def read_facts(
 
 def _read_all(upload: _Upload, files: Mapping[str, bytes]) -> None:
     if sum(map(len, files.values())) > MAX_BYTES:
-        raise UserError(
-            f"The upload is larger than {MAX_BYTES // 1_000_000} MB: keep only the files and rows "
-            "you need."
-        )
+        raise uploads.too_large("The upload", MAX_BYTES)
     room = uploads.Room(MAX_UNPACKED)
     for name, data in files.items():
         if not _is_zip(name, data):
             # Whatever else is in a folder that was uploaded as a whole is no mistake.
             _read(upload, room, name, io.BytesIO(data), among=len(files) > 1 and "/" in name)
             continue
-        for member, content in uploads.unzipped(_short(name), data, MAX_MEMBERS):
-            try:
-                _read(upload, room, member, content, among=True)
-            except (zipfile.BadZipFile, zlib.error, EOFError, OSError):
-                raise UserError(
-                    f"{_short(name)} cannot be unpacked: zip the files again, without a password."
-                ) from None
+        for member, content in uploads.unzipped(uploads.file_name(name), data, MAX_MEMBERS):
+            _read(upload, room, member, content, among=True)
 
 
 def _check(upload: _Upload) -> None:
@@ -305,10 +285,13 @@ def _check(upload: _Upload) -> None:
     for relation in without:
         if not usable:
             raise UserError(
-                f"There are patterns for {_short(relation)} but no subjects and answers: "
-                "upload its vocabulary file too, both in one .zip as they share their name."
+                f"There are patterns for {uploads.file_name(relation)} but no subjects and "
+                "answers: upload its vocabulary file too, both in one .zip as they share their "
+                "name."
             )
-        upload.skip("relation", "with patterns but no subjects and answers", _short(relation))
+        upload.skip(
+            "relation", "with patterns but no subjects and answers", uploads.file_name(relation)
+        )
     if upload.templates and not upload.count:
         raise UserError(
             "There are templates but no subjects and answers: "
@@ -401,34 +384,32 @@ def _read(
     upload: _Upload, room: uploads.Room, name: str, content: io.BufferedIOBase, *, among: bool
 ) -> None:
     """Add what one file holds that is no zip; among others it may hold something else."""
+    file = uploads.file_name(name)
     try:
         # Cells of a table keep their line ends.
-        lines = uploads.text_lines(_short(name), content, room, MAX_LINE, newline="")
-        try:
-            empty = 0
-            for first in lines:
-                if first.strip():
-                    break
-                empty += 1
-            else:
-                raise _NoFacts(f"{_short(name)} is empty: upload a file that holds facts.")
-            # Lines are counted with the empty ones before the first.
-            lines = itertools.chain(itertools.repeat("\n", empty), [first], lines)
-            if first.lstrip().startswith(("{", "[")):
-                _read_json_lines(upload, name, lines)
-            else:
-                _read_table(upload, name, first, lines)
-        except UnicodeDecodeError:
-            raise _NoFacts(f"{_short(name)} is not plain text: save it as UTF-8.") from None
-    except _NoFacts:
+        lines = uploads.text_lines(file, content, room, uploads.MAX_LINE, newline="")
+        empty = 0
+        for first in lines:
+            if first.strip():
+                break
+            empty += 1
+        else:
+            raise _NoFacts(f"{file} is empty: upload a file that holds facts.")
+        # Lines are counted with the empty ones before the first.
+        lines = itertools.chain(itertools.repeat("\n", empty), [first], lines)
+        if first.lstrip().startswith(("{", "[")):
+            _read_json_lines(upload, name, lines)
+        else:
+            _read_table(upload, file, first, lines)
+    except (_NoFacts, uploads.NoText):
         if not among:
             raise
         upload.skip("file", "without facts")
     except uploads.LongLine:
         if not among:
             raise
-        place = f"{_language(name)}: {_short(name)}"
-        upload.skip("file", f"with a line of more than {MAX_LINE:,} characters", place)
+        place = f"{_language(name)}: {file}"
+        upload.skip("file", f"with a line of more than {uploads.MAX_LINE:,} characters", place)
 
 
 # --- JSON lines ----------------------------------------------------------------------------------
@@ -474,7 +455,7 @@ def _json_lines(
             upload.skip("line", "that is no JSON object", _place(name, number))
         else:
             raise _NoFacts(
-                f"Line {number} of {_short(name)} is no JSON object: "
+                f"Line {number} of {uploads.file_name(name)} is no JSON object: "
                 "write one whole object on every line, as LAMA and ParaRel do."
             )
 
@@ -487,8 +468,9 @@ def _kind(name: str, row: dict[str, Any]) -> str:
     if "obj_label" in row and row.keys() & {"sub_label", "masked_sentences", "evidences"}:
         return "fact"
     raise _NoFacts(
-        f"{_short(name)} is JSON without facts, as its objects have {_listed(row)}: LAMA's have "
-        "obj_label with sub_label or masked_sentences, and ParaRel's patterns have pattern."
+        f"{uploads.file_name(name)} is JSON without facts, as its objects have "
+        f"{uploads.listed(row)}: LAMA's have obj_label with sub_label or masked_sentences, and "
+        "ParaRel's patterns have pattern."
     )
 
 
@@ -528,58 +510,37 @@ def _string(row: dict[str, Any], key: str) -> str:
 _COLUMNS = ("prompt", "answer", "answers", "language", "relation", "name", "fact")
 
 
-def _read_table(upload: _Upload, name: str, first: str, lines: Iterable[str]) -> None:
-    delimiter = _delimiter(name, first)
-    header: list[str] = []
+def _read_table(upload: _Upload, file: str, first: str, lines: Iterable[str]) -> None:
+    delimiter, columns = uploads.header(first, _COLUMNS)
+    answers = {"answer", "answers"}.intersection(columns)
+    if "prompt" not in columns or not answers:
+        raise _NoFacts(
+            f"{file} has the columns {uploads.listed(columns)} and needs prompt and answer: "
+            "name them so in its first row."
+        )
+    if len(answers) > 1:
+        raise UserError(f"{file} has answer and answers: leave one of the columns.")
     count = 0
-    for number, cells in uploads.rows(_short(name), lines, delimiter, MAX_LINE):
-        cells = [from_text(cell.strip()).strip() for cell in cells]
-        if not any(cells):
-            continue
-        if not header:
-            header = [column.lower() for column in cells]
-            uploads.check_columns(_short(name), [c for c in header if c in _COLUMNS])
-            if {"answer", "answers"} <= set(header):
-                raise UserError(f"{_short(name)} has answer and answers: leave one of the columns.")
-            continue
-        where = f"Row {number} of {_short(name)}"
-        if any(cells[len(header) :]):
-            raise UserError(
-                f"{where} has {len(cells)} cells and the first row {len(header)}: "
-                "put a cell that holds the separator in quotation marks."
-            )
-        row = dict(zip(header, cells, strict=False))
-        prompt, given = row.get("prompt", ""), row.get("answers", "") or row.get("answer", "")
-        answers = tuple(dict.fromkeys(each.strip() for each in given.split("|") if each.strip()))
-        language = row.get("language", "").lower() or "en"
-        if prompt.count(MASK) > 1:
-            raise UserError(f"{where} has {MASK} more than once: leave the answer's place only.")
-        if not _prompt(prompt, language)[0]:
-            raise UserError(f"{where} has no prompt: fill it in or remove the row.")
-        if not answers:
-            raise UserError(f"{where} has no answer: fill it in or remove the row.")
+    rows = uploads.rows(file, lines, delimiter, uploads.MAX_LINE)
+    for where, row in uploads.records(file, rows, _COLUMNS):
+        upload.add(_table_row(row, where, str(upload.count + 1)), where)
         count += 1
-        fact = row.get("name") or row.get("fact") or str(upload.count + 1)
-        relation = row.get("relation", "")
-        upload.add(_Row(answers, relation, fact, texts=(prompt,), language=language), where)
     if not count:
-        raise _NoFacts(f"{_short(name)} has columns but no rows: add a row for every fact.")
+        raise _NoFacts(f"{file} has columns but no rows: add a row for every fact.")
 
 
-def _delimiter(name: str, first: str) -> str:
-    """The separator with which the first row holds the columns that are needed."""
-    # A first row of megabytes is no header.
-    line = first.strip()[:10_000]
-    found: list[str] = []
-    for delimiter in DELIMITERS:
-        columns = [each.strip().lower() for each in next(csv.reader([line], delimiter=delimiter))]
-        if "prompt" in columns and {"answer", "answers"} & set(columns):
-            return delimiter
-        found = max(found, columns, key=len)
-    raise _NoFacts(
-        f"{_short(name)} has the columns {_listed(found)} and needs prompt and answer: "
-        "name them so in its first row."
-    )
+def _table_row(row: Mapping[str, str], where: str, number: str) -> _Row:
+    prompt, given = row.get("prompt", ""), row.get("answers", "") or row.get("answer", "")
+    answers = tuple(dict.fromkeys(each.strip() for each in given.split("|") if each.strip()))
+    language = row.get("language", "").lower() or "en"
+    if prompt.count(MASK) > 1:
+        raise UserError(f"{where} has {MASK} more than once: leave the answer's place only.")
+    if not _prompt(prompt, language)[0]:
+        raise UserError(f"{where} has no prompt: fill it in or remove the row.")
+    if not answers:
+        raise UserError(f"{where} has no answer: fill it in or remove the row.")
+    name = row.get("name") or row.get("fact") or number
+    return _Row(answers, row.get("relation", ""), name, texts=(prompt,), language=language)
 
 
 def _is_zip(name: str, data: bytes) -> bool:
@@ -599,19 +560,9 @@ def _stem(name: str) -> str:
     return PurePosixPath(name.replace("\\", "/")).stem
 
 
-def _short(name: str) -> str:
-    last = PurePosixPath(name.replace("\\", "/")).name
-    return " ".join(last.split())[:60] or "The file"
-
-
-def _listed(names: Iterable[str]) -> str:
-    text = " ".join(", ".join(names).split())
-    return f"'{text[:80]}…'" if len(text) > 80 else f"'{text}'"
-
-
 def _place(name: str, number: int) -> str:
     """A line of a file, with its language."""
-    return f"{_language(name)}: line {number:,} of {_short(name)}"
+    return f"{_language(name)}: line {number:,} of {uploads.file_name(name)}"
 
 
 def _too_many() -> UserError:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -28,9 +28,8 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from jaxtyping import Float, Int
 
-from neuronlab import home
+from neuronlab import home, uploads
 from neuronlab.errors import UserError
-from neuronlab.labels import prompts
 from neuronlab.models import READABLE, Component, sentences
 from neuronlab.neurons import Neuron
 from neuronlab.spreadsheets import APOSTROPHE, WITHOUT
@@ -73,7 +72,6 @@ MAX_QUERY = 1_000
 _LABELS, _CARD = "labels.parquet", "card.json"
 _WORD = re.compile(r"[^\W_]+")
 _KEY = re.compile(r"[0-9a-f]{16}")
-_DELIMITERS = ",;\t"
 
 
 # --- One set -------------------------------------------------------------------------------------
@@ -295,9 +293,9 @@ def read(name: str, data: bytes) -> LabelSet:
         UserError: not one of these formats, damaged, incomplete, made by a newer program, or over
             the limits on bytes and rows. One sentence that says what to do.
     """
-    file = prompts.line(PurePosixPath(name.replace("\\", "/")).name, 60) or "The file"
+    file = uploads.file_name(name)
     if len(data) > MAX_BYTES:
-        raise _too_large(file, MAX_BYTES)
+        raise uploads.too_large(file, MAX_BYTES)
     if not data.strip():
         raise UserError(f"{file} is empty: choose a file with labels.")
     card: Mapping[str, Any] = {}
@@ -308,7 +306,7 @@ def read(name: str, data: bytes) -> LabelSet:
     versions = card.get("versions", {})
     if versions.get("schema", SCHEMA) < 2:  # the control had no direction and said nothing
         rows["control_correlation"] = np.nan
-    created = prompts.line(str(card.get("created", "")), 40) or _now()
+    created = uploads.line(str(card.get("created", "")), 40) or _now()
     return _set(rows, card.get("spec", {}), versions, created)
 
 
@@ -317,10 +315,10 @@ def _unzip(file: str, data: bytes) -> tuple[bytes, Mapping[str, Any]]:
     broken = UserError(f"{file} is damaged, or no exported labels: export them again.")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            table = _member(archive, _LABELS, MAX_UNPACKED)
-            card = json.loads(_member(archive, _CARD, MAX_CARD))
-    except _TooLarge as error:
-        raise _too_large(f"{file}, unpacked,", error.args[0]) from None
+            table = uploads.member(file, archive, _LABELS, MAX_UNPACKED)
+            card = json.loads(uploads.member(file, archive, _CARD, MAX_CARD))
+    except UserError:
+        raise
     except Exception:  # damaged archives fail in many ways
         raise broken from None
     parts = [card.get(part, {}) for part in ("spec", "versions")] if isinstance(card, dict) else [0]
@@ -334,22 +332,6 @@ def _unzip(file: str, data: bytes) -> tuple[bytes, Mapping[str, Any]]:
     return table, card
 
 
-class _TooLarge(Exception):
-    """More bytes than the number that it holds."""
-
-
-def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
-    member = archive.getinfo(name)
-    # The other methods may unpack without bound what claims to be small.
-    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise zipfile.BadZipFile
-    with archive.open(member) as opened:
-        content = opened.read(most + 1)
-    if len(content) > most:
-        raise _TooLarge(most)
-    return content
-
-
 def _parquet(file: str, data: bytes) -> pa.Table:
     try:
         parts = pq.read_metadata(io.BytesIO(data))
@@ -358,7 +340,7 @@ def _parquet(file: str, data: bytes) -> pa.Table:
     except Exception:  # damaged files fail in many ways
         raise _unreadable(file) from None
     if size > MAX_UNPACKED:
-        raise _too_large(f"{file}, unpacked,", MAX_UNPACKED)
+        raise uploads.too_large(f"{file}, unpacked,", MAX_UNPACKED)
     _check(file, names, parts.num_rows)
     # Repeated texts stay one text each: a small file may repeat a long one very often.
     texts = [name for name in TEXTS if name in names]
@@ -371,22 +353,16 @@ def _parquet(file: str, data: bytes) -> pa.Table:
 
 def _text(file: str, data: bytes) -> pa.Table:
     try:
-        text = data.decode("utf-8-sig").lstrip("\r\n")
-    except UnicodeDecodeError:
+        text = uploads.text_of(file, data).lstrip("\r\n")
+    except uploads.NoText:
         raise _unreadable(file) from None
-    line = re.split(r"[\r\n]", text, maxsplit=1)[0][:10_000]
-    headers = [
-        [column.strip().strip('"').strip().lower() for column in line.split(delimiter)]
-        for delimiter in _DELIMITERS
-    ]
-    delimiter = max(range(len(headers)), key=lambda i: len({*REQUIRED} & {*headers[i]}))
-    header = headers[delimiter]
+    delimiter, header = uploads.header(re.split(r"[\r\n]", text, maxsplit=1)[0], REQUIRED)
     _check(file, header, 0)
     try:
         table = pa.csv.read_csv(
             io.BytesIO(text.encode()),
             pa.csv.ReadOptions(column_names=header, skip_rows=1),
-            pa.csv.ParseOptions(delimiter=_DELIMITERS[delimiter], newlines_in_values=True),
+            pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
             pa.csv.ConvertOptions(
                 column_types=dict.fromkeys(header, pa.string()),
                 include_columns=[c for c in COLUMNS if c in header],
@@ -411,13 +387,9 @@ def _check(file: str, columns: Sequence[str], rows: int) -> None:
             f"{file} has no column {' and no '.join(missing)}: a table of labels has "
             f"{', '.join(REQUIRED)} in its first row."
         )
-    twice = next((name for name in COLUMNS if list(columns).count(name) > 1), None)
-    if twice:
-        raise UserError(f"{file} has the column {twice} more than once: keep one.")
+    uploads.check_columns(file, [name for name in columns if name in COLUMNS])
     if rows > MAX_ROWS:
-        raise UserError(
-            f"{file} has more than {MAX_ROWS:,} neurons, which is the most: keep a part of them."
-        )
+        raise uploads.too_many(file, MAX_ROWS, "neurons")
 
 
 def _rows(file: str, table: pa.Table) -> pd.DataFrame:
@@ -427,7 +399,7 @@ def _rows(file: str, table: pa.Table) -> pd.DataFrame:
         raise UserError(f"{file} has columns but no rows: add a row for every neuron.")
     texts = {name: _texts(file, name, table) for name in TEXTS}
     if sum(int(lengths.sum()) for _, lengths in texts.values()) > MAX_UNPACKED:
-        raise _too_large(f"{file}, unpacked,", MAX_UNPACKED)
+        raise uploads.too_large(f"{file}, unpacked,", MAX_UNPACKED)
     columns = {name: values for name, (values, _) in texts.items()}
     columns |= {name: _numbers(file, name, table) for name in RANGES}
     rows = pd.DataFrame(columns)
@@ -472,10 +444,7 @@ def _texts(file: str, name: str, table: pa.Table) -> tuple[np.ndarray, Int[np.nd
 
 
 def _clean(text: str) -> str:
-    text = text[: 4 * MAX_TEXT]
-    if len(text) <= MAX_TEXT and text.isprintable():
-        return " ".join(text.split())
-    return prompts.line(text, MAX_TEXT)
+    return uploads.line(text[: 4 * MAX_TEXT], MAX_TEXT)
 
 
 def _numbers(
@@ -519,7 +488,7 @@ def _now() -> str:
 
 
 def _short(values: pd.Series, wrong: pd.Series) -> str:
-    return prompts.line(str(values[wrong].iloc[0]), 40)
+    return uploads.line(str(values[wrong].iloc[0]), 40)
 
 
 def _unreadable(file: str) -> UserError:
@@ -527,10 +496,6 @@ def _unreadable(file: str) -> UserError:
         f"{file} cannot be read as labels: choose an exported zip, or a table saved as Parquet or, "
         "in UTF-8, as CSV or TSV."
     )
-
-
-def _too_large(what: str, most: int) -> UserError:
-    return UserError(f"{what} is larger than {most / 1e6:,.3g} MB: keep only what you need.")
 
 
 # --- The folder of all ---------------------------------------------------------------------------
@@ -554,7 +519,7 @@ class Library:
                 continue
             try:
                 with zipfile.ZipFile(path) as archive:
-                    card = json.loads(_member(archive, _CARD, MAX_CARD))
+                    card = json.loads(uploads.member(path.name, archive, _CARD, MAX_CARD))
                 found[path.stem] = {name: card[name] for name in CARD}
             except Exception:  # also one that another process removes just now
                 continue

@@ -27,12 +27,13 @@ from torch import Tensor, nn
 
 from neuronlab import home
 from neuronlab.errors import UserError
-from neuronlab.labels.prompts import Example, features, line
+from neuronlab.labels.prompts import Example, features
 from neuronlab.models import folders
 from neuronlab.models.device import resolve_device
 from neuronlab.models.exclusion import computing, making
 from neuronlab.models.hub import hub_reachable
 from neuronlab.progress import Check, Progress, unheard
+from neuronlab.uploads import line
 
 Variant = Literal["neuronlab", "authors"]
 Record = Callable[[dict[str, float]], None]

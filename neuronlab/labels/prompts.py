@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from neuronlab.errors import UserError
+from neuronlab.uploads import line, visible
 
 Variant = Literal["neuronlab", "authors"]
 Messages = list[dict[str, str]]
@@ -27,7 +27,6 @@ AUTHORS_EXAMPLES = 5
 
 MAX_RESIDUES = 300
 MAX_ANNOTATIONS = 8
-MAX_LINE = 200
 MAX_ANSWER = 200
 
 _SYSTEM = (
@@ -160,12 +159,6 @@ def rounded(value: float) -> str:
     return f"{round(float(value), 4) + 0.0:.4f}".rstrip("0").rstrip(".")
 
 
-def line(text: str, limit: int = MAX_LINE) -> str:
-    """Text from elsewhere on one line, without what cannot be seen, cut to `limit` letters."""
-    text = " ".join(_visible(text).split())
-    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
-
-
 def estimate(request: Messages, count: int = COUNT) -> Tokens:
     """Roughly the tokens of a request for so many answers.
 
@@ -191,7 +184,7 @@ def clean(answer: str) -> str:
         rows = rows[1:]
     if not rows:
         return ""
-    text = _visible(rows[0])
+    text = visible(rows[0])
     text = re.sub(r"^\s*(?:[-*•>#]+\s+|\d+[.)]\s+)+", "", text)
     text = re.sub(r"[*`\"“”„«»]|__", "", text)
     text = re.sub(
@@ -208,15 +201,6 @@ def clean(answer: str) -> str:
     if len(text) > MAX_ANSWER:
         text = text[: MAX_ANSWER - 1].rsplit(" ", 1)[0].rstrip(" ,;:") + "…"
     return text
-
-
-def _visible(text: str) -> str:
-    """White space becomes a space; control and formatting characters, and half pairs, go."""
-    return "".join(
-        " " if letter.isspace() else letter
-        for letter in text
-        if letter.isspace() or unicodedata.category(letter)[0] != "C"
-    )
 
 
 def _finite(value: object) -> bool:

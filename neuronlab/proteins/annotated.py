@@ -5,12 +5,11 @@ An annotation is a few words that a person reads: "kind: value", as in "organism
 
 import itertools
 import re
-import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from Bio import SwissProt
 
@@ -26,8 +25,6 @@ MIN_CARRIERS = 10
 
 MAX_BYTES = 200_000_000
 MAX_UNPACKED = 1_000_000_000  # characters
-MAX_LINE = 1_000_000
-MAX_ENTRY = 2_000_000  # characters
 MAX_PROTEINS = 600_000
 MAX_RESIDUES = 300_000_000
 MAX_LENGTH = 40_000  # titin, the longest known, has 35,000
@@ -217,21 +214,10 @@ def read_annotated(name: str, data: bytes, letters: Collection[str]) -> Annotate
         UserError: not one of these formats, damaged, without a usable protein, or over the limits
             on bytes, proteins and residues. One sentence that says what to do.
     """
-    file = _short(PurePosixPath(name.replace("\\", "/")).name) or "The file"
+    file = uploads.file_name(name)
     if len(data) > MAX_BYTES:
-        limit = MAX_BYTES // 1_000_000
-        raise UserError(f"{file} is larger than {limit} MB: pack it with gzip, or upload a part.")
-    try:
-        return _usable(file, _entries(file, data), frozenset(letters))
-    except UnicodeDecodeError:
-        raise UserError(
-            f"{file} is not plain text: save it as FASTA, TSV or Swiss-Prot text in UTF-8; it may "
-            "be packed with gzip."
-        ) from None
-    except (EOFError, OSError, zlib.error) as error:
-        raise UserError(
-            f"{file} cannot be unpacked to its end: download it again.", details=repr(error)
-        ) from None
+        raise uploads.too_large(file, MAX_BYTES, "pack it with gzip, or upload a part of it")
+    return _usable(file, _entries(file, data), frozenset(letters))
 
 
 def _usable(
@@ -244,9 +230,7 @@ def _usable(
     residues = carried = 0
     for number, entry in enumerate(entries, start=1):
         if number > MAX_PROTEINS:
-            raise UserError(
-                f"{file} has more than {MAX_PROTEINS:,} proteins, which is the most: upload a part."
-            )
+            raise uploads.too_many(file, MAX_PROTEINS, "proteins")
         sequence = entry.sequence
         if not sequence:
             skipped["empty"] += 1
@@ -259,7 +243,7 @@ def _usable(
             skipped["strange"] += 1
             continue
         words = tuple(shared.setdefault(each, each) for each in _unique(entry.annotations))
-        title = _plain(entry.name) or f"protein {number}"
+        title = uploads.line(entry.name, MAX_WORDS) or f"protein {number}"
         if _join(kept, AnnotatedProtein(title, sequence, words)):
             residues += len(sequence)
         else:
@@ -271,9 +255,7 @@ def _usable(
                 f"different ones, {MAX_CARRIED:,} in all): upload a part, or fewer columns."
             )
         if residues > MAX_RESIDUES:
-            raise UserError(
-                f"{file} has more than {MAX_RESIDUES:,} residues, which is the most: upload a part."
-            )
+            raise uploads.too_many(file, MAX_RESIDUES, "residues")
     strange = strange if strange.isprintable() else f"U+{ord(strange):04X}"
     why = {
         "strange": f"with residues that the model does not know, such as '{strange}'",
@@ -306,16 +288,16 @@ def _entries(file: str, data: bytes) -> Iterator[AnnotatedProtein]:
         raise UserError(f"{file} is empty: upload a file with sequences.")
     lines = itertools.chain([first], filled)
     if is_fasta(first):
-        return _fasta(uploads.whole_entries(file, lines, ">", MAX_ENTRY))
+        return _fasta(uploads.whole_entries(file, lines, ">", uploads.MAX_ENTRY))
     if first.startswith("ID   "):
-        return _flat(file, uploads.whole_entries(file, lines, "//", MAX_ENTRY))
+        return _flat(file, uploads.whole_entries(file, lines, "//", uploads.MAX_ENTRY))
     return _table(file, lines)
 
 
 def _lines(file: str, data: bytes) -> Iterator[str]:
     """The lines of a file, unpacked as they are read."""
     room = uploads.Room(MAX_UNPACKED)
-    return uploads.text_lines(file, uploads.ungzipped(file, data), room, MAX_LINE)
+    return uploads.text_lines(file, uploads.ungzipped(file, data), room, uploads.MAX_LINE)
 
 
 # --- Words ---------------------------------------------------------------------------------------
@@ -333,16 +315,9 @@ _GO = re.compile(r"GO:\d{7}")
 _POINT = re.compile(r"[.;]+(?: |$)")
 
 
-def _plain(text: str) -> str:
-    text = " ".join(text.split())
-    if not text.isprintable():
-        text = "".join(letter for letter in text if letter.isprintable())
-    return f"{text[: MAX_WORDS - 1]}…" if len(text) > MAX_WORDS else text
-
-
 def _words(kind: str, value: str) -> str:
     """One annotation, or "" where there is nothing to say."""
-    value = _plain(value.strip(" ;,"))
+    value = uploads.line(value.strip(" ;,"), MAX_WORDS)
     return f"{kind}: {value}" if value else ""
 
 
@@ -470,29 +445,25 @@ _COLUMNS: dict[str, Callable[[str], list[str]]] = {
 
 
 def _table(file: str, lines: Iterator[str]) -> Iterator[AnnotatedProtein]:
-    header = _cells(file, 1, next(lines))
+    first = next(lines)
+    header = _cells(file, 1, first)
     columns = [column.lower() for column in header]
     if "sequence" not in columns:
         raise UserError(
             f"{file} is neither FASTA nor Swiss-Prot text, and has no column 'Sequence' but "
-            f"'{_short(', '.join(header))}': add that column, and separate columns with tabs."
+            f"{uploads.listed(header)}: add that column, and separate columns with tabs."
         )
-    uploads.check_columns(file, columns)
     of_uniprot = "entry" in columns
-    for number, line in enumerate(lines, start=2):
-        cells = _cells(file, number, line)
-        if any(cells[len(columns) :]):
-            raise UserError(
-                f"Row {number} of {file} has {len(cells)} cells and the first row {len(columns)}: "
-                "save it with tabs between the columns and nowhere else."
-            )
-        row = dict(zip(columns, cells, strict=False))
+    lines = itertools.chain([first], lines)
+    rows = ((number, _cells(file, number, line)) for number, line in enumerate(lines, start=1))
+    mend = "save it with tabs between the columns and nowhere else"
+    for _, row in uploads.records(file, rows, mend=mend):
         words: list[str] = []
         for column, value in row.items():
             if column in _COLUMNS:
                 words += _COLUMNS[column](value)
             elif not of_uniprot and column not in ("name", "sequence"):
-                words += _listed(_plain(column), value)
+                words += _listed(uploads.line(column, MAX_WORDS), value)
         name = row.get("entry name") or row.get("entry") or row.get("name") or ""
         yield AnnotatedProtein(name, residues(row.get("sequence", "")), tuple(words))
 
@@ -512,11 +483,6 @@ def _cells(file: str, number: int, line: str) -> list[str]:
         if re.fullmatch(r'"(?:[^"]|"")*"', cell):
             cells[i] = cell[1:-1].replace('""', '"').strip()
     return cells
-
-
-def _short(text: str) -> str:
-    text = " ".join(text.split())
-    return f"{text[:60]}…" if len(text) > 60 else text
 
 
 # --- Flat files ----------------------------------------------------------------------------------
@@ -552,7 +518,7 @@ def _flat(file: str, lines: Iterator[str]) -> Iterator[AnnotatedProtein]:
     for number in itertools.count(1):
         try:
             record = next(records, None)
-        except (UserError, UnicodeDecodeError, EOFError, OSError, zlib.error):
+        except UserError:
             raise
         # On damaged files the parser fails in as many ways as there is code in it.
         except Exception as error:

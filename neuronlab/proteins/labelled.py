@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int
@@ -18,17 +18,14 @@ from jaxtyping import Int
 from neuronlab import uploads
 from neuronlab.errors import UserError
 from neuronlab.proteins.sequences import fasta_entries, is_fasta, residues
-from neuronlab.spreadsheets import from_text
 
 DATA = Path(__file__).parent / "data"
 MAX_BYTES = 50_000_000
 MAX_PROTEINS = 100_000
 MAX_LENGTH = 1022
 MAX_CLASSES = 20
-MAX_ENTRY = 2_000_000  # characters of an entry, or of a row
 SIDES = 3
 
-DELIMITERS = ",;\t"
 COLUMNS = ("name", "sequence", "label")
 # The value goes on as in UniProt's headers: up to the next "key=" or separator.
 _LABEL = re.compile(r"\blabel=(.*?)(?=[|;\]\t]|\s\w+=|$)", re.IGNORECASE)
@@ -162,24 +159,16 @@ def read_labelled(name: str, data: bytes, letters: Collection[str]) -> Uploaded:
         UserError: not one of these formats, damaged, incomplete, without two classes, or over the
             limits on bytes, proteins and classes. One sentence that says what to do.
     """
-    file = _short(PurePosixPath(name.replace("\\", "/")).name) or "The file"
+    file = uploads.file_name(name)
     if len(data) > MAX_BYTES:
-        limit = MAX_BYTES // 1_000_000
-        raise UserError(f"{file} is larger than {limit} MB: keep only the proteins you need.")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise UserError(
-            f"{file} is not plain text: save it as CSV, TSV or FASTA in UTF-8, not packed."
-        ) from None
+        raise uploads.too_large(file, MAX_BYTES)
+    text = uploads.text_of(file, data)
     if not text.strip():
         raise UserError(f"{file} is empty: upload a file with sequences and labels.")
     read = _fasta if is_fasta(text) else _table
     rows = list(islice(read(file, text), MAX_PROTEINS + 1))
     if len(rows) > MAX_PROTEINS:
-        raise UserError(
-            f"{file} has more than {MAX_PROTEINS:,} proteins, which is the most: upload a part."
-        )
+        raise uploads.too_many(file, MAX_PROTEINS, "proteins")
     rows, skipped = _usable(_one_spelling(rows), letters)
     if not rows:
         given = f" ({skipped})" if skipped else ""
@@ -188,7 +177,7 @@ def read_labelled(name: str, data: bytes, letters: Collection[str]) -> Uploaded:
     if len(labels) == 1:
         given = f" ({skipped} were skipped)" if skipped else ""
         raise UserError(
-            f"All proteins of {file} have the label '{_short(labels[0])}'{given}: "
+            f"All proteins of {file} have the label {uploads.listed(labels)}{given}: "
             "add proteins of a second class."
         )
     if len(labels) > MAX_CLASSES:
@@ -257,7 +246,8 @@ def _sorted(labels: set[str]) -> tuple[str, ...]:
 
 
 def _fasta(file: str, text: str) -> Iterator[_Row]:
-    lines = uploads.whole_entries(file, io.StringIO(text, newline=None), ">", MAX_ENTRY)
+    lines = io.StringIO(text, newline=None)
+    lines = uploads.whole_entries(file, lines, ">", uploads.MAX_ENTRY)
     for number, entry in enumerate(fasta_entries(lines), start=1):
         title = entry.name
         where = f"Entry {number} of {file}"
@@ -272,28 +262,20 @@ def _fasta(file: str, text: str) -> Iterator[_Row]:
 
 
 def _table(file: str, text: str) -> Iterator[_Row]:
-    delimiter = _delimiter(file, text)
-    header: list[str] = []
-    count = 0
     lines = io.StringIO(text, newline="")
+    first = next(line for line in lines if line.strip())
+    delimiter, columns = uploads.header(first, COLUMNS)
+    if not {"sequence", "label"}.issubset(columns):
+        raise UserError(
+            f"{file} has the columns {uploads.listed(columns)} and needs sequence and label: "
+            "name them so in its first row, or upload FASTA."
+        )
+    lines.seek(0)
     # Rows are counted as spreadsheets count them, with the header and empty rows.
-    for number, cells in uploads.rows(file, lines, delimiter, MAX_ENTRY):
-        if not any(map(str.strip, cells)):
-            continue
-        if not header:
-            header = [cell.strip().lower() for cell in cells]
-            uploads.check_columns(file, [column for column in header if column in COLUMNS])
-            continue
-        where = f"Row {number} of {file}"
-        if any(map(str.strip, cells[len(header) :])):
-            raise UserError(
-                f"{where} has {len(cells)} cells and the first row {len(header)}: "
-                "put a cell that holds the separator in quotation marks."
-            )
-        row = dict(zip(header, map(from_text, cells), strict=False))
-        count += 1
+    rows = uploads.rows(file, lines, delimiter, uploads.MAX_ENTRY)
+    for number, (where, row) in enumerate(uploads.records(file, rows, COLUMNS), start=1):
         sequence = residues(row.get("sequence", ""))
-        yield _row(count, row.get("name", ""), sequence, row.get("label", ""), where)
+        yield _row(number, row.get("name", ""), sequence, row.get("label", ""), where)
 
 
 def _row(number: int, name: str, sequence: str, label: str, where: str) -> _Row:
@@ -302,28 +284,6 @@ def _row(number: int, name: str, sequence: str, label: str, where: str) -> _Row:
         if not value:
             raise UserError(f"{where} has no {what}: fill it in or remove the protein.")
     return _Row(name or f"protein {number}", sequence, label)
-
-
-def _delimiter(file: str, text: str) -> str:
-    """The separator with which the first row holds the columns that are needed."""
-    # A first row of megabytes is no header.
-    lines = io.StringIO(text, newline="")
-    line = next(line for line in lines if line.strip())[:10_000].strip()
-    found: list[str] = []
-    for delimiter in DELIMITERS:
-        columns = [each.strip().lower() for each in next(csv.reader([line], delimiter=delimiter))]
-        if {"sequence", "label"} <= set(columns):
-            return delimiter
-        found = max(found, columns, key=len)
-    raise UserError(
-        f"{file} has the columns '{_short(', '.join(found))}' and needs sequence and label: "
-        "name them so in its first row, or upload FASTA."
-    )
-
-
-def _short(text: str) -> str:
-    text = " ".join(text.split())
-    return f"{text[:60]}…" if len(text) > 60 else text
 
 
 # --- Split ---------------------------------------------------------------------------------------
@@ -387,7 +347,7 @@ def split(
         of_class = classes[label]
         count = len(of_class)
         if count < SIDES:
-            name = f"'{_short(labels[label])}'" if labels else str(label)
+            name = uploads.listed([labels[label]]) if labels else str(label)
             raise UserError(
                 f"Class {name} has only {count} different sequence{'s' * (count > 1)}: it "
                 f"needs {SIDES}, for training, validation and test, so add some or leave it out."

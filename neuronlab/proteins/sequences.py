@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from Bio.SeqIO.FastaIO import SimpleFastaParser
 
+from neuronlab import uploads
 from neuronlab.errors import UserError
 from neuronlab.models.residues import upper
 
@@ -20,7 +21,8 @@ TRASTUZUMAB_VL = (
     "DIQMTQSPSSLSASVGDRVTITCRASQDVNTAVAWYQQKPGKAPKLLIYSASFLYSGVPSRFSGSRSGTDFTLTISSLQPEDFATYYCQQ"
     "HYTTPPTFGQGTKVEIK"
 )
-EMPTY_FASTA = "The FASTA file has no sequence: it needs a line that begins with '>' and residues."
+_FASTA = "The FASTA file"
+EMPTY_FASTA = f"{_FASTA} has no sequence: it needs a line that begins with '>' and residues."
 
 
 def residues(text: str) -> str:
@@ -63,12 +65,8 @@ def read_fasta(data: bytes) -> list[Protein]:
         UserError: empty, not text, not FASTA, or over the limits on bytes and entries.
     """
     if len(data) > MAX_FASTA_BYTES:
-        limit = MAX_FASTA_BYTES // 1_000_000
-        raise UserError(f"The FASTA file is larger than {limit} MB: upload only what you need.")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise UserError("The FASTA file is not plain text: save it as UTF-8.") from None
+        raise uploads.too_large(_FASTA, MAX_FASTA_BYTES)
+    text = uploads.text_of(_FASTA, data)
     if not text.strip():
         raise UserError(EMPTY_FASTA)
     if not is_fasta(text):
@@ -76,9 +74,7 @@ def read_fasta(data: bytes) -> list[Protein]:
     proteins: list[Protein] = []
     for entry in fasta_entries(io.StringIO(text, newline=None)):
         if len(proteins) == MAX_FASTA_ENTRIES:
-            raise UserError(
-                f"The FASTA file has more than {MAX_FASTA_ENTRIES:,} entries: upload a smaller one."
-            )
+            raise uploads.too_many(_FASTA, MAX_FASTA_ENTRIES, "entries")
         if entry.sequence:
             name = entry.name or f"sequence {len(proteins) + 1}"
             proteins.append(Protein(name, entry.sequence))

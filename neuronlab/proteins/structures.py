@@ -10,6 +10,7 @@ from Bio.Align import PairwiseAligner
 from Bio.Data.PDBData import protein_letters_3to1_extended
 from Bio.PDB.MMCIF2Dict import MMCIF2Dict
 
+from neuronlab import uploads
 from neuronlab.errors import UserError
 
 MAX_BYTES = 20_000_000
@@ -17,6 +18,7 @@ MAX_ATOMS = 100_000
 MIN_IDENTITY = 0.9
 MIN_COVERED = 0.5
 UNKNOWN = "X"
+_ALONE = "upload the chain you need alone"
 
 # What force fields call residues by their charge or bonds, and what Biopython's table leaves out.
 # HSE is homoserine in the PDB, which hardly any protein has, and a histidine in CHARMM.
@@ -111,17 +113,10 @@ def read_structure(name: str, data: bytes) -> Structure:
         UserError: not text, neither format, unreadable, without protein, or over the limits on
             bytes and atoms.
     """
-    name = " ".join(name.split())[:60]
+    name = uploads.file_name(name)
     if len(data) > MAX_BYTES:
-        limit = MAX_BYTES // 1_000_000
-        raise UserError(f"{name} is larger than {limit} MB: upload the chain you need alone.")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise UserError(
-            f"{name} is not plain text: unpack it if it is compressed, or save it as UTF-8."
-        ) from None
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+        raise uploads.too_large(name, MAX_BYTES, _ALONE)
+    text = uploads.text_of(name, data).replace("\r\n", "\n").replace("\r", "\n")
     read = _reader(text)
     if read is None:
         raise UserError(f"{name} has no atoms in PDB or mmCIF format: upload a structure file.")
@@ -135,9 +130,7 @@ def read_structure(name: str, data: bytes) -> Structure:
     if not all(abs(value) < _FARTHEST for atom in atoms for value in (atom.x, atom.y, atom.z)):
         raise UserError(f"{name} has an atom without a place in space: take it out.")
     if len(atoms) > MAX_ATOMS:
-        raise UserError(
-            f"{name} has more than {MAX_ATOMS:,} atoms: upload the chain you need alone."
-        )
+        raise uploads.too_many(name, MAX_ATOMS, "atoms", _ALONE)
     structure = _structure(atoms)
     if not structure.chains:
         raise UserError(f"{name} has no protein chain: upload the structure of a protein.")

@@ -17,7 +17,7 @@ from neuronlab.models import MASK, Model, Prompt
 from neuronlab.models.prompt import joined
 from neuronlab.models.residues import clean_sequence
 from neuronlab.neurons import predict
-from neuronlab.proteins.sequences import read_fasta
+from neuronlab.proteins.sequences import MAX_FASTA_BYTES, read_fasta
 from neuronlab.studies import AttributionSpec
 from neuronlab.studies.examples import default_positions, prompts
 from neuronlab.widgets import state
@@ -171,7 +171,11 @@ def _protein(model: Model, form: dict[str, Any]) -> Prompt:
 
 def _fasta(form: dict[str, Any]) -> None:
     with st.popover("Upload FASTA", icon=":material/upload:", width="stretch"):
-        file = st.file_uploader("FASTA", type=["fasta", "fa", "faa", "txt"], max_upload_size=2)
+        file = st.file_uploader(
+            "FASTA",
+            type=["fasta", "fa", "faa", "txt"],
+            max_upload_size=MAX_FASTA_BYTES // 1_000_000,
+        )
         if file is None:
             return
         try:

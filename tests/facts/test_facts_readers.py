@@ -513,7 +513,7 @@ HEAD = b"prompt,answer\n"
         ({"a.csv": b"question,gold\nx,y\n"}, ["'question, gold'", "prompt and answer", "name"]),
         ({"a.csv": b"a;prompt;b\nx;y;z\n"}, ["'a, prompt, b'", "prompt and answer"]),
         ({"a.txt": b"Paris is in France.\n"}, ["'paris is in france.'", "prompt and answer"]),
-        ({"a.csv": b"word " * 100_000}, ["word …'", "prompt and answer"]),
+        ({"a.csv": b"word " * 100_000}, ["word…'", "prompt and answer"]),
         ({"a.csv": HEAD + b"x,y\n\n ,y\n"}, ["Row 4", "a.csv", "no prompt", "remove"]),
         ({"a.csv": HEAD + b"[MASK].,y\n"}, ["Row 2", "no prompt"]),
         ({"a.csv": HEAD + b"x,y\nx, | \n"}, ["Row 3", "no answer", "remove"]),
@@ -612,7 +612,7 @@ def test_rows_times_patterns_are_counted_and_not_made(sentence, monkeypatch):
 @pytest.mark.parametrize(
     ("limit", "value", "says"),
     [
-        ("MAX_BYTES", 1_000, ["upload", "MB", "keep"]),
+        ("MAX_BYTES", 1_000, ["upload", "MB", "a part"]),
         ("MAX_UNPACKED", 30_000, ["P36.jsonl, unpacked", "upload a part"]),
         ("MAX_KINDS", 1, "more than 1 "),
         ("MAX_TEXTS", 1_000, "choose fewer"),

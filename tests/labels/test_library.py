@@ -322,7 +322,7 @@ MISTAKES = {
     "empty": (b" \n", "empty"),
     "columns": (b"model,layer\nm,1\n", "no column component and no neuron and no label"),
     "no rows": (csv(small().head(0)), "no rows"),
-    "twice": (b"model,layer,component,neuron,label,label\nm,1,ffn,2,a,b\n", "label more than once"),
+    "twice": (b"model,layer,component,neuron,label,label\nm,1,ffn,2,a,b\n", "2 columns 'label'"),
     "two models": (csv(pd.concat([small(), small(model="n", neuron=5)])), "more than one model"),
     "no model": (csv(small(model="")), "no model"),
     "component": (csv(small(component="<b>mlp</b>")), "component '<b>mlp</b>'"),

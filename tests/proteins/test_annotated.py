@@ -12,7 +12,7 @@ from collections import Counter
 import pytest
 from Bio import SwissProt
 
-from neuronlab import home
+from neuronlab import home, uploads
 from neuronlab.errors import UserError
 from neuronlab.models import weights
 from neuronlab.models.residues import AMINO_ACIDS
@@ -655,7 +655,7 @@ def test_one_sentence_for_what_is_wrong(data, message):
 def test_limits(limit, value, message, monkeypatch):
     text = ">a\nMKTAYI\n>b\nGIGAV\n>c\nMKTAYV\n"
     assert len(read(text).proteins) == 3
-    monkeypatch.setattr(annotated, limit, value)
+    monkeypatch.setattr(uploads if limit == "MAX_LINE" else annotated, limit, value)
     with pytest.raises(UserError, match=message) as caught:
         read(text)
     assert is_one_sentence(str(caught.value))

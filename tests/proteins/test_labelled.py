@@ -239,12 +239,12 @@ MANY = b"".join(b"%s,%d\n" % (b"A" * n, n) for n in range(1, MAX_CLASSES + 2))
         (b"\xef\xbb\xbf \r\n", ["a.csv", "empty"]),
         ("sequence,label\nM,é".encode("latin-1"), ["a.csv", "plain text", "UTF-8"]),
         ("sequence,label\nM,y".encode("utf-16"), ["plain text"]),
-        (b"\x1f\x8b\x08\x00\xff", ["plain text", "not packed"]),
+        (b"\x1f\x8b\x08\x00\xff", ["plain text", "unpack it"]),
         (HEAD, ["a.csv", "no protein", "add"]),
         (b"sequence,class\nM,1\n", ["'sequence, class'", "sequence and label", "name"]),
         (b"name;label\nM;1\n", ["'name, label'", "sequence and label"]),
         (b"MKTAYIAKQR\n", ["'mktayiakqr'", "sequence and label", "FASTA"]),
-        (b"word " * 1_000_000, ["word …'", "sequence and label"]),
+        (b"word " * 1_000_000, ["word…'", "sequence and label"]),
         (b'{"sequence": "M"}', ["sequence and label"]),
         (b"Sequence,label,sequence\nM,1,K\n", ["a.csv has 2 columns 'sequence'", "remove"]),
         (b"label;sequence;LABEL;label\n1;M;2;3\n", ["3 columns 'label'", "other names"]),
@@ -266,7 +266,7 @@ MANY = b"".join(b"%s,%d\n" % (b"A" * n, n) for n in range(1, MAX_CLASSES + 2))
         (b">P1|1\n>P2|0\nGIG\n", ["Entry 1", "no sequence", "remove"]),
         (b">P1|1\nMKT\n>P2|1\nGIG\n", ["All proteins", "'1'"]),
         (b">P1|1\n>", ["Entry 1", "no sequence"]),
-        (b"A" * (MAX_BYTES + 1), ["a.csv", "50 MB", "keep"]),
+        (b"A" * (MAX_BYTES + 1), ["a.csv", "50 MB", "upload a part"]),
     ],
 )
 def test_one_sentence_for_every_mistake(sentence, data, says):

@@ -50,8 +50,8 @@ def test_fasta_names_may_hold_any_letters():
         (b"name,sequence\n1,MKT\n", ["not FASTA", "'>'"]),
         (b"\x89PNG\r\n\x1a\n\x00\xff\xfe", ["not plain text", "save"]),
         (b">one\nMKT\xff\n", ["not plain text", "save"]),
-        (b">p\nMKT\n" * 10_000, [f"{MAX_FASTA_ENTRIES:,}", "upload a smaller"]),
-        (b">p\n" + b"M" * MAX_FASTA_BYTES, ["2 MB", "upload only"]),
+        (b">p\nMKT\n" * 10_000, [f"{MAX_FASTA_ENTRIES:,}", "upload a part"]),
+        (b">p\n" + b"M" * MAX_FASTA_BYTES, ["2 MB", "upload a part"]),
     ],
 )
 def test_one_sentence_for_every_bad_file(sentence, data, says):
