@@ -83,6 +83,7 @@ def _authors(request: Request) -> Attribution:
     scores: dict[At, Tensor] = {}
     portion: list[Path] = []
     spent, room = 0.0, memory_of_pass(request.model.device)
+    assert request.baseline is not None  # zero is no choice of this method
     for number, at in enumerate(request.places):
         cost = STEPS * row_bytes(request, batch.tokens_per_row, at[0])
         if portion and spent + cost > room:

@@ -148,12 +148,12 @@ def _check_choices(
     if isinstance(baseline, str) and baseline not in chosen.baselines:
         there = ", ".join(chosen.baselines)
         raise UserError(f"{chosen.title} has no baseline '{baseline}': choose from {there}.")
-    for name, value, there in (
+    for name, value, choices in (
         ("objective", objective, get_args(Objective)),
         ("positions", positions, get_args(Positions)),
     ):
-        if value not in there:
-            raise UserError(f"'{value}' is no choice of {name}: choose from {', '.join(there)}.")
+        if value not in choices:
+            raise UserError(f"'{value}' is no choice of {name}: choose from {', '.join(choices)}.")
 
 
 def _check_numbers(tolerance: float, seed: int, steps: int) -> None:

@@ -23,6 +23,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -37,8 +38,9 @@ from neuronlab.attribution.log_probability_increase import (
     summed,
 )
 from neuronlab.attribution.registry import Method, register
-from neuronlab.attribution.request import Attribution, Request, on_cpu
+from neuronlab.attribution.request import At, Attribution, Request, on_cpu
 from neuronlab.errors import UserError
+from neuronlab.models.components import Sublayer
 from neuronlab.models.stream import Readout, Stream, read_stream
 
 # Logits that may be in memory at once while ranks are counted.
@@ -114,7 +116,9 @@ class Direct:
     @cached_property
     def _candidates(self) -> list[Candidates]:
         """The neurons of each component in turn, layer by layer."""
-        return [summed(self.stream, component) for component in self.request.components]
+        return [
+            summed(self.stream, cast(Sublayer, component)) for component in self.request.components
+        ]
 
     def _searched(self, scorer: LogProbabilityIncrease, scale: Scale) -> Attribution:
         proof = scorer.search(self._candidates, self.count, scale=scale, check=self._check)
@@ -126,7 +130,7 @@ class Direct:
     def _attribution(self, proof: Proof) -> Attribution:
         model, components = self.request.model, self.request.components
         sizes = [model.layers * model.sizes[component] for component in components]
-        scores = {}
+        scores: dict[At, Tensor] = {}
         for component, part in zip(components, proof.every.split(sizes), strict=True):
             rows = part.view(model.layers, 1, -1)
             scores |= {(layer, component): on_cpu(row) for layer, row in enumerate(rows)}
@@ -225,7 +229,7 @@ def _above(
     return torch.cat(counts)
 
 
-_SHARED = {
+_SHARED: dict[str, Any] = {
     "paper": "arXiv 2312.12141",
     "needs": "a model that predicts tokens",
     "differentiates": False,

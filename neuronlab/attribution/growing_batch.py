@@ -208,7 +208,11 @@ class _Pass:
             for layer, paths in self.entering.items()
         }
         edits = {path.at: self._move(path) for paths in self.entering.values() for path in paths}
-        sums = {at: (self._sum(*at), self._add(path)) for at, path in self.adding.items()}
+        sums = {
+            at: (module, self._add(path))
+            for at, path in self.adding.items()
+            if (module := self._sum(*at)) is not None
+        }
         with before(entering), model.edit(edits), before_sums(sums):
             yield
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -137,7 +138,7 @@ class _Walk:
 
     @property
     def integral(self) -> Tensor:
-        return sum(piece.integral for piece in self.done)
+        return cast(Tensor, sum(piece.integral for piece in self.done))
 
     @property
     def error(self) -> float:
@@ -157,15 +158,16 @@ class _Walk:
             self.points[1.0] = _Point(value, slope, result.clean_gradient.clone())
         slopes = (self.difference * result.gradients).sum((1, 2)).tolist()
         values = result.values.tolist()
-        for alpha, *point, gradient in zip(alphas, values, slopes, result.gradients, strict=True):
+        nodes = zip(alphas, values, slopes, result.gradients, strict=True)
+        for alpha, objective, slope, gradient in nodes:
             # A copy: what a pass found for all nodes need not be kept for the sake of one.
-            self.points[alpha] = _Point(*point, gradient.clone())
+            self.points[alpha] = _Point(objective, slope, gradient.clone())
         self.nodes += len(alphas)
 
     def close(self) -> None:
         """Integrate the open pieces, whose nodes have all been evaluated."""
         for piece in self.open:
-            piece.close(self.points, self.difference)
+            piece.close(self.points, cast(Tensor, self.difference))
         self.done += self.open
         self.open = []
 
@@ -193,7 +195,8 @@ class _Walk:
 
 
 def _weighted(rule: Rule, points: Sequence[_Point]) -> Tensor:
-    return sum(w * point.gradient for w, point in zip(rule.weights, points, strict=True))
+    parts = (w * point.gradient for w, point in zip(rule.weights, points, strict=True))
+    return cast(Tensor, sum(parts))
 
 
 def _pieces(ends: Sequence[float], order: int) -> list[_Piece]:

@@ -138,8 +138,8 @@ class LogProbabilityIncrease:
             heads = [(layer, head) for layer in range(self.stream.model.layers) for head in every]
         layers = {layer: self.stream.head_parts(layer) for layer in {layer for layer, _ in heads}}
         parts = torch.stack([layers[layer][:, head] for layer, head in heads])
-        states = [2 * layer for layer, _ in heads]
-        states = torch.tensor(states, device=parts.device, dtype=torch.long)
+        numbers = [2 * layer for layer, _ in heads]
+        states = torch.tensor(numbers, device=parts.device, dtype=torch.long)
         states = states[:, None].expand(parts.shape[:2]).flatten()
         return self.of(parts.flatten(0, 1), states).view(parts.shape[:2])
 
@@ -186,8 +186,8 @@ class LogProbabilityIncrease:
         parts = []
         for one in candidates:
             bounds = self.bounds(one)
-            states = [state_before(layer, one.sublayer) for layer in range(len(bounds))]
-            states = torch.tensor(states, device=bounds.device, dtype=torch.long)
+            numbers = [state_before(layer, one.sublayer) for layer in range(len(bounds))]
+            states = torch.tensor(numbers, device=bounds.device, dtype=torch.long)
             states = states[:, None, None].expand_as(bounds)
             parts.append(scale(bounds.flatten(), states.flatten()))
         exact = Level(

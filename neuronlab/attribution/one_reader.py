@@ -34,6 +34,7 @@ def reader_of(model: Model, read: slice) -> dict[str, Any]:
 def one_reader(model: Model, read: slice) -> Iterator[None]:
     """While open, the last block puts out the token read alone; the caller holds the lock."""
     last, _ = model.family.sums(model.block(model.layers - 1))
+    assert last is not None  # it is asked of families with a reader alone
     narrow = {last: (last, lambda neurons, stream: (neurons[:, read], stream[:, read]))}
     with attention_by(model.hf, ONE_READER), before_sums(narrow):
         yield

@@ -41,7 +41,7 @@ class ValueNeuron(NamedTuple):
 
     layer: int
     sublayer: Sublayer
-    index: int
+    index: int  # type: ignore[assignment]  # the field hides tuple.index
     position: int
 
 

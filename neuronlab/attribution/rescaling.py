@@ -16,6 +16,7 @@ from torch import Tensor
 
 from neuronlab.attribution.growing_batch import last_token_alone
 from neuronlab.attribution.prefix import attending, inputs_of
+from neuronlab.attribution.request import At
 from neuronlab.errors import UserError
 from neuronlab.models import Encoded, Model
 from neuronlab.models.hooks import Edit, Neurons, before
@@ -74,7 +75,7 @@ def _batch(
     """One growing batch; the sets come in the order of their first layers."""
     layers = [_first_layer(model, one) for one in sets]
     joining = {layer: layers.count(layer) for layer in layers if layer < model.layers}
-    touched: dict[tuple[int, str], list[tuple[int, list[int]]]] = {}
+    touched: dict[At, list[tuple[int, list[int]]]] = {}
     for row, one in enumerate(sets, start=1):  # row 0 is the clean one
         for at, indices in one.by_place().items():
             touched.setdefault(at, []).append((row, indices))

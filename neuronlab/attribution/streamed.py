@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -84,7 +85,9 @@ class Streamed:
             if method == "activation":
                 continue
             integrates = method == "integrated_gradients"
-            options = {"baseline": baseline, "tolerance": TOLERANCE} if integrates else {}
+            options: dict[str, Any] = (
+                {"baseline": baseline, "tolerance": TOLERANCE} if integrates else {}
+            )
             scores = attribute(
                 model,
                 prompt,
@@ -158,7 +161,7 @@ class Streamed:
     def __add__(self, other: Streamed) -> Streamed:
         keys = self.sums.keys() | other.sums.keys()
         return Streamed(
-            {key: self.sums.get(key, 0.0) + other.sums.get(key, 0.0) for key in keys},
+            {key: np.asarray(self.sums.get(key, 0.0) + other.sums.get(key, 0.0)) for key in keys},
             self.proteins + other.proteins,
             self.residues + other.residues,
             {state: self.states[state] + other.states[state] for state in STATES},

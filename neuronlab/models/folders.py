@@ -46,7 +46,7 @@ def shown(text: str) -> str:
 def _listed() -> list[str]:
     listed = os.environ[VARIABLE].split(os.pathsep)
     listed = [os.path.expanduser(folder) for folder in listed if folder.strip()]
-    listed = [os.path.abspath(folder) for folder in (*listed, home.folder() / "simulators")]
+    listed = [os.path.abspath(folder) for folder in (*listed, str(home.folder() / "simulators"))]
     return [*listed, *map(os.path.realpath, listed)]
 
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -22,7 +22,7 @@ from neuronlab.models.model import Model
 from neuronlab.models.refusals import check_configuration, unavailable
 from neuronlab.models.residues import AMINO_ACIDS
 
-_HEADS = {
+_HEADS: dict[str, Kind] = {
     "ForSequenceClassification": "classifier",
     "ForMaskedLM": "masked",
     "ForPreTraining": "masked",  # BERT's, with a second head beside it that nobody asks
@@ -68,7 +68,7 @@ def load(name: str, *, device: str = "auto", dtype: str = "auto") -> Model:
         config = AutoConfig.from_pretrained(source, **_HERE)
         check_configuration(name, Path(source), config)
         family = family_of(config.model_type)
-        kind = listed.kind if listed else _kind(name, config)
+        kind = cast(Kind, listed.kind) if listed else _kind(name, config)
         torch_dtype = _fitting_dtype(name, config, kind, device, dtype)
         with making():
             hf, tokenizer = _read(source, kind, torch_dtype, family)
@@ -190,6 +190,7 @@ def _fitting_dtype(name: str, config: Any, kind: Kind, device: str, dtype: str) 
         parameters = sum(p.numel() for p in empty.parameters())
     free = free_memory(device)
     choices = ["float32", "bfloat16"] if dtype == "auto" else [dtype]
+    need = 0
     for choice in choices:
         if choice not in _DTYPES:
             raise UserError(f"There is no dtype '{choice}'; choose one of {', '.join(_DTYPES)}.")

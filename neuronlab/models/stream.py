@@ -327,7 +327,7 @@ def _joined(onward: Map, first: Float[Tensor, "hidden hidden"]) -> Float[Tensor,
     return first if onward is None else onward @ first
 
 
-def _frozen(model: Model, norm: nn.Module, states: Float[Tensor, "state hidden"]) -> FrozenNorm:
+def _frozen(model: Model, norm: Any, states: Float[Tensor, "state hidden"]) -> FrozenNorm:
     """A norm with the statistics it has on these states."""
     centred = isinstance(norm, nn.LayerNorm)
     if centred:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import pandas as pd
 import torch
 from torch import Tensor
 
 from neuronlab.models import Encoded, Model, Prompt
+from neuronlab.models.components import Sublayer
 from neuronlab.models.hooks import before
 from neuronlab.neurons.neurons import Neuron
 
@@ -74,7 +76,8 @@ def _effect(model: Model, encoded: Encoded, neuron: Neuron, activation: float) -
     what the neuron says directly, without the layers after it.
     """
     block = model.block(neuron.layer)
-    vector = model.family.directions(block, neuron.component)[neuron.index]
+    vectors = model.family.directions(block, cast(Sublayer, neuron.component))
+    vector = vectors[neuron.index]
     direction = vector.float() * activation
     norm = model.family.final_norm(model.hf)
     states: list[Tensor] = []

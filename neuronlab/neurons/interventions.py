@@ -216,12 +216,11 @@ class KeepOnly(Intervention):
         means: Mapping[At, Tensor], layer: int, component: Component, size: int
     ) -> Float[Tensor, " neuron"]:
         mean = means.get((layer, component))
-        good = isinstance(mean, Tensor) and mean.shape == (size,) and mean.is_floating_point()
-        if not good:
-            raise UserError(
-                f"The means of layer {layer}, {component}, must be a tensor of {size} numbers."
-            )
-        return mean
+        if isinstance(mean, Tensor) and mean.shape == (size,) and mean.is_floating_point():
+            return mean
+        raise UserError(
+            f"The means of layer {layer}, {component}, must be a tensor of {size} numbers."
+        )
 
 
 @contextmanager
@@ -318,7 +317,7 @@ class _RowEdit:
             if not -length <= number < length:
                 raise UserError(f"There are {length} tokens, and none is number {number}.")
             token = number % length
-            rows = [r for r in shifts if self.tokens[r] is None or token in self.tokens[r]]
+            rows = [r for r in shifts if (at := self.tokens[r]) is None or token in at]
             if rows:
                 means = torch.stack([shifts[r] for r in rows])
                 changed[rows, token] = neurons[rows, token] * self.scale[rows] + means

@@ -8,7 +8,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import pandas as pd
 
@@ -24,7 +24,7 @@ class Neuron(NamedTuple):
 
     layer: int
     component: Component
-    index: int
+    index: int  # type: ignore[assignment]  # the field hides tuple.index
 
     def __str__(self) -> str:
         return f"{self.layer}.{self.component}.{self.index}"
@@ -34,12 +34,14 @@ class Neuron(NamedTuple):
         """The neuron written as ``layer.component.index``, as in ``22.ffn.1674``."""
         try:
             layer, component, index = text.strip().split(".")
-            neuron = cls(int(layer), component, int(index))
+            neuron = cls(int(layer), cast(Component, component), int(index))
+            if component not in READABLE or min(neuron.layer, neuron.index) < 0:
+                raise ValueError("no such place")
         except ValueError:
-            neuron = None
-        if neuron is None or component not in READABLE or min(neuron.layer, neuron.index) < 0:
             shown = " ".join(text.split())[:60]
-            raise UserError(f"'{shown}' is not a neuron: write layer.component.index, 22.ffn.1674.")
+            raise UserError(
+                f"'{shown}' is not a neuron: write layer.component.index, 22.ffn.1674."
+            ) from None
         return neuron
 
 

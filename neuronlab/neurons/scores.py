@@ -110,6 +110,7 @@ class NeuronScores:
             table = self.top(top)
             rows = table[["layer", "component", "neuron"]].itertuples(index=False)
             return NeuronSet([(int(a), b, int(c)) for a, b, c in rows], f"top {top}")
+        assert threshold is not None
         highest = max(float(self.arrays[c].max()) for c in self)
         chosen = [
             (int(layer), c, int(neuron))
@@ -158,7 +159,8 @@ class NeuronScores:
                 array = np.zeros(shape, np.float32)
                 array[part["layer"], part["neuron"]] = part["score"]
                 arrays[component] = array
-            tables = [pd.DataFrame(extra[name]) for name in ("quality", "tokens", "token_totals")]
-            return cls(arrays, extra["provenance"], *tables, extra.get("certified"))
+            names = ("quality", "tokens", "token_totals")
+            tables = {name: pd.DataFrame(extra[name]) for name in names}
+            return cls(arrays, extra["provenance"], certified=extra.get("certified"), **tables)
         except (OSError, LookupError, RecursionError, TypeError, ValueError) as error:
             raise UserError(f"'{path}' holds no neuron scores.", details=str(error)) from error

@@ -75,18 +75,18 @@ def generate(
     if not len(chains) or len(interventions) != len(chains):
         raise UserError("Give at least one chain, and an intervention or None for each.")
     start = clean_sequence(start, model.residues)
-    free = _free_places(free, len(start))
+    places = _free_places(free, len(start))
     begin = model.residue_ids(start)
     mask = model.tokenizer.mask_token_id
     draws = [np.random.default_rng([seed, chain]) for chain in chains]
     tokens = first = model.ids([begin] * len(chains))
     sequences = [[start] for _ in chains]
-    count = max(1, round(masked * len(free)))
+    count = max(1, round(masked * len(places)))
     for step in range(steps):
         if mode == "masked":
-            chosen = np.stack([draw.permutation(free)[:count] for draw in draws])
+            chosen = np.stack([draw.permutation(places)[:count] for draw in draws])
         else:
-            chosen = np.tile(free, (len(draws), 1))
+            chosen = np.tile(places, (len(draws), 1))
         # Gumbel's trick: the largest of log p + noise is a draw from p.
         noise = np.stack([draw.gumbel(size=(chosen.shape[1], len(letters))) for draw in draws])
         at = torch.from_numpy(chosen + 1).to(model.device)  # the first token is special

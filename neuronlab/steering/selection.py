@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,7 +62,7 @@ def by_effect(
     def add(at: At) -> Edit:
         return lambda neurons: neurons + changed * shifts[at].to(neurons)
 
-    totals = [dict.fromkeys(places, 0.0) for _ in gains]
+    totals: list[dict[At, Any]] = [dict.fromkeys(places, 0.0) for _ in gains]
     step = max(1, _TOKENS_PER_BATCH // ids.shape[1])
     for first in range(0, len(groups), step):
         batch = groups[first : first + step]

@@ -4,13 +4,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from neuronlab.models.components import SUBLAYERS, Component, Sublayer
+
+# A module of which a family knows the parts by name; in an `nn.Module` each may be a tensor, too.
+Part: TypeAlias = Any
 
 
 @dataclass(frozen=True)
@@ -81,75 +84,76 @@ class Family(ABC):
         """The transformer blocks, first to last."""
 
     @abstractmethod
-    def site(self, block: nn.Module, component: Component) -> Site:
+    def site(self, block: Part, component: Component) -> Site:
         """Where query, key, value or FFN neurons are in ``block``."""
 
-    def attention_site(self, block: nn.Module) -> Site:
+    def attention_site(self, block: Part) -> Site:
         """Attention neurons: what enters the attention's output projection."""
         return Site(self.attention_output(block), "input", len(self.attention_vectors(block)))
 
-    def residual_site(self, block: nn.Module) -> Site:
+    def residual_site(self, block: Part) -> Site:
         """Dimensions of the residual stream: what the block puts out."""
         return Site(block, "output", self.ffn_vectors(block).shape[1])
 
     @abstractmethod
-    def ffn_vectors(self, block: nn.Module) -> Float[Tensor, "neuron hidden"]:
+    def ffn_vectors(self, block: Part) -> Float[Tensor, "neuron hidden"]:
         """What each FFN neuron adds to the FFN's output per unit of activation."""
 
     @abstractmethod
-    def attention_output(self, block: nn.Module) -> nn.Module:
+    def attention_output(self, block: Part) -> Part:
         """The projection that takes the mixed values of all heads back to the residual stream."""
 
-    def attention(self, block: nn.Module) -> nn.Module | None:
+    def attention(self, block: Part) -> nn.Module | None:
         """The module in whose name attention is computed; None where ``sums`` has none."""
         return None
 
-    def sums(self, block: nn.Module) -> tuple[nn.Module | None, nn.Module | None]:
+    def sums(self, block: Part) -> tuple[nn.Module | None, nn.Module | None]:
         """What takes attention's and the FFN's neurons and the stream, and adds up, per token.
 
         What follows in the block reads its output alone. None where no module does this.
         """
         return None, None
 
-    def attention_vectors(self, block: nn.Module) -> Float[Tensor, "neuron hidden"]:
+    def attention_vectors(self, block: Part) -> Float[Tensor, "neuron hidden"]:
         """What each attention neuron (head, dimension) adds to the attention's output per unit."""
         return self.attention_output(block).weight.T
 
-    def vectors(self, block: nn.Module, sublayer: Sublayer) -> Float[Tensor, "neuron hidden"]:
+    def vectors(self, block: Part, sublayer: Sublayer) -> Float[Tensor, "neuron hidden"]:
         """``attention_vectors`` or ``ffn_vectors``."""
         return self.ffn_vectors(block) if sublayer == "ffn" else self.attention_vectors(block)
 
     @abstractmethod
-    def ffn_inputs(self, block: nn.Module) -> dict[str, Float[Tensor, "neuron hidden"]]:
+    def ffn_inputs(self, block: Part) -> dict[str, Float[Tensor, "neuron hidden"]]:
         """Projections that an FFN neuron's activation comes from, by name."""
 
     @abstractmethod
-    def input_norms(self, block: nn.Module) -> tuple[nn.Module | None, nn.Module | None]:
+    def input_norms(self, block: Part) -> tuple[nn.Module | None, nn.Module | None]:
         """Norms of what attention and FFN read from the stream, inside the block."""
 
     def subkeys(
-        self, block: nn.Module, sublayer: Sublayer, neurons: Int[Tensor, " neuron"]
+        self, block: Part, sublayer: Sublayer, neurons: Int[Tensor, " neuron"]
     ) -> dict[str, Float[Tensor, "neuron hidden"]]:
         """Rows of the projections that attention or FFN neurons come from."""
         if sublayer == "ffn":
             return {name: rows[neurons] for name, rows in self.ffn_inputs(block).items()}
         site = self.site(block, "value")
         rows = neurons if site.columns is None else site.columns.to(neurons.device)[neurons]
-        return {"value": site.module.weight[rows]}
+        weight: Any = site.module.weight
+        return {"value": weight[rows]}
 
-    def parallel(self, block: nn.Module) -> bool:
+    def parallel(self, block: Part) -> bool:
         """Whether the FFN reads what attention reads, not what attention has added to."""
         return False
 
-    def branch_norms(self, block: nn.Module) -> tuple[nn.Module | None, nn.Module | None]:
+    def branch_norms(self, block: Part) -> tuple[nn.Module | None, nn.Module | None]:
         """Norms of what attention and FFN put out, before it is added to the stream."""
         return None, None
 
-    def stream_norms(self, block: nn.Module) -> tuple[nn.Module | None, nn.Module | None]:
+    def stream_norms(self, block: Part) -> tuple[nn.Module | None, nn.Module | None]:
         """Norms of the stream itself, after attention's and the FFN's output were added."""
         return None, None
 
-    def directions(self, block: nn.Module, sublayer: Sublayer) -> Float[Tensor, "neuron hidden"]:
+    def directions(self, block: Part, sublayer: Sublayer) -> Float[Tensor, "neuron hidden"]:
         """What each FFN or attention neuron adds to the residual stream per unit.
 
         Up to a positive factor where a norm of the branch follows.
@@ -158,11 +162,11 @@ class Family(ABC):
         norm = self.branch_norms(block)[SUBLAYERS.index(sublayer)]
         return vectors if norm is None else vectors * self.norm_scale(norm)
 
-    def norm_scale(self, norm: nn.Module) -> Float[Tensor, " hidden"]:
+    def norm_scale(self, norm: Part) -> Float[Tensor, " hidden"]:
         """What a norm multiplies the normed state by."""
         return norm.weight
 
-    def head_transform(self, hf: Any) -> tuple[nn.Module, nn.Module] | None:
+    def head_transform(self, hf: Any) -> tuple[Part, Part] | None:
         """A masked model's dense layer and norm before the unembedding; between them a gelu."""
         return None
 
@@ -188,15 +192,15 @@ class Encoder(Family):
 
     causal = False
 
-    def attention(self, block: nn.Module) -> nn.Module:
+    def attention(self, block: Part) -> nn.Module:
         """Between the projections and the output projection."""
         return block.attention.self
 
-    def sums(self, block: nn.Module) -> tuple[nn.Module, nn.Module]:
+    def sums(self, block: Part) -> tuple[nn.Module, nn.Module]:
         """Output projection and sum with the stream, and BERT's norm."""
         return block.attention.output, block.output
 
-    def site(self, block: nn.Module, component: Component) -> Site:
+    def site(self, block: Part, component: Component) -> Site:
         """Separate query, key and value projections; the FFN's output projection is ``output``."""
         if component == "ffn":
             dense = block.output.dense
@@ -204,19 +208,19 @@ class Encoder(Family):
         projection = getattr(block.attention.self, component)
         return Site(projection, "output", projection.out_features)
 
-    def residual_site(self, block: nn.Module) -> Site:
+    def residual_site(self, block: Part) -> Site:
         """The last module of the block puts out the stream itself."""
         return Site(block.output, "output", self.ffn_vectors(block).shape[1])
 
-    def ffn_vectors(self, block: nn.Module) -> Float[Tensor, "neuron hidden"]:
+    def ffn_vectors(self, block: Part) -> Float[Tensor, "neuron hidden"]:
         """Columns of the FFN's output projection."""
         return block.output.dense.weight.T
 
-    def ffn_inputs(self, block: nn.Module) -> dict[str, Float[Tensor, "neuron hidden"]]:
+    def ffn_inputs(self, block: Part) -> dict[str, Float[Tensor, "neuron hidden"]]:
         """The intermediate layer."""
         return {"input": block.intermediate.dense.weight}
 
-    def attention_output(self, block: nn.Module) -> nn.Module:
+    def attention_output(self, block: Part) -> nn.Module:
         """The dense layer after self-attention."""
         return block.attention.output.dense
 
@@ -228,11 +232,11 @@ class Encoder(Family):
 class PostNormEncoder(Encoder):
     """Encoders that norm the residual stream itself, after each half of a block."""
 
-    def input_norms(self, block: nn.Module) -> tuple[None, None]:
+    def input_norms(self, block: Part) -> tuple[None, None]:
         """None: the stream is normed already."""
         return None, None
 
-    def stream_norms(self, block: nn.Module) -> tuple[nn.Module, nn.Module]:
+    def stream_norms(self, block: Part) -> tuple[nn.Module, nn.Module]:
         """After attention's and after the FFN's output were added."""
         return block.attention.output.LayerNorm, block.output.LayerNorm
 
@@ -244,27 +248,27 @@ class GatedDecoder(Family):
         """The decoder layers."""
         return list(hf.base_model.layers)
 
-    def site(self, block: nn.Module, component: Component) -> Site:
+    def site(self, block: Part, component: Component) -> Site:
         """An FFN neuron is a unit after the gate: the input of ``down_proj``."""
         if component == "ffn":
             return Site(block.mlp.down_proj, "input", block.mlp.down_proj.in_features)
         projection = getattr(block.self_attn, f"{component[0]}_proj")
         return Site(projection, "output", projection.out_features)
 
-    def ffn_vectors(self, block: nn.Module) -> Float[Tensor, "neuron hidden"]:
+    def ffn_vectors(self, block: Part) -> Float[Tensor, "neuron hidden"]:
         """Columns of ``down_proj``."""
         return block.mlp.down_proj.weight.T
 
-    def ffn_inputs(self, block: nn.Module) -> dict[str, Float[Tensor, "neuron hidden"]]:
+    def ffn_inputs(self, block: Part) -> dict[str, Float[Tensor, "neuron hidden"]]:
         """Gate and up projection: the activation is their product."""
         return {"gate": block.mlp.gate_proj.weight, "up": block.mlp.up_proj.weight}
 
-    def input_norms(self, block: nn.Module) -> tuple[nn.Module, nn.Module]:
+    def input_norms(self, block: Part) -> tuple[nn.Module, nn.Module]:
         """Before attention and before the FFN."""
         return block.input_layernorm, block.post_attention_layernorm
 
     def subkeys(
-        self, block: nn.Module, sublayer: Sublayer, neurons: Int[Tensor, " neuron"]
+        self, block: Part, sublayer: Sublayer, neurons: Int[Tensor, " neuron"]
     ) -> dict[str, Float[Tensor, "neuron hidden"]]:
         """Several query heads share the values of one key-value head."""
         if sublayer == "attention":
@@ -273,7 +277,7 @@ class GatedDecoder(Family):
             neurons = head // attention.num_key_value_groups * attention.head_dim + dimension
         return super().subkeys(block, sublayer, neurons)
 
-    def attention_output(self, block: nn.Module) -> nn.Module:
+    def attention_output(self, block: Part) -> nn.Module:
         """``o_proj``."""
         return block.self_attn.o_proj
 

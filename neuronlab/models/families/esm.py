@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from neuronlab.models.families.base import Encoder
+from neuronlab.models.families.base import Encoder, Part
 
 
 class FusedIntermediate(nn.Module):
@@ -38,6 +38,7 @@ class Esm(Encoder):
 
     def fuse(self, hf: Any) -> None:
         """See ``FusedIntermediate``."""
+        block: Part
         for block in self.blocks(hf):
             block.intermediate = FusedIntermediate(block.intermediate.dense)
 
@@ -52,7 +53,7 @@ class Esm(Encoder):
         """The contact head is kept as it is, where there is one."""
         from transformers import EsmForSequenceClassification
 
-        made = EsmForSequenceClassification(config)
+        made: Any = EsmForSequenceClassification(config)
         if hf.esm.contact_head is None:
             made.esm.contact_head = None
         else:
@@ -88,7 +89,7 @@ class Esm(Encoder):
         """The encoder layers."""
         return list(hf.esm.encoder.layer)
 
-    def input_norms(self, block: nn.Module) -> tuple[nn.Module, nn.Module]:
+    def input_norms(self, block: Part) -> tuple[nn.Module, nn.Module]:
         """Before attention and before the FFN."""
         return block.attention.LayerNorm, block.LayerNorm
 

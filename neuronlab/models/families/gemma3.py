@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from neuronlab.models.families.base import GatedDecoder
+from neuronlab.models.families.base import GatedDecoder, Part
 
 
 class Gemma3(GatedDecoder):
@@ -16,15 +16,15 @@ class Gemma3(GatedDecoder):
     title = "Gemma 3"
     model_types = ("gemma3_text",)
 
-    def input_norms(self, block: nn.Module) -> tuple[nn.Module, nn.Module]:
+    def input_norms(self, block: Part) -> tuple[nn.Module, nn.Module]:
         """Before attention and before the FFN."""
         return block.input_layernorm, block.pre_feedforward_layernorm
 
-    def branch_norms(self, block: nn.Module) -> tuple[nn.Module, nn.Module]:
+    def branch_norms(self, block: Part) -> tuple[nn.Module, nn.Module]:
         """What attention and FFN put out is normed before it is added."""
         return block.post_attention_layernorm, block.post_feedforward_layernorm
 
-    def norm_scale(self, norm: nn.Module) -> Float[Tensor, " hidden"]:
+    def norm_scale(self, norm: Part) -> Float[Tensor, " hidden"]:
         """The weights are stored less one."""
         return 1 + norm.weight
 

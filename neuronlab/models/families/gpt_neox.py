@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from neuronlab.models.components import Component
-from neuronlab.models.families.base import Family, Site, columns
+from neuronlab.models.families.base import Family, Part, Site, columns
 
 
 class GPTNeoX(Family):
@@ -20,7 +20,7 @@ class GPTNeoX(Family):
         """The decoder layers."""
         return list(hf.gpt_neox.layers)
 
-    def site(self, block: nn.Module, component: Component) -> Site:
+    def site(self, block: Part, component: Component) -> Site:
         """Neuron (head, dimension) of a component, read from the interleaved output."""
         if component == "ffn":
             dense = block.mlp.dense_4h_to_h
@@ -30,23 +30,23 @@ class GPTNeoX(Family):
         chosen = layout[:, ("query", "key", "value").index(component)].reshape(-1)
         return Site(fused, "output", len(chosen), chosen)
 
-    def ffn_vectors(self, block: nn.Module) -> Float[Tensor, "neuron hidden"]:
+    def ffn_vectors(self, block: Part) -> Float[Tensor, "neuron hidden"]:
         """Columns of ``dense_4h_to_h``."""
         return block.mlp.dense_4h_to_h.weight.T
 
-    def ffn_inputs(self, block: nn.Module) -> dict[str, Float[Tensor, "neuron hidden"]]:
+    def ffn_inputs(self, block: Part) -> dict[str, Float[Tensor, "neuron hidden"]]:
         """``dense_h_to_4h``."""
         return {"input": block.mlp.dense_h_to_4h.weight}
 
-    def input_norms(self, block: nn.Module) -> tuple[nn.Module, nn.Module]:
+    def input_norms(self, block: Part) -> tuple[nn.Module, nn.Module]:
         """Before attention and before the FFN."""
         return block.input_layernorm, block.post_attention_layernorm
 
-    def parallel(self, block: nn.Module) -> bool:
+    def parallel(self, block: Part) -> bool:
         """As the configuration says."""
         return block.use_parallel_residual
 
-    def attention_output(self, block: nn.Module) -> nn.Module:
+    def attention_output(self, block: Part) -> nn.Module:
         """``dense``."""
         return block.attention.dense
 
