@@ -16,7 +16,7 @@ from neuronlab.neurons import Neuron, NeuronSet
 from neuronlab.steering.generation import generate
 from neuronlab.steering.selection import by_residue
 from neuronlab.studies import AttributionSpec, SteeringSpec
-from neuronlab.studies.one_prompt import PromptSpec
+from neuronlab.studies.bases.one_prompt import PromptSpec
 
 pytestmark = pytest.mark.usefixtures("without_type_checks")
 

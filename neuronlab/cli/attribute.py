@@ -154,7 +154,7 @@ def _positive(text: str) -> float:
 
 
 def _print(result: Result, scores: NeuronScores, top: int) -> None:
-    from neuronlab.studies.one_prompt import control_in
+    from neuronlab.studies.bases.one_prompt import control_in
 
     numbers = result.numbers
     # repr: shows leading spaces, and keeps control characters of a token off the terminal.

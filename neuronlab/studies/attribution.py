@@ -18,7 +18,7 @@ from neuronlab.attribution.request import TOLERANCE, Objective, Positions, Reque
 from neuronlab.models import ALL_COMPONENTS, COMPONENTS, Component, Model, shared
 from neuronlab.neurons import NeuronScores
 from neuronlab.runs import Context, Result, Seed, Study
-from neuronlab.studies.one_prompt import SUPPRESSED, PromptSpec, prove
+from neuronlab.studies.bases.one_prompt import SUPPRESSED, PromptSpec, prove
 
 TOP = 1000
 

@@ -34,7 +34,7 @@ from neuronlab.neurons.activity import Activity
 from neuronlab.neurons.effect import Control
 from neuronlab.runs import Context, Result, Study
 from neuronlab.statistics import FEWEST, bootstrap, expanded, resampled, seeds
-from neuronlab.studies.in_languages import (
+from neuronlab.studies.bases.in_languages import (
     Group,
     LanguagesSpec,
     default_taus,

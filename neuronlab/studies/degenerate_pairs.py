@@ -30,7 +30,7 @@ from neuronlab.neurons.activity import Activity
 from neuronlab.neurons.effect import AS_ACTIVE, RANDOM
 from neuronlab.runs import Context, Result, Seed, Study
 from neuronlab.statistics import rank_p, seeds
-from neuronlab.studies.one_prompt import PromptSpec
+from neuronlab.studies.bases.one_prompt import PromptSpec
 
 T_LOW, T_HIGH = 0.20, 0.25
 

@@ -18,8 +18,8 @@ from neuronlab.studies import (
     SubmodelsSpec,
     ValueQuerySpec,
 )
-from neuronlab.studies.in_languages import LanguagesSpec
-from neuronlab.studies.over_facts import FactsSpec, OverFacts
+from neuronlab.studies.bases.in_languages import LanguagesSpec
+from neuronlab.studies.bases.over_facts import FactsSpec, OverFacts
 
 DEFAULT_MODEL = "smollm2-135m"
 IN_LANGUAGES = ("language_independent", "cross_lingual_editing")

@@ -22,7 +22,7 @@ from neuronlab.proteins import corpora, families, features
 from neuronlab.proteins.annotated import AnnotatedProtein
 from neuronlab.runs import Context, Result, Seed, Spec, Study
 from neuronlab.statistics import seeds
-from neuronlab.studies.components import ReadComponents
+from neuronlab.studies.bases.components import ReadComponents
 
 EXPLAINED, CHOSEN, JUDGED = "explained", "chosen", "judged"
 PORTION = 256

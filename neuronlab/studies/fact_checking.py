@@ -55,9 +55,8 @@ from neuronlab.statistics import (
     rounded,
     seeds,
 )
-from neuronlab.studies.degenerate_pairs import all_pairs, pairs_table, published
-from neuronlab.studies.in_languages import neuron_set
-from neuronlab.studies.over_facts import (
+from neuronlab.studies.bases.in_languages import neuron_set
+from neuronlab.studies.bases.over_facts import (
     NONE_KNOWN,
     OWN,
     FactsSpec,
@@ -65,6 +64,7 @@ from neuronlab.studies.over_facts import (
     Questions,
     left_out,
 )
+from neuronlab.studies.degenerate_pairs import all_pairs, pairs_table, published
 
 DEGENERATE, KNOWLEDGE = "degenerate", "knowledge"
 PROBABILITY, FIRST, ALWAYS = "probability", "top_1", "always_true"

@@ -32,7 +32,7 @@ from neuronlab.models.sharing import check_revision, forget
 from neuronlab.proteins.baselines import Judgement, baselines, judge, metrics
 from neuronlab.proteins.labelled import LABELLED
 from neuronlab.runs import Context, Result, Study
-from neuronlab.studies.on_proteins import OWN, ProteinsSpec
+from neuronlab.studies.bases.on_proteins import OWN, ProteinsSpec
 
 DEFAULT_NAME = "esm2-8m-enzyme"
 # Evaluations on the validation part per epoch.

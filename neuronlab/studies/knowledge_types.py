@@ -22,7 +22,7 @@ from neuronlab.models.stream import read_stream
 from neuronlab.neurons import NeuronSet, Suppress, predict_many
 from neuronlab.runs import Context, Result
 from neuronlab.statistics import bootstrap, rank_p, seeds
-from neuronlab.studies.over_facts import NONE_KNOWN, FactsSpec, OverFacts, Questions, left_out
+from neuronlab.studies.bases.over_facts import NONE_KNOWN, FactsSpec, OverFacts, Questions, left_out
 
 # Neurons of a fact that are compared with those of other facts.
 SHARED = 300

@@ -19,7 +19,7 @@ from jaxtyping import Int
 from neuronlab.models import Model, shared
 from neuronlab.runs import Context, Result, Study
 from neuronlab.statistics import rank_p
-from neuronlab.studies.in_languages import (
+from neuronlab.studies.bases.in_languages import (
     LanguagesSpec,
     Sets,
     common,

@@ -29,7 +29,7 @@ from neuronlab.neurons import Activity, NeuronSet, Prediction, Suppress, predict
 from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM
 from neuronlab.runs import Context, Result
 from neuronlab.statistics import expanded, pairwise, resampled, seeds
-from neuronlab.studies.over_facts import (
+from neuronlab.studies.bases.over_facts import (
     NONE_KNOWN,
     FactsSpec,
     OverFacts,

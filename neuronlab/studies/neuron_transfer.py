@@ -22,7 +22,7 @@ from neuronlab.models import Model, Prompt
 from neuronlab.neurons import KeepOnly, predict, predict_over
 from neuronlab.proteins.baselines import Judgement, judge
 from neuronlab.runs import Context, Result, Study
-from neuronlab.studies.on_proteins import JudgedSpec
+from neuronlab.studies.bases.on_proteins import JudgedSpec
 from neuronlab.studies.submodels import (
     Scores,
     classifier,

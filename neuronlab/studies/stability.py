@@ -21,7 +21,7 @@ from neuronlab.models import Model, shared
 from neuronlab.models.stream import read_stream
 from neuronlab.runs import Context, Result
 from neuronlab.statistics import mean_over_pairs
-from neuronlab.studies.over_facts import FactsSpec, OverFacts, Questions, left_out
+from neuronlab.studies.bases.over_facts import FactsSpec, OverFacts, Questions, left_out
 
 # Neurons at the top that are compared.
 KS = (10, 100)

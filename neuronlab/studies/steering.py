@@ -32,7 +32,7 @@ from neuronlab.statistics import mean_interval, seeds
 from neuronlab.steering import quality, selection
 from neuronlab.steering.comparison import compared, stronger
 from neuronlab.steering.generation import MASKED, Mode, generate, letters_of
-from neuronlab.studies.components import ReadComponents
+from neuronlab.studies.bases.components import ReadComponents
 
 UNSTEERED, STEERED, DOSES = "unsteered", "steered", "doses"
 # The last part of every chain, whose mean is what it reached.

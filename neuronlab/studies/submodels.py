@@ -29,7 +29,7 @@ from neuronlab.progress import Fraction
 from neuronlab.proteins.baselines import Judgement, judge, metrics
 from neuronlab.proteins.labelled import LabelledProtein
 from neuronlab.runs import Context, Result, Study
-from neuronlab.studies.on_proteins import JudgedSpec, turns
+from neuronlab.studies.bases.on_proteins import JudgedSpec, turns
 
 Selection = Literal["raw", "z", "quota"]
 RANDOM, STRATIFIED = "random", "stratified random"

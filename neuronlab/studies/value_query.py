@@ -19,8 +19,8 @@ from neuronlab.models.components import Sublayer
 from neuronlab.models.stream import read_stream
 from neuronlab.neurons import NeuronScores, predict
 from neuronlab.runs import Context, Result, Study
-from neuronlab.studies import circuit
-from neuronlab.studies.one_prompt import PromptSpec, prove
+from neuronlab.studies.bases import circuit
+from neuronlab.studies.bases.one_prompt import PromptSpec, prove
 
 # As many value and query neurons are compared, FFN neurons (as in the paper); as many attention
 # neurons are listed.

@@ -22,7 +22,7 @@ from neuronlab.facts import (
 from neuronlab.models import Model
 from neuronlab.runs import Spec
 from neuronlab.studies import STUDIES
-from neuronlab.studies.over_facts import MAX_ASKED, OWN
+from neuronlab.studies.bases.over_facts import MAX_ASKED, OWN
 from neuronlab.widgets import model_fetch, services, state
 from neuronlab.widgets.guard import complain, plain
 

@@ -14,7 +14,7 @@ from neuronlab.proteins.annotated import CORPORA
 from neuronlab.proteins.labelled import LABELLED
 from neuronlab.runs import Run, Spec
 from neuronlab.studies import STUDIES
-from neuronlab.studies.over_facts import OWN
+from neuronlab.studies.bases.over_facts import OWN
 from neuronlab.widgets import services
 from neuronlab.widgets.guard import complain, plain
 

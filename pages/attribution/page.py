@@ -10,7 +10,7 @@ from neuronlab.models import Model
 from neuronlab.neurons import NeuronScores
 from neuronlab.runs import Result
 from neuronlab.studies import AttributionSpec, scores_of
-from neuronlab.studies.one_prompt import control_in, proof_in
+from neuronlab.studies.bases.one_prompt import control_in, proof_in
 from neuronlab.widgets import (
     exports,
     intervention,

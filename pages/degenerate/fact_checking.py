@@ -12,6 +12,7 @@ from neuronlab.models import Model
 from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM
 from neuronlab.runs import Result
 from neuronlab.studies import FactCheckingSpec
+from neuronlab.studies.bases.over_facts import OWN
 from neuronlab.studies.examples import small
 from neuronlab.studies.fact_checking import (
     ALWAYS,
@@ -29,7 +30,6 @@ from neuronlab.studies.fact_checking import (
     stronger,
     verdict,
 )
-from neuronlab.studies.over_facts import OWN
 from neuronlab.widgets import exports, facts_form, neuron_maps, shown
 from neuronlab.widgets.facts_form import language_name
 from neuronlab.widgets.guard import complain, guard, plain

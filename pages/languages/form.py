@@ -9,14 +9,14 @@ from neuronlab.facts import SETS, Fact
 from neuronlab.facts.readers import UNSPACED
 from neuronlab.models import Model
 from neuronlab.studies import STUDIES
-from neuronlab.studies.examples import in_languages
-from neuronlab.studies.in_languages import (
+from neuronlab.studies.bases.in_languages import (
     LEAST,
     LanguagesSpec,
     default_taus,
 )
+from neuronlab.studies.bases.over_facts import OWN
+from neuronlab.studies.examples import in_languages
 from neuronlab.studies.language_independent import TAUS
-from neuronlab.studies.over_facts import OWN
 from neuronlab.widgets import facts_form
 from neuronlab.widgets.facts_form import language_name
 from neuronlab.widgets.guard import complain

@@ -17,7 +17,7 @@ from neuronlab.neurons import Effect, NeuronScores, NeuronSet, Suppress, effect
 from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM
 from neuronlab.runs import Result
 from neuronlab.studies import LanguageIndependentSpec
-from neuronlab.studies.in_languages import (
+from neuronlab.studies.bases.in_languages import (
     LEAST,
     Group,
     common,

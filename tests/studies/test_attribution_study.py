@@ -12,7 +12,7 @@ from neuronlab.runs import Cancelled, Context, Store, read_spec, run_study
 from neuronlab.statistics import seeds
 from neuronlab.studies import STUDIES, AttributionSpec, AttributionStudy, scores_of
 from neuronlab.studies.attribution import where
-from neuronlab.studies.one_prompt import control_in
+from neuronlab.studies.bases.one_prompt import control_in
 
 MELITTIN = "GIGAVLKVLTTGLPALISWIKRKRQQ"
 STUDY = AttributionStudy()

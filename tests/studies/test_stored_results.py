@@ -11,8 +11,8 @@ import pytest
 
 from neuronlab.runs import Store, read_spec
 from neuronlab.studies import STUDIES, scores_of
+from neuronlab.studies.bases.in_languages import default_taus, select
 from neuronlab.studies.degenerate_pairs import published
-from neuronlab.studies.in_languages import default_taus, select
 
 STORED = Path(__file__).parents[1] / "data" / "stored_results"
 KEYS = {

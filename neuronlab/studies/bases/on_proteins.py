@@ -22,7 +22,7 @@ from neuronlab.proteins.labelled import (
     split,
 )
 from neuronlab.runs import Seed, Spec
-from neuronlab.studies.components import AttributedComponents
+from neuronlab.studies.bases.components import AttributedComponents
 
 OWN = "own"
 # The fields that decide which proteins there are, and on which side each is.

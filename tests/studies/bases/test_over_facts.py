@@ -12,9 +12,9 @@ import torch
 
 from neuronlab.facts import SETS, Fact
 from neuronlab.runs import read_spec
+from neuronlab.studies.bases.over_facts import FactsSpec, Questions, left_out, metrics
 from neuronlab.studies.knowledge_types import KnowledgeTypesSpec
 from neuronlab.studies.method_comparison import MethodComparisonSpec
-from neuronlab.studies.over_facts import FactsSpec, Questions, left_out, metrics
 from neuronlab.studies.stability import StabilitySpec
 
 SPECS = {spec.study: spec for spec in (MethodComparisonSpec, KnowledgeTypesSpec, StabilitySpec)}

@@ -21,7 +21,7 @@ from neuronlab.facts.asking import TOP, Asked, answered, ask, prompt_text
 from neuronlab.models import Model, Prompt
 from neuronlab.neurons import NeuronSet
 from neuronlab.runs import Context, Result
-from neuronlab.studies.over_facts import OWN, FactsSpec, left_out
+from neuronlab.studies.bases.over_facts import OWN, FactsSpec, left_out
 
 # The least threshold that can be chosen; what is below is not stored.
 LEAST = 0.05

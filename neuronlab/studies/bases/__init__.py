@@ -1,0 +1,1 @@
+"""What several studies share: their questions, and how these are asked; no study itself."""
