@@ -6,9 +6,10 @@ from neuronlab.runs.pending import Pending
 from neuronlab.runs.queue import Queue
 from neuronlab.runs.records import Record
 from neuronlab.runs.result import Result
+from neuronlab.runs.running import run_study, stored_result
 from neuronlab.runs.spec import Seed, Spec, read_spec
 from neuronlab.runs.store import Store
-from neuronlab.runs.study import Cancelled, Context, Study, run_study, stored_result
+from neuronlab.runs.study import Cancelled, Context, Study
 
 __all__ = [
     "Cancelled",

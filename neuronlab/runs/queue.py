@@ -10,9 +10,10 @@ from threading import Condition, Thread
 from neuronlab.runs.errors import UserError
 from neuronlab.runs.job import Job, Run, Status
 from neuronlab.runs.pending import Pending
+from neuronlab.runs.running import stored_result
 from neuronlab.runs.spec import Spec, read_spec
 from neuronlab.runs.store import Store
-from neuronlab.runs.study import Cancelled, Context, Study, stored_result
+from neuronlab.runs.study import Cancelled, Context, Study
 
 
 class Queue:

@@ -1,17 +1,12 @@
 """A study computes the result of a spec, in one or several shards."""
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from neuronlab.errors import memory_told
 from neuronlab.progress import Progress
-from neuronlab.runs import cluster
-from neuronlab.runs.errors import UnreadableResult
 from neuronlab.runs.result import Result
 from neuronlab.runs.spec import Spec
-from neuronlab.runs.store import Store
 
 
 class Cancelled(Exception):
@@ -116,85 +111,3 @@ class Study(ABC):
                 f"{type(self).__name__} has {len(parts)} parts and must say how they merge"
             )
         return parts[0]
-
-
-def stored_result(study: Study, spec: Spec, store: Store, context: Context) -> Result:
-    """The stored result of `spec`, or a new one, which is stored. Raises what `run_study` does."""
-    result = store.find(spec.key)
-    if result is None:
-        began = time.perf_counter()
-        try:
-            result = run_study(study, spec, store, context)
-        except UnreadableResult:
-            # A faster process, which stored the result, removed the parts on which this one was.
-            result = store.find(spec.key)
-            if result is None:
-                raise
-        store.save(spec, result, seconds=time.perf_counter() - began)
-    return result
-
-
-@memory_told()
-def run_study(study: Study, spec: Spec, store: Store, context: Context) -> Result:
-    """Compute the result of `spec`, which the caller saves with `store.save`.
-
-    What the study needs is computed first, unless it is stored. When there are several shards, each
-    is stored when finished, and those found stored are not computed again. Raises what the study
-    raises, Cancelled, or UserError when a shard cannot be stored or a cluster not be used.
-    """
-    needs = study.needs(spec)
-    needing = study.needing if needs else 0.0
-    own = context.part(needing, 1 - needing)
-    given = []
-    for i, need in enumerate(needs):
-        part = context.part(i * needing / len(needs), needing / len(needs))
-        given.append(stored_result(*need, store, part))
-        part.progress(1.0)
-    own.given = tuple(given)
-    shards = study.shards(spec)
-    count = len(shards)
-    share = (1 - study.merging) / count
-    finished = store.finished_shards(spec.key) if count > 1 else set()
-    remote = study.distributed and count > 1 and cluster.address() != ""
-    if remote:
-        context.skipped += len(finished) * share * (1 - needing)
-        missing = {i: shard for i, shard in enumerate(shards) if i not in finished}
-        if missing:
-            computing = own.part(0, 1 - study.merging)
-            cluster.compute_shards(study, spec, missing, count, store, computing)
-        finished = set(range(count))
-    parts: list[Result | None] = []
-    for index, shard in enumerate(shards):
-        own.check()
-        part = _stored_shard(store, spec.key, index) if index in finished else None
-        if part is None:
-            part = study.run_shard(spec, shard, own.part(index * share, share))
-            if count > 1:
-                store.save_shard(spec.key, index, part)
-        elif not remote:
-            context.skipped += share * (1 - needing)
-        parts.append(None if study.streams and count > 1 else part)
-        own.progress((index + 1) * share)
-    merging = own.part(1 - study.merging, study.merging)
-    return study.merge(spec, _Parts(store, spec.key, parts), merging)
-
-
-class _Parts(Sequence[Result]):
-    """The parts of a run; those that are None are read from the store whenever they are needed."""
-
-    def __init__(self, store: Store, key: str, parts: list[Result | None]) -> None:
-        self._store, self._key, self._parts = store, key, parts
-
-    def __len__(self) -> int:
-        return len(self._parts)
-
-    def __getitem__(self, index: int) -> Result:
-        part = self._parts[index]
-        return self._store.load_shard(self._key, index) if part is None else part
-
-
-def _stored_shard(store: Store, key: str, index: int) -> Result | None:
-    try:
-        return store.load_shard(key, index)
-    except UnreadableResult:
-        return None  # it is computed again

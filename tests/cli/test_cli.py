@@ -288,7 +288,7 @@ def test_scores_as_csv_and_nothing_computed_twice(home, tmp_path, capsys, monkey
     def never(*args):
         raise AssertionError("computed twice")
 
-    monkeypatch.setattr("neuronlab.runs.study.run_study", never)
+    monkeypatch.setattr("neuronlab.runs.running.run_study", never)
     assert main(command) == 0
     assert capsys.readouterr().out == first
 
