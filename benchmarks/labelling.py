@@ -26,7 +26,8 @@ import numpy as np
 from neuronlab.proteins import corpora
 from neuronlab.proteins.annotated import CORPORA, AnnotatedProtein
 from neuronlab.runs import Context, Result, Store, run_study
-from neuronlab.studies import ExemplarsSpec, ExemplarsStudy, NeuronLabelsSpec, NeuronLabelsStudy
+from neuronlab.studies.exemplars import ExemplarsSpec, ExemplarsStudy
+from neuronlab.studies.neuron_labels import NeuronLabelsSpec, NeuronLabelsStudy
 
 MODEL = "antiberty"
 

@@ -15,8 +15,9 @@ from neuronlab.labels.exemplars import pooled
 from neuronlab.neurons import Neuron, NeuronSet
 from neuronlab.steering.generation import generate
 from neuronlab.steering.selection import by_residue
-from neuronlab.studies import AttributionSpec, SteeringSpec
+from neuronlab.studies.attribution import AttributionSpec
 from neuronlab.studies.bases.one_prompt import PromptSpec
+from neuronlab.studies.steering import SteeringSpec
 
 pytestmark = pytest.mark.usefixtures("without_type_checks")
 

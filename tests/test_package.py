@@ -13,7 +13,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 import neuronlab.home
 from neuronlab.cli.app import script
 from neuronlab.cli.same_call import attribute_python, study_python
-from neuronlab.studies import AttributionSpec
+from neuronlab.studies.attribution import AttributionSpec
 
 ROOT = Path(__file__).parents[1]
 QUESTION = AttributionSpec(

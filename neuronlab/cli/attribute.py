@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from neuronlab.models import Model
     from neuronlab.neurons import NeuronScores
     from neuronlab.runs import Result
-    from neuronlab.studies import AttributionSpec
+    from neuronlab.studies.attribution import AttributionSpec
 
 # Written out so that --help needs no torch; a test compares them with the real ones.
 CHOICES = {
@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> None:
         raise UserError("--top must be at least 1.")
     if args.out:
         _check_out(args.out)
-    from neuronlab.studies import scores_of
+    from neuronlab.studies.attribution import scores_of
 
     result = compute(spec_of(args), args.device)
     scores = scores_of(result)
@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> None:
 def spec_of(args: argparse.Namespace) -> AttributionSpec:
     """The spec that the app builds for the same choices; loads the model."""
     from neuronlab.models import shared
-    from neuronlab.studies import AttributionSpec
+    from neuronlab.studies.attribution import AttributionSpec
 
     quiet()
     model = shared(args.model, args.device)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from neuronlab.runs import Spec
-    from neuronlab.studies import AttributionSpec
+    from neuronlab.studies.attribution import AttributionSpec
 
 _SETTINGS = (
     "components",

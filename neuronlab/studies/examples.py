@@ -9,17 +9,15 @@ from neuronlab.models.catalogue import entry, use_of
 from neuronlab.proteins.annotated import CORPORA
 from neuronlab.proteins.sequences import TRASTUZUMAB_VH
 from neuronlab.runs import Context, Spec, Store, stored_result
-from neuronlab.studies import (
-    STUDIES,
-    AttributionSpec,
-    DegeneratePairsSpec,
-    NeuronLabelsSpec,
-    SteeringSpec,
-    SubmodelsSpec,
-    ValueQuerySpec,
-)
+from neuronlab.studies import STUDIES
+from neuronlab.studies.attribution import AttributionSpec
 from neuronlab.studies.bases.in_languages import LanguagesSpec
 from neuronlab.studies.bases.over_facts import FactsSpec, OverFacts
+from neuronlab.studies.degenerate_pairs import DegeneratePairsSpec
+from neuronlab.studies.neuron_labels import NeuronLabelsSpec
+from neuronlab.studies.steering import SteeringSpec
+from neuronlab.studies.submodels import SubmodelsSpec
+from neuronlab.studies.value_query import ValueQuerySpec
 
 DEFAULT_MODEL = "smollm2-135m"
 IN_LANGUAGES = ("language_independent", "cross_lingual_editing")

@@ -11,7 +11,7 @@ from neuronlab.errors import UserError
 from neuronlab.labels.library import LabelSet, Library
 from neuronlab.neurons import Neuron
 from neuronlab.proteins.annotated import CORPORA
-from neuronlab.studies import NeuronLabelsSpec
+from neuronlab.studies.neuron_labels import NeuronLabelsSpec
 from neuronlab.widgets import links, services
 
 STUDY = "neuron_labels"

@@ -18,7 +18,7 @@ from neuronlab.models.prompt import joined
 from neuronlab.models.residues import clean_sequence
 from neuronlab.neurons import predict
 from neuronlab.proteins.sequences import MAX_FASTA_BYTES, read_fasta
-from neuronlab.studies import AttributionSpec
+from neuronlab.studies.attribution import AttributionSpec
 from neuronlab.studies.examples import default_positions, prompts
 from neuronlab.widgets import state
 from neuronlab.widgets.guard import complain, plain

@@ -9,7 +9,7 @@ from neuronlab.figures.charts import predictions, sequence_map, token_bars, visi
 from neuronlab.models import Model
 from neuronlab.neurons import NeuronScores
 from neuronlab.runs import Result
-from neuronlab.studies import AttributionSpec, scores_of
+from neuronlab.studies.attribution import AttributionSpec, scores_of
 from neuronlab.studies.bases.one_prompt import control_in, proof_in
 from neuronlab.widgets import (
     exports,

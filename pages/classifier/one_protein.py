@@ -17,8 +17,8 @@ from neuronlab.neurons import NeuronSet
 from neuronlab.proteins.contacts import predicted_contacts
 from neuronlab.proteins.structures import MAX_BYTES, Structure, match, read_structure
 from neuronlab.proteins.viewer import framed, viewer_url
-from neuronlab.studies import SubmodelsSpec
 from neuronlab.studies.examples import small_submodels
+from neuronlab.studies.submodels import SubmodelsSpec
 from neuronlab.widgets import exports, links, services, state
 from neuronlab.widgets.guard import complain, guard, plain
 from pages.classifier.ranking import METHODS, scores_of

@@ -16,9 +16,8 @@ from neuronlab.figures.classifier import (
 from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.models import Model
 from neuronlab.runs import Result
-from neuronlab.studies import SubmodelsSpec
 from neuronlab.studies.examples import small_submodels
-from neuronlab.studies.submodels import FULL, RANDOM, STRATIFIED
+from neuronlab.studies.submodels import FULL, RANDOM, STRATIFIED, SubmodelsSpec
 from neuronlab.widgets import exports, services, shown, state
 from neuronlab.widgets.guard import guard
 from pages.classifier.differences import AGAINST, comparison, verdict_on

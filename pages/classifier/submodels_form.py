@@ -10,7 +10,8 @@ from neuronlab.attribution.estimate import duration
 from neuronlab.attribution.streamed import SCORED
 from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.models import COMPONENTS, Model
-from neuronlab.studies import STUDIES, SubmodelsSpec
+from neuronlab.studies import STUDIES
+from neuronlab.studies.submodels import SubmodelsSpec
 from neuronlab.widgets.guard import complain
 from pages.classifier.ranking import METHODS
 

@@ -13,8 +13,8 @@ from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.models import Model
 from neuronlab.models.catalogue import available
 from neuronlab.runs import Result
-from neuronlab.studies import STUDIES, NeuronTransferSpec
-from neuronlab.studies.neuron_transfer import FULL, OTHER, OWN, RANDOM
+from neuronlab.studies import STUDIES
+from neuronlab.studies.neuron_transfer import FULL, OTHER, OWN, RANDOM, NeuronTransferSpec
 from neuronlab.widgets import exports, model_fetch, protein_models, services, shown, state
 from neuronlab.widgets.guard import complain, guard, plain
 from pages.classifier.differences import comparison

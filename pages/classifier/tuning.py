@@ -19,9 +19,9 @@ from neuronlab.models.residues import AMINO_ACIDS
 from neuronlab.proteins.baselines import baselines, judge
 from neuronlab.proteins.labelled import LABELLED, MAX_BYTES, Uploaded, read_labelled
 from neuronlab.runs import Result
-from neuronlab.studies import STUDIES, FineTuneSpec
+from neuronlab.studies import STUDIES
 from neuronlab.studies.bases.on_proteins import OWN, PROTEIN_FIELDS, ProteinsSpec
-from neuronlab.studies.fine_tune import DEFAULT_NAME, default_spec, with_intervals
+from neuronlab.studies.fine_tune import DEFAULT_NAME, FineTuneSpec, default_spec, with_intervals
 from neuronlab.widgets import exports, links, model_fetch, protein_models, services, shown, state
 from neuronlab.widgets.guard import complain, guard, plain, sentence
 from pages.classifier.differences import SAME, comparison, verdict

@@ -11,7 +11,6 @@ from neuronlab.figures.degenerate import bars, precision_recall, roc
 from neuronlab.models import Model
 from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM
 from neuronlab.runs import Result
-from neuronlab.studies import FactCheckingSpec
 from neuronlab.studies.bases.over_facts import OWN
 from neuronlab.studies.examples import small
 from neuronlab.studies.fact_checking import (
@@ -22,6 +21,7 @@ from neuronlab.studies.fact_checking import (
     NULLS,
     PROBABILITY,
     SCORERS,
+    FactCheckingSpec,
     best_threshold,
     columns_of,
     curves,

@@ -12,8 +12,7 @@ from neuronlab.models import Model, Prompt
 from neuronlab.neurons import Neuron, NeuronScores, NeuronSet
 from neuronlab.neurons.effect import CONTROLS
 from neuronlab.runs import Result
-from neuronlab.studies import DegeneratePairsSpec
-from neuronlab.studies.degenerate_pairs import T_HIGH, T_LOW, published
+from neuronlab.studies.degenerate_pairs import T_HIGH, T_LOW, DegeneratePairsSpec, published
 from neuronlab.widgets import (
     exports,
     intervention,

@@ -4,7 +4,7 @@ import streamlit as st
 
 from neuronlab.figures.charts import layer_profile, predictions, visible
 from neuronlab.runs import Result
-from neuronlab.studies import AttributionSpec, scores_of
+from neuronlab.studies.attribution import AttributionSpec, scores_of
 from neuronlab.studies.bases.one_prompt import control_in
 from neuronlab.studies.examples import DEFAULT_MODEL, example
 from neuronlab.widgets import (

@@ -10,8 +10,7 @@ from neuronlab.figures.charts import matrix
 from neuronlab.figures.differences import differences
 from neuronlab.runs import Result
 from neuronlab.statistics import FEWEST
-from neuronlab.studies import KnowledgeTypesSpec
-from neuronlab.studies.knowledge_types import HEADS, RANDOM_SETS, SHARED
+from neuronlab.studies.knowledge_types import HEADS, RANDOM_SETS, SHARED, KnowledgeTypesSpec
 from neuronlab.widgets import exports
 from neuronlab.widgets.guard import plain
 

@@ -1,8 +1,9 @@
 """Where each kind of knowledge lives, and whether its neurons stay when the words change."""
 
 from neuronlab.runs import Spec
-from neuronlab.studies import KnowledgeTypesSpec, StabilitySpec
 from neuronlab.studies.examples import small
+from neuronlab.studies.knowledge_types import KnowledgeTypesSpec
+from neuronlab.studies.stability import StabilitySpec
 from neuronlab.widgets import facts_form, shown
 from neuronlab.widgets.guard import guard
 from pages.knowledge_types.kinds import kinds

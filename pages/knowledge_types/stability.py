@@ -8,8 +8,7 @@ from neuronlab.figures.knowledge_types import overlap_bars
 from neuronlab.models import Model
 from neuronlab.models.catalogue import CATALOGUE
 from neuronlab.runs import Result
-from neuronlab.studies import StabilitySpec
-from neuronlab.studies.stability import PAIRS
+from neuronlab.studies.stability import PAIRS, StabilitySpec
 from neuronlab.widgets import exports, model_fetch, services, state
 from neuronlab.widgets.guard import plain
 

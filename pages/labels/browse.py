@@ -17,7 +17,7 @@ from neuronlab.models import Model
 from neuronlab.neurons import Neuron
 from neuronlab.proteins import corpora
 from neuronlab.runs import Result
-from neuronlab.studies import NeuronLabelsSpec
+from neuronlab.studies.neuron_labels import NeuronLabelsSpec
 from neuronlab.widgets import exports, label_sets, model_fetch, neuron_maps
 from neuronlab.widgets.guard import plain
 from pages.labels.card import card, control

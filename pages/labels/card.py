@@ -15,8 +15,7 @@ from neuronlab.labels.library import LabelSet
 from neuronlab.neurons import Neuron
 from neuronlab.proteins.features import FEATURES
 from neuronlab.runs import Result
-from neuronlab.studies import NeuronLabelsSpec
-from neuronlab.studies.neuron_labels import question
+from neuronlab.studies.neuron_labels import NeuronLabelsSpec, question
 from neuronlab.widgets import exports, services
 from neuronlab.widgets.guard import plain
 

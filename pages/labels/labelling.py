@@ -9,8 +9,9 @@ from neuronlab.labels import prompts
 from neuronlab.labels.library import Library, read
 from neuronlab.models import Model
 from neuronlab.proteins.annotated import CORPORA
-from neuronlab.studies import STUDIES, NeuronLabelsSpec
+from neuronlab.studies import STUDIES
 from neuronlab.studies.examples import small_labels
+from neuronlab.studies.neuron_labels import NeuronLabelsSpec
 from neuronlab.widgets import label_sets, services, shown, state
 from neuronlab.widgets.guard import guard, plain
 from pages.labels.browse import browse

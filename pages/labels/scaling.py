@@ -10,8 +10,10 @@ from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.figures import labels as figures
 from neuronlab.models.catalogue import available, entry
 from neuronlab.runs import Result
-from neuronlab.studies import STUDIES, NeuronLabelsSpec, ScalingSpec
+from neuronlab.studies import STUDIES
 from neuronlab.studies.examples import small_labels
+from neuronlab.studies.neuron_labels import NeuronLabelsSpec
+from neuronlab.studies.scaling import ScalingSpec
 from neuronlab.widgets import exports, model_fetch, protein_models, services, shown, state
 from neuronlab.widgets.guard import complain, guard, plain
 

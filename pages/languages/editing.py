@@ -10,13 +10,13 @@ from neuronlab.figures.colours import NULL_NAMES
 from neuronlab.figures.languages import edit_bars, edit_matrix
 from neuronlab.models import Model
 from neuronlab.runs import Result
-from neuronlab.studies import CrossLingualEditingSpec
 from neuronlab.studies.cross_lingual_editing import (
     CHANGES,
     FACT,
     OTHER,
     SAME,
     SHARED,
+    CrossLingualEditingSpec,
     clear,
     stronger,
 )

@@ -16,7 +16,6 @@ from neuronlab.models import Model, Prompt
 from neuronlab.neurons import Effect, NeuronScores, NeuronSet, Suppress, effect
 from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM
 from neuronlab.runs import Result
-from neuronlab.studies import LanguageIndependentSpec
 from neuronlab.studies.bases.in_languages import (
     LEAST,
     Group,
@@ -25,7 +24,7 @@ from neuronlab.studies.bases.in_languages import (
     neuron_set,
     select,
 )
-from neuronlab.studies.language_independent import overlap
+from neuronlab.studies.language_independent import LanguageIndependentSpec, overlap
 from neuronlab.widgets import exports, facts_form, neuron_card, neuron_maps
 from neuronlab.widgets.facts_form import language_name
 from neuronlab.widgets.guard import plain

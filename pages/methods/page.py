@@ -12,9 +12,17 @@ from neuronlab.figures.methods import METRICS, after_zeroing, by_count, specific
 from neuronlab.models import Model
 from neuronlab.neurons.effect import CONTROLS
 from neuronlab.runs import Result
-from neuronlab.studies import MethodComparisonSpec
 from neuronlab.studies.examples import small
-from neuronlab.studies.method_comparison import COMPARED, KS, PAPER, POOLED, K, at, leaders
+from neuronlab.studies.method_comparison import (
+    COMPARED,
+    KS,
+    PAPER,
+    POOLED,
+    K,
+    MethodComparisonSpec,
+    at,
+    leaders,
+)
 from neuronlab.widgets import exports, facts_form, shown
 from neuronlab.widgets.guard import complain, guard
 

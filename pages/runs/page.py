@@ -8,7 +8,7 @@ from neuronlab.figures.charts import agreement
 from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.neurons import NeuronScores
 from neuronlab.runs import Pending, Record, Run
-from neuronlab.studies import AttributionSpec, scores_of
+from neuronlab.studies.attribution import AttributionSpec, scores_of
 from neuronlab.widgets import exports, links, runs, services
 from neuronlab.widgets.guard import complain, guard, plain
 from pages import PAGE_OF

@@ -2,8 +2,9 @@
 
 from neuronlab.attribution.estimate import duration
 from neuronlab.models import Model
-from neuronlab.studies import STUDIES, SteeringSpec
+from neuronlab.studies import STUDIES
 from neuronlab.studies.examples import small_steering
+from neuronlab.studies.steering import SteeringSpec
 from neuronlab.widgets import protein_models, services, shown, state
 from neuronlab.widgets.guard import guard
 from pages.steering.form import form

@@ -12,8 +12,7 @@ from neuronlab.neurons import NeuronSet
 from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM
 from neuronlab.proteins.features import PROPERTIES
 from neuronlab.runs import Result
-from neuronlab.studies import SteeringSpec
-from neuronlab.studies.steering import STEERED, UNSTEERED
+from neuronlab.studies.steering import STEERED, UNSTEERED, SteeringSpec
 from neuronlab.widgets import exports, label_sets, state
 from neuronlab.widgets.guard import plain
 from pages.steering.form import CHOICES

@@ -14,8 +14,7 @@ from neuronlab.proteins import folding
 from neuronlab.proteins.contacts import predicted_contacts
 from neuronlab.proteins.viewer import framed, viewer_url
 from neuronlab.runs import Result
-from neuronlab.studies import SteeringSpec
-from neuronlab.studies.steering import STEERED, UNSTEERED
+from neuronlab.studies.steering import STEERED, UNSTEERED, SteeringSpec
 from neuronlab.widgets import exports
 from neuronlab.widgets.guard import guard, plain
 

@@ -12,10 +12,10 @@ from neuronlab.models import Model
 from neuronlab.models.components import Sublayer
 from neuronlab.neurons import Neuron, NeuronSet
 from neuronlab.runs import Result
-from neuronlab.studies import ValueQuerySpec
 from neuronlab.studies.bases.one_prompt import control_in, proof_in
 from neuronlab.studies.value_query import (
     LISTED,
+    ValueQuerySpec,
     query_neuron_scores,
     value_scores,
 )

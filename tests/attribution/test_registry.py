@@ -8,7 +8,7 @@ from neuronlab.attribution import METHODS, registry
 from neuronlab.attribution.registry import LAST, Method
 from neuronlab.cli import attribute as command
 from neuronlab.cli import main
-from neuronlab.studies import AttributionSpec
+from neuronlab.studies.attribution import AttributionSpec
 
 
 def test_a_method_is_added_by_one_file(tiny, asked, toy_method):

@@ -5,7 +5,7 @@ import pytest
 from neuronlab.figures import maps
 from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.neurons import Neuron
-from neuronlab.studies import scores_of
+from neuronlab.studies.attribution import scores_of
 
 # Minutes of work on any machine: every position of a long prompt, with every component.
 LONG = "The keys to the cabinet are on the table and " * 25

@@ -42,7 +42,7 @@ def process(*arguments, code=""):
 
 
 def spec(**fields):
-    from neuronlab.studies import AttributionSpec
+    from neuronlab.studies.attribution import AttributionSpec
 
     return AttributionSpec(**{"model": MODEL, "text": PEPTIDE, "target": 1, **fields})
 

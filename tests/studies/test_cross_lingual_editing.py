@@ -15,10 +15,15 @@ from neuronlab import statistics
 from neuronlab.facts import Fact
 from neuronlab.neurons.activity import Activity
 from neuronlab.runs import Context, Store, read_spec, run_study
-from neuronlab.studies import CrossLingualEditingSpec, CrossLingualEditingStudy
 from neuronlab.studies import cross_lingual_editing as study
 from neuronlab.studies.bases.in_languages import in_languages
-from neuronlab.studies.cross_lingual_editing import NULLS, matrix, success
+from neuronlab.studies.cross_lingual_editing import (
+    NULLS,
+    CrossLingualEditingSpec,
+    CrossLingualEditingStudy,
+    matrix,
+    success,
+)
 
 STUDY = CrossLingualEditingStudy()
 SHARED, IN_TURN = "language-independent", "one after the other"

@@ -10,8 +10,13 @@ from neuronlab import statistics
 from neuronlab.neurons import Neuron
 from neuronlab.neurons.activity import Activity
 from neuronlab.runs import Context, Store, read_spec, run_study
-from neuronlab.studies import DegeneratePairsSpec, DegeneratePairsStudy, degenerate_pairs
-from neuronlab.studies.degenerate_pairs import pairs_table, published
+from neuronlab.studies import degenerate_pairs
+from neuronlab.studies.degenerate_pairs import (
+    DegeneratePairsSpec,
+    DegeneratePairsStudy,
+    pairs_table,
+    published,
+)
 
 STUDY = DegeneratePairsStudy()
 NEURONS = [Neuron(0, "ffn", 1), Neuron(1, "ffn", 2), Neuron(2, "ffn", 3)]

@@ -8,8 +8,8 @@ from neuronlab.labels.exemplars import pooled
 from neuronlab.proteins import corpora, families, features
 from neuronlab.proteins.annotated import AnnotatedProtein
 from neuronlab.runs import Cancelled, Context, Store, read_spec, run_study
-from neuronlab.studies import ExemplarsSpec, ExemplarsStudy, exemplars
-from neuronlab.studies.exemplars import CHOSEN, EXPLAINED, JUDGED
+from neuronlab.studies import exemplars
+from neuronlab.studies.exemplars import CHOSEN, EXPLAINED, JUDGED, ExemplarsSpec, ExemplarsStudy
 
 STUDY = ExemplarsStudy()
 ENDS = (("top", -1), ("bottom", 1))

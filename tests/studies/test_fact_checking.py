@@ -17,9 +17,15 @@ from neuronlab.facts import Fact
 from neuronlab.facts.asking import ask, ask_all
 from neuronlab.neurons.activity import Activity
 from neuronlab.runs import Context, Store, read_spec, run_study
-from neuronlab.studies import FactCheckingSpec, FactCheckingStudy
 from neuronlab.studies import fact_checking as study
-from neuronlab.studies.fact_checking import best_threshold, curves, decide, measured
+from neuronlab.studies.fact_checking import (
+    FactCheckingSpec,
+    FactCheckingStudy,
+    best_threshold,
+    curves,
+    decide,
+    measured,
+)
 
 STUDY = FactCheckingStudy()
 MEASURES = ["precision", "recall", "f1", "auc"]

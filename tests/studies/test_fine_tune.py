@@ -27,7 +27,9 @@ from neuronlab.runs import (
     read_spec,
     run_study,
 )
-from neuronlab.studies import FineTuneSpec, FineTuneStudy, SubmodelsSpec, fine_tune
+from neuronlab.studies import fine_tune
+from neuronlab.studies.fine_tune import FineTuneSpec, FineTuneStudy
+from neuronlab.studies.submodels import SubmodelsSpec
 
 STUDY = FineTuneStudy()
 

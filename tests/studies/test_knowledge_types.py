@@ -19,10 +19,12 @@ from neuronlab.models.components import SUBLAYERS
 from neuronlab.models.stream import read_stream
 from neuronlab.neurons import predict_many
 from neuronlab.runs import Context, Result, Store, run_study
-from neuronlab.studies import KnowledgeTypesSpec, KnowledgeTypesStudy, knowledge_types
+from neuronlab.studies import knowledge_types
 from neuronlab.studies.knowledge_types import (
     RANDOM_SETS,
     SHARED,
+    KnowledgeTypesSpec,
+    KnowledgeTypesStudy,
     beside_random,
     effects,
 )

@@ -7,10 +7,15 @@ import pytest
 import neuronlab as nl
 from neuronlab.facts import Fact
 from neuronlab.runs import Context, Store, read_spec, run_study
-from neuronlab.studies import LanguageIndependentSpec, LanguageIndependentStudy
 from neuronlab.studies import language_independent as study
 from neuronlab.studies.bases.in_languages import common, default_taus, neuron_set, select
-from neuronlab.studies.language_independent import expected_overlap, overlap, sensitivity
+from neuronlab.studies.language_independent import (
+    LanguageIndependentSpec,
+    LanguageIndependentStudy,
+    expected_overlap,
+    overlap,
+    sensitivity,
+)
 
 STUDY = LanguageIndependentStudy()
 SHAPE = (3, 100)

@@ -16,7 +16,7 @@ from neuronlab.facts import Fact
 from neuronlab.neurons import Activity, predict_many
 from neuronlab.neurons.effect import Control
 from neuronlab.runs import Context, Result, Store, run_study
-from neuronlab.studies import MethodComparisonSpec, MethodComparisonStudy, method_comparison
+from neuronlab.studies import method_comparison
 from neuronlab.studies.method_comparison import (
     COMPARED,
     DIRECT,
@@ -25,6 +25,8 @@ from neuronlab.studies.method_comparison import (
     PAPER,
     PLAIN_PROMPTS,
     K,
+    MethodComparisonSpec,
+    MethodComparisonStudy,
     differences,
     leaders,
 )

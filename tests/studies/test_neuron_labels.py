@@ -20,9 +20,9 @@ from neuronlab.models import sentences
 from neuronlab.proteins import corpora, features
 from neuronlab.proteins.annotated import AnnotatedProtein
 from neuronlab.runs import Context, Result, Store, read_spec, run_study
-from neuronlab.studies import NeuronLabelsSpec, NeuronLabelsStudy, exemplars, neuron_labels
+from neuronlab.studies import exemplars, neuron_labels
 from neuronlab.studies.exemplars import CHOSEN, EXPLAINED, JUDGED
-from neuronlab.studies.neuron_labels import Known
+from neuronlab.studies.neuron_labels import Known, NeuronLabelsSpec, NeuronLabelsStudy
 
 STUDY = NeuronLabelsStudy()
 ROW = ["model", "layer", "component", "neuron", "label", "source", "correlation"]

@@ -14,7 +14,8 @@ from neuronlab.neurons import NeuronSet
 from neuronlab.proteins.baselines import judge
 from neuronlab.proteins.labelled import LabelledProtein
 from neuronlab.runs import Context, Store, read_spec, run_study
-from neuronlab.studies import NeuronTransferSpec, NeuronTransferStudy, submodels
+from neuronlab.studies import submodels
+from neuronlab.studies.neuron_transfer import NeuronTransferSpec, NeuronTransferStudy
 from neuronlab.studies.submodels import neurons_of, overlaps, random_mask, select
 
 STUDY = NeuronTransferStudy()

@@ -11,8 +11,17 @@ from pydantic import ValidationError
 
 from neuronlab.models.catalogue import entry
 from neuronlab.runs import Context, Result, Store, read_spec, run_study
-from neuronlab.studies import STUDIES, NeuronLabelsSpec, ScalingSpec, ScalingStudy, scaling
-from neuronlab.studies.scaling import MIN_NEURONS, OTHER, SEXTILES, rarefied, spread
+from neuronlab.studies import STUDIES, scaling
+from neuronlab.studies.neuron_labels import NeuronLabelsSpec
+from neuronlab.studies.scaling import (
+    MIN_NEURONS,
+    OTHER,
+    SEXTILES,
+    ScalingSpec,
+    ScalingStudy,
+    rarefied,
+    spread,
+)
 
 STUDY = ScalingStudy()
 

@@ -11,8 +11,8 @@ from scipy.stats import t
 import neuronlab as nl
 from neuronlab.facts import Fact
 from neuronlab.runs import Context, Result, Store, run_study
-from neuronlab.studies import StabilitySpec, StabilityStudy, stability
-from neuronlab.studies.stability import KS, PAIRS
+from neuronlab.studies import stability
+from neuronlab.studies.stability import KS, PAIRS, StabilitySpec, StabilityStudy
 
 STUDY = StabilityStudy()
 FACTS = tuple(

@@ -20,8 +20,8 @@ from neuronlab.statistics import seeds
 from neuronlab.steering import quality
 from neuronlab.steering.generation import generate
 from neuronlab.steering.selection import by_effect, by_protein, by_residue
-from neuronlab.studies import SteeringSpec, SteeringStudy, steering
-from neuronlab.studies.steering import Goal, choose
+from neuronlab.studies import steering
+from neuronlab.studies.steering import Goal, SteeringSpec, SteeringStudy, choose
 
 STUDY = SteeringStudy()
 START = "MKTAYIAKQRGSLEDWVVFHCN"

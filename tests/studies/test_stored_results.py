@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from neuronlab.runs import Store, read_spec
-from neuronlab.studies import STUDIES, scores_of
+from neuronlab.studies import STUDIES
+from neuronlab.studies.attribution import scores_of
 from neuronlab.studies.bases.in_languages import default_taus, select
 from neuronlab.studies.degenerate_pairs import published
 

@@ -20,8 +20,14 @@ from neuronlab.neurons import NeuronSet, predict_over, predictions
 from neuronlab.proteins.baselines import judge
 from neuronlab.proteins.labelled import LabelledProtein
 from neuronlab.runs import Context, Store, read_spec, run_study
-from neuronlab.studies import SubmodelsSpec, SubmodelsStudy, submodels
-from neuronlab.studies.submodels import neurons_of, random_mask, select
+from neuronlab.studies import submodels
+from neuronlab.studies.submodels import (
+    SubmodelsSpec,
+    SubmodelsStudy,
+    neurons_of,
+    random_mask,
+    select,
+)
 
 STUDY = SubmodelsStudy()
 QKV = ("query", "key", "value")

@@ -15,8 +15,14 @@ from neuronlab.models.components import SUBLAYERS
 from neuronlab.models.stream import read_stream
 from neuronlab.runs import Cancelled, Context, Store, read_spec, run_study
 from neuronlab.statistics import seeds
-from neuronlab.studies import ValueQuerySpec, ValueQueryStudy, value_query
-from neuronlab.studies.value_query import LISTED, query_neuron_scores, value_scores
+from neuronlab.studies import value_query
+from neuronlab.studies.value_query import (
+    LISTED,
+    ValueQuerySpec,
+    ValueQueryStudy,
+    query_neuron_scores,
+    value_scores,
+)
 
 STUDY = ValueQueryStudy()
 LONG = "the quick brown fox jumps over a lazy dog w x y z two London is " * 3
