@@ -45,7 +45,7 @@ def run_study(study: Study, spec: Spec, store: Store, context: Context) -> Resul
         given.append(stored_result(*need, store, part))
         part.progress(1.0)
     own.given = tuple(given)
-    shards = study.shards(spec)
+    shards = study.shards(spec, own)
     count = len(shards)
     share = (1 - study.merging) / count
     finished = store.finished_shards(spec.key) if count > 1 else set()

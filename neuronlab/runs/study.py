@@ -8,24 +8,31 @@ from neuronlab.progress import Progress
 from neuronlab.runs.result import Result
 from neuronlab.runs.spec import Spec
 
+# What loads a model: by its name, on a device, with the weights of a revision ("": of any).
+Loader = Callable[[str, str, str], Any]
+
 
 class Cancelled(Exception):
     """The run was cancelled; a study lets it pass."""
 
 
 class Context:
-    """What a running study is given: its device, and the way to report progress.
+    """What a running study is given: its device, its models, and the way to report progress.
 
     `on_progress(fraction, message)` hears of progress, `on_record(row)` of records; `cancelled()`
-    says whether to stop.
+    says whether to stop. `load` is what models come from; by default `loader`.
     `skipped` is the fraction of the run that was not computed because it was stored already.
     `given` are the results that the study needs, in the order of `Study.needs`.
     """
+
+    # Runs know no models: whoever defines studies says here how theirs are loaded.
+    loader: ClassVar[Loader | None] = None
 
     def __init__(
         self,
         device: str = "cpu",
         *,
+        load: Loader | None = None,
         on_progress: Progress | None = None,
         on_record: Callable[[dict[str, float]], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
@@ -34,10 +41,21 @@ class Context:
         self.device = device
         self.given = tuple(given)
         self.skipped = 0.0
+        self._load = load or self.loader
         self._on_record = on_record
         self._on_progress = on_progress
         self._cancelled = cancelled
         self._fraction = 0.0
+
+    def model(self, name: str, revision: str = "") -> Any:
+        """The model of that name on the device of the run; the same one for all who ask.
+
+        Raises what the loader raises: UserError for a model that is not there, or where a revision
+        is named that its weights do not have.
+        """
+        if self._load is None:
+            raise RuntimeError("nobody has said how models are loaded: import neuronlab.studies")
+        return self._load(name, self.device, revision)
 
     def progress(self, fraction: float, message: str = "") -> None:
         """Report that `fraction` (0 to 1, never falling) is done; Cancelled as in `check`."""
@@ -60,6 +78,7 @@ class Context:
         """The context of the part from `start` on that is `share` of it; it reports to this one."""
         return Context(
             self.device,
+            load=self._load,
             on_progress=lambda done, message: self.progress(start + done * share, message),
             on_record=self._on_record,
             cancelled=self._cancelled,
@@ -93,7 +112,7 @@ class Study(ABC):
         """Results of other studies that this one starts from; each is computed once and stored."""
         return []
 
-    def shards(self, spec: Spec) -> list[Any]:
+    def shards(self, spec: Spec, context: Context) -> list[Any]:
         """The parts of the run, in a fixed order; each finished one survives an interruption."""
         return [None]
 

@@ -5,7 +5,10 @@ from importlib import import_module
 from inspect import isabstract, isclass
 from pkgutil import iter_modules
 
-from neuronlab.runs import Study
+from neuronlab.models import shared
+from neuronlab.runs import Context, Study
+
+Context.loader = staticmethod(shared)
 
 # By name.
 STUDIES: dict[str, Study] = {}

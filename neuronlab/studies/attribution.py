@@ -15,7 +15,7 @@ from neuronlab.attribution import attribute, method
 from neuronlab.attribution.gradient_x_activation import gradient_x_activation
 from neuronlab.attribution.registry import Baseline, Engine
 from neuronlab.attribution.request import TOLERANCE, Objective, Positions, Request, Variant
-from neuronlab.models import ALL_COMPONENTS, COMPONENTS, Component, Model, shared
+from neuronlab.models import ALL_COMPONENTS, COMPONENTS, Component, Model
 from neuronlab.neurons import NeuronScores
 from neuronlab.runs import Context, Result, Seed, Study
 from neuronlab.studies.bases.one_prompt import SUPPRESSED, PromptSpec, prove
@@ -90,7 +90,7 @@ class AttributionStudy(Study):
     def run_shard(self, spec: AttributionSpec, shard: Any, context: Context) -> Result:
         """The whole study: one prompt is one shard."""
         context.progress(0.0, "loading the model")
-        model = shared(spec.model, context.device, spec.revision)
+        model = context.model(spec.model, spec.revision)
         scores = attribute(
             model,
             spec.prompt,

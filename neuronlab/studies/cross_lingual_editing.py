@@ -28,7 +28,7 @@ from pydantic import Field
 from neuronlab.attribution.estimate import seconds
 from neuronlab.attribution.rescaling import rescaled
 from neuronlab.facts.asking import Asked
-from neuronlab.models import Model, shared
+from neuronlab.models import Model
 from neuronlab.neurons import NeuronSet
 from neuronlab.neurons.activity import Activity
 from neuronlab.neurons.effect import Control
@@ -91,7 +91,7 @@ class CrossLingualEditingStudy(Study):
         """Twenty-five capitals, languages and currencies each, in English and Chinese."""
         return CrossLingualEditingSpec()
 
-    def shards(self, spec: CrossLingualEditingSpec) -> list[int]:
+    def shards(self, spec: CrossLingualEditingSpec, context: Context) -> list[int]:
         """One per fact."""
         return list(range(len(spec.groups())))
 
@@ -104,7 +104,7 @@ class CrossLingualEditingStudy(Study):
 
     def run_shard(self, spec: CrossLingualEditingSpec, shard: int, context: Context) -> Result:
         """One fact, edited in every way."""
-        model = shared(spec.model, context.device, spec.revision)
+        model = context.model(spec.model, spec.revision)
         group = spec.groups()[shard]
         found = in_languages(model, spec, group, context.part(0, 0.7))
         tables = {"facts": found.facts}

@@ -24,7 +24,7 @@ from pydantic import Field
 from neuronlab.attribution import attribute
 from neuronlab.attribution.request import Variant
 from neuronlab.attribution.rescaling import rescaled
-from neuronlab.models import Encoded, Model, shared
+from neuronlab.models import Encoded, Model
 from neuronlab.neurons import Neuron, NeuronSet
 from neuronlab.neurons.activity import Activity
 from neuronlab.neurons.effect import AS_ACTIVE, RANDOM
@@ -77,7 +77,7 @@ class DegeneratePairsStudy(Study):
     def run_shard(self, spec: DegeneratePairsSpec, shard: Any, context: Context) -> Result:
         """The whole study: one prompt is one shard."""
         context.progress(0.0, "loading the model")
-        model = shared(spec.model, context.device, spec.revision)
+        model = context.model(spec.model, spec.revision)
         scores = attribute(
             model,
             spec.prompt,

@@ -17,7 +17,7 @@ from pydantic import Field
 from neuronlab.attribution.estimate import seconds
 from neuronlab.errors import UserError
 from neuronlab.labels.exemplars import KEEP, Exemplars, Pooling, pooled
-from neuronlab.models import Component, Model, shared
+from neuronlab.models import Component, Model
 from neuronlab.proteins import corpora, families, features
 from neuronlab.proteins.annotated import AnnotatedProtein
 from neuronlab.runs import Context, Result, Seed, Spec, Study
@@ -150,7 +150,7 @@ class ExemplarsStudy(Study):
         """FFN neurons of the antibody model on germline genes."""
         return ExemplarsSpec()
 
-    def shards(self, spec: ExemplarsSpec) -> list[int]:
+    def shards(self, spec: ExemplarsSpec, context: Context) -> list[int]:
         """Where each portion begins."""
         proteins = spec.proteins()
         spec.sides(proteins)  # fails at once where it must
@@ -163,7 +163,7 @@ class ExemplarsStudy(Study):
 
     def run_shard(self, spec: ExemplarsSpec, shard: int, context: Context) -> Result:
         """Extremes and moments of a portion, and the activations of those held out."""
-        model = shared(spec.model, context.device, spec.revision)
+        model = context.model(spec.model, spec.revision)
         if model.alphabet != "protein":
             raise UserError(f"{model.title} is no protein model: choose one.")
         proteins = spec.proteins()

@@ -39,7 +39,7 @@ from neuronlab.attribution.request import Variant
 from neuronlab.errors import UserError
 from neuronlab.facts import SETS, Fact
 from neuronlab.facts.asking import Asked, prompt_text
-from neuronlab.models import Encoded, Model, Prompt, shared
+from neuronlab.models import Encoded, Model, Prompt
 from neuronlab.neurons import Neuron, NeuronScores
 from neuronlab.neurons.activity import Activity
 from neuronlab.neurons.effect import AS_ACTIVE, RANDOM
@@ -174,7 +174,7 @@ class FactCheckingStudy(OverFacts):
 
     def run_shard(self, spec: FactCheckingSpec, shard: int, context: Context) -> Result:
         """One fact: attributions towards the right and a wrong answer."""
-        model = shared(spec.model, context.device, spec.revision)
+        model = context.model(spec.model, spec.revision)
         questions = Questions.of(model, spec)
         found = questions.answer(model, shard)
         if isinstance(found, str):
@@ -228,7 +228,7 @@ class FactCheckingStudy(OverFacts):
                 "No relation has facts for both the training and the test part: take more facts "
                 "of each."
             )
-        model = shared(spec.model, context.device, spec.revision)
+        model = context.model(spec.model, spec.revision)
         asked = Questions.of(model, spec).asked
         candidates, neurons = [], []
         for number, (relation, own) in enumerate(whole.items()):

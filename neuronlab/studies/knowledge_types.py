@@ -16,7 +16,7 @@ from neuronlab.attribution.estimate import seconds
 from neuronlab.attribution.log_probability_increase import LogProbabilityIncrease
 from neuronlab.attribution.query_neurons import VALUE_NEURONS, query_scores, shares_of
 from neuronlab.errors import UserError
-from neuronlab.models import Model, shared
+from neuronlab.models import Model
 from neuronlab.models.components import SUBLAYERS
 from neuronlab.models.stream import read_stream
 from neuronlab.neurons import NeuronSet, Suppress, predict_many
@@ -69,7 +69,7 @@ class KnowledgeTypesStudy(OverFacts):
     def run_shard(self, spec: KnowledgeTypesSpec, shard: int, context: Context) -> Result:
         """Layers, heads and best neurons of one fact."""
         context.progress(0.0, f"fact {shard + 1}")
-        model = shared(spec.model, context.device, spec.revision)
+        model = context.model(spec.model, spec.revision)
         found = Questions.of(model, spec).answer(model, shard)
         if isinstance(found, str):
             return Result(numbers={"state": found})
@@ -110,7 +110,7 @@ class KnowledgeTypesStudy(OverFacts):
         relations = pd.Series({i: parts[i].numbers["relation"] for i in used})
         names = list(dict.fromkeys(relations))
         members = {name: relations.index[relations == name].tolist() for name in names}
-        model = shared(spec.model, context.device, spec.revision)
+        model = context.model(spec.model, spec.revision)
         heads = _heads(parts, members)
         facts = [
             {

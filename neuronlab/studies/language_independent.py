@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-from neuronlab.models import Model, shared
+from neuronlab.models import Model
 from neuronlab.runs import Context, Result, Study
 from neuronlab.statistics import rank_p
 from neuronlab.studies.bases.in_languages import (
@@ -55,7 +55,7 @@ class LanguageIndependentStudy(Study):
         """Twenty-five capitals, languages and currencies each, in English and Chinese."""
         return LanguageIndependentSpec()
 
-    def shards(self, spec: LanguageIndependentSpec) -> list[int]:
+    def shards(self, spec: LanguageIndependentSpec, context: Context) -> list[int]:
         """One per fact."""
         return list(range(len(spec.groups())))
 
@@ -65,7 +65,7 @@ class LanguageIndependentStudy(Study):
 
     def run_shard(self, spec: LanguageIndependentSpec, shard: int, context: Context) -> Result:
         """One fact in all languages."""
-        model = shared(spec.model, context.device, spec.revision)
+        model = context.model(spec.model, spec.revision)
         found = in_languages(model, spec, spec.groups()[shard], context)
         tables = {"facts": found.facts}
         if found.used:

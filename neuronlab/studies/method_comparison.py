@@ -24,7 +24,7 @@ from neuronlab.attribution.request import Attribution, Request
 from neuronlab.errors import UserError
 from neuronlab.facts import Fact
 from neuronlab.facts.asking import prompt_text
-from neuronlab.models import Encoded, Model, Prompt, shared
+from neuronlab.models import Encoded, Model, Prompt
 from neuronlab.neurons import Activity, NeuronSet, Prediction, Suppress, predict_many
 from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM
 from neuronlab.runs import Context, Result
@@ -162,7 +162,7 @@ class MethodComparisonStudy(OverFacts):
 
     def run_shard(self, spec: MethodComparisonSpec, shard: int, context: Context) -> Result:
         """All methods on one fact."""
-        model = shared(spec.model, context.device, spec.revision)
+        model = context.model(spec.model, spec.revision)
         questions = Questions.of(model, spec)
         found = questions.answer(model, shard)
         if isinstance(found, str):

@@ -21,7 +21,7 @@ from neuronlab.labels import chat, endpoint, longformer, prompts, traits
 from neuronlab.labels.simulation import Hypothesis, controls, correlations, from_traits
 from neuronlab.labels.statistics import LEVEL, Explainer, adjusted, candidates
 from neuronlab.labels.traits import Traits
-from neuronlab.models import Component, Model, sentences, shared
+from neuronlab.models import Component, Model, sentences
 from neuronlab.proteins.families import ALIKE
 from neuronlab.proteins.features import FEATURES
 from neuronlab.runs import Context, Result, Study
@@ -167,10 +167,11 @@ class NeuronLabelsStudy(Study):
             )
         return [(ExemplarsStudy(), spec.exemplars)]
 
-    def shards(self, spec: NeuronLabelsSpec) -> list[tuple[Component, int]]:
+    def shards(self, spec: NeuronLabelsSpec, context: Context) -> list[tuple[Component, int]]:
         """Layers of every component."""
-        layers = shared(spec.model, "cpu").layers
-        return [(c, layer) for c in spec.components for layer in range(layers)]
+        (exemplars,) = context.given
+        layers = {c: len(exemplars.arrays[f"mean.{c}"]) for c in spec.components}
+        return [(c, layer) for c in spec.components for layer in range(layers[c])]
 
     def seconds(self, model: Model, spec: NeuronLabelsSpec) -> float:
         """What the whole will take; an endpoint's time is not known."""

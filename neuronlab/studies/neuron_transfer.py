@@ -95,7 +95,7 @@ class NeuronTransferStudy(Study):
         """Enzymes and hemolytic peptides."""
         return NeuronTransferSpec.like_tuned("esm2-8m-enzyme", "")
 
-    def shards(self, spec: NeuronTransferSpec) -> list[str]:
+    def shards(self, spec: NeuronTransferSpec, context: Context) -> list[str]:
         """The two models."""
         return [spec.model, spec.other]
 
@@ -107,10 +107,10 @@ class NeuronTransferStudy(Study):
     def run_shard(self, spec: NeuronTransferSpec, shard: str, context: Context) -> Result:
         """Sums of one model over all scored proteins."""
         revisions = spec.revisions
-        model = classifier(shard, context.device, revisions[shard])
+        model = classifier(context, shard, revisions[shard])
         if spec.model == spec.other:
             raise UserError("A model cannot be compared with itself: choose another one.")
-        one, other = (classifier(name, context.device, revisions[name]) for name in revisions)
+        one, other = (classifier(context, name, revisions[name]) for name in revisions)
         spec.check(one)
         _same_shape(one, other)
         # The labels are those of one model; the other explains what it says itself.
@@ -133,7 +133,7 @@ class NeuronTransferStudy(Study):
         compared: list[dict[str, Any]] = []
         full: dict[str, dict[str, float]] = {}
         for number, name in enumerate(names):
-            model = classifier(name, context.device, spec.revisions[name])
+            model = classifier(context, name, spec.revisions[name])
             encoded = [model.encode(Prompt(p.sequence, target=0)) for p in tested]
             plan = _plan(spec, scores[number], scores[1 - number])
             changes = [KeepOnly(neurons_of(r["kept"]), components=spec.components) for r in plan]

@@ -17,7 +17,7 @@ from jaxtyping import Int
 from neuronlab.attribution.estimate import seconds
 from neuronlab.attribution.log_probability_increase import LogProbabilityIncrease
 from neuronlab.errors import UserError
-from neuronlab.models import Model, shared
+from neuronlab.models import Model
 from neuronlab.models.stream import read_stream
 from neuronlab.runs import Context, Result
 from neuronlab.statistics import mean_over_pairs
@@ -75,7 +75,7 @@ class StabilityStudy(OverFacts):
         """Six facts of each of six types, in two or three wordings."""
         return StabilitySpec()
 
-    def shards(self, spec: StabilitySpec) -> list[int]:
+    def shards(self, spec: StabilitySpec, context: Context) -> list[int]:
         """One per prompt."""
         return list(range(len(spec.chosen(paraphrases=True))))
 
@@ -86,14 +86,14 @@ class StabilityStudy(OverFacts):
     def run_shard(self, spec: StabilitySpec, shard: int, context: Context) -> Result:
         """The best neurons for one prompt."""
         context.progress(0.0, f"prompt {shard + 1}")
-        model = shared(spec.model, context.device, spec.revision)
+        model = context.model(spec.model, spec.revision)
         found = Questions.of(model, spec, paraphrases=True).answer(model, shard)
         if isinstance(found, str):
             return Result(numbers={"state": found})
         asked, before = found
         arrays = {"own": _best(model, asked.encoded, before.target, context)}
         if spec.other:
-            other = shared(spec.other, context.device, spec.other_revision)
+            other = context.model(spec.other, spec.other_revision)
             answer = Questions.of(other, spec, paraphrases=True).answer(other, shard)
             if isinstance(answer, str):
                 return Result(numbers={"state": answer})
@@ -116,10 +116,10 @@ class StabilityStudy(OverFacts):
                 "The model knows fewer than two of these prompts: choose others, or switch the "
                 "filter off."
             )
-        model = shared(spec.model, context.device, spec.revision)
+        model = context.model(spec.model, spec.revision)
         shapes = {"own": (model.layers, model.sizes["ffn"])}
         if spec.other:
-            other = shared(spec.other, context.device, spec.other_revision)
+            other = context.model(spec.other, spec.other_revision)
             shapes["other"] = other.layers, other.sizes["ffn"]
         rows = []
         fact_of = _fact_numbers(used)

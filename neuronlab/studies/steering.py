@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from neuronlab.attribution.estimate import seconds
 from neuronlab.errors import UserError
-from neuronlab.models import Encoded, Model, shared
+from neuronlab.models import Encoded, Model
 from neuronlab.models.residues import AMINO_ACIDS, clean_sequence
 from neuronlab.neurons import Activity, Affine, Neuron, NeuronScores, NeuronSet
 from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM
@@ -203,7 +203,7 @@ class SteeringStudy(Study):
             free=antibodies.determining(TRASTUZUMAB_VH),
         )
 
-    def shards(self, spec: SteeringSpec) -> list[tuple[str, range]]:
+    def shards(self, spec: SteeringSpec, context: Context) -> list[tuple[str, range]]:
         """What is generated, and for which of the random sets."""
         parts = [
             range(first, min(first + SETS_PER_SHARD, spec.random_sets))
@@ -226,9 +226,9 @@ class SteeringStudy(Study):
 
     def run_shard(self, spec: SteeringSpec, shard: tuple[str, range], context: Context) -> Result:
         """The sequences of some chains."""
-        model = shared(spec.model, context.device, spec.revision)
+        model = context.model(spec.model, spec.revision)
         letters_of(model)
-        chosen, scores = choose(spec, context.device)
+        chosen, scores = choose(spec, model)
         what, sets = shard
         if what == DOSES:
             rows = self._dose_rows(spec, chosen)
@@ -256,7 +256,7 @@ class SteeringStudy(Study):
 
     def merge(self, spec: SteeringSpec, parts: Sequence[Result], context: Context) -> Result:
         """Values, what they cost, and structures."""
-        model = shared(spec.model, context.device, spec.revision)
+        model = context.model(spec.model, spec.revision)
         chains = pd.concat(
             [part.tables["chains"] for part in parts if "chains" in part.tables], ignore_index=True
         )
@@ -493,7 +493,7 @@ _WORDS = {
 }
 
 
-def choose(spec: SteeringSpec, device: str) -> tuple[NeuronSet, NeuronScores | None]:
+def choose(spec: SteeringSpec, model: Model) -> tuple[NeuronSet, NeuronScores | None]:
     """The neurons of a spec, and the scores they were chosen by (None where they were given).
 
     Raises:
@@ -501,12 +501,17 @@ def choose(spec: SteeringSpec, device: str) -> tuple[NeuronSet, NeuronScores | N
     """
     if spec.choose == "given":
         return NeuronSet((Neuron.parse(n) for n in spec.neurons), spec.given_by), None
-    return _chosen(spec, device)
+    last = _CHOSEN.get(model)
+    if last is None or last[0] != spec.key:
+        last = _CHOSEN[model] = spec.key, *_best(spec, model)
+    return last[1], last[2]
 
 
-@lru_cache(maxsize=8)
-def _chosen(spec: SteeringSpec, device: str) -> tuple[NeuronSet, NeuronScores]:
-    model = shared(spec.model, device, spec.revision)
+# The last choice on each model, for all shards of a run and as long as the model is loaded.
+_CHOSEN: WeakKeyDictionary[Model, tuple[str, NeuronSet, NeuronScores]] = WeakKeyDictionary()
+
+
+def _best(spec: SteeringSpec, model: Model) -> tuple[NeuronSet, NeuronScores]:
     scores = selection.together(
         scores_of(spec, model), [goal.sign * (-1 if spec.b < 0 else 1) for goal in spec.goals]
     )

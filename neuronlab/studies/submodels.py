@@ -23,7 +23,7 @@ from neuronlab import statistics
 from neuronlab.attribution.registry import Baseline
 from neuronlab.attribution.streamed import SCORED, Streamed
 from neuronlab.errors import UserError
-from neuronlab.models import Component, Encoded, Model, Prompt, shared
+from neuronlab.models import Component, Encoded, Model, Prompt
 from neuronlab.neurons import KeepOnly, NeuronScores, NeuronSet, Suppress, predict_over
 from neuronlab.progress import Fraction
 from neuronlab.proteins.baselines import Judgement, judge, metrics
@@ -114,7 +114,7 @@ class SubmodelsStudy(Study):
         """The enzyme model on its own proteins."""
         return SubmodelsSpec.like_tuned("esm2-8m-enzyme", "")
 
-    def shards(self, spec: SubmodelsSpec) -> list[int]:
+    def shards(self, spec: SubmodelsSpec, context: Context) -> list[int]:
         """Where each portion of the scored proteins begins."""
         return list(range(0, len(spec.to_score()), _PER_SHARD))
 
@@ -124,7 +124,7 @@ class SubmodelsStudy(Study):
 
     def run_shard(self, spec: SubmodelsSpec, shard: int, context: Context) -> Result:
         """Sums over ten proteins."""
-        model = classifier(spec.model, context.device, spec.revision)
+        model = classifier(context, spec.model, spec.revision)
         spec.check(model)
         sums = score(
             model,
@@ -138,7 +138,7 @@ class SubmodelsStudy(Study):
 
     def merge(self, spec: SubmodelsSpec, parts: Sequence[Result], context: Context) -> Result:
         """Choose neurons, and judge every submodel on the test proteins."""
-        model = classifier(spec.model, context.device, spec.revision)
+        model = classifier(context, spec.model, spec.revision)
         sums = Streamed.together(map(unpacked, parts))
         tested = spec.to_test()
         labels = np.array([protein.label for protein in tested])
@@ -208,9 +208,9 @@ class SubmodelsStudy(Study):
         )
 
 
-def classifier(name: str, device: str, revision: str = "") -> Model:
-    """The shared model. Raises UserError where it is no protein classifier."""
-    model = shared(name, device, revision)
+def classifier(context: Context, name: str, revision: str = "") -> Model:
+    """The model of a run. Raises UserError where it is no protein classifier."""
+    model = context.model(name, revision)
     if model.kind != "classifier" or model.alphabet != "protein":
         raise UserError(f"{model.title} is no protein classifier: choose one, or tune one first.")
     return model

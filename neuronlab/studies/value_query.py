@@ -14,7 +14,7 @@ from neuronlab.attribution.query_neurons import (
     shares_of,
 )
 from neuronlab.errors import UserError
-from neuronlab.models import Model, shared
+from neuronlab.models import Model
 from neuronlab.models.components import Sublayer
 from neuronlab.models.stream import read_stream
 from neuronlab.neurons import NeuronScores, predict
@@ -58,7 +58,7 @@ class ValueQueryStudy(Study):
     def run_shard(self, spec: ValueQuerySpec, shard: Any, context: Context) -> Result:
         """The whole study: one prompt is one shard."""
         context.progress(0.0, "loading the model")
-        model = shared(spec.model, context.device, spec.revision)
+        model = context.model(spec.model, spec.revision)
         if model.kind == "classifier":
             raise UserError("Value neurons need a model that predicts tokens, not classes.")
         return analyse(model, spec, context)

@@ -352,7 +352,7 @@ def test_ctrl_c_keeps_the_finished_shards(home, tmp_path, monkeypatch, capsys):
         def default(self):
             return self.spec_type()
 
-        def shards(self, spec):
+        def shards(self, spec, context):
             return [0, 1, 2]
 
         def run_shard(self, spec, shard, context):

@@ -34,7 +34,7 @@ class Toy(Study):
     def default(self):
         return ToySpec()
 
-    def shards(self, spec):
+    def shards(self, spec, context):
         return list(range(spec.parts))
 
     def run_shard(self, spec, shard, context):

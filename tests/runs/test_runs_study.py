@@ -145,3 +145,28 @@ def test_other_errors_stay_what_they_are(store):
 
     with pytest.raises(RuntimeError, match="something else"):
         run_study(Toy(body), ToySpec(), store, Context())
+
+
+def test_a_context_and_its_parts_load_models_with_what_they_were_given():
+    asked = []
+    context = Context("cuda:1", load=lambda *what: asked.append(what) or "the model")
+    assert context.model("small", "v1") == context.part(0.5, 0.1).model("small") == "the model"
+    assert asked == [("small", "cuda:1", "v1"), ("small", "cuda:1", "")]
+
+
+def test_without_a_loader_there_are_no_models(monkeypatch):
+    monkeypatch.setattr(Context, "loader", None)
+    with pytest.raises(RuntimeError, match="how models are loaded"):
+        Context().model("small")
+
+
+def test_shards_may_depend_on_what_the_study_needs(store):
+    class Needing(Toy):
+        def needs(self, spec):
+            return [(Toy(), ToySpec(text="needed"))]
+
+        def shards(self, spec, context):
+            assert [given.numbers for given in context.given] == [{"sum": 1}]
+            return super().shards(spec, context)
+
+    run_study(Needing(), ToySpec(parts=2), store, Context())

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from contexts import context_with
 
 import neuronlab as nl
 from neuronlab import statistics
@@ -77,9 +78,8 @@ def run(model, asked, folder):
         return rescaled(model, encoded, sets, factor, **keywords)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(study, "shared", lambda name, device, revision="": model)
         patch.setattr(study, "rescaled", watched)
-        return run_study(STUDY, asked, Store(folder), Context("cpu")), calls
+        return run_study(STUDY, asked, Store(folder), context_with(model)), calls
 
 
 @pytest.fixture(scope="module", params=["llama", "bert"])

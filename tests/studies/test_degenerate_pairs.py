@@ -4,12 +4,13 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from contexts import context_with
 
 import neuronlab as nl
 from neuronlab import statistics
 from neuronlab.neurons import Neuron
 from neuronlab.neurons.activity import Activity
-from neuronlab.runs import Context, Store, read_spec, run_study
+from neuronlab.runs import Store, read_spec, run_study
 from neuronlab.studies import degenerate_pairs
 from neuronlab.studies.degenerate_pairs import (
     DegeneratePairsSpec,
@@ -23,14 +24,13 @@ NEURONS = [Neuron(0, "ffn", 1), Neuron(1, "ffn", 2), Neuron(2, "ffn", 3)]
 
 
 @pytest.fixture(params=[("llama", "causal"), ("gpt2", "causal"), ("bert", "masked")])
-def ran(request, tiny, asked, monkeypatch, tmp_path):
+def ran(request, tiny, asked, tmp_path):
     model = tiny(*request.param)
-    monkeypatch.setattr(degenerate_pairs, "shared", lambda name, device, revision="": model)
     prompt = asked(model)
     spec = DegeneratePairsSpec(
         model="x", text=prompt.text, target=prompt.target, candidates=6, random_sets=3
     )
-    return model, prompt, run_study(STUDY, spec, Store(tmp_path), Context("cpu"))
+    return model, prompt, run_study(STUDY, spec, Store(tmp_path), context_with(model))
 
 
 def without(model, prompt, *neurons):
@@ -108,7 +108,6 @@ def test_a_threshold_is_met_by_what_equals_it():
 
 def test_random_sets_come_from_the_same_layers(tiny, asked, monkeypatch, tmp_path):
     model = tiny("llama")
-    monkeypatch.setattr(degenerate_pairs, "shared", lambda name, device, revision="": model)
     seen = []
 
     def watched(model, encoded, sets, **keywords):
@@ -121,7 +120,7 @@ def test_random_sets_come_from_the_same_layers(tiny, asked, monkeypatch, tmp_pat
     spec = DegeneratePairsSpec(
         model="x", text=prompt.text, target=prompt.target, candidates=5, random_sets=2
     )
-    run_study(STUDY, spec, Store(tmp_path), Context("cpu"))
+    run_study(STUDY, spec, Store(tmp_path), context_with(model))
     own, *random = ([next(iter(one)) for one in sets] for sets in seen)
     assert len(random) == 4
     for drawn in random:
@@ -138,7 +137,6 @@ def test_random_sets_come_from_the_same_layers(tiny, asked, monkeypatch, tmp_pat
 def test_another_seed_is_a_replication(tiny, asked, monkeypatch, tmp_path):
     """No random set of seed 0 is one of seed 1's."""
     model = tiny("llama")
-    monkeypatch.setattr(degenerate_pairs, "shared", lambda name, device, revision="": model)
     seen = []
 
     def watched(model, encoded, neurons, context):
@@ -153,7 +151,7 @@ def test_another_seed_is_a_replication(tiny, asked, monkeypatch, tmp_path):
         spec = DegeneratePairsSpec(
             model="x", text=prompt.text, candidates=4, random_sets=8, seed=seed
         )
-        run_study(STUDY, spec, Store(tmp_path), Context("cpu"))
+        run_study(STUDY, spec, Store(tmp_path), context_with(model))
     (own, *first), (again, *second) = seen
     assert own == again
     assert len(set(first)) > 12
@@ -163,7 +161,6 @@ def test_another_seed_is_a_replication(tiny, asked, monkeypatch, tmp_path):
 def activity_of_sets(tiny, monkeypatch, tmp_path, prompt):
     """How active the candidates and each random set are, in the order in which they run."""
     model = tiny("llama")
-    monkeypatch.setattr(degenerate_pairs, "shared", lambda name, device, revision="": model)
     seen = []
 
     def watched(model, encoded, neurons, context):
@@ -174,7 +171,7 @@ def activity_of_sets(tiny, monkeypatch, tmp_path, prompt):
     all_pairs = degenerate_pairs.all_pairs
     monkeypatch.setattr(degenerate_pairs, "all_pairs", watched)
     spec = DegeneratePairsSpec(model="x", text=prompt.text, candidates=6, random_sets=10)
-    run_study(STUDY, spec, Store(tmp_path), Context("cpu"))
+    run_study(STUDY, spec, Store(tmp_path), context_with(model))
     return seen
 
 

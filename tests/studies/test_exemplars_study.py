@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from contexts import context_with
 from pydantic import ValidationError
 
 from neuronlab.labels.exemplars import pooled
 from neuronlab.proteins import corpora, families, features
 from neuronlab.proteins.annotated import AnnotatedProtein
-from neuronlab.runs import Cancelled, Context, Store, read_spec, run_study
+from neuronlab.runs import Cancelled, Store, read_spec, run_study
 from neuronlab.studies import exemplars
 from neuronlab.studies.exemplars import CHOSEN, EXPLAINED, JUDGED, ExemplarsSpec, ExemplarsStudy
 
@@ -38,10 +39,8 @@ def home(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def model(tiny, monkeypatch):
-    found = tiny("esm", "masked")
-    monkeypatch.setattr(exemplars, "shared", lambda name, device, revision="": found)
-    return found
+def model(tiny):
+    return tiny("esm", "masked")
 
 
 def spec(own=OWN, **changes):
@@ -55,8 +54,8 @@ def spec(own=OWN, **changes):
     return ExemplarsSpec(**settings | changes)
 
 
-def run(asked, folder, **context):
-    return run_study(STUDY, asked, Store(folder), Context(**context))
+def run(model, asked, folder, **context):
+    return run_study(STUDY, asked, Store(folder), context_with(model, **context))
 
 
 def alike(one, other, **near):
@@ -76,7 +75,7 @@ def alike(one, other, **near):
 def test_exemplars_are_those_of_a_full_sort(model, tmp_path, monkeypatch, pooling):
     monkeypatch.setattr(exemplars, "PORTION", 40)
     asked = spec(pooling=pooling, held_out=12)
-    result = run(asked, tmp_path)
+    result = run(model, asked, tmp_path)
     table = result.tables["proteins"]
     side = asked.sides(OWN)
     assert table["name"].tolist() == [p.name for p in OWN]  # so few are all background
@@ -106,31 +105,31 @@ def test_exemplars_are_those_of_a_full_sort(model, tmp_path, monkeypatch, poolin
 @pytest.mark.parametrize("portion", [17, 40])
 def test_portions_and_steps_change_nothing(model, tmp_path, monkeypatch, portion):
     asked = spec()
-    whole = run(asked, tmp_path / "whole")
+    whole = run(model, asked, tmp_path / "whole")
     monkeypatch.setattr(exemplars, "PORTION", portion)
-    assert len(STUDY.shards(asked)) == -(-90 // portion)
-    alike(run(asked, tmp_path / "portions"), whole, abs=1e-4)
+    assert len(STUDY.shards(asked, context_with(model))) == -(-90 // portion)
+    alike(run(model, asked, tmp_path / "portions"), whole, abs=1e-4)
     monkeypatch.setattr(exemplars, "_HELD", 3 * 3 * (model.sizes["ffn"] + model.sizes["residual"]))
-    alike(run(asked, tmp_path / "steps"), whole, abs=1e-4)
+    alike(run(model, asked, tmp_path / "steps"), whole, abs=1e-4)
 
 
 def test_a_portion_may_be_held_out_altogether(model, tmp_path, monkeypatch):
     asked = spec(OWN[:24], held_out=60, components=("ffn",))
-    whole = run(asked, tmp_path / "whole")
+    whole = run(model, asked, tmp_path / "whole")
     assert whole.numbers["explained"] == 16
     monkeypatch.setattr(exemplars, "PORTION", 1)
-    alike(run(asked, tmp_path / "ones"), whole, abs=1e-4)
+    alike(run(model, asked, tmp_path / "ones"), whole, abs=1e-4)
 
 
 def test_the_same_spec_gives_the_same(model, tmp_path):
-    alike(run(spec(), tmp_path / "a"), run(spec(), tmp_path / "b"))
-    other = run(spec(seed=1), tmp_path / "c")
+    alike(run(model, spec(), tmp_path / "a"), run(model, spec(), tmp_path / "b"))
+    other = run(model, spec(seed=1), tmp_path / "c")
     assert other.tables["proteins"]["side"].tolist() != spec().sides(OWN).tolist()
 
 
 def test_an_interrupted_run_goes_on_where_it_was(model, tmp_path, monkeypatch, hooks_of):
     monkeypatch.setattr(exemplars, "PORTION", 20)
-    whole = run(spec(), tmp_path / "whole")
+    whole = run(model, spec(), tmp_path / "whole")
     hooks, read, allowed = hooks_of(model), [], 3
 
     def counted(model, sequences, components, pooling, progress):
@@ -146,11 +145,11 @@ def test_an_interrupted_run_goes_on_where_it_was(model, tmp_path, monkeypatch, h
     monkeypatch.setattr(exemplars, "pooled", counted)
     store = Store(tmp_path / "resumed")
     with pytest.raises(Cancelled):
-        run_study(STUDY, spec(), store, Context())
+        run_study(STUDY, spec(), store, context_with(model))
     assert store.finished_shards(spec().key) == {0, 1, 2}
     assert hooks_of(model) == hooks
     read.clear()
-    context = Context()
+    context = context_with(model)
     resumed = run_study(STUDY, spec(), store, context)
     assert read == [20, 10]
     assert 0.4 < context.skipped < 0.6
@@ -165,7 +164,7 @@ def test_a_cancelled_run_ends_soon(model, tmp_path):
         return len(asked) > 3
 
     with pytest.raises(Cancelled):
-        run(spec(), tmp_path, cancelled=cancelled)
+        run(model, spec(), tmp_path, cancelled=cancelled)
 
 
 def test_portions_are_joined_one_at_a_time(model, tmp_path, monkeypatch, without_type_checks):
@@ -178,13 +177,13 @@ def test_portions_are_joined_one_at_a_time(model, tmp_path, monkeypatch, without
     monkeypatch.setattr(
         store, "load_shard", lambda key, index: loaded.append(index) or usual(key, index)
     )
-    run_study(STUDY, spec(), store, Context())
+    run_study(STUDY, spec(), store, context_with(model))
     assert loaded == [0, 1, 2, 3, 4]
 
 
 def test_progress_never_falls(model, tmp_path):
     heard = []
-    run(spec(), tmp_path, on_progress=lambda done, message: heard.append(done))
+    run(model, spec(), tmp_path, on_progress=lambda done, message: heard.append(done))
     assert heard == sorted(heard)
     assert len(heard) > 3
 
@@ -194,7 +193,7 @@ def test_progress_never_falls(model, tmp_path):
 
 def test_the_table_says_what_is_known(model, tmp_path):
     store = Store(tmp_path)
-    result = run_study(STUDY, spec(), store, Context())
+    result = run_study(STUDY, spec(), store, context_with(model))
     store.save(spec(), result, seconds=1)
     again = store.load(spec().key)[1]
     table = again.tables["proteins"]
@@ -206,11 +205,11 @@ def test_the_table_says_what_is_known(model, tmp_path):
 
 
 def test_a_large_corpus_keeps_a_sample_beside_what_matters(model, tmp_path, monkeypatch):
-    whole = run(spec(components=("ffn",)), tmp_path / "whole")
+    whole = run(model, spec(components=("ffn",)), tmp_path / "whole")
     monkeypatch.setattr(exemplars, "BACKGROUND", 10)
     monkeypatch.setattr(exemplars, "_DESCRIBED", 7)
     asked = spec(components=("ffn",), keep=1)
-    result = run(asked, tmp_path / "sample")
+    result = run(model, asked, tmp_path / "sample")
     table = result.tables["proteins"]
     assert table["background"].sum() == 10
     assert (table.loc[table["background"], "side"] == EXPLAINED).all()
@@ -278,7 +277,7 @@ def test_species_are_on_one_side(model, tmp_path, sentence):
         assert len(set(side[species::30])) == 1
     assert min((side == CHOSEN).sum(), (side == JUDGED).sum()) == 9
     sentence(spec(split="species").sides, related(), says="of one species")
-    sentence(run, spec(split="species"), tmp_path, says="not told")
+    sentence(run, model, spec(split="species"), tmp_path, says="not told")
 
 
 def test_the_largest_families_come_last():
@@ -317,7 +316,7 @@ def test_the_nearest_protein_that_explains_is_told(model, tmp_path):
     own = related()
     for split in ("families", "alleles"):
         asked = spec(own, split=split)
-        table = run(asked, tmp_path).tables["proteins"]
+        table = run(model, asked, tmp_path).tables["proteins"]
         side = asked.sides(own)
         expected = families.nearest([p.sequence for p in own], side == EXPLAINED)
         assert table["nearest"].to_numpy() == pytest.approx(expected, nan_ok=True)
@@ -327,20 +326,20 @@ def test_the_nearest_protein_that_explains_is_told(model, tmp_path):
 
 @pytest.mark.parametrize("count", [0, 1, 19])
 def test_too_few_proteins_are_one_sentence(model, tmp_path, sentence, count):
-    sentence(run, spec(OWN[:count]), tmp_path, says=[f"{count} proteins", "at least 20"])
+    sentence(run, model, spec(OWN[:count]), tmp_path, says=[f"{count} proteins", "at least 20"])
 
 
 def test_twenty_proteins_are_enough(model, tmp_path):
-    result = run(spec(OWN[:20], keep=30), tmp_path)
+    result = run(model, spec(OWN[:20], keep=30), tmp_path)
     assert result.arrays["top.ffn"].shape == (3, model.sizes["ffn"], 14)
     assert result.numbers["explained"] == 14
 
 
 @pytest.mark.parametrize("name", ["IGHV1*{}", "all the same"])
 def test_only_relatives_are_one_sentence(model, tmp_path, sentence, name):
-    sentence(run, spec(proteins(name=name), split="alleles"), tmp_path, says="one gene")
+    sentence(run, model, spec(proteins(name=name), split="alleles"), tmp_path, says="one gene")
     alike = [AnnotatedProtein(f"p{i}", "MKTAYIAKQRWL" + "ACDEF"[i % 5]) for i in range(30)]
-    sentence(run, spec(alike), tmp_path, says="relatives of one another")
+    sentence(run, model, spec(alike), tmp_path, says="relatives of one another")
 
 
 # --- What proteins may be ------------------------------------------------------------------------
@@ -349,7 +348,9 @@ def test_only_relatives_are_one_sentence(model, tmp_path, sentence, name):
 def test_unknown_residues_are_x_or_left_out(model, tmp_path):
     odd = [AnnotatedProtein("odd", "MKJ*TAYI"), *OWN[1:]]
     known = [AnnotatedProtein("odd", "MKXXTAYI"), *OWN[1:]]
-    one, other = (run(spec(own), tmp_path / str(len(own[0].sequence))) for own in (odd, known))
+    one, other = (
+        run(model, spec(own), tmp_path / str(len(own[0].sequence))) for own in (odd, known)
+    )
     for name, own in one.arrays.items():
         assert own == pytest.approx(other.arrays[name]), name
     assert exemplars._known("MKJT", set("MKT")) == "MKT"
@@ -361,17 +362,15 @@ def test_long_proteins_are_cut_and_counted(model, tmp_path):
     room = model.max_tokens - 2
     long = [AnnotatedProtein(f"l{i}", "MKTAYIAKQR" * (7 + i)) for i in range(3)]
     exact = AnnotatedProtein("exact", ("MKTAYIAKQR" * 9)[:room])
-    result = run(spec([*long, exact, *OWN[4:]]), tmp_path)
+    result = run(model, spec([*long, exact, *OWN[4:]]), tmp_path)
     assert result.numbers["cut"] == 3
     assert result.tables["proteins"].set_index("name").loc["l2", "length"] == 90
 
 
-def test_other_models_and_corpora_are_one_sentence(tiny, tmp_path, monkeypatch, sentence):
-    monkeypatch.setattr(
-        exemplars, "shared", lambda name, device, revision="": tiny("bert", "masked")
-    )
-    sentence(run, spec(), tmp_path, says="no protein model")
-    sentence(run, spec(corpus="own-0123456789abcdef"), tmp_path, says="no corpus")
+def test_other_models_and_corpora_are_one_sentence(tiny, tmp_path, sentence):
+    wrong = tiny("bert", "masked")
+    sentence(run, wrong, spec(), tmp_path, says="no protein model")
+    sentence(run, wrong, spec(corpus="own-0123456789abcdef"), tmp_path, says="no corpus")
 
 
 # --- Specs ---------------------------------------------------------------------------------------

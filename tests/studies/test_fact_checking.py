@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from contexts import context_with
 from scipy.stats import kstest, norm, spearmanr
 from sklearn import metrics as sk
 
@@ -70,9 +71,7 @@ def spec(own=FACTS, **changes):
 
 
 def run(model, asked, folder):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(study, "shared", lambda name, device, revision="": model)
-        return run_study(STUDY, asked, Store(folder), Context("cpu"))
+    return run_study(STUDY, asked, Store(folder), context_with(model))
 
 
 def some(relation, count=None):
@@ -949,7 +948,7 @@ def test_the_language_picks_the_facts():
     both = (*nameless("r", 3), *nameless("r", 4, "xx"))
     assert spec(both).chosen() == list(both[:3])
     assert spec(both, language="xx").chosen() == list(both[3:])
-    assert len(STUDY.shards(spec(both, language="xx"))) == 4
+    assert len(STUDY.shards(spec(both, language="xx"), Context())) == 4
     assert len(spec(both, language="xx").held_out()) == 4
     english = FactCheckingSpec(facts="six_languages").chosen()
     chinese = FactCheckingSpec(facts="six_languages", language="zh").chosen()
@@ -988,4 +987,4 @@ def test_a_spec_refuses_what_cannot_be(wrong):
 def test_by_default_facts_are_not_filtered_by_what_the_model_knows():
     """To leave out what it does not know would choose facts by what is tested."""
     assert not STUDY.default().filtered
-    assert len(STUDY.shards(STUDY.default())) == len(STUDY.default().held_out()) > 100
+    assert len(STUDY.shards(STUDY.default(), Context())) == len(STUDY.default().held_out()) > 100

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from contexts import context_with
 from scipy.stats import kstest
 
 import neuronlab as nl
@@ -18,7 +19,7 @@ from neuronlab.facts import Fact
 from neuronlab.models.components import SUBLAYERS
 from neuronlab.models.stream import read_stream
 from neuronlab.neurons import predict_many
-from neuronlab.runs import Context, Result, Store, run_study
+from neuronlab.runs import Result, Store, run_study
 from neuronlab.studies import knowledge_types
 from neuronlab.studies.knowledge_types import (
     RANDOM_SETS,
@@ -47,17 +48,6 @@ KINDS = {"value_ffn": "FFN value", "value_attention": "attention value", "query_
 
 
 @pytest.fixture
-def asks(monkeypatch):
-    """Let the study run on a tiny model, whatever the spec calls it."""
-
-    def use(model):
-        monkeypatch.setattr(knowledge_types, "shared", lambda name, device, revision="": model)
-        return model
-
-    return use
-
-
-@pytest.fixture
 def interventions(monkeypatch):
     """The sets of attention neurons that are switched off, once per fact that is measured."""
     seen = []
@@ -74,8 +64,8 @@ def spec(**changes):
     return KnowledgeTypesSpec(**{"facts": "own", "own": FACTS, "filtered": False} | changes)
 
 
-def run(asked, folder, **options):
-    return run_study(STUDY, asked, Store(folder), Context("cpu", **options))
+def run(model, asked, folder, **options):
+    return run_study(STUDY, asked, Store(folder), context_with(model, **options))
 
 
 def part(relation="r", **arrays):
@@ -86,9 +76,9 @@ def part(relation="r", **arrays):
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2", "bert"])
-def test_value_layers_are_the_means_of_each_facts_layers(tiny, asks, tmp_path, name):
-    model = asks(tiny(name, "masked" if name == "bert" else "causal"))
-    found = run(spec(), tmp_path)
+def test_value_layers_are_the_means_of_each_facts_layers(tiny, tmp_path, name):
+    model = tiny(name, "masked" if name == "bert" else "causal")
+    found = run(model, spec(), tmp_path)
     table = found.tables["value_layers"].set_index(["relation", "layer", "part"])["score"]
     assert not table.index.duplicated().any()
     assert len(table) == 3 * model.layers * 2
@@ -189,12 +179,12 @@ def test_facts_with_the_same_neurons_overlap_wholly_and_one_fact_with_nobody(tin
     assert table[~apart]["overlap"].isna().all()
 
 
-def test_the_listed_neurons_are_the_best_and_each_counts_once(tiny, asks, monkeypatch):
+def test_the_listed_neurons_are_the_best_and_each_counts_once(tiny, monkeypatch):
     """An attention neuron is among the best at several positions, but it is one neuron."""
-    model = asks(tiny("llama"))
+    model = tiny("llama")
     for listed in (SHARED, 20):
         monkeypatch.setattr(knowledge_types, "SHARED", listed)
-        found = STUDY.run_shard(spec(), 0, Context("cpu"))
+        found = STUDY.run_shard(spec(), 0, context_with(model))
         encoded = model.encode(prompt_of(FACTS[0]))
         scorer = LogProbabilityIncrease(read_stream(model, encoded), encoded.target)
         for name, candidates in (
@@ -264,12 +254,10 @@ def plain_row(model, hf, fact):
     ("name", "share"),
     [("llama", 0.01), ("llama", 0.2), ("qwen3", 0.2), ("gpt2", 0.2), ("bert", 0.2)],
 )
-def test_switching_heads_off_is_zeroing_their_columns(
-    tiny, asks, tmp_path, monkeypatch, name, share
-):
-    model = asks(tiny(name, "masked" if name == "bert" else "causal"))
+def test_switching_heads_off_is_zeroing_their_columns(tiny, tmp_path, monkeypatch, name, share):
+    model = tiny(name, "masked" if name == "bert" else "causal")
     monkeypatch.setattr(knowledge_types, "HEADS", share)
-    found = run(spec(), tmp_path)
+    found = run(model, spec(), tmp_path)
     heads = found.tables["heads"]
     assert (heads["relation"].value_counts() == math.ceil(share * 12)).all()
     assert found.numbers["heads_off"] == math.ceil(share * 12)
@@ -291,10 +279,10 @@ def test_switching_heads_off_is_zeroing_their_columns(
             assert abs(row["after"] - row["before"]) > 1e-6
 
 
-def test_no_fact_tests_the_heads_it_chose(tiny, asks, tmp_path, interventions):
+def test_no_fact_tests_the_heads_it_chose(tiny, tmp_path, interventions):
     """The one fact of its type chose its heads: nothing is switched off for it."""
-    asks(tiny("llama"))
-    found = run(spec(), tmp_path)
+    model = tiny("llama")
+    found = run(model, spec(), tmp_path)
     assert found.numbers["untested"] == ["letter"]
     assert "letter" in set(found.tables["heads"]["relation"])
     for name in ("effects", "beside_random"):
@@ -302,9 +290,9 @@ def test_no_fact_tests_the_heads_it_chose(tiny, asks, tmp_path, interventions):
     assert len(interventions) == 2  # one fact of either
 
 
-def test_where_every_type_has_one_fact_nothing_is_tested(tiny, asks, tmp_path, interventions):
-    asks(tiny("llama"))
-    found = run(spec(own=(FACTS[0], FACTS[3], FACTS[5])), tmp_path)
+def test_where_every_type_has_one_fact_nothing_is_tested(tiny, tmp_path, interventions):
+    model = tiny("llama")
+    found = run(model, spec(own=(FACTS[0], FACTS[3], FACTS[5])), tmp_path)
     assert found.numbers["untested"] == ["place", "animal", "letter"]
     assert not found.tables.keys() & {"effects", "beside_random"}
     assert interventions == []
@@ -322,11 +310,11 @@ def heads_in(model, neurons):
 
 @pytest.mark.parametrize("share", [0.01, 0.1])
 def test_random_heads_are_others_of_the_same_layers(
-    tiny, asks, tmp_path, monkeypatch, interventions, share
+    tiny, tmp_path, monkeypatch, interventions, share
 ):
-    model = asks(tiny("llama"))
+    model = tiny("llama")
     monkeypatch.setattr(knowledge_types, "HEADS", share)
-    table = run(spec(own=FACTS[:5]), tmp_path).tables["heads"]
+    table = run(model, spec(own=FACTS[:5]), tmp_path).tables["heads"]
     names = ["place", "animal"]
     chosen = [
         set(table[table["relation"] == name][["layer", "head"]].itertuples(index=False, name=None))
@@ -344,25 +332,23 @@ def test_random_heads_are_others_of_the_same_layers(
 
 
 def test_another_seed_draws_other_random_heads_and_each_fact_of_a_type_has_the_same(
-    tiny, asks, tmp_path, interventions
+    tiny, tmp_path, interventions
 ):
-    asks(tiny("llama"))
+    model = tiny("llama")
     more = (*FACTS[:3], Fact("of the capital", ("Paris",), "place", "more"))
     for seed in (0, 1):
-        run(spec(own=more, seed=seed), tmp_path / f"{seed}")
+        run(model, spec(own=more, seed=seed), tmp_path / f"{seed}")
     first, again, other, _ = interventions
     assert first == again
     assert first[0] == other[0]
     assert sum(a == b for a, b in zip(first[1:], other[1:], strict=True)) < RANDOM_SETS / 2
 
 
-def test_random_heads_are_as_many_as_the_chosen_ones(
-    tiny, asks, tmp_path, monkeypatch, interventions
-):
-    model = asks(tiny("llama"))
+def test_random_heads_are_as_many_as_the_chosen_ones(tiny, tmp_path, monkeypatch, interventions):
+    model = tiny("llama")
     monkeypatch.setattr(knowledge_types, "HEADS", 0.3)
     monkeypatch.setattr(knowledge_types, "_heads", lambda parts, members: TWO_IN_A_LAYER)
-    run(spec(own=FACTS[:3]), tmp_path)
+    run(model, spec(own=FACTS[:3]), tmp_path)
     own, *controls = interventions[0]
     for control in controls:
         assert len(heads_in(model, control)) == len(heads_in(model, own)) == 4
@@ -380,20 +366,20 @@ TWO_IN_A_LAYER = pd.DataFrame(
 
 
 def test_where_a_layer_has_no_other_heads_its_own_are_drawn(
-    tiny, asks, tmp_path, monkeypatch, interventions
+    tiny, tmp_path, monkeypatch, interventions
 ):
-    model = asks(tiny("llama"))
+    model = tiny("llama")
     whole = TWO_IN_A_LAYER.assign(layer=0)
     monkeypatch.setattr(knowledge_types, "_heads", lambda parts, members: whole)
-    (row,) = run(spec(own=FACTS[:3]), tmp_path).tables["beside_random"].to_dict("records")
+    (row,) = run(model, spec(own=FACTS[:3]), tmp_path).tables["beside_random"].to_dict("records")
     assert row["difference"] == pytest.approx(0, abs=1e-7)
     for neurons in interventions[0]:
         assert heads_in(model, neurons) == {(0, head) for head in range(4)}
 
 
-def test_random_is_the_mean_over_the_draws(tiny, asks, tmp_path, interventions):
-    model = asks(tiny("gpt2"))
-    found = run(spec(own=FACTS[:5]), tmp_path).tables["beside_random"].set_index("relation")
+def test_random_is_the_mean_over_the_draws(tiny, tmp_path, interventions):
+    model = tiny("gpt2")
+    found = run(model, spec(own=FACTS[:5]), tmp_path).tables["beside_random"].set_index("relation")
     for fact, sets, own in zip((FACTS[1], FACTS[4]), interventions, (0, 1), strict=True):
         after = [
             plain_row(model, without_heads(model, heads_in(model, one)), fact)[0] for one in sets
@@ -408,10 +394,10 @@ def test_random_is_the_mean_over_the_draws(tiny, asks, tmp_path, interventions):
 
 
 @pytest.mark.parametrize("relation", ["capital city", "random 0", "what cats like to eat"])
-def test_the_effects_name_the_relation_as_the_facts_do(tiny, asks, tmp_path, relation):
-    asks(tiny("llama"))
+def test_the_effects_name_the_relation_as_the_facts_do(tiny, tmp_path, relation):
+    model = tiny("llama")
     own = tuple(Fact(f.prompt, f.answers, relation, f.name) for f in FACTS[:3])
-    tables = run(spec(own=own), tmp_path).tables
+    tables = run(model, spec(own=own), tmp_path).tables
     assert tables["effects"][["off", "relation"]].values.tolist() == [[relation, relation]]
     assert tables["beside_random"]["relation"].tolist() == [relation]
 
@@ -481,14 +467,14 @@ def test_the_intervals_hold_what_more_facts_would_give():
 # --- The run -------------------------------------------------------------------------------------
 
 
-def test_facts_left_out_are_counted_and_do_not_enter(tiny, asks, tmp_path):
-    asks(tiny("llama"))
+def test_facts_left_out_are_counted_and_do_not_enter(tiny, tmp_path):
+    model = tiny("llama")
     more = (
         Fact("a capital is", ("Berlin",), "place", "x"),
         Fact("the [MASK] is", ("fox",), "animal", "y"),
     )
-    found = run(spec(own=(*FACTS[:2], *more, *FACTS[2:])), tmp_path / "more")
-    plain = run(spec(), tmp_path / "plain")
+    found = run(model, spec(own=(*FACTS[:2], *more, *FACTS[2:])), tmp_path / "more")
+    plain = run(model, spec(), tmp_path / "plain")
     assert found.numbers["facts"] == plain.numbers["facts"] == len(FACTS)
     assert found.numbers["per_type"] == {"place": 3, "animal": 2, "letter": 1}
     assert "2 that it cannot be asked" in found.numbers["left_out"]
@@ -499,8 +485,8 @@ def test_facts_left_out_are_counted_and_do_not_enter(tiny, asks, tmp_path):
     json.dumps(found.numbers)
 
 
-def test_nothing_left_is_one_sentence(tiny, asks, tmp_path, sentence):
-    model = asks(tiny("llama"))
+def test_nothing_left_is_one_sentence(tiny, tmp_path, sentence):
+    model = tiny("llama")
     ids = model.tokenizer("w x y", return_tensors="pt")["input_ids"]
     with torch.no_grad():
         last = int(model.hf(input_ids=ids).logits[0, -1].argmin())
@@ -508,17 +494,22 @@ def test_nothing_left_is_one_sentence(tiny, asks, tmp_path, sentence):
         Fact("w x y", (model.tokenizer.convert_ids_to_tokens(last),), "r", "1"),
         Fact("w [MASK]", ("x",), "r", "2"),
     )
-    sentence(run, spec(own=unknown, filtered=True), tmp_path, says="knows none")
-    asks(tiny("bert", "classifier"))
-    sentence(run, spec(), tmp_path, says="does not continue text")
+    sentence(run, model, spec(own=unknown, filtered=True), tmp_path, says="knows none")
+    model = tiny("bert", "classifier")
+    sentence(run, model, spec(), tmp_path, says="does not continue text")
 
 
-def test_the_same_spec_gives_the_same_result_and_leaves_no_hooks(tiny, asks, tmp_path, hooks_of):
-    model = asks(tiny("llama"))
+def test_the_same_spec_gives_the_same_result_and_leaves_no_hooks(tiny, tmp_path, hooks_of):
+    model = tiny("llama")
     hooks = hooks_of(model)
     heard = {"a": [], "b": []}
     first, second = (
-        run(spec(), tmp_path / name, on_progress=lambda done, message, own=own: own.append(done))
+        run(
+            model,
+            spec(),
+            tmp_path / name,
+            on_progress=lambda done, message, own=own: own.append(done),
+        )
         for name, own in heard.items()
     )
     assert first.numbers == second.numbers

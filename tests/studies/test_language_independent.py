@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from contexts import context_with
 
 import neuronlab as nl
 from neuronlab.facts import Fact
-from neuronlab.runs import Context, Store, read_spec, run_study
+from neuronlab.runs import Store, read_spec, run_study
 from neuronlab.studies import language_independent as study
 from neuronlab.studies.bases.in_languages import common, default_taus, neuron_set, select
 from neuronlab.studies.language_independent import (
@@ -30,10 +31,8 @@ OWN = (
 
 
 @pytest.fixture
-def model(tiny, monkeypatch):
-    found = tiny("llama")
-    monkeypatch.setattr(study, "shared", lambda name, device, revision="": found)
-    return found
+def model(tiny):
+    return tiny("llama")
 
 
 def spec(**changes):
@@ -41,8 +40,8 @@ def spec(**changes):
     return LanguageIndependentSpec(**settings | {"filtered": False} | changes)
 
 
-def run(asked, folder):
-    return run_study(STUDY, asked, Store(folder), Context("cpu"))
+def run(model, asked, folder):
+    return run_study(STUDY, asked, Store(folder), context_with(model))
 
 
 def table(shares):
@@ -144,7 +143,7 @@ def test_a_set_becomes_neurons():
 
 
 def test_shares_are_scores_over_the_highest(model, tmp_path):
-    found = run(spec(), tmp_path)
+    found = run(model, spec(), tmp_path)
     neurons = found.tables["neurons"]
     for fact in (OWN[0], OWN[5]):
         prompt = nl.Prompt(fact.prompt, target=fact.answers[0])
@@ -165,9 +164,9 @@ def test_shares_are_scores_over_the_highest(model, tmp_path):
 
 
 def test_the_order_of_languages_does_not_change_what_is_shared(model, tmp_path):
-    one = run(spec(), tmp_path / "one").tables["overlap"]
+    one = run(model, spec(), tmp_path / "one").tables["overlap"]
     taus = default_taus(("en", "xx"))
-    other = run(spec(languages=("xx", "en")), tmp_path / "other")
+    other = run(model, spec(languages=("xx", "en")), tmp_path / "other")
     two = overlap(
         select(other.tables["neurons"], taus),
         dict.fromkeys(("france", "london", "dog"), "r"),
@@ -208,12 +207,12 @@ def test_what_cannot_be_is_one_sentence(model, tmp_path, sentence):
     sentence(spec(languages=("en", "yy")).groups, says="yy")
     sentence(spec(fact="rome").groups, says="rome")
     lost = tuple(Fact(f.prompt, ("Berlin",), f.relation, f.name, f.language) for f in OWN)
-    sentence(run, spec(own=lost), tmp_path, says="in the vocabulary")
+    sentence(run, model, spec(own=lost), tmp_path, says="in the vocabulary")
 
 
 def test_facts_missing_in_one_language_are_left_out(model, tmp_path):
     own = (*OWN[:5], Fact("quick dog is over", ("Berlin",), "animal", "dog", "xx"))
-    found = run(spec(own=own), tmp_path)
+    found = run(model, spec(own=own), tmp_path)
     assert found.numbers["facts"] == 2
     assert "1 that it cannot be asked" in found.numbers["left_out"]
     assert set(found.tables["neurons"]["fact"]) == {"france", "london"}
@@ -223,11 +222,11 @@ def test_facts_missing_in_one_language_are_left_out(model, tmp_path):
 
 
 def test_unknown_facts_are_left_out_by_the_filter(model, tmp_path, sentence):
-    found = run(spec(), tmp_path / "all").tables["facts"]
+    found = run(model, spec(), tmp_path / "all").tables["facts"]
     if (found["rank"] > 10).any(axis=None):
         known = found.groupby("fact")["rank"].max() <= 10
         if known.any():
-            kept = run(spec(filtered=True), tmp_path / "known")
+            kept = run(model, spec(filtered=True), tmp_path / "known")
             assert kept.numbers["facts"] == int(known.sum())
         else:
-            sentence(run, spec(filtered=True), tmp_path / "none", says="knows none")
+            sentence(run, model, spec(filtered=True), tmp_path / "none", says="knows none")

@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from contexts import context_with
 
 import neuronlab as nl
 from neuronlab.attribution import METHODS
 from neuronlab.facts import Fact
 from neuronlab.neurons import Activity, predict_many
 from neuronlab.neurons.effect import Control
-from neuronlab.runs import Context, Result, Store, run_study
+from neuronlab.runs import Result, Store, run_study
 from neuronlab.studies import method_comparison
 from neuronlab.studies.method_comparison import (
     COMPARED,
@@ -47,17 +48,6 @@ MODELS = [("llama", "causal"), ("gemma3_text", "causal"), ("gpt2", "causal"), ("
 
 
 @pytest.fixture
-def asks(monkeypatch):
-    """Let the study run on a tiny model, whatever the spec calls it."""
-
-    def use(model):
-        monkeypatch.setattr(method_comparison, "shared", lambda name, device, revision="": model)
-        return model
-
-    return use
-
-
-@pytest.fixture
 def interventions(monkeypatch):
     """The sets of neurons that the study zeroes, in the order in which it does."""
     seen = []
@@ -77,8 +67,8 @@ def spec(**changes):
     )
 
 
-def run(asked, folder, **options):
-    return run_study(STUDY, asked, Store(folder), Context("cpu", **options))
+def run(model, asked, folder, **options):
+    return run_study(STUDY, asked, Store(folder), context_with(model, **options))
 
 
 def same(first, second):
@@ -134,12 +124,12 @@ class Plain:
 
 
 @pytest.mark.parametrize(("name", "kind"), MODELS, ids=[name for name, _ in MODELS])
-def test_each_row_is_what_zeroed_parameters_give(tiny, asks, interventions, oracle, name, kind):
-    model = asks(tiny(name, kind))
+def test_each_row_is_what_zeroed_parameters_give(tiny, interventions, oracle, name, kind):
+    model = tiny(name, kind)
     plain = Plain(model, oracle)
     for number in (0, 2) if name == "llama" else (2,):
         interventions.clear()
-        part = STUDY.run_shard(spec(methods=COMPARED), number, Context("cpu"))
+        part = STUDY.run_shard(spec(methods=COMPARED), number, context_with(model))
         fact = FACTS[number]
         original, *rows = part.tables["rows"].to_dict("records")
         assert len(rows) == len(interventions) == len(COMPARED) * len(KS) * 3
@@ -155,12 +145,12 @@ def test_each_row_is_what_zeroed_parameters_give(tiny, asks, interventions, orac
 
 
 @pytest.mark.parametrize(("name", "kind"), MODELS, ids=[name for name, _ in MODELS])
-def test_zeroed_are_the_best_of_each_method(tiny, asks, interventions, oracle, name, kind):
+def test_zeroed_are_the_best_of_each_method(tiny, interventions, oracle, name, kind):
     """Of all FFN neurons, by the scores that the method gives when it is asked alone."""
-    model = asks(tiny(name, kind))
+    model = tiny(name, kind)
     fact = FACTS[0]
     gold = Plain(model, oracle).gold(fact)
-    part = STUDY.run_shard(spec(methods=COMPARED), 0, Context("cpu"))
+    part = STUDY.run_shard(spec(methods=COMPARED), 0, context_with(model))
     rows = part.tables["rows"].iloc[1:]
     text = fact.prompt if kind == "causal" else f"{fact.prompt} [MASK]."
     for method in COMPARED:
@@ -183,9 +173,9 @@ def test_zeroed_are_the_best_of_each_method(tiny, asks, interventions, oracle, n
             assert few.neurons < more.neurons
 
 
-def test_controls_are_other_neurons_of_the_same_layers(tiny, asks, interventions):
-    model = asks(tiny("llama"))
-    part = STUDY.run_shard(spec(methods=COMPARED), 1, Context("cpu"))
+def test_controls_are_other_neurons_of_the_same_layers(tiny, interventions):
+    model = tiny("llama")
+    part = STUDY.run_shard(spec(methods=COMPARED), 1, context_with(model))
     rows = part.tables["rows"].iloc[1:]
     assert rows["control"].tolist() == ["", "random", "as active"] * (len(rows) // 3)
     for offset in (1, 2):
@@ -200,18 +190,18 @@ def test_controls_are_other_neurons_of_the_same_layers(tiny, asks, interventions
         assert len(drawn) > 0.8 * len(interventions) / 3  # each method and k has its own
 
 
-def test_one_control_is_as_active(tiny, asks, interventions):
-    model = asks(tiny("llama"))
-    STUDY.run_shard(spec(methods=("coefficient",)), 1, Context("cpu"))
+def test_one_control_is_as_active(tiny, interventions):
+    model = tiny("llama")
+    STUDY.run_shard(spec(methods=("coefficient",)), 1, context_with(model))
     activity = Activity.of(model, [model.encode(nl.Prompt(FACTS[1].prompt))], ("ffn",))
     first = [activity.level(neurons) for neurons in interventions[: 3 * 3]]
     assert np.mean(first[2::3]) > 2 * np.mean(first[1::3])
 
 
-def test_the_numbers_are_the_table_of_the_paper(tiny, asks, oracle, tmp_path):
+def test_the_numbers_are_the_table_of_the_paper(tiny, oracle, tmp_path):
     """Means over facts at k = 10, each from one row per fact."""
-    model = asks(tiny("llama"))
-    found = run(spec(methods=COMPARED), tmp_path)
+    model = tiny("llama")
+    found = run(model, spec(methods=COMPARED), tmp_path)
     numbers, rows = found.numbers, found.tables["rows"]
     assert set(numbers["methods"]) == set(COMPARED)
     metrics = {"mrr", "probability", "log_probability"}
@@ -246,9 +236,9 @@ def test_the_numbers_are_the_table_of_the_paper(tiny, asks, oracle, tmp_path):
     same(store.load(spec(methods=COMPARED).key)[1], found)
 
 
-def test_the_summary_has_every_method_and_count_with_its_interval(tiny, asks, tmp_path):
-    asks(tiny("llama"))
-    found = run(spec(), tmp_path)
+def test_the_summary_has_every_method_and_count_with_its_interval(tiny, tmp_path):
+    model = tiny("llama")
+    found = run(model, spec(), tmp_path)
     summary = found.tables["summary"]
     keys = set(summary[["method", "k", "control"]].itertuples(index=False, name=None))
     controls = ("random", "as active")
@@ -263,8 +253,8 @@ def test_the_summary_has_every_method_and_count_with_its_interval(tiny, asks, tm
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2"])
-def test_facts_that_are_not_asked_or_not_known_are_counted(tiny, asks, oracle, tmp_path, name):
-    model = asks(tiny(name))
+def test_facts_that_are_not_asked_or_not_known_are_counted(tiny, oracle, tmp_path, name):
+    model = tiny(name)
     plain = Plain(model, oracle)
     vocabulary = model.tokenizer.get_vocab()
     words = [w for w in vocabulary if w.isalpha()]
@@ -278,7 +268,7 @@ def test_facts_that_are_not_asked_or_not_known_are_counted(tiny, asks, oracle, t
             top = order.index(vocabulary[ranked[place]]) < 10
             states.append("used" if top else "unknown")
     assert states.count("unknown") == 3
-    found = run(spec(own=tuple(facts), filtered=True), tmp_path)
+    found = run(model, spec(own=tuple(facts), filtered=True), tmp_path)
     table = found.tables["facts"]
     assert table["state"].tolist() == states
     assert table["fact"].tolist() == list(range(7))
@@ -290,57 +280,61 @@ def test_facts_that_are_not_asked_or_not_known_are_counted(tiny, asks, oracle, t
     numbers = found.numbers
     assert (numbers["facts"], numbers["asked"]) == (states.count("used"), 7)
     assert "3 that the model does not know and 1 that it cannot be asked" in numbers["left_out"]
-    everyone = run(spec(own=tuple(facts)), tmp_path / "all").numbers
+    everyone = run(model, spec(own=tuple(facts)), tmp_path / "all").numbers
     assert everyone["facts"] == 6
     assert "know" not in everyone["left_out"]
 
 
-def test_a_rival_above_leaves_a_fact_out(tiny, asks, oracle, tmp_path):
-    model = asks(tiny("llama"))
+def test_a_rival_above_leaves_a_fact_out(tiny, oracle, tmp_path):
+    model = tiny("llama")
     vocabulary = model.tokenizer.get_vocab()
     words = [w for w in vocabulary if w.isalpha()]
     logits = Plain(model, oracle).logits("a quick")
     best, second = sorted(words, key=lambda word: -float(logits[vocabulary[word]]))[:2]
     assert float(logits[vocabulary[second]]) >= float(logits.topk(10).values[-1])
     facts = (Fact("a quick", (second,), "r", "1"), Fact("w x y", (best,), "r", "2"))
-    found = MethodComparisonStudy().run_shard(spec(own=facts, filtered=True), 0, Context("cpu"))
+    found = MethodComparisonStudy().run_shard(
+        spec(own=facts, filtered=True), 0, context_with(model)
+    )
     assert found.numbers == {"state": "unknown"}
     apart = (facts[0], Fact("w x y", (best,), "other", "2"))
-    found = MethodComparisonStudy().run_shard(spec(own=apart, filtered=True), 0, Context("cpu"))
+    found = MethodComparisonStudy().run_shard(
+        spec(own=apart, filtered=True), 0, context_with(model)
+    )
     assert found.numbers["state"] == "used"
 
 
-def test_nothing_left_is_one_sentence(tiny, asks, oracle, tmp_path, sentence):
-    model = asks(tiny("llama"))
+def test_nothing_left_is_one_sentence(tiny, oracle, tmp_path, sentence):
+    model = tiny("llama")
     vocabulary = model.tokenizer.get_vocab()
     unknown = []
     for prompt in ("a quick", "w x y"):
         last = int(Plain(model, oracle).logits(prompt).argmin())
         word = next(w for w, i in vocabulary.items() if i == last)
         unknown.append(Fact(prompt, (word,), prompt, prompt))
-    sentence(run, spec(own=tuple(unknown), filtered=True), tmp_path, says="knows none")
+    sentence(run, model, spec(own=tuple(unknown), filtered=True), tmp_path, says="knows none")
     no_token = tuple(Fact(p, ("Berlin",), "r", p) for p in ("a quick", "w x y"))
-    sentence(run, spec(own=no_token), tmp_path, says="Berlin")
-    sentence(run, spec(own=()), tmp_path, says="no facts")
+    sentence(run, model, spec(own=no_token), tmp_path, says="Berlin")
+    sentence(run, model, spec(own=()), tmp_path, says="no facts")
 
 
-def test_models_that_do_not_speak_are_one_sentence(tiny, asks, tmp_path, sentence):
+def test_models_that_do_not_speak_are_one_sentence(tiny, tmp_path, sentence):
     for name, kind in (("bert", "classifier"), ("esm", "masked")):
-        asks(tiny(name, kind))
-        sentence(run, spec(), tmp_path, says="does not continue text")
+        model = tiny(name, kind)
+        sentence(run, model, spec(), tmp_path, says="does not continue text")
 
 
-def test_answers_of_several_tokens_are_counted(tiny, asks, tmp_path):
-    asks(tiny("llama"))
+def test_answers_of_several_tokens_are_counted(tiny, tmp_path):
+    model = tiny("llama")
     own = (*FACTS[1:3], Fact("a", ("quick fox",), "r", "long"))
-    assert run(spec(own=own), tmp_path).numbers["first_tokens"] == 1
+    assert run(model, spec(own=own), tmp_path).numbers["first_tokens"] == 1
 
 
-def test_an_interrupted_run_goes_on_where_it_was(tiny, asks, tmp_path, monkeypatch, hooks_of):
-    model = asks(tiny("llama"))
+def test_an_interrupted_run_goes_on_where_it_was(tiny, tmp_path, monkeypatch, hooks_of):
+    model = tiny("llama")
     hooks = hooks_of(model)
     asked = spec(methods=("log_probability_increase", "integrated_gradients"))
-    whole = run(asked, tmp_path / "whole")
+    whole = run(model, asked, tmp_path / "whole")
     computed = []
     compute = MethodComparisonStudy.run_shard
 
@@ -356,20 +350,20 @@ def test_an_interrupted_run_goes_on_where_it_was(tiny, asks, tmp_path, monkeypat
 
     store = tmp_path / "runs"
     with pytest.raises(InterruptedError):
-        run(asked, store, on_progress=stop)
+        run(model, asked, store, on_progress=stop)
     assert computed == [0, 1, 2]
     finished = Store(store).finished_shards(asked.key)
     assert finished == {0, 1}
     assert hooks_of(model) == hooks
     computed.clear()
-    found = run(asked, store)
+    found = run(model, asked, store)
     assert computed == [2, 3, 4]
     same(found, whole)
     assert hooks_of(model) == hooks
 
 
-def test_cancelling_within_a_fact_leaves_the_model_as_it_was(tiny, asks, tmp_path, hooks_of):
-    model = asks(tiny("gpt2"))
+def test_cancelling_within_a_fact_leaves_the_model_as_it_was(tiny, tmp_path, hooks_of):
+    model = tiny("gpt2")
     before, hooks = nl.predict(model, nl.Prompt("the quick")).logits, hooks_of(model)
     for stop_at in range(1, 40, 6):
         calls = []
@@ -379,38 +373,40 @@ def test_cancelling_within_a_fact_leaves_the_model_as_it_was(tiny, asks, tmp_pat
             return len(calls) > stop_at
 
         with pytest.raises(nl.runs.Cancelled):
-            run(spec(methods=COMPARED), tmp_path / str(stop_at), cancelled=cancelled)
+            run(model, spec(methods=COMPARED), tmp_path / str(stop_at), cancelled=cancelled)
         assert hooks_of(model) == hooks
         assert model.hf.config._attn_implementation == "sdpa"
     assert torch.equal(nl.predict(model, nl.Prompt("the quick")).logits, before)
 
 
-def test_the_same_spec_gives_the_same_result(tiny, asks, tmp_path):
-    asks(tiny("llama"))
-    same(run(spec(), tmp_path / "1"), run(spec(), tmp_path / "2"))
+def test_the_same_spec_gives_the_same_result(tiny, tmp_path):
+    model = tiny("llama")
+    same(run(model, spec(), tmp_path / "1"), run(model, spec(), tmp_path / "2"))
 
 
-def test_the_seed_changes_the_controls_alone(tiny, asks, tmp_path):
-    asks(tiny("llama"))
-    first, second = (run(spec(seed=seed), tmp_path / str(seed)).tables["rows"] for seed in (0, 1))
+def test_the_seed_changes_the_controls_alone(tiny, tmp_path):
+    model = tiny("llama")
+    first, second = (
+        run(model, spec(seed=seed), tmp_path / str(seed)).tables["rows"] for seed in (0, 1)
+    )
     pd.testing.assert_frame_equal(first[first["control"] == ""], second[second["control"] == ""])
     for control in ("random", "as active"):
         mine, other = (table[table["control"] == control] for table in (first, second))
         assert not mine.equals(other)
 
 
-def test_a_methods_row_does_not_depend_on_the_others(tiny, asks, tmp_path):
-    asks(tiny("llama"))
-    every = run(spec(methods=COMPARED), tmp_path / "all").tables["rows"]
+def test_a_methods_row_does_not_depend_on_the_others(tiny, tmp_path):
+    model = tiny("llama")
+    every = run(model, spec(methods=COMPARED), tmp_path / "all").tables["rows"]
     for method in ("coefficient_rank", "gradient_x_activation"):
-        alone = run(spec(methods=(method,)), tmp_path / method).tables["rows"]
+        alone = run(model, spec(methods=(method,)), tmp_path / method).tables["rows"]
         own = every[every["method"].isin(["original", method])].reset_index(drop=True)
         pd.testing.assert_frame_equal(own, alone)
 
 
-def test_means_are_those_of_hand_made_parts(tiny, asks):
+def test_means_are_those_of_hand_made_parts(tiny):
     """Two facts used of three; the controls of both methods are one random row."""
-    asks(tiny("llama"))
+    model = tiny("llama")
 
     def part(original, *values):
         rows = [("original", 0, "", *original)]
@@ -429,7 +425,7 @@ def test_means_are_those_of_hand_made_parts(tiny, asks):
         Result(numbers={"state": "unknown"}),
         part((2, 0.3, -1.1), (4, 0.1, -2.0), (2, 0.2, -1.2), (1, 0.5, -1.0), (4, 0.4, -1.0)),
     ]
-    result = STUDY.merge(spec(methods=("norm", "coefficient")), parts, Context("cpu"))
+    result = STUDY.merge(spec(methods=("norm", "coefficient")), parts, context_with(model))
     numbers = result.numbers
     assert numbers["original"] == pytest.approx(
         {"mrr": 0.75, "probability": 0.6, "log_probability": -0.6}
@@ -490,9 +486,9 @@ def test_methods_are_those_of_the_registry_in_its_order():
             spec(methods=wrong)
 
 
-def test_the_random_method_is_not_taken_for_the_controls(tiny, asks, tmp_path):
-    asks(tiny("llama"))
-    found = run(spec(methods=("random", "norm")), tmp_path)
+def test_the_random_method_is_not_taken_for_the_controls(tiny, tmp_path):
+    model = tiny("llama")
+    found = run(model, spec(methods=("random", "norm")), tmp_path)
     rows = found.tables["rows"]
     for numbers, control in (
         (found.numbers["random"], rows["control"] == "random"),
@@ -506,10 +502,10 @@ def test_the_random_method_is_not_taken_for_the_controls(tiny, asks, tmp_path):
         assert numbers["probability"] == pytest.approx(expected)
 
 
-def test_the_random_method_draws_by_the_seed(tiny, asks, interventions):
-    asks(tiny("llama"))
+def test_the_random_method_draws_by_the_seed(tiny, interventions):
+    model = tiny("llama")
     for seed in (0, 1):
-        STUDY.run_shard(spec(methods=("random",), seed=seed), 0, Context("cpu"))
+        STUDY.run_shard(spec(methods=("random",), seed=seed), 0, context_with(model))
     chosen = interventions[::3]
     assert chosen[: len(KS)] != chosen[len(KS) :]
 
@@ -518,12 +514,12 @@ def test_the_default_methods_given_by_name_are_the_same_question():
     assert MethodComparisonSpec(methods=COMPARED).key == MethodComparisonSpec().key
 
 
-def test_the_capital_of_france(smollm, asks, interventions):
+def test_the_capital_of_france(smollm, interventions):
     """On a model that knows something, the paper's method finds what random neurons do not."""
-    asks(smollm)
+    model = smollm
     own = (Fact("The capital of France is", ("Paris",), "capital", "france"),)
     part = STUDY.run_shard(
-        spec(own=own, filtered=True, methods=("log_probability_increase",)), 0, Context("cpu")
+        spec(own=own, filtered=True, methods=("log_probability_increase",)), 0, context_with(model)
     )
     rows = part.tables["rows"].set_index(["k", "control"])["probability"]
     assert rows[10, ""] < 0.25 * rows[0, ""]
@@ -559,11 +555,11 @@ def test_a_leader_is_one_that_the_facts_tell_apart():
     assert leaders(alone, K, "probability") == ["norm", "rank"]  # one fact tells nothing apart
 
 
-def test_other_prompts_are_asked_under_the_same_neurons(tiny, asks, oracle):
+def test_other_prompts_are_asked_under_the_same_neurons(tiny, oracle):
     """Against parameters that are really zeroed."""
-    model = asks(tiny("llama"))
+    model = tiny("llama")
     plain = Plain(model, oracle)
-    part = STUDY.run_shard(spec(methods=("coefficient",)), 0, Context("cpu"))
+    part = STUDY.run_shard(spec(methods=("coefficient",)), 0, context_with(model))
     bystanders = part.tables["bystanders"]
     assert bystanders["about"].value_counts().to_dict() == {
         "other relation": OTHERS,
@@ -587,7 +583,7 @@ def test_other_prompts_are_asked_under_the_same_neurons(tiny, asks, oracle):
         assert min(abs(line.before - p) for p in asked) < 1e-5
 
 
-def test_facts_of_one_relation_have_no_others(tiny, asks, tmp_path):
-    asks(tiny("llama"))
-    found = run(spec(own=FACTS[1:3]), tmp_path)
+def test_facts_of_one_relation_have_no_others(tiny, tmp_path):
+    model = tiny("llama")
+    found = run(model, spec(own=FACTS[1:3]), tmp_path)
     assert set(found.tables["specificity"]["about"]) == {"fact", "plain"}

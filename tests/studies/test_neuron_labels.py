@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from contexts import context_with
 from pydantic import ValidationError
 from scipy.stats import false_discovery_control
 
@@ -98,8 +99,6 @@ def model(planted_model, home, monkeypatch):
     monkeypatch.setenv("NEURONLAB_HOME", str(home))
     monkeypatch.delenv(endpoint.ADDRESS, raising=False)
     corpora._own.cache_clear()
-    for module in (exemplars, neuron_labels):
-        monkeypatch.setattr(module, "shared", lambda name, device, revision="": planted_model)
     return planted_model
 
 
@@ -108,18 +107,18 @@ def spec(own=OWN, **changes):
     return NeuronLabelsSpec(**settings | changes)
 
 
-def run(asked, home, **context):
+def run(model, asked, home, **context):
     store = Store(home / "runs")
-    result = run_study(STUDY, asked, store, Context(**context))
+    result = run_study(STUDY, asked, store, context_with(model, **context))
     store.save(asked, result, seconds=1)
     return store.load(asked.key)[1]
 
 
 @pytest.fixture
-def ran(home):
+def ran(model, home):
     """The default explainer and simulator; computed once, then read from the store."""
     store = Store(home / "runs")
-    return store.load(spec().key)[1] if store.has(spec().key) else run(spec(), home)
+    return store.load(spec().key)[1] if store.has(spec().key) else run(model, spec(), home)
 
 
 @pytest.fixture
@@ -365,20 +364,20 @@ def test_labels_of_chance_are_beaten_half_the_time_and_others_are_not(given):
 # --- Settings ------------------------------------------------------------------------------------
 
 
-def test_the_exemplars_are_computed_once(ran, home, monkeypatch):
+def test_the_exemplars_are_computed_once(model, ran, home, monkeypatch):
     def fail(*arguments):
         raise AssertionError("the corpus is read again")
 
     monkeypatch.setattr(exemplars, "pooled", fail)
-    result = run(spec(candidates=1), home)
+    result = run(model, spec(candidates=1), home)
     assert result.tables["hypotheses"].groupby(["layer", "neuron"]).size().max() == 1
     assert ran.tables["hypotheses"].groupby(["layer", "neuron"]).size().max() == 4
-    again = run(spec(candidates=3), home)
+    again = run(model, spec(candidates=3), home)
     assert again.tables["labels"].equals(ran.tables["labels"])
 
 
-def test_some_neurons_of_every_layer(ran, home):
-    some = run(spec(per_layer=5), home).tables["labels"]
+def test_some_neurons_of_every_layer(model, ran, home):
+    some = run(model, spec(per_layer=5), home).tables["labels"]
     assert some.groupby("layer").size().tolist() == [5] * 3
     whole = ran.tables["labels"].set_index(["layer", "neuron"])
     for row in some.itertuples():
@@ -386,7 +385,7 @@ def test_some_neurons_of_every_layer(ran, home):
         assert whole.loc[(row.layer, row.neuron), "correlation"] == pytest.approx(
             row.correlation, nan_ok=True
         )
-    assert run(spec(per_layer=500, candidates=2), home).numbers["neurons"] == 144
+    assert run(model, spec(per_layer=500, candidates=2), home).numbers["neurons"] == 144
 
 
 def test_one_neuron_has_no_control(given):
@@ -396,15 +395,15 @@ def test_one_neuron_has_no_control(given):
     assert labels[["control_correlation", "beaten"]].isna().all(None)
 
 
-def test_without_annotations_there_are_labels(home):
-    result = run(spec(corpus(annotated=False), per_layer=8), home)
+def test_without_annotations_there_are_labels(model, home):
+    result = run(model, spec(corpus(annotated=False), per_layer=8), home)
     assert result.numbers["labelled"] > 0
     assert set(result.tables["labels"]["group"]) <= {"", "sequence", "structure"}
 
 
-def test_no_label_at_all_is_a_result(given, home, monkeypatch):
+def test_no_label_at_all_is_a_result(model, given, home, monkeypatch):
     monkeypatch.setattr(neuron_labels, "candidates", lambda s, c: candidates(s, c, level=0.0))
-    result = run(spec(per_layer=2), home / "none")
+    result = run(model, spec(per_layer=2), home / "none")
     assert (result.numbers["labelled"], result.numbers["distinct"]) == (0, 0)
     assert result.numbers["entropy"] == 0
     assert np.isnan(result.numbers["correlation"])
@@ -505,12 +504,12 @@ def by_endpoint(address, **changes):
     return spec(**settings | {"candidates": 2, "per_layer": 3} | changes)
 
 
-def test_an_endpoint_explains_and_its_key_is_nowhere(server, home, monkeypatch):
+def test_an_endpoint_explains_and_its_key_is_nowhere(model, server, home, monkeypatch):
     address, seen = server
     monkeypatch.setattr(neuron_labels, "_drawn", lambda spec, layer, size: np.arange(3))
     asked = by_endpoint(address)
     endpoint.keep_key(asked.key, KEY)
-    result = run(asked, home)
+    result = run(model, asked, home)
     assert set(seen) == {f"Bearer {KEY}"}
     labels = result.tables["labels"]
     assert set(labels["source"]) == {f"endpoint: tiny at {address}"}
@@ -525,9 +524,11 @@ def test_an_endpoint_explains_and_its_key_is_nowhere(server, home, monkeypatch):
         assert not path.is_file() or KEY.encode() not in path.read_bytes()
 
 
-def test_an_endpoint_that_is_down_is_one_sentence(home, sentence, monkeypatch):
+def test_an_endpoint_that_is_down_is_one_sentence(model, home, sentence, monkeypatch):
     monkeypatch.setattr(endpoint, "FIRST_WAIT", 0.001)
-    told = sentence(run, by_endpoint("http://127.0.0.1:9/v1"), home, says="Nothing answers at")
+    told = sentence(
+        run, model, by_endpoint("http://127.0.0.1:9/v1"), home, says="Nothing answers at"
+    )
     assert "127.0.0.1:9" in told
 
 
@@ -543,10 +544,10 @@ def test_an_endpoint_that_is_down_is_one_sentence(home, sentence, monkeypatch):
     ],
 )
 def test_what_is_missing_is_said_before_anything_is_computed(
-    tmp_path, monkeypatch, sentence, settings, says
+    model, tmp_path, monkeypatch, sentence, settings, says
 ):
     monkeypatch.delattr(exemplars, "pooled")
-    sentence(run, spec(**settings), tmp_path, says=says)
+    sentence(run, model, spec(**settings), tmp_path, says=says)
 
 
 # --- Specs ---------------------------------------------------------------------------------------
@@ -588,7 +589,9 @@ def test_more_neurons_take_longer(model):
 
 
 def test_the_layers_of_all_components_are_shards():
-    found = STUDY.shards(spec(components=("residual", "ffn")))
+    means = {f"mean.{c}": np.zeros((3, 4), np.float32) for c in ("ffn", "residual")}
+    context = Context(given=[Result(arrays=means)])
+    found = STUDY.shards(spec(components=("residual", "ffn")), context)
     assert sorted(found) == sorted((c, layer) for c in ("ffn", "residual") for layer in range(3))
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from contexts import context_with
 from pydantic import ValidationError
 from scipy.stats import spearmanr
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
@@ -13,8 +14,7 @@ from neuronlab.attribution.streamed import TOLERANCE
 from neuronlab.neurons import NeuronSet
 from neuronlab.proteins.baselines import judge
 from neuronlab.proteins.labelled import LabelledProtein
-from neuronlab.runs import Context, Store, read_spec, run_study
-from neuronlab.studies import submodels
+from neuronlab.runs import Store, read_spec, run_study
 from neuronlab.studies.neuron_transfer import NeuronTransferSpec, NeuronTransferStudy
 from neuronlab.studies.submodels import neurons_of, overlaps, random_mask, select
 
@@ -53,10 +53,6 @@ def spec(**changes):
     return NeuronTransferSpec(**settings | changes)
 
 
-def sharing(patch, **models):
-    patch.setattr(submodels, "shared", lambda name, device, revision="": models[name])
-
-
 @pytest.fixture(scope="module")
 def pair(tiny):
     return {
@@ -67,15 +63,13 @@ def pair(tiny):
 
 @pytest.fixture(scope="module")
 def ran(pair, tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        sharing(patch, **pair)
-        folder = tmp_path_factory.mktemp("runs")
-        return run_study(STUDY, spec(), Store(folder), Context())
+    folder = tmp_path_factory.mktemp("runs")
+    return run_study(STUDY, spec(), Store(folder), context_with(pair))
 
 
-def quick(tmp_path, patch, models, **changes):
-    sharing(patch, **models)
-    return run_study(STUDY, spec(method="activation", **changes), Store(tmp_path), Context())
+def quick(tmp_path, models, **changes):
+    asked = spec(method="activation", **changes)
+    return run_study(STUDY, asked, Store(tmp_path), context_with(models))
 
 
 @pytest.fixture(scope="module")
@@ -228,10 +222,10 @@ def test_random_sets_share_what_is_expected():
     assert row.expected == pytest.approx(np.mean(shared), rel=0.1)
 
 
-def test_twins_share_every_neuron(pair, twin, tmp_path, monkeypatch):
+def test_twins_share_every_neuron(pair, twin, tmp_path):
     """The same model again: its neurons are the other's, where both explain the same class."""
     models = {"one": pair["one"], "two": twin(pair["one"])}
-    found = quick(tmp_path, monkeypatch, models, fractions=(0.25,))
+    found = quick(tmp_path, models, fractions=(0.25,))
     assert found.tables["overlap"]["jaccard"].tolist() == [1.0] * 3
     assert found.tables["overlap"]["spearman"].to_numpy() == pytest.approx(1.0)
     table = found.tables["transfer"]
@@ -245,24 +239,22 @@ def test_twins_share_every_neuron(pair, twin, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("settings", [{"num_hidden_layers": 2}, {"intermediate_size": 24}])
-def test_models_of_different_shapes_are_one_sentence(
-    pair, tiny, tmp_path, monkeypatch, sentence, settings
-):
+def test_models_of_different_shapes_are_one_sentence(pair, tiny, tmp_path, sentence, settings):
     other = tiny("esm", "classifier", title="Other shape", **LABELS, **settings)
     for models in ({"one": pair["one"], "two": other}, {"one": other, "two": pair["one"]}):
         says = ["different shapes", "Other shape"]
-        sentence(quick, tmp_path, monkeypatch, models, says=says)
+        sentence(quick, tmp_path, models, says=says)
 
 
-def test_what_is_no_protein_classifier_is_one_sentence(pair, tiny, tmp_path, monkeypatch, sentence):
+def test_what_is_no_protein_classifier_is_one_sentence(pair, tiny, tmp_path, sentence):
     for wrong in (tiny("esm", "masked"), tiny("bert", "classifier")):
         for models in ({"one": pair["one"], "two": wrong}, {"one": wrong, "two": pair["one"]}):
-            sentence(quick, tmp_path, monkeypatch, models, says="classifier")
+            sentence(quick, tmp_path, models, says="classifier")
 
 
-def test_a_model_of_other_classes_is_one_sentence(pair, tiny, tmp_path, monkeypatch, sentence):
+def test_a_model_of_other_classes_is_one_sentence(pair, tiny, tmp_path, sentence):
     models = {"one": tiny("esm", "classifier"), "two": pair["two"]}
-    sentence(quick, tmp_path, monkeypatch, models, says="classes")
+    sentence(quick, tmp_path, models, says="classes")
 
 
 def test_a_spec_goes_through_its_json():

@@ -219,7 +219,7 @@ def test_what_is_needed_is_computed_once_and_given_in_order(tmp_path, monkeypatc
         def needs(self, spec):
             return []
 
-        def shards(self, spec):
+        def shards(self, spec, context):
             return [None]
 
         def run_shard(self, spec, shard, context):

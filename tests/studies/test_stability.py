@@ -6,11 +6,12 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 import pytest
+from contexts import context_with
 from scipy.stats import t
 
 import neuronlab as nl
 from neuronlab.facts import Fact
-from neuronlab.runs import Context, Result, Store, run_study
+from neuronlab.runs import Result, Store, run_study
 from neuronlab.studies import stability
 from neuronlab.studies.stability import KS, PAIRS, StabilitySpec, StabilityStudy
 
@@ -28,25 +29,13 @@ FACTS = tuple(
 )
 
 
-@pytest.fixture
-def asks(monkeypatch):
-    """Let the study run on tiny models: the first, and "other" where the spec names one."""
-
-    def use(model, other=None):
-        models = {"own": model, "other": other}
-        monkeypatch.setattr(stability, "shared", lambda name, device, revision="": models[name])
-        return model
-
-    return use
-
-
 def spec(**changes):
     fields = {"model": "own", "facts": "own", "own": FACTS, "filtered": False, "per_relation": None}
     return StabilitySpec(**fields | changes)
 
 
-def run(asked, folder):
-    return run_study(STUDY, asked, Store(folder), Context("cpu"))
+def run(model, asked, folder):
+    return run_study(STUDY, asked, Store(folder), context_with(model))
 
 
 def jaccard(a, b):
@@ -94,10 +83,10 @@ def by_hand(parts, k):
     return found
 
 
-def test_pairs_are_told_by_what_they_share(tiny, asks, parts):
-    asks(tiny("llama"), tiny("llama"))
+def test_pairs_are_told_by_what_they_share(tiny, parts):
+    models = {"own": tiny("llama"), "other": tiny("llama")}
     parts.append(Result(numbers={"state": "unknown"}))
-    found = STUDY.merge(spec(other="other"), parts, Context("cpu"))
+    found = STUDY.merge(spec(other="other"), parts, context_with(models))
     table = found.tables["overlap"].set_index(["pair", "k"])
     assert not table.index.duplicated().any()
     for k in KS:
@@ -168,21 +157,22 @@ def of_facts(facts, wordings, seed, *, alike=False, relations=("r",)):
     return parts
 
 
-def interval(parts, kind, k=10):
-    table = STUDY.merge(spec(), parts, Context("cpu")).tables["overlap"].set_index(["pair", "k"])
-    return table.loc[(kind, k)]
+def interval(model, parts, kind, k=10):
+    found = STUDY.merge(spec(), parts, context_with(model))
+    return found.tables["overlap"].set_index(["pair", "k"]).loc[(kind, k)]
 
 
 @pytest.mark.parametrize("alike", [True, False])
 @pytest.mark.parametrize("relations", [1, 12])
-def test_the_interval_holds_what_other_facts_would_give(tiny, asks, monkeypatch, relations, alike):
+def test_the_interval_holds_what_other_facts_would_give(tiny, monkeypatch, relations, alike):
     """Facts differ in how much they overlap with any other; pairs that share one are no two."""
-    asks(tiny("llama"))
+    model = tiny("llama")
     monkeypatch.setattr(stability, "KS", (10,))
     kind = "other fact, same relation" if relations == 1 else "other relation"
     names = tuple("abcdefghijkl"[:relations])
     rows = [
-        interval(of_facts(12, 1, seed, alike=alike, relations=names), kind) for seed in range(200)
+        interval(model, of_facts(12, 1, seed, alike=alike, relations=names), kind)
+        for seed in range(200)
     ]
     truth = np.mean([row["jaccard"] for row in rows])
     hits = [row["jaccard_low"] <= truth <= row["jaccard_high"] for row in rows]
@@ -192,16 +182,17 @@ def test_the_interval_holds_what_other_facts_would_give(tiny, asks, monkeypatch,
         assert np.mean(hits) < 0.99
 
 
-def test_more_wordings_of_the_same_facts_are_no_more_facts(tiny, asks, monkeypatch):
+def test_more_wordings_of_the_same_facts_are_no_more_facts(tiny, monkeypatch):
     """They make the overlap of a pair of facts exact, and say nothing of other facts."""
-    asks(tiny("llama"))
+    model = tiny("llama")
     monkeypatch.setattr(stability, "KS", (10,))
+    kind = "other fact, same relation"
     widths = {
         wordings: np.mean(
             [
                 row["jaccard_high"] - row["jaccard_low"]
                 for seed in range(5)
-                for row in [interval(of_facts(8, wordings, seed), "other fact, same relation")]
+                for row in [interval(model, of_facts(8, wordings, seed), kind)]
             ]
         )
         for wordings in (1, 6)
@@ -209,10 +200,10 @@ def test_more_wordings_of_the_same_facts_are_no_more_facts(tiny, asks, monkeypat
     assert widths[6] > 0.7 * widths[1]  # of pairs that count for themselves it would be a sixth
 
 
-def test_the_same_prompts_under_another_model_count_once_for_a_fact(tiny, asks, parts):
+def test_the_same_prompts_under_another_model_count_once_for_a_fact(tiny, parts):
     """Three wordings of the fox that agree are one fact of four."""
-    asks(tiny("llama"), tiny("llama"))
-    table = STUDY.merge(spec(other="other"), parts, Context("cpu")).tables["overlap"]
+    models = {"own": tiny("llama"), "other": tiny("llama")}
+    table = STUDY.merge(spec(other="other"), parts, context_with(models)).tables["overlap"]
     row = table.set_index(["pair", "k"]).loc["same prompt, other model", 100]
     values = [jaccard(part.arrays["own"][:100], part.arrays["other"][:100]) for part in parts]
     units = [(part.numbers["relation"], part.numbers["name"]) for part in parts]
@@ -225,8 +216,8 @@ def test_the_same_prompts_under_another_model_count_once_for_a_fact(tiny, asks, 
     assert row["jaccard_high"] == pytest.approx(min(high, 1))
 
 
-def test_chance_is_what_random_rankings_share(tiny, asks):
-    model = asks(tiny("llama"))
+def test_chance_is_what_random_rankings_share(tiny):
+    model = tiny("llama")
     rng = np.random.default_rng(1)
     size = model.layers * model.sizes["ffn"]
     parts = [
@@ -236,7 +227,7 @@ def test_chance_is_what_random_rankings_share(tiny, asks):
         )
         for i in range(60)
     ]
-    table = STUDY.merge(spec(), parts, Context("cpu")).tables["overlap"]
+    table = STUDY.merge(spec(), parts, context_with(model)).tables["overlap"]
     assert set(table["pair"]) == {"other relation"}
     assert table["k"].tolist() == list(KS)
     for row in table.itertuples():
@@ -267,9 +258,9 @@ def test_profiles_are_fractions_by_relative_depth(tiny):
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2"])
-def test_compared_are_the_best_ffn_neurons(tiny, asks, tmp_path, name):
-    model = asks(tiny(name))
-    found = run(spec(), tmp_path)
+def test_compared_are_the_best_ffn_neurons(tiny, tmp_path, name):
+    model = tiny(name)
+    found = run(model, spec(), tmp_path)
     best = []
     for fact in FACTS:
         prompt = nl.Prompt(fact.prompt, target=f" {fact.answers[0]}")
@@ -296,10 +287,9 @@ def test_compared_are_the_best_ffn_neurons(tiny, asks, tmp_path, name):
 
 
 @pytest.mark.parametrize(("name", "kind"), [("llama", "causal"), ("bert", "masked")])
-def test_an_identical_twin_has_the_same_neurons(tiny, twin, asks, tmp_path, name, kind):
+def test_an_identical_twin_has_the_same_neurons(tiny, twin, tmp_path, name, kind):
     model = tiny(name, kind)
-    asks(model, twin(model))
-    found = run(spec(other="other"), tmp_path)
+    found = run({"own": model, "other": twin(model)}, spec(other="other"), tmp_path)
     table = found.tables["overlap"].set_index(["pair", "k"])
     for k in KS:
         row = table.loc["same prompt, other model", k]
@@ -315,9 +305,9 @@ def test_an_identical_twin_has_the_same_neurons(tiny, twin, asks, tmp_path, name
     assert found.numbers["profile_correlation"] == pytest.approx(1)
 
 
-def test_models_of_other_shapes_are_compared_by_depth_alone(tiny, asks, tmp_path):
-    asks(tiny("llama"), tiny("llama", num_hidden_layers=5, intermediate_size=40))
-    found = run(spec(other="other"), tmp_path)
+def test_models_of_other_shapes_are_compared_by_depth_alone(tiny, tmp_path):
+    other = tiny("llama", num_hidden_layers=5, intermediate_size=40)
+    found = run({"own": tiny("llama"), "other": other}, spec(other="other"), tmp_path)
     assert found.numbers["comparable"] is False
     assert not any("other model" in kind for kind in found.tables["overlap"]["pair"])
     profiles = found.arrays["profiles"]
@@ -327,38 +317,38 @@ def test_models_of_other_shapes_are_compared_by_depth_alone(tiny, asks, tmp_path
     assert found.numbers["profile_correlation"] == pytest.approx(expected)
 
 
-def test_without_another_model_nothing_is_said_of_it(tiny, asks, tmp_path):
-    asks(tiny("llama"))
-    found = run(spec(), tmp_path)
+def test_without_another_model_nothing_is_said_of_it(tiny, tmp_path):
+    model = tiny("llama")
+    found = run(model, spec(), tmp_path)
     assert "profile_correlation" not in found.numbers
     assert found.numbers["comparable"]
     assert not any("other model" in kind for kind in found.tables["overlap"]["pair"])
 
 
-def test_a_fact_that_the_other_model_cannot_be_asked_is_left_out(tiny, asks, tmp_path):
+def test_a_fact_that_the_other_model_cannot_be_asked_is_left_out(tiny, tmp_path):
     """Causal models cannot fill in what masked ones can."""
     middle = Fact("the [MASK] fox", ("quick",), "animal", "middle")
-    asks(tiny("bert", "masked"), tiny("gpt2"))
-    found = run(spec(own=(*FACTS, middle), other="other"), tmp_path / "both")
+    models = {"own": tiny("bert", "masked"), "other": tiny("gpt2")}
+    found = run(models, spec(own=(*FACTS, middle), other="other"), tmp_path / "both")
     assert middle.prompt not in set(found.tables["facts"]["prompt"])
     assert "1 that it cannot be asked" in found.numbers["left_out"]
-    alone = run(spec(own=(*FACTS, middle)), tmp_path / "alone")
+    alone = run(models, spec(own=(*FACTS, middle)), tmp_path / "alone")
     assert middle.prompt in set(alone.tables["facts"]["prompt"])
 
 
-def test_fewer_than_two_prompts_are_one_sentence(tiny, asks, tmp_path, sentence):
-    asks(tiny("llama"))
+def test_fewer_than_two_prompts_are_one_sentence(tiny, tmp_path, sentence):
+    model = tiny("llama")
     few = (FACTS[0], Fact("the capital is", ("Berlin",), "place", "b"))
-    sentence(run, spec(own=few), tmp_path, says="fewer than two")
-    sentence(run, spec(own=few[1:]), tmp_path, says="Berlin")
-    asks(tiny("esm", "masked"))
-    sentence(run, spec(), tmp_path, says="does not continue text")
+    sentence(run, model, spec(own=few), tmp_path, says="fewer than two")
+    sentence(run, model, spec(own=few[1:]), tmp_path, says="Berlin")
+    model = tiny("esm", "masked")
+    sentence(run, model, spec(), tmp_path, says="does not continue text")
 
 
-def test_the_same_spec_gives_the_same_result_and_leaves_no_hooks(tiny, asks, tmp_path, hooks_of):
-    model = asks(tiny("qwen2"))
+def test_the_same_spec_gives_the_same_result_and_leaves_no_hooks(tiny, tmp_path, hooks_of):
+    model = tiny("qwen2")
     hooks = hooks_of(model)
-    first, second = (run(spec(), tmp_path / name) for name in "ab")
+    first, second = (run(model, spec(), tmp_path / name) for name in "ab")
     assert first.numbers == second.numbers
     for name, table in first.tables.items():
         pd.testing.assert_frame_equal(table, second.tables[name])

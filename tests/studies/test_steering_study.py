@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from Bio.SeqUtils import ProtParamData
+from contexts import context_with
 from pydantic import ValidationError
 
 import neuronlab as nl
@@ -51,20 +52,18 @@ def value(name, sequence):
 
 @pytest.fixture(autouse=True)
 def nothing_kept():
-    steering._chosen.cache_clear()
+    steering._CHOSEN.clear()
     yield
-    steering._chosen.cache_clear()
+    steering._CHOSEN.clear()
 
 
 @pytest.fixture
-def model(tiny, monkeypatch):
-    found = tiny("bert", "masked", protein=True)
-    monkeypatch.setattr(steering, "shared", lambda name, device, revision="": found)
-    return found
+def model(tiny):
+    return tiny("bert", "masked", protein=True)
 
 
-def run(asked, folder, **context):
-    return run_study(STUDY, asked, Store(folder), Context(**context))
+def run(model, asked, folder, **context):
+    return run_study(STUDY, asked, Store(folder), context_with(model, **context))
 
 
 # --- A whole run ---------------------------------------------------------------------------------
@@ -77,11 +76,9 @@ def ran(tiny, tmp_path_factory):
     found = tiny("bert", "masked", protein=True)
     asked = spec(goals=TWO)
     heard = []
-    steering._chosen.cache_clear()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(steering, "shared", lambda name, device, revision="": found)
-        folder = tmp_path_factory.mktemp("runs")
-        result = run(asked, folder, on_progress=lambda done, words: heard.append(done))
+    steering._CHOSEN.clear()
+    folder = tmp_path_factory.mktemp("runs")
+    result = run(found, asked, folder, on_progress=lambda done, words: heard.append(done))
     assert heard == sorted(heard)
     return found, asked, result
 
@@ -240,12 +237,12 @@ def test_the_neurons_are_the_best_by_effect(ran):
     assert sorted(table["score"])[::-1] == pytest.approx(score.ravel()[order].tolist(), rel=1e-3)
 
 
-def test_steering_moves_the_goal(tiny, tmp_path, monkeypatch):
+def test_steering_moves_the_goal(tiny, tmp_path):
     """On a random model too: what is predicted is what the neurons push."""
     model = tiny("bert", "masked", protein=True)
-    monkeypatch.setattr(steering, "shared", lambda name, device, revision="": model)
     found = {
         direction: run(
+            model,
             spec(goals=(Goal(direction=direction),), count=20, b=2.0, a=1.0, steps=15, dose_a=()),
             tmp_path,
         )
@@ -259,13 +256,13 @@ def test_steering_moves_the_goal(tiny, tmp_path, monkeypatch):
 
 def test_the_same_spec_gives_the_same_result(model, tmp_path):
     asked = spec(steps=4, chains=2, dose_a=())
-    first = run(asked, tmp_path / "a")
-    steering._chosen.cache_clear()
-    again = run(asked, tmp_path / "b")
+    first = run(model, asked, tmp_path / "a")
+    steering._CHOSEN.clear()
+    again = run(model, asked, tmp_path / "b")
     assert first.numbers == again.numbers
     for name in first.tables:
         pd.testing.assert_frame_equal(first.tables[name], again.tables[name])
-    other = run(asked.model_copy(update={"seed": 1}), tmp_path / "c")
+    other = run(model, asked.model_copy(update={"seed": 1}), tmp_path / "c")
     assert (
         other.tables["finals"]["sequence"].tolist() != first.tables["finals"]["sequence"].tolist()
     )
@@ -288,17 +285,18 @@ def test_random_sets_of_another_seed_are_all_others(model):
 
 def test_a_result_is_the_same_after_an_interruption(model, tmp_path):
     asked = spec(steps=4, chains=2, dose_steps=2)
-    whole = run(asked, tmp_path / "a")
+    whole = run(model, asked, tmp_path / "a")
     store = Store(tmp_path / "b")
     heard = []
-    context = Context(
+    context = context_with(
+        model,
         on_progress=lambda done, words: heard.append(words),
         cancelled=lambda: any("random" in words for words in heard),
     )
     with pytest.raises(Cancelled):
         run_study(STUDY, asked, store, context)
     assert store.finished_shards(asked.key) == {0}
-    again = run_study(STUDY, asked, store, Context())
+    again = run_study(STUDY, asked, store, context_with(model))
     assert again.numbers == whole.numbers
     for name in whole.tables:
         pd.testing.assert_frame_equal(again.tables[name], whole.tables[name], check_dtype=False)
@@ -309,7 +307,7 @@ def test_a_result_is_the_same_after_an_interruption(model, tmp_path):
 @pytest.mark.parametrize("mode", ["full", "best"])
 def test_other_ways_to_generate(model, tmp_path, mode):
     asked = spec(mode=mode, steps=10, chains=2, dose_a=(), positions="free")
-    result = run(asked, tmp_path)
+    result = run(model, asked, tmp_path)
     for sequence in result.tables["finals"]["sequence"]:
         assert all(sequence[i] == START[i] for i in range(len(START)) if i not in FREE)
     if mode == "best":
@@ -339,7 +337,7 @@ def test_correlations_over_proteins_and_residues(model, monkeypatch):
     for how in ("protein", "residue"):
         for direction, b in (("up", 1.0), ("up", -1.0), ("down", 1.0)):
             asked = spec(choose=how, goals=(Goal(direction=direction),), b=b)
-            chosen, _ = choose(asked, "cpu")
+            chosen, _ = choose(asked, model)
             if how == "protein":
                 values = np.array([value("gravy", s) for s in sequences])
                 own = by_protein(pooled(model, sequences, ("ffn",), "mean"), values)
@@ -360,18 +358,18 @@ def test_correlations_over_proteins_and_residues(model, monkeypatch):
 def test_a_protein_without_the_property_is_left_out(model, monkeypatch):
     """The mean hydropathy of unknown residues is no number, which one may not hand on."""
     monkeypatch.setattr(corpora, "proteins", lambda name: corpus())
-    without, _ = choose(spec(choose="protein"), "cpu")
-    steering._chosen.cache_clear()
+    without, _ = choose(spec(choose="protein"), model)
+    steering._CHOSEN.clear()
     more = [*corpus(), AnnotatedProtein("unknown", "XXXXXXXX")]
     monkeypatch.setattr(corpora, "proteins", lambda name: more)
-    found, _ = choose(spec(choose="protein"), "cpu")
+    found, _ = choose(spec(choose="protein"), model)
     assert found == without
 
 
 def test_neurons_that_are_given_are_taken(model, tmp_path):
     given = ("0.ffn.3", "2.residual.5", "1.value.0")
     asked = spec(choose="given", neurons=given, given_by="label", steps=2, chains=2, dose_a=())
-    result = run(asked, tmp_path)
+    result = run(model, asked, tmp_path)
     table = result.tables["neurons"]
     assert {f"{r.layer}.{r.component}.{r.neuron}" for r in table.itertuples()} == set(given)
     assert "score" not in table
@@ -382,14 +380,14 @@ def test_a_goal_that_nothing_goes_with_is_told(model, monkeypatch, sentence):
     draw = np.random.default_rng(1)
     same = [AnnotatedProtein(f"p{i}", "".join(draw.permutation([*AMINO_ACIDS]))) for i in range(30)]
     monkeypatch.setattr(corpora, "proteins", lambda name: same)
-    sentence(choose, spec(choose="protein"), "cpu", says=("hydropathy", "beyond chance"))
+    sentence(choose, spec(choose="protein"), model, says=("hydropathy", "beyond chance"))
     goals = (Goal(property="isoelectric_point"),)
-    sentence(choose, spec(choose="residue", goals=goals), "cpu", says="no sum over residues")
+    sentence(choose, spec(choose="residue", goals=goals), model, says="no sum over residues")
     monkeypatch.setattr(corpora, "proteins", lambda name: same[:9])
-    sentence(choose, spec(choose="protein"), "cpu", says="too few")
+    sentence(choose, spec(choose="protein"), model, says="too few")
     # Tryptophan that is protected leaves nothing to gain by effect.
     monkeypatch.setattr(steering, "substitution_effects", lambda *a: np.zeros((len(FREE), 20)))
-    sentence(choose, spec(), "cpu", says="No neuron")
+    sentence(choose, spec(), model, says="No neuron")
 
 
 @pytest.mark.parametrize(
@@ -398,20 +396,17 @@ def test_a_goal_that_nothing_goes_with_is_told(model, monkeypatch, sentence):
 def test_neurons_that_are_none_are_refused(model, tmp_path, sentence, given, hooks_of):
     hooks = hooks_of(model)
     asked = spec(choose="given", neurons=given, steps=2)
-    sentence(run, asked, tmp_path)
+    sentence(run, model, asked, tmp_path)
     assert hooks_of(model) == hooks
 
 
-def test_models_that_fill_in_no_residues(tiny, tmp_path, monkeypatch, sentence):
+def test_models_that_fill_in_no_residues(tiny, tmp_path, sentence):
     for found in (tiny("esm", "classifier"), tiny("bert", "masked"), tiny("llama")):
-        monkeypatch.setattr(
-            steering, "shared", lambda name, device, revision="", found=found: found
-        )
-        sentence(run, spec(), tmp_path, says=(found.title, "masked protein"))
+        sentence(run, found, spec(), tmp_path, says=(found.title, "masked protein"))
 
 
 def test_a_protein_beyond_the_model(model, tmp_path, sentence):
-    sentence(run, spec(sequence="MK" * 100), tmp_path, says="shorten")
+    sentence(run, model, spec(sequence="MK" * 100), tmp_path, says="shorten")
 
 
 # --- Specs ---------------------------------------------------------------------------------------
@@ -487,11 +482,11 @@ def test_the_default_is_trastuzumabs_heavy_chain():
     assert (default.choose, default.goals) == ("effect", (Goal(),))
     assert (default.random_sets, default.chains) == (20, 4)
     assert folding.PREDICTORS[default.predictor].fits(default.begin, default.light) == ""
-    shards = STUDY.shards(default)
+    shards = STUDY.shards(default, Context())
     assert (shards[0][0], shards[-1][0]) == ("steered", "doses")
     for control in ("random", "as active"):
         assert [i for what, sets in shards if what == control for i in sets] == list(range(20))
-    more = STUDY.shards(spec(random_sets=23, dose_a=()))
+    more = STUDY.shards(spec(random_sets=23, dose_a=()), Context())
     assert more[-1] == ("as active", range(20, 23))
     again = read_spec(default.to_json(), {"steering": SteeringSpec})
     assert again == default
@@ -530,7 +525,7 @@ FOLDED = {"predictor": "stub", "light": "DIQM", "steps": 5, "chains": 3, "dose_a
 
 def test_structures(model, tmp_path, monkeypatch):
     monkeypatch.setitem(folding.PREDICTORS, "stub", stub())
-    result = run(spec(**FOLDED), tmp_path)
+    result = run(model, spec(**FOLDED), tmp_path)
     finals, table = result.tables["finals"], result.tables["structures"]
 
     def confidence(sequence):
@@ -564,11 +559,11 @@ def test_structures(model, tmp_path, monkeypatch):
 
 def test_what_folds_no_more_costs_its_own_structure_alone(model, tmp_path, monkeypatch):
     monkeypatch.setitem(folding.PREDICTORS, "stub", stub())
-    whole = run(spec(**FOLDED), tmp_path / "a")
+    whole = run(model, spec(**FOLDED), tmp_path / "a")
     finals = whole.tables["finals"]
     shown = whole.tables["structures"]["sequence"][2].removesuffix("DIQM")
     monkeypatch.setitem(folding.PREDICTORS, "stub", stub({shown}))
-    result = run(spec(**FOLDED), tmp_path / "b")
+    result = run(model, spec(**FOLDED), tmp_path / "b")
     lost = (finals["sequence"] == shown) & costed(finals, 3)
     known = result.tables["finals"]["confidence"].notna()
     assert (known == (costed(finals, 3) & ~lost)).all()
@@ -579,9 +574,9 @@ def test_what_folds_no_more_costs_its_own_structure_alone(model, tmp_path, monke
 
 def test_without_structures_there_is_a_reason(model, tmp_path, monkeypatch):
     quick = {"steps": 2, "chains": 2, "dose_a": ()}
-    assert "asked for" in run(spec(**quick), tmp_path).numbers["no_structures"]
+    assert "asked for" in run(model, spec(**quick), tmp_path).numbers["no_structures"]
     monkeypatch.setitem(folding.PREDICTORS, "stub", stub({START}))
-    result = run(spec(**quick, predictor="stub"), tmp_path)
+    result = run(model, spec(**quick, predictor="stub"), tmp_path)
     assert "no protein" in result.numbers["no_structures"]
     columns = "name sequence confidence confidence_free rmsd helix strand coil secondary"
     assert list(result.tables["structures"].columns) == columns.split()

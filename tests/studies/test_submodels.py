@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from contexts import context_with
 from pydantic import ValidationError
 from scipy.stats import rankdata
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
@@ -19,7 +20,7 @@ from neuronlab.models import COMPONENTS
 from neuronlab.neurons import NeuronSet, predict_over, predictions
 from neuronlab.proteins.baselines import judge
 from neuronlab.proteins.labelled import LabelledProtein
-from neuronlab.runs import Context, Store, read_spec, run_study
+from neuronlab.runs import Store, read_spec, run_study
 from neuronlab.studies import submodels
 from neuronlab.studies.submodels import (
     SubmodelsSpec,
@@ -165,10 +166,8 @@ SEQUENCES = ("MKTAYIAKQR", "GSLEDWAAK", "LLVVMKCHYNQPTW")
 
 
 @pytest.fixture
-def model(tiny, monkeypatch):
-    found = tiny("esm", "classifier", num_labels=2, id2label={0: "no", 1: "yes"})
-    monkeypatch.setattr(submodels, "shared", lambda name, device, revision="": found)
-    return found
+def model(tiny):
+    return tiny("esm", "classifier", num_labels=2, id2label={0: "no", 1: "yes"})
 
 
 def encoded(model, sequences=SEQUENCES):
@@ -326,17 +325,15 @@ QUICK = {
 }
 
 
-def run(asked, folder, **context):
-    return run_study(STUDY, asked, Store(folder), Context(**context))
+def run(model, asked, folder, **context):
+    return run_study(STUDY, asked, Store(folder), context_with(model, **context))
 
 
 @pytest.fixture(scope="module")
 def ran(tiny, tmp_path_factory):
     found = tiny("esm", "classifier", num_labels=2, id2label={0: "no", 1: "yes"})
     folder = tmp_path_factory.mktemp("runs")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(submodels, "shared", lambda name, device, revision="": found)
-        return found, spec(), run(spec(), folder)
+    return found, spec(), run(found, spec(), folder)
 
 
 def scores_of(result, method, components=QKV):
@@ -574,7 +571,7 @@ def test_scores_never_see_the_test_proteins(model, tmp_path):
             others[i] = replace(protein, label=found[i].label)
     changed = spec(**QUICK, own=tuple(others))
     assert changed.parts()[1].test.tolist() == sides.test.tolist()
-    one, other = run(asked, tmp_path), run(changed, tmp_path)
+    one, other = run(model, asked, tmp_path), run(model, changed, tmp_path)
     assert one.arrays.keys() == other.arrays.keys()
     for name, own in one.arrays.items():
         assert (own == other.arrays[name]).all()
@@ -584,14 +581,14 @@ def test_scores_never_see_the_test_proteins(model, tmp_path):
     for i, protein in enumerate(proteins(seed=2)):
         if i not in sides.test:
             rest[i] = replace(protein, label=found[i].label)
-    third = run(spec(**QUICK, own=tuple(rest)), tmp_path)
+    third = run(model, spec(**QUICK, own=tuple(rest)), tmp_path)
     assert third.numbers["full"] == one.numbers["full"]
     assert any((own != third.arrays[name]).any() for name, own in one.arrays.items())
 
 
 def test_shards_that_are_stored_are_not_scored_again(model, tmp_path, monkeypatch):
     asked, store = spec(**QUICK, scored=25), Store(tmp_path)
-    assert STUDY.shards(asked) == [0, 10, 20]
+    assert STUDY.shards(asked, context_with(model)) == [0, 10, 20]
     scored = []
     usual = submodels.score
 
@@ -603,13 +600,12 @@ def test_shards_that_are_stored_are_not_scored_again(model, tmp_path, monkeypatc
 
     monkeypatch.setattr(submodels, "score", score)
     with pytest.raises(RuntimeError, match="power"):
-        run_study(STUDY, asked, store, Context())
+        run_study(STUDY, asked, store, context_with(model))
     assert scored == [10, 10, 5]
-    resumed = run_study(STUDY, asked, store, Context())
+    resumed = run_study(STUDY, asked, store, context_with(model))
     assert scored == [10, 10, 5, 5]
     monkeypatch.undo()
-    monkeypatch.setattr(submodels, "shared", lambda name, device, revision="": model)
-    whole = run(asked, tmp_path / "other")
+    whole = run(model, asked, tmp_path / "other")
     assert resumed.numbers == whole.numbers
     for name, own in whole.arrays.items():
         assert resumed.arrays[name] == pytest.approx(own, rel=1e-6)
@@ -618,7 +614,7 @@ def test_shards_that_are_stored_are_not_scored_again(model, tmp_path, monkeypatc
 
 def test_progress_never_falls_and_ends_at_the_end(model, tmp_path):
     heard = []
-    run(spec(**QUICK), tmp_path, on_progress=lambda fraction, words: heard.append(fraction))
+    run(model, spec(**QUICK), tmp_path, on_progress=lambda fraction, words: heard.append(fraction))
     assert heard == sorted(heard)
     assert heard[-1] == pytest.approx(1.0)
 
@@ -776,7 +772,7 @@ def test_single_neurons_are_judged_on_both_classes(model, tmp_path, monkeypatch)
         return usual(spec, model, sums, encoded, context)
 
     monkeypatch.setattr(submodels, "_single", single)
-    run(spec(**QUICK | {"own": ordered, "tested": None}), tmp_path)
+    run(model, spec(**QUICK | {"own": ordered, "tested": None}), tmp_path)
     assert len(seen) == 6
     assert set(seen) == {0, 1}
 
@@ -819,15 +815,11 @@ def test_no_selection_and_no_ablation_are_refused(none):
         spec(**{none: ()})
 
 
-def test_other_models_are_one_sentence(tiny, tmp_path, monkeypatch, sentence):
+def test_other_models_are_one_sentence(tiny, tmp_path, sentence):
     for other in (tiny("esm", "masked"), tiny("bert", "classifier"), tiny("llama")):
-        monkeypatch.setattr(
-            submodels, "shared", lambda name, device, revision="", other=other: other
-        )
-        sentence(run, spec(**QUICK), tmp_path, says="protein classifier")
+        sentence(run, other, spec(**QUICK), tmp_path, says="protein classifier")
     three = tiny("esm", "classifier")
-    monkeypatch.setattr(submodels, "shared", lambda name, device, revision="": three)
-    sentence(run, spec(**QUICK), tmp_path, says=["3 classes", "have 2"])
+    sentence(run, three, spec(**QUICK), tmp_path, says=["3 classes", "have 2"])
 
 
 def test_more_methods_and_fractions_take_longer(model):

@@ -7,15 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from contexts import context_with
 
 import neuronlab as nl
 from neuronlab.attribution.log_probability_increase import LogProbabilityIncrease
 from neuronlab.attribution.query_neurons import VALUE_NEURONS, ValueNeuron, shares
 from neuronlab.models.components import SUBLAYERS
 from neuronlab.models.stream import read_stream
-from neuronlab.runs import Cancelled, Context, Store, read_spec, run_study
+from neuronlab.runs import Cancelled, Store, read_spec, run_study
 from neuronlab.statistics import seeds
-from neuronlab.studies import value_query
 from neuronlab.studies.value_query import (
     LISTED,
     ValueQuerySpec,
@@ -29,17 +29,6 @@ LONG = "the quick brown fox jumps over a lazy dog w x y z two London is " * 3
 CLOSE = 5e-5
 
 
-@pytest.fixture
-def asks(monkeypatch):
-    """Let the study run on a tiny model, whatever the spec calls it."""
-
-    def use(model):
-        monkeypatch.setattr(value_query, "shared", lambda name, device, revision="": model)
-        return model
-
-    return use
-
-
 def spec_of(prompt):
     return ValueQuerySpec(model="tiny", text=prompt.text, target=prompt.target, mask=prompt.mask)
 
@@ -50,7 +39,7 @@ class Case:
     def __init__(self, model, prompt):
         self.model = model
         self.prompt = prompt
-        self.result = STUDY.run_shard(spec_of(prompt), None, Context("cpu"))
+        self.result = STUDY.run_shard(spec_of(prompt), None, context_with(model))
         self.tables = self.result.tables
         self.numbers = self.result.numbers
         self.target = self.numbers["target"]
@@ -105,18 +94,17 @@ _CASES = {}
 
 
 @pytest.fixture
-def case(language, asked, asks):
+def case(language, asked):
     """One run per tiny model that predicts tokens."""
-    asks(language)
     if language not in _CASES:
         _CASES[language] = Case(language, asked(language))
     return _CASES[language]
 
 
 @pytest.fixture
-def wide(tiny, asks):
+def wide(tiny):
     """More neurons, heads and positions than are listed: what is left out must be left out."""
-    model = asks(tiny("llama", intermediate_size=300))
+    model = tiny("llama", intermediate_size=300)
     if model not in _CASES:
         _CASES[model] = Case(model, nl.Prompt(LONG, target="Paris"))
     return _CASES[model]
@@ -528,19 +516,19 @@ def test_suppressing_the_ten_best_lowers_the_target(case):
 # --- The run -------------------------------------------------------------------------------------
 
 
-def test_without_a_target_the_first_choice_is_explained(case, asks):
-    model = asks(case.model)
+def test_without_a_target_the_first_choice_is_explained(case):
+    model = case.model
     prompt = nl.Prompt(case.prompt.text, mask=case.prompt.mask)
-    numbers = STUDY.run_shard(spec_of(prompt), None, Context("cpu")).numbers
+    numbers = STUDY.run_shard(spec_of(prompt), None, context_with(model)).numbers
     expected = nl.predict(model, prompt)
     assert (numbers["target"], numbers["rank"]) == (expected.target, 1)
     assert numbers["target_label"] == expected.label
 
 
-def test_a_hidden_residue_is_explained(tiny, asks):
-    model = asks(tiny("esm", "masked"))
+def test_a_hidden_residue_is_explained(tiny):
+    model = tiny("esm", "masked")
     prompt = nl.Prompt("MKTAYIAKQRQISF", target="A", mask=6)
-    numbers = STUDY.run_shard(spec_of(prompt), None, Context("cpu")).numbers
+    numbers = STUDY.run_shard(spec_of(prompt), None, context_with(model)).numbers
     assert numbers["target_label"] == "A"
     assert numbers["position"] == 7  # after the token that begins a sequence
     ids = model.tokenizer("MKTAYI<mask>KQRQISF", return_tensors="pt")["input_ids"]
@@ -552,9 +540,11 @@ def test_a_hidden_residue_is_explained(tiny, asks):
 
 
 @pytest.mark.parametrize("name", ["bert", "esm", "llama"])
-def test_a_classifier_is_one_sentence(tiny, asks, asked, sentence, name):
-    model = asks(tiny(name, "classifier"))
-    sentence(STUDY.run_shard, spec_of(asked(model)), None, Context("cpu"), says="predicts tokens")
+def test_a_classifier_is_one_sentence(tiny, asked, sentence, name):
+    model = tiny(name, "classifier")
+    sentence(
+        STUDY.run_shard, spec_of(asked(model)), None, context_with(model), says="predicts tokens"
+    )
 
 
 @pytest.mark.parametrize(
@@ -562,10 +552,10 @@ def test_a_classifier_is_one_sentence(tiny, asks, asked, sentence, name):
     [{"text": ""}, {"target": "Berlin"}, {"target": 10**6}, {"text": "the " * 100}],
     ids=["empty", "word", "number", "long"],
 )
-def test_what_a_person_got_wrong_is_one_sentence(tiny, asks, sentence, changes):
-    asks(tiny("llama"))
+def test_what_a_person_got_wrong_is_one_sentence(tiny, sentence, changes):
+    model = tiny("llama")
     wrong = ValueQuerySpec(**{"model": "tiny", "text": "the capital is", "target": "w"} | changes)
-    sentence(STUDY.run_shard, wrong, None, Context("cpu"))
+    sentence(STUDY.run_shard, wrong, None, context_with(model))
 
 
 def test_a_result_goes_through_the_store(wide, tmp_path):
@@ -582,10 +572,12 @@ def test_a_result_goes_through_the_store(wide, tmp_path):
     assert read_spec(spec.to_json(), {"value_query": ValueQuerySpec}) == spec
 
 
-def test_the_same_spec_gives_the_same_result_and_leaves_no_hooks(tiny, asks, asked, hooks_of):
-    model = asks(tiny("qwen3"))
+def test_the_same_spec_gives_the_same_result_and_leaves_no_hooks(tiny, asked, hooks_of):
+    model = tiny("qwen3")
     hooks = hooks_of(model)
-    first, second = (STUDY.run_shard(spec_of(asked(model)), None, Context("cpu")) for _ in range(2))
+    first, second = (
+        STUDY.run_shard(spec_of(asked(model)), None, context_with(model)) for _ in range(2)
+    )
     assert first.numbers == second.numbers
     for name, table in first.tables.items():
         pd.testing.assert_frame_equal(table, second.tables[name])
@@ -594,8 +586,8 @@ def test_the_same_spec_gives_the_same_result_and_leaves_no_hooks(tiny, asks, ask
     assert hooks_of(model) == hooks
 
 
-def test_a_run_can_be_cancelled_anywhere(tiny, asks, asked, tmp_path, hooks_of):
-    model = asks(tiny("llama"))
+def test_a_run_can_be_cancelled_anywhere(tiny, asked, tmp_path, hooks_of):
+    model = tiny("llama")
     hooks = hooks_of(model)
     stopped = 0
     for limit in range(0, 60, 7):
@@ -606,7 +598,7 @@ def test_a_run_can_be_cancelled_anywhere(tiny, asks, asked, tmp_path, hooks_of):
             return len(calls) > limit
 
         try:
-            context = Context("cpu", cancelled=cancelled)
+            context = context_with(model, cancelled=cancelled)
             run_study(STUDY, spec_of(asked(model)), Store(tmp_path), context)
         except Cancelled:
             stopped += 1
@@ -615,10 +607,10 @@ def test_a_run_can_be_cancelled_anywhere(tiny, asks, asked, tmp_path, hooks_of):
     assert stopped >= 2
 
 
-def test_the_capital_of_france(smollm, asks):
+def test_the_capital_of_france(smollm):
     """On a model that knows it: the value neurons matter, and the flow ends in Paris."""
-    asks(smollm)
-    result = STUDY.run_shard(STUDY.default(), None, Context("cpu"))
+    model = smollm
+    result = STUDY.run_shard(STUDY.default(), None, context_with(model))
     assert result.numbers["target_label"] == " Paris"
     assert (
         result.numbers["probability_suppressed"] < 0.5 * result.numbers["probability_random_mean"]

@@ -17,7 +17,7 @@ from neuronlab.facts import SETS, Fact
 from neuronlab.facts.asking import Asked, answered, ask_all, knows, rivals
 from neuronlab.models import Model
 from neuronlab.neurons import Prediction
-from neuronlab.runs import Seed, Spec, Study
+from neuronlab.runs import Context, Seed, Spec, Study
 from neuronlab.statistics import bootstrap
 
 OWN = "own"
@@ -84,7 +84,7 @@ class FactsSpec(Spec):
 class OverFacts(Study):
     """A study with one shard per fact."""
 
-    def shards(self, spec: FactsSpec) -> list[int]:
+    def shards(self, spec: FactsSpec, context: Context) -> list[int]:
         """The numbers of the facts."""
         return list(range(len(spec.chosen())))
 
@@ -98,7 +98,7 @@ class OverFacts(Study):
         text = " ".join(fact.prompt for fact in facts[:20])
         tokens = len(model.tokenizer(text, verbose=False)["input_ids"]) / min(len(facts), 20)
         each = self.seconds_each(model, spec, max(round(tokens), 1))
-        return len(self.shards(spec)) * each / (1 - self.merging)
+        return len(self.shards(spec, Context())) * each / (1 - self.merging)
 
 
 class Questions:
