@@ -28,7 +28,7 @@ from neuronlab.attribution.growing_batch import GrowingBatch
 from neuronlab.attribution.growing_batch import Path as ActivationPath
 from neuronlab.attribution.request import Request
 from neuronlab.models import Model
-from neuronlab.studies.examples import TRASTUZUMAB_VH
+from neuronlab.proteins.sequences import TRASTUZUMAB_VH
 
 FIVE = nl.Prompt("The capital of France is", target=" Paris")
 TWENTY = nl.Prompt(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
@@ -13,39 +12,13 @@ from neuronlab.attribution import integrated_gradients as ig
 from neuronlab.attribution.growing_batch import last_token_alone
 from neuronlab.attribution.registry import method as method_named
 from neuronlab.attribution.request import Positions, Request
+from neuronlab.cost import Cost, memory
 from neuronlab.errors import UserError
 from neuronlab.models import Component, Model, Prompt
 from neuronlab.models.device import free_memory
 
 # Rows of a path, refinement included: seen were 3 to 9, and 31 on Gemma 3.
 _ROWS = 4.8
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Estimated seconds, and peak bytes on top of the loaded model."""
-
-    seconds: float
-    bytes: float
-
-    @property
-    def words(self) -> str:
-        """The cost in words."""
-        if self.bytes < 1e6:
-            return duration(self.seconds)
-        return f"{duration(self.seconds)} and {memory(self.bytes)} of memory"
-
-
-def memory(bytes_: float) -> str:
-    """An amount of memory in words."""
-    return f"{bytes_ / 1e9:.1f} GB" if bytes_ > 1e8 else f"{bytes_ / 1e6:.0f} MB"
-
-
-def duration(seconds: float) -> str:
-    """A time in words."""
-    if seconds < 1:
-        return "a second"
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def estimate(

@@ -77,7 +77,6 @@ def _examples() -> None:
     from neuronlab.studies import examples
 
     quiet()
-    names = [name for name in names if name in examples.PROMPTS]
     examples.compute(names, Store(), say=lambda text: print(f"  {text}", flush=True))
     keys = {name: examples.example(name).key for name in names}
     stamp = {"code": _stamp(), "keys": keys}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 import plotly.graph_objects as go
 
 from neuronlab.figures.charts import MARGIN, error_bars
 from neuronlab.figures.colours import COLOURS, CONTROL_NAMES, MARKS, NEUTRAL
-from neuronlab.neurons.effect import AS_ACTIVE, RANDOM
+from neuronlab.neurons.effect import AS_ACTIVE, RANDOM, Control
 
 METRICS = {
     "probability": "probability of the right answer",
@@ -28,7 +30,7 @@ def after_zeroing(
     titles: dict[str, str],
     metric: str,
     original: float,
-    controls: dict[str, float],
+    controls: Mapping[Control, float],
 ) -> go.Figure:
     """Bars: what is left after each method's neurons are zeroed, with 95 % intervals.
 

@@ -41,9 +41,9 @@ def run_study(study: Study, spec: Spec, store: Store, context: Context) -> Resul
     own = context.part(needing, 1 - needing)
     given = []
     for i, need in enumerate(needs):
-        part = context.part(i * needing / len(needs), needing / len(needs))
-        given.append(stored_result(*need, store, part))
-        part.progress(1.0)
+        its = context.part(i * needing / len(needs), needing / len(needs))
+        given.append(stored_result(*need, store, its))
+        its.progress(1.0)
     own.given = tuple(given)
     shards = study.shards(spec, own)
     count = len(shards)
@@ -82,7 +82,7 @@ class _Parts(Sequence[Result]):
     def __len__(self) -> int:
         return len(self._parts)
 
-    def __getitem__(self, index: int) -> Result:
+    def __getitem__(self, index: int) -> Result:  # type: ignore[override]  # nobody slices them
         part = self._parts[index]
         return self._store.load_shard(self._key, index) if part is None else part
 

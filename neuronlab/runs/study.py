@@ -2,14 +2,19 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
+from neuronlab.cost import Cost
 from neuronlab.progress import Progress
 from neuronlab.runs.result import Result
 from neuronlab.runs.spec import Spec
 
-# What loads a model: by its name, on a device, with the weights of a revision ("": of any).
-Loader = Callable[[str, str, str], Any]
+
+class Loader(Protocol):
+    """Loads a model by its name, on a device, with the weights of a revision ("": of any)."""
+
+    def __call__(self, name: str, device: str, revision: str, /) -> Any:
+        """The model; UserError where there is none."""
 
 
 class Cancelled(Exception):
@@ -41,7 +46,7 @@ class Context:
         self.device = device
         self.given = tuple(given)
         self.skipped = 0.0
-        self._load = load or self.loader
+        self._load = load or Context.loader
         self._on_record = on_record
         self._on_progress = on_progress
         self._cancelled = cancelled
@@ -89,6 +94,9 @@ class Context:
 class Study(ABC):
     """One kind of computation: `name` equals its spec's `study`; `title` is shown to people.
 
+    It says of itself what it starts with (`default`), what is quickly computed to show it on some
+    model (`example`), and what a run will take (`cost`).
+
     `merging` is the share of a run's time, 0 to 1, that `merge` takes, and `needing` the share of
     what it `needs`. Where `streams`, the parts together may not fit in memory: `merge` gets a
     sequence that reads a part from the disk whenever it is asked for one. Where `distributed`, each
@@ -107,6 +115,21 @@ class Study(ABC):
     @abstractmethod
     def default(self) -> Spec:
         """A spec that gives a good first result."""
+
+    def example(self, model: Any) -> Spec | None:
+        """A small spec on this model, for people to begin with; set-up computes some of them.
+
+        `model` is one that is loaded, or its entry in the catalogue: a name, a revision, a kind, an
+        alphabet. None where the study does not suit it, or is not about one model.
+        """
+        return None
+
+    def cost(self, spec: Spec, context: Context) -> Cost | None:
+        """What the run will take, with the models of the context; None where nobody knows.
+
+        UserError where the spec does not fit the model.
+        """
+        return None
 
     def needs(self, spec: Spec) -> list[tuple["Study", Spec]]:
         """Results of other studies that this one starts from; each is computed once and stored."""

@@ -8,7 +8,7 @@ from pkgutil import iter_modules
 from neuronlab.models import shared
 from neuronlab.runs import Context, Study
 
-Context.loader = staticmethod(shared)
+Context.loader = shared
 
 # By name.
 STUDIES: dict[str, Study] = {}

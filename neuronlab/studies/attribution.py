@@ -12,13 +12,16 @@ from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
 from neuronlab.attribution import attribute, method
+from neuronlab.attribution.estimate import estimate
 from neuronlab.attribution.gradient_x_activation import gradient_x_activation
 from neuronlab.attribution.registry import Baseline, Engine
 from neuronlab.attribution.request import TOLERANCE, Objective, Positions, Request, Variant
+from neuronlab.cost import Cost
 from neuronlab.models import ALL_COMPONENTS, COMPONENTS, Component, Model
 from neuronlab.neurons import NeuronScores
 from neuronlab.runs import Context, Result, Seed, Study
 from neuronlab.studies.bases.one_prompt import SUPPRESSED, PromptSpec, prove
+from neuronlab.studies.bases.prompts import Described, first_prompt
 
 TOP = 1000
 
@@ -87,6 +90,20 @@ class AttributionStudy(Study):
             model="smollm2-135m", text="The capital of France is", target=" Paris"
         )
 
+    def example(self, model: Described) -> AttributionSpec:
+        """The first of the model's own prompts."""
+        return AttributionSpec(
+            model=model.name,
+            revision=model.revision,
+            positions=default_positions(model.kind),
+            **first_prompt(model),
+        )
+
+    def cost(self, spec: AttributionSpec, context: Context) -> Cost:
+        """That of the attribution; the proof is quick."""
+        model = context.model(spec.model, spec.revision)
+        return estimate(model, spec.prompt, spec.method, spec.components, spec.positions)
+
     def run_shard(self, spec: AttributionSpec, shard: Any, context: Context) -> Result:
         """The whole study: one prompt is one shard."""
         context.progress(0.0, "loading the model")
@@ -123,6 +140,11 @@ class AttributionStudy(Study):
             tables["tokens"] = scores.tokens
             tables["token_totals"] = scores.token_totals
         return Result(numbers=numbers, tables=tables, arrays=dict(scores.arrays))
+
+
+def default_positions(kind: str) -> Positions:
+    """Bidirectional models score all positions at no extra cost; causal ones pay for it."""
+    return "predicted" if kind == "causal" else "all"
 
 
 def where(model: Model, spec: AttributionSpec, target: int) -> tuple[pd.DataFrame, int]:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -27,14 +28,16 @@ from pydantic import Field
 
 from neuronlab.attribution.estimate import seconds
 from neuronlab.attribution.rescaling import rescaled
+from neuronlab.cost import Cost
 from neuronlab.facts.asking import Asked
 from neuronlab.models import Model
 from neuronlab.neurons import NeuronSet
 from neuronlab.neurons.activity import Activity
 from neuronlab.neurons.effect import Control
-from neuronlab.runs import Context, Result, Study
+from neuronlab.runs import Context, Result
 from neuronlab.statistics import FEWEST, bootstrap, expanded, resampled, seeds
 from neuronlab.studies.bases.in_languages import (
+    AcrossLanguages,
     Group,
     LanguagesSpec,
     default_taus,
@@ -75,7 +78,7 @@ class CrossLingualEditingSpec(LanguagesSpec):
         return {k: self.taus.get(k, tau) for k, tau in default_taus(self.languages).items()}
 
 
-class CrossLingualEditingStudy(Study):
+class CrossLingualEditingStudy(AcrossLanguages):
     """Every edit measured in every language.
 
     Tables: ``facts`` (see ``InLanguages``), ``edits`` (fact, relation, edit, neurons, change,
@@ -91,16 +94,15 @@ class CrossLingualEditingStudy(Study):
         """Twenty-five capitals, languages and currencies each, in English and Chinese."""
         return CrossLingualEditingSpec()
 
-    def shards(self, spec: CrossLingualEditingSpec, context: Context) -> list[int]:
-        """One per fact."""
-        return list(range(len(spec.groups())))
-
-    def seconds(self, model: Model, spec: CrossLingualEditingSpec) -> float:
-        """What the whole will take, roughly."""
+    def cost(self, spec: CrossLingualEditingSpec, context: Context) -> Cost:
+        """That of the attributions and of every edit."""
+        model = context.model(spec.model, spec.revision)
         edits = len(CHANGES) * (len(spec.languages) + 2) * (1 + len(NULLS) * spec.random_sets)
         rows = 3 * len(spec.languages) * edits
         # A row of a causal model is one token, and joins half way up.
-        return spec.seconds(model) + len(spec.groups()) * seconds(model, 1, rows // 2, rows)
+        editing = len(spec.groups()) * seconds(model, 1, rows // 2, rows)
+        attributions = super().cost(spec, context)
+        return replace(attributions, seconds=attributions.seconds + editing)
 
     def run_shard(self, spec: CrossLingualEditingSpec, shard: int, context: Context) -> Result:
         """One fact, edited in every way."""

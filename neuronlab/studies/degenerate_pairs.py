@@ -22,8 +22,10 @@ import pandas as pd
 from pydantic import Field
 
 from neuronlab.attribution import attribute
+from neuronlab.attribution.estimate import estimate, seconds
 from neuronlab.attribution.request import Variant
 from neuronlab.attribution.rescaling import rescaled
+from neuronlab.cost import Cost
 from neuronlab.models import Encoded, Model
 from neuronlab.neurons import Neuron, NeuronSet
 from neuronlab.neurons.activity import Activity
@@ -31,6 +33,7 @@ from neuronlab.neurons.effect import AS_ACTIVE, RANDOM
 from neuronlab.runs import Context, Result, Seed, Study
 from neuronlab.statistics import rank_p, seeds
 from neuronlab.studies.bases.one_prompt import PromptSpec
+from neuronlab.studies.bases.prompts import Described, first_prompt
 
 T_LOW, T_HIGH = 0.20, 0.25
 
@@ -73,6 +76,20 @@ class DegeneratePairsStudy(Study):
         return DegeneratePairsSpec(
             model="smollm2-135m", text="The capital of France is", target=" Paris"
         )
+
+    def example(self, model: Described) -> DegeneratePairsSpec:
+        """The first of the model's own prompts."""
+        return DegeneratePairsSpec(model=model.name, revision=model.revision, **first_prompt(model))
+
+    def cost(self, spec: DegeneratePairsSpec, context: Context) -> Cost:
+        """The candidates' attribution, and every pair of them and of the random ones."""
+        model = context.model(spec.model, spec.revision)
+        first = estimate(model, spec.prompt, spec.method, ("ffn",), "predicted").seconds
+        sets = spec.candidates * (spec.candidates + 1) // 2 * (1 + 2 * spec.random_sets)
+        # Of a causal model the prompt before the last token is read once for all sets.
+        tokens = 1 if model.family.causal else model.encode(spec.prompt).input_ids.shape[1]
+        choices = 0 if model.kind == "classifier" else sets
+        return Cost(first + seconds(model, tokens, sets, choices))
 
     def run_shard(self, spec: DegeneratePairsSpec, shard: Any, context: Context) -> Result:
         """The whole study: one prompt is one shard."""

@@ -15,9 +15,10 @@ from jaxtyping import Shaped
 from pydantic import Field
 
 from neuronlab.attribution.estimate import seconds
+from neuronlab.cost import Cost
 from neuronlab.errors import UserError
 from neuronlab.labels.exemplars import KEEP, Exemplars, Pooling, pooled
-from neuronlab.models import Component, Model
+from neuronlab.models import Component
 from neuronlab.proteins import corpora, families, features
 from neuronlab.proteins.annotated import AnnotatedProtein
 from neuronlab.runs import Context, Result, Seed, Spec, Study
@@ -26,6 +27,8 @@ from neuronlab.studies.bases.components import ReadComponents
 
 EXPLAINED, CHOSEN, JUDGED = "explained", "chosen", "judged"
 PORTION = 256
+# What becomes of a run that is stopped, as its cost says it.
+KEPT = "; finished portions are kept"
 # Values of neurons that are held at once.
 _HELD = 2**25
 # Of a larger corpus, a sample is what exemplars are compared with.
@@ -156,10 +159,11 @@ class ExemplarsStudy(Study):
         spec.sides(proteins)  # fails at once where it must
         return list(range(0, len(proteins), PORTION))
 
-    def seconds(self, model: Model, spec: ExemplarsSpec) -> float:
-        """What the whole will take."""
+    def cost(self, spec: ExemplarsSpec, context: Context) -> Cost:
+        """One pass over the corpus."""
+        model = context.model(spec.model, spec.revision)
         tokens = sum(min(len(p.sequence) + 2, model.max_tokens) for p in spec.proteins())
-        return seconds(model, tokens, 1, 0)
+        return Cost(seconds(model, tokens, 1, 0), remark=KEPT)
 
     def run_shard(self, spec: ExemplarsSpec, shard: int, context: Context) -> Result:
         """Extremes and moments of a portion, and the activations of those held out."""

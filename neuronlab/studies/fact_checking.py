@@ -159,6 +159,7 @@ class FactCheckingStudy(OverFacts):
     name = "fact_checking"
     title = "Fact-checking"
     spec_type = FactCheckingSpec
+    small: ClassVar[dict[str, Any]] = {"per_relation": 4, "facts": "six_languages"}
 
     def default(self) -> FactCheckingSpec:
         """All six kinds of facts in English."""

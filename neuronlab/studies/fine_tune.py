@@ -21,6 +21,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from neuronlab.attribution.estimate import seconds
+from neuronlab.cost import Cost
 from neuronlab.errors import UserError
 from neuronlab.models import Model, tuned
 from neuronlab.models.catalogue import entry
@@ -94,15 +95,17 @@ class FineTuneStudy(Study):
         """Enzyme or not, on the embedded trunk."""
         return default_spec()
 
-    def seconds(self, model: Model, spec: FineTuneSpec) -> float:
-        """What tuning will take, with a look at the validation part three times an epoch."""
+    def cost(self, spec: FineTuneSpec, context: Context) -> Cost:
+        """All epochs, with a look at the validation part three times each."""
+        model = context.model(spec.model, spec.revision)
         found, sides = spec.parts()
         tokens = np.array([len(protein.sequence) + 2 for protein in found])
         looks = _LOOKS * spec.epochs
         # Forward, and backward at twice the cost.
         passes = 3 * spec.epochs * tokens[sides.train].sum()
         passes += looks * tokens[sides.validation].sum() + tokens[sides.test].sum()
-        return seconds(model, 1, int(passes), 0)
+        called = f"; the model will be called {spec.name}"
+        return Cost(seconds(model, 1, int(passes), 0), at_most=True, remark=called)
 
     def run_shard(self, spec: FineTuneSpec, shard: Any, context: Context) -> Result:
         """The whole study: one model is one shard."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -55,6 +55,7 @@ class KnowledgeTypesStudy(OverFacts):
     name = "knowledge_types"
     title = "Where does each kind of knowledge live?"
     spec_type = KnowledgeTypesSpec
+    small: ClassVar[dict[str, Any]] = {"per_relation": 2}
     merging = 0.2
 
     def default(self) -> KnowledgeTypesSpec:

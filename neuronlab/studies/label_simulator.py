@@ -19,8 +19,8 @@ import pandas as pd
 from pydantic import Field
 
 from neuronlab import home
+from neuronlab.cost import Cost
 from neuronlab.labels import longformer
-from neuronlab.models import Model
 from neuronlab.runs import Context, Result, Seed, Spec, Study
 from neuronlab.statistics import seeds
 from neuronlab.studies.exemplars import ExemplarsSpec, ExemplarsStudy
@@ -81,11 +81,12 @@ class LabelSimulatorStudy(Study):
             (ExemplarsStudy(), spec.labels.exemplars),
         ]
 
-    def seconds(self, model: Model, spec: LabelSimulatorSpec) -> float:
+    def cost(self, spec: LabelSimulatorSpec, context: Context) -> Cost:
         """Labels aside, 22 s for a text of 1,536 tokens forth and back on one CPU core."""
+        model = context.model(spec.labels.model, spec.labels.revision)
         neurons = model.layers * sum(model.sizes[c] for c in spec.labels.components)
         texts = neurons * spec.share * (spec.top + spec.bottom) * spec.epochs
-        return texts * 22 * spec.tokens / 1536
+        return Cost(texts * 22 * spec.tokens / 1536)
 
     def run_shard(self, spec: LabelSimulatorSpec, shard: None, context: Context) -> Result:
         """Pairs, training, and the folder."""

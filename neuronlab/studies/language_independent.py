@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-from neuronlab.models import Model
-from neuronlab.runs import Context, Result, Study
+from neuronlab.runs import Context, Result
 from neuronlab.statistics import rank_p
 from neuronlab.studies.bases.in_languages import (
+    AcrossLanguages,
     LanguagesSpec,
     Sets,
     common,
@@ -40,7 +40,7 @@ class LanguageIndependentSpec(LanguagesSpec):
     study: ClassVar[str] = "language_independent"
 
 
-class LanguageIndependentStudy(Study):
+class LanguageIndependentStudy(AcrossLanguages):
     """Scores of each fact in each language; what the sets have in common.
 
     Tables: ``facts`` and ``neurons`` (see ``InLanguages``), ``overlap`` and ``sensitivity`` (see
@@ -54,14 +54,6 @@ class LanguageIndependentStudy(Study):
     def default(self) -> LanguageIndependentSpec:
         """Twenty-five capitals, languages and currencies each, in English and Chinese."""
         return LanguageIndependentSpec()
-
-    def shards(self, spec: LanguageIndependentSpec, context: Context) -> list[int]:
-        """One per fact."""
-        return list(range(len(spec.groups())))
-
-    def seconds(self, model: Model, spec: LanguageIndependentSpec) -> float:
-        """What the whole will take, roughly."""
-        return spec.seconds(model)
 
     def run_shard(self, spec: LanguageIndependentSpec, shard: int, context: Context) -> Result:
         """One fact in all languages."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 from zlib import crc32
 
 import numpy as np
@@ -145,6 +145,7 @@ class MethodComparisonStudy(OverFacts):
     name = "method_comparison"
     title = "Which method finds the neurons?"
     spec_type = MethodComparisonSpec
+    small: ClassVar[dict[str, Any]] = {"per_relation": 1}
 
     def default(self) -> MethodComparisonSpec:
         """All ten methods on 75 facts."""

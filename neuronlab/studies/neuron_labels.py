@@ -8,6 +8,7 @@ stands what the labels of the other neurons of the layer get, and how many of th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
@@ -16,15 +17,18 @@ import pandas as pd
 from pydantic import ConfigDict, Field, field_validator
 from scipy.stats import entropy
 
+from neuronlab.cost import Cost
 from neuronlab.errors import UserError
 from neuronlab.labels import chat, endpoint, longformer, prompts, traits
 from neuronlab.labels.simulation import Hypothesis, controls, correlations, from_traits
 from neuronlab.labels.statistics import LEVEL, Explainer, adjusted, candidates
 from neuronlab.labels.traits import Traits
 from neuronlab.models import Component, Model, sentences
+from neuronlab.models.catalogue import use_of
 from neuronlab.proteins.families import ALIKE
 from neuronlab.proteins.features import FEATURES
 from neuronlab.runs import Context, Result, Study
+from neuronlab.studies.bases.prompts import Described
 from neuronlab.studies.exemplars import CHOSEN, EXPLAINED, JUDGED, ExemplarsSpec, ExemplarsStudy
 
 STATISTICS = "statistics"
@@ -173,11 +177,17 @@ class NeuronLabelsStudy(Study):
         layers = {c: len(exemplars.arrays[f"mean.{c}"]) for c in spec.components}
         return [(c, layer) for c in spec.components for layer in range(layers[c])]
 
-    def seconds(self, model: Model, spec: NeuronLabelsSpec) -> float:
-        """What the whole will take; an endpoint's time is not known."""
+    def example(self, model: Described) -> NeuronLabelsSpec | None:
+        """Labels of some neurons of a protein model."""
+        return small(model.name, model.revision) if model.alphabet == "protein" else None
+
+    def cost(self, spec: NeuronLabelsSpec, context: Context) -> Cost:
+        """Exemplars, statistics and a chat model; an endpoint's time is not known."""
+        model = context.model(spec.model, spec.revision)
         neurons = model.layers * sum(model.sizes[c] for c in spec.components)
         told = self.told(spec, model) if spec.explainer == "chat" else 0
-        return ExemplarsStudy().seconds(model, spec.exemplars) + neurons * 1e-3 + told * 14.0
+        exemplars = ExemplarsStudy().cost(spec.exemplars, context)
+        return replace(exemplars, seconds=exemplars.seconds + neurons * 1e-3 + told * 14.0)
 
     def told(self, spec: NeuronLabelsSpec, model: Model) -> int:
         """How many neurons are explained."""
@@ -288,6 +298,18 @@ class NeuronLabelsStudy(Study):
         }
         hypotheses = pd.concat([part.tables["hypotheses"] for part in parts], ignore_index=True)
         return Result(numbers, {"labels": labels.drop(columns="p"), "hypotheses": hypotheses})
+
+
+def small(model: str, revision: str) -> NeuronLabelsSpec:
+    """Labels of some neurons on some proteins, in seconds."""
+    return NeuronLabelsSpec(
+        model=model,
+        revision=revision,
+        corpus=use_of(model).corpus,
+        limit=300,
+        held_out=100,
+        per_layer=128,
+    )
 
 
 class Known:

@@ -17,6 +17,7 @@ from pydantic import field_validator
 
 from neuronlab import statistics
 from neuronlab.attribution.streamed import SCORED
+from neuronlab.cost import Cost
 from neuronlab.errors import UserError
 from neuronlab.models import Model, Prompt
 from neuronlab.neurons import KeepOnly, predict, predict_over
@@ -99,10 +100,11 @@ class NeuronTransferStudy(Study):
         """The two models."""
         return [spec.model, spec.other]
 
-    def seconds(self, model: Model, spec: NeuronTransferSpec) -> float:
-        """What the whole will take."""
+    def cost(self, spec: NeuronTransferSpec, context: Context) -> Cost:
+        """Both models alike."""
+        model = context.model(spec.model, spec.revision)
         submodels = 1 + len(spec.fractions) * 2 * (1 + spec.seeds)
-        return 2 * spec.seconds(model, [spec.method], submodels)
+        return Cost(2 * spec.seconds(model, [spec.method], submodels))
 
     def run_shard(self, spec: NeuronTransferSpec, shard: str, context: Context) -> Result:
         """Sums of one model over all scored proteins."""

@@ -16,7 +16,7 @@ from jaxtyping import Int
 from pydantic import Field, field_validator
 from scipy.stats import entropy, hypergeom
 
-from neuronlab.models import Model, shared
+from neuronlab.cost import Cost
 from neuronlab.models.catalogue import entry
 from neuronlab.runs import Context, Result, Spec, Study
 from neuronlab.studies.neuron_labels import NeuronLabelsSpec, NeuronLabelsStudy
@@ -83,12 +83,9 @@ class ScalingStudy(Study):
         """The labels of every model."""
         return [(NeuronLabelsStudy(), each) for each in spec.labels]
 
-    def seconds(self, model: Model, spec: ScalingSpec) -> float:
-        """What the whole will take where no labels are stored; the models are those of the spec."""
-        device = model.device.type
-        return sum(
-            NeuronLabelsStudy().seconds(shared(each.model, device), each) for each in spec.labels
-        )
+    def cost(self, spec: ScalingSpec, context: Context) -> Cost:
+        """That of all labels, as if none were stored."""
+        return Cost(sum(NeuronLabelsStudy().cost(each, context).seconds for each in spec.labels))
 
     def run_shard(self, spec: ScalingSpec, shard: None, context: Context) -> Result:
         """All tables."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations, groupby
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -70,6 +70,7 @@ class StabilityStudy(OverFacts):
     name = "stability"
     title = "Do the neurons stay the same?"
     spec_type = StabilitySpec
+    small: ClassVar[dict[str, Any]] = {"per_relation": 1}
 
     def default(self) -> StabilitySpec:
         """Six facts of each of six types, in two or three wordings."""

@@ -19,8 +19,10 @@ from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from neuronlab.attribution.estimate import seconds
+from neuronlab.cost import Cost
 from neuronlab.errors import UserError
 from neuronlab.models import Encoded, Model
+from neuronlab.models.catalogue import use_of
 from neuronlab.models.residues import AMINO_ACIDS, clean_sequence
 from neuronlab.neurons import Activity, Affine, Neuron, NeuronScores, NeuronSet
 from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM
@@ -33,6 +35,7 @@ from neuronlab.steering import quality, selection
 from neuronlab.steering.comparison import compared, stronger
 from neuronlab.steering.generation import MASKED, Mode, generate, letters_of
 from neuronlab.studies.bases.components import ReadComponents
+from neuronlab.studies.bases.prompts import UBIQUITIN, Described
 
 UNSTEERED, STEERED, DOSES = "unsteered", "steered", "doses"
 # The last part of every chain, whose mean is what it reached.
@@ -203,6 +206,19 @@ class SteeringStudy(Study):
             free=antibodies.determining(TRASTUZUMAB_VH),
         )
 
+    def example(self, model: Described) -> SteeringSpec | None:
+        """A short run with all its controls, on a model that fills in residues."""
+        if model.kind != "masked" or model.alphabet != "protein":
+            return None
+        # Few steps, but of many residues each, so that all are drawn once or twice.
+        few = {"chains": 2, "steps": 5, "masked": 0.3, "dose_a": (), "dose_b": ()}
+        use = use_of(model.name)
+        if use.only != "antibodies":
+            # FlashABB knows antibodies only; contacts are shown instead.
+            few |= {"sequence": UBIQUITIN, "light": "", "free": (), "corpus": use.corpus}
+        fields = self.default().model_dump() | few
+        return SteeringSpec(**fields | {"model": model.name, "revision": model.revision})
+
     def shards(self, spec: SteeringSpec, context: Context) -> list[tuple[str, range]]:
         """What is generated, and for which of the random sets."""
         parts = [
@@ -215,14 +231,15 @@ class SteeringStudy(Study):
         ]
         return [*shards, (DOSES, range(1))] if spec.dose_a and spec.dose_b else shards
 
-    def seconds(self, model: Model, spec: SteeringSpec) -> float:
-        """What the whole will take, structures aside."""
+    def cost(self, spec: SteeringSpec, context: Context) -> Cost:
+        """All chains and their perplexities; how long structures take is not known."""
+        model = context.model(spec.model, spec.revision)
         tokens = len(spec.begin) + 2
         rows = (2 + len(CONTROLS) * spec.random_sets) * spec.chains * spec.steps
         rows += 2 * len(spec.dose_a) * len(spec.dose_b) * spec.dose_steps
         rows += (2 + len(CONTROLS)) * spec.chains * min(SURPRISE, len(spec.places))
         rows += CORRELATED if spec.choose in ("protein", "residue") else 0
-        return seconds(model, tokens, rows, 0)
+        return Cost(seconds(model, tokens, rows, 0), remark=", structures aside")
 
     def run_shard(self, spec: SteeringSpec, shard: tuple[str, range], context: Context) -> Result:
         """The sequences of some chains."""

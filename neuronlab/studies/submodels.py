@@ -22,6 +22,7 @@ from pydantic import Field, field_validator
 from neuronlab import statistics
 from neuronlab.attribution.registry import Baseline
 from neuronlab.attribution.streamed import SCORED, Streamed
+from neuronlab.cost import Cost
 from neuronlab.errors import UserError
 from neuronlab.models import Component, Encoded, Model, Prompt
 from neuronlab.neurons import KeepOnly, NeuronScores, NeuronSet, Suppress, predict_over
@@ -30,6 +31,7 @@ from neuronlab.proteins.baselines import Judgement, judge, metrics
 from neuronlab.proteins.labelled import LabelledProtein
 from neuronlab.runs import Context, Result, Study
 from neuronlab.studies.bases.on_proteins import JudgedSpec, turns
+from neuronlab.studies.bases.prompts import Described
 
 Selection = Literal["raw", "z", "quota"]
 RANDOM, STRATIFIED = "random", "stratified random"
@@ -118,9 +120,28 @@ class SubmodelsStudy(Study):
         """Where each portion of the scored proteins begins."""
         return list(range(0, len(spec.to_score()), _PER_SHARD))
 
-    def seconds(self, model: Model, spec: SubmodelsSpec) -> float:
-        """What the whole will take."""
-        return spec.seconds(model, spec.methods, spec.submodels + 2 * spec.singles)
+    def example(self, model: Described) -> SubmodelsSpec | None:
+        """Few submodels of few proteins."""
+        if model.kind != "classifier" or model.alphabet != "protein":
+            return None
+        return SubmodelsSpec.like_tuned(
+            model.name,
+            model.revision,
+            methods=("activation", "gradient_x_activation"),
+            scored=6,
+            tested=12,
+            fractions=(0.5, 0.1, 0.01),
+            selections=("raw",),
+            ablations=("zero",),
+            seeds=2,
+            singles=3,
+        )
+
+    def cost(self, spec: SubmodelsSpec, context: Context) -> Cost:
+        """Scores, and every submodel on the test proteins."""
+        model = context.model(spec.model, spec.revision)
+        seconds = spec.seconds(model, spec.methods, spec.submodels + 2 * spec.singles)
+        return Cost(seconds, remark="; finished scores are kept")
 
     def run_shard(self, spec: SubmodelsSpec, shard: int, context: Context) -> Result:
         """Sums over ten proteins."""

@@ -7,12 +7,14 @@ from typing import Any, ClassVar
 import torch
 
 from neuronlab.attribution.best_first import CERTIFIED
+from neuronlab.attribution.estimate import estimate
 from neuronlab.attribution.log_probability_increase import LogProbabilityIncrease, summed
 from neuronlab.attribution.query_neurons import (
     VALUE_NEURONS,
     query_scores,
     shares_of,
 )
+from neuronlab.cost import Cost
 from neuronlab.errors import UserError
 from neuronlab.models import Model
 from neuronlab.models.components import Sublayer
@@ -21,6 +23,7 @@ from neuronlab.neurons import NeuronScores, predict
 from neuronlab.runs import Context, Result, Study
 from neuronlab.studies.bases import circuit
 from neuronlab.studies.bases.one_prompt import PromptSpec, prove
+from neuronlab.studies.bases.prompts import Described, first_prompt
 
 # As many value and query neurons are compared, FFN neurons (as in the paper); as many attention
 # neurons are listed.
@@ -54,6 +57,19 @@ class ValueQueryStudy(Study):
         return ValueQuerySpec(
             model="smollm2-135m", text="The capital of France is", target=" Paris"
         )
+
+    def example(self, model: Described) -> ValueQuerySpec | None:
+        """The first prompt of a model that predicts tokens."""
+        if model.kind == "classifier":
+            return None
+        return ValueQuerySpec(model=model.name, revision=model.revision, **first_prompt(model))
+
+    def cost(self, spec: ValueQuerySpec, context: Context) -> Cost:
+        """Heads, query neurons and the proof take about twice as long again as value neurons."""
+        model = context.model(spec.model, spec.revision)
+        components = ("ffn", "attention")
+        values = estimate(model, spec.prompt, "log_probability_increase", components, "predicted")
+        return Cost(3 * values.seconds + 1, values.bytes)
 
     def run_shard(self, spec: ValueQuerySpec, shard: Any, context: Context) -> Result:
         """The whole study: one prompt is one shard."""

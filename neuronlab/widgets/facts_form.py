@@ -7,7 +7,6 @@ from typing import Any
 
 import streamlit as st
 
-from neuronlab.attribution.estimate import duration
 from neuronlab.errors import UserError
 from neuronlab.facts import (
     MAX_BYTES,
@@ -20,8 +19,6 @@ from neuronlab.facts import (
     read_facts,
 )
 from neuronlab.models import Model
-from neuronlab.runs import Spec
-from neuronlab.studies import STUDIES
 from neuronlab.studies.bases.over_facts import MAX_ASKED, OWN
 from neuronlab.widgets import model_fetch, services, state
 from neuronlab.widgets.guard import complain, plain
@@ -115,12 +112,6 @@ def draw(
         return fields
     uploaded = own_facts()
     return fields | {"own": uploaded} if uploaded else None
-
-
-def cost(model: Model, spec: Spec) -> str:
-    """What a run will take, at most."""
-    study = STUDIES[spec.study]
-    return f"At most {duration(study.seconds(model, spec))}; finished facts are kept."
 
 
 def notes(numbers: dict[str, Any]) -> None:

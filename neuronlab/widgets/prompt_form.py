@@ -18,8 +18,8 @@ from neuronlab.models.prompt import joined
 from neuronlab.models.residues import clean_sequence
 from neuronlab.neurons import predict
 from neuronlab.proteins.sequences import MAX_FASTA_BYTES, read_fasta
-from neuronlab.studies.attribution import AttributionSpec
-from neuronlab.studies.examples import default_positions, prompts
+from neuronlab.studies.attribution import AttributionSpec, default_positions
+from neuronlab.studies.bases.prompts import prompts
 from neuronlab.widgets import state
 from neuronlab.widgets.guard import complain, plain
 

@@ -27,10 +27,10 @@ def owner() -> str:
     return st.session_state.setdefault("owner", uuid.uuid4().hex)
 
 
-def model(name: str, device: str) -> Model:
+def model(name: str, device: str, revision: str = "") -> Model:
     """The shared copy of a model, with a message while it loads."""
     with st.spinner(f"Loading {name}…"):
-        return shared(name, device)
+        return shared(name, device, revision)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

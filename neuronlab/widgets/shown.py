@@ -7,7 +7,7 @@ from typing import TypeVar, cast
 
 import streamlit as st
 
-from neuronlab.runs import Result, Spec
+from neuronlab.runs import Context, Result, Spec
 from neuronlab.studies import STUDIES
 from neuronlab.widgets import links, runs, services, state
 from neuronlab.widgets.guard import plain
@@ -35,11 +35,22 @@ def view(views: Mapping[str, str]) -> str:
     return cast(str, chosen)
 
 
-def run_button(spec: S | None, cost: Callable[[S], str]) -> None:
+def context() -> Context:
+    """What a study's cost is asked with: the chosen device, and a message while a model loads."""
+    return Context(state.device(), load=services.model)
+
+
+def cost(spec: Spec) -> str:
+    """What a run will take, in a sentence; empty where its study does not know."""
+    estimated = STUDIES[spec.study].cost(spec, context())
+    return "" if estimated is None else estimated.sentence
+
+
+def run_button(spec: S | None, words: Callable[[S], str] = cost) -> None:
     """The Run button with what the run will cost; when pressed, the run is started.
 
     Args:
-        cost: words for what a run of a spec will take.
+        words: for the cost of a run, where a page has more to say than the study.
     """
     with st.container(horizontal=True, vertical_alignment="center"):
         pressed = st.button(
@@ -50,7 +61,7 @@ def run_button(spec: S | None, cost: Callable[[S], str]) -> None:
             key="run",
         )
         if spec is not None:
-            st.caption(cost(spec))
+            st.caption(words(spec))
     if pressed and spec is not None:
         runs.submit(spec, state.device())
         links.show(spec.key, spec.study)
@@ -58,7 +69,7 @@ def run_button(spec: S | None, cost: Callable[[S], str]) -> None:
 
 
 def finished(
-    study: str, model: str | None, spec: Spec | None, first: S | None
+    study: str, model: str | None, spec: S | None, first: Spec | None
 ) -> tuple[S, Result] | None:
     """The spec and result to show; waits for a run under way. None where there is nothing.
 
@@ -91,7 +102,7 @@ def finished(
             f"Shown below: {plain(runs.title(study, raw))}. Press Run for the form above.",
             icon=":material/info:",
         )
-    return cast(S, found), result  # `first` is a spec of the same study
+    return cast(S, found), result  # `spec` is of the same study
 
 
 def _offer(spec: Spec) -> None:

@@ -3,7 +3,6 @@
 import streamlit as st
 
 from neuronlab.attribution import method
-from neuronlab.attribution.estimate import estimate
 from neuronlab.cli.same_call import attribute_command, attribute_python
 from neuronlab.figures.charts import predictions, sequence_map, token_bars, visible
 from neuronlab.models import Model
@@ -32,17 +31,11 @@ def main() -> None:
         return
     model = services.model(state.model_name(), state.device())
     spec = prompt_form.draw(model)
-    shown.run_button(spec, lambda asked: cost(model, asked))
+    shown.run_button(spec)
     found = shown.finished("attribution", model.name, spec, spec)
     if found is not None:
         with guard():
             results(model, *found)
-
-
-def cost(model: Model, spec: AttributionSpec) -> str:
-    """What a run will take."""
-    found = estimate(model, spec.prompt, spec.method, spec.components, spec.positions)
-    return f"About {found.words}."
 
 
 def results(model: Model, spec: AttributionSpec, result: Result) -> None:
@@ -105,7 +98,7 @@ def where(model: Model, spec: AttributionSpec, result: Result) -> None:
             runs.submit(everywhere, state.device())
             links.show(everywhere.key, everywhere.study)
             st.rerun()
-        st.caption(cost(model, everywhere))
+        st.caption(shown.cost(everywhere))
     exports.tables(result.tables["where"], "where")
 
 

@@ -17,8 +17,7 @@ from neuronlab.neurons import NeuronSet
 from neuronlab.proteins.contacts import predicted_contacts
 from neuronlab.proteins.structures import MAX_BYTES, Structure, match, read_structure
 from neuronlab.proteins.viewer import framed, viewer_url
-from neuronlab.studies.examples import small_submodels
-from neuronlab.studies.submodels import SubmodelsSpec
+from neuronlab.studies.submodels import SubmodelsSpec, SubmodelsStudy
 from neuronlab.widgets import exports, links, services, state
 from neuronlab.widgets.guard import complain, guard, plain
 from pages.classifier.ranking import METHODS, scores_of
@@ -129,8 +128,8 @@ def chosen(model: Model, place: st.delta_generator.DeltaGenerator) -> tuple[Neur
 def _submodels(model: Model) -> str | None:
     """The submodels that this session looks at, or those that their view opens on."""
     opened = links.shown("submodels")
-    first = small_submodels(model.name, model.revision)
-    for key in filter(None, (opened, first.key)):
+    first = SubmodelsStudy().example(model)
+    for key in filter(None, (opened, first.key if first else None)):
         if services.store().has(key) and services.result(key)[0]["model"] == model.name:
             return key
     return None

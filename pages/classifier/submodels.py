@@ -16,13 +16,12 @@ from neuronlab.figures.classifier import (
 from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.models import Model
 from neuronlab.runs import Result
-from neuronlab.studies.examples import small_submodels
-from neuronlab.studies.submodels import FULL, RANDOM, STRATIFIED, SubmodelsSpec
+from neuronlab.studies.submodels import FULL, RANDOM, STRATIFIED, SubmodelsSpec, SubmodelsStudy
 from neuronlab.widgets import exports, services, shown, state
 from neuronlab.widgets.guard import guard
 from pages.classifier.differences import AGAINST, comparison, verdict_on
 from pages.classifier.ranking import METHODS, agreement, ranked, where
-from pages.classifier.submodels_form import ABLATIONS, SELECTIONS, cost, form
+from pages.classifier.submodels_form import ABLATIONS, SELECTIONS, form
 
 STUDY = "submodels"
 
@@ -31,9 +30,8 @@ def draw() -> None:
     """Form, run and results."""
     model = services.model(state.model_name(), state.device())
     spec = form(model)
-    shown.run_button(spec, lambda asked: cost(model, asked))
-    first = small_submodels(model.name, model.revision)
-    found = shown.finished(STUDY, model.name, spec, first)
+    shown.run_button(spec)
+    found = shown.finished(STUDY, model.name, spec, SubmodelsStudy().example(model))
     if found is not None:
         with guard():
             results(model, *found)

@@ -6,11 +6,9 @@ from typing import Any
 
 import streamlit as st
 
-from neuronlab.attribution.estimate import duration
 from neuronlab.attribution.streamed import SCORED
 from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.models import COMPONENTS, Model
-from neuronlab.studies import STUDIES
 from neuronlab.studies.submodels import SubmodelsSpec
 from neuronlab.widgets.guard import complain
 from pages.classifier.ranking import METHODS
@@ -100,8 +98,3 @@ def _settings(start: SubmodelsSpec) -> tuple[str, dict[str, Any]]:
         "seeds": seeds,
         "baseline": baseline,
     }
-
-
-def cost(model: Model, spec: SubmodelsSpec) -> str:
-    """What a run will take."""
-    return f"About {duration(STUDIES[spec.study].seconds(model, spec))}; finished scores are kept."

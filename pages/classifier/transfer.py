@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from neuronlab.attribution.estimate import duration
 from neuronlab.attribution.streamed import SCORED
 from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.figures.classifier import METRICS, kept_lines
@@ -13,7 +12,6 @@ from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.models import Model
 from neuronlab.models.catalogue import available
 from neuronlab.runs import Result
-from neuronlab.studies import STUDIES
 from neuronlab.studies.neuron_transfer import FULL, OTHER, OWN, RANDOM, NeuronTransferSpec
 from neuronlab.widgets import exports, model_fetch, protein_models, services, shown, state
 from neuronlab.widgets.guard import complain, guard, plain
@@ -32,7 +30,7 @@ def draw() -> None:
     """Form, run and results."""
     model = services.model(state.model_name(), state.device())
     spec = form(model)
-    shown.run_button(spec, lambda asked: cost(model, asked))
+    shown.run_button(spec)
     first = None
     if spec is not None:
         small = {"scored": 6, "tested": 20, "fractions": (0.5, 0.1, 0.01), "seeds": 2}
@@ -79,11 +77,6 @@ def form(model: Model) -> NeuronTransferSpec | None:
         method=method,
         scored=scored,
     )
-
-
-def cost(model: Model, spec: NeuronTransferSpec) -> str:
-    """What a run will take."""
-    return f"About {duration(STUDIES[STUDY].seconds(model, spec))}."
 
 
 def results(spec: NeuronTransferSpec, result: Result) -> None:

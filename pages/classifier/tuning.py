@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from neuronlab.attribution.estimate import duration
 from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.errors import UserError
 from neuronlab.figures.classifier import METRICS, length_histogram, metric_bars, tuning_curve
@@ -19,7 +18,6 @@ from neuronlab.models.residues import AMINO_ACIDS
 from neuronlab.proteins.baselines import baselines, judge
 from neuronlab.proteins.labelled import LABELLED, MAX_BYTES, Uploaded, read_labelled
 from neuronlab.runs import Result
-from neuronlab.studies import STUDIES
 from neuronlab.studies.bases.on_proteins import OWN, PROTEIN_FIELDS, ProteinsSpec
 from neuronlab.studies.fine_tune import DEFAULT_NAME, FineTuneSpec, default_spec, with_intervals
 from neuronlab.widgets import exports, links, model_fetch, protein_models, services, shown, state
@@ -41,7 +39,7 @@ def draw() -> None:
     base = None if spec is None else spec.model
     if base is not None and not model_fetch.ready(base):
         return
-    shown.run_button(spec, cost)
+    shown.run_button(spec)
     first = default_spec()
     found = None
     # The first result is made with one click, not unasked: it takes minutes.
@@ -155,13 +153,6 @@ def uploaded() -> Uploaded | None:
 @st.cache_data(max_entries=4, show_spinner="Reading")
 def _read(file_id: str, name: str, _file: BytesIO) -> Uploaded:
     return read_labelled(name, _file.getvalue(), _LETTERS)
-
-
-def cost(spec: FineTuneSpec) -> str:
-    """What tuning will take, once the trunk is known."""
-    model = services.model(spec.model, state.device())
-    words = duration(STUDIES[STUDY].seconds(model, spec))
-    return f"At most {words}; the model will be called {spec.name}."
 
 
 def overview(spec: ProteinsSpec) -> None:

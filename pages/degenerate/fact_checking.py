@@ -11,8 +11,8 @@ from neuronlab.figures.degenerate import bars, precision_recall, roc
 from neuronlab.models import Model
 from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM
 from neuronlab.runs import Result
+from neuronlab.studies import STUDIES
 from neuronlab.studies.bases.over_facts import OWN
-from neuronlab.studies.examples import small
 from neuronlab.studies.fact_checking import (
     ALWAYS,
     DEGENERATE,
@@ -43,9 +43,8 @@ def draw() -> None:
     if model is None:
         return
     spec = form(model)
-    shown.run_button(spec, lambda asked: facts_form.cost(model, asked))
-    first = small(model.name, model.revision, STUDY)
-    found = shown.finished(STUDY, model.name, spec, first)
+    shown.run_button(spec)
+    found = shown.finished(STUDY, model.name, spec, STUDIES[STUDY].example(model))
     if found is not None:
         with guard():
             results(*found)

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from neuronlab.attribution.estimate import duration, estimate, seconds
 from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.figures.charts import visible
 from neuronlab.figures.degenerate import pair_bars, pair_counts, pair_graph
@@ -52,20 +51,11 @@ def draw() -> None:
             random_sets=sets,
             **asked,
         )
-    shown.run_button(spec, lambda asked: cost(model, asked))
+    shown.run_button(spec)
     found = shown.finished(STUDY, model.name, spec, spec)
     if found is not None:
         with guard():
             results(model, *found)
-
-
-def cost(model: Model, spec: DegeneratePairsSpec) -> str:
-    """What a run will take."""
-    first = estimate(model, spec.prompt, spec.method, ("ffn",), "predicted").seconds
-    sets = spec.candidates * (spec.candidates + 1) // 2 * (1 + 2 * spec.random_sets)
-    tokens = 1 if model.family.causal else model.encode(spec.prompt).input_ids.shape[1]
-    choices = 0 if model.kind == "classifier" else sets
-    return f"About {duration(first + seconds(model, tokens, sets, choices))}."
 
 
 def results(model: Model, spec: DegeneratePairsSpec, result: Result) -> None:

@@ -1,7 +1,7 @@
 """Where each kind of knowledge lives, and whether its neurons stay when the words change."""
 
 from neuronlab.runs import Spec
-from neuronlab.studies.examples import small
+from neuronlab.studies import STUDIES
 from neuronlab.studies.knowledge_types import KnowledgeTypesSpec
 from neuronlab.studies.stability import StabilitySpec
 from neuronlab.widgets import facts_form, shown
@@ -26,8 +26,8 @@ def main() -> None:
             spec = StabilitySpec(model=model.name, revision=model.revision, **named, **fields)
     elif fields is not None:
         spec = KnowledgeTypesSpec(model=model.name, revision=model.revision, **fields)
-    shown.run_button(spec, lambda asked: facts_form.cost(model, asked))
-    found = shown.finished(view, model.name, spec, small(model.name, model.revision, view))
+    shown.run_button(spec)
+    found = shown.finished(view, model.name, spec, STUDIES[view].example(model))
     if found is not None:
         with guard():
             (stability if view == "stability" else kinds)(*found)

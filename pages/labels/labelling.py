@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from neuronlab.attribution.estimate import duration
 from neuronlab.labels import prompts
 from neuronlab.labels.library import Library, read
 from neuronlab.models import Model
 from neuronlab.proteins.annotated import CORPORA
-from neuronlab.studies import STUDIES
-from neuronlab.studies.examples import small_labels
-from neuronlab.studies.neuron_labels import NeuronLabelsSpec
+from neuronlab.studies.neuron_labels import NeuronLabelsSpec, NeuronLabelsStudy, small
 from neuronlab.widgets import label_sets, services, shown, state
 from neuronlab.widgets.guard import guard, plain
 from pages.labels.browse import browse
@@ -26,9 +23,9 @@ def draw() -> None:
     model = services.model(state.model_name(), state.device())
     with st.expander("Make labels", icon=":material/label:"), guard():
         spec = form(model)
-        shown.run_button(spec, lambda asked: cost(model, asked))
+        shown.run_button(spec, cost)
     _imports(model)
-    first = small_labels(model.name, model.revision)
+    first = small(model.name, model.revision)
     if first.corpus in CORPORA and not CORPORA[first.corpus].ready:
         with guard():
             label_sets.corpus_ready(first.corpus)
@@ -40,12 +37,11 @@ def draw() -> None:
         browse(model, label_sets.of_run(own.key), own, result)
 
 
-def cost(model: Model, spec: NeuronLabelsSpec) -> str:
+def cost(spec: NeuronLabelsSpec) -> str:
     """What a run will take; of an endpoint also roughly how many tokens."""
-    study = STUDIES[STUDY]
-    words = f"About {duration(study.seconds(model, spec))}; finished portions are kept."
+    words = shown.cost(spec)
     if spec.explainer == "endpoint":
-        told = study.told(spec, model)
+        told = NeuronLabelsStudy().told(spec, services.model(spec.model, state.device()))
         # A prompt of fifteen proteins with a hundred residues each.
         each = 3_000 if spec.variant == "neuronlab" else 1_500
         tokens = prompts.Tokens(each * told, 40 * spec.candidates * told)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from neuronlab.attribution.estimate import duration
 from neuronlab.cli.same_call import study_command, study_python
+from neuronlab.cost import Cost
 from neuronlab.figures import labels as figures
 from neuronlab.models.catalogue import available, entry
 from neuronlab.runs import Result
-from neuronlab.studies import STUDIES
-from neuronlab.studies.examples import small_labels
-from neuronlab.studies.neuron_labels import NeuronLabelsSpec
+from neuronlab.studies.neuron_labels import NeuronLabelsStudy, small
 from neuronlab.studies.scaling import ScalingSpec
-from neuronlab.widgets import exports, model_fetch, protein_models, services, shown, state
+from neuronlab.widgets import exports, model_fetch, protein_models, services, shown
 from neuronlab.widgets.guard import complain, guard, plain
 
 STUDY = "scaling"
@@ -63,17 +61,17 @@ def _spec(models: list[str], limit: int, per_layer: int | None) -> ScalingSpec:
     specs = []
     for name in models:
         model = entry(name)
-        small: NeuronLabelsSpec = small_labels(name, model.revision if model else "")
-        specs.append(small.model_copy(update={"limit": limit, "per_layer": per_layer}))
+        few = small(name, model.revision if model else "")
+        specs.append(few.model_copy(update={"limit": limit, "per_layer": per_layer}))
     return ScalingSpec(labels=tuple(specs))
 
 
 def cost(spec: ScalingSpec) -> str:
     """What a run will take, of what is not there yet."""
-    labels = STUDIES["neuron_labels"]
-    missing = [own for own in spec.labels if not services.store().has(own.key)]
-    took = sum(labels.seconds(services.model(own.model, state.device()), own) for own in missing)
-    return f"About {duration(took)}." if missing else "All of it is there."
+    missing = [labels for labels in spec.labels if not services.store().has(labels.key)]
+    study = NeuronLabelsStudy()
+    took = sum(study.cost(labels, shown.context()).seconds for labels in missing)
+    return Cost(took).sentence if missing else "All of it is there."
 
 
 def results(spec: ScalingSpec, result: Result) -> None:

@@ -8,6 +8,7 @@ import streamlit as st
 from neuronlab.facts import SETS, Fact
 from neuronlab.facts.readers import UNSPACED
 from neuronlab.models import Model
+from neuronlab.models.catalogue import use_of
 from neuronlab.studies import STUDIES
 from neuronlab.studies.bases.in_languages import (
     LEAST,
@@ -15,7 +16,6 @@ from neuronlab.studies.bases.in_languages import (
     default_taus,
 )
 from neuronlab.studies.bases.over_facts import OWN
-from neuronlab.studies.examples import in_languages
 from neuronlab.studies.language_independent import TAUS
 from neuronlab.widgets import facts_form
 from neuronlab.widgets.facts_form import language_name
@@ -104,7 +104,7 @@ def choose_facts() -> tuple[str | None, int | None, bool]:
 def choose_languages(model: Model, facts: tuple[Fact, ...]) -> tuple[str, ...] | None:
     """Two to six languages of those there are; None with a message where they are not chosen."""
     offered = SETS[_BUILT_IN].languages
-    first = in_languages(model.name, model.revision).languages
+    first = use_of(model.name).example_languages
     if facts:
         offered = tuple(dict.fromkeys(fact.language for fact in facts))
         first = offered[:2]

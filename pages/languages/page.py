@@ -2,7 +2,7 @@
 
 from neuronlab.errors import UserError
 from neuronlab.models.catalogue import EMBEDDED
-from neuronlab.studies.examples import in_languages
+from neuronlab.studies import STUDIES
 from neuronlab.widgets import facts_form, shown
 from neuronlab.widgets.guard import complain, guard
 from pages.languages import editing
@@ -29,9 +29,8 @@ def main() -> None:
     except UserError as error:
         complain(str(error))
         spec = None
-    shown.run_button(spec, lambda asked: facts_form.cost(model, asked))
-    first = in_languages(model.name, model.revision, study)
-    found = shown.finished(study, model.name, spec, first)
+    shown.run_button(spec)
+    found = shown.finished(study, model.name, spec, STUDIES[study].example(model))
     if found is not None:
         with guard():
             if study == "cross_lingual_editing":

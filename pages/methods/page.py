@@ -12,7 +12,7 @@ from neuronlab.figures.methods import METRICS, after_zeroing, by_count, specific
 from neuronlab.models import Model
 from neuronlab.neurons.effect import CONTROLS
 from neuronlab.runs import Result
-from neuronlab.studies.examples import small
+from neuronlab.studies import STUDIES
 from neuronlab.studies.method_comparison import (
     COMPARED,
     KS,
@@ -32,13 +32,9 @@ def main() -> None:
     if model is None:
         return
     spec = form(model)
-    shown.run_button(spec, lambda asked: facts_form.cost(model, asked))
-    found = shown.finished(
-        "method_comparison",
-        model.name,
-        spec,
-        small(model.name, model.revision, "method_comparison"),
-    )
+    shown.run_button(spec)
+    first = STUDIES["method_comparison"].example(model)
+    found = shown.finished("method_comparison", model.name, spec, first)
     if found is not None:
         with guard():
             results(*found)

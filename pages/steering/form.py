@@ -18,7 +18,7 @@ from neuronlab.neurons import NeuronSet
 from neuronlab.proteins import antibodies, corpora, folding
 from neuronlab.proteins.features import PROPERTIES
 from neuronlab.proteins.sequences import TRASTUZUMAB_VH, TRASTUZUMAB_VL
-from neuronlab.studies.examples import UBIQUITIN
+from neuronlab.studies.bases.prompts import UBIQUITIN
 from neuronlab.studies.steering import Goal, SteeringSpec
 from neuronlab.widgets import label_sets, model_fetch, state
 from neuronlab.widgets.guard import complain, plain, sentence

@@ -3,7 +3,6 @@
 import pandas as pd
 import streamlit as st
 
-from neuronlab.attribution.estimate import Cost, estimate
 from neuronlab.attribution.query_neurons import VALUE_NEURONS
 from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.figures import value_query as figures
@@ -50,19 +49,11 @@ def main() -> None:
     spec = None
     if asked is not None:
         spec = ValueQuerySpec(model=model.name, revision=model.revision, **asked)
-    shown.run_button(spec, lambda asked: cost(model, asked))
+    shown.run_button(spec)
     found = shown.finished("value_query", model.name, spec, spec)
     if found is not None:
         with guard():
             results(model, *found)
-
-
-def cost(model: Model, spec: ValueQuerySpec) -> str:
-    """What a run will take."""
-    method = "log_probability_increase"
-    found = estimate(model, spec.prompt, method, ("ffn", "attention"), "predicted")
-    # Heads, query neurons and the proof take about twice as long again.
-    return f"About {Cost(3 * found.seconds + 1, found.bytes).words}."
 
 
 def results(model: Model, spec: ValueQuerySpec, result: Result) -> None:

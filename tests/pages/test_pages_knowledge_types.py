@@ -3,7 +3,7 @@
 import pytest
 
 from neuronlab.models.catalogue import entry
-from neuronlab.studies.examples import small
+from neuronlab.studies import STUDIES
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_stability_is_on_the_same_page(kinds, results):
 
 
 def test_a_link_opens_the_study(visit, results):
-    key = small("smollm2-135m", entry("smollm2-135m").revision, "stability").key
+    key = STUDIES["stability"].example(entry("smollm2-135m")).key
     app = visit("knowledge_types", run=key)
     assert app.errors() == []
     assert app.query("run") == key

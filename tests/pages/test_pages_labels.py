@@ -8,7 +8,7 @@ import pytest
 from neuronlab.models.catalogue import entry
 from neuronlab.runs import Context, Store, run_study
 from neuronlab.studies import STUDIES
-from neuronlab.studies.examples import small_labels
+from neuronlab.studies.neuron_labels import small
 from pages.labels import browse, card, labelling
 
 MODEL = "antiberty"
@@ -18,13 +18,13 @@ UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTL
 def few_labels(model, revision):
     # As many are held out as the form says: both start from the same exemplars.
     few = {"limit": 120, "held_out": 400, "per_layer": 8}
-    return small_labels(model, revision).model_copy(update=few)
+    return small(model, revision).model_copy(update=few)
 
 
 @pytest.fixture(autouse=True)
 def _few(monkeypatch):
     """Very few neurons, so that a first visit takes seconds."""
-    monkeypatch.setattr(labelling, "small_labels", few_labels)
+    monkeypatch.setattr(labelling, "small", few_labels)
 
 
 @pytest.fixture(scope="module")

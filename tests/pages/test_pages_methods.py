@@ -4,7 +4,7 @@ import pytest
 
 from neuronlab.figures.colours import CONTROL_NAMES
 from neuronlab.models.catalogue import entry
-from neuronlab.studies.examples import small
+from neuronlab.studies import STUDIES
 from neuronlab.studies.method_comparison import KS, at
 
 
@@ -102,7 +102,7 @@ def test_a_file_of_ones_own_is_asked_for(methods):
 
 
 def test_a_link_opens_the_comparison(visit, results):
-    key = small("smollm2-135m", entry("smollm2-135m").revision, "method_comparison").key
+    key = STUDIES["method_comparison"].example(entry("smollm2-135m")).key
     app = visit("methods", run=key)
     assert app.errors() == []
     assert app.query("run") == key

@@ -5,7 +5,9 @@ import shutil
 import pytest
 
 from neuronlab.models import weights
-from neuronlab.studies.examples import MELITTIN, TRASTUZUMAB_VH, example
+from neuronlab.proteins.sequences import TRASTUZUMAB_VH
+from neuronlab.studies.bases.prompts import MELITTIN
+from neuronlab.studies.examples import example
 from neuronlab.widgets import services
 
 NO_RUN = "0123456789abcdef"

@@ -8,24 +8,25 @@ import pytest
 from neuronlab.models.catalogue import entry
 from neuronlab.neurons.effect import CONTROLS
 from neuronlab.runs import Context, Store, run_study
-from neuronlab.studies import STUDIES, examples
-from neuronlab.studies.examples import small_steering
+from neuronlab.studies.steering import SteeringStudy
 from pages.steering.results import verdict
 
 MODEL = "antiberty"
 UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
 
 
-def few_steps(model, revision):
+EXAMPLE = SteeringStudy.example
+
+
+def few_steps(study, model):
     few = {"steps": 2, "chains": 2, "free": (27, 52, 100), "predictor": ""}
-    return small_steering(model, revision).model_copy(update=few)
+    return EXAMPLE(study, model).model_copy(update=few)
 
 
 @pytest.fixture(autouse=True)
 def _few(monkeypatch):
     """Very few steps, so that a first visit takes seconds."""
-    # The page's script imports it anew at every run.
-    monkeypatch.setattr(examples, "small_steering", few_steps)
+    monkeypatch.setattr(SteeringStudy, "example", few_steps)
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +34,8 @@ def finished(finished, tmp_path_factory):
     """With one result more, once for all tests here; a folder of its own, not that of others."""
     folder = tmp_path_factory.mktemp("steering") / "runs"
     shutil.copytree(finished, folder)
-    store, spec = Store(folder), few_steps(MODEL, entry(MODEL).revision)
-    study = STUDIES[spec.study]
+    study = SteeringStudy()
+    store, spec = Store(folder), few_steps(study, entry(MODEL))
     store.save(spec, run_study(study, spec, store, Context()), seconds=1.0)
     return folder
 
@@ -67,7 +68,7 @@ def test_the_steered_result_stands_beside_its_controls(steered, results):
     } <= steered.charts()
     assert result.tables["finals"]["condition"].value_counts()["random"] == 40
     assert steered.says("No structure was asked for")
-    start = small_steering(MODEL, "").sequence
+    start = SteeringStudy().example(entry(MODEL)).sequence
     assert all(
         [a for i, a in enumerate(s) if i not in (27, 52, 100)]
         == [a for i, a in enumerate(start) if i not in (27, 52, 100)]

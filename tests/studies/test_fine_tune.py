@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from contexts import context_with
 from pydantic import ValidationError
 from sklearn.metrics import f1_score, roc_auc_score
 
@@ -526,8 +527,10 @@ def test_a_limit_takes_as_many_of_each_class():
 
 
 def test_more_epochs_take_longer(base):
-    once, twice = (STUDY.seconds(base, spec(epochs=n)) for n in (1, 2))
-    assert 1.5 < twice / once < 2.0
+    once, twice = (STUDY.cost(spec(epochs=n), context_with(base)) for n in (1, 2))
+    assert 1.5 < twice.seconds / once.seconds < 2.0
+    assert once.sentence.startswith("At most ")
+    assert once.sentence.endswith(f"; the model will be called {spec(epochs=1).name}.")
 
 
 # --- What cannot be ------------------------------------------------------------------------------

@@ -583,9 +583,16 @@ def test_impossible_settings_are_refused(wrong):
 
 
 def test_more_neurons_take_longer(model):
-    one = STUDY.seconds(model, spec())
-    assert 0 < one < STUDY.seconds(model, spec(components=("ffn", "query")))
-    assert one < STUDY.seconds(model, spec(explainer="chat", answers_by="x"))
+    one, more, chat = (
+        STUDY.cost(asked, context_with(model))
+        for asked in (
+            spec(),
+            spec(components=("ffn", "query")),
+            spec(explainer="chat", answers_by="x"),
+        )
+    )
+    assert 0 < one.seconds < min(more.seconds, chat.seconds)
+    assert one.sentence == "About a second; finished portions are kept."
 
 
 def test_the_layers_of_all_components_are_shards():

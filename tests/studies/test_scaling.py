@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 import pytest
+from contexts import context_with
 from pydantic import ValidationError
 
 from neuronlab.models.catalogue import entry
@@ -263,12 +264,12 @@ def test_labels_are_those_that_pages_and_commands_make():
     assert ScalingSpec(labels=(kept, other)).labels[0] == kept
 
 
-def test_the_estimate_is_that_of_all_models(tiny, monkeypatch):
-    model = tiny("esm", "masked")
-    monkeypatch.setattr(scaling, "shared", lambda name, device, revision="": model)
+def test_the_estimate_is_that_of_all_models(tiny):
+    context = context_with(dict.fromkeys("ab", tiny("esm", "masked")))
     labels = [
         NeuronLabelsSpec(model=name, corpus="pdb", limit=n) for name, n in (("a", 50), ("b", 90))
     ]
-    alone = [STUDIES["neuron_labels"].seconds(model, own) for own in labels]
-    assert STUDY.seconds(model, ScalingSpec(labels=tuple(labels))) == pytest.approx(sum(alone))
+    alone = [STUDIES["neuron_labels"].cost(own, context).seconds for own in labels]
+    both = STUDY.cost(ScalingSpec(labels=tuple(labels)), context)
+    assert both.seconds == pytest.approx(sum(alone))
     assert 0 < alone[0] < alone[1]

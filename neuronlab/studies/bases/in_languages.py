@@ -15,13 +15,16 @@ from pydantic import Field, field_validator
 from neuronlab.attribution import attribute
 from neuronlab.attribution.estimate import estimate
 from neuronlab.attribution.request import Variant
+from neuronlab.cost import Cost
 from neuronlab.errors import UserError
 from neuronlab.facts import SETS, Fact
 from neuronlab.facts.asking import TOP, Asked, answered, ask, prompt_text
 from neuronlab.models import Model, Prompt
+from neuronlab.models.catalogue import use_of
 from neuronlab.neurons import NeuronSet
-from neuronlab.runs import Context, Result
-from neuronlab.studies.bases.over_facts import OWN, FactsSpec, left_out
+from neuronlab.runs import Context, Result, Study
+from neuronlab.studies.bases.over_facts import KEPT, OWN, FactsSpec, left_out
+from neuronlab.studies.bases.prompts import Described, completes_text
 
 # The least threshold that can be chosen; what is below is not stored.
 LEAST = 0.05
@@ -124,11 +127,36 @@ class LanguagesSpec(FactsSpec):
         ]
 
     def seconds(self, model: Model) -> float:
-        """What the attributions will take, roughly; no fact is left out."""
+        """What the attributions will take, roughly, as if no fact were left out."""
         groups = self.groups()
         prompts = [Prompt(prompt_text(model, f)) for own in groups[0].values() for f in own]
         each = [estimate(model, p, self.method, ("ffn",), "predicted").seconds for p in prompts]
         return len(groups) * sum(each)
+
+
+class AcrossLanguages(Study):
+    """A study with one shard per fact in all its languages."""
+
+    def example(self, model: Described) -> LanguagesSpec | None:
+        """The capital of France, in languages that a model may know."""
+        if not completes_text(model):
+            return None
+        return self.spec_type(
+            model=model.name,
+            revision=model.revision,
+            languages=use_of(model.name).example_languages,
+            fact="capital/france",
+            filtered=False,
+        )
+
+    def shards(self, spec: LanguagesSpec, context: Context) -> list[int]:
+        """The numbers of the facts."""
+        return list(range(len(spec.groups())))
+
+    def cost(self, spec: LanguagesSpec, context: Context) -> Cost:
+        """That of the attributions."""
+        seconds = spec.seconds(context.model(spec.model, spec.revision))
+        return Cost(seconds, at_most=True, remark=KEPT)
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import random
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 import pandas as pd
 from pydantic import Field, field_serializer, field_validator
 
+from neuronlab.cost import Cost
 from neuronlab.errors import UserError
 from neuronlab.facts import SETS, Fact
 from neuronlab.facts.asking import Asked, answered, ask_all, knows, rivals
@@ -19,10 +20,13 @@ from neuronlab.models import Model
 from neuronlab.neurons import Prediction
 from neuronlab.runs import Context, Seed, Spec, Study
 from neuronlab.statistics import bootstrap
+from neuronlab.studies.bases.prompts import Described, completes_text
 
 OWN = "own"
 # As many facts a run takes.
 MAX_ASKED = 5_000
+# What becomes of a run that is stopped, as its cost says it.
+KEPT = "; finished facts are kept"
 NONE_KNOWN = "The model knows none of these facts: choose others, or switch the filter off."
 
 
@@ -84,6 +88,15 @@ class FactsSpec(Spec):
 class OverFacts(Study):
     """A study with one shard per fact."""
 
+    # Fields of an example that takes seconds.
+    small: ClassVar[Mapping[str, Any]]
+
+    def example(self, model: Described) -> FactsSpec | None:
+        """A few facts, asked of a model that continues or completes text."""
+        if not completes_text(model):
+            return None
+        return self.spec_type(model=model.name, revision=model.revision, **self.small)
+
     def shards(self, spec: FactsSpec, context: Context) -> list[int]:
         """The numbers of the facts."""
         return list(range(len(spec.chosen())))
@@ -92,13 +105,15 @@ class OverFacts(Study):
     def seconds_each(self, model: Model, spec: FactsSpec, tokens: int) -> float:
         """What one fact of so many tokens will take."""
 
-    def seconds(self, model: Model, spec: FactsSpec) -> float:
-        """What the whole will take, roughly; no fact is left out."""
+    def cost(self, spec: FactsSpec, context: Context) -> Cost:
+        """As if no fact were left out."""
+        model = context.model(spec.model, spec.revision)
         facts = spec.chosen()
         text = " ".join(fact.prompt for fact in facts[:20])
         tokens = len(model.tokenizer(text, verbose=False)["input_ids"]) / min(len(facts), 20)
         each = self.seconds_each(model, spec, max(round(tokens), 1))
-        return len(self.shards(spec, Context())) * each / (1 - self.merging)
+        seconds = len(self.shards(spec, context)) * each / (1 - self.merging)
+        return Cost(seconds, at_most=True, remark=KEPT)
 
 
 class Questions:

