@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from neuronlab.models import tuned
 from neuronlab.models.entries import Entry, Use
 
 FILE = Path(__file__).with_name("catalogue.toml")
@@ -26,15 +27,11 @@ CATALOGUE: tuple[Entry, ...] = (*EMBEDDED, *HUB)
 
 def available() -> list[Entry]:
     """The catalogue and the models tuned on this machine, those first that need no hub."""
-    from neuronlab.models import tuned  # which needs the entries above
-
     return [*EMBEDDED, *tuned.entries(), *HUB]
 
 
 def entry(name: str) -> Entry | None:
     """The model or tool of that name (or of an alias of the hub), if there is one."""
-    from neuronlab.models import tuned
-
     for listed in (*CATALOGUE, *TOOLS):
         if name == listed.name or name in listed.aliases:
             return listed
