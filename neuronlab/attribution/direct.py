@@ -41,7 +41,8 @@ from neuronlab.attribution.registry import Method, register
 from neuronlab.attribution.request import At, Attribution, Request, on_cpu
 from neuronlab.errors import UserError
 from neuronlab.models.components import Sublayer
-from neuronlab.models.stream import Readout, Stream, read_stream
+from neuronlab.models.frozen import Readout
+from neuronlab.models.stream import Stream, read_stream
 
 # Logits that may be in memory at once while ranks are counted.
 _LOGITS = 12_000_000
