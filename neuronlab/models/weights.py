@@ -44,10 +44,10 @@ def folder(name: str) -> Path:
 
 def installed(name: str) -> bool:
     """Whether the model is in the cache, in the version of the catalogue; no file is checked."""
-    known = entry(name)
-    if known is None or not known.wheels:
+    model = entry(name)
+    if model is None or not model.wheels:
         return False
-    return _manifest(known).get("revision") == known.revision
+    return _manifest(model).get("revision") == model.revision
 
 
 def ready(name: str) -> Path:
@@ -55,9 +55,9 @@ def ready(name: str) -> Path:
 
     Raises FetchFailed if it has not been fetched and DamagedCache if a file is damaged.
     """
-    known = _embedded(name)
+    model = _embedded(name)
     if not installed(name):
-        raise FetchFailed(f"{known.title} is not on this machine yet: fetch it first.")
+        raise FetchFailed(f"{model.title} is not on this machine yet: fetch it first.")
     if problem := check(name):
         raise DamagedCache(problem)
     return folder(name)
@@ -68,18 +68,18 @@ def check(name: str, *, deep: bool = False) -> str:
 
     A model that is not in the cache has no damage.
     """
-    known = _embedded(name)
+    model = _embedded(name)
     path = folder(name)
     if not path.exists():
         return ""
-    files = _manifest(known).get("files")
+    files = _manifest(model).get("files")
     if not files:
-        return _damage(known, MANIFEST)
+        return _damage(model, MANIFEST)
     for file, facts in files.items():
         if not (path / file).is_file() or (path / file).stat().st_size != facts["size"]:
-            return _damage(known, file)
+            return _damage(model, file)
         if deep and sha256(path / file) != facts["sha256"]:
-            return _damage(known, file)
+            return _damage(model, file)
     return ""
 
 
@@ -90,14 +90,14 @@ def fetch(name: str, *, progress: Progress | None = None, accept_terms: bool = F
     to cancel (anything but an OSError). A second process that wants the same model waits for the
     first. Raises FetchFailed and TermsNotAccepted.
     """
-    known = _embedded(name)
+    model = _embedded(name)
     report = progress or unheard
     if installed(name) and not check(name):
         return folder(name)
-    _require_terms(known, accept_terms)
-    with _locked(known, report):
+    _require_terms(model, accept_terms)
+    with _locked(model, report):
         if not installed(name) or check(name):  # else another process has just done it
-            _fetch(known, report)
+            _fetch(model, report)
     return folder(name)
 
 
@@ -110,44 +110,44 @@ def repair(name: str, *, progress: Progress | None = None, accept_terms: bool = 
 
 def remove(name: str) -> None:
     """Delete a model's cache, if there is one."""
-    known = _embedded(name)
+    model = _embedded(name)
     if folder(name).exists():
-        with _locked(known, unheard):
+        with _locked(model, unheard):
             home.remove(folder(name))
 
 
 def _embedded(name: str) -> Entry:
-    known = entry(name)
-    if known is None or not known.wheels:
+    model = entry(name)
+    if model is None or not model.wheels:
         raise FetchFailed(f"{name} is none of the embedded models: choose one of the catalogue.")
-    return known
+    return model
 
 
-def _require_terms(known: Entry, accepted: bool) -> None:
+def _require_terms(model: Entry, accepted: bool) -> None:
     names = os.environ.get(ACCEPT_VARIABLE, "").split(",")
-    if known.terms and not accepted and known.name not in (name.strip() for name in names):
+    if model.terms and not accepted and model.name not in (name.strip() for name in names):
         raise TermsNotAccepted(
-            f"{known.title} may be fetched only after you accept its terms ({known.licence_url}): "
-            f"press “{ACCEPT_BUTTON}” or set {ACCEPT_VARIABLE}={known.name}."
+            f"{model.title} may be fetched only after you accept its terms ({model.licence_url}): "
+            f"press “{ACCEPT_BUTTON}” or set {ACCEPT_VARIABLE}={model.name}."
         )
 
 
-def _manifest(known: Entry) -> dict:
+def _manifest(model: Entry) -> dict:
     try:
-        manifest = json.loads((folder(known.name) / MANIFEST).read_text("utf-8"))
+        manifest = json.loads((folder(model.name) / MANIFEST).read_text("utf-8"))
     except (OSError, ValueError):
         return {}
     return manifest if isinstance(manifest, dict) else {}
 
 
-def _damage(known: Entry, file: str) -> str:
-    return f"The file {file} of {known.title} on this machine is damaged: repair it (fetch again)."
+def _damage(model: Entry, file: str) -> str:
+    return f"The file {file} of {model.title} on this machine is damaged: repair it (fetch again)."
 
 
 @contextmanager
-def _locked(known: Entry, report: Progress) -> Iterator[None]:
+def _locked(model: Entry, report: Progress) -> Iterator[None]:
     """Hold the model's lock; what the disk refuses meanwhile becomes one sentence."""
-    path = folder(known.name)
+    path = folder(model.name)
     try:
         home.make_folder(path.parent)
         lock = FileLock(path.with_name(f".{path.name}.lock"))
@@ -155,7 +155,7 @@ def _locked(known: Entry, report: Progress) -> Iterator[None]:
             try:
                 lock.acquire(timeout=POLL_SECONDS)
             except Timeout:
-                report(0.0, f"Waiting for another process that fetches {known.title}")
+                report(0.0, f"Waiting for another process that fetches {model.title}")
         try:
             # What a killed process had started may write into its folder for a while: none is used
             # again.
@@ -165,53 +165,53 @@ def _locked(known: Entry, report: Progress) -> Iterator[None]:
             lock.release()
     except OSError as error:
         raise FetchFailed(
-            f"The files of {known.title} could not be written: check the free disk space and your "
+            f"The files of {model.title} could not be written: check the free disk space and your "
             f"rights on {home.folder()}, then try again.",
             details=str(error),
         ) from error
 
 
-def _fetch(known: Entry, report: Progress) -> None:
-    with home.publish(folder(known.name)) as done:
+def _fetch(model: Entry, report: Progress) -> None:
+    with home.publish(folder(model.name)) as done:
         unpacked = done.with_name("unpacked")
         for path in (unpacked, done):
             path.mkdir()
-        _require_space(known, done)
-        members = convert.CONVERSIONS[known.name].members
-        download(known.wheels, members, unpacked, title=known.title, report=report)
-        _convert(known, unpacked, done, report)
-        _write_manifest(known, done)
-    report(1.0, f"{known.title} is ready")
+        _require_space(model, done)
+        members = convert.CONVERSIONS[model.name].members
+        download(model.wheels, members, unpacked, title=model.title, report=report)
+        _convert(model, unpacked, done, report)
+        _write_manifest(model, done)
+    report(1.0, f"{model.title} is ready")
 
 
-def _require_space(known: Entry, path: Path) -> None:
-    needed = DISK_FACTOR * known.download_bytes
+def _require_space(model: Entry, path: Path) -> None:
+    needed = DISK_FACTOR * model.download_bytes
     if shutil.disk_usage(path).free < needed:
         raise FetchFailed(
-            f"{known.title} needs {needed / 1e9:.1f} GB of free disk space while it is fetched: "
+            f"{model.title} needs {needed / 1e9:.1f} GB of free disk space while it is fetched: "
             "make room, then fetch again."
         )
 
 
-def _convert(known: Entry, unpacked: Path, target: Path, report: Progress) -> None:
+def _convert(model: Entry, unpacked: Path, target: Path, report: Progress) -> None:
     # By its path: nothing else of the app is imported.
-    command = [convert.__file__, known.name, str(unpacked), str(target)]
+    command = [convert.__file__, model.name, str(unpacked), str(target)]
     offline = {"HF_HUB_OFFLINE": "1"}
-    message = f"Converting {known.title}"
+    message = f"Converting {model.title}"
     code, log = run(command, target, offline, lambda: report(DOWNLOADED, message))
     if code != 0:
         raise FetchFailed(
-            f"{known.title} could not be converted: close other programs if memory is short, "
+            f"{model.title} could not be converted: close other programs if memory is short, "
             "then fetch again.",
             details=log,
         )
 
 
-def _write_manifest(known: Entry, path: Path) -> None:
+def _write_manifest(model: Entry, path: Path) -> None:
     files = {
         file.relative_to(path).as_posix(): {"sha256": sha256(file), "size": file.stat().st_size}
         for file in sorted(path.rglob("*"))
         if file.is_file()
     }
-    manifest = {"name": known.name, "revision": known.revision, "files": files}
+    manifest = {"name": model.name, "revision": model.revision, "files": files}
     (path / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")

