@@ -14,7 +14,9 @@ import numpy as np
 import pydssp
 from Bio.Align import PairwiseAligner
 from Bio.Data.PDBData import protein_letters_1to3, protein_letters_3to1
-from Bio.PDB import PDBParser
+from Bio.PDB import PDBIO, PDBParser
+from Bio.PDB.Structure import Structure as BioStructure
+from Bio.PDB.StructureBuilder import StructureBuilder
 from Bio.SVDSuperimposer import SVDSuperimposer
 from jaxtyping import Bool, Float, Int
 
@@ -151,14 +153,11 @@ def superposed(moving: Folded, fixed: Folded) -> tuple[Folded, float]:
     superimposer.run()
     rotation, translation = superimposer.get_rotran()
 
-    def move(line: str) -> str:
-        if not line.startswith("ATOM"):
-            return line
-        at = np.array([float(line[i : i + 8]) for i in (30, 38, 46)]) @ rotation + translation
-        return f"{line[:30]}{at[0]:8.3f}{at[1]:8.3f}{at[2]:8.3f}{line[54:]}"
-
-    text = "".join(map(move, moving.pdb.splitlines(keepends=True)))
-    return replace(moving, pdb=text), float(superimposer.get_rms())
+    structure = _parsed(moving.pdb)
+    for atom in structure.get_atoms():
+        # The parser keeps single precision; the text has three digits.
+        atom.set_coord(np.round(atom.coord.astype(float), 3) @ rotation + translation)
+    return replace(moving, pdb=_text(structure)), float(superimposer.get_rms())
 
 
 def matched(one: Folded, other: Folded) -> Int[np.ndarray, "pair 2"]:
@@ -211,7 +210,7 @@ def secondary_structure(pdb: str) -> str:
 
 def read(predictor: str, pdb: str) -> Folded:
     """A structure that ``fold`` predicted, from its PDB text."""
-    (model,) = PDBParser(QUIET=True).get_structure("", io.StringIO(pdb))
+    (model,) = _parsed(pdb)
     chains = tuple(
         (chain.id, "".join(protein_letters_3to1[r.get_resname()] for r in chain)) for chain in model
     )
@@ -482,27 +481,37 @@ def _atom14(module: str) -> dict[str, list[str]]:
 
 
 def _pdb(chains: Sequence[tuple[str, str]], atoms: Atoms) -> str:
-    lines, serial, place, residue = [], 0, 0, ""
+    builder = StructureBuilder()
+    builder.init_structure("")
+    builder.init_model(0)
+    builder.init_seg(" " * 4)
+    rows = zip(atoms.names, atoms.positions, atoms.confidence, strict=True)
     for chain, sequence in chains:
+        builder.init_chain(chain)
         for number, letter in enumerate(sequence, start=1):
-            residue = f"{protein_letters_1to3[letter].upper()} {chain}{number:4d}"
-            for name, at in zip(atoms.names[place], atoms.positions[place], strict=True):
+            builder.init_residue(protein_letters_1to3[letter].upper(), " ", number, " ")
+            names, positions, confidence = next(rows)
+            for name, at in zip(names, positions, strict=True):
                 if name:
-                    serial += 1
-                    lines.append(
-                        f"ATOM  {serial:5d}  {name:<3} {residue}    "
-                        f"{at[0]:8.3f}{at[1]:8.3f}{at[2]:8.3f}  1.00"
-                        f"{atoms.confidence[place]:6.2f}          {name[0]:>2}  "
-                    )
-            place += 1
-        serial += 1
-        lines.append(f"TER   {serial:5d}      {residue}")
-    return "\n".join([*lines, "END", ""])
+                    padded = f" {name:<3}"
+                    builder.init_atom(name, at, confidence, 1.0, " ", padded, element=name[0])
+    return _text(builder.get_structure())
+
+
+def _parsed(pdb: str) -> BioStructure:
+    return PDBParser(QUIET=True).get_structure("", io.StringIO(pdb))
+
+
+def _text(structure: BioStructure) -> str:
+    writer, text = PDBIO(), io.StringIO()
+    writer.set_structure(structure)
+    writer.save(text)
+    return text.getvalue()
 
 
 def _backbone(pdb: str) -> tuple[Float[np.ndarray, "residue 4 3"], list[str], list[str]]:
     """N, CA, C and O of each residue (not a number where they lack), its name and its chain."""
-    model = next(iter(PDBParser(QUIET=True).get_structure("", io.StringIO(pdb))))
+    model = next(iter(_parsed(pdb)))
     residues = [r for r in model.get_residues() if r.id[0] == " "]
     nowhere = np.full(3, np.nan)
     places = [[r[a].coord if a in r else nowhere for a in BACKBONE] for r in residues]
