@@ -88,7 +88,7 @@ class FrozenNorm:
         return FrozenNorm(self.scale[states], self.shift, self.centred)
 
 
-def frozen_norm(model: Model, norm: nn.Module, states: Float[Tensor, "state hidden"]) -> FrozenNorm:
+def frozen_norm(model: Model, norm: Any, states: Float[Tensor, "state hidden"]) -> FrozenNorm:
     """A norm with the statistics it has on these states."""
     centred = isinstance(norm, nn.LayerNorm)
     if centred:
