@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from neuronlab.errors import UserError
-from neuronlab.labels import endpoint
+from neuronlab.labels import chat_server, endpoint
 from neuronlab.labels.endpoint import Endpoint, from_environment
 from neuronlab.runs import Cancelled
 
@@ -93,7 +93,7 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-another-service")
     monkeypatch.setenv("OPENAI_ORG_ID", "org-of-another-service")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # nothing is there
-    monkeypatch.setattr(endpoint, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(chat_server, "FIRST_WAIT", 0.01)
     return tmp_path
 
 
@@ -270,6 +270,18 @@ def test_the_server_says_how_long_to_wait(server, client):
     assert time.monotonic() - start >= 1
 
 
+def test_waits_double_and_no_server_makes_them_endless(server, client, monkeypatch):
+    monkeypatch.setattr(chat_server, "FIRST_WAIT", 0.5)
+    monkeypatch.setattr(chat_server, "LONGEST_WAIT", 3.0)
+    waits = []
+    monkeypatch.setattr(threading.Event, "wait", lambda stop, timeout=None: waits.append(timeout))
+    asked = [0, 1, 1_000, 0, 0]
+    server.script = lambda request, number: fault(503, retry_after=asked[number])
+    with pytest.raises(UserError):
+        client.request(ask(), 1, 0.5, threading.Event())
+    assert [wait for wait in waits if wait in (0.5, 1, 2, 3, 4)] == [0.5, 1, 3, 3]
+
+
 @pytest.mark.parametrize(
     ("bad", "told", "tries"),
     [
@@ -278,12 +290,12 @@ def test_the_server_says_how_long_to_wait(server, client):
         (fault(404, "no such model"), "tiny", 1),
         (fault(400, f"too long {KEY}"), "shorter", 1),
         (fault(429, code="insufficient_quota"), "credit", 1),
-        (fault(429), "later", endpoint.TRIES),
-        (fault(500, f"oops {KEY}"), "500", endpoint.TRIES),
-        ({"choices": [{"message": None}]}, "/v1", endpoint.TRIES),
-        ({"choices": "abc"}, "/v1", endpoint.TRIES),
-        ((200, b"<html>" + KEY.encode(), {"Content-Type": "text/html"}), "/v1", endpoint.TRIES),
-        ((200, b'{"a": ' + KEY.encode(), {}), "/v1", endpoint.TRIES),
+        (fault(429), "later", chat_server.TRIES),
+        (fault(500, f"oops {KEY}"), "500", chat_server.TRIES),
+        ({"choices": [{"message": None}]}, "/v1", chat_server.TRIES),
+        ({"choices": "abc"}, "/v1", chat_server.TRIES),
+        ((200, b"<html>" + KEY.encode(), {"Content-Type": "text/html"}), "/v1", chat_server.TRIES),
+        ((200, b'{"a": ' + KEY.encode(), {}), "/v1", chat_server.TRIES),
     ],
     ids=str,
 )
@@ -309,7 +321,7 @@ def test_a_server_that_is_too_slow(server):
     client = Endpoint(server.address, "tiny", KEY, timeout=0.1)
     with pytest.raises(UserError, match=r"0\.1 seconds"):
         client.explain(ask(), count=1)
-    assert len(server.requests) == endpoint.TRIES
+    assert len(server.requests) == chat_server.TRIES
 
 
 def test_a_server_that_hangs_up():
@@ -317,7 +329,7 @@ def test_a_server_that_hangs_up():
         port = listener.getsockname()[1]
 
         def hang_up():
-            for _ in range(endpoint.TRIES):
+            for _ in range(chat_server.TRIES):
                 listener.accept()[0].close()
 
         threading.Thread(target=hang_up, daemon=True).start()
@@ -373,7 +385,7 @@ def test_a_reply_that_trickles_ends_with_the_time_limit(raw, monkeypatch, head):
             time.sleep(0.05)
             yield b"a"
 
-    monkeypatch.setattr(endpoint, "TRIES", 2)
+    monkeypatch.setattr(chat_server, "TRIES", 2)
     start = time.monotonic()
     with pytest.raises(UserError, match=r"0\.3 seconds"):
         Endpoint(raw(parts), "tiny", KEY, timeout=0.3).explain(ask(), count=1)
@@ -491,7 +503,7 @@ def test_a_name_that_stands_for_a_link_local_address_is_refused(monkeypatch, add
 
 def test_the_address_that_is_connected_to_counts(server, client, monkeypatch):
     """A name may stand for another address a moment after it was looked up."""
-    refuse = endpoint._refuse_link_local
+    refuse = chat_server._refuse_link_local
     seen = []
 
     def looked_up(addresses):
@@ -499,7 +511,7 @@ def test_the_address_that_is_connected_to_counts(server, client, monkeypatch):
         # What is connected to comes last, and is said to be link-local here.
         refuse(["169.254.169.254"] if len(seen) == 2 else seen[-1])
 
-    monkeypatch.setattr(endpoint, "_refuse_link_local", looked_up)
+    monkeypatch.setattr(chat_server, "_refuse_link_local", looked_up)
     with pytest.raises(UserError, match="link-local"):
         client.explain(ask(), count=1)
     assert seen == [["127.0.0.1"]] * 2

@@ -14,7 +14,7 @@ from contexts import context_with
 from pydantic import ValidationError
 from scipy.stats import false_discovery_control
 
-from neuronlab.labels import endpoint, longformer, prompts
+from neuronlab.labels import chat_server, endpoint, longformer, prompts
 from neuronlab.labels.exemplars import pooled
 from neuronlab.labels.statistics import candidates
 from neuronlab.models import sentences
@@ -525,7 +525,7 @@ def test_an_endpoint_explains_and_its_key_is_nowhere(model, server, home, monkey
 
 
 def test_an_endpoint_that_is_down_is_one_sentence(model, home, sentence, monkeypatch):
-    monkeypatch.setattr(endpoint, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(chat_server, "FIRST_WAIT", 0.001)
     told = sentence(
         run, model, by_endpoint("http://127.0.0.1:9/v1"), home, says="Nothing answers at"
     )
