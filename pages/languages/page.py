@@ -1,10 +1,12 @@
 """One fact, many languages: the neurons it rests on in all of them (arXiv 2308.13198)."""
 
+from functools import partial
+
 from neuronlab.errors import UserError
 from neuronlab.models.catalogue import EMBEDDED
 from neuronlab.studies import STUDIES
 from neuronlab.widgets import facts_form, shown
-from neuronlab.widgets.guard import complain, guard
+from neuronlab.widgets.guard import complain
 from pages.languages import editing
 from pages.languages.form import form
 from pages.languages.shared_neurons import results
@@ -29,14 +31,8 @@ def main() -> None:
     except UserError as error:
         complain(str(error))
         spec = None
-    shown.run_button(spec)
-    found = shown.finished(study, model.name, spec, STUDIES[study].example(model))
-    if found is not None:
-        with guard():
-            if study == "cross_lingual_editing":
-                editing.results(model, *found)
-            else:
-                results(model, *found)
+    draw = editing.results if study == "cross_lingual_editing" else results
+    shown.study(study, model, spec, partial(draw, model), first=STUDIES[study].example(model))
 
 
 main()

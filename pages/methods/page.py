@@ -24,7 +24,7 @@ from neuronlab.studies.method_comparison import (
     leaders,
 )
 from neuronlab.widgets import exports, facts_form, shown
-from neuronlab.widgets.guard import complain, guard
+from neuronlab.widgets.guard import complain
 
 
 def main() -> None:
@@ -32,12 +32,8 @@ def main() -> None:
     if model is None:
         return
     spec = form(model)
-    shown.run_button(spec)
     first = STUDIES["method_comparison"].example(model)
-    found = shown.finished("method_comparison", model.name, spec, first)
-    if found is not None:
-        with guard():
-            results(*found)
+    shown.study("method_comparison", model, spec, results, first=first)
 
 
 def form(model: Model) -> MethodComparisonSpec | None:

@@ -1,8 +1,9 @@
 """Steer the generation of a protein through neurons (arXiv 2507.06458)."""
 
+from functools import partial
+
 from neuronlab.studies.steering import SteeringStudy
 from neuronlab.widgets import protein_models, services, shown, state
-from neuronlab.widgets.guard import guard
 from pages.steering.form import form
 from pages.steering.results import results
 
@@ -14,11 +15,8 @@ def main() -> None:
         return
     model = services.model(state.model_name(), state.device())
     spec = form(model)
-    shown.run_button(spec)
-    finished = shown.finished(STUDY, model.name, spec, SteeringStudy().example(model))
-    if finished is not None:
-        with guard():
-            results(model, *finished)
+    first = SteeringStudy().example(model)
+    shown.study(STUDY, model, spec, partial(results, model), first=first)
 
 
 main()

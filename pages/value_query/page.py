@@ -1,5 +1,7 @@
 """Value and query neurons: who writes a prediction, and who wakes the writers."""
 
+from functools import partial
+
 import pandas as pd
 import streamlit as st
 
@@ -29,7 +31,7 @@ from neuronlab.widgets import (
     shown,
     state,
 )
-from neuronlab.widgets.guard import guard, plain
+from neuronlab.widgets.guard import plain
 
 KINDS: dict[Sublayer, str] = {"attention": "attention value neurons", "ffn": "FFN value neurons"}
 
@@ -49,11 +51,7 @@ def main() -> None:
     spec = None
     if asked is not None:
         spec = ValueQuerySpec(model=model.name, revision=model.revision, **asked)
-    shown.run_button(spec)
-    found = shown.finished("value_query", model.name, spec, spec)
-    if found is not None:
-        with guard():
-            results(model, *found)
+    shown.study("value_query", model, spec, partial(results, model))
 
 
 def results(model: Model, spec: ValueQuerySpec, result: Result) -> None:
