@@ -7,7 +7,9 @@ from neuronlab.errors import UserError
 
 if TYPE_CHECKING:
     from neuronlab.attribution import attribute, methods
+    from neuronlab.computing import run
     from neuronlab.models import Model, Prompt, load
+    from neuronlab.models import table as models
     from neuronlab.neurons import (
         Affine,
         Amplify,
@@ -17,9 +19,11 @@ if TYPE_CHECKING:
         NeuronSet,
         Prediction,
         Suppress,
+        generate,
         predict,
         predict_many,
     )
+    from neuronlab.studies import table as studies
 
 __version__ = "0.1.0"
 __all__ = [
@@ -35,15 +39,20 @@ __all__ = [
     "Suppress",
     "UserError",
     "attribute",
+    "generate",
     "load",
     "methods",
+    "models",
     "predict",
     "predict_many",
+    "run",
+    "studies",
 ]
 
 _MODULES = {
     **dict.fromkeys(("attribute", "methods"), "neuronlab.attribution"),
     **dict.fromkeys(("Model", "Prompt", "load"), "neuronlab.models"),
+    "run": "neuronlab.computing",
 }
 
 
@@ -51,6 +60,8 @@ def __getattr__(name: str) -> Any:
     # On first use, because torch and transformers take seconds to import.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in ("models", "studies"):  # packages that list what they hold when they are called
+        return import_module(f"neuronlab.{name}")
     value = getattr(import_module(_MODULES.get(name, "neuronlab.neurons")), name)
     globals()[name] = value
     return value

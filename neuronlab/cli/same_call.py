@@ -69,14 +69,13 @@ def study_command(spec: Spec) -> str:
 
 
 def study_python(spec: Spec) -> str:
-    """The Python code that computes `spec` into `result`; finished shards are not repeated."""
-    chosen = ", ".join(f"{name}={value!r}" for name, value in _chosen(spec).items())
+    """The Python code that has the result of `spec` in `result`, stored or computed."""
+    # One at the least: without any it would be the study's own first question.
+    chosen = _chosen(spec) or spec.model_dump(mode="json", include={"model"})
+    arguments = [repr(spec.study), *(f"{name}={value!r}" for name, value in chosen.items())]
     return (
-        "from neuronlab.runs import Context, Store, run_study\n"
-        "from neuronlab.studies import STUDIES\n\n"
-        f"study = STUDIES[{spec.study!r}]\n"
-        f"spec = study.spec_type({chosen})\n"
-        "result = run_study(study, spec, Store(), Context())\n"
+        "import neuronlab as nl\n\n"
+        f"result = nl.run({', '.join(arguments)})\n"
         "print(result.numbers)\n"
     )
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuronlab.cli.computing import compute, with_revision
+from neuronlab.cli.computing import compute
 from neuronlab.cli.terminal import check_path
+from neuronlab.computing import study_named, with_revision
 from neuronlab.errors import UserError
 
 if TYPE_CHECKING:
@@ -38,11 +39,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Compute the study unless it is stored, print its headline numbers and fill the folder."""
-    from neuronlab.studies import STUDIES
-
-    if args.name not in STUDIES:
-        raise UserError(f"There is no study '{args.name}'; there is {', '.join(STUDIES)}.")
-    study = STUDIES[args.name]
+    study = study_named(args.name)
     spec = _read(args.spec, args.name) if args.spec else study.default()
     spec = with_revision(spec, args.device)
     _check_out(args.out, spec)

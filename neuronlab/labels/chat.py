@@ -14,6 +14,7 @@ from torch import Tensor
 from neuronlab.errors import UserError
 from neuronlab.labels.prompts import COUNT, TEMPERATURE, Messages, clean
 from neuronlab.models import Model, shared
+from neuronlab.neurons.generation import end_tokens
 from neuronlab.progress import Check, Progress, unheard
 
 MAX_NEW_TOKENS = 40
@@ -138,7 +139,7 @@ def sample(
     """
     from transformers import DynamicCache
 
-    ends = _ends(model)
+    ends = end_tokens(model)
     prompt = model.ids([list(ids)])
     cache = DynamicCache(config=model.hf.config)
     with model.lock:
@@ -172,10 +173,3 @@ def _choose(
         return logits.argmax(-1)
     p = (logits / temperature).softmax(-1)
     return torch.multinomial(p, 1, generator=draw)[:, 0]
-
-
-def _ends(model: Model) -> set[int]:
-    settings = getattr(model.hf, "generation_config", None)
-    ends = [model.tokenizer.eos_token_id, getattr(settings, "eos_token_id", None)]
-    flat = [i for own in ends for i in (own if isinstance(own, list) else [own])]
-    return {i for i in flat if i is not None}

@@ -1,8 +1,10 @@
 """Which models exist, where their weights come from, and where their neurons are."""
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from neuronlab.listing import Listing
 from neuronlab.models.components import ALL_COMPONENTS, COMPONENTS, READABLE, Component
 
 if TYPE_CHECKING:
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from neuronlab.models.model import Model
     from neuronlab.models.prompt import MASK, Encoded, Prompt
     from neuronlab.models.sharing import shared
+    from neuronlab.models.table import table
 
 __all__ = [
     "ALL_COMPONENTS",
@@ -24,6 +27,7 @@ __all__ = [
     "devices",
     "load",
     "shared",
+    "table",
 ]
 
 _MODULES = {
@@ -32,7 +36,10 @@ _MODULES = {
     "devices": "neuronlab.models.device",
     "load": "neuronlab.models.loading",
     "shared": "neuronlab.models.sharing",
+    "table": "neuronlab.models.table",
 }
+
+sys.modules[__name__].__class__ = Listing  # `nl.models()`
 
 
 def __getattr__(name: str) -> Any:

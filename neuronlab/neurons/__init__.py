@@ -3,6 +3,7 @@
 from neuronlab.neurons.activity import Activity
 from neuronlab.neurons.card import NeuronCard, neuron_card
 from neuronlab.neurons.effect import Effect, effect
+from neuronlab.neurons.generation import generate
 from neuronlab.neurons.interventions import (
     Affine,
     Amplify,
@@ -30,6 +31,7 @@ __all__ = [
     "Suppress",
     "applied",
     "effect",
+    "generate",
     "neuron_card",
     "predict",
     "predict_many",

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,9 @@ from jaxtyping import Float32
 from neuronlab.errors import UserError
 from neuronlab.models.components import READABLE, Component
 from neuronlab.neurons.neurons import Neuron, NeuronSet
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 # Neurons of one component of a model; the largest have some ten million.
 MOST = 100_000_000
@@ -57,6 +60,15 @@ class NeuronScores:
     def components(self) -> tuple[Component, ...]:
         """The components that were scored."""
         return tuple(self)
+
+    def plot(self) -> go.Figure:
+        """Scores for and against the target in every layer, by component: a figure of plotly.
+
+        A notebook shows it on its own; elsewhere ``plot().show()`` opens it in a browser.
+        """
+        from neuronlab.figures.charts import layer_profile
+
+        return layer_profile(self)
 
     def score(self, neuron: Neuron) -> float:
         """The score of one neuron."""

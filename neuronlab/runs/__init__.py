@@ -7,7 +7,7 @@ from neuronlab.runs.queue import Queue
 from neuronlab.runs.records import Record
 from neuronlab.runs.result import Result
 from neuronlab.runs.running import run_study, stored_result
-from neuronlab.runs.spec import Seed, Spec, read_spec
+from neuronlab.runs.spec import Seed, Spec, read_spec, spec_of
 from neuronlab.runs.store import Store
 from neuronlab.runs.study import Cancelled, Context, Study
 
@@ -29,5 +29,6 @@ __all__ = [
     "UserError",
     "read_spec",
     "run_study",
+    "spec_of",
     "stored_result",
 ]

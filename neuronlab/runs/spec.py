@@ -2,14 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import to_jsonable_python
 
 KEY_LENGTH = 16
+S = TypeVar("S", bound="Spec")
 # What every generator of random numbers takes.
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
@@ -85,8 +87,20 @@ def read_spec(text: str, specs: Mapping[str, type[Spec]]) -> Spec:
             f"The {study} spec has version {version!r}, but this program knows versions up to "
             f"{spec_type.version}."
         )
-    try:
+    with _wrong_fields_told(study):
         return spec_type.model_validate_json(json.dumps(fields))
+
+
+def spec_of(spec_type: type[S], fields: Mapping[str, Any]) -> S:
+    """The spec with these fields. ValueError with one sentence for wrong ones."""
+    with _wrong_fields_told(spec_type.study):
+        return spec_type.model_validate(fields)
+
+
+@contextmanager
+def _wrong_fields_told(study: str) -> Iterator[None]:
+    try:
+        yield
     except ValidationError as error:
         wrong = "; ".join(
             f"{'.'.join(map(str, item['loc'])) or 'fields'}: {' '.join(item['msg'].split())}"

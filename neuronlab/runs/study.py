@@ -2,19 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from neuronlab.cost import Cost
 from neuronlab.progress import Progress
 from neuronlab.runs.result import Result
 from neuronlab.runs.spec import Spec
 
-
-class Loader(Protocol):
-    """Loads a model by its name, on a device, with the weights of a revision ("": of any)."""
-
-    def __call__(self, name: str, device: str, revision: str, /) -> Any:
-        """The model; UserError where there is none."""
+# What loads a model: by its name, on a device, with the weights of a revision ("": of any).
+Loader = Callable[[str, str, str], Any]
 
 
 class Cancelled(Exception):

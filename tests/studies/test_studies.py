@@ -48,7 +48,7 @@ def test_a_file_is_enough(tmp_path, monkeypatch):
     (tmp_path / "toy.py").write_text(TOY)
     monkeypatch.setattr(studies, "__path__", [*studies.__path__, str(tmp_path)])
     monkeypatch.delitem(sys.modules, "neuronlab.studies.toy", raising=False)
-    defined = {study.name: study for study in studies._defined()}
+    defined = {study.name: study for study in studies.defined()}
     assert defined.keys() - STUDIES.keys() == {"toy"}
     assert defined["toy"].title == "A toy"
     del sys.modules["neuronlab.studies.toy"]

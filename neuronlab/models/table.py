@@ -1,0 +1,25 @@
+"""The models there are, as a table."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from neuronlab.models import weights
+from neuronlab.models.catalogue import available
+
+_COLUMNS = ("name", "title", "what", "kind", "alphabet", "parameters", "licence", "source")
+
+
+def table() -> pd.DataFrame:
+    """One row per model of the catalogue, those first that need no hub.
+
+    Columns name, title, what, kind, alphabet, parameters, licence, source (of the weights), and
+    installed: whether they are on this machine, not counting what the hub keeps in its own cache.
+    """
+    return pd.DataFrame(
+        [
+            {column: getattr(known, column) for column in _COLUMNS}
+            | {"installed": weights.installed(known.name) if known.wheels else known.tuned != ""}
+            for known in available()
+        ]
+    )
