@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 from neuronlab.errors import UserError
 
 if TYPE_CHECKING:
-    from neuronlab.attribution import attribute, methods
+    from neuronlab.attribution.attribute import attribute
+    from neuronlab.attribution.registry import methods
     from neuronlab.computing import run
     from neuronlab.models import Model, Prompt, load
     from neuronlab.models import table as models

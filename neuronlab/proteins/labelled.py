@@ -246,8 +246,8 @@ def _sorted(labels: set[str]) -> tuple[str, ...]:
 
 
 def _fasta(file: str, text: str) -> Iterator[_Row]:
-    lines = io.StringIO(text, newline=None)
-    lines = uploads.whole_entries(file, lines, ">", uploads.MAX_ENTRY)
+    read = io.StringIO(text, newline=None)
+    lines = uploads.whole_entries(file, read, ">", uploads.MAX_ENTRY)
     for number, entry in enumerate(fasta_entries(lines), start=1):
         title = entry.name
         where = f"Entry {number} of {file}"
