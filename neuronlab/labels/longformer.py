@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from neuronlab import home
 from neuronlab.errors import UserError
 from neuronlab.labels.prompts import Example, features
-from neuronlab.models import folders
+from neuronlab.models import folders, training
 from neuronlab.models.device import resolve_device
 from neuronlab.models.exclusion import computing, making
 from neuronlab.models.hub import hub_reachable
@@ -309,43 +309,57 @@ def train(
     simulator = base if isinstance(base, Simulator) else untrained(base, settings, device)
     simulator = dataclasses.replace(simulator, settings=settings)
     tokens, labels = _tokens(simulator, pairs), targets(pairs)
-    found = Trained(simulator, parts)
+    hf = simulator.hf
     steps = -(-len(parts.train) // settings.batch)
-    optimizer, schedule = _optimizer(simulator.hf, settings, steps * settings.epochs)
+    optimizer, schedule = _optimizer(hf, settings, steps * settings.epochs)
     draw = np.random.default_rng(settings.seed)
-    devices = [simulator.hf.device] if simulator.hf.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(settings.seed)  # of dropout
-        for epoch in range(settings.epochs):
-            order = draw.permutation(parts.train)
-            for k in range(steps):
-                check()
-                own = order[k * settings.batch : (k + 1) * settings.batch]
-                simulator.hf.train()
-                with computing():
-                    logits = _logits(simulator, [tokens[i] for i in own])
-                    target = torch.from_numpy(labels[own]).to(logits.device)
-                    loss = nn.functional.cross_entropy(
-                        logits, target, label_smoothing=settings.smoothing
-                    )
-                    optimizer.zero_grad()
-                    loss.backward()
-                    nn.utils.clip_grad_norm_(simulator.hf.parameters(), 1.0)
-                    optimizer.step()
-                schedule.step()
-                row = {"step": epoch * steps + k, "epoch": epoch, "loss": loss.item()}
-                if k == steps - 1:
-                    found.r.update(_correlations(simulator, pairs, tokens, parts.test, check))
-                    known = [r for r in found.r.values() if not math.isnan(r)]
-                    row["test_r"] = float(np.mean(known)) if known else math.nan
-                found.curve.append(row)
-                if record:
-                    record(row)
-                if progress:
-                    done = (row["step"] + 1) / (steps * settings.epochs)
-                    progress(done, f"epoch {epoch + 1} of {settings.epochs}: loss {loss:.2f}")
-    simulator.hf.eval()
-    return found
+    r: dict[str, float] = {}
+
+    def loss(batch: Int[np.ndarray, " batch"]) -> Tensor:
+        logits = _logits(simulator, [tokens[i] for i in batch])
+        target = torch.from_numpy(labels[batch]).to(logits.device)
+        return nn.functional.cross_entropy(logits, target, label_smoothing=settings.smoothing)
+
+    def look() -> dict[str, float]:
+        r.update(_correlations(simulator, pairs, tokens, parts.test, check))
+        defined = [value for value in r.values() if not math.isnan(value)]
+        return {"test_r": float(np.mean(defined)) if defined else math.nan}
+
+    curve, _ = training.train(
+        hf,
+        optimizer,
+        schedule,
+        epochs=settings.epochs,
+        seed=settings.seed,
+        batches=lambda: _batches(parts.train, settings.batch, draw),
+        loss=loss,
+        look=look,
+        looks={steps - 1},
+        report=_reporting(settings.epochs, steps, record, progress),
+        check=check,
+    )
+    return Trained(simulator, parts, curve, r)
+
+
+def _batches(
+    rows: Int[np.ndarray, " row"], size: int, draw: np.random.Generator
+) -> list[Int[np.ndarray, " batch"]]:
+    order = draw.permutation(rows)
+    return [order[start : start + size] for start in range(0, len(order), size)]
+
+
+def _reporting(
+    epochs: int, steps: int, record: Record | None, progress: Progress | None
+) -> Callable[[dict[str, float], float], None]:
+    def report(row: dict[str, float], best: float) -> None:
+        if record:
+            record(row)
+        if progress:
+            done = (row["step"] + 1) / (steps * epochs)
+            epoch = f"epoch {int(row['epoch']) + 1} of {epochs}"
+            progress(done, f"{epoch}: loss {row['loss']:.2f}")
+
+    return report
 
 
 def _optimizer(hf: Any, settings: Settings, total: int) -> tuple[Any, Any]:
@@ -417,12 +431,7 @@ def _tokens(simulator: Simulator, pairs: Sequence[Pair]) -> list[list[int]]:
 
 def _logits(simulator: Simulator, tokens: Sequence[list[int]]) -> Float[Tensor, "pair class"]:
     hf = simulator.hf
-    ids = nn.utils.rnn.pad_sequence(
-        [torch.tensor(own, device=hf.device, dtype=torch.long) for own in tokens],
-        batch_first=True,
-        padding_value=hf.config.pad_token_id,
-    )
-    mask = (ids != hf.config.pad_token_id).long()
+    ids, mask = training.padded(hf, tokens)
     # The first token, which the head reads, attends to all and is attended by all.
     everywhere = torch.zeros_like(mask)
     everywhere[:, 0] = 1

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from neuronlab.attribution.estimate import seconds
 from neuronlab.cost import Cost
 from neuronlab.errors import UserError
-from neuronlab.models import Model, tuned
+from neuronlab.models import Model, training, tuned
 from neuronlab.models.catalogue import entry
 from neuronlab.models.entries import Entry
 from neuronlab.models.exclusion import computing, making
@@ -119,8 +119,7 @@ class FineTuneStudy(Study):
         freeze(hf, base, spec.frozen)
         tokens = [base.residue_ids(protein.sequence) for protein in found]
         labels = np.array([protein.label for protein in found])
-        with torch.random.fork_rng(devices=[]):
-            curve, stopped = tune(hf, tokens, labels, sides.train, sides.validation, spec, context)
+        curve, stopped = tune(hf, tokens, labels, sides.train, sides.validation, spec, context)
         context.progress(0.95, "judging it on the test part")
         parts = {"validation": sides.validation, "test": sides.test}
         p = {
@@ -206,7 +205,6 @@ def tune(
 ) -> tuple[list[dict[str, float]], str]:
     """Tune in place; the loss at every step, looks at the validation part, and why it stopped."""
     draw = np.random.default_rng(spec.seed)
-    torch.manual_seed(spec.seed)  # of dropout, where a model has it
     weights = [p for p in hf.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=spec.rate, weight_decay=0.01)
     each = -(-len(train) // spec.batch)
@@ -215,48 +213,37 @@ def tune(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / warm, (total - step) / max(total - warm, 1))
     )
-    looks = {round(each * (k + 1) / _LOOKS) - 1 for k in range(_LOOKS)}
-    curve: list[dict[str, float]] = []
-    best, kept, since, stopped = -1.0, None, 0, "all epochs done"
-    step = 0
-    for epoch in range(spec.epochs):
-        for place, batch in enumerate(_batches(tokens, train, spec.batch, draw)):
-            context.check()
-            hf.train()
-            with computing():
-                logits = _logits(hf, [tokens[i] for i in batch])
-                target = torch.from_numpy(labels[batch]).to(logits.device)
-                loss = nn.functional.cross_entropy(logits, target)
-                optimizer.zero_grad()
-                loss.backward()
-                nn.utils.clip_grad_norm_(weights, 1.0)
-                optimizer.step()
-            schedule.step()
-            row = {"step": step, "epoch": epoch, "loss": loss.item()}
-            if place in looks:
-                row |= _look(hf, tokens, labels, validation, context)
-                since += 1
-                if row["validation_auc"] > best:
-                    best, since = row["validation_auc"], 0
-                    kept = {k: v.detach().cpu().clone() for k, v in hf.state_dict().items()}
-            curve.append(row)
-            context.record(row)
-            seen = f", validation AUC {best:.3f}" if best >= 0 else ""
-            context.progress(
-                0.95 * (step + 1) / total,
-                f"step {step + 1} of {total}: loss {row['loss']:.2f}{seen}",
-            )
-            step += 1
-            if since >= spec.patience:
-                break
-        if since >= spec.patience:
-            times = "look" if spec.patience == 1 else f"{spec.patience} looks"
-            stopped = f"no better validation AUC in the last {times}"
-            break
-    if kept is not None:
-        hf.load_state_dict(kept)
-    hf.eval()
-    return curve, stopped
+
+    def loss(batch: Int[np.ndarray, " batch"]) -> Tensor:
+        logits = _logits(hf, [tokens[i] for i in batch])
+        return nn.functional.cross_entropy(
+            logits, torch.from_numpy(labels[batch]).to(logits.device)
+        )
+
+    def report(row: dict[str, float], best: float) -> None:
+        context.record(row)
+        seen = f", validation AUC {best:.3f}" if best >= 0 else ""
+        step = int(row["step"]) + 1
+        words = f"step {step} of {total}: loss {row['loss']:.2f}{seen}"
+        context.progress(0.95 * step / total, words)
+
+    curve, ended = training.train(
+        hf,
+        optimizer,
+        schedule,
+        epochs=spec.epochs,
+        seed=spec.seed,
+        batches=lambda: _batches(tokens, train, spec.batch, draw),
+        loss=loss,
+        look=lambda: _look(hf, tokens, labels, validation, context),
+        looks={round(each * (k + 1) / _LOOKS) - 1 for k in range(_LOOKS)},
+        report=report,
+        check=context.check,
+        best_by="validation_auc",
+        patience=spec.patience,
+    )
+    times = "look" if spec.patience == 1 else f"{spec.patience} looks"
+    return curve, f"no better validation AUC in the last {times}" if ended else "all epochs done"
 
 
 @torch.no_grad()
@@ -288,10 +275,8 @@ def with_intervals(judgement: Judgement) -> dict[str, Any]:
 
 
 def _logits(hf: Any, tokens: Sequence[list[int]]) -> Float[Tensor, "protein class"]:
-    rows = [torch.tensor(own, device=hf.device, dtype=torch.long) for own in tokens]
-    padding = hf.config.pad_token_id
-    ids = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=padding)
-    return hf(ids, attention_mask=(ids != padding).long()).logits.float()
+    ids, mask = training.padded(hf, tokens)
+    return hf(ids, attention_mask=mask).logits.float()
 
 
 def _batches(
