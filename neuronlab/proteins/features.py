@@ -5,6 +5,7 @@ other letters are left out first, and what is then undefined is nan.
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +19,7 @@ from Bio.SeqUtils import IsoelectricPoint, ProtParamData, molecular_weight
 from Bio.SeqUtils.ProtParam import ProteinAnalysis
 from jaxtyping import Float
 from peptides import tables
+from scipy.special import entr
 
 from neuronlab.models.residues import AMINO_ACIDS
 from neuronlab.proteins.annotated import AnnotatedProtein
@@ -143,8 +145,9 @@ def _charge(sequence: str) -> float:
 
 
 def _entropy(sequence: str) -> float:
-    shares = [sequence.count(letter) / len(sequence) for letter in set(sequence)]
-    return -sum(share * math.log2(share) for share in shares) + 0.0
+    # In order, so that one composition has one entropy to the last digit.
+    shares = np.array(sorted(Counter(sequence).values())) / len(sequence)
+    return float(entr(shares).sum() / math.log(2)) + 0.0
 
 
 def _longest_repeat(sequence: str) -> float:
