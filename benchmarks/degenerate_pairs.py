@@ -1,6 +1,6 @@
 """Degenerate pairs of 20 candidates: all sets in growing batches, and the published loop.
 
-    PYTHONPATH=. python benchmarks/degenerate_pairs.py
+    python benchmarks/degenerate_pairs.py
 
 Both ask which pairs of the candidates leave less than 75 % of the target's probability when both
 are off, of neurons that leave at least 80 % alone (arXiv 2308.13198), on "The capital of France is"

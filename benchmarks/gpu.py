@@ -1,8 +1,8 @@
 """Attribution on a GPU: is it correct, how fast is it, and does the app run there? In one run.
 
-    PYTHONPATH=. python benchmarks/gpu.py                          # all parts on the first card
-    PYTHONPATH=. python benchmarks/gpu.py --part speed             # one part; the others are kept
-    PYTHONPATH=. python benchmarks/gpu.py --device cpu --small     # the same on the processor
+    python benchmarks/gpu.py                          # all parts on the first card
+    python benchmarks/gpu.py --part speed             # one part; the others are kept
+    python benchmarks/gpu.py --device cpu --small     # the same on the processor
 
 Needs no fetched model: all models are random, the large ones made on the card. Each part runs in
 a process of its own, for so many seconds at most; what it has found after each step is written to

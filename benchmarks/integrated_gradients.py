@@ -1,6 +1,6 @@
 """Integrated gradients of all FFN layers: our engine, the usual loop, and Captum, in one run.
 
-    PYTHONPATH=. python benchmarks/integrated_gradients.py [--quick]
+    python benchmarks/integrated_gradients.py [--quick]
 
 The usual loop is what the papers' code does: for each layer a full forward and backward pass over
 the 20 scaled copies of the prompt, and the right-hand sum of the 20 gradients (Dai et al. 2022).

@@ -1,6 +1,6 @@
 """Labels for neurons: proteins a second, memory against corpus size, one worker against two.
 
-    PYTHONPATH=. python benchmarks/labelling.py [--proteins 400] [--sizes 100,400,1600]
+    python benchmarks/labelling.py [--proteins 400] [--sizes 100,400,1600]
         [--splits alleles,species]
 
 Exemplars of all FFN neurons of AntiBERTy over germline genes (a corpus larger than that repeats

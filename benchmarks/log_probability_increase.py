@@ -1,6 +1,6 @@
 """The hundred neurons of highest log-probability increase: proven by bounds, and by brute force.
 
-    PYTHONPATH=. python benchmarks/log_probability_increase.py
+    python benchmarks/log_probability_increase.py
 
 Both score all FFN neurons and all attention neurons at every position (arXiv 2312.12141) of a
 5-token prompt on SmolLM2, from the model and the prompt on. Brute force sends every neuron through

@@ -1,6 +1,6 @@
 """Scores of all neurons of a protein classifier over many proteins: ours against Captum.
 
-    PYTHONPATH=. python benchmarks/protein_attribution.py [--proteins 200] [--compared 6]
+    python benchmarks/protein_attribution.py [--proteins 200] [--compared 6]
 
 What is compared is what the studies use: a neuron's mean over proteins of the size of its
 integrated gradients, query, key, value and FFN, of the label's logit from the masked sequence. Ours

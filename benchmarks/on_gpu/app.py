@@ -61,11 +61,11 @@ def saved(folder: Path, model_type: str, kind: str, **options: Any) -> str:
 class Session:
     """One visitor of one page."""
 
-    def __init__(self, page: str, address: str, model: str, device: str) -> None:
+    def __init__(self, page: str, model: str, device: str) -> None:
         self.page, self.device = page, device
         self.at = AppTest.from_file(str(ROOT / "dashboard.py"), default_timeout=120)
         self.at.session_state["model"] = model
-        self.at._page_hash = calc_hash(address)
+        self.at._page_hash = calc_hash(page)
         self.at.run()
         # As a person does: from the list of what there is.
         self.at.selectbox(key="device").set_value(device)
@@ -117,7 +117,7 @@ class Session:
 
 def attribution(folder: Path, device: str) -> Row:
     """The first page: another prompt than it opens with, then Run."""
-    session = Session("attribution", "neurons", saved(folder, "llama", "causal"), device)
+    session = Session("attribution", saved(folder, "llama", "causal"), device)
     box = next(w for w in session.at.text_area if w.key and w.key.startswith("text_"))
     box.set_value("the quick brown fox is the capital of")
     session.at.run()
@@ -149,7 +149,7 @@ def full(folder: Path, device: str) -> list[Row]:
         model = tiny_models.build("llama", "causal", folder, **settings)
         model.hf.save_pretrained(place)
         model.tokenizer.save_pretrained(place)
-    session = Session("attribution", "neurons", str(place), device)
+    session = Session("attribution", str(place), device)
     box = next(w for w in session.at.text_area if w.key and w.key.startswith("text_"))
     box.set_value(" ".join(["fox"] * 60))
     session.at.run()
@@ -163,7 +163,7 @@ def full(folder: Path, device: str) -> list[Row]:
     session.press_run()
     said = session.errors()
     rows = [_refusal("a run on a full card", said)]
-    other = Session("attribution", "neurons", saved(folder, "gpt2", "causal"), device)
+    other = Session("attribution", saved(folder, "gpt2", "causal"), device)
     rows.append(_refusal("loading on a full card", other.errors()))
     del ballast
     return rows
