@@ -128,7 +128,6 @@ def steering(folder: Path, device: str) -> Row:
     """The steering page on a masked protein model, as it opens, then another seed."""
     session = Session(
         "steering",
-        "steer",
         saved(folder, "bert", "masked", protein=True, max_position_embeddings=256),
         device,
     )
