@@ -7,6 +7,7 @@ from neuronlab.errors import UserError
 from neuronlab.labels import chat
 from neuronlab.labels.chat import MAX_NEW_TOKENS, Chat, sample, tokens
 from neuronlab.labels.prompts import Example, messages
+from neuronlab.neurons.generation import end_tokens
 from neuronlab.runs import Cancelled
 
 IDS = [5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17]
@@ -40,7 +41,7 @@ def test_without_chance_it_writes_what_transformers_does(tiny, monkeypatch, fami
         max_new_tokens=MAX_NEW_TOKENS,
         pad_token_id=0,
     )[0, len(IDS) :].tolist()
-    ends = chat._ends(model)
+    ends = end_tokens(model)
     expected = expected[: next((i for i, t in enumerate(expected) if t in ends), len(expected))]
     assert sample(model, IDS, 2, 0.0, draw()) == [expected] * 2
 
@@ -51,7 +52,7 @@ def test_tokens_are_drawn_with_the_models_probabilities(tiny):
     for temperature in (0.85, 3.0):
         p = (logits / temperature).softmax(-1)
         rows = sample(model, IDS, 2_000, temperature, draw())
-        ends = chat._ends(model)
+        ends = end_tokens(model)
         first = torch.tensor([row[0] for row in rows if row])
         seen = torch.bincount(first, minlength=len(p)) / len(rows)
         keep = torch.tensor([i not in ends for i in range(len(p))])

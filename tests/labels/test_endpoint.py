@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -274,11 +275,17 @@ def test_waits_double_and_no_server_makes_them_endless(server, client, monkeypat
     monkeypatch.setattr(chat_server, "FIRST_WAIT", 0.5)
     monkeypatch.setattr(chat_server, "LONGEST_WAIT", 3.0)
     waits = []
-    monkeypatch.setattr(threading.Event, "wait", lambda stop, timeout=None: waits.append(timeout))
+
+    class Stop(threading.Event):
+        def wait(self, timeout=None):
+            waits.append(timeout)
+            return False
+
     asked = [0, 1, 1_000, 0, 0]
     server.script = lambda request, number: fault(503, retry_after=asked[number])
-    with pytest.raises(UserError):
-        client.request(ask(), 1, 0.5, threading.Event())
+    # In a thread, as requests are: this one may have an event loop of its own.
+    with ThreadPoolExecutor(1) as pool, pytest.raises(UserError):
+        pool.submit(client.request, ask(), 1, 0.5, Stop()).result()
     assert [wait for wait in waits if wait in (0.5, 1, 2, 3, 4)] == [0.5, 1, 3, 3]
 
 

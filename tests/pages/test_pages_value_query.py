@@ -1,5 +1,7 @@
 """The page of value and query neurons."""
 
+import ast
+
 import pytest
 
 from neuronlab.studies.value_query import ValueQuerySpec
@@ -104,10 +106,11 @@ def test_a_link_opens_prompt_and_result(visit, results, page):
 
 def test_the_exact_call_is_there_to_copy(page):
     python, command = (
-        next(c.value for c in page.at.code if s in c.value) for s in ("run_study", "-m neuronlab")
+        next(c.value for c in page.at.code if s in c.value) for s in ("nl.run", "-m neuronlab")
     )
-    names = {}
-    exec(python.split("result =")[0], names)  # the study and its spec
-    assert names["spec"].key == ValueQuerySpec(**names["spec"].model_dump()).key
-    assert names["spec"].text == "The capital of France is"
+    (call,) = (node for node in ast.walk(ast.parse(python)) if getattr(node, "keywords", None))
+    fields = {word.arg: ast.literal_eval(word.value) for word in call.keywords}
+    assert ast.literal_eval(call.args[0]) == "value_query"
+    spec = ValueQuerySpec(**fields)
+    assert spec.text == "The capital of France is"
     assert "study value_query spec.json" in command

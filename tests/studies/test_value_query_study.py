@@ -460,7 +460,7 @@ def test_the_flow_is_made_of_increases_and_shares(case):
 
 
 def test_the_flow_adds_up_the_positions_of_an_attention_neuron(wide):
-    values, _ = wide.value_neurons(0)
+    values, _ = wide.value_neurons("attention")
     counts = Counter((value.layer, value.index) for value in values)
     assert max(counts.values()) > 1
 
