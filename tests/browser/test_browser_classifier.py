@@ -11,6 +11,7 @@ def classifier(tab):
     return one.finished()
 
 
+@pytest.mark.slow
 def test_submodels_follow_the_slider_and_a_protein_is_coloured(classifier):
     one = classifier
     assert "of the neurons kept" in one.text()

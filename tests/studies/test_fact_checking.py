@@ -485,6 +485,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(study, "NULLS", {"degenerate": ("random_like_degenerate",)})
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick", "without_type_checks")
 def test_neurons_like_random_ones_seldom_beat_them():
     draw = np.random.default_rng(0)
@@ -504,6 +505,7 @@ def test_neurons_that_tell_true_from_false_are_found():
         assert np.mean([study.verdict(row) == "better" for row in rows]) > 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick", "without_type_checks")
 def test_scores_without_a_signal_are_chance_and_intervals_hold_what_is_true():
     draw = np.random.default_rng(2)
