@@ -6,6 +6,7 @@ What is written lies in a hidden folder beside its place until it is whole; then
 import errno
 import glob
 import os
+import random
 import shutil
 import tempfile
 import time
@@ -17,7 +18,7 @@ from platformdirs import user_data_dir
 
 # What another process causes that clears or publishes the same, and how often that is met.
 _PASSING = (errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY)
-_TRIES = 10
+_TRIES = 100
 
 
 def folder() -> Path:
@@ -114,11 +115,13 @@ def _put(made: Path, target: Path, replace: bool) -> None:
             return
         except OSError as error:
             if before.exists() and not target.exists():
-                before.rename(target)
+                with suppress(OSError):  # another process has put its own there just now
+                    before.rename(target)
             if not replace and target.is_dir():
                 raise FileExistsError(errno.EEXIST, "It is there already", str(target)) from None
             if error.errno not in _PASSING or attempt == _TRIES - 1:
                 raise
+            time.sleep(random.uniform(0, 0.01))  # not in step with the others
 
 
 def _sync(path: Path) -> None:

@@ -39,6 +39,7 @@ def report(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_every_part_leaves_rows_and_no_failure(report):
     found = gpu.Report(report)
     assert set(found.content["steps"]) == {"correct", "speed", "app"}
@@ -56,6 +57,7 @@ def test_every_part_leaves_rows_and_no_failure(report):
     assert [row["check"] for row in found.rows("app")] == ["attribution page", "steering page"]
 
 
+@pytest.mark.slow
 def test_a_part_that_was_cut_off_goes_on_with_what_is_missing(report, capfd):
     content = json.loads(report.read_text())
     steps = content["steps"]["correct"]
@@ -80,6 +82,7 @@ def test_a_failed_check_is_told_and_a_step_that_broke_off_is_tried_again(tmp_pat
     assert "predictions" in gpu.table("correct", again.rows("correct"))
 
 
+@pytest.mark.slow
 def test_rows_of_another_machine_are_not_taken_for_this_ones(report, capsys):
     """Nor those of small shapes for those of real ones."""
     assert gpu.main(["--device", "cpu", "--out", str(report), "--part", "app"]) == 1

@@ -368,6 +368,7 @@ def test_bert_for_pretraining_fills_in(tiny, tmp_path, asked):
     assert torch.allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_hub_that_takes_calls_and_never_answers(tmp_path):
     """Nobody waits for minutes: one time limit, and a true sentence."""
     import socket
