@@ -29,8 +29,8 @@ from neuronlab.attribution import METHODS, registry  # noqa: E402
 # Tiny products gain nothing from threads, and lose much where other work shares the cores.
 torch.set_num_threads(1)
 
-# What they add to Llama and BERT (windows, biases, norms of heads, a shift, a head) others have, too,
-# or it is the adapter's alone: beyond the parity of the adapters they are slow tests.
+# What they add to Llama and BERT others have, too, or it is the adapter's alone: beyond the parity
+# of the adapters they are slow tests.
 LIKE_OTHERS = [
     ("mistral", "causal"),
     ("qwen2", "causal"),
