@@ -24,7 +24,8 @@ from tiny_models import LANGUAGE, ROWS, TINY, build, question  # noqa: E402
 
 import neuronlab as nl  # noqa: E402
 from neuronlab import attribution, home  # noqa: E402
-from neuronlab.attribution import METHODS, registry  # noqa: E402
+from neuronlab.attribution import METHODS  # noqa: E402
+from neuronlab.discovery import files  # noqa: E402
 
 # Tiny products gain nothing from threads, and lose much where other work shares the cores.
 torch.set_num_threads(1)
@@ -346,7 +347,7 @@ def toy_method(tmp_path):
     # The folder's list is the one that the command line reads as well.
     attribution.__path__.append(str(tmp_path))
     try:
-        registry.discover([str(tmp_path)])
+        files("neuronlab.attribution", [str(tmp_path)])
         yield
     finally:
         attribution.__path__.remove(str(tmp_path))

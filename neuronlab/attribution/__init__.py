@@ -1,8 +1,9 @@
 """Attribution methods: (model, prompt) -> NeuronScores."""
 
 from neuronlab.attribution.attribute import attribute
-from neuronlab.attribution.registry import METHODS, Method, discover, method, methods, register
+from neuronlab.attribution.registry import METHODS, Method, method, methods, register
 from neuronlab.attribution.residues import residue_scores
+from neuronlab.discovery import files
 
 __all__ = [
     "METHODS",
@@ -14,4 +15,4 @@ __all__ = [
     "residue_scores",
 ]
 
-discover(__path__)
+files(__name__, __path__)  # each registers its methods

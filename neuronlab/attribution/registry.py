@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pkgutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Literal
 
 import pandas as pd
@@ -75,12 +73,6 @@ def register(method: Method) -> None:
     METHODS[method.name] = method
     for name, _ in sorted(METHODS.items(), key=lambda item: item[1].order):
         METHODS[name] = METHODS.pop(name)
-
-
-def discover(folders: Iterable[str]) -> None:
-    """Import every file of the package's folders, so that the methods in them register."""
-    for module in pkgutil.iter_modules(folders):
-        import_module(f"{__package__}.{module.name}")
 
 
 def method(name: str) -> Method:

@@ -1,13 +1,11 @@
 """Experiments: spec -> result, one file each. That a file here defines a study registers it."""
 
 import sys
-from collections.abc import Iterator
-from importlib import import_module
-from inspect import getdoc, isabstract, isclass
-from pkgutil import iter_modules
+from inspect import getdoc, isabstract
 
 import pandas as pd
 
+from neuronlab.discovery import classes
 from neuronlab.listing import Listing
 from neuronlab.models import shared
 from neuronlab.runs import Context, Study
@@ -18,13 +16,9 @@ Context.loader = shared
 STUDIES: dict[str, Study] = {}
 
 
-def defined() -> Iterator[type[Study]]:
+def defined() -> list[type[Study]]:
     """The studies that the files of this folder define."""
-    for file in iter_modules(__path__, f"{__name__}."):
-        for one in vars(import_module(file.name)).values():
-            mine = isclass(one) and one.__module__ == file.name
-            if mine and issubclass(one, Study) and not isabstract(one):
-                yield one
+    return [each for each in classes(__name__, __path__, Study) if not isabstract(each)]
 
 
 STUDIES.update((study.name, study()) for study in defined())

@@ -1,21 +1,13 @@
 """One adapter file per architecture family; that a file here defines a family registers it."""
 
-from collections.abc import Iterator
-from importlib import import_module
-from inspect import isclass
-from pkgutil import iter_modules
-
+from neuronlab.discovery import classes
 from neuronlab.errors import UserError
 from neuronlab.models.families.base import Family, Site
 
 
-def defined() -> Iterator[Family]:
+def defined() -> list[Family]:
     """The families that the files of this folder define; what several share has no model types."""
-    for file in iter_modules(__path__, f"{__name__}."):
-        for one in vars(import_module(file.name)).values():
-            mine = isclass(one) and one.__module__ == file.name
-            if mine and issubclass(one, Family) and hasattr(one, "model_types"):
-                yield one()
+    return [each() for each in classes(__name__, __path__, Family) if hasattr(each, "model_types")]
 
 
 FAMILIES: tuple[Family, ...] = tuple(defined())
