@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from neuronlab import home
 from neuronlab.errors import UserError
 from neuronlab.models.entries import Entry
+from neuronlab.models.wheels import sha256
 
 CARD = "card.json"
 # The settings of the run that made a model, with a person's own proteins.
@@ -115,8 +116,5 @@ def remove(name: str) -> None:
 
 
 def _revision(made: Path) -> str:
-    sums = []
-    for path in sorted(made.glob("*.safetensors")):
-        with path.open("rb") as stream:
-            sums.append(hashlib.file_digest(stream, "sha256").hexdigest())
+    sums = [sha256(path) for path in sorted(made.glob("*.safetensors"))]
     return "sha256:" + hashlib.sha256(json.dumps(sums).encode()).hexdigest()[:16]
