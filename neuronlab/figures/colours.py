@@ -1,4 +1,4 @@
-"""Colours, safe for colour-blind eyes (Okabe and Ito), and names that figures share."""
+"""Colours, safe for colour-blind eyes, and names that figures share."""
 
 from neuronlab.models.components import Component
 from neuronlab.neurons.effect import AS_ACTIVE, RANDOM, Control
@@ -26,9 +26,9 @@ CONTROL_NAMES: dict[str, str] = {
 }
 # The same, by how columns of tables spell the controls.
 NULL_NAMES = {control.key: CONTROL_NAMES[control] for control in Control}
-# Of lines and bars side by side (Okabe and Ito), with a dash, a mark and a pattern each: colour is
-# never the only carrier of meaning.
-COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000"]
+# Of lines and bars side by side, with a dash, a mark and a pattern each: colour is never the only
+# carrier of meaning. Okabe and Ito's, but for the last: their black is not seen on a dark page.
+COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C564B"]
 DASHES = ["solid", "dash", "dashdot", "dot", "longdash", "solid", "dash"]
 MARKS = ["circle", "square", "diamond", "cross", "x", "triangle-up", "star"]
 PATTERNS = ["", "/", "x", "-", "|", "+"]

@@ -10,7 +10,14 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from neuronlab.figures.charts import MARGIN, error_bars
-from neuronlab.figures.colours import COMPONENT_COLOURS, DIVERGING, FOR, NEUTRAL, NULL_NAMES
+from neuronlab.figures.colours import (
+    COLOURS,
+    COMPONENT_COLOURS,
+    DIVERGING,
+    FOR,
+    NEUTRAL,
+    NULL_NAMES,
+)
 from neuronlab.figures.maps import Grid, graph
 
 
@@ -136,9 +143,9 @@ MEASURES = {
     "f1": ("F1", "always true", 2 / 3),
     "accuracy": ("right choices", "guessing", 1 / 2),
 }
-# Okabe and Ito, with a dash each: colour is never the only carrier of meaning. Neurons have the
-# colour of their random sets.
-_COLOURS = ["#CC79A7"] * 3 + ["#0072B2"] * 3 + ["#009E73", "#D55E00", "#000000"]
+# With a dash each: colour is never the only carrier of meaning. Neurons have the colour of their
+# random sets.
+_COLOURS = [COLOURS[3]] * 3 + [COLOURS[0]] * 3 + [COLOURS[2], COLOURS[5], COLOURS[6]]
 _DASHES = ["solid", "dot", "dashdot"] * 2 + ["dash", "longdash", "dot"]
 _LEGEND = {"orientation": "h", "y": -0.3, "x": 0}
 

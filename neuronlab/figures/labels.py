@@ -22,8 +22,6 @@ SIZES = {
     "spread": "spread over<br>the layers",
 }
 BINS = 40
-# Black lines are not seen on a dark ground.
-_COLOURS = [*COLOURS[:6], NEUTRAL]
 _LEGEND = {"orientation": "h", "y": -0.25, "x": 0}
 
 
@@ -211,7 +209,7 @@ def sextiles(table: pd.DataFrame) -> go.Figure:
                 legendgroup=group,
                 showlegend=group not in in_legend,
                 mode="lines+markers",
-                line={"color": _COLOURS[i % 7], "dash": DASHES[i % 7]},
+                line={"color": COLOURS[i % len(COLOURS)], "dash": DASHES[i % len(DASHES)]},
                 # After seven the marks shift, so that no two lines are alike.
                 marker={"symbol": MARKS[(i + i // 7) % 7], "size": 8},
                 hovertemplate="%{x}: %{y:.1%}<extra>" + name + "</extra>",

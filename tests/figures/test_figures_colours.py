@@ -1,0 +1,26 @@
+"""Colours of lines and bars are seen on a white page and on a dark one."""
+
+import pytest
+
+from neuronlab.figures.colours import COLOURS, COMPONENT_COLOURS
+
+# Streamlit's pages.
+GROUNDS = ("#FFFFFF", "#0E1117")
+
+
+def luminance(colour):
+    """Relative luminance as WCAG 2 has it."""
+    channels = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.parametrize("colour", [*COLOURS, *COMPONENT_COLOURS.values()])
+@pytest.mark.parametrize("ground", GROUNDS)
+def test_a_colour_stands_out_from_the_page(colour, ground):
+    light, dark = sorted((luminance(colour), luminance(ground)), reverse=True)
+    assert (light + 0.05) / (dark + 0.05) > 2
+
+
+def test_no_two_are_the_same():
+    assert len(set(COLOURS)) == len(COLOURS)
