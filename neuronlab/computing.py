@@ -61,8 +61,8 @@ def with_revision(spec: Spec, device: str) -> Spec:
 
     if getattr(spec, "revision", None) != "" or not hasattr(spec, "model"):
         return spec
-    known = entry(spec.model)
-    revision = known.revision if known else ""
+    listed = entry(spec.model)
+    revision = listed.revision if listed else ""
     return spec.model_copy(update={"revision": revision or shared(spec.model, device).revision})
 
 

@@ -61,8 +61,8 @@ def mean_interval(
     if len(values) < 2:
         return np.nan, np.nan
     error = values.std(ddof=1) / np.sqrt(len(values))
-    half = float(student.ppf((1 + level) / 2, len(values) - 1) * error)
-    return float(values.mean()) - half, float(values.mean()) + half
+    reach = float(student.ppf((1 + level) / 2, len(values) - 1) * error)
+    return float(values.mean()) - reach, float(values.mean()) + reach
 
 
 def expanded(

@@ -227,24 +227,28 @@ class ChatServer:
         status = error.status_code
         details = self._hide(f"{status}: {error.message}")
         if status in (401, 403):
-            told = f"{self.address} does not accept the key: check it, and what it may be used for."
+            sentence = (
+                f"{self.address} does not accept the key: check it, and what it may be used for."
+            )
         elif status == 404:
-            told = (
+            sentence = (
                 f"{self.address} has no model '{self.model}' or is no chat endpoint: check the "
                 "model's name and the address, which often ends in /v1."
             )
         elif status == 429 and error.code == "insufficient_quota":
-            told = f"The account at {self.address} has no credit left: top it up."
+            sentence = f"The account at {self.address} has no credit left: top it up."
         elif status == 429:
-            told = f"{self.address} allows no more requests now: try later, or ask fewer at once."
+            sentence = (
+                f"{self.address} allows no more requests now: try later, or ask fewer at once."
+            )
         elif status >= 500:
-            told = f"{self.address} has a fault of its own (error {status}): try later."
+            sentence = f"{self.address} has a fault of its own (error {status}): try later."
         else:
-            told = (
+            sentence = (
                 f"{self.address} refuses the request (error {status}): give fewer or shorter "
                 "exemplars, or another model."
             )
-        return UserError(told, details=details)
+        return UserError(sentence, details=details)
 
     def _hide(self, text: str) -> str:
         """Text from the server without the key, should it repeat it."""

@@ -100,26 +100,26 @@ class Endpoint(ChatServer):
         A failure is final for all: none begins what would be paid for and not kept.
         """
         try:
-            found = self._enough(messages, count, temperature, stop)
+            answers = self._enough(messages, count, temperature, stop)
         except UserError:
             stop.set()
             raise
-        self._keep(messages, count, temperature, found)
-        return found
+        self._keep(messages, count, temperature, answers)
+        return answers
 
     def _enough(self, messages: Messages, count: int, temperature: float, stop: Event) -> list[str]:
-        found: list[str] = []
+        answers: list[str] = []
         together = True
-        while len(found) < count:
+        while len(answers) < count:
             # In one request the prompt is paid for once; not every server knows that.
-            n = count - len(found) if together else 1
+            n = count - len(answers) if together else 1
             try:
-                found += self.request(messages, n, temperature, stop)[:n]
+                answers += self.request(messages, n, temperature, stop)[:n]
             except openai.BadRequestError as error:
                 if n == 1:
                     raise self.refused(error) from None
                 together = False
-        return found
+        return answers
 
     def _file(self, messages: Messages, count: int, temperature: float) -> Path:
         facts = [self.address, self.model, messages, float(temperature), count]

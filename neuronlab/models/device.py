@@ -8,10 +8,10 @@ from neuronlab.errors import UserError
 
 def devices() -> list[str]:
     """The devices models can run on, the best first."""
-    found = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    accelerators = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
-        found.append("mps")
-    return [*found, "cpu"]
+        accelerators.append("mps")
+    return [*accelerators, "cpu"]
 
 
 def resolve_device(device: str) -> str:

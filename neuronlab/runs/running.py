@@ -38,14 +38,14 @@ def run_study(study: Study, spec: Spec, store: Store, context: Context) -> Resul
     """
     needs = study.needs(spec)
     needing = study.needing if needs else 0.0
-    own = context.part(needing, 1 - needing)
+    after_needs = context.part(needing, 1 - needing)
     given = []
     for i, need in enumerate(needs):
-        its = context.part(i * needing / len(needs), needing / len(needs))
-        given.append(stored_result(*need, store, its))
-        its.progress(1.0)
-    own.given = tuple(given)
-    shards = study.shards(spec, own)
+        of_need = context.part(i * needing / len(needs), needing / len(needs))
+        given.append(stored_result(*need, store, of_need))
+        of_need.progress(1.0)
+    after_needs.given = tuple(given)
+    shards = study.shards(spec, after_needs)
     count = len(shards)
     share = (1 - study.merging) / count
     finished = store.finished_shards(spec.key) if count > 1 else set()
@@ -54,22 +54,22 @@ def run_study(study: Study, spec: Spec, store: Store, context: Context) -> Resul
         context.skipped += len(finished) * share * (1 - needing)
         missing = {i: shard for i, shard in enumerate(shards) if i not in finished}
         if missing:
-            computing = own.part(0, 1 - study.merging)
+            computing = after_needs.part(0, 1 - study.merging)
             cluster.compute_shards(study, spec, missing, count, store, computing)
         finished = set(range(count))
     parts: list[Result | None] = []
     for index, shard in enumerate(shards):
-        own.check()
+        after_needs.check()
         part = _stored_shard(store, spec.key, index) if index in finished else None
         if part is None:
-            part = study.run_shard(spec, shard, own.part(index * share, share))
+            part = study.run_shard(spec, shard, after_needs.part(index * share, share))
             if count > 1:
                 store.save_shard(spec.key, index, part)
         elif not remote:
             context.skipped += share * (1 - needing)
         parts.append(None if study.streams and count > 1 else part)
-        own.progress((index + 1) * share)
-    merging = own.part(1 - study.merging, study.merging)
+        after_needs.progress((index + 1) * share)
+    merging = after_needs.part(1 - study.merging, study.merging)
     return study.merge(spec, _Parts(store, spec.key, parts), merging)
 
 

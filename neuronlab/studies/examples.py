@@ -26,7 +26,7 @@ def opened(name: str) -> list[Spec]:
     """
     specs: list[Spec] = [example(name)]
     for study in STUDIES.values():
-        suited = next((known for known in EMBEDDED if study.example(known)), None)
+        suited = next((model for model in EMBEDDED if study.example(model)), None)
         if study.name != AttributionSpec.study and suited is not None and suited.name == name:
             specs.append(study.example(suited))
     return [spec for spec in specs if _has_proteins(spec)]

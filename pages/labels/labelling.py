@@ -29,29 +29,28 @@ def draw() -> None:
     if first.corpus in CORPORA and not CORPORA[first.corpus].ready:
         with guard():
             label_sets.corpus_ready(first.corpus)
-    found = shown.finished(STUDY, model.name, spec, first)
-    if found is None:
+    finished = shown.finished(STUDY, model.name, spec, first)
+    if finished is None:
         return
-    own, result = found
     with guard():
-        browse(model, label_sets.of_run(own.key), own, result)
+        browse(model, label_sets.of_run(finished[0].key), *finished)
 
 
 def cost(spec: NeuronLabelsSpec) -> str:
     """What a run will take; of an endpoint also roughly how many tokens."""
     words = shown.cost(spec)
     if spec.explainer == "endpoint":
-        told = NeuronLabelsStudy().told(spec, services.model(spec.model, state.device()))
+        requests = NeuronLabelsStudy().told(spec, services.model(spec.model, state.device()))
         # A prompt of fifteen proteins with a hundred residues each.
         each = 3_000 if spec.variant == "neuronlab" else 1_500
-        tokens = prompts.Tokens(each * told, 40 * spec.candidates * told)
+        tokens = prompts.Tokens(each * requests, 40 * spec.candidates * requests)
         price = (
             st.session_state.get("label_price_in", 0.0),
             st.session_state.get("label_price_out", 0.0),
         )
         money = f", about {tokens.cost(*price):.2f} at these prices" if any(price) else ""
         words += (
-            f" {told:,} requests of about {each:,} tokens each: {tokens.prompt / 1e6:.2f} M to "
+            f" {requests:,} requests of about {each:,} tokens each: {tokens.prompt / 1e6:.2f} M to "
             f"read and {tokens.answer / 1e6:.3f} M to write{money}."
         )
     return words

@@ -18,7 +18,7 @@ VIEWS = {
 
 
 def main() -> None:
-    several = next(known.title for known in EMBEDDED if len(known.use.languages) > 1)
+    several = next(model.title for model in EMBEDDED if len(model.use.languages) > 1)
     model = facts_form.language_model(f" {several} knows several languages.")
     if model is None:
         return
