@@ -29,7 +29,10 @@ shown = next(entry for entry in PAGES if entry.name == (page.url_path or HOME.na
 st.set_page_config(page_title="NeuronLab" if shown is HOME else f"{shown.title} · NeuronLab")
 # What a new run will replace is greyed all at once: to fade it keeps a core busy for a second, and
 # the run it makes way for needs that core.
-st.html("<style>.stMain * { transition-duration: 0s !important; }</style>")
+STYLE = ".stMain * { transition-duration: 0s !important; }"
+# A link to a page has its whole title, on two lines where it must.
+STYLE += ".stPageLink p, .stPageLink span { white-space: normal; }"
+st.html(f"<style>{STYLE}</style>")
 state.start()
 with guard():
     links.follow()
