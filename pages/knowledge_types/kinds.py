@@ -180,13 +180,15 @@ def by_chance(table: pd.DataFrame) -> None:
     )
     words = f"clearly more for {', '.join(clear)}" if len(clear) else "clearly more for no kind"
     rest = [
-        f"{row.relation}: {row.difference:+.1%}, {_interval(row)}, p = {row.p:.2f}, {row.facts} "
-        f"{'fact' if row.facts == 1 else 'facts'}"
-        for row in table.itertuples()
+        f"{row.relation}: {row.difference:+.1%} ({_certainty(row)})" for row in table.itertuples()
     ]
     st.caption(plain(f"A kind's heads take {words}. {'; '.join(rest)}."))
 
 
-def _interval(row: Any) -> str:
+def _certainty(row: Any) -> str:
+    """What a difference rests on: it needs several facts, however rare it is among random sets."""
+    facts = f"{row.facts} {'fact' if row.facts == 1 else 'facts'}"
+    if row.facts < FEWEST:
+        return f"{facts}: too few to tell"
     low, high = row.difference_low, row.difference_high
-    return f"{low:+.1%} to {high:+.1%}" if low <= high else "no interval"
+    return f"{low:+.1%} to {high:+.1%}, p = {row.p:.2f}, {facts}"

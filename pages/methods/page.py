@@ -12,6 +12,7 @@ from neuronlab.figures.methods import METRICS, after_zeroing, by_count, specific
 from neuronlab.models import Model
 from neuronlab.neurons.effect import CONTROLS
 from neuronlab.runs import Result
+from neuronlab.statistics import FEWEST
 from neuronlab.studies import STUDIES
 from neuronlab.studies.method_comparison import (
     COMPARED,
@@ -117,10 +118,12 @@ def beside_best(table: pd.DataFrame, titles: dict[str, str], k: int, metric: str
         return
     best = compared["other"].iloc[0]
     others = compared[compared["other"] == best]
-    st.markdown(
-        f"**How much more is left than by {titles[best]}**, fact by fact: "
+    told_apart = (
         "intervals that hold for all pairs of methods at once; what holds 0 is not told apart."
+        if others["low"].notna().any()
+        else f"without intervals, which need {FEWEST} facts; nothing is told apart yet."
     )
+    st.markdown(f"**How much more is left than by {titles[best]}**, fact by fact: {told_apart}")
     exports.chart(
         differences(
             others.assign(name=others["method"].map(titles)),

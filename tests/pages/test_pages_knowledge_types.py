@@ -3,6 +3,7 @@
 import pytest
 
 from neuronlab.models.catalogue import entry
+from neuronlab.statistics import FEWEST
 from neuronlab.studies import STUDIES
 
 
@@ -14,6 +15,12 @@ def kinds(visit, results):
 def test_it_opens_on_a_finished_example(kinds, results):
     assert kinds.errors() == []
     charts = kinds.charts()
+    table = kinds.result(results).tables["beside_random"]
+    assert (table["facts"] < FEWEST).all()
+    for row in table.itertuples():
+        few = "1 fact" if row.facts == 1 else f"{row.facts} facts"
+        words = f"{row.relation}: {row.difference:+.1%} ({few}: too few to tell)"
+        assert any(words in text.replace("\\", "") for text in kinds.texts())
     wanted = {"value_layers", "query_layers", "overlap", "heads_own", "heads_random"}
     assert {f"chart_kinds_{name}" for name in wanted} <= charts
     for key, value in (

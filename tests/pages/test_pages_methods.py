@@ -4,6 +4,7 @@ import pytest
 
 from neuronlab.figures.colours import CONTROL_NAMES
 from neuronlab.models.catalogue import entry
+from neuronlab.statistics import FEWEST
 from neuronlab.studies import STUDIES
 from neuronlab.studies.method_comparison import KS, at
 
@@ -49,6 +50,9 @@ def test_the_comparison_says_what_the_facts_tell_apart(methods, results):
     apart = methods.says("do not tell it from")
     assert apart == bool(others)
     assert methods.says("Every other method leaves more") != apart
+    few = result.numbers["facts"] < FEWEST
+    assert methods.says(f"without intervals, which need {FEWEST} facts") == few
+    assert methods.says("intervals that hold for all pairs") != few
 
 
 def test_k_is_live(methods, results):
