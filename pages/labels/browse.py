@@ -99,7 +99,7 @@ def _headline(labels: LabelSet, spec: NeuronLabelsSpec, result: Result) -> None:
             f"**{n['labelled']:,} of {n['neurons']:,}** neurons have a label"
             + (f" ({chance:,} more would, but may be chance)" if chance else "")
             + f", **{n['distinct']:,}** different ones. Median held-out correlation "
-            f"**{n['correlation']:.2f}**{control(n)}."
+            f"**{n['correlation']:.2f}**{control(n)}.{_wrong_way(rows)}"
         )
         st.caption(plain(_relatives(n)))
     else:
@@ -111,6 +111,12 @@ def _headline(labels: LabelSet, spec: NeuronLabelsSpec, result: Result) -> None:
         plain(f"Labels from {spec.source}; corpus {corpora.titles().get(spec.corpus, 'own')}.")
         + few
     )
+
+
+def _wrong_way(rows: pd.DataFrame) -> str:
+    """How many labels are refuted by the proteins that nobody used."""
+    wrong = int((rows["correlation"] < 0).sum())
+    return f" {wrong:,} labels predict the wrong way there." if wrong else ""
 
 
 def _relatives(n: Mapping[str, Any]) -> str:

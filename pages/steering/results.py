@@ -34,7 +34,7 @@ def results(model: Model, spec: SteeringSpec, result: Result) -> None:
         )
     goal = goals[which]
     finals = result.tables["finals"]
-    headline(goal, spec, result.numbers["activity"])
+    headline(goal, spec, result.numbers["activity"], finals)
     moved(goal, result.tables["trajectories"], finals)
     st.markdown("**What it cost**; bars: one standard deviation.")
     exports.chart(
@@ -110,7 +110,9 @@ def residues(spec: SteeringSpec, finals: pd.DataFrame) -> None:
     )
 
 
-def headline(goal: dict, spec: SteeringSpec, activity: dict[str, float]) -> None:
+def headline(
+    goal: dict, spec: SteeringSpec, activity: dict[str, float], finals: pd.DataFrame
+) -> None:
     """The result in a few words, beside the control that it stands out from less; then both."""
     feature = PROPERTIES[goal["property"]]
     unit = f" {feature.unit}" if feature.unit else ""
@@ -121,6 +123,7 @@ def headline(goal: dict, spec: SteeringSpec, activity: dict[str, float]) -> None
         f"{goal[UNSTEERED]['mean']:+.3g}; {CONTROLS[control]}: {goal[control]['mean']:+.3g}. "
         f"{verdict(goal)}"
     )
+    st.markdown(beside_unsteered(goal, finals))
     by = CHOICES.get(spec.choose) or plain(spec.given_by) or "given"
     st.caption(
         f"Neurons {by}; a = {spec.a:g}, b = {spec.b:g}; {spec.chains} chains of {spec.steps} "
@@ -142,6 +145,18 @@ def headline(goal: dict, spec: SteeringSpec, activity: dict[str, float]) -> None
         "one set. z and effect size: how far the steered mean is from the random sets', in the one "
         "and the other. p: how often such a set does at least as well, the chosen one counting as "
         f"one of them; {spec.random_sets} sets allow no p below {goal['floor']:.2g}."
+    )
+
+
+def beside_unsteered(goal: dict, finals: pd.DataFrame) -> str:
+    """How far steered chains are from unsteered ones that draw the same, and at what price."""
+    low, high = goal["shift_interval"]
+    shift = goal[STEERED]["mean"] - goal[UNSTEERED]["mean"]
+    surprise = finals.groupby("condition")["perplexity"].mean()
+    return (
+        f"Beyond unsteered chains: {shift:+.3g}, 95 % interval over chains {low:+.3g} to "
+        f"{high:+.3g}. The price: a pseudo-perplexity of **{surprise[STEERED]:.3g}** instead of "
+        f"{surprise[UNSTEERED]:.3g} (1 is no surprise, 20 is a guess)."
     )
 
 

@@ -51,6 +51,9 @@ def test_labels_are_listed_with_their_controls_and_a_card(labels, results):
     assert labels.says(f"{len(named)} of {len(table)}")
     assert labels.says(f"its own beats **{named['beaten'].mean():.0%}** of them")
     assert labels.says("0% of the 20 proteins that judge have a relative")
+    wrong = int((named["correlation"] < 0).sum())
+    assert wrong
+    assert labels.says(f"{wrong:,} labels predict the wrong way")
     shown = labels.at.dataframe(key="label_rows").value
     expected = named[~(named["correlation"] < 0)].sort_values("correlation", ascending=False)
     assert shown["label"].tolist() == expected["label"].tolist()

@@ -52,6 +52,13 @@ def test_the_steered_result_stands_beside_its_controls(steered, results):
     numbers = result.numbers
     assert steered.says(f"{numbers['steered']['mean']:+.3g}")
     assert steered.says(CONTROLS[numbers["control"]])
+    costs = result.tables["finals"].groupby("condition")["perplexity"].mean()
+    assert steered.says(
+        f"pseudo-perplexity of **{costs['steered']:.3g}** instead of {costs['unsteered']:.3g}"
+    )
+    low, high = numbers["shift_interval"]
+    shift = numbers["steered"]["mean"] - numbers["unsteered"]["mean"]
+    assert steered.says(f"{shift:+.3g}, 95 % interval over chains {low:+.3g} to {high:+.3g}")
     assert steered.says(f"p = {numbers['p_value']:.2g}, and can be no smaller than 0.048")
     (rows,) = (d.value for d in steered.at.dataframe if "sd between sets" in d.value)
     assert rows["mean"].tolist() == [
