@@ -7,7 +7,8 @@ from neuronlab.models.families.base import Family, Site
 
 def defined() -> list[Family]:
     """The families that the files of this folder define; what several share has no model types."""
-    return [each() for each in classes(__name__, __path__, Family) if hasattr(each, "model_types")]
+    families = classes(__name__, __path__, Family)  # type: ignore[type-abstract]  # none is made of it
+    return [family() for family in families if hasattr(family, "model_types")]
 
 
 FAMILIES: tuple[Family, ...] = tuple(defined())
