@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from neuronlab.cost import Cost
 from neuronlab.progress import Progress
@@ -87,7 +87,10 @@ class Context:
         )
 
 
-class Study(ABC):
+S = TypeVar("S", bound=Spec)
+
+
+class Study(ABC, Generic[S]):
     """One kind of computation: `name` equals its spec's `study`; `title` is shown to people.
 
     It says of itself what it starts with (`default`), what is quickly computed to show it on some
@@ -102,17 +105,17 @@ class Study(ABC):
 
     name: ClassVar[str]
     title: ClassVar[str]
-    spec_type: ClassVar[type[Spec]]
+    spec_type: type[S]
     merging: ClassVar[float] = 0.0
     needing: ClassVar[float] = 0.0
     streams: ClassVar[bool] = False
     distributed: ClassVar[bool] = False
 
     @abstractmethod
-    def default(self) -> Spec:
+    def default(self) -> S:
         """A spec that gives a good first result."""
 
-    def example(self, model: Any) -> Spec | None:
+    def example(self, model: Any) -> S | None:
         """A small spec on this model, for people to begin with; set-up computes some of them.
 
         `model` is one that is loaded, or its entry in the catalogue: a name, a revision, a kind, an
@@ -120,26 +123,26 @@ class Study(ABC):
         """
         return None
 
-    def cost(self, spec: Spec, context: Context) -> Cost | None:
+    def cost(self, spec: S, context: Context) -> Cost | None:
         """What the run will take, with the models of the context; None where nobody knows.
 
         UserError where the spec does not fit the model.
         """
         return None
 
-    def needs(self, spec: Spec) -> list[tuple["Study", Spec]]:
+    def needs(self, spec: S) -> Sequence[tuple["Study", Spec]]:
         """Results of other studies that this one starts from; each is computed once and stored."""
         return []
 
-    def shards(self, spec: Spec, context: Context) -> list[Any]:
+    def shards(self, spec: S, context: Context) -> list[Any]:
         """The parts of the run, in a fixed order; each finished one survives an interruption."""
         return [None]
 
     @abstractmethod
-    def run_shard(self, spec: Spec, shard: Any, context: Context) -> Result:
+    def run_shard(self, spec: S, shard: Any, context: Context) -> Result:
         """The result of one part; UserError for a failure the person can act on."""
 
-    def merge(self, spec: Spec, parts: Sequence[Result], context: Context) -> Result:
+    def merge(self, spec: S, parts: Sequence[Result], context: Context) -> Result:
         """The result of the run from its parts, in the order of `shards`.
 
         It may compute as `run_shard` does, for `merging` of the whole run's time.

@@ -73,7 +73,7 @@ class AttributionSpec(PromptSpec):
         return tuple(c for c in ALL_COMPONENTS if c in components)
 
 
-class AttributionStudy(Study):
+class AttributionStudy(Study[AttributionSpec]):
     """Scores, the prediction they explain, and what switching the top neurons off does to it.
 
     Of a causal model's prompt of several tokens also ``where`` (see the function) and the number

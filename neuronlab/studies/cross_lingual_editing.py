@@ -78,7 +78,7 @@ class CrossLingualEditingSpec(LanguagesSpec):
         return {k: self.taus.get(k, tau) for k, tau in default_taus(self.languages).items()}
 
 
-class CrossLingualEditingStudy(AcrossLanguages):
+class CrossLingualEditingStudy(AcrossLanguages[CrossLingualEditingSpec]):
     """Every edit measured in every language.
 
     Tables: ``facts`` (see ``InLanguages``), ``edits`` (fact, relation, edit, neurons, change,

@@ -57,7 +57,7 @@ class DegeneratePairsSpec(PromptSpec):
     seed: Seed = 0
 
 
-class DegeneratePairsStudy(Study):
+class DegeneratePairsStudy(Study[DegeneratePairsSpec]):
     """Every pair of the candidates, switched off at the predicted position.
 
     Tables: ``candidates`` (layer, neuron, score, p: the target's probability without it),

@@ -130,7 +130,7 @@ class ExemplarsSpec(Spec):
         return np.random.default_rng(own[get_args(Drawn).index(purpose)])
 
 
-class ExemplarsStudy(Study):
+class ExemplarsStudy(Study[ExemplarsSpec]):
     """Portions of the corpus, joined.
 
     Arrays per component: ``top``, ``bottom`` (layer, neuron, kept) activations, ``top_at`` and

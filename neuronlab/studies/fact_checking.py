@@ -144,7 +144,7 @@ class FactCheckingSpec(FactsSpec):
         return test
 
 
-class FactCheckingStudy(OverFacts):
+class FactCheckingStudy(OverFacts[FactCheckingSpec]):
     """Score true and false candidates by neurons and by probability.
 
     Tables: ``candidates`` (fact, relation, prompt, candidate, true, test, and a score per scorer;

@@ -76,7 +76,7 @@ class FineTuneSpec(ProteinsSpec):
         return f"{slug[:40]}-{self.key[:6]}"
 
 
-class FineTuneStudy(Study):
+class FineTuneStudy(Study[FineTuneSpec]):
     """Tunes, keeps the model, and judges it on the test part.
 
     Numbers: ``test`` and ``baselines`` (see ``metrics``, with intervals), ``baseline`` (the one of

@@ -41,7 +41,7 @@ class KnowledgeTypesSpec(FactsSpec):
     facts: str = "knowledge_types"
 
 
-class KnowledgeTypesStudy(OverFacts):
+class KnowledgeTypesStudy(OverFacts[KnowledgeTypesSpec]):
     """What the facts of a type have in common, and what switching its heads off does to others.
 
     Tables: ``facts`` (fact, relation, prompt, gold, state, probability), ``value_layers`` and

@@ -55,7 +55,7 @@ class LabelSimulatorSpec(Spec):
     seed: Seed = 0
 
 
-class LabelSimulatorStudy(Study):
+class LabelSimulatorStudy(Study[LabelSimulatorSpec]):
     """One training; the simulator is kept in a folder that studies of labels take.
 
     Numbers: r (mean over held-out neurons, each on proteins of its two ends, from which its label

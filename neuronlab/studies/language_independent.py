@@ -40,7 +40,7 @@ class LanguageIndependentSpec(LanguagesSpec):
     study: ClassVar[str] = "language_independent"
 
 
-class LanguageIndependentStudy(AcrossLanguages):
+class LanguageIndependentStudy(AcrossLanguages[LanguageIndependentSpec]):
     """Scores of each fact in each language; what the sets have in common.
 
     Tables: ``facts`` and ``neurons`` (see ``InLanguages``), ``overlap`` and ``sensitivity`` (see

@@ -130,7 +130,7 @@ class MethodComparisonSpec(FactsSpec):
         return tuple(name for name in dict.fromkeys([*COMPARED, *METHODS]) if name in methods)
 
 
-class MethodComparisonStudy(OverFacts):
+class MethodComparisonStudy(OverFacts[MethodComparisonSpec]):
     """Zero each method's top FFN neurons, fact by fact, and see how far the gold token falls.
 
     Tables: ``rows`` (fact, method, k, control, rank, probability, log_probability; ``control`` is

@@ -115,7 +115,7 @@ class NeuronLabelsSpec(ExemplarsSpec):
         return f"endpoint: {self.answers_by} at {self.address}"
 
 
-class NeuronLabelsStudy(Study):
+class NeuronLabelsStudy(Study[NeuronLabelsSpec]):
     """Layers in shards, from the stored exemplars.
 
     Table ``labels``; a neuron without a label has "", and nan for what is said of labels:

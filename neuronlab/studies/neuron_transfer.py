@@ -72,7 +72,7 @@ class NeuronTransferSpec(JudgedSpec):
         return method
 
 
-class NeuronTransferStudy(Study):
+class NeuronTransferStudy(Study[NeuronTransferSpec]):
     """Scores of both models in one shard each, then both judged.
 
     Tables:

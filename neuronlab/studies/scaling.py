@@ -50,7 +50,7 @@ class ScalingSpec(Spec):
         return tuple(map(_with_revision, labels))
 
 
-class ScalingStudy(Study):
+class ScalingStudy(Study[ScalingSpec]):
     """The labels of all models, counted.
 
     A neuron counts as labelled where its label reaches the correlation. Tables:

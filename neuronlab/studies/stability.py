@@ -57,7 +57,7 @@ class StabilitySpec(FactsSpec):
     other_revision: str = ""
 
 
-class StabilityStudy(OverFacts):
+class StabilityStudy(OverFacts[StabilitySpec]):
     """Overlap of the best FFN neurons (log-probability increase) between prompts and models.
 
     Tables: ``facts``, ``overlap`` (pair, k, Jaccard index with 95 % interval, pairs, facts: how

@@ -170,7 +170,7 @@ class SteeringSpec(Spec):
         return tuple(sorted(set(self.free))) or tuple(range(len(self.begin)))
 
 
-class SteeringStudy(Study):
+class SteeringStudy(Study[SteeringSpec]):
     """Chains: steered and unsteered, random sets, doses; then what they cost.
 
     Random sets are of two kinds, "random" and "as active" (``CONTROLS``), with as many chains each

@@ -83,7 +83,7 @@ class SubmodelsSpec(JudgedSpec):
         return 1 + len(self.ablations) * (1 + len(self.fractions) * chosen) + off
 
 
-class SubmodelsStudy(Study):
+class SubmodelsStudy(Study[SubmodelsSpec]):
     """Scores in shards of ten proteins; submodels judged when all scores are there.
 
     Arrays: ``{method}.{component}`` scores, ``mean.{component}`` over residues,

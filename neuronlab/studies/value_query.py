@@ -37,7 +37,7 @@ class ValueQuerySpec(PromptSpec):
     version: ClassVar[int] = 2
 
 
-class ValueQueryStudy(Study):
+class ValueQueryStudy(Study[ValueQuerySpec]):
     """Value neurons, query neurons and the flow between them.
 
     Tables: ``layers`` (increase of each layer's attention, FFN and biases), ``path`` (logit lens),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -134,10 +134,13 @@ class LanguagesSpec(FactsSpec):
         return len(groups) * sum(each)
 
 
-class AcrossLanguages(Study):
+L = TypeVar("L", bound=LanguagesSpec)
+
+
+class AcrossLanguages(Study[L]):
     """A study with one shard per fact in all its languages."""
 
-    def example(self, model: Described) -> LanguagesSpec | None:
+    def example(self, model: Described) -> L | None:
         """The capital of France, in languages that a model may know."""
         if not completes_text(model):
             return None
@@ -149,11 +152,11 @@ class AcrossLanguages(Study):
             filtered=False,
         )
 
-    def shards(self, spec: LanguagesSpec, context: Context) -> list[int]:
+    def shards(self, spec: L, context: Context) -> list[int]:
         """The numbers of the facts."""
         return list(range(len(spec.groups())))
 
-    def cost(self, spec: LanguagesSpec, context: Context) -> Cost:
+    def cost(self, spec: L, context: Context) -> Cost:
         """That of the attributions."""
         seconds = spec.seconds(context.model(spec.model, spec.revision))
         return Cost(seconds, at_most=True, remark=KEPT)

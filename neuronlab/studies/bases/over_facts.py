@@ -6,7 +6,7 @@ import random
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 from weakref import WeakKeyDictionary
 
 import pandas as pd
@@ -85,27 +85,30 @@ class FactsSpec(Spec):
         return chosen
 
 
-class OverFacts(Study):
+F = TypeVar("F", bound=FactsSpec)
+
+
+class OverFacts(Study[F]):
     """A study with one shard per fact."""
 
     # Fields of an example that takes seconds.
     small: ClassVar[Mapping[str, Any]]
 
-    def example(self, model: Described) -> FactsSpec | None:
+    def example(self, model: Described) -> F | None:
         """A few facts, asked of a model that continues or completes text."""
         if not completes_text(model):
             return None
         return self.spec_type(model=model.name, revision=model.revision, **self.small)
 
-    def shards(self, spec: FactsSpec, context: Context) -> list[int]:
+    def shards(self, spec: F, context: Context) -> list[int]:
         """The numbers of the facts."""
         return list(range(len(spec.chosen())))
 
     @abstractmethod
-    def seconds_each(self, model: Model, spec: FactsSpec, tokens: int) -> float:
+    def seconds_each(self, model: Model, spec: F, tokens: int) -> float:
         """What one fact of so many tokens will take."""
 
-    def cost(self, spec: FactsSpec, context: Context) -> Cost:
+    def cost(self, spec: F, context: Context) -> Cost:
         """As if no fact were left out."""
         model = context.model(spec.model, spec.revision)
         facts = spec.chosen()
