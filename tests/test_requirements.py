@@ -1,5 +1,7 @@
 """Every package is pinned, also those that the pinned ones need; the pins lie in our ranges."""
 
+import ast
+import sys
 import tomllib
 from importlib.metadata import distributions
 from pathlib import Path
@@ -52,6 +54,29 @@ def test_every_pin_lies_in_the_packages_range(name, extra):
         (pin,) = specifier
         assert ranges[package].contains(pin.version), package
         assert {one.operator for one in ranges[package]} == {">=", "<"}
+
+
+# Folding asks a person to install these, and says how; pydantic brings its core.
+ASKED_FOR = {"antiberty", "igfold", "pydantic-core"}
+IMPORTED_AS = {"bio": "biopython", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+
+
+def test_every_package_that_is_imported_is_required():
+    parsed = [
+        node
+        for folder in ("neuronlab", "pages")
+        for file in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+    ]
+    modules = [name.name for each in parsed if isinstance(each, ast.Import) for name in each.names]
+    modules += [each.module for each in parsed if isinstance(each, ast.ImportFrom) and each.module]
+    outside = {module.partition(".")[0] for module in modules} - sys.stdlib_module_names
+    packages = {canonicalize_name(each) for each in outside - {"neuronlab", "pages", "dashboard"}}
+    packages = {IMPORTED_AS.get(each, each) for each in packages}
+    assert "transformers" in packages
+    assert (
+        packages <= {*versions("requirements.txt"), *versions("requirements-ray.txt")} | ASKED_FOR
+    )
 
 
 def test_hashes_are_of_the_constrained_versions():
