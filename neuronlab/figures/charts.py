@@ -205,6 +205,10 @@ def agreement(first: NeuronScores, second: NeuronScores, names: tuple[str, str])
     return figure
 
 
+# Opacity of bars: what stands in front of them is seen, on a light page and on a dark one.
+BEHIND_INTERVALS = 0.55
+
+
 def error_bars(values: pd.Series, low: pd.Series, high: pd.Series) -> dict[str, Any]:
     """Error bars of a trace, from low to high."""
     return {

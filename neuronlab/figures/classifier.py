@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from neuronlab.figures.charts import MARGIN, error_bars, plain
+from neuronlab.figures.charts import BEHIND_INTERVALS, MARGIN, error_bars, plain
 from neuronlab.figures.colours import (
     AGAINST,
     COLOURS,
@@ -60,6 +60,7 @@ def metric_bars(table: pd.DataFrame, metric: str) -> go.Figure:
             x=table[metric],
             orientation="h",
             marker_color=[NEUTRAL if b else FOR for b in table["baseline"]],
+            marker_opacity=BEHIND_INTERVALS,
             error_x=error_bars(table[metric], table[f"{metric}_low"], table[f"{metric}_high"]),
             hovertemplate="%{y}: %{x:.3f}<extra></extra>",
         )
@@ -236,7 +237,8 @@ def only_bars(table: pd.DataFrame, metric: str, full: float) -> go.Figure:
             name="random neurons" if random else f"best by {choice.replace('_', ' ')}",
             marker_color=NEUTRAL if random else [COMPONENT_COLOURS[c] for c in means.index],
             marker_pattern_shape="/" if random else "",
-            error_y=error_bars(means["mean"], low, high) | {"color": "#000000"},
+            marker_opacity=BEHIND_INTERVALS,
+            error_y=error_bars(means["mean"], low, high),
             hovertemplate="%{x}: %{y:.3f}<extra></extra>",
         )
     figure.add_hline(y=full, line={"color": NEUTRAL}, annotation_text="full model")

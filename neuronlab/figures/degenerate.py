@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from neuronlab.figures.charts import MARGIN, error_bars
+from neuronlab.figures.charts import BEHIND_INTERVALS, MARGIN, error_bars
 from neuronlab.figures.colours import (
     COLOURS,
     COMPONENT_COLOURS,
@@ -165,6 +165,7 @@ def bars(table: pd.DataFrame, titles: Mapping[str, str], measure: str) -> go.Fig
             x=table[measure],
             orientation="h",
             marker_color=[_style(titles, name)[0] for name in table["scorer"]],
+            marker_opacity=BEHIND_INTERVALS,
             error_x=error_bars(table[measure], table[f"{measure}_low"], table[f"{measure}_high"]),
             hovertemplate="%{y}: %{x:.3f}<extra></extra>",
         )

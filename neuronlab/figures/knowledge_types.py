@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
-from neuronlab.figures.charts import MARGIN, error_bars
+from neuronlab.figures.charts import BEHIND_INTERVALS, MARGIN, error_bars
 from neuronlab.figures.colours import COLOURS, NEUTRAL
 
 
@@ -25,6 +25,7 @@ def overlap_bars(table: pd.DataFrame, words: dict[str, str]) -> go.Figure:
             orientation="h",
             marker_color=[*COLOURS, NEUTRAL][i],
             marker_pattern_shape="" if i == 0 else "/",
+            marker_opacity=BEHIND_INTERVALS,
             error_x=error_bars(rows["jaccard"], rows["jaccard_low"], rows["jaccard_high"]),
             customdata=rows["chance"],
             hovertemplate="%{y}: %{x:.3f} (chance %{customdata:.4f})<extra></extra>",

@@ -8,7 +8,7 @@ from itertools import combinations
 import pandas as pd
 import plotly.graph_objects as go
 
-from neuronlab.figures.charts import MARGIN, error_bars
+from neuronlab.figures.charts import BEHIND_INTERVALS, MARGIN, error_bars
 from neuronlab.figures.colours import COLOURS, DIVERGING, FOR, NEUTRAL, NULL_NAMES, PATTERNS
 
 _LEGEND = {"orientation": "h", "y": 1.14, "x": 0}
@@ -164,6 +164,7 @@ def edit_bars(table: pd.DataFrame, words: Mapping[str, str]) -> go.Figure:
             orientation="h",
             marker_color=COLOURS[i],
             marker_pattern_shape=PATTERNS[i],
+            marker_opacity=BEHIND_INTERVALS,
             error_x=error_bars(rows["relative"], rows["relative_low"], rows["relative_high"]),
             hovertemplate="%{y}: %{x:+.1%}<extra>" + name + "</extra>",
         )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 import plotly.graph_objects as go
 
-from neuronlab.figures.charts import MARGIN, error_bars
+from neuronlab.figures.charts import BEHIND_INTERVALS, MARGIN, error_bars
 from neuronlab.figures.colours import COLOURS, CONTROL_NAMES, MARKS, NEUTRAL
 from neuronlab.neurons.effect import AS_ACTIVE, RANDOM, Control
 
@@ -47,6 +47,7 @@ def after_zeroing(
             x=table[metric],
             orientation="h",
             marker_color="#0072B2",
+            marker_opacity=BEHIND_INTERVALS,
             error_x=error_bars(table[metric], table[f"{metric}_low"], table[f"{metric}_high"]),
             hovertemplate="%{y}: %{x:.4f}<extra></extra>",
             showlegend=False,
@@ -98,7 +99,11 @@ def by_count(summary: pd.DataFrame, titles: dict[str, str], metric: str, pooled:
             marker={"symbol": _MARKS[i % 8], "size": 7},
         )
     figure.update_layout(
-        height=420, margin=MARGIN, xaxis_title="FFN neurons zeroed", yaxis_title=METRICS[metric]
+        height=520,
+        margin=MARGIN,
+        xaxis_title="FFN neurons zeroed",
+        yaxis_title=METRICS[metric],
+        legend={"orientation": "h", "y": -0.25},
     )
     return figure
 

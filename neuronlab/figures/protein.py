@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 import py3Dmol
 from jaxtyping import Float
 
-from neuronlab.figures.charts import MARGIN, error_bars, plain
+from neuronlab.figures.charts import BEHIND_INTERVALS, MARGIN, error_bars, plain
 from neuronlab.figures.colours import DIVERGING, NEUTRAL
 
 # Of DSSP, letter by letter; "-" and " " are what some programs write for coil.
@@ -234,6 +234,7 @@ def state_bars(table: pd.DataFrame, *, title: str = "mean score") -> go.Figure:
             x=table["mean"],
             orientation="h",
             marker_color="#0072B2",
+            marker_opacity=BEHIND_INTERVALS,
             error_x=error_bars(table["mean"], table["low"], table["high"]),
             customdata=table[["low", "high"]],
             hovertemplate="%{y}: %{x:.4f} (%{customdata[0]:.4f} to %{customdata[1]:.4f})"

@@ -26,12 +26,12 @@ NAMES = {"unsteered": "unsteered", "steered": "steered", **CONTROL_NAMES}
 # What is compared: chains of one set are no independent draws of a set.
 UNITS = {"unsteered": "chain", "steered": "chain", RANDOM: "set", AS_ACTIVE: "set"}
 COSTS = {
-    "identity": "identity<br>to the start",
-    "entropy": "entropy of the<br>free residues (bits)",
-    "longest_repeat": "longest repeat<br>(residues)",
+    "identity": "identity to the start",
+    "entropy": "entropy of the free residues (bits)",
+    "longest_repeat": "longest repeat (residues)",
     "perplexity": "pseudo-perplexity",
-    "confidence": "confidence of<br>the chain",
-    "confidence_free": "confidence of the<br>free residues",
+    "confidence": "confidence of the chain",
+    "confidence_free": "confidence of the free residues",
 }
 # The most hydrophobic first: what moves hydropathy is seen as rows, not as scattered letters.
 LETTERS = sorted(AMINO_ACIDS, key=lambda letter: -(FEATURES["gravy"].scale or {})[letter])
@@ -124,7 +124,7 @@ def finals(table: pd.DataFrame, name: str, title: str, start: float) -> go.Figur
 
 
 def costs(table: pd.DataFrame) -> go.Figure:
-    """What it cost, a panel each: means over chains, with one standard deviation to either side.
+    """What it cost, a row each: means over chains, with one standard deviation to either side.
 
     Args:
         table: columns condition, chain, and those of ``COSTS``; what is unknown for all chains
@@ -132,34 +132,39 @@ def costs(table: pd.DataFrame) -> go.Figure:
     """
     shown = [cost for cost in COSTS if cost in table and table[cost].notna().any()]
     figure = make_subplots(
-        1, max(len(shown), 1), subplot_titles=[COSTS[cost] for cost in shown] or None
+        max(len(shown), 1),
+        1,
+        subplot_titles=[COSTS[cost] for cost in shown] or None,
+        vertical_spacing=0.5 / max(len(shown), 1),  # of a row: its axis, and the next one's title
     )
     for number, cost in enumerate(shown, start=1):
-        for condition, rows in _conditions(table):
+        for place, (condition, rows) in enumerate(_conditions(table)):
             colour, _, mark = CONDITIONS[condition]
             values = pd.Series([rows[cost].mean()])
             spread = rows[cost].std()
             figure.add_scatter(
-                x=[NAMES[condition]],
-                y=values,
-                error_y=error_bars(values, values - spread, values + spread),
+                x=values,
+                y=[place],
+                error_x=error_bars(values, values - spread, values + spread),
                 name=NAMES[condition],
                 legendgroup=condition,
                 showlegend=number == 1,
                 mode="markers",
-                marker={"color": colour, "symbol": mark, "size": 11},
+                marker={"color": colour, "symbol": mark, "size": 10},
                 customdata=[spread],
-                hovertemplate="%{y:.3g} ± %{customdata:.2g}<extra>" + NAMES[condition] + "</extra>",
-                row=1,
-                col=number,
+                hovertemplate="%{x:.3g} ± %{customdata:.2g}<extra>" + NAMES[condition] + "</extra>",
+                row=number,
+                col=1,
             )
     # The legend names the conditions once for all panels.
-    figure.update_xaxes(showticklabels=False, range=[-0.6, len(CONDITIONS) - 0.4])
-    figure.update_yaxes(rangemode="tozero")
+    figure.update_yaxes(showticklabels=False, zeroline=False, range=[len(CONDITIONS) - 0.4, -0.6])
+    figure.update_xaxes(rangemode="tozero")
     if "identity" in shown:
-        figure.update_yaxes(tickformat=".0%", col=1)
-    figure.update_annotations(font_size=13)
-    figure.update_layout(height=280, margin={**MARGIN, "t": 50}, legend={**_LEGEND, "y": -0.08})
+        figure.update_xaxes(tickformat=".0%", row=shown.index("identity") + 1)
+    figure.update_annotations(font_size=13, x=0, xanchor="left")
+    figure.update_layout(
+        height=80 + 110 * len(shown), margin={**MARGIN, "t": 30}, legend={**_LEGEND, "y": -0.08}
+    )
     return figure
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -31,6 +31,12 @@ def chart(figure: go.Figure, table: pd.DataFrame, name: str, alt: str) -> None:
     tables(table, name, files)
 
 
+def listed(table: pd.DataFrame, height: int | Literal["auto"] = "auto") -> None:
+    """A table with blanks in its heads; in its files the columns keep their names."""
+    words = {name: str(name).replace("_", " ") for name in table.columns}
+    st.dataframe(table, hide_index=True, column_config=words, height=height)
+
+
 def tables(
     table: pd.DataFrame,
     name: str,
@@ -39,7 +45,7 @@ def tables(
 ) -> None:
     """The table behind a figure and downloads of it, folded."""
     with st.popover(label, icon=":material/table:", type="tertiary"):
-        st.dataframe(table, hide_index=True, height=min(38 + 35 * len(table), 300))
+        listed(table, height=min(38 + 35 * len(table), 300))
         formats = {
             "CSV": ("csv", lambda: spreadsheets.csv(table), "text/csv"),
             "JSON": ("json", lambda: table.to_json(orient="records"), "application/json"),

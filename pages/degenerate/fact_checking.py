@@ -126,7 +126,7 @@ def results(spec: FactCheckingSpec, result: Result) -> None:
     relations(result)
     neurons(spec, result.tables["neurons"])
     with st.expander(f"The {len(candidates):,} candidates"):
-        st.dataframe(candidates, hide_index=True, height=280)
+        exports.listed(candidates, height=280)
         exports.tables(candidates, "candidates", label="As a file")
     exports.share(spec.key, study_python(spec), study_command(spec))
 

@@ -28,6 +28,15 @@ from neuronlab.widgets.guard import plain
 
 STUDY = "degenerate_pairs"
 _DRAWN = 60
+# Heads of the table of pairs.
+_HEADS = {"layer_a": "layer A", "neuron_a": "A", "layer_b": "layer B", "neuron_b": "B"}
+_PROBABILITIES = {
+    "p_ab": "without both",
+    "synergy": "synergy",
+    "p_a": "without A",
+    "p_b": "without B",
+    "product": "expected",
+}
 NULLS = {control.key: words for control, words in CONTROLS.items()}
 
 
@@ -141,7 +150,6 @@ def look_at(pairs: pd.DataFrame, p0: float) -> None:
 def listed(pairs: pd.DataFrame) -> list[int]:
     """The pairs as a table, for the basket; returns the rows that are selected."""
     st.markdown("**Pairs**, strongest synergy first. Select one or several.")
-    probabilities = ["p_a", "p_b", "product"]
     event = st.dataframe(
         pairs,
         hide_index=True,
@@ -149,19 +157,12 @@ def listed(pairs: pd.DataFrame) -> list[int]:
         on_select="rerun",
         selection_mode="multi-row",
         key="pairs",
-        column_config={
-            name: st.column_config.NumberColumn(format="%.3f")
-            for name in ("p_ab", "synergy", *probabilities)
+        column_config=_HEADS
+        | {
+            name: st.column_config.NumberColumn(words, format="%.3f")
+            for name, words in _PROBABILITIES.items()
         },
-        column_order=[
-            "layer_a",
-            "neuron_a",
-            "layer_b",
-            "neuron_b",
-            "p_ab",
-            "synergy",
-            *probabilities,
-        ],
+        column_order=[*_HEADS, *_PROBABILITIES],
     )
     rows = [row for row in event.selection.rows if row < len(pairs)]
     with st.container(horizontal=True):

@@ -143,7 +143,7 @@ def heads(result: Result) -> None:
         with right:
             by_chance(result.tables["beside_random"])
     with st.expander("The heads"):
-        st.dataframe(result.tables["heads"], hide_index=True)
+        exports.listed(result.tables["heads"])
 
 
 def by_kind(table: pd.DataFrame) -> None:

@@ -1,6 +1,5 @@
 """Whether the neurons stay the same when words, facts or the model change."""
 
-import pandas as pd
 import streamlit as st
 
 from neuronlab.cli.same_call import study_command, study_python
@@ -70,5 +69,5 @@ def stability(spec: StabilitySpec, result: Result) -> None:
         f"facts: {'; '.join(words)}."
     )
     with st.expander("The prompts"):
-        st.dataframe(pd.DataFrame(result.tables["facts"]), hide_index=True, height=260)
+        exports.listed(result.tables["facts"], height=260)
     exports.share(spec.key, study_python(spec), study_command(spec))

@@ -58,7 +58,7 @@ def results(model: Model, spec: CrossLingualEditingSpec, result: Result) -> None
     if "success" in result.tables:
         success(result.tables["success"])
     with st.expander("Every fact, edit and language"):
-        st.dataframe(result.tables["edits"], hide_index=True, height=280)
+        exports.listed(result.tables["edits"], height=280)
         exports.tables(result.tables["edits"], "edits", label="As a file")
         exports.tables(result.tables["facts"], "edited_facts", label="What was asked")
     exports.share(spec.key, study_python(spec), study_command(spec))

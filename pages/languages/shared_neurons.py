@@ -76,7 +76,7 @@ def results(model: Model, spec: LanguageIndependentSpec, result: Result) -> None
         )
     with right:
         st.markdown("**Fact by fact**.")
-        st.dataframe(table, hide_index=True, height=min(38 + 35 * len(table), 250))
+        exports.listed(table, height=min(38 + 35 * len(table), 250))
         exports.tables(facts.drop(columns="why", errors="ignore"), "asked", label="What was asked")
     one_fact(model, spec, result, chosen, shared)
     exports.share(spec.key, study_python(spec), study_command(spec))

@@ -106,7 +106,7 @@ def results(spec: MethodComparisonSpec, result: Result) -> None:
     )
     table(result, titles, k)
     with st.expander(f"The {n['asked']} facts"):
-        st.dataframe(result.tables["facts"], hide_index=True, height=260)
+        exports.listed(result.tables["facts"], height=260)
         exports.tables(result.tables["rows"], "rows", label="Every fact, method and k")
     exports.share(spec.key, study_python(spec), study_command(spec))
 

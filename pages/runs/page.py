@@ -170,7 +170,7 @@ def compare(first: Record, second: Record) -> None:
             "Scatter of the neuron scores of the two runs.",
         )
     with right:
-        st.dataframe(table, hide_index=True)
+        exports.listed(table)
         st.caption(
             "Spearman: correlation of ranks over all neurons. Shared: of the top 10 and top 100 "
             "neurons, how many both runs have; by chance it would be next to none."

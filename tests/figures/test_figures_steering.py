@@ -136,10 +136,10 @@ def test_costs_are_means_with_one_standard_deviation():
         for condition, name in zip(CHAINS, NAMES, strict=True):
             point, values = next(points), of(table, condition, cost)
             assert point.xaxis == ("x" if number == 1 else f"x{number}")
-            assert (point.name, *point.x) == (name, name)
-            assert point.y[0] == pytest.approx(fmean(values))
-            assert point.error_y.array[0] == pytest.approx(stdev(values))
-            assert point.error_y.arrayminus[0] == pytest.approx(stdev(values))
+            assert point.name == name
+            assert point.x[0] == pytest.approx(fmean(values))
+            assert point.error_x.array[0] == pytest.approx(stdev(values))
+            assert point.error_x.arrayminus[0] == pytest.approx(stdev(values))
     assert len({(p.marker.symbol, p.marker.color) for p in figure.data}) == 4
     assert [p.name for p in figure.data if p.showlegend] == NAMES
 
@@ -156,10 +156,10 @@ def test_what_is_unknown_has_no_panel(gone):
 
 def test_identity_alone_is_in_percent():
     axes = can_be_sent(steering.costs(reached()))["layout"]
-    forms = [axes[f"yaxis{i}"].get("tickformat") for i in ("", 2, 3, 4, 5, 6)]
+    forms = [axes[f"xaxis{i}"].get("tickformat") for i in ("", 2, 3, 4, 5, 6)]
     assert forms == [".0%", *[None] * 5]
     without = can_be_sent(steering.costs(reached().drop(columns="identity")))["layout"]
-    assert "tickformat" not in without["yaxis"]
+    assert "tickformat" not in without["xaxis"]
 
 
 def test_without_any_cost_there_is_an_empty_figure():
