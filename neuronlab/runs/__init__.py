@@ -9,13 +9,14 @@ from neuronlab.runs.result import Result
 from neuronlab.runs.running import run_study, stored_result
 from neuronlab.runs.spec import Seed, Spec, read_spec, spec_of
 from neuronlab.runs.store import Store
-from neuronlab.runs.study import Cancelled, Context, Study
+from neuronlab.runs.study import Cancelled, Context, Preview, Study
 
 __all__ = [
     "Cancelled",
     "Context",
     "MissingResult",
     "Pending",
+    "Preview",
     "Queue",
     "Record",
     "Result",

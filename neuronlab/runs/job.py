@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from neuronlab.runs.spec import Spec
-from neuronlab.runs.study import Context
+from neuronlab.runs.study import Context, Preview
 
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
 
@@ -20,7 +20,8 @@ class Run:
     `fraction` is 0 to 1; `seconds_left` is an estimate, None when there is none yet; `submitted`,
     `started` and `finished` are Unix times in s. `error` is one sentence and `details` a traceback,
     both empty unless failed. `position` is the place in the device's queue, 0 = running or next.
-    `records` are rows that a running study lets people watch.
+    `records` are rows that a running study lets people watch, `preview` what it shows by now of its
+    result.
     """
 
     key: str
@@ -38,6 +39,7 @@ class Run:
     finished: float | None
     position: int
     records: tuple[dict[str, float], ...] = ()
+    preview: Preview | None = None
 
     @property
     def active(self) -> bool:
@@ -65,6 +67,7 @@ class Job:
     finished: float | None = None
     context: Context | None = None
     records: list[dict[str, float]] = field(default_factory=list)
+    preview: Preview | None = None
 
     @property
     def active(self) -> bool:
@@ -78,12 +81,13 @@ class Job:
     def requeue(self) -> None:
         """Back to the state before `start`."""
         self.status, self.started, self.context = "queued", None, None
-        self.fraction, self.message, self.records = 0.0, "", []
+        self.fraction, self.message, self.records, self.preview = 0.0, "", [], None
 
     def finish(self, status: Status, error: str = "", details: str = "") -> None:
         """Note how the job ended."""
         self.status, self.error, self.details = status, error, details
         self.finished = time.time()
+        self.preview = None
         if status == "done":
             self.fraction = 1.0
 
@@ -105,6 +109,7 @@ class Job:
             finished=self.finished,
             position=position,
             records=tuple(self.records) if self.status == "running" else (),
+            preview=self.preview,
         )
 
     def _seconds_left(self) -> float | None:

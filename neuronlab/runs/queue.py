@@ -13,7 +13,7 @@ from neuronlab.runs.pending import Pending
 from neuronlab.runs.running import stored_result
 from neuronlab.runs.spec import Spec, read_spec
 from neuronlab.runs.store import Store
-from neuronlab.runs.study import Cancelled, Context, Study
+from neuronlab.runs.study import Cancelled, Context, Preview, Study
 
 
 class Queue:
@@ -102,6 +102,17 @@ class Queue:
             self._changed.wait_for(lambda: not self._jobs[key].active, timeout)
             return self._snapshot(self._jobs[key])
 
+    def watch(self, key: str, timeout: float, seen: Preview | None) -> Run:
+        """The same, but also return when there is another preview than the one that was seen."""
+
+        def changed() -> bool:
+            job = self._jobs[key]
+            return not job.active or job.preview is not seen
+
+        with self._changed:
+            self._changed.wait_for(changed, timeout)
+            return self._snapshot(self._jobs[key])
+
     def resume(self, pending: Pending, owner: str = "") -> Run:
         """Submit an interrupted run again; its finished shards are not computed again.
 
@@ -183,10 +194,16 @@ class Queue:
             with self._changed:
                 job.records.append(row)
 
+        def on_preview(preview: Preview) -> None:
+            with self._changed:
+                job.preview = preview
+                self._changed.notify_all()
+
         return Context(
             job.device,
             on_progress=on_progress,
             on_record=on_record,
+            on_preview=on_preview,
             cancelled=lambda: self._closed or not job.owners,
         )
 

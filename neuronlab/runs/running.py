@@ -2,14 +2,19 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
-from neuronlab.errors import memory_told
+from neuronlab.errors import UserError, memory_told
 from neuronlab.runs import cluster
 from neuronlab.runs.errors import UnreadableResult
 from neuronlab.runs.result import Result
 from neuronlab.runs.spec import Spec
 from neuronlab.runs.store import Store
 from neuronlab.runs.study import Context, Study
+
+# Previews come no more often than that (seconds), and take no more than this share of a run's time.
+_BETWEEN_PREVIEWS = 2.0
+_PREVIEWING = 0.1
 
 
 def stored_result(study: Study, spec: Spec, store: Store, context: Context) -> Result:
@@ -58,6 +63,7 @@ def run_study(study: Study, spec: Spec, store: Store, context: Context) -> Resul
             cluster.compute_shards(study, spec, missing, count, store, computing)
         finished = set(range(count))
     parts: list[Result | None] = []
+    next_preview = 0.0
     for index, shard in enumerate(shards):
         after_needs.check()
         part = _stored_shard(store, spec.key, index) if index in finished else None
@@ -69,8 +75,22 @@ def run_study(study: Study, spec: Spec, store: Store, context: Context) -> Resul
             context.skipped += share * (1 - needing)
         parts.append(None if study.streams and count > 1 else part)
         after_needs.progress((index + 1) * share)
+        if index + 1 < count and context.previews and time.perf_counter() >= next_preview:
+            began = time.perf_counter()
+            _preview(study, spec, _Parts(store, spec.key, parts), count, after_needs)
+            ended = time.perf_counter()
+            next_preview = ended + max(_BETWEEN_PREVIEWS, (ended - began) / _PREVIEWING)
     merging = after_needs.part(1 - study.merging, study.merging)
     return study.merge(spec, _Parts(store, spec.key, parts), merging)
+
+
+def _preview(
+    study: Study, spec: Spec, parts: Sequence[Result], count: int, context: Context
+) -> None:
+    with suppress(UserError):  # the first parts alone may say nothing
+        result = study.preview(spec, parts, context.part(0, 0))
+        if result is not None:
+            context.preview(result, f"{len(parts)} of {count} {study.unit}")
 
 
 class _Parts(Sequence[Result]):

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
 from neuronlab.cost import Cost
@@ -17,12 +18,20 @@ class Cancelled(Exception):
     """The run was cancelled; a study lets it pass."""
 
 
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """What a page may show of a run that is under way, and in `words` what it is of the whole."""
+
+    result: Result
+    words: str
+
+
 class Context:
     """What a running study is given: its device, its models, and the way to report progress.
 
-    `on_progress(fraction, message)` hears of progress, `on_record(row)` of records; `cancelled()`
-    says whether to stop. `load` is what models come from; by default `loader`.
-    `skipped` is the fraction of the run that was not computed because it was stored already.
+    `on_progress(fraction, message)` hears of progress, `on_record(row)` of records, `on_preview` of
+    previews; `cancelled()` says whether to stop. `load` is what models come from; by default
+    `loader`. `skipped` is the fraction of the run that was not computed, being stored already.
     `given` are the results that the study needs, in the order of `Study.needs`.
     """
 
@@ -36,6 +45,7 @@ class Context:
         load: Loader | None = None,
         on_progress: Progress | None = None,
         on_record: Callable[[dict[str, float]], None] | None = None,
+        on_preview: Callable[[Preview], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
         given: Sequence[Result] = (),
     ) -> None:
@@ -44,6 +54,7 @@ class Context:
         self.skipped = 0.0
         self._load = load or Context.loader
         self._on_record = on_record
+        self._on_preview = on_preview
         self._on_progress = on_progress
         self._cancelled = cancelled
         self._fraction = 0.0
@@ -70,6 +81,22 @@ class Context:
         if self._on_record:
             self._on_record(row)
 
+    @property
+    def previews(self) -> bool:
+        """Whether anybody looks at previews, so that they are worth computing."""
+        return self._on_preview is not None
+
+    def preview(self, result: Result, words: str) -> None:
+        """What people may look at until the result is there; it is not kept.
+
+        Args:
+            result: with what the study's page draws of a preview.
+            words: what it is of the whole, such as "the first 3 of 75 facts".
+        """
+        self.check()
+        if self._on_preview:
+            self._on_preview(Preview(result, words))
+
     def check(self) -> None:
         """Raise Cancelled when the run was cancelled; call it at least once a second."""
         if self._cancelled and self._cancelled():
@@ -82,6 +109,7 @@ class Context:
             load=self._load,
             on_progress=lambda done, message: self.progress(start + done * share, message),
             on_record=self._on_record,
+            on_preview=self._on_preview,
             cancelled=self._cancelled,
             given=self.given,
         )
@@ -96,16 +124,18 @@ class Study(ABC, Generic[S]):
     It says of itself what it starts with (`default`), what is quickly computed to show it on some
     model (`example`), and what a run will take (`cost`).
 
-    `merging` is the share of a run's time, 0 to 1, that `merge` takes, and `needing` the share of
-    what it `needs`. Where `streams`, the parts together may not fit in memory: `merge` gets a
-    sequence that reads a part from the disk whenever it is asked for one. Where `distributed`, each
-    of several shards is long enough (a minute, say) to be worth sending to a Ray cluster, when the
-    settings name one: there it has the arrays of `given` read-only, and reports no progress.
+    `unit` is what several shards are called. `merging` is the share of a run's time, 0 to 1, that
+    `merge` takes, and `needing` the share of what it `needs`. Where `streams`, the parts together
+    may not fit in memory: `merge` gets a sequence that reads a part from the disk whenever it is
+    asked for one. Where `distributed`, each of several shards is long enough (a minute, say) to be
+    worth sending to a Ray cluster, when the settings name one: there it has the arrays of `given`
+    read-only, and reports no progress.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     spec_type: type[S]
+    unit: ClassVar[str] = "parts"
     merging: ClassVar[float] = 0.0
     needing: ClassVar[float] = 0.0
     streams: ClassVar[bool] = False
@@ -137,6 +167,13 @@ class Study(ABC, Generic[S]):
     def shards(self, spec: S, context: Context) -> list[Any]:
         """The parts of the run, in a fixed order; each finished one survives an interruption."""
         return [None]
+
+    def preview(self, spec: S, parts: Sequence[Result], context: Context) -> Result | None:
+        """What a page may show of the first parts while others are computed; None: nothing.
+
+        A study of one part can call `context.preview` in `run_shard` instead.
+        """
+        return None
 
     @abstractmethod
     def run_shard(self, spec: S, shard: Any, context: Context) -> Result:

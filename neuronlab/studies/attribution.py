@@ -18,12 +18,13 @@ from neuronlab.attribution.registry import Baseline, Engine
 from neuronlab.attribution.request import TOLERANCE, Objective, Positions, Request, Variant
 from neuronlab.cost import Cost
 from neuronlab.models import ALL_COMPONENTS, COMPONENTS, Component, Model
-from neuronlab.neurons import NeuronScores
+from neuronlab.neurons import NeuronScores, predict
 from neuronlab.runs import Context, Result, Seed, Study
 from neuronlab.studies.bases.one_prompt import SUPPRESSED, PromptSpec, prove
 from neuronlab.studies.bases.prompts import Described, first_prompt
 
 TOP = 1000
+PREVIEW = "gradient_x_activation"
 
 
 class AttributionSpec(PromptSpec):
@@ -108,6 +109,8 @@ class AttributionStudy(Study[AttributionSpec]):
         """The whole study: one prompt is one shard."""
         context.progress(0.0, "loading the model")
         model = context.model(spec.model, spec.revision)
+        if context.previews and method(spec.method).integrates:
+            preview(model, spec, context)
         scores = attribute(
             model,
             spec.prompt,
@@ -140,6 +143,28 @@ class AttributionStudy(Study[AttributionSpec]):
             tables["tokens"] = scores.tokens
             tables["token_totals"] = scores.token_totals
         return Result(numbers=numbers, tables=tables, arrays=dict(scores.arrays))
+
+
+def preview(model: Model, spec: AttributionSpec, context: Context) -> None:
+    """What a single pass says of where the scores are, until the method's own are there."""
+    scores = attribute(
+        model,
+        spec.prompt,
+        method=PREVIEW,
+        components=spec.components,
+        objective=spec.objective,
+        positions=spec.positions,
+    )
+    prediction = predict(model, spec.prompt)
+    numbers = {
+        **scores.provenance,
+        "target_label": prediction.label,
+        "probability": prediction.probability,
+        "rank": prediction.rank,
+    }
+    result = Result(numbers, {"predictions": prediction.top(10)}, dict(scores.arrays))
+    words = f"{method(PREVIEW).title}, from one pass; {method(spec.method).title} will replace it"
+    context.preview(result, words)
 
 
 def default_positions(kind: str) -> Positions:

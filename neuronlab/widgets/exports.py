@@ -81,6 +81,7 @@ def share(key: str, python: str, command: str) -> None:
             f"{key}.zip",
             "application/zip",
             on_click="ignore",
+            disabled=not services.store().has(key),  # a preview
             type="tertiary",
             icon=":material/download:",
             key="export_run",

@@ -29,9 +29,14 @@ def choose(neuron: Neuron) -> None:
     st.query_params["neuron"] = str(neuron)
 
 
-def start(scores: NeuronScores) -> None:
-    """Choose the strongest neuron where none is, or where the chosen one was not scored."""
+def start(scores: NeuronScores, *, preview: bool = False) -> None:
+    """Choose the strongest neuron where none is, or where the chosen one was not scored.
+
+    What a preview has chosen by itself does not stay.
+    """
     neuron = st.session_state.get("neuron")
+    if not preview and neuron == st.session_state.pop("neuron_of_preview", None):
+        neuron = None
     if neuron is not None and neuron.component in scores.arrays:
         layers, size = scores[neuron.component].shape
         if neuron.layer < layers and neuron.index < size:
@@ -39,6 +44,8 @@ def start(scores: NeuronScores) -> None:
     # A low bound says little: the strongest neuron is known only where every score is a score.
     best = scores.top(1, magnitude=scores.certified is None).iloc[0]
     choose(Neuron(int(best["layer"]), best["component"], int(best["neuron"])))
+    if preview:
+        st.session_state["neuron_of_preview"] = chosen()
 
 
 def both_views(result: Result) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,7 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 from neuronlab.facts import SETS
 from neuronlab.proteins.annotated import CORPORA
 from neuronlab.proteins.labelled import LABELLED
-from neuronlab.runs import Run, Spec
+from neuronlab.runs import Preview, Run, Spec
 from neuronlab.studies import STUDIES
 from neuronlab.studies.bases.over_facts import OWN
 from neuronlab.widgets import services
@@ -75,11 +75,15 @@ def _active() -> None:
         st.rerun()
 
 
-def wait(key: str, name: str) -> None:
+def wait(key: str, name: str, preview: Callable[[Preview], None] | None = None) -> None:
     """Until a run under way has ended: bar, message, time left, cancel; or why it has no result.
 
     The page waits here and goes on at the moment the result is there. Whatever a person does
     meanwhile interrupts the page, not the run.
+
+    Args:
+        preview: draws what a run under way shows of its result. Another preview, and at the end the
+            result, takes its place: the page runs again, since widgets are drawn once a run.
     """
     place = st.empty()  # also when there is nothing to wait for: what follows keeps its place
     run = services.queue().get(key)
@@ -89,14 +93,24 @@ def wait(key: str, name: str) -> None:
         with place.container():
             bar = _bar(run, name)
             curve = st.empty()
-            shown = 0
-            while run.active:
-                run = services.queue().wait(key, _TICK)
-                bar.progress(run.fraction, text=plain(_words(run)))
-                if len(run.records) > shown:
-                    shown = len(run.records)
-                    table = pd.DataFrame(run.records).set_index("step").drop(columns="epoch")
-                    curve.line_chart(table.interpolate(limit_area="inside"), height=260)
+            note = st.empty()
+        shown = 0
+        seen: Preview | None = None
+        while run.active:
+            bar.progress(run.fraction, text=plain(_words(run)))
+            if len(run.records) > shown:
+                shown = len(run.records)
+                table = pd.DataFrame(run.records).set_index("step").drop(columns="epoch")
+                curve.line_chart(table.interpolate(limit_area="inside"), height=260)
+            if preview and run.preview and run.preview is not seen:
+                if seen:
+                    st.rerun()
+                seen = run.preview
+                note.info(f"Preview: {plain(seen.words)}.", icon=":material/hourglass_top:")
+                preview(seen)
+            run = services.queue().watch(key, _TICK, run.preview)
+        if seen:
+            st.rerun()
         place.empty()
     _ended(run)
 

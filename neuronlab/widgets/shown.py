@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TypeVar, cast
 
 import streamlit as st
 
 from neuronlab.models import Model
-from neuronlab.runs import Context, Result, Spec
+from neuronlab.runs import Context, Preview, Result, Spec
 from neuronlab.studies import STUDIES
 from neuronlab.widgets import links, runs, services, state
 from neuronlab.widgets.guard import guard, plain
@@ -77,6 +78,7 @@ def study(
     *,
     first: Spec | None = None,
     words: Callable[[S], str] = cost,
+    preview: Callable[[S, Result], None] | None = None,
 ) -> None:
     """The Run button, the run, and its results: what a page does once its form stands.
 
@@ -86,16 +88,23 @@ def study(
         results: draws them.
         first: what is computed where nothing was opened or started yet; `spec`, if not given.
         words: see `run_button`.
+        preview: draws what there is of a result before it is finished; `results`, if not given.
     """
     run_button(spec, words)
-    shown = finished(name, None if model is None else model.name, spec, first or spec)
+    shown = finished(
+        name, None if model is None else model.name, spec, first or spec, preview or results
+    )
     if shown is not None:
         with guard():
             results(*shown)
 
 
 def finished(
-    study: str, model: str | None, spec: S | None, first: Spec | None
+    study: str,
+    model: str | None,
+    spec: S | None,
+    first: Spec | None,
+    preview: Callable[[S, Result], None] | None = None,
 ) -> tuple[S, Result] | None:
     """The spec and result to show; waits for a run under way. None where there is nothing.
 
@@ -103,6 +112,7 @@ def finished(
         model: the chosen model; what was shown of another one is left. None: of any.
         spec: what the form stands for.
         first: what is computed where nothing was opened or started yet.
+        preview: draws what there is of the result of a run under way.
     """
     key = links.shown(study)
     if key is None or (model is not None and _model_of(key) != model):
@@ -112,7 +122,7 @@ def finished(
         if not services.store().has(key):
             runs.submit(first, state.device())
     links.show(key, study)
-    runs.wait(key, study)
+    runs.wait(key, study, None if preview is None else partial(_preview, key, preview))
     if not services.store().has(key):
         return None
     raw, result = services.result(key)
@@ -130,6 +140,13 @@ def finished(
             icon=":material/info:",
         )
     return cast(S, stored), result  # `spec` is of the same study
+
+
+def _preview(key: str, draw: Callable[[S, Result], None], preview: Preview) -> None:
+    run = services.queue().get(key)
+    if run is not None:
+        with guard():
+            draw(cast(S, run.spec), preview.result)
 
 
 def _offer(spec: Spec) -> None:

@@ -1,6 +1,8 @@
 """Which neurons made it say that? Attribution of one prediction, and the proof by intervention."""
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import streamlit as st
 
@@ -33,7 +35,29 @@ def main() -> None:
         return
     model = services.model(state.model_name(), state.device())
     spec = prompt_form.draw(model)
-    shown.study("attribution", model, spec, partial(results, model))
+    shown.study("attribution", model, spec, partial(results, model), preview=preview)
+
+
+def preview(spec: AttributionSpec, result: Result) -> None:
+    """What a single pass says, while the method's own scores are computed."""
+    scores = scores_of(result)
+    neuron_maps.start(scores, preview=True)
+    n = result.numbers
+    st.markdown(f"**{plain(visible(n['target_label']))}** {prediction(n)}.")
+    choices(result)
+    neuron_maps.draw(scores)
+
+
+def choices(result: Result) -> None:
+    """The model's first choices."""
+    table = result.tables["predictions"]
+    with st.expander("The model's first choices", expanded=True):
+        exports.chart(
+            predictions(table, int(result.numbers["target"])),
+            table,
+            "predictions",
+            "Bars: the ten most probable choices.",
+        )
 
 
 def results(model: Model, spec: AttributionSpec, result: Result) -> None:
@@ -43,17 +67,9 @@ def results(model: Model, spec: AttributionSpec, result: Result) -> None:
     prompt = spec.prompt
     target = int(result.numbers["target"])
     headline(result)
-    choices = st.expander("The model's first choices", expanded=True)
-    neuron_maps.draw(scores)  # first what people wait for
+    choices(result)
+    neuron_maps.draw(scores)
     where(model, spec, result)
-    with choices:
-        table = result.tables["predictions"]
-        exports.chart(
-            predictions(table, target),
-            table,
-            "predictions",
-            "Bars: the ten most probable choices.",
-        )
     quality(result)
     if len(scores.token_totals):
         tokens(model, result, scores)
@@ -67,13 +83,18 @@ def results(model: Model, spec: AttributionSpec, result: Result) -> None:
     intervention.draw(model, asked, {"Top neurons": scores}, proof_in(result, scores))
 
 
+def prediction(numbers: Mapping[str, Any]) -> str:
+    """How probable the target is, and its rank."""
+    return f"has {numbers['probability']:.1%} (rank {numbers['rank']:,})"
+
+
 def headline(result: Result) -> None:
     """The result in one line."""
     n = result.numbers
     label = plain(visible(n["target_label"]))
     words, mean, sd = control_in(n)
     st.markdown(
-        f"**{label}** has {n['probability']:.1%} (rank {n['rank']:,}). Without its "
+        f"**{label}** {prediction(n)}. Without its "
         f"{n['suppressed']} top neurons: **{n['probability_suppressed']:.1%}**. Without as many "
         f"{words}: {mean:.1%} ± {sd:.1%}."
     )

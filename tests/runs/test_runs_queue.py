@@ -403,3 +403,23 @@ def test_resuming_an_older_version_forgets_the_old_shards(store, make_queue):
     assert len(toy.computed) == 2
     assert store.interrupted() == []
     assert store.finished_shards(old.key) == set()
+
+
+def test_whoever_watches_is_woken_by_a_preview_and_by_the_end(make_queue):
+    gate = Gate()
+
+    def body(spec, shard, context):
+        context.preview(Result({"sum": -1}), "a guess")
+        gate(spec, shard, context)
+
+    queue = make_queue(Toy(body))
+    key = queue.submit(SPEC).key
+    preview = queue.watch(key, 5, None).preview
+    assert (preview.result.numbers, preview.words) == ({"sum": -1}, "a guess")
+    assert queue.watch(key, 0.05, preview).active  # nothing new
+    assert queue.wait(key, 0.05).active  # a preview is not the end
+    gate.opened.set()
+    run = queue.watch(key, 5, preview)
+    while run.active:
+        run = queue.watch(key, 5, run.preview)
+    assert (run.status, run.preview) == ("done", None)

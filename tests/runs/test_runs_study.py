@@ -2,7 +2,7 @@ import pytest
 from runs_toys import Toy, ToySpec
 
 from neuronlab.errors import UserError
-from neuronlab.runs import Cancelled, Context, Result, Study, run_study, stored_result
+from neuronlab.runs import Cancelled, Context, Result, Study, run_study, running, stored_result
 
 
 class Recorder(Context):
@@ -170,3 +170,40 @@ def test_shards_may_depend_on_what_the_study_needs(store):
             return super().shards(spec, context)
 
     run_study(Needing(), ToySpec(parts=2), store, Context())
+
+
+class Previewed(Toy):
+    """Shows what there is of the sum; of one part alone there is nothing to say."""
+
+    def preview(self, spec, parts, context):
+        if len(parts) < 2:
+            raise UserError("One part says nothing.")
+        context.progress(1.0)
+        return self.merge(spec, parts, context)
+
+
+def test_a_preview_is_of_the_parts_that_are_there_and_no_progress(store, monkeypatch):
+    monkeypatch.setattr(running, "_BETWEEN_PREVIEWS", 0.0)
+    previews = []
+    context = Recorder(on_preview=previews.append)
+    assert run_study(Previewed(), ToySpec(parts=4), store, context).numbers == {"sum": 10}
+    assert [each.result.numbers for each in previews] == [{"sum": 3}, {"sum": 6}]
+    assert [each.words for each in previews] == ["2 of 4 parts", "3 of 4 parts"]
+    fractions = [fraction for fraction, _ in context.seen]
+    assert fractions == [0.25, 0.5, 0.5, 0.75, 0.75, 1.0]
+
+
+def test_previews_are_not_computed_where_nobody_looks(store):
+    class Unseen(Toy):
+        def preview(self, spec, parts, context):
+            raise AssertionError("computed for nobody")
+
+    assert run_study(Unseen(), ToySpec(parts=3), store, Context()).numbers == {"sum": 6}
+
+
+def test_previews_take_a_small_share_of_the_time(store, monkeypatch):
+    clock = iter(range(0, 1000, 10))  # every preview takes 10 s, and so does a part
+    monkeypatch.setattr(running.time, "perf_counter", lambda: next(clock))
+    previews = []
+    run_study(Previewed(), ToySpec(parts=30), store, Context(on_preview=previews.append))
+    assert 1 <= len(previews) <= 3
