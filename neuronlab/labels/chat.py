@@ -58,8 +58,8 @@ class Chat:
         seed = hashlib.sha256(json.dumps([self.seed, messages]).encode()).digest()[:8]
         draw = torch.Generator(device="cpu").manual_seed(int.from_bytes(seed) >> 1)
         rows = sample(model, tokens(model, messages), count, temperature, draw, check)
-        found = [model.tokenizer.decode(row, skip_special_tokens=True) for row in rows]
-        return [text for text in map(clean, found) if text]
+        answers = [model.tokenizer.decode(row, skip_special_tokens=True) for row in rows]
+        return [text for text in map(clean, answers) if text]
 
     def explain_many(
         self,

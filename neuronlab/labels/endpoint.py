@@ -128,8 +128,8 @@ class Endpoint(ChatServer):
 
     def _kept(self, messages: Messages, count: int, temperature: float) -> list[str] | None:
         try:
-            found = json.loads(self._file(messages, count, temperature).read_text("utf-8"))
-            answers = found["answers"]
+            content = json.loads(self._file(messages, count, temperature).read_text("utf-8"))
+            answers = content["answers"]
         except (OSError, ValueError, KeyError, TypeError):
             return None
         whole = isinstance(answers, list) and all(isinstance(text, str) for text in answers)
@@ -167,8 +167,8 @@ def for_run(address: str, model: str, run: str) -> Endpoint:
     """
     if run in _keys:
         return Endpoint(address, model, _keys[run])
-    known = os.environ.get(ADDRESS, "").strip().rstrip("/") == address.strip().rstrip("/")
-    return Endpoint(address, model, os.environ.get(KEY, "") if known else "")
+    same_address = os.environ.get(ADDRESS, "").strip().rstrip("/") == address.strip().rstrip("/")
+    return Endpoint(address, model, os.environ.get(KEY, "") if same_address else "")
 
 
 def from_environment() -> Endpoint:

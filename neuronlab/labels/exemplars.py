@@ -87,10 +87,10 @@ def pooled(
 def _pool(neurons: Neurons, residues: Tensor, pooling: Pooling) -> Float[Tensor, "row neuron"]:
     if pooling == "cls":
         return neurons[:, 0]
-    here = residues[..., None]
+    counted = residues[..., None]
     if pooling == "max":
-        return neurons.masked_fill(~here, -torch.inf).amax(1)
-    return (neurons * here).sum(1) / here.sum(1)
+        return neurons.masked_fill(~counted, -torch.inf).amax(1)
+    return (neurons * counted).sum(1) / counted.sum(1)
 
 
 def _batches(lengths: Sequence[int]) -> list[list[int]]:

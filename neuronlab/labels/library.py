@@ -194,12 +194,12 @@ def search_words(rows: pd.DataFrame, query: str) -> pd.DataFrame:
     """
     wanted, unwanted = _terms(query)
     plain = {label: _plain(label) for label in rows["label"].unique() if label}
-    found = [
+    matches = [
         label
         for label, words in plain.items()
         if all(term in words for term in wanted) and not any(term in words for term in unwanted)
     ]
-    return rows[rows["label"].isin(found)].reset_index(drop=True)
+    return rows[rows["label"].isin(matches)].reset_index(drop=True)
 
 
 def _terms(query: str) -> tuple[list[str], list[str]]:
@@ -248,9 +248,9 @@ def search_meaning(rows: pd.DataFrame, query: str, count: int = 100) -> pd.DataF
         )
     (asked,) = sentences.embed([query])
     likeness = dict(zip(different, (_embedded(different) @ asked).tolist(), strict=True))
-    found = rows.assign(likeness=rows["label"].map(likeness).astype(float))
-    order = np.lexsort([-found["correlation"].fillna(-2.0), -found["likeness"]])
-    return found.iloc[order[:count]].reset_index(drop=True)
+    ranked = rows.assign(likeness=rows["label"].map(likeness).astype(float))
+    order = np.lexsort([-ranked["correlation"].fillna(-2.0), -ranked["likeness"]])
+    return ranked.iloc[order[:count]].reset_index(drop=True)
 
 
 def _embedded(labels: Sequence[str]) -> Float[np.ndarray, "label dimension"]:
@@ -435,12 +435,12 @@ def _texts(file: str, name: str, table: pa.Table) -> tuple[np.ndarray, Int[np.nd
     try:
         if not pa.types.is_dictionary(column.type):
             column = column.cast(pa.string()).dictionary_encode()
-        known = column.combine_chunks().to_pandas().array
-        different = [_clean(text) for text in known.categories]
+        categorical = column.combine_chunks().to_pandas().array
+        different = [_clean(text) for text in categorical.categories]
     except (pa.ArrowException, ValueError):  # texts that are not UTF-8
         raise _unreadable(file) from None
     values = np.array([*different, ""], object)  # code -1: no text
-    return values[known.codes], np.array([*map(len, values)])[known.codes]
+    return values[categorical.codes], np.array([*map(len, values)])[categorical.codes]
 
 
 def _clean(text: str) -> str:
@@ -513,17 +513,17 @@ class Library:
 
     def sets(self) -> dict[str, Mapping[str, Any]]:
         """The cards of all sets by their keys, the newest first; unreadable ones are left out."""
-        found = {}
+        cards = {}
         for path in self.folder.glob("*.zip"):
             if not _KEY.fullmatch(path.stem):
                 continue
             try:
                 with zipfile.ZipFile(path) as archive:
                     card = json.loads(uploads.member(path.name, archive, _CARD, MAX_CARD))
-                found[path.stem] = {name: card[name] for name in CARD}
+                cards[path.stem] = {name: card[name] for name in CARD}
             except Exception:  # also one that another process removes just now
                 continue
-        return dict(sorted(found.items(), key=lambda item: str(item[1]["created"]), reverse=True))
+        return dict(sorted(cards.items(), key=lambda item: str(item[1]["created"]), reverse=True))
 
     def add(self, label_set: LabelSet) -> str:
         """Keep a set; its key, under which the same one is kept once."""

@@ -168,16 +168,14 @@ def split(pairs: Sequence[Pair], held_out: float = 0.2, seed: int = 0) -> Parts:
             "The pairs cannot be split so that no neuron and no protein is on both sides: give "
             "more neurons and more proteins."
         )
-    rest = sorted(i for own in parts.values() for i in own)
-    return Parts(*(np.array(own, dtype=np.int64) for own in (train, test, rest)))
+    rest = sorted(i for indices in parts.values() for i in indices)
+    return Parts(*(np.array(indices, dtype=np.int64) for indices in (train, test, rest)))
 
 
 def pearson(predicted: Float[np.ndarray, " n"], true: Float[np.ndarray, " n"]) -> float:
     """Pearson's r; NaN where either is constant or there are fewer than three values."""
     # Rounding leaves some spread in what is constant.
-    flat = any(
-        np.ptp(own) <= 1e-9 * np.abs(own).max(initial=0) for own in (predicted, true) if len(own)
-    )
+    flat = any(np.ptp(x) <= 1e-9 * np.abs(x).max(initial=0) for x in (predicted, true) if len(x))
     if len(true) < 3 or flat:
         return math.nan
     return float(np.corrcoef(predicted, true)[0, 1])
@@ -222,8 +220,8 @@ def load(source: str | Path, *, device: str = "auto") -> Simulator:
     """
     place = folder(source)
     try:
-        found = json.loads((place / _SETTINGS).read_text("utf-8"))
-        settings = Settings(**found)
+        fields = json.loads((place / _SETTINGS).read_text("utf-8"))
+        settings = Settings(**fields)
     except (OSError, ValueError, TypeError) as error:
         raise UserError(
             f"The simulator in {folders.shown(str(source))} cannot be loaded: train it again.",
@@ -391,7 +389,7 @@ def _correlations(
     for place, i in enumerate(test):
         rows.setdefault(pairs[i].neuron, []).append(place)
     true = np.array([pairs[i].protein.activation for i in test], dtype=float)
-    return {neuron: pearson(predicted[own], true[own]) for neuron, own in rows.items()}
+    return {neuron: pearson(predicted[places], true[places]) for neuron, places in rows.items()}
 
 
 # --- The model -----------------------------------------------------------------------------------
@@ -402,21 +400,21 @@ def _predicted(
     simulator: Simulator, tokens: Sequence[list[int]], check: Check
 ) -> Float[np.ndarray, " pair"]:
     simulator.hf.eval()
-    found = np.zeros(len(tokens))
+    activations = np.zeros(len(tokens))
     # Texts of similar length run together: less is padded.
     order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]))
     size = simulator.settings.batch
     for start in range(0, len(order), size):
         check()
-        own = order[start : start + size]
+        batch = order[start : start + size]
         with computing():
-            logits = _logits(simulator, [tokens[i] for i in own])
+            logits = _logits(simulator, [tokens[i] for i in batch])
         p = logits.softmax(-1).double().numpy(force=True)
         if simulator.settings.variant == "authors":
-            found[own] = p.argmax(-1)
+            activations[batch] = p.argmax(-1)
         else:
-            found[own] = p @ np.arange(CLASSES)
-    return found
+            activations[batch] = p @ np.arange(CLASSES)
+    return activations
 
 
 def _tokens(simulator: Simulator, pairs: Sequence[Pair]) -> list[list[int]]:
@@ -484,12 +482,12 @@ def _read(source: str, changes: Mapping[str, Any], *, complete: bool = False) ->
 def _unusable(source: str, local: bool, offline: bool, error: Exception) -> UserError:
     shown = folders.shown(source)
     if local:
-        told = f"The Longformer in {shown} cannot be loaded: check its files."
+        problem = f"The Longformer in {shown} cannot be loaded: check its files."
     elif offline:
-        told = (
+        problem = (
             f"The model hub is out of reach and {shown} is not on this machine: connect, or "
             "give a folder with a Longformer."
         )
     else:
-        told = f"{shown} cannot be loaded from the hub: give {BASE} or a folder with one."
-    return UserError(told, details=f"{type(error).__name__}: {error}")
+        problem = f"{shown} cannot be loaded from the hub: give {BASE} or a folder with one."
+    return UserError(problem, details=f"{type(error).__name__}: {error}")

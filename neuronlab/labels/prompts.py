@@ -137,19 +137,19 @@ def _protein(place: int, protein: Example, typical: Mapping[str, float], residue
     ]
     if shown := features(protein.features, typical):
         lines.append(f"features: {shown}")
-    known = [text for text in map(line, protein.annotations) if text]
-    lines += [f"annotation: {text}" for text in known[:MAX_ANNOTATIONS]]
+    annotations = [text for text in map(line, protein.annotations) if text]
+    lines += [f"annotation: {text}" for text in annotations[:MAX_ANNOTATIONS]]
     return "\n".join(lines)
 
 
 def features(values: Mapping[str, float], typical: Mapping[str, float] | None = None) -> str:
     """The features that are known, on one line, each with the corpus' mean where that is known."""
     typical = typical or {}
-    known = {name: value for name, value in values.items() if _finite(value)}
+    finite = {name: value for name, value in values.items() if _finite(value)}
     return "; ".join(
         f"{line(name)} {rounded(value)}"
         + (f" (corpus mean {rounded(typical[name])})" if _finite(typical.get(name)) else "")
-        for name, value in known.items()
+        for name, value in finite.items()
     )
 
 

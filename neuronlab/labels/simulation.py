@@ -35,11 +35,11 @@ def from_traits(
 ) -> Float[Array, "hypothesis protein"]:
     """The sum of the named traits in standard deviations; nan where a hypothesis names none."""
     at = {name: i for i, name in enumerate(traits.names)}
-    found = np.full((len(hypotheses), len(standard)), np.nan, np.float32)
+    predicted = np.full((len(hypotheses), len(standard)), np.nan, np.float32)
     for row, hypothesis in enumerate(hypotheses):
         if hypothesis.terms:
-            found[row] = sum(sign * standard[:, at[name]] for name, sign in hypothesis.terms)
-    return found
+            predicted[row] = sum(sign * standard[:, at[name]] for name, sign in hypothesis.terms)
+    return predicted
 
 
 def correlations(
@@ -78,14 +78,14 @@ def controls(
             _unit(seen[rows][:, part]) @ label
             for part, label in zip((choosing, judging), labels, strict=True)
         )
-        own = judged[rows - start, rows][:, None]
+        own_r = judged[rows - start, rows][:, None]
         judged *= np.sign(chosen)
         judged[rows - start, rows] = np.nan
-        count = (~np.isnan(judged + own)).sum(1)
+        count = (~np.isnan(judged + own_r)).sum(1)
         # What differs by rounding alone is equal: many neurons have the same label.
-        better = np.nansum((np.sign((own - judged).round(5)) + 1) / 2, axis=1)
-        for found, total in ((mean, np.nansum(judged + 0 * own, axis=1)), (beaten, better)):
-            found[rows] = np.divide(total, count, out=np.full(len(rows), np.nan), where=count > 0)
+        better = np.nansum((np.sign((own_r - judged).round(5)) + 1) / 2, axis=1)
+        for share, total in ((mean, np.nansum(judged + 0 * own_r, axis=1)), (beaten, better)):
+            share[rows] = np.divide(total, count, out=np.full(len(rows), np.nan), where=count > 0)
     return mean, beaten
 
 

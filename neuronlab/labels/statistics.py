@@ -65,7 +65,7 @@ class Explainer:
             at: the proteins of each neuron, as rows of the traits.
         """
         parts = [self._part(at[i : i + _CHUNK]) for i in range(0, len(at), _CHUNK)]
-        return Separation(*(np.concatenate(own) for own in zip(*parts, strict=True)))
+        return Separation(*(np.concatenate(chunks) for chunks in zip(*parts, strict=True)))
 
     def _part(self, at: Int[Array, "neuron kept"]) -> tuple[Array, Array]:
         k, all_ = at.shape[1], len(self._rest)
@@ -80,10 +80,10 @@ class Explainer:
         excess = np.maximum(np.abs(wins - k * others / 2) - 0.5, 0)
         p = 2 * norm.sf(np.divide(excess, spread, out=np.zeros_like(excess), where=spread > 0))
         if self._binary.any():
-            own = self._carried[at]
-            carried = own.sum(1)
+            annotations = self._carried[at]
+            carried = annotations.sum(1)
             # Some of the neuron's proteins may be no part of the background.
-            total = self._carriers + (own * ~self._background[at][..., None]).sum(1)
+            total = self._carriers + (annotations * ~self._background[at][..., None]).sum(1)
             p[:, self._binary] = _fisher(carried, total, compared, k)
         return effect.clip(-1, 1), np.minimum(p, 1.0)
 
@@ -108,16 +108,16 @@ def candidates(
     tests = separation.p.shape[1]
     strength = np.where(separation.p * tests < level, np.abs(separation.effect), 0.0)
     order = np.argsort(-strength, axis=1, kind="stable")[:, :count]
-    found = []
+    hypotheses = []
     for row, best in enumerate(order):
-        own = [
+        traits = [
             (int(t), 1 if separation.effect[row, t] > 0 else -1)
             for t in best
             if strength[row, t] > 0
         ]
-        alone: list[tuple[tuple[int, int], ...]] = [(each,) for each in own]
-        found.append(alone + ([(own[0], own[1])] if len(own) > 1 else []))
-    return found
+        alone: list[tuple[tuple[int, int], ...]] = [(each,) for each in traits]
+        hypotheses.append(alone + ([(traits[0], traits[1])] if len(traits) > 1 else []))
+    return hypotheses
 
 
 def _fisher(

@@ -78,8 +78,8 @@ def traits(
     words = sorted(word for word, n in count.items() if min_count <= n <= most)
     column = {word: i for i, word in enumerate(words)}
     carried = np.zeros((len(annotations), len(words)), np.float32)
-    for row, own in enumerate(annotations):
-        carried[row, [column[word] for word in set(own) if word in column]] = 1
+    for row, of_protein in enumerate(annotations):
+        carried[row, [column[word] for word in set(of_protein) if word in column]] = 1
     values = np.concatenate([features[shown].to_numpy(np.float32), carried], axis=1)
     binary = np.array([False] * len(shown) + [True] * len(words))
     return Traits((*shown, *words), (*(titles[n] for n in shown), *words), values, binary)
@@ -94,7 +94,7 @@ def words(title: str, sign: int, *, binary: bool) -> str:
     return f"{'high' if sign > 0 else 'low'} {title}"
 
 
-def named(text: str, known: Traits) -> tuple[tuple[str, int], ...]:
+def named(text: str, vocabulary: Traits) -> tuple[tuple[str, int], ...]:
     """The traits that a free text names, each with its direction: +1, or -1 after "low", "not" …
 
     A trait is named by its title, by its name, or by what an annotation says after its kind. Of
@@ -103,28 +103,28 @@ def named(text: str, known: Traits) -> tuple[tuple[str, int], ...]:
     """
     lowered = " ".join(re.findall(r"[a-z0-9+-]+", text.lower()))
     spans: list[tuple[int, int, str]] = []
-    for name, title in zip(known.names, known.titles, strict=True):
+    for name, title in zip(vocabulary.names, vocabulary.titles, strict=True):
         _, colon, value = title.partition(": ")
         short = re.sub(r"\(.*?\)", "", title)
         for phrase in {title, short, name.replace("_", " "), *([value] if colon else [])}:
             plain = " ".join(re.findall(r"[a-z0-9+-]+", phrase.lower()))
             if len(plain) < 3 or plain not in lowered:
                 continue
-            for found in re.finditer(rf"(?<!\w){re.escape(plain)}(?!\w)", lowered):
-                spans.append((*found.span(), name))
+            for place in re.finditer(rf"(?<!\w){re.escape(plain)}(?!\w)", lowered):
+                spans.append((*place.span(), name))
     spans.sort(key=lambda span: (span[0] - span[1], span[0]))
     taken: list[tuple[int, int, str]] = []
     for start, stop, name in spans:
         if all(stop <= a or start >= b for a, b, _ in taken):
             taken.append((start, stop, name))
-    binary = dict(zip(known.names, known.binary, strict=True))
+    binary = dict(zip(vocabulary.names, vocabulary.binary, strict=True))
     signs: dict[str, int] = {}
     end, sign, listed = 0, 1, False
     for start, stop, name in sorted(taken):
         before = [word.strip("-") for word in lowered[end:start].split()[-3:]]
         after = _AFTER.match(lowered[stop:])
-        said = [*([after[1]] if after else []), *before]
-        direction = next((word for word in reversed(said) if word in _HIGH | _LOW), "")
+        nearby = [*([after[1]] if after else []), *before]
+        direction = next((word for word in reversed(nearby) if word in _HIGH | _LOW), "")
         if direction:
             sign = 1 if direction in _HIGH else -1
         elif not (listed and not binary[name] and before in ([], ["and"], ["or"])):
