@@ -124,7 +124,7 @@ def _with_terms(file: str, named_by: tuple[str, ...]) -> list[AnnotatedProtein]:
 
 def _germlines() -> list[AnnotatedProtein]:
     """The V genes; alleles of one sequence are one protein with the annotations of all."""
-    found: dict[str, AnnotatedProtein] = {}
+    proteins: dict[str, AnnotatedProtein] = {}
     for each in germlines.read():
         if each.gene == "V":
             words = (
@@ -133,8 +133,8 @@ def _germlines() -> list[AnnotatedProtein]:
                 f"gene type: {each.gene}",
                 f"family: {each.family}",
             )
-            _join(found, AnnotatedProtein(f"{each.allele} {each.species}", each.sequence, words))
-    return list(found.values())
+            _join(proteins, AnnotatedProtein(f"{each.allele} {each.species}", each.sequence, words))
+    return list(proteins.values())
 
 
 CORPORA: dict[str, Corpus] = {
@@ -221,7 +221,7 @@ def read_annotated(name: str, data: bytes, letters: Collection[str]) -> Annotate
 
 
 def _usable(
-    file: str, entries: Iterable[AnnotatedProtein], known: frozenset[str]
+    file: str, entries: Iterable[AnnotatedProtein], alphabet: frozenset[str]
 ) -> AnnotatedUpload:
     kept: dict[str, AnnotatedProtein] = {}
     skipped: Counter[str] = Counter()
@@ -238,8 +238,8 @@ def _usable(
         if len(sequence) > MAX_LENGTH:
             skipped["long"] += 1
             continue
-        if not known.issuperset(sequence):
-            strange = strange or next(each for each in sequence if each not in known)
+        if not alphabet.issuperset(sequence):
+            strange = strange or next(each for each in sequence if each not in alphabet)
             skipped["strange"] += 1
             continue
         words = tuple(shared.setdefault(each, each) for each in _unique(entry.annotations))
@@ -270,14 +270,14 @@ def _usable(
     return AnnotatedUpload(list(kept.values()), f"Skipped proteins: {parts}." if parts else "")
 
 
-def _join(found: dict[str, AnnotatedProtein], given: AnnotatedProtein) -> bool:
+def _join(proteins: dict[str, AnnotatedProtein], protein: AnnotatedProtein) -> bool:
     """Add a protein, or its annotations to that of the same sequence; whether it is a new one."""
-    before = found.get(given.sequence)
+    before = proteins.get(protein.sequence)
     if before is None:
-        found[given.sequence] = given
+        proteins[protein.sequence] = protein
         return True
-    words = _unique((*before.annotations, *given.annotations))
-    found[given.sequence] = AnnotatedProtein(before.name, before.sequence, words)
+    words = _unique((*before.annotations, *protein.annotations))
+    proteins[protein.sequence] = AnnotatedProtein(before.name, before.sequence, words)
     return False
 
 
@@ -389,8 +389,9 @@ def _family(text: str) -> list[str]:
 
 def _terms(aspect: str, text: str) -> list[str]:
     """UniProt's "ATP binding [GO:0005524]; …" and the broader terms."""
-    own = [_words(aspect, part.partition(" [GO:")[0]) for part in text.split(";")] if aspect else []
-    return [*own, *gene_ontology.annotations(_GO.findall(text))]
+    names = text.split(";") if aspect else []
+    words = [_words(aspect, name.partition(" [GO:")[0]) for name in names]
+    return [*words, *gene_ontology.annotations(_GO.findall(text))]
 
 
 # --- FASTA ---------------------------------------------------------------------------------------

@@ -27,27 +27,27 @@ def regions(sequence: str) -> tuple[range, range, range]:
             "This does not look like an antibody's variable domain (some 100 to 130 residues): "
             "choose the free residues yourself."
         )
-    reference, known = REGIONS[kind]
+    reference, loops = REGIONS[kind]
     # Loops differ in length: a gap is opened once and may be long; ends cost nothing.
     aligner = PairwiseAligner(scoring="blastp", mode="global")
     aligner.extend_gap_score = -0.2
     aligner.end_gap_score = 0
     columns = aligner.align(reference, sequence)[0].indices
     place = {int(i): int(j) for i, j in columns.T if i >= 0 and j >= 0}
-    found: list[range] = []
+    spans: list[range] = []
     start = 0
-    for letters in known:
+    for letters in loops:
         start = reference.index(letters, start + 20)  # a framework lies before each
         before = max((j for i, j in place.items() if i < start), default=-1)
         after = min(
             (j for i, j in place.items() if i >= start + len(letters)), default=len(sequence)
         )
-        found.append(range(before + 1, after))
-    first, second, third = found
+        spans.append(range(before + 1, after))
+    first, second, third = spans
     # A long loop may be aligned over the framework's edge; but from the cysteine (IMGT's 23) and
     # the tryptophan (41) that every domain has, the edges are as far away in all.
-    start = reference.index(known[0])
-    cysteine, tryptophan = place.get(start - 4, -1), place.get(start + len(known[0]) + 2, -1)
+    start = reference.index(loops[0])
+    cysteine, tryptophan = place.get(start - 4, -1), place.get(start + len(loops[0]) + 2, -1)
     if cysteine >= 0 and sequence[cysteine] == "C" and cysteine + 4 < first.stop:
         first = range(cysteine + 4, first.stop)
     if sequence[tryptophan] == "W" and first.start < tryptophan - 2 < second.stop - 17:

@@ -58,7 +58,7 @@ def baselines(
         raise UserError("The training proteins have one class only: add proteins of another.")
     classes = max(each.label for each in (*train, *test)) + 1
     frequencies = np.bincount(labels, minlength=classes) / len(labels)
-    found = {}
+    probabilities = {}
     for name, features, model in (
         ("length", lengths, _logistic()),
         ("composition", composition, _logistic()),
@@ -70,9 +70,9 @@ def baselines(
         ),
     ):
         model.fit(features(train), labels)
-        found[name] = np.zeros((len(test), classes))
-        found[name][:, model.classes_] = model.predict_proba(features(test))
-    return found | {"majority": np.tile(frequencies, (len(test), 1))}
+        probabilities[name] = np.zeros((len(test), classes))
+        probabilities[name][:, model.classes_] = model.predict_proba(features(test))
+    return probabilities | {"majority": np.tile(frequencies, (len(test), 1))}
 
 
 @dataclass(frozen=True)
@@ -157,8 +157,8 @@ def metrics(
     are means over classes: F1 over those that occur among labels or predictions, AUC of one class
     against the rest over those among the labels. The AUC of one class alone is nan.
     """
-    once = np.ones((1, len(labels)))
-    return {name: float(own[0]) for name, own in _weighted(labels, probabilities, once).items()}
+    values = _weighted(labels, probabilities, np.ones((1, len(labels))))
+    return {name: float(value[0]) for name, value in values.items()}
 
 
 def log_odds(

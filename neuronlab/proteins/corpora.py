@@ -56,12 +56,12 @@ def keep(title: str, proteins: Sequence[AnnotatedProtein]) -> str:
 
 def titles() -> dict[str, str]:
     """Names and titles of all corpora on this machine or to be fetched."""
-    found = {name: corpus.title for name, corpus in CORPORA.items()}
+    by_name = {name: corpus.title for name, corpus in CORPORA.items()}
     for path in sorted((home.folder() / "corpora").glob("own-*.parquet")):
         title = _title(path) if _OWN.fullmatch(path.stem) else None
         if title is not None:
-            found[path.stem] = title or path.stem
-    return found
+            by_name[path.stem] = title or path.stem
+    return by_name
 
 
 def proteins(name: str) -> list[AnnotatedProtein]:

@@ -90,13 +90,13 @@ def nearest(sequences: Sequence[str], others: Bool[Array, " protein"]) -> Float[
     Args:
         others: which proteins these are; their own values are nan.
     """
-    own, there = np.flatnonzero(~others), np.flatnonzero(others)
+    places, other_places = np.flatnonzero(~others), np.flatnonzero(others)
     largest = np.where(others, np.nan, 0.0)
-    for start in range(0, len(there), _OTHERS):
-        some = [*own, *there[start : start + _OTHERS]]
+    for start in range(0, len(other_places), _OTHERS):
+        some = [*places, *other_places[start : start + _OTHERS]]
         words = _words([sequences[i] for i in some])
-        for row, _, share in _shares(words[: len(own)], words[len(own) :]):
-            np.maximum.at(largest, own[row], share)
+        for row, _, share in _shares(words[: len(places)], words[len(places) :]):
+            np.maximum.at(largest, places[row], share)
     return largest
 
 

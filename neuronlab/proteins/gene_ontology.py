@@ -38,10 +38,10 @@ def terms() -> dict[str, Term]:
 @cache
 def with_broader(term: str) -> frozenset[str]:
     """The ids of a term and of all above it but the ``ROOTS``; without it if it is not known."""
-    known = terms().get(term)
-    if known is None or term in ROOTS:
+    record = terms().get(term)
+    if record is None or term in ROOTS:
         return frozenset()
-    return frozenset({term}).union(*map(with_broader, known.above))
+    return frozenset({term}).union(*map(with_broader, record.above))
 
 
 def annotations(ids: Iterable[str]) -> list[str]:
@@ -49,7 +49,7 @@ def annotations(ids: Iterable[str]) -> list[str]:
 
     Ids that are not known are left out.
     """
-    found = frozenset().union(*map(with_broader, ids))
-    ordered = sorted(found, key=lambda term: (-len(with_broader(term)), terms()[term]))
+    all_terms = frozenset().union(*map(with_broader, ids))
+    ordered = sorted(all_terms, key=lambda term: (-len(with_broader(term)), terms()[term]))
     # A merged id has the name of the term it became.
     return list(dict.fromkeys(str(terms()[term]) for term in ordered))

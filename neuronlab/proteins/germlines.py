@@ -115,6 +115,6 @@ def parse(text: str) -> Iterator[Germline]:
                     yield Germline(allele, gene, chain, species, sequence.replace(GAP, ""))
 
 
-def _write(found: Iterator[Germline], path: Path) -> None:
+def _write(alleles: Iterator[Germline], path: Path) -> None:
     with gzip.open(path, "wt", encoding="utf-8", newline="") as lines:
-        csv.writer(lines, delimiter="\t").writerows(found)
+        csv.writer(lines, delimiter="\t").writerows(alleles)

@@ -205,7 +205,7 @@ def _one_spelling(rows: Sequence[_Row]) -> list[_Row]:
 
 def _usable(rows: Sequence[_Row], letters: Collection[str]) -> tuple[list[_Row], str]:
     """The rows to keep, and how many others there are for which reasons."""
-    known = frozenset(letters)
+    alphabet = frozenset(letters)
     classes: dict[str, set[str]] = {}
     for row in rows:
         classes.setdefault(row.sequence, set()).add(row.label)
@@ -213,8 +213,8 @@ def _usable(rows: Sequence[_Row], letters: Collection[str]) -> tuple[list[_Row],
     skipped: Counter[str] = Counter()
     strange = ""
     for row in rows:
-        if not known.issuperset(row.sequence):
-            strange = strange or next(each for each in row.sequence if each not in known)
+        if not alphabet.issuperset(row.sequence):
+            strange = strange or next(each for each in row.sequence if each not in alphabet)
             skipped["strange"] += 1
         elif len(row.sequence) > MAX_LENGTH:
             skipped["long"] += 1
