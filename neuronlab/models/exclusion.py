@@ -105,16 +105,16 @@ class ModelLock:
     """
 
     def __init__(self) -> None:
-        self._own = threading.RLock()
+        self._lock = threading.RLock()
 
     def __enter__(self) -> None:
         _process.begin_computing()
         try:
-            self._own.acquire()
+            self._lock.acquire()
         except BaseException:  # Ctrl-C while it waits: nobody would leave in its place
             _process.end_computing()
             raise
 
     def __exit__(self, *error: Any) -> None:
-        self._own.release()
+        self._lock.release()
         _process.end_computing()

@@ -51,10 +51,10 @@ def _encoder() -> tuple[Any, Any]:
     from transformers import AutoModel, AutoTokenizer
 
     folder = weights.ready(NAME)
-    here = {"local_files_only": True, "trust_remote_code": False}
+    options = {"local_files_only": True, "trust_remote_code": False}
     with making():
-        encoder = AutoModel.from_pretrained(folder, weights_only=True, **here)
-    return encoder.eval(), AutoTokenizer.from_pretrained(folder, **here)
+        encoder = AutoModel.from_pretrained(folder, weights_only=True, **options)
+    return encoder.eval(), AutoTokenizer.from_pretrained(folder, **options)
 
 
 @torch.no_grad()

@@ -176,7 +176,7 @@ def read_stream(model: Model, encoded: Encoded) -> Stream:
         model=model,
         start=_mapped(written.start[0], onward),
         attention=torch.stack([_coefficients(*record) for record in weights]),
-        attention_weights=torch.stack([own.float() for own, _ in weights]),
+        attention_weights=torch.stack([pattern.float() for pattern, _ in weights]),
         ffn=written.ffn[:, 0],
         maps=maps,
         biases=biases,
@@ -216,8 +216,8 @@ def _recorded(
     def keep(name: Any) -> Edit:
         def function(entering: Tensor) -> Tensor:
             # The head gets the predicted position alone, (row, hidden).
-            here = [encoded.position] if name == "norm" else at
-            seen[name] = (entering[0, here] if entering.dim() == 3 else entering).float()
+            places = [encoded.position] if name == "norm" else at
+            seen[name] = (entering[0, places] if entering.dim() == 3 else entering).float()
             return entering
 
         return function

@@ -79,7 +79,7 @@ def entries() -> list[Entry]:
         names = sorted(os.listdir(home.folder() / "tuned"))
     except OSError:
         return []
-    return [found.entry for name in names if (found := card(name)) is not None]
+    return [tuned_card.entry for name in names if (tuned_card := card(name)) is not None]
 
 
 def save(name: str, write: Callable[[Path], None], describe: Callable[[str], Card]) -> Card:
@@ -99,14 +99,14 @@ def save(name: str, write: Callable[[Path], None], describe: Callable[[str], Car
         with home.publish(target) as made:
             made.mkdir()
             write(made)
-            found = describe(_revision(made))
-            (made / CARD).write_text(found.model_dump_json(indent=2), "utf-8")
+            tuned_card = describe(_revision(made))
+            (made / CARD).write_text(tuned_card.model_dump_json(indent=2), "utf-8")
     except OSError as error:
         raise UserError(
             f"The model cannot be written to {target}: check the free disk space and your rights.",
             details=str(error),
         ) from error
-    return found
+    return tuned_card
 
 
 def remove(name: str) -> None:
