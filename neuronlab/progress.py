@@ -12,5 +12,5 @@ Fraction = Callable[[float], None]
 Check = Callable[[], None]
 
 
-def unheard(*told: object) -> None:
+def unheard(*report: object) -> None:
     """For work that nobody watches."""

@@ -173,8 +173,8 @@ def mean_over_pairs(
         return mean, np.nan, np.nan
     alone = (residual**2).sum() * len(units) / max(len(units) - 1, 1)
     spread = np.sqrt(max(together * (count**2).sum() / trace, alone)) / len(values)
-    half = float(student.ppf((1 + level) / 2, trace**2 / (form**2).sum()) * spread)
-    return mean, mean - half, mean + half
+    margin = float(student.ppf((1 + level) / 2, trace**2 / (form**2).sum()) * spread)
+    return mean, mean - margin, mean + margin
 
 
 def proportion(

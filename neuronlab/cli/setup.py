@@ -33,9 +33,9 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> None:
     """Do what is missing, and say so."""
     began = time.perf_counter()
-    for known in (*EMBEDDED, *TOOLS):
-        if known.default or accepted_by_environment(known):
-            fetch(known)
+    for model in (*EMBEDDED, *TOOLS):
+        if model.default or accepted_by_environment(model):
+            fetch(model)
     _corpora()
     if not args.no_viewer:
         _viewer()
@@ -68,7 +68,7 @@ def _viewer() -> None:
 
 
 def _examples() -> None:
-    names = [known.name for known in EMBEDDED if weights.installed(known.name)]
+    names = [model.name for model in EMBEDDED if weights.installed(model.name)]
     if _stamp() == _read_stamp(names):
         print("The examples are computed.", flush=True)
         return

@@ -172,13 +172,13 @@ class _Upload:
 
     def prompts(self) -> dict[tuple[str, str], int]:
         """How many prompts each language and relation have."""
-        found = {}
+        counts = {}
         for key in dict.fromkeys([*self.subjects, *self.others]):
             each = len(self.patterns.get(key, ())) or int(key in self.templates)
             count = self.subjects[key] * each if each else self.sentences[key]
             if count := count + self.others[key]:
-                found[key] = count
-        return found
+                counts[key] = count
+        return counts
 
     def note(self) -> str:
         """What was skipped, how often, where and why, in one sentence."""

@@ -87,18 +87,18 @@ def read_spec(text: str, specs: Mapping[str, type[Spec]]) -> Spec:
             f"The {study} spec has version {version!r}, but this program knows versions up to "
             f"{spec_type.version}."
         )
-    with _wrong_fields_told(study):
+    with _wrong_fields_in_a_sentence(study):
         return spec_type.model_validate_json(json.dumps(fields))
 
 
 def spec_of(spec_type: type[S], fields: Mapping[str, Any]) -> S:
     """The spec with these fields. ValueError with one sentence for wrong ones."""
-    with _wrong_fields_told(spec_type.study):
+    with _wrong_fields_in_a_sentence(spec_type.study):
         return spec_type.model_validate(fields)
 
 
 @contextmanager
-def _wrong_fields_told(study: str) -> Iterator[None]:
+def _wrong_fields_in_a_sentence(study: str) -> Iterator[None]:
     try:
         yield
     except ValidationError as error:

@@ -41,13 +41,13 @@ def draw() -> None:
         return
     shown.run_button(spec)
     first = default_spec()
-    found = None
+    finished = None
     # The first result is made with one click, not unasked: it takes minutes.
     if services.store().has(first.key) or links.shown(STUDY):
-        found = shown.finished(STUDY, None, spec, first)
-    if found is not None:
+        finished = shown.finished(STUDY, None, spec, first)
+    if finished is not None:
         with guard():
-            results(*found)
+            results(*finished)
 
 
 def form() -> FineTuneSpec | None:
