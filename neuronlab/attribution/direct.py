@@ -38,14 +38,12 @@ from neuronlab.attribution.log_probability_increase import (
     summed,
 )
 from neuronlab.attribution.registry import Method, register
-from neuronlab.attribution.request import At, Attribution, Request, on_cpu
+from neuronlab.attribution.request import LOGITS, At, Attribution, Request, on_cpu
 from neuronlab.errors import UserError
 from neuronlab.models.components import Sublayer
 from neuronlab.models.frozen import Readout
 from neuronlab.models.stream import Stream, read_stream
 
-# Logits that may be in memory at once while ranks are counted.
-_LOGITS = 12_000_000
 # Tokens of the vocabulary that bound a rank: of all neurons, then of those that may be the best.
 SAMPLES = (1024, 8192)
 _STEP = 4096
@@ -166,7 +164,7 @@ class Direct:
 
         vocabulary = len(self.stream.readout.bias)
         levels = [level(self._sampled(tokens), _STEP) for tokens in SAMPLES[1:]]
-        step = min(256, math.ceil(_LOGITS / vocabulary))
+        step = min(256, math.ceil(LOGITS / vocabulary))
         levels.append(level(self.stream.readout, step))
         bounds = weights / (self._above_in_sample + 1)
         return self._attribution(best_first(bounds, levels, self.count, check=self._check))
@@ -224,7 +222,7 @@ def _above(
 ) -> Int[Tensor, " row"]:
     """How many tokens a vector puts above the target."""
     counts = []
-    for part in vectors.split(math.ceil(_LOGITS / len(readout.bias))):
+    for part in vectors.split(math.ceil(LOGITS / len(readout.bias))):
         logits = readout.change(part)
         counts.append((logits > logits[:, target, None]).sum(1))
     return torch.cat(counts)

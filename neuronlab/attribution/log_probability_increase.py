@@ -24,12 +24,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from neuronlab.attribution.best_first import CERTIFIED, Level, Proof, best_first
+from neuronlab.attribution.request import LOGITS
 from neuronlab.models.components import Sublayer
 from neuronlab.models.stream import Stream, state_before
 from neuronlab.progress import Check, unheard
-
-# Logits that may be in memory at once while neurons are rescored.
-_LOGITS = 12_000_000
 
 
 class Candidates(NamedTuple):
@@ -103,7 +101,7 @@ class LogProbabilityIncrease:
 
     @property
     def _step(self) -> int:
-        return max(1, _LOGITS // self.logits.shape[1])
+        return max(1, LOGITS // self.logits.shape[1])
 
     def layers(self) -> Float[Tensor, "layer 2"]:
         """The increase of each layer's attention (first) and FFN (second), biases left out."""

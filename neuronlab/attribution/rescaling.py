@@ -16,15 +16,14 @@ from torch import Tensor
 
 from neuronlab.attribution.growing_batch import last_token_alone
 from neuronlab.attribution.prefix import attending, inputs_of
-from neuronlab.attribution.request import At
+from neuronlab.attribution.request import LOGITS, At
 from neuronlab.errors import UserError
 from neuronlab.models import Encoded, Model
 from neuronlab.models.hooks import Edit, Neurons, before
 from neuronlab.neurons import NeuronSet
 from neuronlab.progress import Check, unheard
 
-# Logits that may be in memory at once, and tokens that run together.
-_LOGITS = 12_000_000
+# Tokens that run together.
 _TOKENS = 4096
 
 
@@ -53,7 +52,7 @@ def rescaled(
     inputs = inputs_of(model, encoded, single=single)
     tokens = 1 if single else encoded.input_ids.shape[1]
     choices = len(model.labels) if model.kind == "classifier" else model.vocabulary
-    step = max(1, min(_LOGITS // choices, _TOKENS // tokens) - 1)
+    step = max(1, min(LOGITS // choices, _TOKENS // tokens) - 1)
     order = sorted(range(len(sets)), key=lambda i: _first_layer(model, sets[i]))
     probabilities = torch.empty(len(sets), device="cpu", dtype=torch.float32)
     for start in range(0, len(order), step):

@@ -31,7 +31,7 @@ def plainly(model, encoded, sets, factor=0.0):
 def test_it_equals_one_plain_intervention_after_another(model, asked, monkeypatch, step, factor):
     encoded = model.encode(asked(model))
     if step:
-        monkeypatch.setattr(rescaling, "_LOGITS", 0)  # a batch of one set
+        monkeypatch.setattr(rescaling, "LOGITS", 0)  # a batch of one set
     sets = some_sets(model)
     probabilities = rescaled(model, encoded, sets, factor)
     assert probabilities.tolist() == pytest.approx(plainly(model, encoded, sets, factor), abs=2e-6)
