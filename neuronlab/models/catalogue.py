@@ -39,6 +39,12 @@ def entry(name: str) -> Entry | None:
     return card.entry if card else None
 
 
+def title_of(name: str) -> str:
+    """What a model or tool is called; one that the catalogue does not list goes by its name."""
+    listed = entry(name)
+    return listed.title if listed else name
+
+
 def use_of(name: str) -> Use:
     """What a model is good for; of one that the catalogue does not list, nothing in particular."""
     listed = entry(name)

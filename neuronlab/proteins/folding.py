@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float, Int
 
 from neuronlab.errors import UserError
 from neuronlab.models import weights
-from neuronlab.models.catalogue import TOOLS, entry
+from neuronlab.models.catalogue import TOOLS, title_of
 from neuronlab.models.exclusion import computing, making
 from neuronlab.models.residues import clean_sequence
 from neuronlab.proteins.sequences import TRASTUZUMAB_VH, TRASTUZUMAB_VL
@@ -259,9 +259,7 @@ def _fetched(tool: str) -> Callable[[], str]:
     def available() -> str:
         for name in filter(None, (tool, _TOOLS[tool].reads)):
             if not weights.installed(name):
-                missing = entry(name)
-                title = missing.title if missing else name
-                return f"{title} is not on this machine yet: fetch it first."
+                return f"{title_of(name)} is not on this machine yet: fetch it first."
             if problem := weights.check(name):
                 return problem
         return ""

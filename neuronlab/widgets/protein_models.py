@@ -6,15 +6,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from neuronlab.models.catalogue import available, entry
+from neuronlab.models.catalogue import available
 from neuronlab.widgets import model_fetch, services, state
 from neuronlab.widgets.guard import plain
-
-
-def title(name: str) -> str:
-    """What a model of the list is called; any other goes by its name."""
-    listed = entry(name)
-    return listed.title if listed else name
 
 
 def choose(kinds: Sequence[str], what: str) -> bool:

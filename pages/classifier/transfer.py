@@ -10,10 +10,10 @@ from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.figures.classifier import METRICS, kept_lines
 from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.models import Model
-from neuronlab.models.catalogue import available
+from neuronlab.models.catalogue import available, title_of
 from neuronlab.runs import Result
 from neuronlab.studies.neuron_transfer import FULL, OTHER, OWN, RANDOM, NeuronTransferSpec
-from neuronlab.widgets import exports, model_fetch, protein_models, services, shown, state
+from neuronlab.widgets import exports, model_fetch, services, shown, state
 from neuronlab.widgets.guard import complain, plain
 from pages.classifier.differences import comparison
 from pages.classifier.ranking import METHODS
@@ -51,7 +51,7 @@ def form(model: Model) -> NeuronTransferSpec | None:
     other = left.selectbox(
         "The other model",
         list(others),
-        format_func=protein_models.title,
+        format_func=title_of,
         key=f"transfer_other_{model.name}",
         help="A classifier with a trunk of the same shape.",
     )
@@ -89,7 +89,7 @@ def results(spec: NeuronTransferSpec, result: Result) -> None:
     judges = {spec.model: "its labels", spec.other: "what it says with all neurons"}
     for column, (name, judge) in zip(st.columns(2, gap="medium"), judges.items(), strict=True):
         with column:
-            st.markdown(f"**{plain(protein_models.title(name))}**, judged by {judge}.")
+            st.markdown(f"**{plain(title_of(name))}**, judged by {judge}.")
             one_model(spec, result, name, metric)
     compared = result.tables["compared"]
     differences = compared[compared["metric"] == metric]

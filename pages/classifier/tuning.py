@@ -12,7 +12,7 @@ from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.errors import UserError
 from neuronlab.figures.classifier import METRICS, length_histogram, metric_bars, tuning_curve
 from neuronlab.models import tuned
-from neuronlab.models.catalogue import available, entry
+from neuronlab.models.catalogue import available, entry, title_of
 from neuronlab.models.families import FAMILIES
 from neuronlab.models.residues import AMINO_ACIDS
 from neuronlab.proteins.baselines import baselines, judge
@@ -58,7 +58,7 @@ def form() -> FineTuneSpec | None:
     base = left.selectbox(
         "Begin with the trunk of",
         trunks,
-        format_func=protein_models.title,
+        format_func=title_of,
         key="tune_base",
         accept_new_options=True,
         help="An ESM-2 model: of the list, a hub id or a folder.",

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from neuronlab.figures.charts import layer_profile, predictions, visible
+from neuronlab.models.catalogue import title_of
 from neuronlab.runs import Result
 from neuronlab.studies.attribution import AttributionSpec, scores_of
 from neuronlab.studies.bases.one_prompt import control_in
@@ -12,7 +13,6 @@ from neuronlab.widgets import (
     links,
     model_fetch,
     neuron_maps,
-    protein_models,
     runs,
     services,
     state,
@@ -58,7 +58,7 @@ def show(spec: AttributionSpec, result: Result) -> None:
     """The example's sentence, its prediction and its neurons."""
     n = result.numbers
     scores = scores_of(result)
-    label, model = visible(n["target_label"]), protein_models.title(spec.model)
+    label, model = visible(n["target_label"]), title_of(spec.model)
     words, mean, _ = control_in(n)
     st.subheader("A live example")
     st.markdown(

