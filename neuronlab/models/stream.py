@@ -184,6 +184,26 @@ def read_stream(model: Model, encoded: Encoded) -> Stream:
     )
 
 
+def _writers(model: Model) -> dict[Any, nn.Module]:
+    """The modules whose inputs say what is written to the stream, and what each norm sees."""
+    family, transform = model.family, model.family.head_transform(model.hf)
+    modules: dict[Any, nn.Module | None] = {
+        "start": model.block(0),
+        "norm": family.final_norm(model.hf),
+        "gated": transform[1] if transform is not None else None,
+    }
+    for layer, block in enumerate(model.blocks):
+        modules[layer, "attention"] = family.attention_output(block)
+        modules[layer, "ffn"] = model.site(layer, "ffn").module
+        for kind, norms in (
+            ("branch", family.branch_norms(block)),
+            ("stream", family.stream_norms(block)),
+        ):
+            for sublayer, norm in zip(SUBLAYERS, norms, strict=True):
+                modules[kind, layer, sublayer] = norm
+    return {name: module for name, module in modules.items() if module is not None}
+
+
 @torch.no_grad()
 def _recorded(
     model: Model,
@@ -192,26 +212,8 @@ def _recorded(
     **inputs: Any,
 ) -> tuple[Recording, Readout]:
     """The recording, and how the predicted position is read out."""
-    family, at = model.family, list(positions)
+    at, modules = list(positions), _writers(model)
     seen: dict[Any, Tensor] = {}
-    modules: dict[Any, nn.Module] = {"start": model.block(0)}
-    norm, transform = family.final_norm(model.hf), family.head_transform(model.hf)
-    if norm is not None:
-        modules["norm"] = norm
-    if transform is not None:
-        modules["gated"] = transform[1]
-    for layer, block in enumerate(model.blocks):
-        modules[layer, "attention"] = family.attention_output(block)
-        modules[layer, "ffn"] = model.site(layer, "ffn").module
-        for kind, norms in (
-            ("branch", family.branch_norms(block)),
-            ("stream", family.stream_norms(block)),
-        ):
-            modules |= {
-                (kind, layer, sublayer): norm
-                for sublayer, norm in zip(SUBLAYERS, norms, strict=True)
-                if norm is not None
-            }
 
     def keep(name: Any) -> Edit:
         def function(entering: Tensor) -> Tensor:
