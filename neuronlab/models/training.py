@@ -55,25 +55,23 @@ def train(
     curve: list[Row] = []
     best, kept, since, ended = -math.inf, None, 0, False
     devices = [hf.device] if hf.device.type == "cuda" else []
+    steps = ((epoch, *step) for epoch in range(epochs) for step in enumerate(batches()))
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
-        for epoch in range(epochs):
-            for place, batch in enumerate(batches()):
-                check()
-                row: Row = {"step": len(curve), "epoch": epoch}
-                row["loss"] = _step(hf, optimizer, loss, batch)
-                schedule.step()
-                if place in looks:
-                    row |= look()
-                    since += 1
-                    if best_by and row[best_by] > best:
-                        best, since = row[best_by], 0
-                        kept = {k: v.detach().cpu().clone() for k, v in hf.state_dict().items()}
-                curve.append(row)
-                report(row, best)
-                ended = bool(best_by) and since >= patience
-                if ended:
-                    break
+        for epoch, place, batch in steps:
+            check()
+            row: Row = {"step": len(curve), "epoch": epoch}
+            row["loss"] = _step(hf, optimizer, loss, batch)
+            schedule.step()
+            if place in looks:
+                row |= look()
+                since += 1
+                if best_by and row[best_by] > best:
+                    best, since = row[best_by], 0
+                    kept = {k: v.detach().cpu().clone() for k, v in hf.state_dict().items()}
+            curve.append(row)
+            report(row, best)
+            ended = bool(best_by) and since >= patience
             if ended:
                 break
     if kept is not None:
