@@ -76,10 +76,9 @@ def generate(
         raise UserError("Give at least one chain, and an intervention or None for each.")
     start = clean_sequence(start, model.residues)
     places = _free_places(free, len(start))
-    begin = model.residue_ids(start)
     mask = model.tokenizer.mask_token_id
     draws = [np.random.default_rng([seed, chain]) for chain in chains]
-    tokens = first = model.ids([begin] * len(chains))
+    tokens = first = model.ids([model.residue_ids(start)] * len(chains))
     sequences = [[start] for _ in chains]
     count = max(1, round(masked * len(places)))
     for step in range(steps):
@@ -87,14 +86,11 @@ def generate(
             chosen = np.stack([draw.permutation(places)[:count] for draw in draws])
         else:
             chosen = np.tile(places, (len(draws), 1))
-        # Gumbel's trick: the largest of log p + noise is a draw from p.
-        noise = np.stack([draw.gumbel(size=(chosen.shape[1], len(letters))) for draw in draws])
         at = torch.from_numpy(chosen + 1).to(model.device)  # the first token is special
-        given = first if mode == "best" else tokens
-        hidden = given.scatter(1, at, mask) if mode == "masked" else given
+        tokens = first if mode == "best" else tokens
+        hidden = tokens.scatter(1, at, mask) if mode == "masked" else tokens
         logits = residue_logits(model, hidden, at, interventions)[..., letters]
-        drawn = logits.double().cpu() / temperature + torch.from_numpy(noise)
-        tokens = given.scatter(1, at, letters[drawn.argmax(-1).to(model.device)])
+        tokens = tokens.scatter(1, at, letters[_drawn(logits, temperature, draws)])
         texts = _texts(tokens[:, 1:-1].cpu(), letters.cpu(), start)
         for chain, sequence in zip(sequences, texts, strict=True):
             if mode == "best" and step and prefer is not None:
@@ -102,6 +98,18 @@ def generate(
             chain.append(sequence)
         progress((step + 1) / steps)
     return sequences
+
+
+def _drawn(
+    logits: Float[Tensor, "row place letter"],
+    temperature: float,
+    draws: Sequence[np.random.Generator],
+) -> Int[Tensor, "row place"]:
+    """A letter for each place, by the random numbers of its row."""
+    # Gumbel's trick: the largest of log p + noise is a draw from p.
+    noise = np.stack([draw.gumbel(size=logits.shape[1:]) for draw in draws])
+    scores = logits.double().cpu() / temperature + torch.from_numpy(noise)
+    return scores.argmax(-1).to(logits.device)
 
 
 def _check(mode: str, temperature: float, masked: float, steps: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from neuronlab.errors import UserError
@@ -66,19 +66,29 @@ def by_effect(
     step = max(1, _TOKENS_PER_BATCH // ids.shape[1])
     for first in range(0, len(groups), step):
         batch = groups[first : first + step]
-        row = np.concatenate([[r] * len(group) for r, group in enumerate(batch)])
         place = np.concatenate(batch)
-        token = np.asarray(free)[place] + 1  # the first token is special
-        tokens = ids.repeat(len(batch), 1)
-        tokens[row, token] = model.tokenizer.mask_token_id
         with model.lock, torch.enable_grad(), model.edit({at: add(at) for at in places}):
-            states = model.hidden(tokens, slice(None))
-            shares = model.logits(states[row, token])[:, letters].softmax(-1)
+            shares = _shares(model, ids, [np.asarray(free)[g] for g in batch], letters)
         slopes = _slopes(shares, [np.asarray(gain)[place] for gain in gains], shifts)
         for total, of_goal in zip(totals, slopes, strict=True):
             for at, slope in of_goal.items():
                 total[at] = total[at] + slope
     return [_by_component(total, model, components) for total in totals]
+
+
+def _shares(
+    model: Model,
+    ids: Int[Tensor, "1 token"],
+    hidden: Sequence[Int[Array, " place"]],
+    letters: Int[Tensor, " letter"],
+) -> Float[Tensor, "hidden letter"]:
+    """What the model expects of each hidden residue, one row after the other: probabilities."""
+    row = np.concatenate([[r] * len(group) for r, group in enumerate(hidden)])
+    token = np.concatenate(hidden) + 1  # the first token is special
+    tokens = ids.repeat(len(hidden), 1)
+    tokens[row, token] = model.tokenizer.mask_token_id
+    states = model.hidden(tokens, slice(None))
+    return model.logits(states[row, token])[:, letters].softmax(-1)
 
 
 def _zero_shift(model: Model, at: At) -> Float[Tensor, " neuron"]:
