@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from neuronlab.errors import UserError
@@ -48,22 +48,13 @@ def pooled(
         raise UserError(f"There is no pooling '{pooling}': choose from {there}.")
     room = model.max_tokens - 2
     ids = [model.residue_ids(sequence[:room]) for sequence in sequences]
-    found = {
+    activations = {
         c: torch.empty((len(ids), model.layers, model.sizes[c]), device="cpu", dtype=torch.float32)
         for c in components
     }
     done = 0
-    for rows in _batches([len(own) for own in ids]):
-        longest = max(len(ids[row]) for row in rows)
-        padding = model.tokenizer.pad_token_id or 0
-        rest = [longest - len(ids[row]) for row in rows]
-        tokens = model.ids([ids[row] + [padding] * r for row, r in zip(rows, rest, strict=True)])
-        seen = model.ids([[1] * (longest - r) + [0] * r for r in rest])
-        # Special tokens are no residues.
-        start, end = model.residues_at.start, -(model.residues_at.stop or 0)
-        residues = model.ids(
-            [[0] * start + [1] * (longest - r - start - end) + [0] * (end + r) for r in rest]
-        ).bool()
+    for rows in _batches([*map(len, ids)]):
+        tokens, seen, residues = _padded(model, [ids[row] for row in rows])
 
         def keep(
             at: tuple[int, Component], rows: list[int] = rows, residues: Tensor = residues
@@ -71,7 +62,9 @@ def pooled(
             layer, component = at
 
             def function(neurons: Neurons) -> Neurons:
-                found[component][rows, layer] = _pool(neurons.float(), residues, pooling).cpu()
+                activations[component][rows, layer] = _pool(
+                    neurons.float(), residues, pooling
+                ).cpu()
                 return neurons
 
             return function
@@ -81,7 +74,23 @@ def pooled(
             model.hidden(tokens, 0, attention_mask=seen)
         done += len(rows)
         progress(done / len(ids))
-    return found
+    return activations
+
+
+def _padded(
+    model: Model, ids: Sequence[list[int]]
+) -> tuple[Int[Tensor, "row token"], Int[Tensor, "row token"], Bool[Tensor, "row token"]]:
+    """Tokens padded at the end; which of them are attended to; and which are residues."""
+    longest, padding = max(map(len, ids)), model.tokenizer.pad_token_id or 0
+    rest = [longest - len(row) for row in ids]
+    tokens = model.ids([row + [padding] * r for row, r in zip(ids, rest, strict=True)])
+    seen = model.ids([[1] * (longest - r) + [0] * r for r in rest])
+    # Special tokens are no residues.
+    start, end = model.residues_at.start, -(model.residues_at.stop or 0)
+    residues = model.ids(
+        [[0] * start + [1] * (longest - r - start - end) + [0] * (end + r) for r in rest]
+    )
+    return tokens, seen, residues.bool()
 
 
 def _pool(neurons: Neurons, residues: Tensor, pooling: Pooling) -> Float[Tensor, "row neuron"]:
