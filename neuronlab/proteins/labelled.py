@@ -3,13 +3,13 @@
 import csv
 import gzip
 import io
+import itertools
 import math
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -166,7 +166,7 @@ def read_labelled(name: str, data: bytes, letters: Collection[str]) -> Uploaded:
     if not text.strip():
         raise UserError(f"{file} is empty: upload a file with sequences and labels.")
     read = _fasta if is_fasta(text) else _table
-    rows = list(islice(read(file, text), MAX_PROTEINS + 1))
+    rows = list(itertools.islice(read(file, text), MAX_PROTEINS + 1))
     if len(rows) > MAX_PROTEINS:
         raise uploads.too_many(file, MAX_PROTEINS, "proteins")
     rows, skipped = _usable(_one_spelling(rows), letters)
@@ -335,12 +335,7 @@ def split(
         )
     if not proteins:
         raise UserError("There are no proteins to split: choose a set or upload a file.")
-    groups: dict[str, list[int]] = {}
-    for index, protein in enumerate(proteins):
-        groups.setdefault(protein.sequence, []).append(index)
-    classes: dict[int, list[list[int]]] = {}
-    for group in groups.values():
-        classes.setdefault(proteins[group[0]].label, []).append(group)
+    classes = _classes(proteins)
     draw = np.random.default_rng(seed)
     sides: tuple[list[int], list[int], list[int]] = [], [], []
     for label in sorted(classes):
@@ -358,5 +353,17 @@ def split(
             side = 2 if place < tested else 1 if place < tested + validated else 0
             sides[side].extend(of_class[group])
     train, validating, testing = (np.array(sorted(side), dtype=np.int64) for side in sides)
-    duplicates = sum(len(group) for group in groups.values() if len(group) > 1)
+    groups = itertools.chain.from_iterable(classes.values())
+    duplicates = sum(len(group) for group in groups if len(group) > 1)
     return Split(train, validating, testing, duplicates)
+
+
+def _classes(proteins: Sequence[LabelledProtein]) -> dict[int, list[list[int]]]:
+    """The indices of each class, those of one sequence together."""
+    groups: dict[str, list[int]] = {}
+    for index, protein in enumerate(proteins):
+        groups.setdefault(protein.sequence, []).append(index)
+    classes: dict[int, list[list[int]]] = {}
+    for group in groups.values():
+        classes.setdefault(proteins[group[0]].label, []).append(group)
+    return classes
