@@ -39,6 +39,10 @@ _END = 5.0
 _DRIVER = "from neuronlab.runs.driver import main; main()"
 
 
+# What the process says: a kind, and what belongs to it.
+Messages = queue.Queue[tuple[str, Any]]
+
+
 class RemoteTraceback(Exception):
     """Where on the cluster an error was raised, as text; the cause of that error here."""
 
@@ -80,38 +84,42 @@ def compute_shards(
         "given": context.given,
         "store": store,
     }
-    done = count - len(shards)
+    with _process(task) as messages:
+        _follow(messages, where, count - len(shards), count, context)
+
+
+def _follow(messages: Messages, where: str, done: int, count: int, context: Context) -> None:
+    """Report what the process says until all is computed; raises as ``compute_shards``."""
     context.progress(done / count, "Waiting for the cluster")
     deadline: float | None = time.monotonic() + _ANSWER
     slots = 0
-    with _process(task) as messages:
-        while True:
-            context.check()
-            try:
-                kind, value = messages.get(timeout=_TICK)
-            except queue.Empty:
-                if deadline and time.monotonic() > deadline:
-                    raise _out_of_reach(where) from None
-                continue
-            if kind == "slots":
-                deadline, slots = None, value
-            elif kind == "stored":
-                done += 1
-            elif kind == "unreached":
-                raise _out_of_reach(where, value)
-            elif kind == "raised":
-                error, trace = value
-                raise error from RemoteTraceback(trace)
-            elif kind == "finished":
-                return
-            else:  # the process has ended without a word
-                raise UserError(
-                    f"The Ray cluster at '{where}' was lost: run it again, "
-                    "the finished parts are kept.",
-                    details=value,
-                )
-            at_once = "one at a time" if slots == 1 else f"{slots} at a time"
-            context.progress(done / count, f"{done} of {count} parts, on the cluster {at_once}")
+    while True:
+        context.check()
+        try:
+            kind, value = messages.get(timeout=_TICK)
+        except queue.Empty:
+            if deadline and time.monotonic() > deadline:
+                raise _out_of_reach(where) from None
+            continue
+        if kind == "slots":
+            deadline, slots = None, value
+        elif kind == "stored":
+            done += 1
+        elif kind == "unreached":
+            raise _out_of_reach(where, value)
+        elif kind == "raised":
+            error, trace = value
+            raise error from RemoteTraceback(trace)
+        elif kind == "finished":
+            return
+        else:  # the process has ended without a word
+            raise UserError(
+                f"The Ray cluster at '{where}' was lost: run it again, "
+                "the finished parts are kept.",
+                details=value,
+            )
+        at_once = "one at a time" if slots == 1 else f"{slots} at a time"
+        context.progress(done / count, f"{done} of {count} parts, on the cluster {at_once}")
 
 
 def _cpus() -> int:
@@ -144,13 +152,13 @@ def _out_of_reach(where: str, details: str = "") -> UserError:
 
 
 @contextmanager
-def _process(task: dict[str, Any]) -> Iterator[queue.Queue[tuple[str, Any]]]:
+def _process(task: dict[str, Any]) -> Iterator[Messages]:
     """What the process that computes `task` says; the process ends with the context."""
     path = os.pathsep.join(str(Path(folder).absolute()) for folder in sys.path)
     environment = {**os.environ, "PYTHONPATH": path, "RAY_USAGE_STATS_ENABLED": "0"}
     if "NEURONLAB_HOME" in environment:  # it may be relative
         environment["NEURONLAB_HOME"] = str(Path(environment["NEURONLAB_HOME"]).absolute())
-    messages: queue.Queue[tuple[str, Any]] = queue.Queue()
+    messages: Messages = queue.Queue()
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             [sys.executable, "-c", _DRIVER],
@@ -183,7 +191,7 @@ def _process(task: dict[str, Any]) -> Iterator[queue.Queue[tuple[str, Any]]]:
             process.stdout.close()
 
 
-def _listen(stream: IO[bytes], log: IO[bytes], messages: queue.Queue[tuple[str, Any]]) -> None:
+def _listen(stream: IO[bytes], log: IO[bytes], messages: Messages) -> None:
     """Put what the process says into `messages`; when it has ended, the end of its log."""
     try:
         while True:
