@@ -83,13 +83,10 @@ def attribute(
     _check_choices(chosen, objective, positions, variant, baseline)
     _check_numbers(tolerance, seed, steps)
     encoded = model.encode(prompt)
-    target = encoded.target
-    if target is None:
-        target = predict(model, encoded).target
     request = Request(
         model=model,
         encoded=encoded,
-        target=target,
+        target=predict(model, encoded).target if encoded.target is None else encoded.target,
         components=components,
         objective=objective,
         positions=positions,
@@ -103,9 +100,9 @@ def attribute(
     if chosen.differentiates:
         check_memory(request)
     progress(0.0, "starting")
-    attribution = chosen.engines[engine](request)
     settings = _settings(chosen, request, engine, baseline)
-    return _collect(attribution, request, _provenance(prompt, request, settings))
+    provenance = _provenance(prompt, request, settings)
+    return _collect(chosen.engines[engine](request), request, provenance)
 
 
 def _method(name: str, engine: str) -> Method:

@@ -23,6 +23,7 @@ from jaxtyping import Float
 from neuronlab.attribution.attribute import attribute
 from neuronlab.attribution.registry import Baseline
 from neuronlab.models import COMPONENTS, Component, Model, Prompt
+from neuronlab.neurons import NeuronScores
 
 SCORED = ("activation", "integrated_gradients", "gradient_x_activation")
 # Errors of single proteins average out over many: coarser than where one prompt is looked at.
@@ -82,23 +83,10 @@ class Streamed:
             if "activation" in methods and component in components:
                 self._sum("activation", component, np.abs(residues).mean(1))
         for method in methods:
-            if method == "activation":
-                continue
-            integrates = method == "integrated_gradients"
-            options: dict[str, Any] = (
-                {"baseline": baseline, "tolerance": TOLERANCE} if integrates else {}
-            )
-            scores = attribute(
-                model,
-                prompt,
-                method=method,
-                components=components,
-                positions="all",
-                objective="logit",
-                **options,
-            )
-            for component in components:
-                self._sum(method, component, np.abs(scores[component]))
+            if method != "activation":
+                scores = _scored(model, prompt, method, components, baseline)
+                for component in components:
+                    self._sum(method, component, np.abs(scores[component]))
         self.proteins += 1
         self.residues += len(sequence)
         for state in secondary:
@@ -176,3 +164,23 @@ class Streamed:
         values = values.astype(np.float64)
         at = (what, component)
         self.sums[at] = self.sums[at] + values if at in self.sums else values
+
+
+def _scored(
+    model: Model,
+    prompt: Prompt,
+    method: str,
+    components: Sequence[Component],
+    baseline: Baseline,
+) -> NeuronScores:
+    integrates = method == "integrated_gradients"
+    options: dict[str, Any] = {"baseline": baseline, "tolerance": TOLERANCE} if integrates else {}
+    return attribute(
+        model,
+        prompt,
+        method=method,
+        components=components,
+        positions="all",
+        objective="logit",
+        **options,
+    )
