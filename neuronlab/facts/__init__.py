@@ -1,7 +1,8 @@
 """Cloze questions about facts: built-in sets, and files as people upload them."""
 
 from neuronlab.facts.fact import Fact
-from neuronlab.facts.readers import MAX_BYTES, MAX_FACTS, Contents, Facts, list_facts, read_facts
+from neuronlab.facts.readers import MAX_BYTES, Contents, Facts, list_facts, read_facts
+from neuronlab.facts.rows import MAX_FACTS
 from neuronlab.facts.sets import SETS, FactSet
 from neuronlab.models import MASK
 

@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from neuronlab.facts import SETS, Fact
-from neuronlab.facts.readers import UNSPACED
+from neuronlab.facts.formats import UNSPACED
 from neuronlab.models import Model
 from neuronlab.models.catalogue import use_of
 from neuronlab.studies import STUDIES

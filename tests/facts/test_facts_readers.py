@@ -583,7 +583,7 @@ def test_a_zip_that_claims_to_be_small_is_not_unpacked_further(sentence):
 @pytest.fixture
 def few(monkeypatch):
     """At most ten facts, so that more are quickly written."""
-    monkeypatch.setattr(readers, "MAX_FACTS", 10)
+    monkeypatch.setattr("neuronlab.facts.rows.MAX_FACTS", 10)
 
 
 def test_the_most_facts_are_allowed_and_one_more_is_not(sentence, few):
@@ -600,7 +600,7 @@ def test_rows_times_patterns_are_counted_and_not_made(sentence, monkeypatch):
     def made(*args):
         raise AssertionError("a prompt was made")
 
-    monkeypatch.setattr(readers, "_prompt", made)
+    monkeypatch.setattr(readers, "prompt_of", made)
     patterns = lines({"pattern": "[X] is in [Y]."}) * 2_000
     rows = lines({"sub_label": "A", "obj_label": "B"}) * 2_000
     files = {"all.zip": packed({"a/P1.jsonl": patterns, "b/P1.jsonl": rows})}
@@ -612,17 +612,17 @@ def test_rows_times_patterns_are_counted_and_not_made(sentence, monkeypatch):
 @pytest.mark.parametrize(
     ("limit", "value", "says"),
     [
-        ("MAX_BYTES", 1_000, ["upload", "MB", "a part"]),
-        ("MAX_UNPACKED", 30_000, ["P36.jsonl, unpacked", "upload a part"]),
-        ("MAX_KINDS", 1, "more than 1 "),
-        ("MAX_TEXTS", 1_000, "choose fewer"),
+        ("readers.MAX_BYTES", 1_000, ["upload", "MB", "a part"]),
+        ("readers.MAX_UNPACKED", 30_000, ["P36.jsonl, unpacked", "upload a part"]),
+        ("rows.MAX_KINDS", 1, "more than 1 "),
+        ("rows.MAX_TEXTS", 1_000, "choose fewer"),
     ],
 )
 def test_limits_of_all_files_together(sentence, monkeypatch, limit, value, says):
     rows = lines(*(mlama(f"subject {i}", f"object {i}", i) for i in range(200)))
     files = {"a.zip": packed(MLAMA | {"en/P36.jsonl": rows, "fr/P36.jsonl": rows})}
     read_facts(files)
-    monkeypatch.setattr(readers, limit, value)
+    monkeypatch.setattr(f"neuronlab.facts.{limit}", value)
     sentence(read_facts, files, says=says)
 
 

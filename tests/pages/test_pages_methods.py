@@ -135,7 +135,7 @@ BAD = {
 
 
 def test_bad_uploads_get_one_clear_sentence_each(upload, monkeypatch):
-    monkeypatch.setattr("neuronlab.facts.readers.MAX_FACTS", 1_000)
+    monkeypatch.setattr("neuronlab.facts.rows.MAX_FACTS", 1_000)
     for content, words in BAD.values():
         app = upload(content, "facts.jsonl" if content.startswith(b"{") else "facts.csv")
         app.one_error(words)
