@@ -1,11 +1,12 @@
-"""Where an antibody's variable domain binds: its complementarity-determining regions."""
+"""Which sequences are an antibody's variable domain, and where it binds: its three regions."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from Bio.Align import PairwiseAligner
 
 from neuronlab.errors import UserError
-from neuronlab.proteins.folding import variable_domain
 from neuronlab.proteins.sequences import TRASTUZUMAB_VH, TRASTUZUMAB_VL
 
 # IMGT's regions of trastuzumab, from which other domains are read.
@@ -13,6 +14,25 @@ REGIONS = {
     "heavy": (TRASTUZUMAB_VH, ("GFNIKDTY", "IYPTNGYT", "SRWGGDGFYAMDY")),
     "light": (TRASTUZUMAB_VL, ("QDVNTA", "SAS", "QQHYTTPPT")),
 }
+# What looks like an antibody's variable domain: of such a length, and near enough to one.
+DOMAIN_LENGTHS = range(90, 146)
+# BLOSUM62, local alignment to trastuzumab's domains. Germline domains of seven species reach 129 to
+# 463, the 3,000 protein chains that come with the app at most 79, T-cell receptors 54 to 149.
+DOMAIN_SCORE = 120
+
+
+def variable_domain(sequence: str) -> Literal["heavy", "light", ""]:
+    """Which antibody chain's variable domain a sequence looks like, alone; nothing if none.
+
+    By its likeness to trastuzumab's two (``DOMAIN_SCORE``); half a millisecond.
+    """
+    if len(sequence) not in DOMAIN_LENGTHS:
+        return ""
+    aligner = PairwiseAligner(scoring="blastp", mode="local")
+    heavy, light = (aligner.score(sequence, one) for one in (TRASTUZUMAB_VH, TRASTUZUMAB_VL))
+    if max(heavy, light) < DOMAIN_SCORE:
+        return ""
+    return "heavy" if heavy >= light else "light"
 
 
 def regions(sequence: str) -> tuple[range, range, range]:

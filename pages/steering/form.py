@@ -15,8 +15,9 @@ from neuronlab.models import READABLE, Model
 from neuronlab.models.catalogue import use_of
 from neuronlab.models.residues import clean_sequence
 from neuronlab.neurons import NeuronSet
-from neuronlab.proteins import antibodies, corpora, folding
+from neuronlab.proteins import antibodies, corpora
 from neuronlab.proteins.features import PROPERTIES
+from neuronlab.proteins.predictors import PREDICTORS
 from neuronlab.proteins.sequences import TRASTUZUMAB_VH, TRASTUZUMAB_VL
 from neuronlab.studies.bases.prompts import UBIQUITIN
 from neuronlab.studies.steering import Goal, SteeringSpec
@@ -232,7 +233,7 @@ def _settings() -> dict:
         columns = st.columns(4)
         settings = _generation(*columns) | _chains(*columns) | _after(*columns)
     predictor = settings["predictor"]
-    if predictor == "igfold" and folding.PREDICTORS[predictor].available():
+    if predictor == "igfold" and PREDICTORS[predictor].available():
         model_fetch.ready("igfold")
     return settings
 
@@ -284,16 +285,16 @@ def _after(one: Column, two: Column, three: Column, four: Column) -> dict:
         "Length (0: as it is)", 0, 1000, 0, key="steer_length", help="Random residues are added."
     )
     dose = two.toggle("Try other a and b", value=True, key="steer_dose")
-    predictors = ["", *folding.PREDICTORS]
+    predictors = ["", *PREDICTORS]
     predictor = three.selectbox(
         "Structures",
         predictors,
         predictors.index("flash-abb"),
-        format_func=lambda n: folding.PREDICTORS[n].title if n else "none",
+        format_func=lambda n: PREDICTORS[n].title if n else "none",
         key="steer_predictor",
     )
     if predictor:
-        method = folding.PREDICTORS[predictor]
+        method = PREDICTORS[predictor]
         four.caption(plain(f"{method.what} {method.licence}."))
     doses = {} if dose else {"dose_a": (), "dose_b": ()}
     return {"length": length or None, "predictor": predictor, **doses}

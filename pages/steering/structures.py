@@ -12,6 +12,7 @@ from neuronlab.models import Encoded, Model
 from neuronlab.neurons import NeuronSet
 from neuronlab.proteins import folding
 from neuronlab.proteins.contacts import predicted_contacts
+from neuronlab.proteins.predictors import PREDICTORS
 from neuronlab.proteins.viewer import framed, viewer_url
 from neuronlab.runs import Result
 from neuronlab.studies.steering import STEERED, UNSTEERED, SteeringSpec
@@ -39,7 +40,7 @@ def structures(model: Model, spec: SteeringSpec, result: Result) -> None:
     html = in_space(model, result, folded)
     table = result.tables["structures"]
     st.caption(
-        f"Predicted by {plain(folding.PREDICTORS[spec.predictor].title)}; unsteered and steered "
+        f"Predicted by {plain(PREDICTORS[spec.predictor].title)}; unsteered and steered "
         "are the chains whose value is the median, superposed on the start. Drag to turn, scroll "
         "to zoom. "
         + "; ".join(

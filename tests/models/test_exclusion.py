@@ -10,7 +10,7 @@ import neuronlab as nl
 from neuronlab.models import sentences
 from neuronlab.models.exclusion import ModelLock, computing, making
 from neuronlab.neurons import NeuronSet
-from neuronlab.proteins import folding
+from neuronlab.proteins import folding, predictors
 from neuronlab.proteins.sequences import TRASTUZUMAB_VH, TRASTUZUMAB_VL
 
 LIMIT = 60.0
@@ -172,7 +172,7 @@ def test_loads_beside_computations_change_no_bit_and_no_default(rounds, smollm, 
 
         def others():
             sentences._encoder.cache_clear()
-            folding._flash_abb_model.cache_clear()
+            predictors._flash_abb_model.cache_clear()
             assert torch.equal(embedded(), vectors)
             assert torch.equal(folded(), confidence)
 

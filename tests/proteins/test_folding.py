@@ -11,10 +11,9 @@ from Bio.SeqUtils import seq1
 
 from neuronlab.models import weights
 from neuronlab.models.residues import AMINO_ACIDS
-from neuronlab.proteins import folding
+from neuronlab.proteins import folding, predictors
+from neuronlab.proteins.antibodies import variable_domain
 from neuronlab.proteins.folding import (
-    PREDICTORS,
-    Atoms,
     Folded,
     changed,
     fold,
@@ -22,9 +21,9 @@ from neuronlab.proteins.folding import (
     matched,
     secondary_structure,
     superposed,
-    variable_domain,
 )
 from neuronlab.proteins.labelled import LABELLED
+from neuronlab.proteins.predictors import PREDICTORS, Atoms
 from neuronlab.proteins.sequences import TRASTUZUMAB_VH, TRASTUZUMAB_VL
 
 UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
@@ -367,10 +366,10 @@ def tiny_esmfold(tmp_path, monkeypatch):
     torch.manual_seed(0)
     monkeypatch.setenv("NEURONLAB_HOME", str(tmp_path))
     model = EsmForProteinFolding(config).eval()
-    model.save_pretrained(weights.folder(folding.ESMFOLD))
-    folding._esmfold_model.cache_clear()
+    model.save_pretrained(weights.folder(predictors.ESMFOLD))
+    predictors._esmfold_model.cache_clear()
     yield model
-    folding._esmfold_model.cache_clear()
+    predictors._esmfold_model.cache_clear()
 
 
 def test_esmfold_from_a_local_folder(tiny_esmfold):

@@ -11,7 +11,7 @@ import neuronlab as nl
 from neuronlab.models import Encoded
 from neuronlab.models.residues import AMINO_ACIDS
 from neuronlab.neurons import Activity, NeuronSet
-from neuronlab.proteins import corpora, folding
+from neuronlab.proteins import corpora, predictors
 from neuronlab.proteins.annotated import AnnotatedProtein
 from neuronlab.proteins.features import FEATURES, PROPERTIES, substitution_effects
 from neuronlab.proteins.sequences import TRASTUZUMAB_VH
@@ -481,7 +481,7 @@ def test_the_default_is_trastuzumabs_heavy_chain():
     assert (default.model, default.count, default.a, default.b) == ("antiberty", 100, 3.0, 1.0)
     assert (default.choose, default.goals) == ("effect", (Goal(),))
     assert (default.random_sets, default.chains) == (20, 4)
-    assert folding.PREDICTORS[default.predictor].fits(default.begin, default.light) == ""
+    assert predictors.PREDICTORS[default.predictor].fits(default.begin, default.light) == ""
     shards = STUDY.shards(default, Context())
     assert (shards[0][0], shards[-1][0]) == ("steered", "doses")
     for control in ("random", "as active"):
@@ -515,19 +515,19 @@ def stub(refused=()):
         turns = np.arange(len(residues))[:, None, None] + np.arange(4)[None, :, None] / 4
         places = np.concatenate([np.cos(turns) * 5, np.sin(turns) * 5, 1.5 * turns], -1)
         confidence = np.array([50.0 + ord(x) % 26 for x in sequence] + [7.0] * len(light))
-        return folding.Atoms([("N", "CA", "C", "O")] * len(residues), places, confidence)
+        return predictors.Atoms([("N", "CA", "C", "O")] * len(residues), places, confidence)
 
     def fits(sequence, light):
         return "This is no protein that it knows." if sequence in refused else ""
 
-    return folding.Predictor("stub", "Stub", "", "", fits, lambda: "", predict)
+    return predictors.Predictor("stub", "Stub", "", "", fits, lambda: "", predict)
 
 
 FOLDED = {"predictor": "stub", "light": "DIQM", "steps": 5, "chains": 3, "dose_a": ()}
 
 
 def test_structures(model, tmp_path, monkeypatch):
-    monkeypatch.setitem(folding.PREDICTORS, "stub", stub())
+    monkeypatch.setitem(predictors.PREDICTORS, "stub", stub())
     result = run(model, spec(**FOLDED), tmp_path)
     finals, table = result.tables["finals"], result.tables["structures"]
 
@@ -561,11 +561,11 @@ def test_structures(model, tmp_path, monkeypatch):
 
 
 def test_what_folds_no_more_costs_its_own_structure_alone(model, tmp_path, monkeypatch):
-    monkeypatch.setitem(folding.PREDICTORS, "stub", stub())
+    monkeypatch.setitem(predictors.PREDICTORS, "stub", stub())
     whole = run(model, spec(**FOLDED), tmp_path / "a")
     finals = whole.tables["finals"]
     shown = whole.tables["structures"]["sequence"][2].removesuffix("DIQM")
-    monkeypatch.setitem(folding.PREDICTORS, "stub", stub({shown}))
+    monkeypatch.setitem(predictors.PREDICTORS, "stub", stub({shown}))
     result = run(model, spec(**FOLDED), tmp_path / "b")
     lost = (finals["sequence"] == shown) & costed(finals, 3)
     known = result.tables["finals"]["confidence"].notna()
@@ -578,7 +578,7 @@ def test_what_folds_no_more_costs_its_own_structure_alone(model, tmp_path, monke
 def test_without_structures_there_is_a_reason(model, tmp_path, monkeypatch):
     quick = {"steps": 2, "chains": 2, "dose_a": ()}
     assert "asked for" in run(model, spec(**quick), tmp_path).numbers["no_structures"]
-    monkeypatch.setitem(folding.PREDICTORS, "stub", stub({START}))
+    monkeypatch.setitem(predictors.PREDICTORS, "stub", stub({START}))
     result = run(model, spec(**quick, predictor="stub"), tmp_path)
     assert "no protein" in result.numbers["no_structures"]
     columns = "name sequence confidence confidence_free rmsd helix strand coil secondary"
