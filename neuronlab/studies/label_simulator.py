@@ -20,7 +20,7 @@ from pydantic import Field
 
 from neuronlab import home
 from neuronlab.cost import Cost
-from neuronlab.labels import longformer
+from neuronlab.labels import longformer, longformer_training
 from neuronlab.runs import Context, Result, Seed, Spec, Study
 from neuronlab.statistics import seeds
 from neuronlab.studies.exemplars import ExemplarsSpec, ExemplarsStudy
@@ -100,7 +100,7 @@ class LabelSimulatorStudy(Study[LabelSimulatorSpec]):
             variant=spec.variant,
             seed=spec.seed,
         )
-        trained = longformer.train(
+        trained = longformer_training.train(
             pairs,
             base=spec.base,
             settings=settings,

@@ -15,21 +15,18 @@ from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors
 from transformers import LongformerConfig, LongformerForSequenceClassification
 
 from neuronlab.errors import UserError
-from neuronlab.labels import longformer
+from neuronlab.labels import longformer, longformer_training
 from neuronlab.labels.longformer import (
     Pair,
     Settings,
     Simulator,
     load,
-    pearson,
     save,
     simulate,
-    split,
-    targets,
     text,
-    train,
     untrained,
 )
+from neuronlab.labels.longformer_training import pearson, split, targets, train
 from neuronlab.labels.prompts import Example
 from neuronlab.runs import Cancelled
 
@@ -195,13 +192,13 @@ def test_only_the_authors_text_names_the_neuron():
 
 def test_a_long_text_loses_only_the_end_of_the_sequence():
     simulator = tiny(Settings(tokens=120))
-    (ids,) = longformer._tokens(simulator, [Pair("n", "many K", example("A" * 120 + "W" * 300))])
+    (ids,) = longformer.encoded(simulator, [Pair("n", "many K", example("A" * 120 + "W" * 300))])
     assert len(ids) == 120
     read = simulator.tokenizer.convert_ids_to_tokens(ids)
     assert read[1:5] == ["H", "ypothesis:", "many", "K"]
     assert "W" not in read
     simulator = tiny(Settings())  # never more than the model has positions
-    assert len(longformer._tokens(simulator, [Pair("n", "h", example("A" * 600))])[0]) == 256
+    assert len(longformer.encoded(simulator, [Pair("n", "h", example("A" * 600))])[0]) == 256
 
 
 # --- Pearson -------------------------------------------------------------------------------------
@@ -311,7 +308,9 @@ def test_training_is_the_textbooks(monkeypatch):
 
 
 def test_the_rate_falls_along_a_cosine():
-    optimizer, schedule = longformer._optimizer(torch.nn.Linear(2, 2), Settings(rate=0.5), 10)
+    optimizer, schedule = longformer_training._optimizer(
+        torch.nn.Linear(2, 2), Settings(rate=0.5), 10
+    )
     rates = []
     for _ in range(10):
         rates.append(optimizer.param_groups[0]["lr"])
