@@ -8,7 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from neuronlab.errors import UserError
-from neuronlab.labels.library import LabelSet, Library
+from neuronlab.labels.label_set import LabelSet
+from neuronlab.labels.library import Library
 from neuronlab.neurons import Neuron
 from neuronlab.proteins.annotated import CORPORA
 from neuronlab.studies.neuron_labels import NeuronLabelsSpec

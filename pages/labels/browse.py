@@ -12,7 +12,9 @@ import streamlit as st
 from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.figures import labels as figures
 from neuronlab.figures import maps
-from neuronlab.labels.library import LabelSet, export, search_meaning, search_words
+from neuronlab.labels.label_files import export
+from neuronlab.labels.label_set import LabelSet
+from neuronlab.labels.search import search_meaning, search_words
 from neuronlab.models import Model
 from neuronlab.neurons import Neuron
 from neuronlab.proteins import corpora

@@ -11,7 +11,7 @@ import streamlit as st
 
 from neuronlab.figures import labels as figures
 from neuronlab.figures.colours import COMPONENT_NAMES
-from neuronlab.labels.library import LabelSet
+from neuronlab.labels.label_set import LabelSet
 from neuronlab.neurons import Neuron
 from neuronlab.proteins.features import FEATURES
 from neuronlab.runs import Result

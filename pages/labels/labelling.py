@@ -5,7 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from neuronlab.labels import prompts
-from neuronlab.labels.library import Library, read
+from neuronlab.labels.label_files import read
+from neuronlab.labels.library import Library
 from neuronlab.models import Model
 from neuronlab.proteins.annotated import CORPORA
 from neuronlab.studies.neuron_labels import NeuronLabelsSpec, NeuronLabelsStudy, small

@@ -10,7 +10,7 @@ from streamlit.delta_generator import DeltaGenerator as Column
 
 from neuronlab.errors import UserError
 from neuronlab.figures.colours import COMPONENT_NAMES
-from neuronlab.labels.library import search_words
+from neuronlab.labels.search import search_words
 from neuronlab.models import READABLE, Model
 from neuronlab.models.catalogue import use_of
 from neuronlab.models.residues import clean_sequence

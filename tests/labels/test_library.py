@@ -17,17 +17,11 @@ from archives import packed
 
 from neuronlab import spreadsheets
 from neuronlab.errors import UserError
-from neuronlab.labels import library
-from neuronlab.labels.library import (
-    COLUMNS,
-    REQUIRED,
-    LabelSet,
-    Library,
-    export,
-    read,
-    search_meaning,
-    search_words,
-)
+from neuronlab.labels import label_files, label_set, library, search
+from neuronlab.labels.label_files import export, read
+from neuronlab.labels.label_set import COLUMNS, REQUIRED, LabelSet
+from neuronlab.labels.library import Library
+from neuronlab.labels.search import search_meaning, search_words
 from neuronlab.models import sentences, weights
 from neuronlab.neurons import Neuron
 
@@ -193,7 +187,7 @@ def embedded(monkeypatch):
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
     monkeypatch.setattr(sentences, "embed", embed)
-    monkeypatch.setattr(library, "_vectors", {})
+    monkeypatch.setattr(search, "_vectors", {})
     embed.asked = asked
     return embed
 
@@ -225,23 +219,23 @@ def test_each_label_is_encoded_once_even_from_several_threads(embedded):
 
 
 def test_what_is_remembered_has_an_end(embedded, monkeypatch):
-    monkeypatch.setattr(library, "MAX_MEANT", 6)
+    monkeypatch.setattr(search, "MAX_MEANT", 6)
     for start in range(0, 20, 5):
         rows = pd.DataFrame({"label": [f"label {i}" for i in range(start, start + 5)]})
         search_meaning(rows.assign(correlation=np.nan), "query")
-        assert len(library._vectors) <= 6
+        assert len(search._vectors) <= 6
 
 
 def test_a_search_by_meaning_says_what_it_lacks(sentence, embedded, monkeypatch):
     rows = made().rows
     sentence(search_meaning, rows, "  ", says="few words")
     assert len(search_meaning(rows[rows["label"] == ""], "zinc")) == 0
-    monkeypatch.setattr(library, "MAX_MEANT", 2)
+    monkeypatch.setattr(search, "MAX_MEANT", 2)
     sentence(search_meaning, rows, "zinc", says="4 different labels")
     monkeypatch.undo()
     monkeypatch.setattr(weights, "installed", lambda name: False)
     sentences._encoder.cache_clear()
-    monkeypatch.setattr(library, "_vectors", {})
+    monkeypatch.setattr(search, "_vectors", {})
     sentence(search_meaning, rows, "zinc", says="fetch")
 
 
@@ -295,7 +289,7 @@ def test_tables_of_parquet_are_read_whatever_their_types():
 def test_only_five_columns_are_needed():
     found = read("mine.csv", csv(small()))
     assert list(found.rows) == list(COLUMNS)
-    assert found.source == library.IMPORTED
+    assert found.source == label_files.IMPORTED
     row = found.label_of(Neuron(0, "ffn", 4))
     assert row["label"] == "kinase"
     assert row[["correlation", "control_correlation", "beaten", "effect", "q"]].isna().all()
@@ -313,7 +307,7 @@ def test_what_cannot_be_seen_is_no_part_of_a_label():
     (label,) = read("x.csv", csv(small(label=unseen))).rows["label"]
     assert label.startswith("zinc finger xxx")
     assert label.isprintable()
-    assert len(label) == library.MAX_TEXT
+    assert len(label) == label_set.MAX_TEXT
     ours = LabelSet.of(SPEC, labels(label=unseen))
     assert read("x.zip", export(ours)).key == ours.key
 
@@ -395,15 +389,15 @@ def test_any_damage_is_a_sentence_or_harmless():
 
 
 def test_limits_hold_before_anything_is_unpacked(sentence, monkeypatch):
-    monkeypatch.setattr(library, "MAX_ROWS", 50)
+    monkeypatch.setattr(label_files, "MAX_ROWS", 50)
     for name, data in (("x.csv", csv(labels())), ("x.parquet", parquet(labels()))):
         sentence(read, name, data, says="more than 50 neurons")
-    monkeypatch.setattr(library, "MAX_BYTES", 1_000)
+    monkeypatch.setattr(label_files, "MAX_BYTES", 1_000)
     sentence(read, "x.csv", csv(labels()), says="larger than 0.001 MB")
 
 
 def test_a_zip_that_unpacks_to_too_much_is_not_unpacked(sentence, monkeypatch):
-    monkeypatch.setattr(library, "MAX_UNPACKED", 100_000)
+    monkeypatch.setattr(label_files, "MAX_UNPACKED", 100_000)
     bomb = packed({"labels.parquet": bytes(10_000_000), "card.json": "{}"})
     assert len(bomb) < 20_000
     sentence(read, "x.zip", bomb, says="larger than 0.1 MB")
@@ -416,7 +410,7 @@ def test_a_zip_that_unpacks_to_too_much_is_not_unpacked(sentence, monkeypatch):
 
 
 def test_a_parquet_that_repeats_a_long_text_is_refused(sentence, monkeypatch):
-    monkeypatch.setattr(library, "MAX_UNPACKED", 1_000_000)
+    monkeypatch.setattr(label_files, "MAX_UNPACKED", 1_000_000)
     rows = 20_000
     table = pd.DataFrame({"model": "m", "layer": 0, "component": "ffn", "neuron": range(rows)})
     data = parquet(table.assign(label="x" * 900))
@@ -440,7 +434,7 @@ def test_a_card_cannot_contradict_the_rows():
         "x.zip", packed({"labels.parquet": parquet(small()), "card.json": json.dumps(card)})
     )
     assert set(found.card) == set(library.CARD)
-    assert (found.model, found.card["labelled"], found.source) == ("m", 1, library.IMPORTED)
+    assert (found.model, found.card["labelled"], found.source) == ("m", 1, label_files.IMPORTED)
     assert len(found.card["created"]) <= 40
     assert "\n" not in found.card["created"]
 

@@ -1,0 +1,99 @@
+"""Searches of labels, by words and by meaning."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from threading import Lock
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from neuronlab.errors import UserError
+from neuronlab.models import sentences
+
+# Different labels that a search by meaning reads: at 200 a second it takes minutes.
+MAX_MEANT = 50_000
+MAX_QUERY = 1_000
+_WORD = re.compile(r"[^\W_]+")
+
+
+def search_words(rows: pd.DataFrame, query: str) -> pd.DataFrame:
+    """The rows whose label has every word of the query, or a word that begins with it.
+
+    So "sheet" finds "sheets" but not "worksheet". Words in quotation marks stand next to each
+    other just so; a minus before a word or a phrase excludes it. Case and punctuation do not
+    matter; a query without words finds all labels.
+    """
+    wanted, unwanted = _terms(query)
+    plain = {label: _plain(label) for label in rows["label"].unique() if label}
+    matches = [
+        label
+        for label, words in plain.items()
+        if all(term in words for term in wanted) and not any(term in words for term in unwanted)
+    ]
+    return rows[rows["label"].isin(matches)].reset_index(drop=True)
+
+
+def _terms(query: str) -> tuple[list[str], list[str]]:
+    """What must and what must not occur: a space begins a word, and after a phrase ends it."""
+    terms: tuple[list[str], list[str]] = ([], [])
+    for minus, phrase, word in re.findall(r'(-?)(?:"([^"]*)"?|([^\s"]+))', query[:MAX_QUERY]):
+        plain = _plain(phrase or word)
+        if plain.strip():
+            terms[bool(minus)].append(plain if phrase else plain.rstrip())
+    return terms
+
+
+def _plain(text: str) -> str:
+    """Words in lower case, each with a space before and after it."""
+    words = _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+    return f" {' '.join(words)} "
+
+
+_vectors: dict[str, np.ndarray] = {}
+_embedding = Lock()
+
+
+def search_meaning(rows: pd.DataFrame, query: str, count: int = 100) -> pd.DataFrame:
+    """The rows whose labels are most like the query in meaning, the most like first.
+
+    Args:
+        rows: of which each different label is read once, and remembered.
+        query: in English words.
+        count: how many at most; of equal labels those with the highest correlation.
+
+    Returns:
+        The rows with the column ``likeness``, a cosine similarity.
+
+    Raises:
+        UserError: an empty query, too many different labels, or no sentence encoder.
+    """
+    query = query.strip()[:MAX_QUERY]
+    if not query:
+        raise UserError("Write in a few words what the labels should be about.")
+    rows = rows[rows["label"] != ""]
+    different = rows["label"].unique().tolist()
+    if len(different) > MAX_MEANT:
+        raise UserError(
+            f"There are {len(different):,} different labels and a search by meaning reads at most "
+            f"{MAX_MEANT:,}: choose a layer first, or search by words."
+        )
+    (asked,) = sentences.embed([query])
+    likeness = dict(zip(different, (_embedded(different) @ asked).tolist(), strict=True))
+    ranked = rows.assign(likeness=rows["label"].map(likeness).astype(float))
+    order = np.lexsort([-ranked["correlation"].fillna(-2.0), -ranked["likeness"]])
+    return ranked.iloc[order[:count]].reset_index(drop=True)
+
+
+def _embedded(labels: Sequence[str]) -> Float[np.ndarray, "label dimension"]:
+    with _embedding:
+        new = [label for label in labels if label not in _vectors]
+        if len(_vectors) + len(new) > MAX_MEANT:
+            _vectors.clear()
+            new = list(labels)
+        if new:
+            _vectors.update(zip(new, sentences.embed(new), strict=True))
+        return np.array([_vectors[label] for label in labels]).reshape(-1, sentences.DIMENSIONS)
