@@ -24,7 +24,8 @@ from pathlib import Path
 import numpy as np
 
 from neuronlab.proteins import corpora
-from neuronlab.proteins.annotated import CORPORA, AnnotatedProtein
+from neuronlab.proteins.annotated import AnnotatedProtein
+from neuronlab.proteins.corpora import CORPORA
 from neuronlab.runs import Context, Result, Store, run_study
 from neuronlab.studies.exemplars import ExemplarsSpec, ExemplarsStudy
 from neuronlab.studies.neuron_labels import NeuronLabelsSpec, NeuronLabelsStudy

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _corpora() -> None:
     """Small sets of proteins that packages carry; the app works without them."""
-    from neuronlab.proteins.annotated import CORPORA
+    from neuronlab.proteins.corpora import CORPORA
 
     for corpus in CORPORA.values():
         if corpus.ready:

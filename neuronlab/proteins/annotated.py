@@ -1,4 +1,4 @@
-"""Proteins with annotations: the sets that neurons are labelled on, and files as people have them.
+"""Proteins with annotations, and files of them as people have them.
 
 An annotation is a few words that a person reads: "kind: value", as in "organism: Homo sapiens".
 """
@@ -8,30 +8,30 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, partial
-from pathlib import Path
+from functools import partial
 
 from Bio import SwissProt
 
 from neuronlab import uploads
 from neuronlab.errors import UserError
-from neuronlab.progress import Progress
-from neuronlab.proteins import gene_ontology, germlines
-from neuronlab.proteins.labelled import ENZYME, data_rows
+from neuronlab.proteins import gene_ontology, uniprot
 from neuronlab.proteins.sequences import fasta_entries, is_fasta, residues
-
-# A GO term that fewer proteins of a set carry says nothing about a neuron.
-MIN_CARRIERS = 10
+from neuronlab.proteins.uniprot import (
+    EVIDENCE,
+    EXISTENCE,
+    MAX_WORDS,
+    annotation,
+    unique,
+    without_asides,
+)
 
 MAX_BYTES = 200_000_000
 MAX_UNPACKED = 1_000_000_000  # characters
 MAX_PROTEINS = 600_000
 MAX_RESIDUES = 300_000_000
 MAX_LENGTH = 40_000  # titin, the longest known, has 35,000
-MAX_ANNOTATIONS = 1_000  # of one protein
 MAX_DIFFERENT = 3_000_000  # annotations, of all proteins
 MAX_CARRIED = 30_000_000  # annotations of all proteins, the same ones counted again
-MAX_WORDS = 200  # characters
 
 
 @dataclass(frozen=True)
@@ -47,132 +47,6 @@ class AnnotatedProtein:
     sequence: str
     annotations: tuple[str, ...] = ()
     secondary: str = ""
-
-
-# --- Built-in sets -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """A set of annotated proteins; some come with the app and the others are fetched once.
-
-    Attributes:
-        read: gives its proteins.
-        file: where they are kept on this machine; None for a set that comes with the app.
-        download: fetches that file, as `fetch`.
-    """
-
-    name: str
-    title: str
-    what: str
-    terms: str
-    read: Callable[[], list[AnnotatedProtein]]
-    file: Callable[[], Path] | None = None
-    download: Callable[[Progress | None], object] | None = None
-
-    @property
-    def ready(self) -> bool:
-        """Whether its proteins are on this machine."""
-        return self.file is None or self.file().is_file()
-
-    def fetch(self, progress: Progress | None = None) -> None:
-        """Get its proteins, anew if they are there; nothing to do for one that comes with the app.
-
-        `progress(fraction, message)` is called all the while and may raise to cancel.
-
-        Raises:
-            FetchFailed: they cannot be downloaded or written.
-        """
-        if self.download:
-            self.download(progress)
-            self.__dict__.pop("proteins", None)
-
-    @cached_property
-    def proteins(self) -> list[AnnotatedProtein]:
-        """All its proteins, each sequence once.
-
-        Raises:
-            UserError: they have not been fetched, or the file is damaged.
-        """
-        return self.read()
-
-
-def _with_terms(file: str, named_by: tuple[str, ...]) -> list[AnnotatedProtein]:
-    """The proteins of a table with the names of their GO terms and of all above them."""
-    rows = list(data_rows(file))
-    columns = ("go_mf", "go_bp", "go_cc")
-    ids = [",".join(filter(None, (row.get(each) for each in columns))).split(",") for row in rows]
-    named = [gene_ontology.annotations(each) for each in ids]
-    carriers = Counter(itertools.chain.from_iterable(named))
-    return [
-        AnnotatedProtein(
-            name="_".join(row[column] for column in named_by),
-            sequence=row["sequence"],
-            annotations=_unique(
-                (
-                    _words("name", row.get("name", "")),
-                    _words("organism", _without_asides(row.get("organism", ""))),
-                    _words("class", ENZYME[int(row["enzyme"])]),
-                    *(each for each in terms if carriers[each] >= MIN_CARRIERS),
-                )
-            ),
-            secondary=row.get("dssp8", ""),
-        )
-        for row, terms in zip(rows, named, strict=True)
-    ]
-
-
-def _germlines() -> list[AnnotatedProtein]:
-    """The V genes; alleles of one sequence are one protein with the annotations of all."""
-    proteins: dict[str, AnnotatedProtein] = {}
-    for each in germlines.read():
-        if each.gene == "V":
-            words = (
-                f"species: {each.species}",
-                f"chain: {each.chain}",
-                f"gene type: {each.gene}",
-                f"family: {each.family}",
-            )
-            _join(proteins, AnnotatedProtein(f"{each.allele} {each.species}", each.sequence, words))
-    return list(proteins.values())
-
-
-CORPORA: dict[str, Corpus] = {
-    each.name: each
-    for each in (
-        Corpus(
-            name="pdb",
-            title="Chains of the PDB",
-            what="3,000 chains of known structure with their secondary structure, half of them "
-            "enzymes; representatives at 40 % identity, of up to 511 residues. Annotated with the "
-            "names of GO terms (function, process, component), as of 2014.",
-            terms="PDB: CC0 1.0; UniProt and GO: CC BY 4.0.",
-            read=partial(_with_terms, "pdb_enzyme_dssp.tsv.gz", ("pdb", "chain")),
-        ),
-        Corpus(
-            name="swissprot",
-            title="Proteins of Swiss-Prot",
-            what="4,272 whole proteins of up to 512 residues, half of them enzymes and 82 % human. "
-            "Annotated with name, organism and the names of GO terms (function), as of 2014.",
-            terms="UniProt and GO: CC BY 4.0.",
-            read=partial(_with_terms, "swissprot_enzyme_named.tsv.gz", ("entry",)),
-        ),
-        Corpus(
-            name="germlines",
-            title="Antibody germline genes",
-            what="1,454 sequences of V genes of 8 species, from 1,664 alleles; annotated with "
-            "species, chain and gene family. Left out are 127 alleles of J genes, of about 15 "
-            "residues each, and all genes of T-cell receptors. A download of 1 MB.",
-            terms="Package anarci: BSD-3-Clause; the sequences are IMGT's: cite IMGT.",
-            read=_germlines,
-            file=germlines.file,
-            download=germlines.fetch,
-        ),
-    )
-}
-
-
-# --- Files ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -242,9 +116,9 @@ def _usable(
             strange = strange or next(each for each in sequence if each not in alphabet)
             skipped["strange"] += 1
             continue
-        words = tuple(shared.setdefault(each, each) for each in _unique(entry.annotations))
+        words = tuple(shared.setdefault(each, each) for each in unique(entry.annotations))
         title = uploads.line(entry.name, MAX_WORDS) or f"protein {number}"
-        if _join(kept, AnnotatedProtein(title, sequence, words)):
+        if join(kept, AnnotatedProtein(title, sequence, words)):
             residues += len(sequence)
         else:
             skipped["again"] += 1
@@ -270,13 +144,13 @@ def _usable(
     return AnnotatedUpload(list(kept.values()), f"Skipped proteins: {parts}." if parts else "")
 
 
-def _join(proteins: dict[str, AnnotatedProtein], protein: AnnotatedProtein) -> bool:
+def join(proteins: dict[str, AnnotatedProtein], protein: AnnotatedProtein) -> bool:
     """Add a protein, or its annotations to that of the same sequence; whether it is a new one."""
     before = proteins.get(protein.sequence)
     if before is None:
         proteins[protein.sequence] = protein
         return True
-    words = _unique((*before.annotations, *protein.annotations))
+    words = unique((*before.annotations, *protein.annotations))
     proteins[protein.sequence] = AnnotatedProtein(before.name, before.sequence, words)
     return False
 
@@ -300,100 +174,6 @@ def _lines(file: str, data: bytes) -> Iterator[str]:
     return uploads.text_lines(file, uploads.ungzipped(file, data), room, uploads.MAX_LINE)
 
 
-# --- Words ---------------------------------------------------------------------------------------
-
-EXISTENCE = {
-    "1": "evidence at protein level",
-    "2": "evidence at transcript level",
-    "3": "inferred from homology",
-    "4": "predicted",
-    "5": "uncertain",
-}
-# UniProt's remarks on where a statement is from.
-_EVIDENCE = re.compile(r" ?\{ECO:[^{}]*\}| ?\((?:PubMed|Ref\.|By similarity|Probable)[^()]*\)")
-_GO = re.compile(r"GO:\d{7}")
-_POINT = re.compile(r"[.;]+(?: |$)")
-
-
-def _words(kind: str, value: str) -> str:
-    """One annotation, or "" where there is nothing to say."""
-    value = uploads.line(value.strip(" ;,"), MAX_WORDS)
-    return f"{kind}: {value}" if value else ""
-
-
-def _unique(words: Iterable[str]) -> tuple[str, ...]:
-    return tuple(itertools.islice(dict.fromkeys(filter(None, words)), MAX_ANNOTATIONS))
-
-
-def _without_asides(text: str) -> str:
-    """Without the parentheses that a name ends with: strains, synonyms, EC numbers."""
-    text = " ".join(text.split())
-    end = len(text)
-    while end and text[end - 1] == ")":
-        start, depth = end - 1, 1
-        while start and depth:
-            start -= 1
-            depth += (text[start] == ")") - (text[start] == "(")
-        if depth or start == 0 or text[start - 1] != " ":
-            break
-        end = start - 1
-    return text[:end]
-
-
-def _statements(text: str, title: str) -> list[str]:
-    """UniProt's statements under a title, without isoforms, evidence and notes."""
-    text = _EVIDENCE.sub("", " ".join(text.split()))
-    parts = (part.partition("Note=")[0].strip() for part in text.split(f"{title}: "))
-    return [part.partition("]: ")[2] if part.startswith("[") else part for part in parts if part]
-
-
-def _listed(kind: str, text: str) -> list[str]:
-    return [_words(kind, part) for part in text.split(";")]
-
-
-def _named(text: str) -> list[str]:
-    """The recommended name: UniProt's others follow in parentheses, parts in brackets."""
-    text = text.partition(" [Cleaved into: ")[0].partition(" [Includes: ")[0]
-    return [_words("name", _without_asides(text))]
-
-
-def _organism(text: str) -> list[str]:
-    return [_words("organism", _without_asides(text))]
-
-
-def _gene(text: str) -> list[str]:
-    return [_words("gene", text.partition(";")[0].split(" ")[0])]
-
-
-def _function(text: str) -> list[str]:
-    return [_words("function", part.rstrip(".")) for part in _statements(text, "FUNCTION")]
-
-
-def _location(text: str) -> list[str]:
-    parts = _statements(text, "SUBCELLULAR LOCATION")
-    return [_words("location", place) for part in parts for place in _POINT.split(part)]
-
-
-def _pathway(text: str) -> list[str]:
-    parts = _statements(text, "PATHWAY")
-    steps = (step.partition(": step ")[0] for part in parts for step in _POINT.split(part))
-    return [_words("pathway", step) for step in steps]
-
-
-def _family(text: str) -> list[str]:
-    parts = _statements(text, "SIMILARITY")
-    names = (name for part in parts for name in re.split("[.;,]+(?: |$)", part))
-    names = (name.removeprefix("Belongs to the ") for name in names)
-    return [_words("family", name[:1].upper() + name[1:]) for name in names]
-
-
-def _terms(aspect: str, text: str) -> list[str]:
-    """UniProt's "ATP binding [GO:0005524]; …" and the broader terms."""
-    names = text.split(";") if aspect else []
-    words = [_words(aspect, name.partition(" [GO:")[0]) for name in names]
-    return [*words, *gene_ontology.annotations(_GO.findall(text))]
-
-
 # --- FASTA ---------------------------------------------------------------------------------------
 
 _KEY = re.compile(r"(?:^|[\s|;\[])([A-Za-z]\w*)=")
@@ -410,16 +190,16 @@ def _fasta(lines: Iterator[str]) -> Iterator[AnnotatedProtein]:
         name, _, description = head.strip().partition(" ")
         if match := _UNIPROT.match(name):
             name = match[1]
-        words = [_words("name", description)]
+        words = [annotation("name", description)]
         for key, after in itertools.zip_longest(keys, keys[1:]):
             end = after.start() if after else len(title)
             value = title[key.end() : end].strip(" |;[]\t")
             if key[1] == "OS":
-                value = _without_asides(value)
+                value = without_asides(value)
             elif key[1] == "PE":
                 value = EXISTENCE.get(value, "")
             if key[1] not in _NO_WORDS:
-                words.append(_words(_KINDS.get(key[1], key[1].lower()), value))
+                words.append(annotation(_KINDS.get(key[1], key[1].lower()), value))
         yield AnnotatedProtein(name, entry.sequence, tuple(words))
 
 
@@ -427,21 +207,21 @@ def _fasta(lines: Iterator[str]) -> Iterator[AnnotatedProtein]:
 
 # UniProt's columns that say what a protein is or does.
 _COLUMNS: dict[str, Callable[[str], list[str]]] = {
-    "protein names": _named,
-    "organism": _organism,
-    "gene names": _gene,
-    "gene names (primary)": _gene,
-    "ec number": partial(_listed, "EC"),
-    "keywords": partial(_listed, "keyword"),
-    "gene ontology (molecular function)": partial(_terms, "function"),
-    "gene ontology (biological process)": partial(_terms, "process"),
-    "gene ontology (cellular component)": partial(_terms, "component"),
-    "gene ontology (go)": partial(_terms, ""),
-    "gene ontology ids": partial(_terms, ""),
-    "subcellular location [cc]": _location,
-    "pathway": _pathway,
-    "protein families": _family,
-    "function [cc]": _function,
+    "protein names": uniprot.named,
+    "organism": uniprot.organism,
+    "gene names": uniprot.gene,
+    "gene names (primary)": uniprot.gene,
+    "ec number": partial(uniprot.listed, "EC"),
+    "keywords": partial(uniprot.listed, "keyword"),
+    "gene ontology (molecular function)": partial(uniprot.terms, "function"),
+    "gene ontology (biological process)": partial(uniprot.terms, "process"),
+    "gene ontology (cellular component)": partial(uniprot.terms, "component"),
+    "gene ontology (go)": partial(uniprot.terms, ""),
+    "gene ontology ids": partial(uniprot.terms, ""),
+    "subcellular location [cc]": uniprot.location,
+    "pathway": uniprot.pathway,
+    "protein families": uniprot.family,
+    "function [cc]": uniprot.function,
 }
 
 
@@ -464,7 +244,7 @@ def _table(file: str, lines: Iterator[str]) -> Iterator[AnnotatedProtein]:
             if column in _COLUMNS:
                 words += _COLUMNS[column](value)
             elif not of_uniprot and column not in ("name", "sequence"):
-                words += _listed(uploads.line(column, MAX_WORDS), value)
+                words += uniprot.listed(uploads.line(column, MAX_WORDS), value)
         name = row.get("entry name") or row.get("entry") or row.get("name") or ""
         yield AnnotatedProtein(name, residues(row.get("sequence", "")), tuple(words))
 
@@ -490,10 +270,10 @@ def _cells(file: str, number: int, line: str) -> list[str]:
 
 _ASPECTS = {"F": "function", "P": "process", "C": "component"}
 _COMMENTS = {
-    "FUNCTION": _function,
-    "SUBCELLULAR LOCATION": _location,
-    "PATHWAY": _pathway,
-    "SIMILARITY": _family,
+    "FUNCTION": uniprot.function,
+    "SUBCELLULAR LOCATION": uniprot.location,
+    "PATHWAY": uniprot.pathway,
+    "SIMILARITY": uniprot.family,
 }
 
 
@@ -535,17 +315,17 @@ def _flat(file: str, lines: Iterator[str]) -> Iterator[AnnotatedProtein]:
 
 
 def _flat_words(record: SwissProt.Record) -> Iterator[str]:
-    description = _EVIDENCE.sub("", str(record.description))
+    description = EVIDENCE.sub("", str(record.description))
     if match := re.search(r"(?:RecName|SubName): Full=([^;]*)", description):
-        yield _words("name", match[1])
-    yield from _organism(str(record.organism).rstrip("."))
+        yield annotation("name", match[1])
+    yield from uniprot.organism(str(record.organism).rstrip("."))
     for gene in record.gene_name[:1]:
-        yield _words("gene", _EVIDENCE.sub("", gene.get("Name", "")))
+        yield annotation("gene", EVIDENCE.sub("", gene.get("Name", "")))
     for number in dict.fromkeys(re.findall(r"\bEC=([^; ]+)", description)):
-        yield _words("EC", number)
-    yield _words("evidence", EXISTENCE.get(str(record.protein_existence), ""))
+        yield annotation("EC", number)
+    yield annotation("evidence", EXISTENCE.get(str(record.protein_existence), ""))
     for keyword in record.keywords:
-        yield _words("keyword", _EVIDENCE.sub("", keyword))
+        yield annotation("keyword", EVIDENCE.sub("", keyword))
     for comment in record.comments:
         title, _, text = comment.partition(": ")
         if title in _COMMENTS and (title != "SIMILARITY" or text.startswith("Belongs to")):
@@ -553,5 +333,5 @@ def _flat_words(record: SwissProt.Record) -> Iterator[str]:
     terms = [each for each in record.cross_references if each[0] == "GO" and len(each) > 2]
     for _, _, term, *_ in terms:
         aspect, _, name = term.partition(":")
-        yield _words(_ASPECTS.get(aspect, "GO"), name)
+        yield annotation(_ASPECTS.get(aspect, "GO"), name)
     yield from gene_ontology.annotations(each[1] for each in terms)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from neuronlab.models.catalogue import EMBEDDED, entry
-from neuronlab.proteins.annotated import CORPORA
+from neuronlab.proteins.corpora import CORPORA
 from neuronlab.runs import Context, Spec, Store, stored_result
 from neuronlab.studies import STUDIES
 from neuronlab.studies.attribution import AttributionSpec

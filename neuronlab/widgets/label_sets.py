@@ -11,7 +11,7 @@ from neuronlab.errors import UserError
 from neuronlab.labels.label_set import LabelSet
 from neuronlab.labels.library import Library
 from neuronlab.neurons import Neuron
-from neuronlab.proteins.annotated import CORPORA
+from neuronlab.proteins.corpora import CORPORA
 from neuronlab.studies.neuron_labels import NeuronLabelsSpec
 from neuronlab.widgets import links, services
 

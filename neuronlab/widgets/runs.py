@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from neuronlab.facts import SETS
-from neuronlab.proteins.annotated import CORPORA
+from neuronlab.proteins.corpora import CORPORA
 from neuronlab.proteins.labelled import LABELLED
 from neuronlab.runs import Preview, Run, Spec
 from neuronlab.studies import STUDIES

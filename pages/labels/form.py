@@ -14,7 +14,8 @@ from neuronlab.labels import endpoint, longformer
 from neuronlab.models import READABLE, Model
 from neuronlab.models.catalogue import available, use_of
 from neuronlab.proteins import corpora
-from neuronlab.proteins.annotated import CORPORA, MAX_BYTES, read_annotated
+from neuronlab.proteins.annotated import MAX_BYTES, read_annotated
+from neuronlab.proteins.corpora import CORPORA
 from neuronlab.studies.neuron_labels import NeuronLabelsSpec
 from neuronlab.widgets import label_sets, model_fetch
 from neuronlab.widgets.guard import complain, plain, sentence

@@ -8,7 +8,7 @@ from neuronlab.labels import prompts
 from neuronlab.labels.label_files import read
 from neuronlab.labels.library import Library
 from neuronlab.models import Model
-from neuronlab.proteins.annotated import CORPORA
+from neuronlab.proteins.corpora import CORPORA
 from neuronlab.studies.neuron_labels import NeuronLabelsSpec, NeuronLabelsStudy, small
 from neuronlab.widgets import label_sets, services, shown, state
 from neuronlab.widgets.guard import guard, plain

@@ -12,7 +12,7 @@ from neuronlab.models.catalogue import CATALOGUE, TOOLS, available, entry, use_o
 from neuronlab.models.convert import CONVERSIONS
 from neuronlab.models.entries import Use
 from neuronlab.models.families import FAMILIES
-from neuronlab.proteins.annotated import CORPORA
+from neuronlab.proteins.corpora import CORPORA
 
 EMBEDDED = [known for known in CATALOGUE if known.wheels]
 TOOL_NAMES = {known.name for known in TOOLS}

@@ -16,14 +16,9 @@ from neuronlab import home, uploads
 from neuronlab.errors import UserError
 from neuronlab.models import wheels
 from neuronlab.models.residues import AMINO_ACIDS
-from neuronlab.proteins import annotated, gene_ontology, germlines
-from neuronlab.proteins.annotated import (
-    CORPORA,
-    MIN_CARRIERS,
-    AnnotatedProtein,
-    AnnotatedUpload,
-    read_annotated,
-)
+from neuronlab.proteins import annotated, gene_ontology, germlines, uniprot
+from neuronlab.proteins.annotated import AnnotatedProtein, AnnotatedUpload, read_annotated
+from neuronlab.proteins.corpora import CORPORA, MIN_CARRIERS
 from neuronlab.proteins.labelled import LABELLED, data_rows
 
 
@@ -603,12 +598,12 @@ def test_text_of_strangers_is_cut_and_cleaned():
     words = only(f">a\x1b[31m x=evil\x07\u202etext y={'long ' * 100}\nMKT\n")
     assert words.name == "a[31m"
     assert words.annotations[0] == "x: eviltext"
-    assert len(words.annotations[1]) <= annotated.MAX_WORDS + len("y: ")
+    assert len(words.annotations[1]) <= uniprot.MAX_WORDS + len("y: ")
     assert words.annotations[1].endswith("…")
 
 
 def test_annotations_have_a_limit(monkeypatch):
-    monkeypatch.setattr(annotated, "MAX_ANNOTATIONS", 3)
+    monkeypatch.setattr(uniprot, "MAX_ANNOTATIONS", 3)
     rows = ["sequence\tx", "MKT\ta;b;c;d", "MKT\te"]
     assert only("\n".join(rows)).annotations == ("x: a", "x: b", "x: c")
 

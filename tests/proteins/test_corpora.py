@@ -3,7 +3,8 @@
 import pytest
 
 from neuronlab.proteins import corpora
-from neuronlab.proteins.annotated import CORPORA, AnnotatedProtein
+from neuronlab.proteins.annotated import AnnotatedProtein
+from neuronlab.proteins.corpora import CORPORA
 
 PROTEINS = [
     AnnotatedProtein("one", "MKT", ("organism: Homo sapiens", 'said: "a, b"\n'), "CHH"),
@@ -14,9 +15,9 @@ PROTEINS = [
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("NEURONLAB_HOME", str(tmp_path))
-    corpora._own.cache_clear()
+    corpora._read.cache_clear()
     yield tmp_path
-    corpora._own.cache_clear()
+    corpora._read.cache_clear()
 
 
 def test_what_is_kept_is_read_again():

@@ -34,7 +34,7 @@ OWN = proteins()
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("NEURONLAB_HOME", str(tmp_path))
-    corpora._own.cache_clear()
+    corpora._read.cache_clear()
     return tmp_path
 
 

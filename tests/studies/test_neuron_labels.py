@@ -98,7 +98,7 @@ def home(tmp_path_factory):
 def model(planted_model, home, monkeypatch):
     monkeypatch.setenv("NEURONLAB_HOME", str(home))
     monkeypatch.delenv(endpoint.ADDRESS, raising=False)
-    corpora._own.cache_clear()
+    corpora._read.cache_clear()
     return planted_model
 
 

@@ -8,7 +8,7 @@ from contexts import context_with
 
 from neuronlab import studies
 from neuronlab.cost import Cost
-from neuronlab.proteins.annotated import Corpus
+from neuronlab.proteins.corpora import Corpus
 from neuronlab.studies import STUDIES
 from neuronlab.studies.bases.over_facts import KEPT
 from neuronlab.studies.examples import example, opened
