@@ -15,7 +15,8 @@ from neuronlab.models import COMPONENTS, Model
 from neuronlab.models.residues import clean_sequence
 from neuronlab.neurons import NeuronSet
 from neuronlab.proteins.contacts import predicted_contacts
-from neuronlab.proteins.structures import MAX_BYTES, Structure, match, read_structure
+from neuronlab.proteins.matching import match
+from neuronlab.proteins.structures import MAX_BYTES, Structure, read_structure
 from neuronlab.proteins.viewer import framed, viewer_url
 from neuronlab.studies.submodels import SubmodelsSpec, SubmodelsStudy
 from neuronlab.widgets import exports, links, services, state

@@ -7,7 +7,8 @@ from Bio.Data.PDBData import protein_letters_1to3
 from Bio.PDB.MMCIF2Dict import MMCIF2Dict
 
 from neuronlab.proteins import structures
-from neuronlab.proteins.structures import Residue, Structure, match, read_structure
+from neuronlab.proteins.matching import match
+from neuronlab.proteins.structures import Residue, Structure, read_structure
 
 BACKBONE = ("N", "CA", "C", "O")
 # Letters alone cannot tell which of the three glycines at 3, 5 and 6 a loop has taken.
