@@ -22,6 +22,8 @@ from neuronlab.progress import Fraction, unheard
 Pooling = Literal["mean", "max", "cls"]
 Array = np.ndarray
 KEEP = 30
+_ENDS = ("top", "bottom")
+_ARRAYS = ("top", "top_at", "bottom", "bottom_at", "total", "square")
 _TOKENS_PER_BATCH = 4096
 
 
@@ -139,31 +141,26 @@ class Exemplars:
         """Some more proteins, in the order of the corpus."""
         values = activations.movedim(0, -1)
         at = torch.tensor(numbers, device="cpu", dtype=torch.int32).expand(values.shape)
-        self.top, self.top_at = _extreme(self.top, self.top_at, values, at, self.keep, True)
-        self.bottom, self.bottom_at = _extreme(
-            self.bottom, self.bottom_at, values, at, self.keep, False
-        )
+        for end in _ENDS:
+            self._add(end, values, at)
         self.total = self.total + values.double().sum(-1).numpy(force=True)
         self.square = self.square + values.double().square().sum(-1).numpy(force=True)
         self.proteins += len(numbers)
 
     def join(self, later: Exemplars) -> None:
         """The proteins of a later part of the corpus."""
-        for name, highest in (("top", True), ("bottom", False)):
-            values, at = getattr(later, name), getattr(later, f"{name}_at")
-            joined = _extreme(
-                getattr(self, name),
-                getattr(self, f"{name}_at"),
-                torch.from_numpy(values),
-                torch.from_numpy(at),
-                self.keep,
-                highest,
-            )
-            setattr(self, name, joined[0])
-            setattr(self, f"{name}_at", joined[1])
+        for end in _ENDS:
+            values, at = getattr(later, end), getattr(later, f"{end}_at")
+            self._add(end, torch.from_numpy(values), torch.from_numpy(at))
         self.total = self.total + later.total
         self.square = self.square + later.square
         self.proteins += later.proteins
+
+    def _add(self, end: str, values: Tensor, at: Tensor) -> None:
+        kept, kept_at = getattr(self, end), getattr(self, f"{end}_at")
+        kept, kept_at = _extreme(kept, kept_at, values, at, self.keep, end == "top")
+        setattr(self, end, kept)
+        setattr(self, f"{end}_at", kept_at)
 
     @property
     def mean(self) -> Float[Array, "layer neuron"]:
@@ -178,17 +175,15 @@ class Exemplars:
 
     def arrays(self, component: Component) -> dict[str, Array]:
         """The state, as arrays of a result."""
-        names = ("top", "top_at", "bottom", "bottom_at", "total", "square")
-        return {f"{name}.{component}": getattr(self, name) for name in names}
+        return {f"{name}.{component}": getattr(self, name) for name in _ARRAYS}
 
     @classmethod
     def of(
         cls, arrays: dict[str, Array], component: Component, keep: int, proteins: int
     ) -> Exemplars:
         """The state that ``arrays`` gave."""
-        names = ("top", "top_at", "bottom", "bottom_at", "total", "square")
         state = cls(keep, proteins=proteins)
-        for name in names:
+        for name in _ARRAYS:
             setattr(state, name, arrays[f"{name}.{component}"])
         return state
 
