@@ -89,26 +89,25 @@ class ScalingStudy(Study[ScalingSpec]):
 
     def run_shard(self, spec: ScalingSpec, shard: None, context: Context) -> Result:
         """All tables."""
-        given = [
-            (each.model, found) for each, found in zip(spec.labels, context.given, strict=True)
-        ]
-        counted = {name: _labelled(found, spec.minimum_correlation) for name, found in given}
-        layers = {name: int(found.numbers["layers"]) for name, found in given}
+        models = [each.model for each in spec.labels]
+        labels = dict(zip(models, context.given, strict=True))
+        counted = {m: _labelled(result, spec.minimum_correlation) for m, result in labels.items()}
+        layers = {m: int(result.numbers["layers"]) for m, result in labels.items()}
         groups = sorted({group for rows in counted.values() for group in rows["group"]})
         sizes = []
-        for number, (name, found) in enumerate(given):
-            context.progress(number / len(given), f"counting the labels of {name}")
-            own = {"model": name, "layers": layers[name], "neurons": len(found.tables["labels"])}
-            sizes.append(own | _size(counted[name], layers[name]))
+        for number, (name, result) in enumerate(labels.items()):
+            context.progress(number / len(models), f"counting the labels of {name}")
+            size = {"model": name, "layers": layers[name], "neurons": len(result.tables["labels"])}
+            sizes.append(size | _size(counted[name], layers[name]))
         grids = [_grid(rows, name, layers[name], groups) for name, rows in counted.items()]
         concepts = [_concepts(rows, name, layers[name]) for name, rows in counted.items()]
-        everywhere = set.intersection(*(set(own["concept"]) for own in concepts))
+        everywhere = set.intersection(*(set(table["concept"]) for table in concepts))
         tables = {
             "grid": pd.concat(grids, ignore_index=True),
             "sizes": pd.DataFrame(sizes),
             "concepts": pd.concat(concepts, ignore_index=True),
         }
-        return Result({"models": len(given), "shared_concepts": len(everywhere)}, tables)
+        return Result({"models": len(models), "shared_concepts": len(everywhere)}, tables)
 
 
 def rarefied(counts: Int[np.ndarray, " label"], sample: int = SAMPLE) -> float:
@@ -149,14 +148,14 @@ def spread(
 
 def _with_revision(labels: NeuronLabelsSpec) -> NeuronLabelsSpec:
     """With the revision of the catalogue, so that what a page or a command computed is found."""
-    known = entry(labels.model)
-    if labels.revision or known is None:
+    listed = entry(labels.model)
+    if labels.revision or listed is None:
         return labels
-    return labels.model_copy(update={"revision": known.revision})
+    return labels.model_copy(update={"revision": listed.revision})
 
 
-def _labelled(found: Result, minimum_correlation: float) -> pd.DataFrame:
-    rows = found.tables["labels"]
+def _labelled(labels: Result, minimum_correlation: float) -> pd.DataFrame:
+    rows = labels.tables["labels"]
     rows = rows[(rows["label"] != "") & (rows["correlation"] >= minimum_correlation)]
     return rows.assign(group=rows["group"].replace("", OTHER))
 
@@ -165,10 +164,10 @@ def _grid(rows: pd.DataFrame, name: str, layers: int, groups: Sequence[str]) -> 
     sextile = len(SEXTILES) * rows["layer"].to_numpy() // layers
     cells = []
     for number, title in enumerate(SEXTILES):
-        own = rows["group"][sextile == number]
+        of_sextile = rows["group"][sextile == number]
         for group in groups:
-            neurons = int((own == group).sum())
-            share = neurons / len(own) if len(own) else np.nan
+            neurons = int((of_sextile == group).sum())
+            share = neurons / len(of_sextile) if len(of_sextile) else np.nan
             cells.append((name, title, group, neurons, share))
     return pd.DataFrame(cells, columns=["model", "sextile", "group", "neurons", "share"])
 

@@ -88,11 +88,11 @@ class StabilityStudy(OverFacts[StabilitySpec]):
         """The best neurons for one prompt."""
         context.progress(0.0, f"prompt {shard + 1}")
         model = context.model(spec.model, spec.revision)
-        found = Questions.of(model, spec, paraphrases=True).answer(model, shard)
-        if isinstance(found, str):
-            return Result(numbers={"state": found})
-        asked, before = found
-        arrays = {"own": _best(model, asked.encoded, before.target, context)}
+        answer = Questions.of(model, spec, paraphrases=True).answer(model, shard)
+        if isinstance(answer, str):
+            return Result(numbers={"state": answer})
+        question, before = answer
+        arrays = {"own": _best(model, question.encoded, before.target, context)}
         if spec.other:
             other = context.model(spec.other, spec.other_revision)
             answer = Questions.of(other, spec, paraphrases=True).answer(other, shard)
@@ -101,9 +101,9 @@ class StabilityStudy(OverFacts[StabilitySpec]):
             arrays["other"] = _best(other, answer[0].encoded, answer[1].target, context)
         numbers = {
             "state": "used",
-            "relation": asked.fact.relation,
-            "name": asked.fact.title,
-            "prompt": asked.fact.prompt,
+            "relation": question.fact.relation,
+            "name": question.fact.title,
+            "prompt": question.fact.prompt,
             "gold": before.label,
         }
         return Result(numbers=numbers, arrays=arrays)
@@ -122,47 +122,22 @@ class StabilityStudy(OverFacts[StabilitySpec]):
         if spec.other:
             other = context.model(spec.other, spec.other_revision)
             shapes["other"] = other.layers, other.sizes["ffn"]
-        rows = []
-        fact_of = _fact_numbers(used)
-        for kind, pairs in _pairs(used, spec.seed, same_shape=len(set(shapes.values())) == 1):
-            if not pairs:
-                continue
-            first, second = np.array(pairs).T
-            other = "other" if kind in ACROSS else "own"
-            for k in KS:
-                values = [
-                    _jaccard(used[i].arrays["own"][:k], used[j].arrays[other][:k]) for i, j in pairs
-                ]
-                mean, *ends = mean_over_pairs(np.array(values), fact_of[first], fact_of[second])
-                low, high = np.clip(ends, 0, 1)
-                size = shapes["own"][0] * shapes["own"][1]
-                rows.append(
-                    {
-                        "pair": kind,
-                        "k": k,
-                        "jaccard": mean,
-                        "jaccard_low": low,
-                        "jaccard_high": high,
-                        "pairs": len(pairs),
-                        "facts": len(set(fact_of[[*first, *second]])),
-                        "chance": k / (2 * size - k),
-                    }
-                )
+        comparable = len(set(shapes.values())) == 1
+        pairs = _pairs(used, spec.seed, same_shape=comparable)
+        overlap = _overlap(used, pairs, neurons=int(np.prod(shapes["own"])))
         profiles = np.stack(
             [[_profile(p.arrays[which], shapes[which]) for p in used] for which in shapes]
         )
         numbers = {
-            "facts": len(set(fact_of.tolist())),
+            "facts": len(set(_fact_numbers(used).tolist())),
             "prompts": len(used),
             "left_out": left_out(states),
-            "comparable": len(set(shapes.values())) == 1,
+            "comparable": comparable,
         }
         if spec.other:
             numbers["profile_correlation"] = float(np.corrcoef(*profiles.mean(1))[0, 1])
         facts = pd.DataFrame([p.numbers for p in used])
-        return Result(
-            numbers, {"facts": facts, "overlap": pd.DataFrame(rows)}, {"profiles": profiles}
-        )
+        return Result(numbers, {"facts": facts, "overlap": overlap}, {"profiles": profiles})
 
 
 def _best(model: Model, encoded: object, target: int, context: Context) -> np.ndarray:
@@ -172,7 +147,39 @@ def _best(model: Model, encoded: object, target: int, context: Context) -> np.nd
     return (table["layer"] * model.sizes["ffn"] + table["neuron"]).to_numpy()
 
 
-def _fact_numbers(used: list[Result]) -> Int[np.ndarray, " prompt"]:
+def _overlap(
+    used: Sequence[Result], kinds: Sequence[tuple[str, list[tuple[int, int]]]], neurons: int
+) -> pd.DataFrame:
+    """The mean Jaccard index of the best neurons over pairs of each kind, beside chance."""
+    rows = []
+    fact_of = _fact_numbers(used)
+    for kind, pairs in kinds:
+        if not pairs:
+            continue
+        first, second = np.array(pairs).T
+        other = "other" if kind in ACROSS else "own"
+        for k in KS:
+            values = [
+                _jaccard(used[i].arrays["own"][:k], used[j].arrays[other][:k]) for i, j in pairs
+            ]
+            mean, *ends = mean_over_pairs(np.array(values), fact_of[first], fact_of[second])
+            low, high = np.clip(ends, 0, 1)
+            rows.append(
+                {
+                    "pair": kind,
+                    "k": k,
+                    "jaccard": mean,
+                    "jaccard_low": low,
+                    "jaccard_high": high,
+                    "pairs": len(pairs),
+                    "facts": len(set(fact_of[[*first, *second]])),
+                    "chance": k / (2 * neurons - k),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _fact_numbers(used: Sequence[Result]) -> Int[np.ndarray, " prompt"]:
     """The number of each prompt's fact; the wordings of a fact have the same."""
     keys = [(part.numbers["relation"], part.numbers["name"]) for part in used]
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
@@ -186,7 +193,7 @@ def _pairs(
 
     Of those in ``ACROSS`` the second is asked of the other model.
     """
-    found: dict[str, list[tuple[int, int]]] = {kind: [] for kind in PAIRS}
+    pairs: dict[str, list[tuple[int, int]]] = {kind: [] for kind in PAIRS}
     for i, j in _some_pairs([p.numbers["name"] for p in used], seed):
         a, b = used[i], used[j]
         same_fact = a.numbers["name"] == b.numbers["name"]
@@ -198,12 +205,12 @@ def _pairs(
             if same_relation
             else "other relation"
         )
-        found[kind].append((i, j))
+        pairs[kind].append((i, j))
         if same_shape and "other" in a.arrays and not (same_fact and same_relation):
-            found["other fact, other model"].append((i, j))
+            pairs["other fact, other model"].append((i, j))
     if same_shape and "other" in used[0].arrays:
-        found["same prompt, other model"] = [(i, i) for i in range(len(used))]
-    return [(kind, pairs[:_SAMPLE]) for kind, pairs in found.items()]
+        pairs["same prompt, other model"] = [(i, i) for i in range(len(used))]
+    return [(kind, of_kind[:_SAMPLE]) for kind, of_kind in pairs.items()]
 
 
 def _some_pairs(names: list[str], seed: int) -> Iterator[tuple[int, int]]:
@@ -212,8 +219,8 @@ def _some_pairs(names: list[str], seed: int) -> Iterator[tuple[int, int]]:
     if len(names) <= _ALL_PAIRS:
         yield from combinations(draw.permutation(len(names)).tolist(), 2)
         return
-    for _, own in groupby(sorted(range(len(names)), key=names.__getitem__), names.__getitem__):
-        yield from combinations(own, 2)
+    for _, alike in groupby(sorted(range(len(names)), key=names.__getitem__), names.__getitem__):
+        yield from combinations(alike, 2)
     for i, j in draw.integers(len(names), size=(10 * _SAMPLE, 2)).tolist():
         if names[i] != names[j]:
             yield i, j

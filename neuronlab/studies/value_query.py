@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
 
-from neuronlab.attribution.best_first import CERTIFIED
+from neuronlab.attribution.best_first import CERTIFIED, Proof
 from neuronlab.attribution.estimate import estimate
 from neuronlab.attribution.log_probability_increase import LogProbabilityIncrease, summed
 from neuronlab.attribution.query_neurons import (
     VALUE_NEURONS,
+    QueryScores,
     query_scores,
     shares_of,
 )
@@ -89,14 +91,14 @@ def analyse(model: Model, spec: ValueQuerySpec, context: Context) -> Result:
     scorer = LogProbabilityIncrease(read_stream(model, encoded), target)
 
     context.progress(0.15, "proving the best value neurons")
-    candidates = {"attention": scorer.attention_neurons, "ffn": scorer.ffn_neurons}
+    candidates = {"attention": [scorer.attention_neurons], "ffn": [scorer.ffn_neurons]}
     searched = {
-        sublayer: scorer.search([one], LISTED[sublayer], check=context.check)
-        for sublayer, one in candidates.items()
+        sublayer: scorer.search(neurons, LISTED[sublayer], check=context.check)
+        for sublayer, neurons in candidates.items()
     }
     values = {
-        sublayer: scorer.table(searched[sublayer], [one], LISTED[sublayer])
-        for sublayer, one in candidates.items()
+        sublayer: scorer.table(searched[sublayer], neurons, LISTED[sublayer])
+        for sublayer, neurons in candidates.items()
     }
     context.progress(0.45, "scoring attention over all positions")
     attention = scorer.search([summed(scorer.stream, "attention")], check=context.check)
@@ -108,44 +110,50 @@ def analyse(model: Model, spec: ValueQuerySpec, context: Context) -> Result:
 
     context.progress(0.7, "asking who wakes them")
     best = {sublayer: table.head(VALUE_NEURONS) for sublayer, table in values.items()}
-    found = shares_of(model, encoded, best)
+    shares = shares_of(model, encoded, best)
     queries = {
-        sublayer: query_scores(found[sublayer], best[sublayer]["score"]) for sublayer in best
+        sublayer: query_scores(shares[sublayer], best[sublayer]["score"]) for sublayer in best
     }
     arrays |= {f"query_{sublayer}": query.ffn.mean(0) for sublayer, query in queries.items()}
     tables |= circuit.query_tables(queries, values["ffn"])
-    tables |= circuit.flow(model, values, found)
+    tables |= circuit.flow(model, values, shares)
 
     context.progress(0.8, "reading their tokens")
     tables["neurons"] = circuit.worded(scorer, values)
-    result = Result(
-        numbers={
-            "model": model.name,
-            "revision": model.revision,
-            "prompt": spec.text,
-            "mask": spec.mask,
-            "target": target,
-            "tokens": list(encoded.tokens),
-            "position": encoded.position,
-            "certified": LISTED,
-            "rescored": sum(len(found.rescored) for found in searched.values()),
-            "candidates": sum(len(found.bounds) for found in searched.values()),
-            "query_used": {
-                sublayer: dict(zip(q.subkeys, q.used, strict=True))
-                for sublayer, q in queries.items()
-            },
-            "query_start": {sublayer: float(q.start.mean()) for sublayer, q in queries.items()},
-            "query_biases": {sublayer: float(q.biases.mean()) for sublayer, q in queries.items()},
-        },
-        tables=tables,
-        arrays={
-            name: array.view(model.layers, -1).float().numpy(force=True)
-            for name, array in arrays.items()
-        },
-    )
+    numbers = {
+        "model": model.name,
+        "revision": model.revision,
+        "prompt": spec.text,
+        "mask": spec.mask,
+        "target": target,
+        "tokens": list(encoded.tokens),
+        "position": encoded.position,
+        **_counts(searched, queries),
+    }
+    scores = {
+        name: array.view(model.layers, -1).float().numpy(force=True)
+        for name, array in arrays.items()
+    }
+    result = Result(numbers, tables, scores)
     context.progress(0.9, "switching the top neurons off")
     proof = prove(model, spec, value_scores(result))
     return Result(result.numbers | proof.numbers, result.tables | proof.tables, result.arrays)
+
+
+def _counts(
+    searched: Mapping[Sublayer, Proof], queries: Mapping[Sublayer, QueryScores]
+) -> dict[str, Any]:
+    """What the search for value neurons took, and what query scores leave out or add up."""
+    return {
+        "certified": LISTED,
+        "rescored": sum(len(proof.rescored) for proof in searched.values()),
+        "candidates": sum(len(proof.bounds) for proof in searched.values()),
+        "query_used": {
+            sublayer: dict(zip(q.subkeys, q.used, strict=True)) for sublayer, q in queries.items()
+        },
+        "query_start": {sublayer: float(q.start.mean()) for sublayer, q in queries.items()},
+        "query_biases": {sublayer: float(q.biases.mean()) for sublayer, q in queries.items()},
+    }
 
 
 def value_scores(result: Result) -> NeuronScores:
