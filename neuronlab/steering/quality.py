@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from neuronlab.models import Model
 from neuronlab.progress import Fraction, unheard
+from neuronlab.proteins.features import FEATURES
 from neuronlab.steering.generation import letters_of, residue_logits
 
 
@@ -23,6 +24,18 @@ def longest_repeat(sequence: str, places: Collection[int]) -> int:
     """Length of the longest run of one residue at some places; others interrupt it."""
     shown = (letter if place in places else "" for place, letter in enumerate(sequence))
     return max(len(list(run)) for letter, run in groupby(shown) if letter)
+
+
+def entropy(sequence: str, places: Collection[int]) -> float:
+    """How varied the residues at some places are, in bits."""
+    return FEATURES["entropy"].compute("".join(sequence[place] for place in places))
+
+
+def spread_out(places: Sequence[int], count: int) -> list[int]:
+    """At most as many of the places, at even distances."""
+    if len(places) <= count:
+        return list(places)
+    return [places[i] for i in np.linspace(0, len(places) - 1, count).round().astype(int)]
 
 
 def pseudo_perplexity(

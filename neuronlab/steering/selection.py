@@ -113,12 +113,18 @@ def by_protein(
     activations: dict[Component, Float[Tensor, "protein layer neuron"]],
     values: Float[Array, " protein"],
 ) -> NeuronScores:
-    """Pearson's r of pooled activations with a property, over proteins: what labels amount to."""
+    """Pearson's r of pooled activations with a property, over proteins: what labels amount to.
+
+    Args:
+        values: of the property; nan leaves a protein out.
+    """
     y = torch.from_numpy(np.asarray(values, np.float64))
+    counted = y.isfinite()
+    y = y[counted]
     y = (y - y.mean()) / y.std(correction=0).clamp_min(1e-12)
     scores = {}
     for component, pooled in activations.items():
-        x = pooled.double()
+        x = pooled[counted].double()
         x = (x - x.mean(0)) / x.std(0, correction=0).clamp_min(1e-12)
         scores[component] = (x * y[:, None, None]).mean(0).float().numpy(force=True)
     return NeuronScores(scores)

@@ -14,32 +14,31 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
-import torch
 from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from neuronlab.attribution.estimate import seconds
 from neuronlab.cost import Cost
 from neuronlab.errors import UserError
-from neuronlab.models import Encoded, Model
+from neuronlab.labels.exemplars import pooled
+from neuronlab.models import Component, Encoded, Model
 from neuronlab.models.catalogue import use_of
 from neuronlab.models.residues import AMINO_ACIDS, clean_sequence
 from neuronlab.neurons import Activity, Affine, Neuron, NeuronScores, NeuronSet
 from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM
 from neuronlab.proteins import antibodies, corpora, folding
-from neuronlab.proteins.features import FEATURES, PROPERTIES, per_residue, substitution_effects
+from neuronlab.proteins.features import PROPERTIES, per_residue, substitution_effects
 from neuronlab.proteins.sequences import TRASTUZUMAB_VH, TRASTUZUMAB_VL
 from neuronlab.runs import Context, Result, Seed, Spec, Study
 from neuronlab.statistics import mean_interval, seeds
-from neuronlab.steering import quality, selection
+from neuronlab.steering import quality, selection, structures
+from neuronlab.steering.chains import doses, reached, trajectories
 from neuronlab.steering.comparison import compared, stronger
 from neuronlab.steering.generation import MASKED, Mode, generate, letters_of
 from neuronlab.studies.bases.components import ReadComponents
 from neuronlab.studies.bases.prompts import UBIQUITIN, Described
 
 UNSTEERED, STEERED, DOSES = "unsteered", "steered", "doses"
-# The last part of every chain, whose mean is what it reached.
-SETTLED = 0.1
 # Proteins that correlations are taken over.
 CORRELATED = 200
 # Residues that are hidden, one at a time, for the pseudo-perplexity.
@@ -60,6 +59,10 @@ class Goal(BaseModel):
     def sign(self) -> int:
         """1 for up and -1 for down."""
         return 1 if self.direction == "up" else -1
+
+    def value(self, sequence: str) -> float:
+        """The property of a sequence."""
+        return PROPERTIES[self.property].compute(sequence)
 
     property: str = "gravy"  # below the one that needs Python's own
     direction: Literal["up", "down"] = "up"
@@ -262,7 +265,7 @@ class SteeringStudy(Study[SteeringSpec]):
             masked=spec.masked,
             temperature=spec.temperature,
             seed=spec.seed,
-            prefer=lambda sequence: sum(g.sign * _value(g.property, sequence) for g in spec.goals),
+            prefer=lambda sequence: sum(goal.sign * goal.value(sequence) for goal in spec.goals),
             progress=lambda done: context.progress(done, _WORDS[what]),
         )
         neurons = chosen.to_frame()
@@ -277,37 +280,29 @@ class SteeringStudy(Study[SteeringSpec]):
         chains = pd.concat(
             [part.tables["chains"] for part in parts if "chains" in part.tables], ignore_index=True
         )
-        names = [goal.property for goal in spec.goals]
-        trajectories = pd.concat(
-            [
-                pd.DataFrame(
-                    {
-                        "condition": row.condition,
-                        "set": row.set,
-                        "chain": row.chain,
-                        "step": range(len(row.sequences)),
-                    }
-                    | {name: [_value(name, s) for s in row.sequences] for name in names}
-                )
-                for row in chains.itertuples()
-            ],
-            ignore_index=True,
-        )
-        finals = self._finals(spec, chains, trajectories)
+        properties = [goal.property for goal in spec.goals]
+        values = trajectories(chains, properties)
+        finals = reached(chains, values, spec.begin, spec.places).assign(**_UNKNOWN)
         costed = (finals["set"] < spec.chains) & (
             finals["condition"].isin((UNSTEERED, STEERED)) | (finals["chain"] == 0)
         )
-        self._surprise(spec, model, finals, costed, context.part(0.0, 0.6))
-        structures, files, reason = self._structures(spec, finals, costed, context.part(0.6, 0.4))
+        judging = context.part(0.0, 0.6)
+        finals.loc[costed, "perplexity"] = quality.pseudo_perplexity(
+            model,
+            finals.loc[costed, "sequence"].tolist(),
+            quality.spread_out(spec.places, SURPRISE),
+            lambda done: judging.progress(done, "asking how likely the sequences are"),
+        )
+        folded, files, reason = self._structures(spec, finals, costed, context.part(0.6, 0.4))
         goals = [self._compared(spec, goal, finals) for goal in spec.goals]
         tables = {
-            "trajectories": trajectories,
+            "trajectories": values,
             "finals": finals,
             "neurons": parts[0].tables["neurons"],
-            "structures": structures,
+            "structures": folded,
         }
         if "doses" in parts[-1].tables:
-            tables["doses"] = self._doses(spec, parts[-1].tables["doses"])
+            tables["doses"] = doses(parts[-1].tables["doses"], properties, spec.places)
         active = chains.groupby("condition")["activity"].mean()
         numbers = goals[0] | {
             "goals": goals,
@@ -355,127 +350,49 @@ class SteeringStudy(Study[SteeringSpec]):
             for chain in range(2)
         ]
 
-    def _finals(
-        self, spec: SteeringSpec, chains: pd.DataFrame, trajectories: pd.DataFrame
-    ) -> pd.DataFrame:
-        rows = []
-        settled = trajectories[trajectories["step"] > spec.steps - _settled(spec.steps)]
-        means = settled.groupby(["condition", "set", "chain"]).mean(numeric_only=True)
-        for row in chains.itertuples():
-            sequence = row.sequences[-1]
-            free = "".join(sequence[place] for place in spec.places)
-            rows.append(
-                {
-                    "condition": row.condition,
-                    "set": row.set,
-                    "chain": row.chain,
-                    "sequence": sequence,
-                    **means.loc[(row.condition, row.set, row.chain)].drop("step").to_dict(),
-                    "identity": quality.identity(sequence, spec.begin),
-                    "entropy": FEATURES["entropy"].compute(free),
-                    "longest_repeat": quality.longest_repeat(sequence, spec.places),
-                }
-            )
-        unknown = dict.fromkeys(("perplexity", "confidence", "confidence_free"), np.nan)
-        return pd.DataFrame(rows).assign(**unknown)
-
-    def _surprise(
-        self,
-        spec: SteeringSpec,
-        model: Model,
-        finals: pd.DataFrame,
-        costed: pd.Series,
-        context: Context,
-    ) -> None:
-        hidden = np.array(spec.places)
-        if len(hidden) > SURPRISE:
-            hidden = hidden[np.linspace(0, len(hidden) - 1, SURPRISE).round().astype(int)]
-        finals.loc[costed, "perplexity"] = quality.pseudo_perplexity(
-            model,
-            finals.loc[costed, "sequence"].tolist(),
-            hidden.tolist(),
-            lambda done: context.progress(done, "asking how likely the sequences are"),
-        )
-
     def _structures(
         self, spec: SteeringSpec, finals: pd.DataFrame, costed: pd.Series, context: Context
     ) -> tuple[pd.DataFrame, dict[str, str], str]:
-        confident = ["confidence", "confidence_free"]
-        columns = ["name", "sequence", *confident, "rmsd", *_STATES, "secondary"]
-        nothing = pd.DataFrame(columns=columns)
+        """The structures that are shown, their files, and what could not be folded and why.
+
+        How confident the predictor is of each costed chain goes into ``finals``.
+        """
+        nothing = structures.superposed({}, spec.places)
         if not spec.predictor:
-            return nothing, {}, "No structure was asked for."
+            return *nothing, "No structure was asked for."
         predictor = folding.PREDICTORS[spec.predictor]
-        reason = predictor.available() or predictor.fits(spec.begin, spec.light)
-        if reason:
-            return nothing, {}, reason
+        if reason := predictor.available() or predictor.fits(spec.begin, spec.light):
+            return *nothing, reason
 
-        def folded(sequence: str) -> folding.Folded:
-            return folding.fold(spec.predictor, sequence, spec.light, context.device)
+        def fold(sequences: list[str]) -> tuple[list[folding.Folded | None], str]:
+            return structures.fold_all(
+                spec.predictor,
+                sequences,
+                spec.light,
+                context.device,
+                lambda done: context.progress(done, "predicting structures"),
+            )
 
-        try:
-            start = folded(spec.begin)
-        except UserError as error:
-            return nothing, {}, str(error)
-        made: dict[int, folding.Folded | None] = {}
-        for row, sequence in finals.loc[costed, "sequence"].items():
-            context.progress(len(made) / costed.sum(), "predicting structures")
-            try:
-                made[row] = folded(sequence)
-            except UserError as error:  # it is no such protein any more
-                made[row] = None
-                reason = str(error)
-
-        def confidence(own: folding.Folded | None) -> list[float]:
-            """Of the steered chain, and of its free residues."""
-            if own is None:
-                return [np.nan, np.nan]
-            chain = own.confidence[: len(spec.begin)]
-            return [float(chain.mean()), float(chain[list(spec.places)].mean())]
-
-        finals.loc[costed, confident] = [confidence(own) for own in made.values()]
+        (start,), reason = fold([spec.begin])
+        if start is None:
+            return *nothing, reason
+        of_chains, reason = fold(finals.loc[costed, "sequence"].tolist())
+        finals.loc[costed, structures.CONFIDENCES] = [
+            structures.confidences(structure, spec.places) for structure in of_chains
+        ]
+        by_row = dict(zip(finals.index[costed], of_chains, strict=True))
         shown = {"start": start}
         for condition in (UNSTEERED, STEERED):
-            shown[condition] = made[_median(finals, condition, spec.goals[0].property)]
-        rows, files = [], {}
-        for name, own in shown.items():
-            if own is None:
-                continue
-            placed, rmsd = folding.superposed(own, start)
-            states = folding.fractions(placed.secondary)
-            rows.append(
-                {
-                    "name": name,
-                    "sequence": own.sequence,
-                    **dict(zip(confident, confidence(own), strict=True)),
-                    "rmsd": rmsd,
-                    **{word: states[state] for word, state in _STATES.items()},
-                    "secondary": placed.secondary,
-                }
-            )
-            files[f"{name}.pdb"] = placed.pdb
-        lost = sum(own is None for own in made.values())
-        return pd.DataFrame(rows), files, f"{lost} of {len(made)}: {reason}" if lost else ""
-
-    def _doses(self, spec: SteeringSpec, table: pd.DataFrame) -> pd.DataFrame:
-        rows = []
-        for row in table.itertuples():
-            settled = row.sequences[-_settled(spec.dose_steps) :]
-            free = "".join(row.sequences[-1][place] for place in spec.places)
-            values = {
-                g.property: float(np.mean([_value(g.property, s) for s in settled]))
-                for g in spec.goals
-            }
-            rows.append(
-                {"a": row.a, "b": row.b, "chain": row.chain, **values}
-                | {"entropy": FEATURES["entropy"].compute(free)}
-            )
-        return pd.DataFrame(rows)
+            if structure := by_row[_median(finals, condition, spec.goals[0].property)]:
+                shown[condition] = structure
+        if lost := of_chains.count(None):
+            reason = f"{lost} of {len(of_chains)}: {reason}"
+        return *structures.superposed(shown, spec.places), reason
 
     def _compared(self, spec: SteeringSpec, goal: Goal, finals: pd.DataFrame) -> dict[str, Any]:
         values = {
-            name: own.pivot(index="set", columns="chain", values=goal.property).to_numpy()
-            for name, own in finals.groupby("condition")
+            name: chains.pivot(index="set", columns="chain", values=goal.property).to_numpy()
+            for name, chains in finals.groupby("condition")
         }
         steered, unsteered = values[STEERED][0], values[UNSTEERED][0]
         controls = {
@@ -486,10 +403,10 @@ class SteeringStudy(Study[SteeringSpec]):
         return {
             "property": goal.property,
             "direction": goal.direction,
-            "start": _value(goal.property, spec.begin),
+            "start": goal.value(spec.begin),
             UNSTEERED: _spread(unsteered),
             STEERED: _spread(steered),
-            **{name: asdict(own) for name, own in controls.items()},
+            **{name: asdict(comparison) for name, comparison in controls.items()},
             "shift": float(steered.mean() - unsteered.mean()),
             "shift_interval": list(mean_interval(steered - unsteered)),
             "control": control,
@@ -500,8 +417,8 @@ class SteeringStudy(Study[SteeringSpec]):
         }
 
 
-# Columns of the structures' table, and letters of ``folding.STATES``.
-_STATES = {"helix": "H", "strand": "E", "coil": "-"}
+# Of chains that are not costed, and of all where nothing folds.
+_UNKNOWN = dict.fromkeys(("perplexity", *structures.CONFIDENCES), np.nan)
 _WORDS = {
     STEERED: "generating with the neurons and without",
     RANDOM: "generating with random neurons",
@@ -562,51 +479,51 @@ def scores_of(spec: SteeringSpec, model: Model) -> list[NeuronScores]:
             masked=spec.masked,
             seed=spec.seed,
         )
-    proteins = corpora.proteins(spec.corpus)
-    draw = np.random.default_rng(spec.seed).permutation(len(proteins))[:CORRELATED]
-    sequences = [proteins[i].sequence[: model.max_tokens - 2] for i in sorted(draw)]
-    known = set(model.residues)
-    sequences = [s for s in sequences if known.issuperset(s)]
-    if len(sequences) < 10:
-        raise UserError("The corpus has too few proteins for correlations: choose another.")
+    sequences = _corpus(spec, model)
     if spec.choose == "protein":
-        from neuronlab.labels.exemplars import pooled
-
-        seen = pooled(model, sequences, spec.components, "mean")
-        found = []
-        for goal in spec.goals:
-            values = np.array([_value(goal.property, s) for s in sequences])
-            known = np.isfinite(values)  # a protein of unknown residues alone has no property
-            those = {c: own[torch.from_numpy(known)] for c, own in seen.items()}
-            found.append(selection.by_protein(those, values[known]))
+        activations = pooled(model, sequences, spec.components, "mean")
+        correlations = [
+            selection.by_protein(activations, np.array(list(map(goal.value, sequences))))
+            for goal in spec.goals
+        ]
         independent = len(sequences)
     else:
-        found = []
-        for goal in spec.goals:
-            if per_residue(goal.property, "A") is None:
-                raise UserError(
-                    f"{PROPERTIES[goal.property].title} is no sum over residues: choose neurons by "
-                    "effect or per protein."
-                )
-            found.append(
-                selection.by_residue(
-                    model,
-                    sequences,
-                    lambda s, name=goal.property: per_residue(name, s),
-                    spec.components,
-                )
-            )
+        correlations = [_by_residue(goal, model, sequences, spec.components) for goal in spec.goals]
         independent = sum(map(len, sequences))
     neurons = model.layers * sum(model.sizes[c] for c in spec.components)
     # The largest of that many correlations of independent numbers.
     chance = float(np.sqrt(2 * np.log(neurons) / independent))
-    for goal, own in zip(spec.goals, found, strict=True):
-        if max(float(np.abs(own[c]).max()) for c in own) < chance:
+    for goal, scores in zip(spec.goals, correlations, strict=True):
+        if max(float(np.abs(scores[c]).max()) for c in scores) < chance:
             raise UserError(
                 f"No neuron of {model.title} correlates with "
                 f"{PROPERTIES[goal.property].title.lower()} beyond chance: choose by effect."
             )
-    return found
+    return correlations
+
+
+def _corpus(spec: SteeringSpec, model: Model) -> list[str]:
+    """The sequences that correlations are taken over: the model knows all their residues."""
+    proteins = corpora.proteins(spec.corpus)
+    draw = np.random.default_rng(spec.seed).permutation(len(proteins))[:CORRELATED]
+    sequences = [proteins[i].sequence[: model.max_tokens - 2] for i in sorted(draw)]
+    sequences = [s for s in sequences if set(model.residues).issuperset(s)]
+    if len(sequences) < 10:
+        raise UserError("The corpus has too few proteins for correlations: choose another.")
+    return sequences
+
+
+def _by_residue(
+    goal: Goal, model: Model, sequences: Sequence[str], components: Sequence[Component]
+) -> NeuronScores:
+    if per_residue(goal.property, "A") is None:
+        raise UserError(
+            f"{PROPERTIES[goal.property].title} is no sum over residues: choose neurons by effect "
+            "or per protein."
+        )
+    return selection.by_residue(
+        model, sequences, lambda s: per_residue(goal.property, s), components
+    )
 
 
 def _tokens(spec: SteeringSpec) -> Literal["all"] | tuple[int, ...]:
@@ -617,14 +534,6 @@ def _spread(values: Float[np.ndarray, " chain"]) -> dict[str, float]:
     return {"mean": float(values.mean()), "sd": float(values.std(ddof=1))}
 
 
-def _settled(steps: int) -> int:
-    return max(1, round(SETTLED * steps))
-
-
-def _value(name: str, sequence: str) -> float:
-    return PROPERTIES[name].compute(sequence)
-
-
 def _median(finals: pd.DataFrame, condition: str, name: str) -> int:
-    own = finals.loc[finals["condition"] == condition, name]
-    return int(own.sort_values(kind="stable").index[(len(own) - 1) // 2])
+    values = finals.loc[finals["condition"] == condition, name]
+    return int(values.sort_values(kind="stable").index[(len(values) - 1) // 2])

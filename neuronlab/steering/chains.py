@@ -1,0 +1,87 @@
+"""The properties of chains of proteins: step by step, and where they settled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from neuronlab.proteins.features import PROPERTIES
+from neuronlab.steering import quality
+
+# The last part of every chain, whose mean is what it reached.
+SETTLED = 0.1
+_CHAIN = ["condition", "set", "chain"]
+
+
+def trajectories(chains: pd.DataFrame, properties: Sequence[str]) -> pd.DataFrame:
+    """Columns condition, set, chain, step (0 at the start) and one for each property.
+
+    Args:
+        chains: condition, set, chain and sequences (of every step).
+    """
+    parts = [
+        pd.DataFrame(
+            {"condition": row.condition, "set": row.set, "chain": row.chain}
+            | {"step": range(len(row.sequences))}
+            | {name: [PROPERTIES[name].compute(s) for s in row.sequences] for name in properties}
+        )
+        for row in chains.itertuples()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def reached(
+    chains: pd.DataFrame, values: pd.DataFrame, start: str, places: Sequence[int]
+) -> pd.DataFrame:
+    """What every chain reached, and how far and how varied it still is.
+
+    Args:
+        chains: as ``trajectories`` takes them.
+        values: of these chains, as ``trajectories`` gives them.
+        start: their first sequence.
+        places: residues that may change, counted from 0.
+
+    Returns:
+        A table of condition, set, chain, sequence (the last), each property (the mean over the last
+        tenth of the steps), identity with the start, entropy and longest_repeat of the places.
+    """
+    steps = int(values["step"].max())
+    settled = values[values["step"] > steps - _settled(steps)]
+    means = settled.groupby(_CHAIN).mean(numeric_only=True).drop(columns="step")
+    rows = []
+    for row in chains.itertuples():
+        sequence = row.sequences[-1]
+        rows.append(
+            {"condition": row.condition, "set": row.set, "chain": row.chain, "sequence": sequence}
+            | means.loc[(row.condition, row.set, row.chain)].to_dict()
+            | {
+                "identity": quality.identity(sequence, start),
+                "entropy": quality.entropy(sequence, places),
+                "longest_repeat": quality.longest_repeat(sequence, places),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def doses(chains: pd.DataFrame, properties: Sequence[str], places: Sequence[int]) -> pd.DataFrame:
+    """What every chain reached: a, b, chain, each property and entropy, as in ``reached``.
+
+    Args:
+        chains: a, b, chain and sequences (of every step).
+        places: residues that may change, counted from 0.
+    """
+    rows = []
+    for row in chains.itertuples():
+        settled = row.sequences[-_settled(len(row.sequences) - 1) :]
+        rows.append(
+            {"a": row.a, "b": row.b, "chain": row.chain}
+            | {n: float(np.mean([PROPERTIES[n].compute(s) for s in settled])) for n in properties}
+            | {"entropy": quality.entropy(row.sequences[-1], places)}
+        )
+    return pd.DataFrame(rows)
+
+
+def _settled(steps: int) -> int:
+    return max(1, round(SETTLED * steps))
