@@ -23,18 +23,9 @@ from neuronlab.models import Model, Prompt
 from neuronlab.neurons import KeepOnly, predict, predict_over
 from neuronlab.proteins.baselines import Judgement, judge
 from neuronlab.runs import Context, Result, Study
+from neuronlab.studies.bases.masks import Scores, neurons_of, overlaps, random_mask, select
 from neuronlab.studies.bases.on_proteins import JudgedSpec
-from neuronlab.studies.submodels import (
-    Scores,
-    classifier,
-    neurons_of,
-    overlaps,
-    packed,
-    random_mask,
-    score,
-    select,
-    unpacked,
-)
+from neuronlab.studies.bases.protein_scores import classifier, judged_rows, packed, score, unpacked
 
 OWN, OTHER = "its own", "the other's"
 # Random neurons with the same counts per layer and component.
@@ -112,18 +103,18 @@ class NeuronTransferStudy(Study[NeuronTransferSpec]):
         model = classifier(context, shard, revisions[shard])
         if spec.model == spec.other:
             raise UserError("A model cannot be compared with itself: choose another one.")
-        one, other = (classifier(context, name, revisions[name]) for name in revisions)
-        spec.check(one)
-        _same_shape(one, other)
+        labelled, other = (classifier(context, name, revisions[name]) for name in revisions)
+        spec.check(labelled)
+        _same_shape(labelled, other)
         # The labels are those of one model; the other explains what it says itself.
-        own = (
+        target = (
             (lambda p: p.label)
             if shard == spec.model
             else (lambda p: predict(model, Prompt(p.sequence)).target)
         )
         scored = spec.to_score()
         return packed(
-            score(model, scored, [spec.method], spec.components, spec.baseline, context, own)
+            score(model, scored, [spec.method], spec.components, spec.baseline, context, target)
         )
 
     def merge(self, spec: NeuronTransferSpec, parts: Sequence[Result], context: Context) -> Result:
@@ -148,15 +139,14 @@ class NeuronTransferStudy(Study[NeuronTransferSpec]):
                 ),
             )
             p = p.double().numpy(force=True)
-            said = p[0].argmax(1)
-            labels = np.array([protein.label for protein in tested]) if number == 0 else said
-            whole, *judged = [judge(labels, one) for one in p]
+            choice = p[0].argmax(1)
+            labels = np.array([protein.label for protein in tested]) if number == 0 else choice
+            whole, *judged = [judge(labels, probabilities) for probabilities in p]
             full[name] = dict(whole.metrics)
-            at = np.arange(len(tested))
-            for row, one, changed in zip(plan, judged, p[1:], strict=True):
-                kept = {k: v for k, v in row.items() if k != "kept"}
-                shift = float((changed[at, said] - p[0][at, said]).mean())
-                rows.append({"model": name, **kept, **one.row(), "shift": shift})
+            of_choice = p[:, np.arange(len(tested)), choice]
+            for row, changed in zip(judged_rows(plan, judged), of_choice[1:], strict=True):
+                shift = float((changed - of_choice[0]).mean())
+                rows.append({"model": name, **row, "shift": shift})
             compared += [{"model": name, **row} for row in _compared(plan, judged, whole)]
         numbers = {"full": full, "scored": len(spec.to_score()), "tested": len(tested)}
         tables = {
@@ -171,11 +161,11 @@ def _plan(spec: NeuronTransferSpec, scores: Scores, others: Scores) -> list[dict
     """What one model keeps: of either's scores the best, and random ones with the same counts."""
     plan: list[dict[str, Any]] = []
     for fraction in spec.fractions:
-        for who, given in ((OWN, scores), (OTHER, others)):
-            best = select(given, fraction, "raw")
+        for who, chosen_by in ((OWN, scores), (OTHER, others)):
+            best = select(chosen_by, fraction, "raw")
             plan.append({"neurons": who, "seed": 0, "fraction": fraction, "kept": best})
             for number, seed in enumerate(statistics.seeds(spec.seed, spec.seeds)):
-                mask = random_mask(given, fraction, seed, best)
+                mask = random_mask(chosen_by, fraction, seed, best)
                 row = {"neurons": RANDOM[who], "seed": number, "fraction": fraction}
                 plan.append({**row, "kept": mask})
     return plan
@@ -186,27 +176,27 @@ def _compared(
 ) -> list[dict[str, Any]]:
     """Either's best against random ones, the other's against its own, and both against all."""
     alike: dict[tuple[str, float], list[Judgement]] = {}
-    for row, one in zip(plan, judged, strict=True):
-        alike.setdefault((row["neurons"], row["fraction"]), []).append(one)
+    for row, judgement in zip(plan, judged, strict=True):
+        alike.setdefault((row["neurons"], row["fraction"]), []).append(judgement)
     rows = []
     for who, fraction in alike:
         if who not in RANDOM:
             continue
-        (one,) = alike[who, fraction]
+        (chosen,) = alike[who, fraction]
         against = {RANDOM[who]: alike[RANDOM[who], fraction], FULL: [full]}
         if who == OTHER:
             against[OWN] = alike[OWN, fraction]
         rows += [
-            {"neurons": who, "fraction": fraction, "against": name, **found}
+            {"neurons": who, "fraction": fraction, "against": name, **difference}
             for name, others in against.items()
-            for found in one.above(others)
+            for difference in chosen.above(others)
         ]
     return rows
 
 
-def _same_shape(one: Model, other: Model) -> None:
-    if (one.layers, one.sizes) != (other.layers, other.sizes):
+def _same_shape(model: Model, other: Model) -> None:
+    if (model.layers, model.sizes) != (other.layers, other.sizes):
         raise UserError(
-            f"{one.title} and {other.title} have trunks of different shapes: choose two models "
+            f"{model.title} and {other.title} have trunks of different shapes: choose two models "
             "that were tuned from the same one."
         )

@@ -9,31 +9,37 @@ same test proteins.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from pydantic import Field, field_validator
 
 from neuronlab import statistics
-from neuronlab.attribution.registry import Baseline
 from neuronlab.attribution.streamed import SCORED, Streamed
 from neuronlab.cost import Cost
-from neuronlab.errors import UserError
 from neuronlab.models import Component, Encoded, Model, Prompt
 from neuronlab.neurons import KeepOnly, NeuronScores, NeuronSet, Suppress, predict_over
-from neuronlab.progress import Fraction
 from neuronlab.proteins.baselines import Judgement, judge, metrics
-from neuronlab.proteins.labelled import LabelledProtein
 from neuronlab.runs import Context, Result, Study
+from neuronlab.studies.bases.masks import (
+    Mask,
+    Scores,
+    Selection,
+    best,
+    neurons_of,
+    overlaps,
+    random_mask,
+    select,
+)
 from neuronlab.studies.bases.on_proteins import JudgedSpec, turns
 from neuronlab.studies.bases.prompts import Described
+from neuronlab.studies.bases.protein_scores import classifier, judged_rows, packed, score, unpacked
 
-Selection = Literal["raw", "z", "quota"]
 RANDOM, STRATIFIED = "random", "stratified random"
 FULL, FLOOR = "full", "floor"
 # Neurons are switched off one at a time on at most as many proteins.
@@ -41,9 +47,6 @@ SINGLE_ON = 40
 # Shares of one component's neurons that are switched off at equal budget.
 BUDGETS = (0.1, 0.5)
 _PER_SHARD = 10
-
-Scores = Mapping[Component, Float[np.ndarray, "layer neuron"]]
-Mask = dict[Component, Bool[np.ndarray, "layer neuron"]]
 
 
 class SubmodelsSpec(JudgedSpec):
@@ -164,41 +167,30 @@ class SubmodelsStudy(Study[SubmodelsSpec]):
         tested = spec.to_test()
         labels = np.array([protein.label for protein in tested])
         encoded = [model.encode(Prompt(p.sequence, target=p.label)) for p in tested]
-        plan = _submodels(spec, sums)
-        means, token_means = sums.means(), sums.token_means()
-        to_means = {
-            "means": by_place(means),
-            "token_means": {token: by_place(there) for token, there in token_means.items()},
-        }
-        changes: list[Any] = [
-            None
-            if row["kept"] is None
-            else KeepOnly(
-                neurons_of(row["kept"]),
-                components=spec.components,
-                **(to_means if row["ablation"] == "mean" else {}),
-            )
-            for row in plan
-        ]
-        only = _only(spec, sums)
-        changes += [Suppress(row["off"]) for row in only]
-        p = predict_over(model, encoded, changes, _share(context, 0.0, 0.85, "judging submodels"))
+        plan, only = _submodels(spec, sums), _only(spec, sums)
+        changes = [*_kept_only(plan, sums, spec.components), *(Suppress(r["off"]) for r in only)]
+        judging, singling = context.part(0.0, 0.85), context.part(0.85, 0.15)
+        p = predict_over(
+            model, encoded, changes, lambda done: judging.progress(done, "judging submodels")
+        )
         judged = [judge(labels, row) for row in p.double().numpy(force=True)]
-        rows = [
-            {k: v for k, v in row.items() if k != "kept"} | one.row()
-            for row, one in zip(plan, judged, strict=False)
-        ]
-        budgets = [
-            {k: v for k, v in row.items() if k != "off"} | one.row()
-            for row, one in zip(only, judged[len(plan) :], strict=True)
-        ]
-        full = next(row for row in rows if row["method"] == FULL)
-        names = ("accuracy", "f1", "auc")
+        submodels, suppressed = judged[: len(plan)], judged[len(plan) :]
+        full = submodels[0]
+        few = np.argsort(turns(labels), kind="stable")[:SINGLE_ON]
+        tables = {
+            "submodels": pd.DataFrame(judged_rows(plan, submodels)),
+            "compared": _compared(plan, submodels),
+            "shares": shares(plan),
+            "only": pd.DataFrame(judged_rows(only, suppressed)),
+            "only_compared": _only_compared(only, suppressed, full),
+            "single": _single(spec, model, sums, [encoded[i] for i in few], singling),
+            "agreement": agreement(spec, sums),
+        }
         numbers = {
-            "full": {name: full[name] for name in names},
+            "full": dict(full.metrics),
             "floor": {
-                row["ablation"]: {name: row[name] for name in names}
-                for row in rows
+                row["ablation"]: dict(judgement.metrics)
+                for row, judgement in zip(plan, submodels, strict=True)
                 if row["method"] == FLOOR
             },
             "majority": _majority(spec, labels),
@@ -207,114 +199,36 @@ class SubmodelsStudy(Study[SubmodelsSpec]):
             "residues": sums.residues,
             "layers": model.layers,
         }
-        few = np.argsort(turns(labels), kind="stable")[:SINGLE_ON]
-        arrays = {f"{m}.{c}": own for m in spec.methods for c, own in sums.scores(m).items()}
-        arrays |= {f"mean.{c}": own for c, own in means.items()}
-        for token, there in token_means.items():
-            arrays |= {f"mean{token}.{c}": own for c, own in there.items()}
-        for state, own in sums.responses().items():
-            arrays |= {f"state_{state}.{c}": values for c, values in own.items()}
-        return Result(
-            numbers,
-            {
-                "submodels": pd.DataFrame(rows),
-                "compared": _compared(plan, judged),
-                "shares": shares(plan),
-                "only": pd.DataFrame(budgets),
-                "only_compared": _only_compared(only, judged[len(plan) :], judged[0]),
-                "single": _single(spec, model, sums, [encoded[i] for i in few], context),
-                "agreement": agreement(spec, sums),
-            },
-            arrays,
-        )
+        return Result(numbers, tables, _arrays(spec, sums))
 
 
-def classifier(context: Context, name: str, revision: str = "") -> Model:
-    """The model of a run. Raises UserError where it is no protein classifier."""
-    model = context.model(name, revision)
-    if model.kind != "classifier" or model.alphabet != "protein":
-        raise UserError(f"{model.title} is no protein classifier: choose one, or tune one first.")
-    return model
+def _arrays(spec: SubmodelsSpec, sums: Streamed) -> dict[str, np.ndarray]:
+    """Scores and means of all neurons, by names that say of what."""
+    by_name: dict[str, Scores] = {m: sums.scores(m) for m in spec.methods}
+    by_name["mean"] = sums.means()
+    by_name |= {f"mean{token}": means for token, means in sums.token_means().items()}
+    by_name |= {f"state_{state}": means for state, means in sums.responses().items()}
+    return {f"{name}.{c}": values[c] for name, values in by_name.items() for c in values}
 
 
-def score(
-    model: Model,
-    proteins: Sequence[LabelledProtein],
-    methods: Sequence[str],
-    components: Sequence[Component],
-    baseline: Baseline,
-    context: Context,
-    targets: Callable[[LabelledProtein], int] = lambda protein: protein.label,
-) -> Streamed:
-    """Sums over proteins; their own label is explained unless told otherwise."""
-    sums = Streamed()
-    for number, protein in enumerate(proteins):
-        context.progress(number / len(proteins), f"scoring {protein.name}")
-        sums.add(
-            model,
-            protein.sequence,
-            targets(protein),
-            secondary=protein.secondary,
-            methods=methods,
-            components=components,
-            baseline=baseline,
-        )
-    return sums
-
-
-def packed(sums: Streamed) -> Result:
-    """The sums as a result."""
-    numbers = {"proteins": sums.proteins, "residues": sums.residues, "states": sums.states}
-    return Result(numbers, arrays={f"{what}.{c}": own for (what, c), own in sums.sums.items()})
-
-
-def unpacked(result: Result) -> Streamed:
-    """The sums that were packed."""
-    sums = {tuple(name.split(".")): own for name, own in result.arrays.items()}
-    n = result.numbers
-    return Streamed(sums, n["proteins"], n["residues"], n["states"])
-
-
-def select(scores: Scores, fraction: float, selection: Selection) -> Mask:
-    """The highest-scored neurons: floor(fraction N) of all N, or of every matrix.
-
-    Ties go to the earlier component, layer and neuron.
-    """
-    if selection == "quota":
-        return {
-            c: np.stack([_best(row, _count(fraction, row.size)) for row in own])
-            for c, own in scores.items()
-        }
-    if selection == "z":
-        scores = {c: _standard(own) for c, own in scores.items()}
-    flat = np.concatenate([own.ravel() for own in scores.values()])
-    chosen = _best(flat, _count(fraction, flat.size))
-    found, start = {}, 0
-    for c, own in scores.items():
-        found[c] = chosen[start : start + own.size].reshape(own.shape)
-        start += own.size
-    return found
-
-
-def random_mask(scores: Scores, fraction: float, seed: int, like: Mask | None = None) -> Mask:
-    """As many neurons at random, or as many in every matrix as another mask has."""
-    draw = np.random.default_rng([seed, round(1e6 * fraction)])
-    noise = {c: draw.random(own.shape) for c, own in scores.items()}
-    if like is None:
-        return select(noise, fraction, "raw")
-    return {
-        c: np.stack(
-            [_best(row, int(own.sum())) for row, own in zip(noise[c], like[c], strict=True)]
-        )
-        for c in scores
+def _kept_only(
+    plan: Sequence[Mapping[str, Any]], sums: Streamed, components: Sequence[Component]
+) -> list[KeepOnly | None]:
+    """What leaves of the model what each row keeps."""
+    to_means = {
+        "means": by_place(sums.means()),
+        "token_means": {token: by_place(means) for token, means in sums.token_means().items()},
     }
-
-
-def neurons_of(mask: Mask) -> NeuronSet:
-    """The neurons of a mask."""
-    return NeuronSet(
-        (int(layer), c, int(index)) for c, own in mask.items() for layer, index in np.argwhere(own)
-    )
+    return [
+        None
+        if row["kept"] is None
+        else KeepOnly(
+            neurons_of(row["kept"]),
+            components=components,
+            **(to_means if row["ablation"] == "mean" else {}),
+        )
+        for row in plan
+    ]
 
 
 def by_place(
@@ -322,9 +236,9 @@ def by_place(
 ) -> dict[tuple[int, Component], Float[torch.Tensor, " _"]]:
     """As interventions take them."""
     return {
-        (layer, c): torch.from_numpy(own)
-        for c, of_layers in values.items()
-        for layer, own in enumerate(of_layers)
+        (layer, c): torch.from_numpy(of_layer)
+        for c, of_component in values.items()
+        for layer, of_layer in enumerate(of_component)
     }
 
 
@@ -337,8 +251,8 @@ def shares(plan: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     for row in plan:
         if row["method"] in (FULL, FLOOR, STRATIFIED) or row["ablation"] != plan[-1]["ablation"]:
             continue
-        total = sum(int(own.sum()) for own in row["kept"].values())
-        for c, own in row["kept"].items():
+        total = sum(int(mask.sum()) for mask in row["kept"].values())
+        for c, mask in row["kept"].items():
             rows += [
                 {
                     **{k: row[k] for k in ("method", "selection", "seed", "fraction")},
@@ -348,7 +262,7 @@ def shares(plan: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
                     "density": float(kept.mean()),
                     "share": float(kept.sum() / total) if total else 0.0,
                 }
-                for layer, kept in enumerate(own)
+                for layer, kept in enumerate(mask)
             ]
     return pd.DataFrame(rows)
 
@@ -363,34 +277,6 @@ def agreement(spec: SubmodelsSpec, sums: Streamed) -> pd.DataFrame:
     ]
     columns = ["a", "b", "component", "spearman", "fraction", "jaccard"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def overlaps(one: Scores, other: Scores, fractions: Sequence[float]) -> list[dict[str, Any]]:
-    """How alike two scores are: a row per fraction that is kept and component.
-
-    Each has fraction, component, shared (how many both keep) and expected (by chance, with as many
-    in every layer), jaccard, and spearman: of the scores themselves, so the same for all fractions.
-    """
-    from scipy.stats import spearmanr
-
-    rho = {c: float(spearmanr(one[c].ravel(), other[c].ravel()).statistic) for c in one}
-    rows = []
-    for fraction in fractions:
-        first, second = (select(scores, fraction, "raw") for scores in (one, other))
-        for c in one:
-            a, b = first[c], second[c]
-            shared, either = int((a & b).sum()), int((a | b).sum())
-            rows.append(
-                {
-                    "fraction": fraction,
-                    "component": c,
-                    "shared": shared,
-                    "expected": float((a.mean(axis=1) * b.mean(axis=1) * a.shape[1]).sum()),
-                    "jaccard": shared / either if either else np.nan,
-                    "spearman": rho[c],
-                }
-            )
-    return rows
 
 
 def _submodels(spec: SubmodelsSpec, sums: Streamed) -> list[dict[str, Any]]:
@@ -413,7 +299,7 @@ def _submodels(spec: SubmodelsSpec, sums: Streamed) -> list[dict[str, Any]]:
     sizes = scores[spec.methods[0]]
     seeds = statistics.seeds(spec.seed, spec.seeds)
     add(FULL, None, 1.0)
-    add(FLOOR, {c: np.zeros_like(own, bool) for c, own in sizes.items()}, 0.0)
+    add(FLOOR, {c: np.zeros_like(of_component, bool) for c, of_component in sizes.items()}, 0.0)
     for fraction in spec.fractions:
         for selection in spec.selections:
             strata: dict[str, Mask] = {}
@@ -438,11 +324,11 @@ def stratum(method: str, selection: str) -> str:
 def _compared(plan: Sequence[Mapping[str, Any]], judged: Sequence[Judgement]) -> pd.DataFrame:
     """Every choice against random ones, all neurons and none, on the same test proteins."""
     alike: dict[tuple, list[Judgement]] = {}
-    for row, one in zip(plan, judged, strict=False):
-        alike.setdefault(_kind(row), []).append(one)
-    full = next(those for kind, those in alike.items() if kind[0] == FULL)
+    for row, judgement in zip(plan, judged, strict=True):
+        alike.setdefault(_kind(row), []).append(judgement)
+    full = next(judgements for kind, judgements in alike.items() if kind[0] == FULL)
     rows = []
-    for row, one in zip(plan, judged, strict=False):
+    for row, judgement in zip(plan, judged, strict=True):
         if row["method"] in (FULL, FLOOR, RANDOM, STRATIFIED):
             continue
         whose = stratum(row["method"], row["selection"])
@@ -454,9 +340,9 @@ def _compared(plan: Sequence[Mapping[str, Any]], judged: Sequence[Judgement]) ->
         }
         place = {k: row[k] for k in ("method", "selection", "fraction", "ablation")}
         rows += [
-            {**place, "against": name, **found}
+            {**place, "against": name, **difference}
             for name, others in against.items()
-            for found in one.above(others)
+            for difference in judgement.above(others)
         ]
     return pd.DataFrame(rows)
 
@@ -475,11 +361,11 @@ def _only(spec: SubmodelsSpec, sums: Streamed) -> list[dict[str, Any]]:
     for budget in BUDGETS:
         count = int(budget * smallest)
         for c in spec.components:
-            best = {c: _best(scores[c].ravel(), count).reshape(scores[c].shape)}
-            place = {"component": c, "budget": budget, "neurons": int(best[c].sum())}
-            rows.append({**place, "choice": method, "seed": 0, "off": neurons_of(best)})
+            chosen = {c: best(scores[c].ravel(), count).reshape(scores[c].shape)}
+            place = {"component": c, "budget": budget, "neurons": int(chosen[c].sum())}
+            rows.append({**place, "choice": method, "seed": 0, "off": neurons_of(chosen)})
             for number, seed in enumerate(statistics.seeds(spec.seed, spec.seeds)):
-                mask = random_mask({c: scores[c]}, budget, seed, best)
+                mask = random_mask({c: scores[c]}, budget, seed, chosen)
                 row = {"choice": RANDOM, "seed": number, "off": neurons_of(mask)}
                 rows.append({**place, **row})
     return rows
@@ -490,7 +376,7 @@ def _only_compared(
 ) -> pd.DataFrame:
     """A component's best off, against random ones with as many in each layer, and none, off."""
     rows = []
-    for row, one in zip(only, judged, strict=True):
+    for row, judgement in zip(only, judged, strict=True):
         if row["choice"] == RANDOM:
             continue
         place = {k: row[k] for k in ("component", "budget")}
@@ -500,7 +386,8 @@ def _only_compared(
             if control["choice"] == RANDOM and all(control[k] == v for k, v in place.items())
         ]
         for name, others in ((RANDOM, drawn), (FULL, [full])):
-            rows += [{**place, "against": name, **found} for found in one.above(others)]
+            differences = judgement.above(others)
+            rows += [{**place, "against": name, **difference} for difference in differences]
     return pd.DataFrame(rows)
 
 
@@ -513,22 +400,25 @@ def _single(
 ) -> pd.DataFrame:
     """The best neurons off one at a time, and the first r of them together."""
     method = next((m for m in spec.methods if m != "activation"), spec.methods[0])
-    best = NeuronScores(sums.scores(method)).top(spec.singles)
-    rows = best[["layer", "component", "neuron"]].itertuples(index=False)
+    top = NeuronScores(sums.scores(method)).top(spec.singles)
+    rows = top[["layer", "component", "neuron"]].itertuples(index=False)
     neurons = [(int(layer), c, int(index)) for layer, c, index in rows]
     changes: list[Any] = [None, *(Suppress(NeuronSet([n])) for n in neurons)]
     changes += [Suppress(NeuronSet(neurons[: r + 1])) for r in range(len(neurons))]
     p = predict_over(
-        model, encoded, changes, _share(context, 0.85, 0.15, "one at a time and together")
+        model,
+        encoded,
+        changes,
+        lambda done: context.progress(done, "one at a time and together"),
     ).double()
     targets = [e.target for e in encoded]
-    own = np.clip(p.numpy(force=True)[:, np.arange(len(encoded)), targets], 1e-38, None)
-    log_p = np.log(own).mean(axis=1)
+    of_labels = p.numpy(force=True)[:, np.arange(len(encoded)), targets]
+    log_p = np.log(np.clip(of_labels, 1e-38, None)).mean(axis=1)
     alone = log_p[1 : 1 + len(neurons)] - log_p[0]
     together = log_p[1 + len(neurons) :] - log_p[0]
     return pd.DataFrame(
         {
-            **{name: best[name] for name in ("rank", "layer", "component", "neuron", "score")},
+            **{name: top[name] for name in ("rank", "layer", "component", "neuron", "score")},
             "alone": alone,
             "together": together,
             "sum": np.cumsum(alone),
@@ -538,26 +428,6 @@ def _single(
 
 def _majority(spec: SubmodelsSpec, labels: np.ndarray) -> dict[str, float]:
     """What always naming the training part's most frequent class gives on the test proteins."""
-    found, sides = spec.parts()
-    train = np.bincount([found[i].label for i in sides.train], minlength=len(spec.classes))
+    proteins, sides = spec.parts()
+    train = np.bincount([proteins[i].label for i in sides.train], minlength=len(spec.classes))
     return metrics(labels, np.tile(train / train.sum(), (len(labels), 1)))
-
-
-def _standard(own: np.ndarray) -> np.ndarray:
-    spread = own.std(axis=1, keepdims=True)
-    return (own - own.mean(axis=1, keepdims=True)) / np.where(spread > 0, spread, 1.0)
-
-
-def _count(fraction: float, size: int) -> int:
-    """Floor(fraction size), where .29 of 100 are 29."""
-    return int(fraction * size + 1e-9)
-
-
-def _best(scores: np.ndarray, count: int) -> np.ndarray:
-    mask = np.zeros(scores.size, bool)
-    mask[np.argsort(-scores, kind="stable")[:count]] = True
-    return mask
-
-
-def _share(context: Context, start: float, share: float, words: str) -> Fraction:
-    return lambda fraction: context.progress(start + share * fraction, words)

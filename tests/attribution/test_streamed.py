@@ -10,7 +10,7 @@ from neuronlab.attribution.streamed import SCORED, STATES, TOLERANCE, Streamed
 from neuronlab.models import COMPONENTS
 from neuronlab.neurons import NeuronSet
 from neuronlab.runs import Result
-from neuronlab.studies.submodels import packed, unpacked
+from neuronlab.studies.bases.protein_scores import packed, unpacked
 
 PROTEINS = (
     ("MKTAYIAKQR", 1, "CHHHHGGTTC"),

@@ -15,8 +15,8 @@ from neuronlab.neurons import NeuronSet
 from neuronlab.proteins.baselines import judge
 from neuronlab.proteins.labelled import LabelledProtein
 from neuronlab.runs import Store, read_spec, run_study
+from neuronlab.studies.bases.masks import neurons_of, overlaps, random_mask, select
 from neuronlab.studies.neuron_transfer import NeuronTransferSpec, NeuronTransferStudy
-from neuronlab.studies.submodels import neurons_of, overlaps, random_mask, select
 
 STUDY = NeuronTransferStudy()
 QKV = ("query", "key", "value")

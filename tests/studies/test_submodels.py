@@ -22,13 +22,8 @@ from neuronlab.proteins.baselines import judge
 from neuronlab.proteins.labelled import LabelledProtein
 from neuronlab.runs import Store, read_spec, run_study
 from neuronlab.studies import submodels
-from neuronlab.studies.submodels import (
-    SubmodelsSpec,
-    SubmodelsStudy,
-    neurons_of,
-    random_mask,
-    select,
-)
+from neuronlab.studies.bases.masks import neurons_of, random_mask, select
+from neuronlab.studies.submodels import SubmodelsSpec, SubmodelsStudy
 
 STUDY = SubmodelsStudy()
 QKV = ("query", "key", "value")
