@@ -18,6 +18,7 @@ from neuronlab.attribution.estimate import seconds
 from neuronlab.cost import Cost
 from neuronlab.errors import UserError
 from neuronlab.labels.exemplars import KEEP, Exemplars, Pooling, pooled
+from neuronlab.labels.proteins import CHOSEN, EXPLAINED, JUDGED
 from neuronlab.models import Component
 from neuronlab.proteins import corpora, families, features
 from neuronlab.proteins.annotated import AnnotatedProtein
@@ -25,7 +26,6 @@ from neuronlab.runs import Context, Result, Seed, Spec, Study
 from neuronlab.statistics import seeds
 from neuronlab.studies.bases.components import ReadComponents
 
-EXPLAINED, CHOSEN, JUDGED = "explained", "chosen", "judged"
 PORTION = 256
 # What becomes of a run that is stopped, as its cost says it.
 KEPT = "; finished portions are kept"

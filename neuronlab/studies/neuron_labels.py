@@ -14,49 +14,38 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float, Int
 from pydantic import ConfigDict, Field, field_validator
 from scipy.stats import entropy
 
 from neuronlab.cost import Cost
 from neuronlab.errors import UserError
 from neuronlab.labels import chat, endpoint, longformer, prompts, traits
+from neuronlab.labels.proteins import (
+    CHOSEN,
+    EXPLAINED,
+    JUDGED,
+    READ,
+    STATISTICS,
+    DescribedProteins,
+    example,
+    group,
+)
 from neuronlab.labels.simulation import Hypothesis, controls, correlations, from_traits
-from neuronlab.labels.statistics import LEVEL, Explainer, adjusted, candidates
-from neuronlab.labels.traits import Traits
+from neuronlab.labels.statistics import LEVEL, Separation, adjusted, candidates
 from neuronlab.models import Component, Model, sentences
 from neuronlab.models.catalogue import use_of
-from neuronlab.proteins.families import ALIKE
-from neuronlab.proteins.features import FEATURES
 from neuronlab.runs import Context, Result, Study
 from neuronlab.studies.bases.prompts import Described
-from neuronlab.studies.exemplars import CHOSEN, EXPLAINED, JUDGED, ExemplarsSpec, ExemplarsStudy
+from neuronlab.studies.exemplars import ExemplarsSpec, ExemplarsStudy
 
-STATISTICS = "statistics"
-# What an explainer reads: more features would drown the few that matter.
-TOLD = (
-    "length",
-    "molecular_weight",
-    "charge",
-    "isoelectric_point",
-    "gravy",
-    "instability_index",
-    "aliphatic_index",
-    "boman_index",
-    "hydrophobic_moment",
-    "aromaticity",
-    "helix_propensity",
-    "turn_propensity",
-    "sheet_propensity",
-    "dssp_helix",
-    "dssp_strand",
-)
-TOP_TOLD, BOTTOM_TOLD = 10, 5
+# Proteins of either end that an explainer reads.
+TOP_READ, BOTTOM_READ = 10, 5
 # Of fewer proteins a correlation says nothing.
 FEW = 10
 TEXTS = ("label", "concept", "group")
 CORRELATIONS = ("correlation", "unrelated_correlation", "related_correlation")
 NUMBERS = (*CORRELATIONS, "control_correlation", "beaten", "effect")
-STRUCTURE = ("helix_propensity", "turn_propensity", "sheet_propensity", "hydrophobic_moment")
 
 
 class NeuronLabelsSpec(ExemplarsSpec):
@@ -185,11 +174,11 @@ class NeuronLabelsStudy(Study[NeuronLabelsSpec]):
         """Exemplars, statistics and a chat model; an endpoint's time is not known."""
         model = context.model(spec.model, spec.revision)
         neurons = model.layers * sum(model.sizes[c] for c in spec.components)
-        told = self.told(spec, model) if spec.explainer == "chat" else 0
+        answered = self.explained(spec, model) if spec.explainer == "chat" else 0
         exemplars = ExemplarsStudy().cost(spec.exemplars, context)
-        return replace(exemplars, seconds=exemplars.seconds + neurons * 1e-3 + told * 14.0)
+        return replace(exemplars, seconds=exemplars.seconds + neurons * 1e-3 + answered * 14.0)
 
-    def told(self, spec: NeuronLabelsSpec, model: Model) -> int:
+    def explained(self, spec: NeuronLabelsSpec, model: Model) -> int:
         """How many neurons are explained."""
         each = (min(spec.per_layer or model.sizes[c], model.sizes[c]) for c in spec.components)
         return model.layers * sum(each)
@@ -199,75 +188,48 @@ class NeuronLabelsStudy(Study[NeuronLabelsSpec]):
     ) -> Result:
         """The labels of one layer."""
         component, layer = shard
-        (given,) = context.given
-        known = Known.of(given)
-        arrays = given.arrays
+        (exemplars,) = context.given
+        proteins = DescribedProteins(exemplars.tables["proteins"])
+        arrays = exemplars.arrays
         neurons = _drawn(spec, layer, arrays[f"mean.{component}"].shape[1])
-        at = arrays[f"top_at.{component}"][layer, neurons]
-        separation = known.explainer.separation(at)
+        separation = proteins.explainer.separation(arrays[f"top_at.{component}"][layer, neurons])
         if spec.explainer == STATISTICS:
-            found = [
-                [known.hypothesis(terms) for terms in own]
-                for own in candidates(separation, spec.candidates)
+            of_neurons = [
+                [proteins.hypothesis(terms) for terms in of_neuron]
+                for of_neuron in candidates(separation, spec.candidates)
             ]
         else:
-            found = _answers(spec, given, known, component, layer, neurons, context)
-        seen = arrays[f"held.{component}"][:, layer, neurons].astype(np.float32).T
+            of_neurons = _answers(spec, exemplars, proteins, component, layer, neurons, context)
         alive = arrays[f"sd.{component}"][layer, neurons] > 1e-6
-        rows = np.array([n for n, own in enumerate(found) for _ in own if alive[n]], int)
-        every = [h for n, own in enumerate(found) for h in own if alive[n]]
-        predicted = _predicted(spec, every, known, context)
-        choosing, judging = (known.side == name for name in (CHOSEN, JUDGED))
-        r = correlations(predicted[:, choosing], seen[rows][:, choosing])
-        best = {}
-        for number, (row, own) in enumerate(zip(rows, r, strict=True)):
-            if not np.isnan(own) and (row not in best or own > r[best[row]]):
-                best[row] = number
-        chosen = np.array(list(best.values()), int)
-        labelled = np.array(list(best), int)
-        predicted, truth = predicted[chosen], seen[labelled]
-        words = {name: np.full(len(neurons), "", object) for name in TEXTS}
-        values = {name: np.full(len(neurons), np.nan) for name in NUMBERS}
-        words["label"][labelled] = [every[i].text for i in chosen]
-        judges = (judging, judging & ~known.related, judging & known.related)
-        for name, part in zip(CORRELATIONS, judges, strict=True):
-            if part is judging or part.sum() >= FEW:
-                values[name][labelled] = correlations(predicted[:, part], truth[:, part])
-        control, beaten = controls(predicted, truth, choosing, judging)
-        values["control_correlation"][labelled], values["beaten"][labelled] = control, beaten
-        p = np.where(alive, 1.0, np.nan)
-        place = {name: i for i, name in enumerate(known.traits.names)}
-        for row, number in zip(labelled, chosen, strict=True):
-            if every[number].terms:
-                of = [place[name] for name, _ in every[number].terms]
-                words["concept"][row] = known.traits.titles[of[0]]
-                words["group"][row] = _group(known.traits.names[of[0]])
-                values["effect"][row] = separation.effect[row, of[0]]
-                p[row] = min(1.0, separation.p[row, of].max() * len(place))
-        labels = pd.DataFrame(
-            {
-                "model": spec.model,
-                "layer": layer,
-                "component": component,
-                "neuron": neurons,
-                "source": spec.source,
-                **words,
-                **values,
-                "p": p,
-            }
-        )
-        hypotheses = pd.DataFrame(
-            {
-                "layer": layer,
-                "component": component,
-                "neuron": neurons[rows],
-                "text": [h.text for h in every],
-                "source": spec.source,
-                "correlation": r,
-            }
-        )
-        judges = {"judged": int(judging.sum()), "related": float(known.related[judging].mean())}
-        return Result(judges, {"labels": labels, "hypotheses": hypotheses})
+        numbered = [(n, h) for n in np.flatnonzero(alive).tolist() for h in of_neurons[n]]
+        rows = np.array([n for n, _ in numbered], int)
+        hypotheses = [hypothesis for _, hypothesis in numbered]
+        activations = arrays[f"held.{component}"][:, layer, neurons].astype(np.float32).T
+        predicted = _predicted(spec, hypotheses, proteins, context)
+        choosing = proteins.side == CHOSEN
+        r = correlations(predicted[:, choosing], activations[rows][:, choosing])
+        best = _best(rows, r)
+        chosen, labelled = np.array(list(best.values()), int), np.array(list(best), int)
+        places = {"layer": layer, "component": component}
+        columns = {name: np.full(len(neurons), "", object) for name in TEXTS}
+        columns |= {name: np.full(len(neurons), np.nan) for name in NUMBERS}
+        columns["p"] = np.where(alive, 1.0, np.nan)
+        tested = _tested(proteins, [hypotheses[i] for i in chosen], labelled, separation)
+        judged = _judged(proteins, predicted[chosen], activations[labelled])
+        for name, values in (tested | judged).items():
+            columns[name][labelled] = values
+        labels = {"model": spec.model, **places, "neuron": neurons, "source": spec.source}
+        proposed = {
+            **places,
+            "neuron": neurons[rows],
+            "text": [hypothesis.text for hypothesis in hypotheses],
+            "source": spec.source,
+            "correlation": r,
+        }
+        judging = proteins.side == JUDGED
+        related = float(proteins.related[judging].mean())
+        tables = {"labels": pd.DataFrame(labels | columns), "hypotheses": pd.DataFrame(proposed)}
+        return Result({"judged": int(judging.sum()), "related": related}, tables)
 
     def merge(self, spec: NeuronLabelsSpec, parts: Sequence[Result], context: Context) -> Result:
         """All layers; false discovery rates over all neurons."""
@@ -312,49 +274,6 @@ def small(model: str, revision: str) -> NeuronLabelsSpec:
     )
 
 
-class Known:
-    """What exemplars say of their proteins, ready for tests and simulations.
-
-    Attributes:
-        traits: of all proteins of the table.
-        standard: the traits of those held out, in standard deviations of the background.
-        side: "chosen" or "judged", of those held out.
-        related: which of those held out have a relative among the proteins that explain.
-        texts: those held out, in words.
-        held: those held out, as a trained simulator reads them.
-    """
-
-    def __init__(self, table: pd.DataFrame) -> None:
-        features = table[[name for name in FEATURES if name in table]]
-        titles = {name: feature.title for name, feature in FEATURES.items()}
-        annotations = [list(map(str, own)) for own in table["annotations"]]
-        background = table["background"].to_numpy(bool)
-        self.traits: Traits = traits.traits(features, annotations, titles, among=background)
-        self.explainer = Explainer(self.traits, background)
-        every = self.traits.standard(background)
-        held = (table["side"] != EXPLAINED).to_numpy()
-        self.standard = every[held]
-        self.side = table["side"].to_numpy()[held]
-        self.related = table["nearest"].to_numpy()[held] >= ALIKE
-        rows = np.flatnonzero(held)
-        self.texts = [_words(annotations[row], every[row], self.traits) for row in rows]
-        self.held = [_example(table.iloc[row], float("nan")) for row in rows]
-
-    @classmethod
-    def of(cls, exemplars: Result) -> Known:
-        """From the table of exemplars."""
-        return cls(exemplars.tables["proteins"])
-
-    def hypothesis(self, terms: tuple[tuple[int, int], ...]) -> Hypothesis:
-        """Traits, by number and sign, as a hypothesis."""
-        text = " and ".join(
-            traits.words(self.traits.titles[t], sign, binary=bool(self.traits.binary[t]))
-            for t, sign in terms
-        )
-        named = tuple((self.traits.names[t], sign) for t, sign in terms)
-        return Hypothesis(text, STATISTICS, named)
-
-
 def examples(
     exemplars: Result, component: Component, layer: int, neuron: int, count: int, end: str = "top"
 ) -> list[prompts.Example]:
@@ -362,20 +281,8 @@ def examples(
     table = exemplars.tables["proteins"]
     at = exemplars.arrays[f"{end}_at.{component}"][layer, neuron, :count]
     values = exemplars.arrays[f"{end}.{component}"][layer, neuron, :count]
-    own = table.iloc[at]
-    return [
-        _example(row, float(value)) for (_, row), value in zip(own.iterrows(), values, strict=True)
-    ]
-
-
-def _example(row: pd.Series, activation: float) -> prompts.Example:
-    return prompts.Example(
-        row["name"],
-        row["sequence"],
-        activation,
-        {name: float(row[name]) for name in TOLD},
-        tuple(map(str, row["annotations"])),
-    )
+    rows = table.iloc[at].iterrows()
+    return [example(row, float(value)) for (_, row), value in zip(rows, values, strict=True)]
 
 
 def question(
@@ -387,60 +294,114 @@ def question(
         top = examples(exemplars, component, layer, neuron, prompts.AUTHORS_EXAMPLES)
         return prompts.messages(name, top, variant="authors")
     table = exemplars.tables["proteins"]
-    typical = table.loc[table["background"], list(TOLD)].mean().dropna().to_dict()
+    typical = table.loc[table["background"], list(READ)].mean().dropna().to_dict()
     return prompts.messages(
         name,
-        examples(exemplars, component, layer, neuron, TOP_TOLD),
-        examples(exemplars, component, layer, neuron, BOTTOM_TOLD, "bottom"),
+        examples(exemplars, component, layer, neuron, TOP_READ),
+        examples(exemplars, component, layer, neuron, BOTTOM_READ, "bottom"),
         typical=typical,
     )
 
 
 def _answers(
     spec: NeuronLabelsSpec,
-    given: Result,
-    known: Known,
+    exemplars: Result,
+    proteins: DescribedProteins,
     component: Component,
     layer: int,
     neurons: np.ndarray,
     context: Context,
 ) -> list[list[Hypothesis]]:
-    asked = [question(spec, given, component, layer, int(n)) for n in neurons]
     if spec.explainer == "endpoint":
         explainer: Any = endpoint.for_run(spec.address, spec.answers_by, spec.key)
     else:
         explainer = chat.Chat(spec.answers_by, device=context.device, seed=spec.seed)
-    told = explainer.explain_many(
-        asked,
+    answers = explainer.explain_many(
+        [question(spec, exemplars, component, layer, int(n)) for n in neurons],
         count=spec.candidates,
         temperature=spec.temperature,
         check=context.check,
         progress=lambda done, *_: context.progress(0.9 * done, f"asking about layer {layer}"),
     )
     return [
-        [Hypothesis(text, spec.source, traits.named(text, known.traits)) for text in own]
-        for own in told
+        [Hypothesis(text, spec.source, traits.named(text, proteins.traits)) for text in texts]
+        for texts in answers
     ]
 
 
 def _predicted(
-    spec: NeuronLabelsSpec, hypotheses: Sequence[Hypothesis], known: Known, context: Context
-) -> np.ndarray:
+    spec: NeuronLabelsSpec,
+    hypotheses: Sequence[Hypothesis],
+    proteins: DescribedProteins,
+    context: Context,
+) -> Float[np.ndarray, "hypothesis protein"]:
     if spec.simulator == "traits" or not hypotheses:
-        return from_traits(hypotheses, known.traits, known.standard)
+        return from_traits(hypotheses, proteins.traits, proteins.standard)
     if spec.simulator == "sentences":
         different = list(dict.fromkeys(h.text for h in hypotheses))
         place = {text: i for i, text in enumerate(different)}
-        likeness = sentences.embed(different) @ _embedded(tuple(known.texts)).T
+        likeness = sentences.embed(different) @ _embedded(tuple(proteins.texts)).T
         return likeness[[place[h.text] for h in hypotheses]]
     simulator = _longformer(spec.longformer, context.device)
-    found = []
+    simulated = []
     for number, hypothesis in enumerate(hypotheses):
         context.progress(number / len(hypotheses), "simulating")
-        found.append(
-            longformer.simulate(simulator, hypothesis.text, known.held, check=context.check)
+        simulated.append(
+            longformer.simulate(simulator, hypothesis.text, proteins.held, check=context.check)
         )
-    return np.stack(found)
+    return np.stack(simulated)
+
+
+def _best(
+    neurons: Int[np.ndarray, " hypothesis"], r: Float[np.ndarray, " hypothesis"]
+) -> dict[int, int]:
+    """The hypothesis of the highest correlation, by the neurons that have one."""
+    best: dict[int, int] = {}
+    for number, neuron in enumerate(neurons.tolist()):
+        if not np.isnan(r[number]) and (neuron not in best or r[number] > r[best[neuron]]):
+            best[neuron] = number
+    return best
+
+
+def _judged(
+    proteins: DescribedProteins,
+    predicted: Float[np.ndarray, "label protein"],
+    activations: Float[np.ndarray, "label protein"],
+) -> dict[str, Any]:
+    """The correlations of labels on the proteins that judge, and their controls."""
+    choosing, judging = (proteins.side == name for name in (CHOSEN, JUDGED))
+    judges = (judging, judging & ~proteins.related, judging & proteins.related)
+    columns = {
+        name: correlations(predicted[:, some], activations[:, some])
+        if some is judging or some.sum() >= FEW
+        else np.nan
+        for name, some in zip(CORRELATIONS, judges, strict=True)
+    }
+    control, beaten = controls(predicted, activations, choosing, judging)
+    return columns | {"control_correlation": control, "beaten": beaten}
+
+
+def _tested(
+    proteins: DescribedProteins,
+    labels: Sequence[Hypothesis],
+    neurons: Int[np.ndarray, " label"],
+    separation: Separation,
+) -> dict[str, Any]:
+    """Labels in words, and the effect and p of the traits that they name."""
+    names, titles = proteins.traits.names, proteins.traits.titles
+    place = {name: i for i, name in enumerate(names)}
+    rows = []
+    for neuron, label in zip(neurons, labels, strict=True):
+        named = [place[name] for name, _ in label.terms]
+        if not named:
+            rows.append((label.text, "", "", np.nan, 1.0))
+            continue
+        first = named[0]
+        p = min(1.0, separation.p[neuron, named].max() * len(place))
+        effect = separation.effect[neuron, first]
+        rows.append((label.text, titles[first], group(names[first]), effect, p))
+    columns = zip(*rows, strict=True) if rows else [()] * 5
+    return dict(zip((*TEXTS, "effect", "p"), map(list, columns), strict=True))
 
 
 @lru_cache(maxsize=1)
@@ -453,27 +414,10 @@ def _embedded(texts: tuple[str, ...]) -> np.ndarray:
     return sentences.embed(list(texts))
 
 
-def _words(annotations: Sequence[str], standard: np.ndarray, known: Traits) -> str:
-    """A protein as a label would describe it: its annotations and what is unusual about it."""
-    unusual = [
-        traits.words(known.titles[t], 1 if standard[t] > 0 else -1, binary=False)
-        for t in np.argsort(-np.abs(standard))
-        if not known.binary[t] and abs(standard[t]) > 1
-    ]
-    return "; ".join([*annotations[:10], *unusual[:6]])
-
-
 def _drawn(spec: NeuronLabelsSpec, layer: int, size: int) -> np.ndarray:
     if spec.per_layer is None or spec.per_layer >= size:
         return np.arange(size)
     return np.sort(spec.draw("neurons", layer).permutation(size)[: spec.per_layer])
-
-
-def _group(name: str) -> str:
-    if name in FEATURES:
-        structural = name in STRUCTURE or name.startswith("dssp_")
-        return "structure" if structural else "sequence"
-    return name.split(": ")[0]
 
 
 def _median(values: pd.Series) -> float:

@@ -7,9 +7,9 @@ from test_longformer import QUICK, tiny
 
 from neuronlab.labels import longformer
 from neuronlab.labels.prompts import Example
+from neuronlab.labels.proteins import READ
 from neuronlab.runs import Context, Result
 from neuronlab.studies.label_simulator import LabelSimulatorSpec, LabelSimulatorStudy
-from neuronlab.studies.neuron_labels import TOLD
 
 KEPT = 8
 
@@ -21,7 +21,7 @@ def given():
     sequences = ["".join(draw.choice(list("AGKW"), 20)) for _ in range(40)]
     proteins = pd.DataFrame({"name": [f"p{i}" for i in range(40)], "sequence": sequences})
     proteins["annotations"] = [[] for _ in sequences]
-    proteins[list(TOLD)] = np.nan
+    proteins[list(READ)] = np.nan
     share = {x: np.array([s.count(x) / 20 for s in sequences]) for x in "KW"}
     letters = ["K", "W"] * 5
     values = np.stack([share[x] for x in letters])

@@ -16,6 +16,7 @@ from scipy.stats import false_discovery_control
 
 from neuronlab.labels import chat_server, endpoint, longformer, prompts
 from neuronlab.labels.exemplars import pooled
+from neuronlab.labels.proteins import DescribedProteins
 from neuronlab.labels.statistics import candidates
 from neuronlab.models import sentences
 from neuronlab.proteins import corpora, features
@@ -23,7 +24,7 @@ from neuronlab.proteins.annotated import AnnotatedProtein
 from neuronlab.runs import Context, Result, Store, read_spec, run_study
 from neuronlab.studies import exemplars, neuron_labels
 from neuronlab.studies.exemplars import CHOSEN, EXPLAINED, JUDGED
-from neuronlab.studies.neuron_labels import Known, NeuronLabelsSpec, NeuronLabelsStudy
+from neuronlab.studies.neuron_labels import NeuronLabelsSpec, NeuronLabelsStudy
 
 STUDY = NeuronLabelsStudy()
 ROW = ["model", "layer", "component", "neuron", "label", "source", "correlation"]
@@ -271,7 +272,9 @@ def test_held_out_proteins_are_no_exemplars_and_no_background(given):
     own.loc[held, numbers] = own.loc[held, numbers].to_numpy()[::-1] * 3
     for row in np.flatnonzero(held):
         own.at[row, "annotations"] = ["only: here"]
-    before, after = Known.of(given), Known.of(changed)
+    before, after = (
+        DescribedProteins(exemplars.tables["proteins"]) for exemplars in (given, changed)
+    )
     assert before.traits.names == after.traits.names
     at = given.arrays["top_at.ffn"][0]
     assert np.array_equal(before.explainer.separation(at).p, after.explainer.separation(at).p)
@@ -311,7 +314,7 @@ def test_relatives_judge_apart(given):
 def studied(given, seed, *, neurons=300, planted=0):
     """A study of neurons whose proteins are drawn at random, but for those that like one trait."""
     draw = np.random.default_rng(seed)
-    known = Known.of(given)
+    known = DescribedProteins(given.tables["proteins"])
     table = given.tables["proteins"]
     features = known.traits.standard(table["background"].to_numpy(bool))
     held = (table["side"] != EXPLAINED).to_numpy()
@@ -419,7 +422,7 @@ def test_other_simulators_are_asked(given, monkeypatch):
     monkeypatch.setattr(sentences, "embed", embed)
     neuron_labels._embedded.cache_clear()
     found = layer_of(given, 0, spec(simulator="sentences"))["hypotheses"]
-    known = Known.of(given)
+    known = DescribedProteins(given.tables["proteins"])
     at = known.side == CHOSEN
     held = given.arrays["held.ffn"][at, 0].astype(float)
     for row in found.head(20).itertuples():
