@@ -79,12 +79,15 @@ class ValueQueryStudy(Study[ValueQuerySpec]):
         model = context.model(spec.model, spec.revision)
         if model.kind == "classifier":
             raise UserError("Value neurons need a model that predicts tokens, not classes.")
-        return analyse(model, spec, context)
+        result = analyse(model, spec, context)
+        context.progress(0.9, "switching the top neurons off")
+        proof = prove(model, spec, value_scores(result))
+        return Result(result.numbers | proof.numbers, result.tables | proof.tables, result.arrays)
 
 
 @torch.no_grad()
 def analyse(model: Model, spec: ValueQuerySpec, context: Context) -> Result:
-    """Everything about one prediction."""
+    """Everything about one prediction but the proof."""
     context.progress(0.05, "reading the residual stream")
     encoded = model.encode(spec.prompt)
     target = predict(model, encoded).target if encoded.target is None else encoded.target
@@ -111,9 +114,7 @@ def analyse(model: Model, spec: ValueQuerySpec, context: Context) -> Result:
     context.progress(0.7, "asking who wakes them")
     best = {sublayer: table.head(VALUE_NEURONS) for sublayer, table in values.items()}
     shares = shares_of(model, encoded, best)
-    queries = {
-        sublayer: query_scores(shares[sublayer], best[sublayer]["score"]) for sublayer in best
-    }
+    queries = {name: query_scores(shares[name], best[name]["score"]) for name in best}
     arrays |= {f"query_{sublayer}": query.ffn.mean(0) for sublayer, query in queries.items()}
     tables |= circuit.query_tables(queries, values["ffn"])
     tables |= circuit.flow(model, values, shares)
@@ -134,15 +135,10 @@ def analyse(model: Model, spec: ValueQuerySpec, context: Context) -> Result:
         name: array.view(model.layers, -1).float().numpy(force=True)
         for name, array in arrays.items()
     }
-    result = Result(numbers, tables, scores)
-    context.progress(0.9, "switching the top neurons off")
-    proof = prove(model, spec, value_scores(result))
-    return Result(result.numbers | proof.numbers, result.tables | proof.tables, result.arrays)
+    return Result(numbers, tables, scores)
 
 
-def _counts(
-    searched: Mapping[Sublayer, Proof], queries: Mapping[Sublayer, QueryScores]
-) -> dict[str, Any]:
+def _counts(searched: Mapping[str, Proof], queries: Mapping[str, QueryScores]) -> dict[str, Any]:
     """What the search for value neurons took, and what query scores leave out or add up."""
     return {
         "certified": LISTED,
