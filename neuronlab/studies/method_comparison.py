@@ -165,15 +165,15 @@ class MethodComparisonStudy(OverFacts[MethodComparisonSpec]):
         """All methods on one fact."""
         model = context.model(spec.model, spec.revision)
         questions = Questions.of(model, spec)
-        found = questions.answer(model, shard)
-        if isinstance(found, str):
-            return Result(numbers={"state": found})
-        asked, before = found
+        answer = questions.answer(model, shard)
+        if isinstance(answer, str):
+            return Result(numbers={"state": answer})
+        question, before = answer
         rows = [_row("original", 0, "", before)]
-        activity = Activity.of(model, [asked.encoded], ("ffn",))
+        activity = Activity.of(model, [question.encoded], ("ffn",))
         request = Request(
             model,
-            asked.encoded,
+            question.encoded,
             before.target,
             ("ffn",),
             seed=spec.seed,
@@ -198,16 +198,16 @@ class MethodComparisonStudy(OverFacts[MethodComparisonSpec]):
                 if k == K:
                     zeroed[name] = Suppress(chosen)
         context.progress(0.6, f"fact {shard + 1}: zeroing neurons")
-        after = predict_many(model, asked.encoded, changes)
+        after = predict_many(model, question.encoded, changes)
         rows += [_row(*name, prediction) for name, prediction in zip(names, after, strict=True)]
         context.progress(0.85, f"fact {shard + 1}: asking other prompts")
         bystanders = _bystanders(model, _others(model, questions, spec, shard), zeroed)
         tables = {"rows": pd.DataFrame(rows), "bystanders": bystanders}
         numbers = {
             "state": "used",
-            "prompt": asked.fact.prompt,
+            "prompt": question.fact.prompt,
             "gold": before.label,
-            "whole": asked.whole,
+            "whole": question.whole,
         }
         return Result(numbers=numbers, tables=tables)
 
@@ -350,8 +350,8 @@ def _others(
     relation = questions.asked[shard].fact.relation
     numbers = [
         number
-        for number, asked in enumerate(questions.asked)
-        if asked is not None and asked.fact.relation != relation
+        for number, question in enumerate(questions.asked)
+        if question is not None and question.fact.relation != relation
     ]
     (draw,) = seeds([spec.seed, shard], 1)
     prompts: list[tuple[str, Encoded]] = []
@@ -379,9 +379,9 @@ def _bystanders(
     return pd.DataFrame(lines, columns=["method", "about", "before", "after"])
 
 
-def _best(found: Attribution, count: int) -> list[tuple[int, int]]:
-    layers = len(found.scores)
-    scores: Float[Tensor, "layer neuron"] = cat([found.scores[i, "ffn"] for i in range(layers)])
+def _best(attribution: Attribution, count: int) -> list[tuple[int, int]]:
+    of_layers = [attribution.scores[i, "ffn"] for i in range(len(attribution.scores))]
+    scores: Float[Tensor, "layer neuron"] = cat(of_layers)
     indices = scores.flatten().topk(min(count, scores.numel())).indices.tolist()
     return [divmod(i, scores.shape[1]) for i in indices]
 
