@@ -25,7 +25,14 @@ from neuronlab.proteins.baselines import Judgement, judge
 from neuronlab.runs import Context, Result, Study
 from neuronlab.studies.bases.masks import Scores, neurons_of, overlaps, random_mask, select
 from neuronlab.studies.bases.on_proteins import JudgedSpec
-from neuronlab.studies.bases.protein_scores import classifier, judged_rows, packed, score, unpacked
+from neuronlab.studies.bases.protein_scores import (
+    classifier,
+    differences,
+    judged_rows,
+    packed,
+    score,
+    unpacked,
+)
 
 OWN, OTHER = "its own", "the other's"
 # Random neurons with the same counts per layer and component.
@@ -57,7 +64,7 @@ class NeuronTransferSpec(JudgedSpec):
 
     @field_validator("method")
     @classmethod
-    def _known(cls, method: str) -> str:
+    def _one_of_scored(cls, method: str) -> str:
         if method not in SCORED:
             raise ValueError(f"choose a method from {', '.join(SCORED)}")
         return method
@@ -186,11 +193,7 @@ def _compared(
         against = {RANDOM[who]: alike[RANDOM[who], fraction], FULL: [full]}
         if who == OTHER:
             against[OWN] = alike[OWN, fraction]
-        rows += [
-            {"neurons": who, "fraction": fraction, "against": name, **difference}
-            for name, others in against.items()
-            for difference in chosen.above(others)
-        ]
+        rows += differences({"neurons": who, "fraction": fraction}, chosen, against)
     return rows
 
 

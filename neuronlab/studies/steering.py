@@ -69,7 +69,7 @@ class Goal(BaseModel):
 
     @field_validator("property")
     @classmethod
-    def _known(cls, name: str) -> str:
+    def _one_of_properties(cls, name: str) -> str:
         if name not in PROPERTIES:
             raise ValueError(f"there is no property '{name}'; there is {', '.join(PROPERTIES)}")
         return name

@@ -38,7 +38,14 @@ from neuronlab.studies.bases.masks import (
 )
 from neuronlab.studies.bases.on_proteins import JudgedSpec, turns
 from neuronlab.studies.bases.prompts import Described
-from neuronlab.studies.bases.protein_scores import classifier, judged_rows, packed, score, unpacked
+from neuronlab.studies.bases.protein_scores import (
+    classifier,
+    differences,
+    judged_rows,
+    packed,
+    score,
+    unpacked,
+)
 
 RANDOM, STRATIFIED = "random", "stratified random"
 FULL, FLOOR = "full", "floor"
@@ -72,10 +79,15 @@ class SubmodelsSpec(JudgedSpec):
 
     @field_validator("methods")
     @classmethod
-    def _known(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
+    def _some_of_scored(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
         if not methods or not set(methods) <= set(SCORED):
             raise ValueError(f"choose methods from {', '.join(SCORED)}")
         return tuple(m for m in SCORED if m in methods)
+
+    @property
+    def leading(self) -> str:
+        """The first gradient method, by which single neurons and components are switched off."""
+        return next((m for m in self.methods if m != "activation"), self.methods[0])
 
     @property
     def submodels(self) -> int:
@@ -339,11 +351,7 @@ def _compared(plan: Sequence[Mapping[str, Any]], judged: Sequence[Judgement]) ->
             FLOOR: alike[_kind({**row, "method": FLOOR, "selection": "", "fraction": 0.0})],
         }
         place = {k: row[k] for k in ("method", "selection", "fraction", "ablation")}
-        rows += [
-            {**place, "against": name, **difference}
-            for name, others in against.items()
-            for difference in judgement.above(others)
-        ]
+        rows += differences(place, judgement, against)
     return pd.DataFrame(rows)
 
 
@@ -354,8 +362,7 @@ def _kind(row: Mapping[str, Any]) -> tuple:
 
 def _only(spec: SubmodelsSpec, sums: Streamed) -> list[dict[str, Any]]:
     """Only one component's neurons off: its best by the first gradient method, and random ones."""
-    method = next((m for m in spec.methods if m != "activation"), spec.methods[0])
-    scores = sums.scores(method)
+    scores = sums.scores(spec.leading)
     smallest = min(scores[c].size for c in spec.components)
     rows: list[dict[str, Any]] = []
     for budget in BUDGETS:
@@ -363,7 +370,7 @@ def _only(spec: SubmodelsSpec, sums: Streamed) -> list[dict[str, Any]]:
         for c in spec.components:
             chosen = {c: best(scores[c].ravel(), count).reshape(scores[c].shape)}
             place = {"component": c, "budget": budget, "neurons": int(chosen[c].sum())}
-            rows.append({**place, "choice": method, "seed": 0, "off": neurons_of(chosen)})
+            rows.append({**place, "choice": spec.leading, "seed": 0, "off": neurons_of(chosen)})
             for number, seed in enumerate(statistics.seeds(spec.seed, spec.seeds)):
                 mask = random_mask({c: scores[c]}, budget, seed, chosen)
                 row = {"choice": RANDOM, "seed": number, "off": neurons_of(mask)}
@@ -385,9 +392,7 @@ def _only_compared(
             for control, other in zip(only, judged, strict=True)
             if control["choice"] == RANDOM and all(control[k] == v for k, v in place.items())
         ]
-        for name, others in ((RANDOM, drawn), (FULL, [full])):
-            differences = judgement.above(others)
-            rows += [{**place, "against": name, **difference} for difference in differences]
+        rows += differences(place, judgement, {RANDOM: drawn, FULL: [full]})
     return pd.DataFrame(rows)
 
 
@@ -399,8 +404,7 @@ def _single(
     context: Context,
 ) -> pd.DataFrame:
     """The best neurons off one at a time, and the first r of them together."""
-    method = next((m for m in spec.methods if m != "activation"), spec.methods[0])
-    top = NeuronScores(sums.scores(method)).top(spec.singles)
+    top = NeuronScores(sums.scores(spec.leading)).top(spec.singles)
     rows = top[["layer", "component", "neuron"]].itertuples(index=False)
     neurons = [(int(layer), c, int(index)) for layer, c, index in rows]
     changes: list[Any] = [None, *(Suppress(NeuronSet([n])) for n in neurons)]

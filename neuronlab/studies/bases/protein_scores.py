@@ -60,6 +60,17 @@ def unpacked(result: Result) -> Streamed:
     return Streamed(sums, numbers["proteins"], numbers["residues"], numbers["states"])
 
 
+def differences(
+    place: Mapping[str, Any], judgement: Judgement, against: Mapping[str, Sequence[Judgement]]
+) -> list[dict[str, Any]]:
+    """A place's judgement against others: rows with ``against`` and what ``above`` says."""
+    return [
+        {**place, "against": name, **difference}
+        for name, others in against.items()
+        for difference in judgement.above(others)
+    ]
+
+
 def judged_rows(
     plan: Sequence[Mapping[str, Any]], judged: Sequence[Judgement]
 ) -> list[dict[str, Any]]:
