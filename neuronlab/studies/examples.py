@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from neuronlab.models.catalogue import EMBEDDED, entry
+from neuronlab.models.catalogue import EMBEDDED
 from neuronlab.proteins.corpora import CORPORA
 from neuronlab.runs import Context, Spec, Store, stored_result
 from neuronlab.studies import STUDIES
-from neuronlab.studies.attribution import AttributionSpec
+from neuronlab.studies.attribution import AttributionSpec, AttributionStudy
 
 DEFAULT_MODEL = "smollm2-135m"
 
 
 def example(name: str) -> AttributionSpec:
     """The first example of an embedded model, as a spec."""
-    return STUDIES["attribution"].example(entry(name))
+    (model,) = (each for each in EMBEDDED if each.name == name)
+    return AttributionStudy().example(model)
 
 
 def opened(name: str) -> list[Spec]:
@@ -26,9 +27,12 @@ def opened(name: str) -> list[Spec]:
     """
     specs: list[Spec] = [example(name)]
     for study in STUDIES.values():
-        suited = next((model for model in EMBEDDED if study.example(model)), None)
-        if study.name != AttributionSpec.study and suited is not None and suited.name == name:
-            specs.append(study.example(suited))
+        if study.name == AttributionSpec.study:
+            continue
+        examples = ((model.name, study.example(model)) for model in EMBEDDED)
+        suited, spec = next((each for each in examples if each[1] is not None), ("", None))
+        if spec is not None and suited == name:
+            specs.append(spec)
     return [spec for spec in specs if _has_proteins(spec)]
 
 
@@ -42,5 +46,5 @@ def compute(names: list[str], store: Store, say: Callable[[str], None] = lambda 
     for spec in (spec for name in names for spec in opened(name)):
         if store.find(spec.key) is not None:
             continue
-        say(f"computing an example of {spec.model}: {STUDIES[spec.study].title}")
+        say(f"computing an example of {dict(spec)['model']}: {STUDIES[spec.study].title}")
         stored_result(STUDIES[spec.study], spec, store, Context())

@@ -347,7 +347,8 @@ def _others(
     model: Model, questions: Questions, spec: MethodComparisonSpec, shard: int
 ) -> list[tuple[str, Encoded]]:
     """Prompts on which a fact's neurons should do little: what they are, and as they are asked."""
-    relation = questions.asked[shard].fact.relation
+    asked = questions.asked[shard]
+    relation = None if asked is None else asked.fact.relation
     numbers = [
         number
         for number, question in enumerate(questions.asked)

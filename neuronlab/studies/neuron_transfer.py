@@ -9,6 +9,7 @@ layer and component as either has.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -82,7 +83,8 @@ class NeuronTransferStudy(Study[NeuronTransferSpec]):
       the same counts, "its own", or "full"), and what ``Judgement.above`` says.
     - ``overlap``: fraction, component, shared, expected (by chance), jaccard, spearman.
 
-    Numbers: full accuracy, f1 and auc of both, and how many proteins.
+    Numbers: full accuracy, f1 and auc of both, how many proteins, and of both fewest: how many of
+    the tested proteins are of the rarer class, on which auc and f1 rest.
     """
 
     name = "neuron_transfer"
@@ -132,36 +134,40 @@ class NeuronTransferStudy(Study[NeuronTransferSpec]):
         rows: list[dict[str, Any]] = []
         compared: list[dict[str, Any]] = []
         full: dict[str, dict[str, float]] = {}
+        fewest: dict[str, int] = {}
         for number, name in enumerate(names):
             model = classifier(context, name, spec.revisions[name])
             encoded = [model.encode(Prompt(p.sequence, target=0)) for p in tested]
             plan = _plan(spec, scores[number], scores[1 - number])
             changes = [KeepOnly(neurons_of(r["kept"]), components=spec.components) for r in plan]
-            p = predict_over(
-                model,
-                encoded,
-                [None, *changes],
-                lambda done, number=number, name=name: context.progress(
-                    (number + done) / 2, f"judging {name}"
-                ),
-            )
-            p = p.double().numpy(force=True)
+            judging = partial(_judging, context, number, name)
+            p = predict_over(model, encoded, [None, *changes], judging).double().numpy(force=True)
             choice = p[0].argmax(1)
             labels = np.array([protein.label for protein in tested]) if number == 0 else choice
             whole, *judged = [judge(labels, probabilities) for probabilities in p]
             full[name] = dict(whole.metrics)
+            fewest[name] = int(np.bincount(labels, minlength=2).min())
             of_choice = p[:, np.arange(len(tested)), choice]
             for row, changed in zip(judged_rows(plan, judged), of_choice[1:], strict=True):
                 shift = float((changed - of_choice[0]).mean())
                 rows.append({"model": name, **row, "shift": shift})
             compared += [{"model": name, **row} for row in _compared(plan, judged, whole)]
-        numbers = {"full": full, "scored": len(spec.to_score()), "tested": len(tested)}
+        numbers = {
+            "full": full,
+            "scored": len(spec.to_score()),
+            "tested": len(tested),
+            "fewest": fewest,
+        }
         tables = {
             "transfer": pd.DataFrame(rows),
             "compared": pd.DataFrame(compared),
-            "overlap": pd.DataFrame(overlaps(*scores, spec.fractions)),
+            "overlap": pd.DataFrame(overlaps(scores[0], scores[1], spec.fractions)),
         }
         return Result(numbers, tables)
+
+
+def _judging(context: Context, number: int, name: str, done: float) -> None:
+    context.progress((number + done) / 2, f"judging {name}")
 
 
 def _plan(spec: NeuronTransferSpec, scores: Scores, others: Scores) -> list[dict[str, Any]]:

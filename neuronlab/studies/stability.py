@@ -17,7 +17,7 @@ from jaxtyping import Int
 from neuronlab.attribution.estimate import seconds
 from neuronlab.attribution.log_probability_increase import LogProbabilityIncrease
 from neuronlab.errors import UserError
-from neuronlab.models import Model
+from neuronlab.models import Encoded, Model
 from neuronlab.models.stream import read_stream
 from neuronlab.runs import Context, Result
 from neuronlab.statistics import mean_over_pairs
@@ -140,7 +140,7 @@ class StabilityStudy(OverFacts[StabilitySpec]):
         return Result(numbers, {"facts": facts, "overlap": overlap}, {"profiles": profiles})
 
 
-def _best(model: Model, encoded: object, target: int, context: Context) -> np.ndarray:
+def _best(model: Model, encoded: Encoded, target: int, context: Context) -> np.ndarray:
     with torch.no_grad():
         scorer = LogProbabilityIncrease(read_stream(model, encoded), target)
         table = scorer.top(max(KS), [scorer.ffn_neurons], check=context.check)

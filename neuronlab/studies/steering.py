@@ -465,6 +465,7 @@ def scores_of(spec: SteeringSpec, model: Model) -> list[NeuronScores]:
         UserError: the property has no per-residue form, or no neuron correlates beyond chance.
     """
     if spec.choose == "effect":
+        tokens = _tokens(spec)
         gains = [
             substitution_effects(spec.begin, PROPERTIES[goal.property].compute, spec.places)
             for goal in spec.goals
@@ -475,7 +476,7 @@ def scores_of(spec: SteeringSpec, model: Model) -> list[NeuronScores]:
             gains,
             spec.places,
             spec.components,
-            positions=None if spec.positions == "all" else _tokens(spec),
+            positions=None if tokens == "all" else tokens,
             masked=spec.masked,
             seed=spec.seed,
         )
@@ -516,14 +517,16 @@ def _corpus(spec: SteeringSpec, model: Model) -> list[str]:
 def _by_residue(
     goal: Goal, model: Model, sequences: Sequence[str], components: Sequence[Component]
 ) -> NeuronScores:
-    if per_residue(goal.property, "A") is None:
-        raise UserError(
-            f"{PROPERTIES[goal.property].title} is no sum over residues: choose neurons by effect "
-            "or per protein."
-        )
-    return selection.by_residue(
-        model, sequences, lambda s: per_residue(goal.property, s), components
-    )
+    def contributions(sequence: str) -> np.ndarray:
+        of_residues = per_residue(goal.property, sequence)
+        if of_residues is None:
+            raise UserError(
+                f"{PROPERTIES[goal.property].title} is no sum over residues: choose neurons by "
+                "effect or per protein."
+            )
+        return of_residues
+
+    return selection.by_residue(model, sequences, contributions, components)
 
 
 def _tokens(spec: SteeringSpec) -> Literal["all"] | tuple[int, ...]:

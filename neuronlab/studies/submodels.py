@@ -10,6 +10,7 @@ same test proteins.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any, ClassVar, Literal
 
@@ -224,20 +225,19 @@ def _arrays(spec: SubmodelsSpec, sums: Streamed) -> dict[str, np.ndarray]:
 
 
 def _kept_only(
-    plan: Sequence[Mapping[str, Any]], sums: Streamed, components: Sequence[Component]
+    plan: Sequence[Mapping[str, Any]], sums: Streamed, components: tuple[Component, ...]
 ) -> list[KeepOnly | None]:
     """What leaves of the model what each row keeps."""
-    to_means = {
-        "means": by_place(sums.means()),
-        "token_means": {token: by_place(means) for token, means in sums.token_means().items()},
-    }
+    token_means = {token: by_place(means) for token, means in sums.token_means().items()}
+    to_means = KeepOnly(
+        NeuronSet(), components=components, means=by_place(sums.means()), token_means=token_means
+    )
+    to_zero = KeepOnly(NeuronSet(), components=components)
     return [
         None
         if row["kept"] is None
-        else KeepOnly(
-            neurons_of(row["kept"]),
-            components=components,
-            **(to_means if row["ablation"] == "mean" else {}),
+        else replace(
+            to_means if row["ablation"] == "mean" else to_zero, neurons=neurons_of(row["kept"])
         )
         for row in plan
     ]
@@ -415,7 +415,7 @@ def _single(
         changes,
         lambda done: context.progress(done, "one at a time and together"),
     ).double()
-    targets = [e.target for e in encoded]
+    targets = np.array([e.target for e in encoded])
     of_labels = p.numpy(force=True)[:, np.arange(len(encoded)), targets]
     log_p = np.log(np.clip(of_labels, 1e-38, None)).mean(axis=1)
     alone = log_p[1 : 1 + len(neurons)] - log_p[0]

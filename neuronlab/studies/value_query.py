@@ -18,7 +18,7 @@ from neuronlab.attribution.query_neurons import (
 )
 from neuronlab.cost import Cost
 from neuronlab.errors import UserError
-from neuronlab.models import Model
+from neuronlab.models import Component, Model
 from neuronlab.models.components import Sublayer
 from neuronlab.models.stream import read_stream
 from neuronlab.neurons import NeuronScores, predict
@@ -30,6 +30,9 @@ from neuronlab.studies.bases.prompts import Described, first_prompt
 # As many value and query neurons are compared, FFN neurons (as in the paper); as many attention
 # neurons are listed.
 LISTED = {"attention": 100, "ffn": 300}
+
+
+VALUES: tuple[Component, ...] = ("ffn", "attention")
 
 
 class ValueQuerySpec(PromptSpec):
@@ -69,8 +72,7 @@ class ValueQueryStudy(Study[ValueQuerySpec]):
     def cost(self, spec: ValueQuerySpec, context: Context) -> Cost:
         """Heads, query neurons and the proof take about twice as long again as value neurons."""
         model = context.model(spec.model, spec.revision)
-        components = ("ffn", "attention")
-        values = estimate(model, spec.prompt, "log_probability_increase", components, "predicted")
+        values = estimate(model, spec.prompt, "log_probability_increase", VALUES, "predicted")
         return Cost(3 * values.seconds + 1, values.bytes)
 
     def run_shard(self, spec: ValueQuerySpec, shard: Any, context: Context) -> Result:
@@ -154,7 +156,7 @@ def _counts(searched: Mapping[str, Proof], queries: Mapping[str, QueryScores]) -
 
 def value_scores(result: Result) -> NeuronScores:
     """Value scores in a stored result: exact for the best hundred, bounds for the others."""
-    arrays = {name: result.arrays[name] for name in ("ffn", "attention")}
+    arrays = {name: result.arrays[name] for name in VALUES}
     return NeuronScores(arrays, result.numbers, certified=CERTIFIED)
 
 

@@ -12,6 +12,7 @@ from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.models import Model
 from neuronlab.models.catalogue import available, title_of
 from neuronlab.runs import Result
+from neuronlab.statistics import FEWEST
 from neuronlab.studies.neuron_transfer import FULL, OTHER, OWN, RANDOM, NeuronTransferSpec
 from neuronlab.widgets import exports, model_fetch, services, shown, state
 from neuronlab.widgets.guard import complain, plain
@@ -90,6 +91,14 @@ def results(spec: NeuronTransferSpec, result: Result) -> None:
     for column, (name, judge) in zip(st.columns(2, gap="medium"), judges.items(), strict=True):
         with column:
             st.markdown(f"**{plain(title_of(name))}**, judged by {judge}.")
+            # Results of before say nothing of it.
+            fewest = result.numbers.get("fewest", {}).get(name, FEWEST)
+            if fewest < FEWEST:
+                st.warning(
+                    f"Of the {result.numbers['tested']} proteins {fewest} are of one class by this "
+                    "measure: AUC and F1 rest on these few and say nothing.",
+                    icon=":material/warning:",
+                )
             one_model(spec, result, name, metric)
     compared = result.tables["compared"]
     differences = compared[compared["metric"] == metric]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
+
+import numpy as np
 
 from neuronlab.attribution.registry import Baseline
 from neuronlab.attribution.streamed import Streamed
@@ -55,7 +57,10 @@ def packed(sums: Streamed) -> Result:
 
 def unpacked(result: Result) -> Streamed:
     """The sums that were packed."""
-    sums = {tuple(name.split(".")): total for name, total in result.arrays.items()}
+    sums: dict[tuple[str, Component], np.ndarray] = {}
+    for name, total in result.arrays.items():
+        what, component = name.split(".")
+        sums[what, cast(Component, component)] = total
     numbers = result.numbers
     return Streamed(sums, numbers["proteins"], numbers["residues"], numbers["states"])
 
