@@ -110,7 +110,7 @@ def analyse(model: Model, spec: ValueQuerySpec, context: Context) -> Result:
     arrays = {"ffn": searched["ffn"].every, "attention": attention.every}
 
     context.progress(0.55, "scoring layers and heads")
-    tables = circuit.layers_and_heads(scorer)
+    tables = circuit.layers_and_path(scorer) | circuit.heads_and_positions(scorer)
     tables["histogram"] = circuit.histogram(scorer, values["ffn"], context.check)
 
     context.progress(0.7, "asking who wakes them")

@@ -26,39 +26,40 @@ _HEAD_ROWS = 128
 _FLOW = 8
 
 
-def layers_and_heads(scorer: LogProbabilityIncrease) -> dict[str, pd.DataFrame]:
-    """Layers, path, heads, and heads at each position."""
-    stream = scorer.stream
+def layers_and_path(scorer: LogProbabilityIncrease) -> dict[str, pd.DataFrame]:
+    """What each sublayer adds, and how probable the target is before and after each."""
     layers = scorer.layers().cpu()
-    biases = scorer.biases().cpu() if stream.biases.any() else torch.zeros_like(layers)
+    biases = scorer.biases().cpu() if scorer.stream.biases.any() else torch.zeros_like(layers)
     rows = [
         (layer, sublayer, float(layers[layer, i]), float(biases[layer, i]))
         for layer in range(len(layers))
         for i, sublayer in enumerate(SUBLAYERS)
     ]
     path = scorer.path.cpu()
-    names = ["embedding"]
-    names += [f"{sublayer} {layer}" for layer in range(len(layers)) for sublayer in SUBLAYERS]
-    heads = scorer.heads().cpu()
-    bounds = scorer.head_position_bounds().cpu()
-    positions = bounds.shape[1]
-    count = min(heads.numel(), max(1, _HEAD_ROWS // positions))
-    best = heads.flatten().topk(count).indices.tolist()
-    exact = [divmod(i, heads.shape[1]) for i in best]
-    scores = bounds.transpose(1, 2).contiguous()
-    scores[tuple(zip(*exact, strict=True))] = scorer.head_positions(exact).cpu()
-    proven = torch.zeros_like(heads, dtype=torch.bool)
-    proven[tuple(zip(*exact, strict=True))] = True
-    layer, head, position = (i.ravel() for i in np.indices(scores.shape))
     return {
         "layers": pd.DataFrame(rows, columns=["layer", "part", "increase", "bias_increase"]),
         "path": pd.DataFrame(
             {
-                "state": names,
+                "state": ["embedding", *(f"{sublayer} {layer}" for layer, sublayer, *_ in rows)],
                 "log_probability": path.numpy(force=True),
                 "probability": path.exp().numpy(force=True),
             }
         ),
+    }
+
+
+def heads_and_positions(scorer: LogProbabilityIncrease) -> dict[str, pd.DataFrame]:
+    """What each head adds, and at each position: exact for the best heads, else a bound."""
+    heads = scorer.heads().cpu()
+    bounds = scorer.head_position_bounds().cpu()
+    count = min(heads.numel(), max(1, _HEAD_ROWS // bounds.shape[1]))
+    best = [divmod(i, heads.shape[1]) for i in heads.flatten().topk(count).indices.tolist()]
+    scores = bounds.transpose(1, 2).contiguous()
+    scores[tuple(zip(*best, strict=True))] = scorer.head_positions(best).cpu()
+    exact = torch.zeros_like(heads, dtype=torch.bool)
+    exact[tuple(zip(*best, strict=True))] = True
+    layer, head, position = (i.ravel() for i in np.indices(scores.shape))
+    return {
         "heads": pd.DataFrame(
             {
                 "layer": np.indices(heads.shape)[0].ravel(),
@@ -71,9 +72,9 @@ def layers_and_heads(scorer: LogProbabilityIncrease) -> dict[str, pd.DataFrame]:
                 "layer": layer,
                 "head": head,
                 "position": position,
-                "attention": stream.attention_weights.cpu().flatten().numpy(force=True),
+                "attention": scorer.stream.attention_weights.cpu().flatten().numpy(force=True),
                 "increase": scores.flatten().numpy(force=True),
-                "exact": proven[..., None].expand(scores.shape).flatten().numpy(force=True),
+                "exact": exact[..., None].expand(scores.shape).flatten().numpy(force=True),
             }
         ),
     }
@@ -85,19 +86,16 @@ def histogram(scorer: LogProbabilityIncrease, increase: pd.DataFrame, check: Che
     Args:
         increase: the best by log-probability.
     """
-    found = scorer.search(
-        [scorer.ffn_neurons],
-        _HISTOGRAM,
-        scale=scorer.in_probability,
-        check=check,
+    proof = scorer.search(
+        [scorer.ffn_neurons], _HISTOGRAM, scale=scorer.in_probability, check=check
     )
-    other = scorer.table(found, [scorer.ffn_neurons], _HISTOGRAM)
+    by_probability = scorer.table(proof, [scorer.ffn_neurons], _HISTOGRAM)
     layers = range(scorer.stream.model.layers)
     return pd.DataFrame(
         {
             "layer": layers,
             "log_probability_increase": _per_layer(increase.head(_HISTOGRAM), layers),
-            "probability_increase": _per_layer(other, layers),
+            "probability_increase": _per_layer(by_probability, layers),
         }
     )
 
@@ -106,17 +104,19 @@ def _per_layer(table: pd.DataFrame, layers: range) -> np.ndarray:
     return table["layer"].value_counts().reindex(layers, fill_value=0).to_numpy()
 
 
-def query_tables(found: Mapping[str, QueryScores], values: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def query_tables(
+    queries: Mapping[str, QueryScores], values: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
     """Query scores of layers and neurons, and who is value neuron, query neuron or both."""
     rows = [
         (of, layer, part, float(scores.layers.mean(0)[layer, i]))
-        for of, scores in found.items()
+        for of, scores in queries.items()
         for layer in range(scores.layers.shape[1])
         for i, part in enumerate(SUBLAYERS)
     ]
     neurons, roles = [], []
     writes = {(r.layer, r.neuron): r.score for r in values.itertuples()}
-    for of, scores in found.items():
+    for of, scores in queries.items():
         mean = scores.ffn.mean(0)
         best = mean.flatten().topk(min(len(values), mean.numel()))
         asks = {}
@@ -153,7 +153,7 @@ def query_tables(found: Mapping[str, QueryScores], values: pd.DataFrame) -> dict
 
 
 def flow(
-    model: Model, values: Mapping[str, pd.DataFrame], found: Mapping[str, Shares]
+    model: Model, values: Mapping[str, pd.DataFrame], shares: Mapping[str, Shares]
 ) -> dict[str, pd.DataFrame]:
     """Query FFN -> attention value -> FFN value -> target: the strongest of each stage."""
     best = {name: table.head(VALUE_NEURONS).reset_index() for name, table in values.items()}
@@ -164,11 +164,11 @@ def flow(
     links = [("attention", *a, "target", -1, -1, score) for a, score in attention.items()]
     links += [("ffn", *f, "target", -1, -1, score) for f, score in ffn.items()]
     for f, score in ffn.items():
-        mean = _attention_share(found["ffn"], best["ffn"], f)
+        mean = _attention_share(shares["ffn"], best["ffn"], f)
         links += [("attention", *a, "ffn", *f, score * float(mean[a])) for a in attention.index]
     wakes = {
         a: sum(
-            row.score * found["attention"].ffn[row.index_]
+            row.score * shares["attention"].ffn[row.index_]
             for row in _rows(best["attention"], a).itertuples()
         )
         for a in attention.index
@@ -208,12 +208,12 @@ def _rows(table: pd.DataFrame, at: tuple[int, int]) -> pd.DataFrame:
 
 
 def _attention_share(
-    found: Shares, table: pd.DataFrame, at: tuple[int, int]
+    shares: Shares, table: pd.DataFrame, at: tuple[int, int]
 ) -> Float[Tensor, "layer neuron"]:
     """The share of each attention neuron in a value neuron's subkeys, the mean over these."""
     number = int(_rows(table, at)["index_"].iloc[0])
-    rows = [i for i, value in enumerate(found.value) if value == number]
-    return found.attention[rows].mean(0)
+    rows = [i for i, value in enumerate(shares.value) if value == number]
+    return shares.attention[rows].mean(0)
 
 
 def worded(scorer: LogProbabilityIncrease, values: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
