@@ -10,11 +10,11 @@ from pydantic import AfterValidator
 from neuronlab.models import COMPONENTS, READABLE, Component
 
 
-def _of(known: Sequence[Component]) -> AfterValidator:
+def _of(allowed: Sequence[Component]) -> AfterValidator:
     def ordered(components: tuple[Component, ...]) -> tuple[Component, ...]:
-        if not components or not set(components) <= set(known):
-            raise ValueError(f"choose components from {', '.join(known)}")
-        return tuple(c for c in known if c in components)
+        if not components or not set(components) <= set(allowed):
+            raise ValueError(f"choose components from {', '.join(allowed)}")
+        return tuple(c for c in allowed if c in components)
 
     return AfterValidator(ordered)
 

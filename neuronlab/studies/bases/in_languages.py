@@ -87,21 +87,21 @@ class LanguagesSpec(FactsSpec):
             raise UserError(f"Two relations have a fact '{twice}': give each a name of its own.")
         kept = []
         for relation in dict.fromkeys(first_wording(group).relation for group in complete):
-            own = [group for group in complete if first_wording(group).relation == relation]
-            kept += own[: self.per_relation]
+            of_relation = [group for group in complete if first_wording(group).relation == relation]
+            kept += of_relation[: self.per_relation]
         return kept
 
     def everything(self) -> list[Group]:
         """All facts that are there in all the languages."""
-        found: dict[tuple[str, str], dict[str, list[Fact]]] = {}
+        wordings: dict[tuple[str, str], dict[str, list[Fact]]] = {}
         for fact in self.pool():
             if fact.language in self.languages:
-                of_fact = found.setdefault((fact.relation, fact.name), {})
+                of_fact = wordings.setdefault((fact.relation, fact.name), {})
                 of_fact.setdefault(fact.language, []).append(fact)
         complete = [
-            {language: tuple(own[language][: self.wordings]) for language in self.languages}
-            for own in found.values()
-            if len(own) == len(self.languages)
+            {language: tuple(by_language[language][: self.wordings]) for language in self.languages}
+            for by_language in wordings.values()
+            if len(by_language) == len(self.languages)
         ]
         if not complete:
             raise UserError(
@@ -114,14 +114,14 @@ class LanguagesSpec(FactsSpec):
         """The facts in any of the languages."""
         if self.facts == OWN:
             return list(self.own)
-        known = SETS[self.facts]
+        fact_set = SETS[self.facts]
         return [
             fact
             for language in self.languages
-            if language in known.languages
-            for fact in known.facts(
+            if language in fact_set.languages
+            for fact in fact_set.facts(
                 language=language,
-                two_shot=self.two_shot and known.has_two_shot,
+                two_shot=self.two_shot and fact_set.has_two_shot,
                 paraphrases=True,
             )
         ]
@@ -129,7 +129,9 @@ class LanguagesSpec(FactsSpec):
     def seconds(self, model: Model) -> float:
         """What the attributions will take, roughly, as if no fact were left out."""
         groups = self.groups()
-        prompts = [Prompt(prompt_text(model, f)) for own in groups[0].values() for f in own]
+        prompts = [
+            Prompt(prompt_text(model, f)) for wordings in groups[0].values() for f in wordings
+        ]
         each = [estimate(model, p, self.method, ("ffn",), "predicted").seconds for p in prompts]
         return len(groups) * sum(each)
 
@@ -202,29 +204,28 @@ def in_languages(
             "prompt": fact.prompt,
         }
         try:
-            own, before = answered(model, ask(model, fact))
+            asked[language], before = answered(model, ask(model, fact))
         except UserError as error:
             rows.append(row | {"state": "impossible", "why": str(error)})
             continue
-        asked[language] = own
         rows.append(
             row
             | {
                 "state": "unknown" if spec.filtered and before.rank > TOP else "used",
                 "gold": before.label,
-                "whole": own.whole,
+                "whole": asked[language].whole,
                 "probability": before.probability,
                 "rank": before.rank,
             }
         )
     used = all(row["state"] == "used" for row in rows)
-    found = []
+    tables = []
     for number, language in enumerate(group if used and neurons else ()):
         part = context.part(number / len(group), 1 / len(group))
         shares = _shares(model, spec, group[language], asked[language], part)
-        found.append(_above(shares).assign(fact=rows[0]["fact"], language=language))
-    table = pd.concat(found, ignore_index=True) if found else pd.DataFrame()
-    return InLanguages(pd.DataFrame(rows), asked, table if used else None)
+        tables.append(_above(shares).assign(fact=rows[0]["fact"], language=language))
+    scored = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    return InLanguages(pd.DataFrame(rows), asked, scored if used else None)
 
 
 def _shares(
@@ -265,21 +266,16 @@ def select(neurons: pd.DataFrame, taus: Mapping[str, float]) -> Sets:
         neurons: the table of that name of a result.
     """
     kept = neurons[neurons["share"] > neurons["language"].map(taus)]
-    found: dict[tuple[str, str], frozenset[int]] = {
-        key: frozenset()
-        for key in neurons[["fact", "language"]]
-        .drop_duplicates()
-        .itertuples(index=False, name=None)
-    }
-    for key, own in kept.groupby(["fact", "language"], sort=False):
-        found[key] = frozenset(own["place"])
-    return found
+    keys = neurons[["fact", "language"]].drop_duplicates().itertuples(index=False, name=None)
+    sets: dict[tuple[str, str], frozenset[int]] = dict.fromkeys(keys, frozenset())
+    for key, places in kept.groupby(["fact", "language"], sort=False)["place"]:
+        sets[key] = frozenset(places)
+    return sets
 
 
 def common(sets: Sets, languages: Sequence[str], facts: Sequence[str]) -> frozenset[int]:
     """What the sets of the languages have in common, each language's from the fact given for it."""
-    own = [sets[fact, language] for fact, language in zip(facts, languages, strict=True)]
-    return frozenset.intersection(*own)
+    return frozenset.intersection(*(sets[key] for key in zip(facts, languages, strict=True)))
 
 
 def neuron_set(places: frozenset[int], size: int, name: str = "") -> NeuronSet:

@@ -78,30 +78,30 @@ class ProteinsSpec(Spec):
         Raises:
             UserError: there are none.
         """
-        found = list(self.own) if self.data == OWN else list(LABELLED[self.data].proteins)
-        if not found:
+        proteins = list(self.own) if self.data == OWN else list(LABELLED[self.data].proteins)
+        if not proteins:
             raise UserError("There are no proteins: choose a set or upload a file.")
-        if self.limit is None or len(found) <= self.limit:
-            return found
+        if self.limit is None or len(proteins) <= self.limit:
+            return proteins
         draw = np.random.default_rng(self.seed)
         each = max(self.limit // len(self.classes), 1)
         kept: list[int] = []
         for label in range(len(self.classes)):
-            own = [i for i, protein in enumerate(found) if protein.label == label]
-            kept += draw.permutation(own)[:each].tolist()
-        return [found[i] for i in sorted(kept)]
+            of_class = [i for i, protein in enumerate(proteins) if protein.label == label]
+            kept += draw.permutation(of_class)[:each].tolist()
+        return [proteins[i] for i in sorted(kept)]
 
     def parts(self) -> tuple[list[LabelledProtein], Split]:
         """The proteins and their sides; the same for all studies with the same settings."""
-        found = self.proteins()
+        proteins = self.proteins()
         sides = split(
-            found,
+            proteins,
             test=self.test,
             validation=self.validation,
             seed=self.seed,
             labels=self.classes,
         )
-        return found, sides
+        return proteins, sides
 
 
 class JudgedSpec(ProteinsSpec):
@@ -154,29 +154,29 @@ class JudgedSpec(ProteinsSpec):
 
     def to_score(self) -> list[LabelledProtein]:
         """Drawn from the training and validation parts, as many of each class."""
-        found, sides = self.parts()
-        return self._drawn(found, np.concatenate([sides.train, sides.validation]), self.scored)
+        proteins, sides = self.parts()
+        return self._drawn(proteins, np.concatenate([sides.train, sides.validation]), self.scored)
 
     def to_test(self) -> list[LabelledProtein]:
         """Drawn from the test part, as many of each class."""
-        found, sides = self.parts()
-        return self._drawn(found, sides.test, self.tested)
+        proteins, sides = self.parts()
+        return self._drawn(proteins, sides.test, self.tested)
 
     def _drawn(
-        self, found: Sequence[LabelledProtein], side: np.ndarray, count: int | None
+        self, proteins: Sequence[LabelledProtein], side: np.ndarray, count: int | None
     ) -> list[LabelledProtein]:
         if count is None or count >= len(side):
-            return [found[i] for i in side]
+            return [proteins[i] for i in side]
         side = np.random.default_rng(self.seed).permutation(side)
-        labels = np.array([found[i].label for i in side])
+        labels = np.array([proteins[i].label for i in side])
         order = side[np.lexsort((labels, turns(labels)))]
-        return [found[i] for i in order[:count]]
+        return [proteins[i] for i in order[:count]]
 
 
 def turns(labels: Int[np.ndarray, " protein"]) -> Int[np.ndarray, " protein"]:
     """The round in which each has its turn, where one of every class has it in a round."""
     rounds = np.zeros(len(labels), int)
     for label in np.unique(labels):
-        own = labels == label
-        rounds[own] = np.arange(own.sum())
+        of_class = labels == label
+        rounds[of_class] = np.arange(of_class.sum())
     return rounds

@@ -129,21 +129,20 @@ class Questions:
     @classmethod
     def of(cls, model: Model, spec: FactsSpec, *, paraphrases: bool = False) -> Questions:
         """The same, tokenised once for all shards of a run."""
-        known = _LAST.get(model)
-        if known is None or known[0] != spec.key:
-            known = spec.key, cls(model, spec, paraphrases=paraphrases)
-            _LAST[model] = known
-        return known[1]
+        latest = _LAST.get(model)
+        if latest is None or latest[0] != spec.key:
+            latest = _LAST[model] = spec.key, cls(model, spec, paraphrases=paraphrases)
+        return latest[1]
 
     def answer(self, model: Model, number: int) -> tuple[Asked, Prediction] | str:
         """The fact and what the model says; or why it is left out: "impossible", "unknown"."""
         asked = self.asked[number]
         if asked is None:
             return "impossible"
-        own, prediction = answered(model, asked)
-        if self.filtered and not knows(prediction, rivals(own, self.asked)):
+        asked, prediction = answered(model, asked)
+        if self.filtered and not knows(prediction, rivals(asked, self.asked)):
             return "unknown"
-        return own, prediction
+        return asked, prediction
 
 
 # The last questions of each model, for as long as it is loaded.
@@ -170,12 +169,12 @@ def metrics(rows: pd.DataFrame, by: list[str], seed: int = 0) -> pd.DataFrame:
     """
     rows = rows.assign(mrr=1 / rows["rank"])
     names = ["mrr", "probability", "log_probability"]
-    found = []
+    means = []
     for key, group in rows.groupby(by, sort=False):
         values = group.groupby("fact")[names].mean().to_numpy(float)
         low, high = bootstrap(values, seed)
         row = dict(zip(by, key, strict=True))
         for i, name in enumerate(names):
             row |= {name: values[:, i].mean(), f"{name}_low": low[i], f"{name}_high": high[i]}
-        found.append(row)
-    return pd.DataFrame(found)
+        means.append(row)
+    return pd.DataFrame(means)
