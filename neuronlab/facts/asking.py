@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -125,5 +126,28 @@ def knows(prediction: Prediction, rivals: Collection[int]) -> bool:
 
 def rivals(asked: Asked, others: Sequence[Asked | None]) -> set[int]:
     """Gold tokens of the other facts of its relation that are no answer to this one."""
-    same = [o for o in others if o is not None and o.fact.relation == asked.fact.relation]
-    return {token for other in same for token in other.golds} - set(asked.golds)
+    golds = {token for other in _of_relation(asked, others) for token in other.golds}
+    return golds - set(asked.golds)
+
+
+def wrong_answer(
+    model: Model, asked: Asked, others: Sequence[Asked | None], seed: str
+) -> int | None:
+    """First token of the answer of another fact of its relation that is no answer to this one.
+
+    Args:
+        seed: of the draw among these facts; None is returned where there is none.
+    """
+    drawn = _of_relation(asked, others)
+    random.Random(seed).shuffle(drawn)
+    text = prompt_text(model, asked.fact)
+    for other in drawn:
+        golds = _golds(model, replace(asked.fact, answers=other.fact.answers), text)
+        first = next(iter(golds), None)
+        if first is not None and first not in asked.golds:
+            return first
+    return None
+
+
+def _of_relation(asked: Asked, others: Sequence[Asked | None]) -> list[Asked]:
+    return [o for o in others if o is not None and o.fact.relation == asked.fact.relation]

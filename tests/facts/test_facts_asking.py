@@ -15,6 +15,7 @@ from neuronlab.facts.asking import (
     knows,
     prompt_text,
     rivals,
+    wrong_answer,
 )
 from neuronlab.neurons import Prediction
 
@@ -245,6 +246,44 @@ def test_the_filter_is_the_one_of_the_paper(speaker):
         assert knows(prediction, rivals(answer, asked)) == expected
         outcomes.append(expected)
     assert 0 < sum(outcomes) < len(outcomes)
+
+
+def test_a_wrong_answer_is_never_an_accepted_one(tiny):
+    llama = tiny("llama")
+    facts = (
+        Fact("the quick", ("Paris", "fox"), "r", "a"),
+        Fact("a quick", ("Paris",), "r", "b"),
+        Fact("the lazy", ("fox", "Paris"), "r", "c"),
+        Fact("a lazy", ("Berlin", "dog"), "r", "d"),  # the first is no word of the model
+        Fact("over the", ("London",), "r", "e"),
+        Fact("over a", ("z",), "s", "f"),
+        Fact("of the", ("z",), "s", "g"),
+    )
+    asked = ask_all(llama, facts)
+    expected = {
+        "a": {"dog", "London"},
+        "b": {"fox", "dog", "London"},
+        "c": {"dog", "London"},
+        "d": {"Paris", "fox", "London"},
+        "e": {"Paris", "fox", "dog"},
+        "f": {None},
+        "g": {None},
+    }
+    for one in asked:
+        found = [wrong_answer(llama, one, asked, f"{seed}") for seed in range(40)]
+        words = {token if token is None else llama.label(token) for token in found}
+        assert words == expected[one.fact.name]
+        assert found[0] == wrong_answer(llama, one, asked, "0")
+
+
+def test_a_fact_that_cannot_be_asked_gives_no_wrong_answer(tiny):
+    """And is none of the facts that are counted."""
+    llama = tiny("llama")
+    one = Fact("the quick", ("Paris",), "r", "a")
+    lost = Fact("a [MASK] fox", ("London",), "r", "b")  # not for a causal model
+    asked = ask_all(llama, [one, lost])
+    assert asked[1] is None
+    assert wrong_answer(llama, ask(llama, one), asked, "0") is None
 
 
 @pytest.mark.parametrize(
