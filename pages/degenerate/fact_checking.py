@@ -7,13 +7,7 @@ import streamlit as st
 
 from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.facts import SETS
-from neuronlab.figures.degenerate import bars, precision_recall, roc
-from neuronlab.models import Model
-from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM
-from neuronlab.runs import Result
-from neuronlab.studies import STUDIES
-from neuronlab.studies.bases.over_facts import OWN
-from neuronlab.studies.fact_checking import (
+from neuronlab.facts.checking import (
     ALWAYS,
     DEGENERATE,
     DRAWN,
@@ -21,7 +15,6 @@ from neuronlab.studies.fact_checking import (
     NULLS,
     PROBABILITY,
     SCORERS,
-    FactCheckingSpec,
     best_threshold,
     columns_of,
     curves,
@@ -30,6 +23,13 @@ from neuronlab.studies.fact_checking import (
     stronger,
     verdict,
 )
+from neuronlab.figures.degenerate import bars, precision_recall, roc
+from neuronlab.models import Model
+from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM
+from neuronlab.runs import Result
+from neuronlab.studies import STUDIES
+from neuronlab.studies.bases.over_facts import OWN
+from neuronlab.studies.fact_checking import FactCheckingSpec
 from neuronlab.widgets import exports, facts_form, neuron_maps, shown
 from neuronlab.widgets.facts_form import language_name
 from neuronlab.widgets.guard import complain, plain

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from neuronlab.facts.checking import SCORERS
 from neuronlab.figures import degenerate
-from neuronlab.studies.fact_checking import SCORERS
 
 TITLES = {"first": "The first", "random": "Random neurons", "always_true": "Always true"}
 
