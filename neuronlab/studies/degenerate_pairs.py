@@ -114,16 +114,7 @@ class DegeneratePairsStudy(Study[DegeneratePairsSpec]):
         numbers = {
             **scores.provenance,
             "p0": p0,
-            "pairs": [
-                {
-                    "a": [int(r.layer_a), int(r.neuron_a)],
-                    "b": [int(r.layer_b), int(r.neuron_b)],
-                    "p_a": float(r.p_a),
-                    "p_b": float(r.p_b),
-                    "p_ab": float(r.p_ab),
-                }
-                for r in kept.itertuples()
-            ],
+            "pairs": [_pair(row) for row in kept.itertuples()],
             **{
                 f"{null}_pairs": {
                     "mean": float(counts.mean()),
@@ -139,11 +130,7 @@ class DegeneratePairsStudy(Study[DegeneratePairsSpec]):
             [(n.layer, n.index, scores.score(n), p) for n, p in zip(best, alone, strict=True)],
             columns=["layer", "neuron", "score", "p"],
         )
-        tables = {
-            "candidates": candidates,
-            "all_pairs": table,
-            "random_pairs": random,
-        }
+        tables = {"candidates": candidates, "all_pairs": table, "random_pairs": random}
         return Result(numbers, tables)
 
     def _random_pairs(
@@ -171,8 +158,8 @@ class DegeneratePairsStudy(Study[DegeneratePairsSpec]):
             neurons = list(drawn)
             table = pairs_table(neurons, *all_pairs(model, encoded, neurons, context))
             rows.append((null, number, len(published(table, p0))))
-        found = pd.DataFrame(rows, columns=["null", "set", "pairs"])
-        return found.sort_values(["null", "set"], ascending=[False, True], ignore_index=True)
+        counts = pd.DataFrame(rows, columns=["null", "set", "pairs"])
+        return counts.sort_values(["null", "set"], ascending=[False, True], ignore_index=True)
 
 
 def pairs_table(
@@ -182,34 +169,23 @@ def pairs_table(
     rows = []
     for (i, j), p_ab in together.items():
         a, b = neurons[i], neurons[j]
-        product = float(alone[i] * alone[j] / p0)
-        rows.append(
-            (
-                a.layer,
-                a.index,
-                b.layer,
-                b.index,
-                float(alone[i]),
-                float(alone[j]),
-                p_ab,
-                product,
-                p_ab / product if product else np.nan,
-            )
-        )
-    return pd.DataFrame(
-        rows,
-        columns=[
-            "layer_a",
-            "neuron_a",
-            "layer_b",
-            "neuron_b",
-            "p_a",
-            "p_b",
-            "p_ab",
-            "product",
-            "synergy",
-        ],
-    )
+        p_a, p_b = float(alone[i]), float(alone[j])
+        product = p_a * p_b / p0
+        synergy = p_ab / product if product else np.nan
+        rows.append((a.layer, a.index, b.layer, b.index, p_a, p_b, p_ab, product, synergy))
+    columns = ["layer_a", "neuron_a", "layer_b", "neuron_b"]
+    return pd.DataFrame(rows, columns=[*columns, "p_a", "p_b", "p_ab", "product", "synergy"])
+
+
+def _pair(row: Any) -> dict[str, Any]:
+    """A row of ``pairs_table`` as the numbers have it."""
+    return {
+        "a": [int(row.layer_a), int(row.neuron_a)],
+        "b": [int(row.layer_b), int(row.neuron_b)],
+        "p_a": float(row.p_a),
+        "p_b": float(row.p_b),
+        "p_ab": float(row.p_ab),
+    }
 
 
 def published(
@@ -228,6 +204,6 @@ def all_pairs(
     pairs = list(combinations(range(len(neurons)), 2))
     sets = [NeuronSet(), *(NeuronSet([n]) for n in neurons)]
     sets += [NeuronSet([neurons[i], neurons[j]]) for i, j in pairs]
-    found = rescaled(model, encoded, sets, check=context.check).tolist()
-    alone = np.array(found[1 : 1 + len(neurons)])
-    return found[0], alone, dict(zip(pairs, found[1 + len(neurons) :], strict=True))
+    p0, *p = rescaled(model, encoded, sets, check=context.check).tolist()
+    alone, together = p[: len(neurons)], p[len(neurons) :]
+    return p0, np.array(alone), dict(zip(pairs, together, strict=True))
