@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -31,7 +31,7 @@ from neuronlab.models.families import FAMILIES
 from neuronlab.models.loading import load
 from neuronlab.models.sharing import check_revision, forget
 from neuronlab.proteins.baselines import Judgement, baselines, judge, metrics
-from neuronlab.proteins.labelled import LABELLED
+from neuronlab.proteins.labelled import LABELLED, LabelledProtein, Split
 from neuronlab.runs import Context, Result, Study
 from neuronlab.studies.bases.on_proteins import OWN, ProteinsSpec
 
@@ -98,8 +98,8 @@ class FineTuneStudy(Study[FineTuneSpec]):
     def cost(self, spec: FineTuneSpec, context: Context) -> Cost:
         """All epochs, with a look at the validation part three times each."""
         model = context.model(spec.model, spec.revision)
-        found, sides = spec.parts()
-        tokens = np.array([len(protein.sequence) + 2 for protein in found])
+        proteins, sides = spec.parts()
+        tokens = np.array([len(protein.sequence) + 2 for protein in proteins])
         looks = _LOOKS * spec.epochs
         # Forward, and backward at twice the cost.
         passes = 3 * spec.epochs * tokens[sides.train].sum()
@@ -112,53 +112,67 @@ class FineTuneStudy(Study[FineTuneSpec]):
         context.progress(0.0, "loading the model")
         base = load(spec.model, device=context.device, dtype="float32")
         check_revision(base, spec.revision)
-        found, sides = spec.parts()
-        if len({protein.label for protein in found}) < 2:
+        proteins, sides = spec.parts()
+        if len({protein.label for protein in proteins}) < 2:
             raise UserError("The proteins are all of one class: add proteins of another.")
         hf = classifier(base, spec.classes, spec.seed)
         freeze(hf, base, spec.frozen)
-        tokens = [base.residue_ids(protein.sequence) for protein in found]
-        labels = np.array([protein.label for protein in found])
+        tokens = [base.residue_ids(protein.sequence) for protein in proteins]
+        labels = np.array([protein.label for protein in proteins])
         curve, stopped = tune(hf, tokens, labels, sides.train, sides.validation, spec, context)
         context.progress(0.95, "judging it on the test part")
         parts = {"validation": sides.validation, "test": sides.test}
         p = {
-            part: probabilities(hf, [tokens[i] for i in own], context)
-            for part, own in parts.items()
+            part: probabilities(hf, [tokens[i] for i in members], context)
+            for part, members in parts.items()
         }
-        simple = baselines(
-            [found[i] for i in sides.train],
-            [found[i] for i in (*sides.validation, *sides.test)],
-        )
-        parts_of = {name: np.split(own, [len(sides.validation)]) for name, own in simple.items()}
-        areas = {
-            name: metrics(labels[sides.validation], own)["auc"]
-            for name, (own, _) in parts_of.items()
-        }
-        model = judge(labels[sides.test], p["test"])
-        beside = {name: judge(labels[sides.test], own) for name, (_, own) in parts_of.items()}
-        compared = [
-            {"baseline": name, **row} for name, one in beside.items() for row in model.above([one])
-        ]
+        judged, compared = _judged(proteins, sides, p)
         numbers = {
-            "test": with_intervals(model),
-            "validation": with_intervals(judge(labels[sides.validation], p["validation"])),
-            "baselines": {name: with_intervals(one) for name, one in beside.items()},
-            "baseline": max(areas, key=lambda name: np.nan_to_num(areas[name])),
-            "sizes": {"train": len(sides.train)} | {k: len(own) for k, own in parts.items()},
+            **judged,
+            "sizes": {"train": len(sides.train)} | {k: len(part) for k, part in parts.items()},
             "duplicates": sides.duplicates,
             "stopped": stopped,
             "model": spec.name,
         }
         _keep(spec, base, hf, numbers)
         predictions = [
-            {"protein": found[i].name, "label": int(labels[i]), "part": part}
+            {"protein": proteins[i].name, "label": int(labels[i]), "part": part}
             | {f"p_{k}": float(value) for k, value in enumerate(row)}
-            for part, own in parts.items()
-            for i, row in zip(own, p[part], strict=True)
+            for part, members in parts.items()
+            for i, row in zip(members, p[part], strict=True)
         ]
         tables = {"curve": curve, "predictions": predictions, "compared": compared}
         return Result(numbers, {name: pd.DataFrame(rows) for name, rows in tables.items()})
+
+
+def _judged(
+    proteins: Sequence[LabelledProtein], sides: Split, p: Mapping[str, np.ndarray]
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The numbers of the tuned model and of the baselines, and what it is above each of them.
+
+    Args:
+        p: its probabilities of the classes, of the "validation" and of the "test" part.
+    """
+    held_out = [proteins[i] for i in (*sides.validation, *sides.test)]
+    simple = baselines([proteins[i] for i in sides.train], held_out)
+    cut = [len(sides.validation)]
+    validation, test = np.split(np.array([protein.label for protein in held_out]), cut)
+    areas, others = {}, {}
+    for name, rows in simple.items():
+        on_validation, on_test = np.split(rows, cut)
+        areas[name] = metrics(validation, on_validation)["auc"]
+        others[name] = judge(test, on_test)
+    model = judge(test, p["test"])
+    numbers = {
+        "test": with_intervals(model),
+        "validation": with_intervals(judge(validation, p["validation"])),
+        "baselines": {name: with_intervals(other) for name, other in others.items()},
+        "baseline": max(areas, key=lambda name: np.nan_to_num(areas[name])),
+    }
+    compared = [
+        {"baseline": name, **row} for name, other in others.items() for row in model.above([other])
+    ]
+    return numbers, compared
 
 
 def default_spec() -> FineTuneSpec:
@@ -252,7 +266,7 @@ def probabilities(
 ) -> Float[np.ndarray, "protein class"]:
     """Of each class; proteins of similar length run together."""
     hf.eval()
-    found = np.zeros((len(tokens), hf.config.num_labels))
+    p = np.zeros((len(tokens), hf.config.num_labels))
     order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]))
     start = 0
     while start < len(order):
@@ -260,12 +274,12 @@ def probabilities(
         stop = start + 1
         while stop < len(order) and (stop + 1 - start) * len(tokens[order[stop]]) <= budget:
             stop += 1
-        own = order[start:stop]
+        batch = order[start:stop]
         with computing():
-            logits = _logits(hf, [tokens[i] for i in own])
-        found[own] = logits.softmax(-1).double().numpy(force=True)
+            logits = _logits(hf, [tokens[i] for i in batch])
+        p[batch] = logits.softmax(-1).double().numpy(force=True)
         start = stop
-    return found
+    return p
 
 
 def with_intervals(judgement: Judgement) -> dict[str, Any]:
@@ -299,14 +313,14 @@ def _look(
     context: Context,
 ) -> dict[str, float]:
     p = probabilities(hf, [tokens[i] for i in validation], context)
-    own = labels[validation]
-    loss = -np.log(np.clip(p[np.arange(len(own)), own], 1e-12, 1)).mean()
-    return {"validation_loss": float(loss), "validation_auc": metrics(own, p)["auc"]}
+    truth = labels[validation]
+    loss = -np.log(np.clip(p[np.arange(len(truth)), truth], 1e-12, 1)).mean()
+    return {"validation_loss": float(loss), "validation_auc": metrics(truth, p)["auc"]}
 
 
 def _keep(spec: FineTuneSpec, base: Model, hf: Any, numbers: dict[str, Any]) -> None:
     """Put the tuned model into the catalogue."""
-    known = entry(spec.model)
+    trunk = entry(spec.model)
 
     def write(made: Path) -> None:
         hf.save_pretrained(made)
@@ -323,8 +337,8 @@ def _keep(spec: FineTuneSpec, base: Model, hf: Any, numbers: dict[str, Any]) -> 
                 kind="classifier",
                 alphabet="protein",
                 family=base.family.name,
-                licence=f"as {known.title}: {known.licence}" if known else "as the base model",
-                licence_url=known.licence_url if known else "",
+                licence=f"as {trunk.title}: {trunk.licence}" if trunk else "as the base model",
+                licence_url=trunk.licence_url if trunk else "",
                 parameters=sum(p.numel() for p in hf.parameters()),
                 download_bytes=0,
                 tuned=revision,
