@@ -108,27 +108,27 @@ class CrossLingualEditingStudy(AcrossLanguages[CrossLingualEditingSpec]):
         """One fact, edited in every way."""
         model = context.model(spec.model, spec.revision)
         group = spec.groups()[shard]
-        found = in_languages(model, spec, group, context.part(0, 0.7))
-        tables = {"facts": found.facts}
-        if not found.used:
+        fact = in_languages(model, spec, group, context.part(0, 0.7))
+        tables = {"facts": fact.facts}
+        if not fact.used:
             return Result(tables=tables)
-        name, relation = found.facts.iloc[0][["fact", "relation"]]
-        above = select(found.neurons, spec.thresholds)
-        own = {k: above.get((name, k), frozenset()) for k in spec.languages}
+        name, relation = fact.facts.iloc[0][["fact", "relation"]]
+        above = select(fact.neurons, spec.thresholds)
+        by_language = {k: above.get((name, k), frozenset()) for k in spec.languages}
         size = model.sizes["ffn"]
-        edits = {k: neuron_set(places, size) for k, places in own.items()}
-        edits[SHARED] = neuron_set(frozenset.intersection(*own.values()), size)
-        edits[IN_TURN] = neuron_set(frozenset.union(*own.values()), size)
+        edits = {k: neuron_set(places, size) for k, places in by_language.items()}
+        edits[SHARED] = neuron_set(frozenset.intersection(*by_language.values()), size)
+        edits[IN_TURN] = neuron_set(frozenset.union(*by_language.values()), size)
         # The same random sets for every prompt.
-        prompts = [asked.encoded for asked in found.asked.values()]
+        prompts = [asked.encoded for asked in fact.asked.values()]
         activity = Activity.of(model, prompts, ("ffn",))
         sets = [NeuronSet()]
         for i, edit in enumerate(edits.values()):
             draws = seeds([spec.seed, shard, i], spec.random_sets)
             sets += [edit, *(edit.matched_random(model.sizes, seed) for seed in draws)]
             sets += [activity.matched(edit, seed) for seed in draws]
-        measured = {FACT: (name, found.asked)}
-        measured |= _others(model, spec, group, found.asked, context)
+        measured = {FACT: (name, fact.asked)}
+        measured |= _others(model, spec, group, fact.asked, context)
         rows = []
         for i, (about, (measured_on, asked)) in enumerate(measured.items()):
             for j, (language, one) in enumerate(asked.items()):
@@ -159,9 +159,9 @@ class CrossLingualEditingStudy(AcrossLanguages[CrossLingualEditingSpec]):
             "relative_change": {
                 change: {
                     edit: dict(zip(rows["language"], rows["relative"], strict=True))
-                    for edit, rows in own.groupby("edit", sort=False)
+                    for edit, rows in of_change.groupby("edit", sort=False)
                 }
-                for change, own in about_it.groupby("change", sort=False)
+                for change, of_change in about_it.groupby("change", sort=False)
             },
         }
         tables = {"facts": facts, "edits": edits, "matrix": table}
@@ -181,20 +181,20 @@ def matrix(edits: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     edits = _relative(edits)
     keys = ["edit", "change", "about", "language"]
     rows = []
-    for key, own in edits.groupby(keys, sort=False):
-        values = own[["relative", *(f"{null}_relative" for null in NULLS)]].dropna()
+    for key, group in edits.groupby(keys, sort=False):
+        values = group[["relative", *(f"{null}_relative" for null in NULLS)]].dropna()
         values = values.set_axis(["relative", *NULLS], axis=1)
         for null in NULLS:
             values[f"beyond_{null}"] = values["relative"] - values[null]
         row = dict(zip(keys, key, strict=True))
-        row |= {"facts": len(values), "neurons": own["neurons"].mean()}
+        row |= {"facts": len(values), "neurons": group["neurons"].mean()}
         low = high = mean = np.full(values.shape[1], np.nan)
         if len(values):
             mean = values.to_numpy(float).mean(axis=0)
             low, high = bootstrap(values.to_numpy(float), seed)
         for i, name in enumerate(values):
             row |= {name: mean[i], f"{name}_low": low[i], f"{name}_high": high[i]}
-        rows.append(row | {"before": own["before"].mean(), "after": own["after"].mean()})
+        rows.append(row | {"before": group["before"].mean(), "after": group["after"].mean()})
     return pd.DataFrame(rows)
 
 
@@ -232,8 +232,8 @@ def success(edits: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """
     edits = _relative(edits[edits["about"].isin([FACT, OTHER])])
     rows = []
-    for (edit, language), own in edits.groupby(["edit", "language"], sort=False):
-        wide = own.pivot(index="fact", columns=["change", "about"], values="relative").dropna()
+    for (edit, language), group in edits.groupby(["edit", "language"], sort=False):
+        wide = group.pivot(index="fact", columns=["change", "about"], values="relative").dropna()
         means = resampled(len(wide), seed) @ wide.to_numpy(float)
         drawn = _success(dict(zip(wide.columns, means.T, strict=True)))
         mean = wide.mean().to_dict()
@@ -284,8 +284,8 @@ def _others(
     draw = random.Random(f"{spec.seed} {first.relation} {first.name}")
     candidates = [other for other in spec.everything() if other != group]
     draw.shuffle(candidates)
-    known = spec.model_copy(update={"filtered": True})
-    found = {}
+    filtered = spec.model_copy(update={"filtered": True})
+    measured = {}
     for about in (SAME, OTHER):
         fitting = [
             other
@@ -293,13 +293,13 @@ def _others(
             if (first_wording(other).relation == first.relation) == (about == SAME)
         ]
         for other in fitting[:_TRIED]:
-            own = in_languages(model, known, other, context, neurons=False)
-            if own.used and not any(
-                set(own.asked[k].golds) & set(asked[k].golds) for k in spec.languages
+            fact = in_languages(model, filtered, other, context, neurons=False)
+            if fact.used and not any(
+                set(fact.asked[k].golds) & set(asked[k].golds) for k in spec.languages
             ):
-                found[about] = own.facts["fact"].iloc[0], own.asked
+                measured[about] = fact.facts["fact"].iloc[0], fact.asked
                 break
-    return found
+    return measured
 
 
 def _measure(
@@ -317,12 +317,12 @@ def _measure(
         rows += [
             {
                 "edit": edit,
-                "neurons": len(own),
+                "neurons": len(neurons),
                 "change": change,
                 "before": float(p[0]),
                 "after": float(after[0]),
                 **dict(zip(NULLS, after[1:].reshape(len(NULLS), -1).mean(1).tolist(), strict=True)),
             }
-            for (edit, own), after in zip(edits.items(), each, strict=True)
+            for (edit, neurons), after in zip(edits.items(), each, strict=True)
         ]
     return rows

@@ -78,11 +78,11 @@ class ExemplarsSpec(Spec):
 
     def proteins(self) -> list[AnnotatedProtein]:
         """The proteins, in an order that is always the same."""
-        found = corpora.proteins(self.corpus)
-        if self.limit is None or self.limit >= len(found):
-            return found
-        drawn = self.draw("limit").permutation(len(found))[: self.limit]
-        return [found[i] for i in sorted(drawn)]
+        proteins = corpora.proteins(self.corpus)
+        if self.limit is None or self.limit >= len(proteins):
+            return proteins
+        drawn = self.draw("limit").permutation(len(proteins))[: self.limit]
+        return [proteins[i] for i in sorted(drawn)]
 
     def sides(self, proteins: Sequence[AnnotatedProtein]) -> Shaped[np.ndarray, " protein"]:
         """Of each protein: "explained", "chosen" or "judged"; relatives are on one side.
@@ -101,19 +101,19 @@ class ExemplarsSpec(Spec):
             )
         group = families.groups(proteins, self.split)
         side = np.full(len(proteins), EXPLAINED, dtype=object)
-        half = min(self.held_out, len(proteins) // 3) // 2
-        room = {CHOSEN: half, JUDGED: half}
+        capacity = min(self.held_out, len(proteins) // 3) // 2
+        room = {CHOSEN: capacity, JUDGED: capacity}
         sizes = np.bincount(group)
         members = np.split(np.argsort(group, kind="stable"), sizes.cumsum()[:-1])
         order = self.draw("sides").permutation(len(members))
-        for number in order[np.argsort(sizes[order] > _LARGE * half, kind="stable")]:
+        for number in order[np.argsort(sizes[order] > _LARGE * capacity, kind="stable")]:
             name = max(room, key=room.__getitem__)
             if len(members[number]) <= room[name]:
                 side[members[number]] = name
                 room[name] -= len(members[number])
             if not any(room.values()):
                 break
-        if half - max(room.values()) < LEAST_HELD:
+        if capacity - max(room.values()) < LEAST_HELD:
             raise UserError(
                 f"Too many proteins of the corpus are {_ALIKE[self.split]} to hold some out: add "
                 "others, or hold out something else."
@@ -126,8 +126,9 @@ class ExemplarsSpec(Spec):
         Args:
             which: the layer, where every layer has a draw of its own.
         """
-        own = seeds([self.seed, *which], len(get_args(Drawn)))
-        return np.random.default_rng(own[get_args(Drawn).index(purpose)])
+        purposes = get_args(Drawn)
+        each = seeds([self.seed, *which], len(purposes))
+        return np.random.default_rng(each[purposes.index(purpose)])
 
 
 class ExemplarsStudy(Study[ExemplarsSpec]):
@@ -175,12 +176,12 @@ class ExemplarsStudy(Study[ExemplarsSpec]):
         rows = range(shard, min(shard + PORTION, len(proteins)))
         neurons = model.layers * sum(model.sizes[c] for c in spec.components)
         step = max(1, min(PORTION, _HELD // neurons))
-        found = {c: Exemplars(spec.keep) for c in spec.components}
+        exemplars = {c: Exemplars(spec.keep) for c in spec.components}
         held: dict[Component, list[np.ndarray]] = {c: [] for c in spec.components}
         for start in range(0, len(rows), step):
             part = list(rows[start : start + step])
-            known = set(model.residues)
-            sequences = [_known(proteins[i].sequence, known) for i in part]
+            residues = set(model.residues)
+            sequences = [_in_alphabet(proteins[i].sequence, residues) for i in part]
             share = context.part(start / len(rows), len(part) / len(rows))
             seen = pooled(
                 model, sequences, spec.components, spec.pooling,
@@ -188,36 +189,37 @@ class ExemplarsStudy(Study[ExemplarsSpec]):
             )  # fmt: skip
             explained = [k for k, i in enumerate(part) if side[i] == EXPLAINED]
             others = [k for k, i in enumerate(part) if side[i] != EXPLAINED]
-            for c, own in seen.items():
+            for c, activations in seen.items():
                 if explained:
-                    found[c].add([part[k] for k in explained], own[explained])
-                held[c].append(own[others].half().numpy(force=True))
+                    exemplars[c].add([part[k] for k in explained], activations[explained])
+                held[c].append(activations[others].half().numpy(force=True))
         arrays = {}
         for c in spec.components:
-            if found[c].proteins:
-                arrays |= found[c].arrays(c)
+            if exemplars[c].proteins:
+                arrays |= exemplars[c].arrays(c)
             arrays[f"held.{c}"] = np.concatenate(held[c])
         cut = sum(len(proteins[i].sequence) > model.max_tokens - 2 for i in rows)
-        return Result({"proteins": found[spec.components[0]].proteins, "cut": cut}, arrays=arrays)
+        numbers = {"proteins": exemplars[spec.components[0]].proteins, "cut": cut}
+        return Result(numbers, arrays=arrays)
 
     def merge(self, spec: ExemplarsSpec, parts: Sequence[Result], context: Context) -> Result:
         """All portions together, and what is known of the proteins that matter."""
-        found = {c: Exemplars(spec.keep) for c in spec.components}
+        exemplars = {c: Exemplars(spec.keep) for c in spec.components}
         held: dict[Component, list[np.ndarray]] = {c: [] for c in spec.components}
         cut = 0
         for number, part in enumerate(parts):
             context.progress(0.5 * number / len(parts), "joining the portions")
-            own = part.numbers
-            cut += own["cut"]
+            count = part.numbers["proteins"]
+            cut += part.numbers["cut"]
             for c in spec.components:
                 held[c].append(part.arrays[f"held.{c}"])
-                if own["proteins"]:
-                    found[c].join(Exemplars.of(part.arrays, c, spec.keep, own["proteins"]))
+                if count:
+                    exemplars[c].join(Exemplars.of(part.arrays, c, spec.keep, count))
         proteins = spec.proteins()
         side = spec.sides(proteins)
         explained = np.flatnonzero(side == EXPLAINED)
         background = spec.draw("background").permutation(explained)[:BACKGROUND]
-        ends = [found[c].top_at for c in found] + [found[c].bottom_at for c in found]
+        ends = [rows for each in exemplars.values() for rows in (each.top_at, each.bottom_at)]
         shown = np.unique(
             np.concatenate([background, np.flatnonzero(side != EXPLAINED), *map(np.ravel, ends)])
         )
@@ -240,18 +242,17 @@ class ExemplarsStudy(Study[ExemplarsSpec]):
             described.append(features.table([proteins[i] for i in part]).astype(np.float32))
         table = pd.concat([table, pd.concat(described, ignore_index=True)], axis=1)
         arrays = {}
-        for c in spec.components:
-            own = found[c]
-            arrays |= {f"top.{c}": own.top, f"bottom.{c}": own.bottom}
-            arrays[f"top_at.{c}"] = np.searchsorted(shown, own.top_at).astype(np.int32)
-            arrays[f"bottom_at.{c}"] = np.searchsorted(shown, own.bottom_at).astype(np.int32)
-            arrays |= {f"mean.{c}": own.mean, f"sd.{c}": own.sd}
+        for c, kept in exemplars.items():
+            arrays |= {f"top.{c}": kept.top, f"bottom.{c}": kept.bottom}
+            arrays[f"top_at.{c}"] = np.searchsorted(shown, kept.top_at).astype(np.int32)
+            arrays[f"bottom_at.{c}"] = np.searchsorted(shown, kept.bottom_at).astype(np.int32)
+            arrays |= {f"mean.{c}": kept.mean, f"sd.{c}": kept.sd}
             arrays[f"held.{c}"] = np.concatenate(held[c])
         numbers = {"proteins": len(proteins), "explained": len(explained), "cut": cut}
         return Result(numbers, {"proteins": table}, arrays)
 
 
-def _known(sequence: str, letters: set[str]) -> str:
+def _in_alphabet(sequence: str, letters: set[str]) -> str:
     """The sequence with X for residues that the model does not know (or without them)."""
     if letters.issuperset(sequence):
         return sequence

@@ -71,17 +71,17 @@ class KnowledgeTypesStudy(OverFacts[KnowledgeTypesSpec]):
         """Layers, heads and best neurons of one fact."""
         context.progress(0.0, f"fact {shard + 1}")
         model = context.model(spec.model, spec.revision)
-        found = Questions.of(model, spec).answer(model, shard)
-        if isinstance(found, str):
-            return Result(numbers={"state": found})
-        asked, before = found
+        answer = Questions.of(model, spec).answer(model, shard)
+        if isinstance(answer, str):
+            return Result(numbers={"state": answer})
+        asked, before = answer
         encoded = asked.encoded
         scorer = LogProbabilityIncrease(read_stream(model, encoded), before.target)
         attention = scorer.top(SHARED, [scorer.attention_neurons], check=context.check)
         ffn = scorer.top(SHARED, [scorer.ffn_neurons], check=context.check)
         best = {"attention": attention.head(VALUE_NEURONS), "ffn": ffn.head(VALUE_NEURONS)}
-        found = shares_of(model, encoded, best)
-        queries = [query_scores(found[name], best[name]["score"]) for name in SUBLAYERS]
+        shares = shares_of(model, encoded, best)
+        queries = [query_scores(shares[name], best[name]["score"]) for name in SUBLAYERS]
         query = queries[0].ffn.mean(0)
         arrays = {
             "layers": scorer.layers(),
@@ -131,14 +131,14 @@ class KnowledgeTypesStudy(OverFacts[KnowledgeTypesSpec]):
             "overlap": _overlap(parts, members, model),
             "heads": heads,
         }
-        untested = [name for name, own in members.items() if len(own) < 2]
+        untested = [name for name, of_type in members.items() if len(of_type) < 2]
         if len(untested) < len(names):
             off = self._switched_off(spec, model, heads, members, context)
             tables |= {"effects": effects(off, spec.seed)}
             tables |= {"beside_random": beside_random(off, spec.seed)}
         numbers = {
             "facts": len(used),
-            "per_type": {name: len(own) for name, own in members.items()},
+            "per_type": {name: len(of_type) for name, of_type in members.items()},
             "left_out": left_out(states),
             "heads_off": int((heads["relation"] == names[0]).sum()),
             "untested": untested,
@@ -159,25 +159,25 @@ class KnowledgeTypesStudy(OverFacts[KnowledgeTypesSpec]):
         the like of them, are off), draw (of the random heads; -1: the type's heads), relation,
         fact, before, after (probabilities), mrr_before, mrr_after.
         """
-        tested = {name: own[1::2] for name, own in members.items() if len(own) > 1}
+        tested = {name: of_type[1::2] for name, of_type in members.items() if len(of_type) > 1}
         chosen: dict[str, NeuronSet] = {}
         random: dict[str, list[NeuronSet]] = {}
         for number, name in enumerate(tested):
-            own = heads[heads["relation"] == name]
-            best = zip(own["layer"].tolist(), own["head"].tolist(), strict=True)
+            type_heads = heads[heads["relation"] == name]
+            best = zip(type_heads["layer"].tolist(), type_heads["head"].tolist(), strict=True)
             chosen[name] = NeuronSet.of_heads(best, model.head_size)
             random[name] = [
-                NeuronSet.of_heads(_other_heads(own, model.heads, seed), model.head_size)
+                NeuronSet.of_heads(_other_heads(type_heads, model.heads, seed), model.head_size)
                 for seed in seeds([spec.seed, number], RANDOM_SETS)
             ]
         questions = Questions.of(model, spec)
         rows = []
-        measured = [(name, i) for name, own in tested.items() for i in own]
+        measured = [(name, i) for name, of_type in tested.items() for i in of_type]
         for done, (name, i) in enumerate(measured):
             context.progress(done / len(measured), "switching heads off")
             asked, before = questions.answer(model, i)
-            sets = {(off, -1): own for off, own in chosen.items()}
-            sets |= {(name, draw): own for draw, own in enumerate(random[name])}
+            sets = {(off, -1): neurons for off, neurons in chosen.items()}
+            sets |= {(name, draw): neurons for draw, neurons in enumerate(random[name])}
             after = predict_many(model, asked.encoded, [Suppress(s) for s in sets.values()])
             for (off, draw), prediction in zip(sets, after, strict=True):
                 rows.append(
@@ -205,12 +205,12 @@ def effects(off: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
         off: a row per fact and set of heads, as ``_switched_off`` makes them.
     """
     rows = []
-    for (name, relation), own in off[off["draw"] < 0].groupby(["off", "relation"], sort=False):
-        change = (own["after"] - own["before"]).to_numpy(float)
+    for (name, relation), group in off[off["draw"] < 0].groupby(["off", "relation"], sort=False):
+        change = (group["after"] - group["before"]).to_numpy(float)
         (low,), (high,) = bootstrap(change[:, None], seed)
         rows.append(
-            {"off": name, "relation": relation, "facts": len(own)}
-            | own[["before", "after", "mrr_before", "mrr_after"]].mean().to_dict()
+            {"off": name, "relation": relation, "facts": len(group)}
+            | group[["before", "after", "mrr_before", "mrr_after"]].mean().to_dict()
             | {"change": change.mean(), "change_low": low, "change_high": high}
         )
     return pd.DataFrame(rows)
@@ -225,8 +225,8 @@ def beside_random(off: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     and so do random sets, of which any one differs from their mean on enough facts.
     """
     rows = []
-    for relation, own in off[off["off"] == off["relation"]].groupby("relation", sort=False):
-        after = own.pivot(index="fact", columns="draw", values="after")
+    for relation, group in off[off["off"] == off["relation"]].groupby("relation", sort=False):
+        after = group.pivot(index="fact", columns="draw", values="after")
         random = after.drop(columns=-1).to_numpy(float)
         difference = after[-1].to_numpy(float) - random.mean(axis=1)
         (low,), (high,) = bootstrap(difference[:, None], seed)
@@ -234,7 +234,7 @@ def beside_random(off: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
             {
                 "relation": relation,
                 "facts": len(after),
-                "before": own["before"].mean(),
+                "before": group["before"].mean(),
                 "after": after[-1].mean(),
                 "random": random.mean(),
                 "difference": difference.mean(),
@@ -246,12 +246,12 @@ def beside_random(off: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _other_heads(own: pd.DataFrame, heads: int, seed: int) -> list[tuple[int, int]]:
+def _other_heads(type_heads: pd.DataFrame, heads: int, seed: int) -> list[tuple[int, int]]:
     """As many other heads of each layer, drawn at random; any where there are too few others."""
     draw = np.random.default_rng(seed)
     everyone = np.arange(heads)
     random = []
-    for layer, chosen in own.groupby("layer")["head"]:
+    for layer, chosen in type_heads.groupby("layer")["head"]:
         others = np.setdiff1d(everyone, chosen)
         pool = others if len(others) >= len(chosen) else everyone
         drawn = draw.choice(pool, len(chosen), replace=False)
@@ -266,8 +266,8 @@ def _numbers(table: pd.DataFrame, size: int) -> Int[Tensor, " neuron"]:
 
 def _layers(parts: Sequence[Result], members: dict[str, list[int]]) -> pd.DataFrame:
     rows = []
-    for name, own in members.items():
-        mean = np.mean([parts[i].arrays["layers"] for i in own], axis=0)
+    for name, facts in members.items():
+        mean = np.mean([parts[i].arrays["layers"] for i in facts], axis=0)
         rows += [
             (name, layer, sublayer, float(mean[layer, i]))
             for i, sublayer in enumerate(SUBLAYERS)
@@ -278,8 +278,8 @@ def _layers(parts: Sequence[Result], members: dict[str, list[int]]) -> pd.DataFr
 
 def _query_layers(parts: Sequence[Result], members: dict[str, list[int]]) -> pd.DataFrame:
     rows = []
-    for name, own in members.items():
-        mean = np.mean([parts[i].arrays["query_layers"] for i in own], axis=0)
+    for name, facts in members.items():
+        mean = np.mean([parts[i].arrays["query_layers"] for i in facts], axis=0)
         rows += [
             (name, of, layer, sublayer, float(mean[o, layer, i]))
             for o, of in enumerate(SUBLAYERS)
@@ -297,35 +297,35 @@ def _incidence(
 ) -> Float[np.ndarray, "fact neuron"]:
     """1 where a neuron is among the best of a fact."""
     size = model.layers * model.sizes["attention" if kind == "value_attention" else "ffn"]
-    found = np.zeros((len(facts), size), np.float32)
+    incidence = np.zeros((len(facts), size), np.float32)
     for row, i in enumerate(facts):
-        found[row, parts[i].arrays[kind]] = 1
-    return found
+        incidence[row, parts[i].arrays[kind]] = 1
+    return incidence
 
 
 def _sharing(parts: Sequence[Result], members: dict[str, list[int]], model: Model) -> pd.DataFrame:
     """How many of the best neurons of a fact more than half of its type's facts have."""
     rows = []
-    for name, own in members.items():
+    for name, facts in members.items():
         for kind, words in KINDS.items():
-            found = _incidence(parts, own, kind, model)
-            listed = found.sum(1).mean()
-            common = (found.mean(0) > 0.5).sum() if len(own) > 1 else math.nan
-            rows.append((name, words, len(own), common, common / listed))
+            incidence = _incidence(parts, facts, kind, model)
+            listed = incidence.sum(1).mean()
+            common = (incidence.mean(0) > 0.5).sum() if len(facts) > 1 else math.nan
+            rows.append((name, words, len(facts), common, common / listed))
     return pd.DataFrame(rows, columns=["relation", "neurons", "facts", "common", "fraction"])
 
 
 def _overlap(parts: Sequence[Result], members: dict[str, list[int]], model: Model) -> pd.DataFrame:
     """Mean fraction of the best neurons that two different facts have in common."""
-    facts = [i for own in members.values() for i in own]
-    types = np.array([name for name, own in members.items() for _ in own])
+    facts = [i for of_type in members.values() for i in of_type]
+    types = np.array([name for name, of_type in members.items() for _ in of_type])
     rows = []
     for kind, words in KINDS.items():
-        found = _incidence(parts, facts, kind, model)
-        listed = found.sum(1)
-        both = found @ found.T / np.sqrt(np.outer(listed, listed))
+        incidence = _incidence(parts, facts, kind, model)
+        listed = incidence.sum(1)
+        both = incidence @ incidence.T / np.sqrt(np.outer(listed, listed))
         np.fill_diagonal(both, np.nan)
-        chance = float(listed.mean() / found.shape[1])
+        chance = float(listed.mean() / incidence.shape[1])
         for a in members:
             for b in members:
                 block = both[np.ix_(types == a, types == b)]
@@ -337,8 +337,8 @@ def _overlap(parts: Sequence[Result], members: dict[str, list[int]], model: Mode
 def _heads(parts: Sequence[Result], members: dict[str, list[int]]) -> pd.DataFrame:
     """The heads that raise the gold token most, over every second fact of a type."""
     rows = []
-    for name, own in members.items():
-        mean = np.mean([parts[i].arrays["heads"] for i in own[::2]], axis=0)
+    for name, facts in members.items():
+        mean = np.mean([parts[i].arrays["heads"] for i in facts[::2]], axis=0)
         count = math.ceil(HEADS * mean.size)
         for rank, index in enumerate(np.argsort(-mean, axis=None)[:count], start=1):
             layer, head = divmod(int(index), mean.shape[1])

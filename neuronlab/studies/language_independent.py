@@ -58,10 +58,10 @@ class LanguageIndependentStudy(AcrossLanguages[LanguageIndependentSpec]):
     def run_shard(self, spec: LanguageIndependentSpec, shard: int, context: Context) -> Result:
         """One fact in all languages."""
         model = context.model(spec.model, spec.revision)
-        found = in_languages(model, spec, spec.groups()[shard], context)
-        tables = {"facts": found.facts}
-        if found.used:
-            tables["neurons"] = found.neurons
+        fact = in_languages(model, spec, spec.groups()[shard], context)
+        tables = {"facts": fact.facts}
+        if fact.used:
+            tables["neurons"] = fact.neurons
         return Result(numbers={"layers": model.layers, "size": model.sizes["ffn"]}, tables=tables)
 
     def merge(
@@ -118,7 +118,7 @@ def overlap(
     others = {fact: common(sets, rest, [fact] * len(rest)) for fact in facts}
     rows = []
     for fact in facts:
-        found = common(sets, languages, [fact] * len(languages))
+        shared = common(sets, languages, [fact] * len(languages))
         counts = np.stack([_per_layer(sets[fact, language], shape) for language in languages])
         random = _random_overlap(counts, shape[1], draw)
         mismatched: dict[bool, list[int]] = {True: [], False: []}
@@ -131,9 +131,9 @@ def overlap(
                 "fact": fact,
                 "relation": relations[fact],
                 **{language: len(sets[fact, language]) for language in languages},
-                "shared": len(found),
+                "shared": len(shared),
                 "expected": expected_overlap(counts, shape[1]),
-                "p": rank_p(len(found), random.astype(float)),
+                "p": rank_p(len(shared), random.astype(float)),
                 "same_relation": np.mean(mismatched[True]) if mismatched[True] else np.nan,
                 "other_relation": np.mean(mismatched[False]) if mismatched[False] else np.nan,
             }
@@ -172,10 +172,10 @@ def _random_overlap(
 ) -> Int[np.ndarray, " draw"]:
     total = np.zeros(_DRAWS, int)
     for layer in range(counts.shape[1]):
-        common_ = np.full(_DRAWS, counts[0, layer])
-        for own in counts[1:, layer]:
-            common_ = draw.hypergeometric(common_, size - common_, own)
-        total += common_
+        shared = np.full(_DRAWS, counts[0, layer])
+        for count in counts[1:, layer]:
+            shared = draw.hypergeometric(shared, size - shared, count)
+        total += shared
     return total
 
 

@@ -353,9 +353,9 @@ def test_unknown_residues_are_x_or_left_out(model, tmp_path):
     )
     for name, own in one.arrays.items():
         assert own == pytest.approx(other.arrays[name]), name
-    assert exemplars._known("MKJT", set("MKT")) == "MKT"
-    assert exemplars._known("MKJT", set("MKTX")) == "MKXT"
-    assert exemplars._known("MKT", set("MKTX")) == "MKT"
+    assert exemplars._in_alphabet("MKJT", set("MKT")) == "MKT"
+    assert exemplars._in_alphabet("MKJT", set("MKTX")) == "MKXT"
+    assert exemplars._in_alphabet("MKT", set("MKTX")) == "MKT"
 
 
 def test_long_proteins_are_cut_and_counted(model, tmp_path):
