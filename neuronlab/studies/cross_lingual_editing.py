@@ -262,14 +262,9 @@ def _ratio(related: Any, unrelated: Any) -> Any:
 
 def _relative(edits: pd.DataFrame) -> pd.DataFrame:
     before = edits["before"].where(edits["before"] > 0)
-    change = {
-        name: (edits[column] - before) / before
-        for name, column in (
-            ("relative", "after"),
-            *((f"{null}_relative", null) for null in NULLS),
-        )
-    }
-    return edits.assign(**change)
+    columns = {"relative": "after", **{f"{null}_relative": null for null in NULLS}}
+    changes = {name: (edits[column] - before) / before for name, column in columns.items()}
+    return edits.assign(**changes)
 
 
 def _others(

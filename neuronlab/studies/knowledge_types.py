@@ -113,18 +113,10 @@ class KnowledgeTypesStudy(OverFacts[KnowledgeTypesSpec]):
         members = {name: relations.index[relations == name].tolist() for name in names}
         model = context.model(spec.model, spec.revision)
         heads = _heads(parts, members)
-        facts = [
-            {
-                "fact": i,
-                **{
-                    k: part.numbers.get(k)
-                    for k in ("state", "relation", "prompt", "gold", "probability")
-                },
-            }
-            for i, part in enumerate(parts)
-        ]
+        columns = ["state", "relation", "prompt", "gold", "probability"]
+        facts = pd.DataFrame([part.numbers for part in parts], columns=columns)
         tables = {
-            "facts": pd.DataFrame(facts),
+            "facts": facts.rename_axis("fact").reset_index(),
             "value_layers": _layers(parts, members),
             "query_layers": _query_layers(parts, members),
             "sharing": _sharing(parts, members, model),

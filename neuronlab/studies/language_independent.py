@@ -32,6 +32,7 @@ from neuronlab.studies.bases.in_languages import (
 
 TAUS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
 _DRAWS = 2000
+_AVERAGED = ["shared", "expected", "same_relation", "other_relation"]
 
 
 class LanguageIndependentSpec(LanguagesSpec):
@@ -81,10 +82,7 @@ class LanguageIndependentStudy(AcrossLanguages[LanguageIndependentSpec]):
             "layers": shape[0],
             "size": shape[1],
             "taus": taus,
-            "shared": float(table["shared"].mean()),
-            "expected": float(table["expected"].mean()),
-            "same_relation": float(table["same_relation"].mean()),
-            "other_relation": float(table["other_relation"].mean()),
+            **table[_AVERAGED].mean().to_dict(),
             "empty": int((table["shared"] == 0).sum()),
         }
         return Result(
@@ -151,11 +149,10 @@ def sensitivity(
     rows = []
     for tau in TAUS:
         table = overlap(select(neurons, dict.fromkeys(languages, tau)), relations, languages, shape)
-        columns = ["shared", "expected", "same_relation", "other_relation"]
         rows.append(
             {
                 "tau": tau,
-                **table[columns].mean().to_dict(),
+                **table[_AVERAGED].mean().to_dict(),
                 "empty": float((table["shared"] == 0).mean()),
             }
         )

@@ -177,22 +177,9 @@ def flow(
     for index in total.flatten().topk(min(_FLOW, total.numel())).indices.tolist():
         q = divmod(index, total.shape[1])
         links += [("query", *q, "attention", *a, float(part[q])) for a, part in wakes.items()]
-    columns = [
-        "source",
-        "source_layer",
-        "source_neuron",
-        "target",
-        "target_layer",
-        "target_neuron",
-        "weight",
-    ]
-    table = pd.DataFrame(links, columns=columns)
-    ends = [
-        table[[side, f"{side}_layer", f"{side}_neuron"]].set_axis(
-            ["stage", "layer", "neuron"], axis=1
-        )
-        for side in ("source", "target")
-    ]
+    source, target = ([end, f"{end}_layer", f"{end}_neuron"] for end in ("source", "target"))
+    table = pd.DataFrame(links, columns=[*source, *target, "weight"])
+    ends = [table[end].set_axis(["stage", "layer", "neuron"], axis=1) for end in (source, target)]
     nodes = pd.concat(ends).drop_duplicates(ignore_index=True)
     nodes["component"] = nodes["stage"].map(
         {"query": "ffn", "ffn": "ffn", "attention": "attention"}
@@ -245,17 +232,5 @@ def worded(scorer: LogProbabilityIncrease, values: Mapping[str, pd.DataFrame]) -
     for name, texts in words.items():
         neurons[name] = pd.Series(texts, index=worded, dtype="object")
         neurons[name] = neurons[name].fillna("")
-    columns = [
-        "rank",
-        "layer",
-        "component",
-        "neuron",
-        "head",
-        "position",
-        "score",
-        "bound",
-        "coefficient",
-        "promotes",
-        "suppresses",
-    ]
-    return neurons[columns]
+    columns = ["rank", "layer", "component", "neuron", "head", "position", "score", "bound"]
+    return neurons[[*columns, "coefficient", *words]]

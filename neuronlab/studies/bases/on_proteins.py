@@ -14,13 +14,7 @@ from neuronlab.attribution.estimate import estimate, seconds
 from neuronlab.attribution.registry import Baseline
 from neuronlab.errors import UserError
 from neuronlab.models import Model, Prompt, tuned
-from neuronlab.proteins.labelled import (
-    LABELLED,
-    MAX_PROTEINS,
-    LabelledProtein,
-    Split,
-    split,
-)
+from neuronlab.proteins.labelled import LABELLED, MAX_PROTEINS, LabelledProtein, Split, split
 from neuronlab.runs import Seed, Spec
 from neuronlab.studies.bases.components import AttributedComponents
 

