@@ -22,7 +22,7 @@ from neuronlab.progress import Fraction, unheard
 Pooling = Literal["mean", "max", "cls"]
 Array = np.ndarray
 KEEP = 30
-_ENDS = ("top", "bottom")
+ENDS = ("top", "bottom")
 _ARRAYS = ("top", "top_at", "bottom", "bottom_at", "total", "square")
 _TOKENS_PER_BATCH = 4096
 
@@ -141,7 +141,7 @@ class Exemplars:
         """Some more proteins, in the order of the corpus."""
         values = activations.movedim(0, -1)
         at = torch.tensor(numbers, device="cpu", dtype=torch.int32).expand(values.shape)
-        for end in _ENDS:
+        for end in ENDS:
             self._add(end, values, at)
         self.total = self.total + values.double().sum(-1).numpy(force=True)
         self.square = self.square + values.double().square().sum(-1).numpy(force=True)
@@ -149,7 +149,7 @@ class Exemplars:
 
     def join(self, later: Exemplars) -> None:
         """The proteins of a later part of the corpus."""
-        for end in _ENDS:
+        for end in ENDS:
             values, at = getattr(later, end), getattr(later, f"{end}_at")
             self._add(end, torch.from_numpy(values), torch.from_numpy(at))
         self.total = self.total + later.total

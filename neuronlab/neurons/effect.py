@@ -34,7 +34,7 @@ class Control(StrEnum):
         return self.name.lower()
 
 
-RANDOM, AS_ACTIVE = Control
+RANDOM, AS_ACTIVE = Control.RANDOM, Control.AS_ACTIVE
 CONTROLS = {
     RANDOM: "random neurons of the same layers",
     AS_ACTIVE: "random neurons of the same layers, matched in activity",
@@ -64,28 +64,28 @@ class Effect:
     choices: pd.DataFrame
     probability: tuple[float, float]
     rank: tuple[int, int]
-    controls: Mapping[str, tuple[float, ...]]
+    controls: Mapping[Control, tuple[float, ...]]
     activity: Mapping[str, float]
 
-    def mean(self, control: str) -> float:
+    def mean(self, control: Control) -> float:
         """Mean over the random sets of a kind."""
         return float(np.mean(self.controls[control]))
 
-    def sd(self, control: str) -> float:
+    def sd(self, control: Control) -> float:
         """Standard deviation over the random sets of a kind (n - 1)."""
         return float(np.std(self.controls[control], ddof=1))
 
     @property
-    def stronger(self) -> str:
+    def stronger(self) -> Control:
         """The kind of control that the chosen neurons stand out from less: by p, then by its sd."""
 
-        def distance(control: str) -> tuple[float, float]:
+        def distance(control: Control) -> tuple[float, float]:
             away, sd = abs(self.mean(control) - self.probability[1]), self.sd(control)
             return -self.p(control), away / sd if sd > 0 else np.inf if away > 0 else 0.0
 
         return min(self.controls, key=distance)
 
-    def p(self, control: str) -> float:
+    def p(self, control: Control) -> float:
         """How often a random set moves the target as far, up or down; at least 1 / (sets + 1)."""
         before, after = self.probability
         return rank_p(abs(after - before), np.abs(np.subtract(self.controls[control], before)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pandas as pd
@@ -142,7 +142,7 @@ class AttributionStudy(Study[AttributionSpec]):
         if len(scores.tokens):
             tables["tokens"] = scores.tokens
             tables["token_totals"] = scores.token_totals
-        return Result(numbers=numbers, tables=tables, arrays=dict(scores.arrays))
+        return Result(numbers=numbers, tables=tables, arrays=_by_name(scores))
 
 
 def preview(model: Model, spec: AttributionSpec, context: Context) -> None:
@@ -162,7 +162,7 @@ def preview(model: Model, spec: AttributionSpec, context: Context) -> None:
         "probability": prediction.probability,
         "rank": prediction.rank,
     }
-    result = Result(numbers, {"predictions": prediction.top(10)}, dict(scores.arrays))
+    result = Result(numbers, {"predictions": prediction.top(10)}, _by_name(scores))
     words = f"{method(PREVIEW).title}, from one pass; {method(spec.method).title} will replace it"
     context.preview(result, words)
 
@@ -203,6 +203,10 @@ def where(model: Model, spec: AttributionSpec, target: int) -> tuple[pd.DataFram
     return table, len(best[0] & best[1])
 
 
+def _by_name(scores: NeuronScores) -> dict[str, np.ndarray]:
+    return {str(component): scores[component] for component in scores}
+
+
 def _largest_error(scores: NeuronScores) -> float | None:
     """The largest estimated error of a place, as a fraction of its absolute scores."""
     errors = [
@@ -216,7 +220,7 @@ def scores_of(result: Result) -> NeuronScores:
     """The scores in a stored result of this study."""
     empty = pd.DataFrame()
     return NeuronScores(
-        arrays=result.arrays,
+        arrays=cast("dict[Component, np.ndarray]", result.arrays),
         provenance=result.numbers,
         quality=result.tables.get("quality", empty),
         tokens=result.tables.get("tokens", empty),

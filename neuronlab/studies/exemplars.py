@@ -7,6 +7,7 @@ Some proteins are held out: labels are chosen and judged on those.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar, Literal, get_args
 
 import numpy as np
@@ -17,7 +18,7 @@ from pydantic import Field
 from neuronlab.attribution.estimate import seconds
 from neuronlab.cost import Cost
 from neuronlab.errors import UserError
-from neuronlab.labels.exemplars import KEEP, Exemplars, Pooling, pooled
+from neuronlab.labels.exemplars import ENDS, KEEP, Exemplars, Pooling, pooled
 from neuronlab.labels.proteins import CHOSEN, EXPLAINED, JUDGED
 from neuronlab.models import Component
 from neuronlab.proteins import corpora, families, features
@@ -183,17 +184,15 @@ class ExemplarsStudy(Study[ExemplarsSpec]):
             residues = set(model.residues)
             sequences = [_in_alphabet(proteins[i].sequence, residues) for i in part]
             share = context.part(start / len(rows), len(part) / len(rows))
-            seen = pooled(
-                model, sequences, spec.components, spec.pooling,
-                lambda done, share=share: share.progress(done, "reading activations"),
-            )  # fmt: skip
+            reading = partial(share.progress, message="reading activations")
+            seen = pooled(model, sequences, spec.components, spec.pooling, reading)
             explained = [k for k, i in enumerate(part) if side[i] == EXPLAINED]
             others = [k for k, i in enumerate(part) if side[i] != EXPLAINED]
             for c, activations in seen.items():
                 if explained:
                     exemplars[c].add([part[k] for k in explained], activations[explained])
                 held[c].append(activations[others].half().numpy(force=True))
-        arrays = {}
+        arrays: dict[str, np.ndarray] = {}
         for c in spec.components:
             if exemplars[c].proteins:
                 arrays |= exemplars[c].arrays(c)
@@ -219,10 +218,9 @@ class ExemplarsStudy(Study[ExemplarsSpec]):
         side = spec.sides(proteins)
         explained = np.flatnonzero(side == EXPLAINED)
         background = spec.draw("background").permutation(explained)[:BACKGROUND]
-        ends = [rows for each in exemplars.values() for rows in (each.top_at, each.bottom_at)]
-        shown = np.unique(
-            np.concatenate([background, np.flatnonzero(side != EXPLAINED), *map(np.ravel, ends)])
-        )
+        kept = {c: exemplars[c].arrays(c) for c in spec.components}
+        ends = [kept[c][f"{end}_at.{c}"].ravel() for c in spec.components for end in ENDS]
+        shown = np.unique(np.concatenate([background, np.flatnonzero(side != EXPLAINED), *ends]))
         table = pd.DataFrame(
             {
                 "name": [proteins[i].name for i in shown],
@@ -238,15 +236,16 @@ class ExemplarsStudy(Study[ExemplarsSpec]):
         described = []
         for start in range(0, len(shown), _DESCRIBED):
             context.progress(0.5 + 0.5 * start / len(shown), "computing features")
-            part = shown[start : start + _DESCRIBED]
-            described.append(features.table([proteins[i] for i in part]).astype(np.float32))
+            some = [proteins[i] for i in shown[start : start + _DESCRIBED]]
+            described.append(features.table(some).astype(np.float32))
         table = pd.concat([table, pd.concat(described, ignore_index=True)], axis=1)
-        arrays = {}
-        for c, kept in exemplars.items():
-            arrays |= {f"top.{c}": kept.top, f"bottom.{c}": kept.bottom}
-            arrays[f"top_at.{c}"] = np.searchsorted(shown, kept.top_at).astype(np.int32)
-            arrays[f"bottom_at.{c}"] = np.searchsorted(shown, kept.bottom_at).astype(np.int32)
-            arrays |= {f"mean.{c}": kept.mean, f"sd.{c}": kept.sd}
+        arrays: dict[str, np.ndarray] = {}
+        for c in spec.components:
+            for end in ENDS:
+                arrays[f"{end}.{c}"] = kept[c][f"{end}.{c}"]
+                at = np.searchsorted(shown, kept[c][f"{end}_at.{c}"])
+                arrays[f"{end}_at.{c}"] = at.astype(np.int32)
+            arrays |= {f"mean.{c}": exemplars[c].mean, f"sd.{c}": exemplars[c].sd}
             arrays[f"held.{c}"] = np.concatenate(held[c])
         numbers = {"proteins": len(proteins), "explained": len(explained), "cut": cut}
         return Result(numbers, {"proteins": table}, arrays)

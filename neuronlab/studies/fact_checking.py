@@ -250,7 +250,8 @@ class FactCheckingStudy(OverFacts[FactCheckingSpec]):
         candidates, neurons = [], []
         for number, (relation, facts) in enumerate(relations.items()):
             context.progress(number / len(relations), f"scoring {relation}")
-            train = [asked[i].encoded for i, fact in facts.items() if not fact.numbers["test"]]
+            questions = [asked[i] for i, fact in facts.items() if not fact.numbers["test"]]
+            train = [question.encoded for question in questions if question is not None]
             activity = Activity.of(model, train, ("ffn",))
             draws = seeds([spec.seed, number], spec.random_sets)
             table, counts = _relation(relation, facts, activity, draws)

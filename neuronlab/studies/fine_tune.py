@@ -177,7 +177,8 @@ def _judged(
 
 def default_spec() -> FineTuneSpec:
     """The one that makes ``esm2-8m-enzyme``."""
-    return FineTuneSpec(revision=entry(FineTuneSpec.model_fields["model"].default).revision)
+    base = entry(FineTuneSpec.model_fields["model"].default)
+    return FineTuneSpec(revision="" if base is None else base.revision)
 
 
 def classifier(base: Model, classes: Sequence[str], seed: int) -> nn.Module:
@@ -200,7 +201,7 @@ def classifier(base: Model, classes: Sequence[str], seed: int) -> nn.Module:
     return hf.to(base.device)
 
 
-def freeze(hf: nn.Module, base: Model, layers: int) -> None:
+def freeze(hf: Any, base: Model, layers: int) -> None:
     """Keep the first layers, and with them the embedding, as they are."""
     if layers:
         hf.base_model.embeddings.requires_grad_(False)

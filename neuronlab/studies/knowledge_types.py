@@ -167,7 +167,10 @@ class KnowledgeTypesStudy(OverFacts[KnowledgeTypesSpec]):
         measured = [(name, i) for name, of_type in tested.items() for i in of_type]
         for done, (name, i) in enumerate(measured):
             context.progress(done / len(measured), "switching heads off")
-            asked, before = questions.answer(model, i)
+            answer = questions.answer(model, i)
+            if isinstance(answer, str):  # never: these facts were answered before
+                continue
+            asked, before = answer
             sets = {(off, -1): neurons for off, neurons in chosen.items()}
             sets |= {(name, draw): neurons for draw, neurons in enumerate(random[name])}
             after = predict_many(model, asked.encoded, [Suppress(s) for s in sets.values()])

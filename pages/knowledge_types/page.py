@@ -1,6 +1,5 @@
 """Where each kind of knowledge lives, and whether its neurons stay when the words change."""
 
-from neuronlab.runs import Spec
 from neuronlab.studies import STUDIES
 from neuronlab.studies.knowledge_types import KnowledgeTypesSpec
 from neuronlab.studies.stability import StabilitySpec
@@ -17,16 +16,17 @@ def main() -> None:
         return
     view = shown.view(VIEWS)
     fields = facts_form.draw(view, "knowledge_types", None if view == "knowledge_types" else 6)
-    spec: Spec | None = None
+    asked = {"model": model.name, "revision": model.revision}
+    first = STUDIES[view].example(model)
     if view == "stability":
         other = other_model(model)
-        if fields is not None:
-            named = {} if other is None else {"other": other.name, "other_revision": other.revision}
-            spec = StabilitySpec(model=model.name, revision=model.revision, **named, **fields)
-    elif fields is not None:
-        spec = KnowledgeTypesSpec(model=model.name, revision=model.revision, **fields)
-    results = stability if view == "stability" else kinds
-    shown.study(view, model, spec, results, first=STUDIES[view].example(model))
+        if other is not None:
+            asked |= {"other": other.name, "other_revision": other.revision}
+        again = None if fields is None else StabilitySpec(**asked, **fields)
+        shown.study(view, model, again, stability, first=first)
+    else:
+        spec = None if fields is None else KnowledgeTypesSpec(**asked, **fields)
+        shown.study(view, model, spec, kinds, first=first)
 
 
 main()

@@ -7,7 +7,7 @@ from scipy.stats import kstest
 
 import neuronlab as nl
 from neuronlab.neurons import Activity, Effect, NeuronSet, effect
-from neuronlab.neurons.effect import Control
+from neuronlab.neurons.effect import AS_ACTIVE, RANDOM, Control
 from neuronlab.statistics import seeds
 
 
@@ -44,8 +44,8 @@ def test_the_random_sets_are_changed_in_the_same_way(model, asked, changed):
     chosen, effect_ = changed
     activity = Activity.of(model, [model.encode(asked(model))], ("query", "value", "ffn"))
     draws = {
-        "random": lambda seed: chosen.matched_random(model.sizes, seed),
-        "as active": lambda seed: activity.matched(chosen, seed),
+        RANDOM: lambda seed: chosen.matched_random(model.sizes, seed),
+        AS_ACTIVE: lambda seed: activity.matched(chosen, seed),
     }
     assert effect_.controls.keys() == draws.keys()
     for control, draw in draws.items():
@@ -77,9 +77,9 @@ def test_the_stronger_control_is_the_one_less_stood_out_from():
 
 
 def test_p_is_the_rank_of_how_far_the_target_moves():
-    assert effect_of(0.1, random=np.linspace(0.5, 0.9, 19)).p("random") == 0.05
-    assert effect_of(0.95, random=np.linspace(0.7, 0.9, 19)).p("random") == 0.05
-    assert effect_of(0.79, random=[0.1] * 10 + [0.805] * 9).p("random") == 11 / 20
+    assert effect_of(0.1, random=np.linspace(0.5, 0.9, 19)).p(RANDOM) == 0.05
+    assert effect_of(0.95, random=np.linspace(0.7, 0.9, 19)).p(RANDOM) == 0.05
+    assert effect_of(0.79, random=[0.1] * 10 + [0.805] * 9).p(RANDOM) == 11 / 20
 
 
 def test_random_sets_of_a_tiny_model_have_no_small_p(tiny):
@@ -89,5 +89,5 @@ def test_random_sets_of_a_tiny_model_have_no_small_p(tiny):
     p = []
     for seed in range(60):
         drawn = NeuronSet([(0, "ffn", 3), (1, "ffn", 7)]).matched_random(model.sizes, 1000 + seed)
-        p.append(effect(model, prompt, drawn, nl.Suppress).p("random"))
+        p.append(effect(model, prompt, drawn, nl.Suppress).p(RANDOM))
     assert kstest(np.array(p) - np.random.default_rng(0).random(60) / 21, "uniform").pvalue > 0.01

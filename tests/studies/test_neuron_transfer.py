@@ -167,8 +167,9 @@ def test_every_row_is_the_plain_loop(ran, pair, scores, name):
 def test_the_full_models(ran, pair):
     full = ran.numbers["full"]
     for name in ("one", "two"):
-        expected = measured(labels_of(name, pair), probabilities(pair[name]))
-        assert full[name] == pytest.approx(expected, nan_ok=True)
+        labels = labels_of(name, pair)
+        assert full[name] == pytest.approx(measured(labels, probabilities(pair[name])), nan_ok=True)
+        assert ran.numbers["fewest"][name] == min((labels == label).sum() for label in (0, 1))
     assert full["two"]["accuracy"] == 1.0
     assert full["one"]["accuracy"] < 1.0
     assert (ran.numbers["scored"], ran.numbers["tested"]) == (6, len(spec().to_test()))

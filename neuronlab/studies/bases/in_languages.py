@@ -98,7 +98,7 @@ class LanguagesSpec(FactsSpec):
             if fact.language in self.languages:
                 of_fact = wordings.setdefault((fact.relation, fact.name), {})
                 of_fact.setdefault(fact.language, []).append(fact)
-        complete = [
+        complete: list[Group] = [
             {language: tuple(by_language[language][: self.wordings]) for language in self.languages}
             for by_language in wordings.values()
             if len(by_language) == len(self.languages)
@@ -197,7 +197,7 @@ def in_languages(
     """
     rows, asked = [], {}
     for language, (fact, *_) in group.items():
-        row = {
+        row: dict[str, Any] = {
             "fact": fact.title,
             "relation": fact.relation,
             "language": language,
