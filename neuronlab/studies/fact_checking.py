@@ -119,13 +119,13 @@ class FactCheckingSpec(FactsSpec):
 class FactCheckingStudy(OverFacts[FactCheckingSpec]):
     """Score true and false candidates by neurons and by probability.
 
-    Tables: ``candidates`` (fact, relation, prompt, candidate, true, test, and a score per scorer;
-    of those in ``DRAWN`` one per random set: ``random_like_degenerate_0`` …), ``scorers`` and
-    ``by_relation`` (see ``measured``), ``comparisons`` (see ``compared``), ``neurons`` (relation,
-    kind, layer, neuron, count: in how many pairs, or facts). Scores of neurons and of
-    ``probability`` are in standard deviations of the relation's training scores from their mean,
-    and equal where they differ by rounding. Numbers: per scorer ``lambda`` and those of its
-    measures on the test part that are defined.
+    Tables, whose functions and scorers are in ``neuronlab.facts.checking``: ``candidates`` (fact,
+    relation, prompt, candidate, true, test, and a score per scorer; of those in ``DRAWN`` one per
+    random set: ``random_like_degenerate_0`` …), ``scorers`` and ``by_relation`` (see ``measured``),
+    ``comparisons`` (see ``compared``), ``neurons`` (relation, kind, layer, neuron, count: in how
+    many pairs, or facts). Scores of neurons and of ``probability`` are in standard deviations of
+    the relation's training scores from their mean, and equal where they differ by rounding.
+    Numbers: per scorer ``lambda`` and those of its measures on the test part that are defined.
     """
 
     name = "fact_checking"
