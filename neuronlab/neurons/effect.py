@@ -67,13 +67,13 @@ class Effect:
     controls: Mapping[Control, tuple[float, ...]]
     activity: Mapping[str, float]
 
-    def mean(self, control: Control) -> float:
+    def mean(self, control: Control | str) -> float:
         """Mean over the random sets of a kind."""
-        return float(np.mean(self.controls[control]))
+        return float(np.mean(self.controls[Control(control)]))
 
-    def sd(self, control: Control) -> float:
+    def sd(self, control: Control | str) -> float:
         """Standard deviation over the random sets of a kind (n - 1)."""
-        return float(np.std(self.controls[control], ddof=1))
+        return float(np.std(self.controls[Control(control)], ddof=1))
 
     @property
     def stronger(self) -> Control:
@@ -85,10 +85,12 @@ class Effect:
 
         return min(self.controls, key=distance)
 
-    def p(self, control: Control) -> float:
+    def p(self, control: Control | str) -> float:
         """How often a random set moves the target as far, up or down; at least 1 / (sets + 1)."""
         before, after = self.probability
-        return rank_p(abs(after - before), np.abs(np.subtract(self.controls[control], before)))
+        return rank_p(
+            abs(after - before), np.abs(np.subtract(self.controls[Control(control)], before))
+        )
 
 
 def effect(
