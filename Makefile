@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: app test test-slow lint bench clean setup-tests constraints
+.PHONY: app test test-quick test-slow lint bench clean setup-tests constraints
 
 app: $(VENV)/.app
 	$(BIN)/python -m neuronlab setup
@@ -22,6 +22,11 @@ setup-tests: $(VENV)/.dev
 test: setup-tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile \
 		--no-loadscope-reorder
+
+# For the edit loop: nothing is fetched, and no test takes long.
+test-quick: export NEURONLAB_HOME := $(CURDIR)/.neuronlab
+test-quick: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not long and not fetched" -n 2
 
 test-slow: setup-tests
 	$(BIN)/python -m pytest -m slow

@@ -9,6 +9,7 @@ import sys
 import threading
 from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 
 # Before the first import of the package: its jaxtyping annotations are checked while tests run.
 from jaxtyping import config as jaxtyping_config
@@ -27,6 +28,7 @@ from neuronlab import attribution, home  # noqa: E402
 from neuronlab.attribution import METHODS  # noqa: E402
 from neuronlab.discovery import files  # noqa: E402
 
+TESTS = Path(__file__).parent
 # Tiny products gain nothing from threads, and lose much where other work shares the cores.
 torch.set_num_threads(1)
 
@@ -40,6 +42,11 @@ LIKE_OTHERS = [
     ("roberta", "classifier"),
     ("llama", "classifier"),
 ]
+
+
+# What uses them, and what opens pages or runs the documents' examples, needs a set-up.
+FETCHED = {"smollm", "antiberty", "hemopi"}
+ON_SET_UP = {"pages", "browser", "docs"}
 
 
 @pytest.fixture(scope="session")
@@ -267,8 +274,11 @@ def is_free():
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """See ``LIKE_OTHERS``."""
+    """See ``LIKE_OTHERS`` and ``FETCHED``."""
     for item in items:
+        room = item.path.relative_to(TESTS).parts[0]
+        if room in ON_SET_UP or FETCHED & set(getattr(item, "fixturenames", ())):
+            item.add_marker("fetched")
         params = item.callspec.params if hasattr(item, "callspec") else {}
         like_others = any(params.get(name) in LIKE_OTHERS for name in ("model", "language"))
         if like_others and item.path.parent.name != "models":

@@ -192,6 +192,7 @@ def test_each_ends_in_its_one_sentence(tiny, asked, hooks_of, call, error, says)
     assert hooks_of(model) == hooks
 
 
+@pytest.mark.fetched
 def test_a_revision_that_is_not_there_is_not_computed(sentence):
     from neuronlab.models import shared
 

@@ -123,6 +123,7 @@ def python(project, *arguments):
     )
 
 
+@pytest.mark.long
 def test_a_study_with_its_page_is_three_files_and_a_row(project):
     (project / "neuronlab/studies/text_length.py").write_text(STUDY)
     (project / "pages/text_length").mkdir()

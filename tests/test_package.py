@@ -113,6 +113,7 @@ def test_its_app_opens(python, tmp_path, monkeypatch):
     assert any(message.WhichOneof("type") == "navigation" for message in messages)
 
 
+@pytest.mark.fetched
 @pytest.mark.parametrize("copied", [attribute_python, study_python])
 def test_copied_python_runs_as_it_is(run, tmp_path, copied):
     file = tmp_path / "copied.py"

@@ -28,6 +28,7 @@ def test_importing_it_imports_neither_torch_nor_studies():
     assert done.stdout == "set()\n"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("first", ["neuronlab.models.catalogue", "os"])
 def test_models_and_studies_are_listed_whatever_was_imported_before(first):
     code = f"import {first}, neuronlab as nl; print(len(nl.models()) > 20, len(nl.studies()))"
@@ -88,6 +89,7 @@ def test_without_fields_it_is_the_studys_own_question(home, monkeypatch):
     assert asked[1] == type(default)(model="antiberty", revision=asked[1].revision)
 
 
+@pytest.mark.fetched
 def test_what_stops_a_run_leaves_its_parts_and_no_trace_of_work(home, monkeypatch):
     def stop(*anything):
         raise KeyboardInterrupt

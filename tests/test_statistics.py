@@ -122,6 +122,7 @@ def test_a_higher_level_is_a_wider_interval():
     assert (higher > high).all()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("count", "columns"), [(24, 3), (67, 10)])
 def test_all_differences_hold_at_once(count, columns):
     """Equal methods on facts that are easy or hard for all: no leader is found."""
@@ -166,6 +167,7 @@ def pairs_of(groups, of_group):
     return len(number), every[same], every[~same]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("spread", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("same", [True, False])
 def test_the_interval_over_pairs_holds_the_mean(spread, same):
@@ -186,6 +188,7 @@ def test_the_interval_over_pairs_holds_the_mean(spread, same):
         assert np.mean(naive) < 0.6  # pairs that are taken for independent
 
 
+@pytest.mark.long
 def test_several_values_of_a_pair_are_no_more_units():
     """Wordings of two facts: the more of them, the less their mean varies, and no further."""
     count, _, across = pairs_of(9, 5)
@@ -210,6 +213,7 @@ FEW = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("spread", [1.0, 5.0])
 @pytest.mark.parametrize("across", [False, True])
 @pytest.mark.parametrize("kinds", FEW)
@@ -368,6 +372,7 @@ def test_the_area_is_scikit_learns_with_ties_and_weights():
     assert np.isnan(statistics.area(np.ones(4, bool), np.arange(4.0))).all()
 
 
+@pytest.mark.long
 def test_the_bootstrap_interval_holds_the_area():
     """Two normal distributions, one standard deviation apart: area .760."""
     draw = np.random.default_rng(9)
@@ -396,6 +401,7 @@ def test_the_rank_correlation_is_scipys_with_ties_and_weights():
     assert np.isnan(statistics.rank_correlation(np.zeros(5), np.arange(5.0))).all()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("truth", [0.0, 0.6])
 def test_the_bootstrap_interval_holds_the_rank_correlation(truth):
     """Of normal numbers it is 6 / pi arcsin(r / 2); units are facts with two candidates each."""

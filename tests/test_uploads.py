@@ -189,6 +189,7 @@ def test_a_member_that_claims_to_be_small_is_not_read_further():
 ID = b"ID   104K_THEPA             Reviewed;         924 AA.\n"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("data", [b">a\n" + b"MK\n" * 5_000_000, ID + b"DE   x\n" * 2_000_000])
 def test_an_entry_without_end_is_not_joined(sentence, without_type_checks, data):
     data = gzip.compress(data, 1)
@@ -200,6 +201,7 @@ def test_an_entry_without_end_is_not_joined(sentence, without_type_checks, data)
         )
 
 
+@pytest.mark.long
 def test_a_labelled_entry_without_end_is_not_joined(sentence, without_type_checks):
     data = b">a|1\n" + b"MK\n" * 10_000_000
     with memory_below(250_000_000):

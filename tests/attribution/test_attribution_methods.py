@@ -203,6 +203,7 @@ def test_the_methods_are_listed_with_what_they_need_and_cost():
 # --- Several people at once ----------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_two_threads_do_not_disturb_each_other(tiny, asked):
     """One attributes while the other suppresses neurons of the same model."""
     for name in ("llama", "gemma3_text", "gpt2"):

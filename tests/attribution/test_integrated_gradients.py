@@ -247,6 +247,7 @@ def test_scores_of_a_layer_sum_to_what_it_contributes(model, asked, positions):
             assert row.error <= 2e-3 * size + 6e-6 * value
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("positions", ["predicted", "all"])
 @pytest.mark.parametrize("pair", CROSSED, ids="-".join)
 def test_a_small_memory_gives_the_same_scores(tiny, asked, monkeypatch, pair, positions):

@@ -97,6 +97,7 @@ def test_numbers_that_are_none_fail(tmp_path):
     assert row == {"what": "FFN", "error": None, "n": 3}
 
 
+@pytest.mark.long
 def test_a_part_without_time_for_its_steps_did_not_end(tmp_path, capfd):
     path = tmp_path / "gpu.json"
     arguments = ["--device", "cpu", "--small", "--part", "speed", "--seconds", "0.001"]

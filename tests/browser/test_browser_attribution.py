@@ -80,6 +80,19 @@ def test_suppressing_lowers_the_probability_and_factor_one_brings_it_back(page):
     page.healthy()
 
 
+def test_a_single_pass_is_shown_until_integrated_gradients_are_there(page):
+    before = page.headline()
+    page.prompt("The capital of Spain is")
+    page.field("run").get_by_role("button").click()
+    note = page.page.get_by_text("Preview: Gradient x activation, from one pass")
+    note.wait_for()
+    assert page.page.get_by_role("button", name="Cancel").count() == 1  # it is under way
+    note.wait_for(state="detached")
+    page.idle().healthy()
+    assert page.headline() != before
+    assert page.result().numbers["method"] == "integrated_gradients"
+
+
 @pytest.mark.slow  # cancelling in a browser: also where methods are compared
 def test_a_run_can_be_cancelled_and_another_started(tab):
     one = tab().open("attribution").results()

@@ -122,6 +122,7 @@ def test_reading_only_the_first_line_is_no_error(home):
 # One sentence for what a person may get wrong
 
 
+@pytest.mark.fetched
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -153,6 +154,7 @@ def test_a_mistake_gets_one_sentence(arguments, words, home, capsys, monkeypatch
     assert "Traceback" not in message
 
 
+@pytest.mark.fetched
 def test_a_mistake_in_a_process_of_its_own(home):
     done = process("attribute", "--model", MODEL, "--target", "1", "GIG-VL")
     assert done.returncode == 1
@@ -202,11 +204,13 @@ def test_terms_are_shown_before_they_are_accepted(home, monkeypatch, capsys):
     assert "Gemma Terms of Use" in capsys.readouterr().out
 
 
+@pytest.mark.fetched
 def test_fetching_what_is_there_says_where_it_is(home, capsys):
     assert main(["fetch", MODEL]) == 0
     assert f"{MODEL} is already in" in capsys.readouterr().out
 
 
+@pytest.mark.fetched
 def test_ctrl_c_is_one_word(home, monkeypatch, capsys):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
@@ -219,6 +223,7 @@ def test_ctrl_c_is_one_word(home, monkeypatch, capsys):
 # Attribution
 
 
+@pytest.mark.fetched
 @pytest.mark.parametrize(
     "fields",
     [
@@ -243,6 +248,7 @@ def test_the_copied_command_asks_the_same_question(fields):
     assert attribute.spec_of(args).key == asked.key
 
 
+@pytest.mark.fetched
 def test_a_class_by_name_or_index_is_one_question():
     options = ["attribute", "--model", MODEL, *QUICK]
     keys = {
@@ -252,6 +258,7 @@ def test_a_class_by_name_or_index_is_one_question():
     assert len(keys) == 1
 
 
+@pytest.mark.fetched
 def test_the_copied_command_and_python_give_the_same_scores(home, tmp_path, capsys):
     from neuronlab import NeuronScores
 
@@ -277,6 +284,7 @@ def test_the_copied_command_and_python_give_the_same_scores(home, tmp_path, caps
     assert from_command.provenance["revision"] == names["model"].revision
 
 
+@pytest.mark.fetched
 def test_scores_as_csv_and_nothing_computed_twice(home, tmp_path, capsys, monkeypatch):
     out = tmp_path / "scores.csv"
     command = ["attribute", "--model", MODEL, *QUICK, "--target", "1", "--out", str(out), PEPTIDE]
@@ -296,6 +304,7 @@ def test_scores_as_csv_and_nothing_computed_twice(home, tmp_path, capsys, monkey
 # Studies
 
 
+@pytest.mark.fetched
 def test_a_study_fills_its_folder_and_keeps_its_result(home, tmp_path, capsys):
     from neuronlab.runs import Result, Store
 
@@ -378,6 +387,7 @@ def test_ctrl_c_keeps_the_finished_shards(home, tmp_path, monkeypatch, capsys):
 # Set-up
 
 
+@pytest.mark.fetched
 def test_set_up_does_its_work_once(home, monkeypatch, capsys, copy_examples):
     from neuronlab.cli import setup
     from neuronlab.studies import examples
@@ -405,6 +415,7 @@ def test_set_up_does_its_work_once(home, monkeypatch, capsys, copy_examples):
     assert "The examples are computed." in capsys.readouterr().out
 
 
+@pytest.mark.fetched
 def test_a_failing_viewer_is_a_warning(home, monkeypatch, capsys):
     from neuronlab.cli import setup
     from neuronlab.errors import UserError

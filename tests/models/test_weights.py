@@ -163,6 +163,7 @@ def test_progress_goes_from_nothing_to_ready(fake):
     assert messages == ["Downloading", "Checking", "Converting", "Fake"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stage", ["Downloading", "Checking", "Converting"])
 def test_a_cancelled_fetch_leaves_nothing_and_a_retry_succeeds(fake, monkeypatch, stage):
     started = []
@@ -456,6 +457,7 @@ weights.fetch("fake", progress=report)
 """
 
 
+@pytest.mark.long
 def test_two_processes_fetch_once(fake, links, tmp_path):
     notes = tmp_path / "notes"
     notes.mkdir()

@@ -656,6 +656,7 @@ def test_limits(limit, value, message, monkeypatch):
     assert is_one_sentence(str(caught.value))
 
 
+@pytest.mark.long
 def test_a_small_file_that_unpacks_without_end_is_stopped(monkeypatch):
     monkeypatch.setattr(annotated, "MAX_UNPACKED", 1_000_000)
     bomb = gzip.compress(b">a\n" + b"M" * 50 + b"\n" + b"\n" * 20_000_000)

@@ -88,6 +88,7 @@ def until(condition, seconds=60):
         time.sleep(0.02)
 
 
+@pytest.mark.long
 def test_the_cluster_finds_what_the_local_worker_finds(
     on_cluster, monkeypatch, make_queue, store, tmp_path, spec, folder
 ):
@@ -118,6 +119,7 @@ def test_the_cluster_finds_what_the_local_worker_finds(
     np.testing.assert_array_equal(found.arrays["array"], local.arrays["array"])
 
 
+@pytest.mark.long
 def test_cancelled_in_seconds_and_taken_up_again(on_cluster, store, spec, folder):
     cancelled = threading.Event()
     raised = []
@@ -156,12 +158,14 @@ def test_cancelled_in_seconds_and_taken_up_again(on_cluster, store, spec, folder
     assert seen == sorted(seen)
 
 
+@pytest.mark.long
 def test_a_user_error_comes_back_as_it_was(on_cluster, store, spec):
     with pytest.raises(UserError, match=r"^The part \d is too long\.$") as raised:
         run_study(Distributed(fail_kindly), spec, store, Context())
     assert raised.value.details == "by far"
 
 
+@pytest.mark.long
 def test_another_error_comes_back_with_its_traceback(on_cluster, make_queue, spec):
     queue = make_queue(Distributed(fail))
     run = queue.wait(queue.submit(spec).key, 60)
@@ -198,6 +202,7 @@ def test_every_error_can_be_sent(error, type_, text):
     assert getattr(sent, "details", "") == getattr(error, "details", "")
 
 
+@pytest.mark.long
 def test_a_worker_that_dies_is_replaced(on_cluster, store, folder, monkeypatch):
     monkeypatch.setenv(cluster.CPUS, "2")
     spec = ToySpec(text=str(folder), parts=2)
@@ -208,6 +213,7 @@ def test_a_worker_that_dies_is_replaced(on_cluster, store, folder, monkeypatch):
     assert {threads for each in attempts.values() for _, _, threads in each} == {2}
 
 
+@pytest.mark.long
 def test_a_lost_cluster_is_told_and_what_is_finished_stays(on_cluster, make_queue, store, spec):
     queue = make_queue(Distributed(beat_from_two))
     queue.submit(spec)
@@ -220,6 +226,7 @@ def test_a_lost_cluster_is_told_and_what_is_finished_stays(on_cluster, make_queu
     assert store.finished_shards(spec.key) == {0, 1}
 
 
+@pytest.mark.long
 def test_a_part_that_fits_no_machine_is_told(on_cluster, store, spec, monkeypatch):
     monkeypatch.setenv(cluster.CPUS, "3")
     with pytest.raises(UserError, match=r"^No machine of the .* NEURONLAB_RAY_CPUS=3 of"):

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from runs_toys import Toy, ToySpec
 
@@ -184,6 +185,7 @@ class Previewed(Toy):
 
 def test_a_preview_is_of_the_parts_that_are_there_and_no_progress(store, monkeypatch):
     monkeypatch.setattr(running, "_BETWEEN_PREVIEWS", 0.0)
+    monkeypatch.setattr(running, "_PREVIEWING", np.inf)
     previews = []
     context = Recorder(on_preview=previews.append)
     assert run_study(Previewed(), ToySpec(parts=4), store, context).numbers == {"sum": 10}

@@ -36,6 +36,7 @@ def test_under_the_null_p_is_uniform(shared, larger):
     assert 0.042 < (p <= 0.05).mean() < 0.053  # 1 in 21 is as near as 20 sets come
 
 
+@pytest.mark.long
 def test_the_rank_of_chains_against_single_chains_finds_what_is_not_there():
     """What is not to be done: eight chains of one set are no eight sets."""
     draw = np.random.default_rng(1)
@@ -59,6 +60,7 @@ def test_a_shift_that_is_planted_is_found(direction):
     assert wrong.p_value > 0.9
 
 
+@pytest.mark.long
 def test_the_stronger_controls_p_is_small_no_more_often_than_it_says():
     """Whichever kind of set the chosen one is a draw of."""
     draw = np.random.default_rng(3)

@@ -57,6 +57,7 @@ def expected_property(model, gain, free, masked, seed, add=None):
     return total
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("positions", [None, (3, 4, 10)])
 @pytest.mark.parametrize(("masked", "seed"), [(0.1, 0), (0.35, 3), (1.0, 0)])
 def test_effect_is_the_slope_of_the_expected_property(

@@ -99,6 +99,7 @@ def result(tmp_path_factory):
     return run(spec(components=("ffn",)), tmp_path_factory.mktemp("study"))
 
 
+@pytest.mark.fetched
 def test_the_same_spec_gives_the_same_result_twice(result, tmp_path):
     again = run(spec(components=("ffn",)), tmp_path)
     assert again.numbers == result.numbers
@@ -141,6 +142,7 @@ def test_the_result_is_what_the_package_gives(result, hemopi):
     assert numbers["largest_error"] == pytest.approx(errors.max(), abs=1e-4)
 
 
+@pytest.mark.fetched
 def test_a_result_goes_through_the_store(result, tmp_path):
     store = Store(tmp_path / "runs")
     asked = spec(components=("ffn",))
@@ -158,6 +160,7 @@ def test_a_result_goes_through_the_store(result, tmp_path):
     assert len(NeuronSet(list(rows))) == 10
 
 
+@pytest.mark.fetched
 def test_scores_of_all_positions_keep_their_tokens(tmp_path):
     asked = spec(method="gradient_x_activation", positions="all", components=("ffn",))
     scores = scores_of(run(asked, tmp_path))
@@ -169,6 +172,7 @@ def test_scores_of_all_positions_keep_their_tokens(tmp_path):
     )
 
 
+@pytest.mark.fetched
 def test_without_a_target_the_first_choice_is_explained_and_named(tmp_path):
     numbers = run(spec(target=None, method="activation", components=("ffn",)), tmp_path).numbers
     assert numbers["rank"] == 1
@@ -185,6 +189,7 @@ def test_what_a_person_got_wrong_ends_in_one_sentence(tmp_path, sentence, change
     sentence(run, spec(**change), tmp_path)
 
 
+@pytest.mark.fetched
 def test_a_run_can_be_cancelled_while_it_integrates(tmp_path):
     heard = []
     context = Context(
@@ -197,6 +202,7 @@ def test_a_run_can_be_cancelled_while_it_integrates(tmp_path):
     assert heard[-1][0] < 0.95
 
 
+@pytest.mark.fetched
 def test_progress_reaches_one(tmp_path):
     heard = []
     context = Context("cpu", on_progress=lambda fraction, message: heard.append(fraction))
@@ -224,5 +230,6 @@ def test_where_a_causal_models_scores_lie(tiny):
     assert same == len(last.select(top=10) & every.select(top=10))
 
 
+@pytest.mark.fetched
 def test_only_a_causal_models_scores_leave_tokens_out(result):
     assert "where" not in result.tables

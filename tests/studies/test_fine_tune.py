@@ -132,6 +132,7 @@ class Tuning:
 # --- It learns -----------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_it_learns_a_tiny_set_by_heart(base):
     labels = np.random.default_rng(3).permutation([0, 1] * 8)  # nothing to understand
     own = OWN[:16]

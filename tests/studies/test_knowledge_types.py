@@ -75,6 +75,7 @@ def part(relation="r", **arrays):
 # --- Means over facts ----------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["llama", "gpt2", "bert"])
 def test_value_layers_are_the_means_of_each_facts_layers(tiny, tmp_path, name):
     model = tiny(name, "masked" if name == "bert" else "causal")
@@ -428,6 +429,7 @@ def switched_off(draw, facts=30, effect=0.0):
     )
 
 
+@pytest.mark.long
 def test_heads_like_random_ones_are_seldom_said_to_matter_more():
     """Though their difference from the mean of random sets is nearly always clear over facts."""
     draw = np.random.default_rng(0)
@@ -446,6 +448,7 @@ def test_heads_that_matter_are_found():
     assert np.mean(found) > 0.9
 
 
+@pytest.mark.long
 def test_the_intervals_hold_what_more_facts_would_give():
     draw = np.random.default_rng(2)
     hits = {"change": [], "difference": []}
@@ -467,6 +470,7 @@ def test_the_intervals_hold_what_more_facts_would_give():
 # --- The run -------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_facts_left_out_are_counted_and_do_not_enter(tiny, tmp_path):
     model = tiny("llama")
     more = (
@@ -499,6 +503,7 @@ def test_nothing_left_is_one_sentence(tiny, tmp_path, sentence):
     sentence(run, model, spec(), tmp_path, says="does not continue text")
 
 
+@pytest.mark.long
 def test_the_same_spec_gives_the_same_result_and_leaves_no_hooks(tiny, tmp_path, hooks_of):
     model = tiny("llama")
     hooks = hooks_of(model)

@@ -163,6 +163,7 @@ def test_shares_are_scores_over_the_highest(model, tmp_path):
     assert found.numbers["shared"] == pytest.approx(found.tables["overlap"]["shared"].mean())
 
 
+@pytest.mark.long
 def test_the_order_of_languages_does_not_change_what_is_shared(model, tmp_path):
     one = run(model, spec(), tmp_path / "one").tables["overlap"]
     taus = default_taus(("en", "xx"))

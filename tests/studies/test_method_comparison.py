@@ -123,6 +123,7 @@ class Plain:
         }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "kind"), MODELS, ids=[name for name, _ in MODELS])
 def test_each_row_is_what_zeroed_parameters_give(tiny, interventions, oracle, name, kind):
     model = tiny(name, kind)
@@ -144,6 +145,7 @@ def test_each_row_is_what_zeroed_parameters_give(tiny, interventions, oracle, na
     assert torch.equal(plain.logits("the quick"), Plain(model, oracle).logits("the quick"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "kind"), MODELS, ids=[name for name, _ in MODELS])
 def test_zeroed_are_the_best_of_each_method(tiny, interventions, oracle, name, kind):
     """Of all FFN neurons, by the scores that the method gives when it is asked alone."""
@@ -198,6 +200,7 @@ def test_one_control_is_as_active(tiny, interventions):
     assert np.mean(first[2::3]) > 2 * np.mean(first[1::3])
 
 
+@pytest.mark.long
 def test_the_numbers_are_the_table_of_the_paper(tiny, oracle, tmp_path):
     """Means over facts at k = 10, each from one row per fact."""
     model = tiny("llama")
@@ -252,6 +255,7 @@ def test_the_summary_has_every_method_and_count_with_its_interval(tiny, tmp_path
         assert (summary[name] <= summary[f"{name}_high"] + 1e-9).all()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["llama", "gpt2"])
 def test_facts_that_are_not_asked_or_not_known_are_counted(tiny, oracle, tmp_path, name):
     model = tiny(name)
@@ -330,6 +334,7 @@ def test_answers_of_several_tokens_are_counted(tiny, tmp_path):
     assert run(model, spec(own=own), tmp_path).numbers["first_tokens"] == 1
 
 
+@pytest.mark.long
 def test_an_interrupted_run_goes_on_where_it_was(tiny, tmp_path, monkeypatch, hooks_of):
     model = tiny("llama")
     hooks = hooks_of(model)
@@ -379,11 +384,13 @@ def test_cancelling_within_a_fact_leaves_the_model_as_it_was(tiny, tmp_path, hoo
     assert torch.equal(nl.predict(model, nl.Prompt("the quick")).logits, before)
 
 
+@pytest.mark.long
 def test_the_same_spec_gives_the_same_result(tiny, tmp_path):
     model = tiny("llama")
     same(run(model, spec(), tmp_path / "1"), run(model, spec(), tmp_path / "2"))
 
 
+@pytest.mark.long
 def test_the_seed_changes_the_controls_alone(tiny, tmp_path):
     model = tiny("llama")
     first, second = (
@@ -395,6 +402,7 @@ def test_the_seed_changes_the_controls_alone(tiny, tmp_path):
         assert not mine.equals(other)
 
 
+@pytest.mark.long
 def test_a_methods_row_does_not_depend_on_the_others(tiny, tmp_path):
     model = tiny("llama")
     every = run(model, spec(methods=COMPARED), tmp_path / "all").tables["rows"]
@@ -486,6 +494,7 @@ def test_methods_are_those_of_the_registry_in_its_order():
             spec(methods=wrong)
 
 
+@pytest.mark.long
 def test_the_random_method_is_not_taken_for_the_controls(tiny, tmp_path):
     model = tiny("llama")
     found = run(model, spec(methods=("random", "norm")), tmp_path)

@@ -335,6 +335,7 @@ def studied(given, seed, *, neurons=300, planted=0):
     return STUDY.merge(spec(), [part], Context())
 
 
+@pytest.mark.long
 def test_noise_gets_no_label(given):
     found = [studied(given, seed).numbers for seed in range(20)]
     named = sum(own["named"] for own in found)
@@ -342,6 +343,7 @@ def test_noise_gets_no_label(given):
     assert sum(own["labelled"] > 0 for own in found) <= 3
 
 
+@pytest.mark.long
 def test_planted_traits_are_found_and_few_others(given):
     shares, power = [], []
     for seed in range(10):

@@ -11,7 +11,7 @@ from scipy.stats import t
 
 import neuronlab as nl
 from neuronlab.facts import Fact
-from neuronlab.runs import Result, Store, run_study
+from neuronlab.runs import Result, Store, run_study, running
 from neuronlab.studies import stability
 from neuronlab.studies.stability import KS, PAIRS, StabilitySpec, StabilityStudy
 
@@ -362,3 +362,22 @@ def test_the_other_model_changes_the_key():
         for change in ({}, {"other": "x"}, {"other": "y"}, {"other": "x", "other_revision": "1"})
     }
     assert len(keys) == 4
+
+
+# --- While it runs -------------------------------------------------------------------------------
+
+
+def test_previews_are_results_of_the_facts_so_far(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(running, "_BETWEEN_PREVIEWS", 0.0)
+    monkeypatch.setattr(running, "_PREVIEWING", np.inf)
+    model, previews = tiny("llama"), []
+    context = context_with(model, on_preview=previews.append)
+    run_study(STUDY, spec(), Store(tmp_path), context)
+    # One prompt alone is compared with nothing.
+    counts = range(2, len(FACTS))
+    assert [each.words for each in previews] == [f"{i} of {len(FACTS)} facts" for i in counts]
+    for count, each in zip(counts, previews, strict=True):
+        alone = run(model, spec(own=FACTS[:count]), tmp_path)
+        assert each.result.numbers == alone.numbers
+        for name, table in alone.tables.items():
+            pd.testing.assert_frame_equal(each.result.tables[name], table)

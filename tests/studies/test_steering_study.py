@@ -96,6 +96,7 @@ def sets_of(model, chosen, seed=0):
     }
 
 
+@pytest.mark.long
 def test_chains_are_those_of_the_generation(ran):
     model, _, result = ran
     table = result.tables["neurons"]
@@ -237,6 +238,7 @@ def test_the_neurons_are_the_best_by_effect(ran):
     assert sorted(table["score"])[::-1] == pytest.approx(score.ravel()[order].tolist(), rel=1e-3)
 
 
+@pytest.mark.long
 def test_steering_moves_the_goal(tiny, tmp_path):
     """On a random model too: what is predicted is what the neurons push."""
     model = tiny("bert", "masked", protein=True)
@@ -254,6 +256,7 @@ def test_steering_moves_the_goal(tiny, tmp_path):
     assert "doses" not in found["up"].tables
 
 
+@pytest.mark.long
 def test_the_same_spec_gives_the_same_result(model, tmp_path):
     asked = spec(steps=4, chains=2, dose_a=())
     first = run(model, asked, tmp_path / "a")
@@ -283,6 +286,7 @@ def test_random_sets_of_another_seed_are_all_others(model):
     assert not random[0] & random[1]
 
 
+@pytest.mark.long
 def test_a_result_is_the_same_after_an_interruption(model, tmp_path):
     asked = spec(steps=4, chains=2, dose_steps=2)
     whole = run(model, asked, tmp_path / "a")
@@ -304,6 +308,7 @@ def test_a_result_is_the_same_after_an_interruption(model, tmp_path):
     assert store.load(asked.key)[1].numbers["property"] == "gravy"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["full", "best"])
 def test_other_ways_to_generate(model, tmp_path, mode):
     asked = spec(mode=mode, steps=10, chains=2, dose_a=(), positions="free")
@@ -329,6 +334,7 @@ def corpus(count=60, length=20):
     ]
 
 
+@pytest.mark.long
 def test_correlations_over_proteins_and_residues(model, monkeypatch):
     monkeypatch.setattr(corpora, "proteins", lambda name: corpus())
     sequences = [p.sequence for p in corpus()]
@@ -560,6 +566,7 @@ def test_structures(model, tmp_path, monkeypatch):
         assert heavy == own["sequence"].tolist()[1]  # the median of three
 
 
+@pytest.mark.long
 def test_what_folds_no_more_costs_its_own_structure_alone(model, tmp_path, monkeypatch):
     monkeypatch.setitem(predictors.PREDICTORS, "stub", stub())
     whole = run(model, spec(**FOLDED), tmp_path / "a")

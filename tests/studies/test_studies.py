@@ -101,6 +101,7 @@ def test_an_example_is_of_the_model(tiny, name, model):
         assert (spec.study, spec.model, spec.revision) == (name, model.name, model.revision)
 
 
+@pytest.mark.fetched
 @pytest.mark.parametrize("fixture", ["smollm", "antiberty", "hemopi"])
 def test_an_example_says_what_it_takes(fixture, request):
     model = request.getfixturevalue(fixture)

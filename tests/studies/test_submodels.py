@@ -445,6 +445,7 @@ def test_random_neurons_have_the_counts_of_what_they_are_compared_with(ran):
         assert where(chosen) != where(row["kept"])
 
 
+@pytest.mark.long
 def test_differences_are_those_of_the_plain_loop(ran):
     model, asked, result = ran
     table, compared = result.tables["submodels"], result.tables["compared"]
@@ -658,6 +659,7 @@ def test_agreement_by_hand(ran):
                 assert row["jaccard"] == pytest.approx(jaccard)
 
 
+@pytest.mark.long
 def test_only_one_component_off_at_equal_budget(ran):
     model, asked, result = ran
     table = result.tables["only"]

@@ -586,6 +586,7 @@ def test_the_same_spec_gives_the_same_result_and_leaves_no_hooks(tiny, asked, ho
     assert hooks_of(model) == hooks
 
 
+@pytest.mark.long
 def test_a_run_can_be_cancelled_anywhere(tiny, asked, tmp_path, hooks_of):
     model = tiny("llama")
     hooks = hooks_of(model)

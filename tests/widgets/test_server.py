@@ -115,6 +115,7 @@ def test_scripts_are_sent_as_scripts(port):
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("address", ["", "attribution", "runs"])
 def test_no_icon_of_a_page_is_fetched_from_another_host(port, address):
     """A browser fetches a ":material/…:" from Google: that of `st.Page`, too, unless one is set."""

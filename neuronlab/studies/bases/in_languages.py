@@ -142,6 +142,8 @@ L = TypeVar("L", bound=LanguagesSpec)
 class AcrossLanguages(Study[L]):
     """A study with one shard per fact in all its languages."""
 
+    unit = "facts"
+
     def example(self, model: Described) -> L | None:
         """The capital of France, in languages that a model may know."""
         if not completes_text(model):
@@ -157,6 +159,10 @@ class AcrossLanguages(Study[L]):
     def shards(self, spec: L, context: Context) -> list[int]:
         """The numbers of the facts."""
         return list(range(len(spec.groups())))
+
+    def preview(self, spec: L, parts: Sequence[Result], context: Context) -> Result | None:
+        """What the first facts say; nothing where to merge them is a good part of the work."""
+        return None if self.merging else self.merge(spec, parts, context)
 
     def cost(self, spec: L, context: Context) -> Cost:
         """That of the attributions."""

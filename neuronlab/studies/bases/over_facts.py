@@ -18,7 +18,7 @@ from neuronlab.facts import SETS, Fact
 from neuronlab.facts.asking import Asked, answered, ask_all, knows, rivals
 from neuronlab.models import Model
 from neuronlab.neurons import Prediction
-from neuronlab.runs import Context, Seed, Spec, Study
+from neuronlab.runs import Context, Result, Seed, Spec, Study
 from neuronlab.statistics import bootstrap
 from neuronlab.studies.bases.prompts import Described, completes_text
 
@@ -91,6 +91,7 @@ F = TypeVar("F", bound=FactsSpec)
 class OverFacts(Study[F]):
     """A study with one shard per fact."""
 
+    unit = "facts"
     # Fields of an example that takes seconds.
     small: ClassVar[Mapping[str, Any]]
 
@@ -103,6 +104,10 @@ class OverFacts(Study[F]):
     def shards(self, spec: F, context: Context) -> list[int]:
         """The numbers of the facts."""
         return list(range(len(spec.chosen())))
+
+    def preview(self, spec: F, parts: Sequence[Result], context: Context) -> Result | None:
+        """What the first facts say; nothing where to merge them is a good part of the work."""
+        return None if self.merging else self.merge(spec, parts, context)
 
     @abstractmethod
     def seconds_each(self, model: Model, spec: F, tokens: int) -> float:
