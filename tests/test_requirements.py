@@ -61,6 +61,7 @@ ASKED_FOR = {"antiberty", "igfold", "pydantic-core"}
 IMPORTED_AS = {"bio": "biopython", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 
 
+@pytest.mark.long
 def test_every_package_that_is_imported_is_required():
     parsed = [
         node

@@ -91,6 +91,7 @@ def test_the_authors_form_is_the_left_sum_times_the_activation(
         assert scores["ffn"][layer] == pytest.approx(expected, abs=1e-5, rel=1e-3)
 
 
+@pytest.mark.long
 def test_small_portions_give_the_same(tiny, asked, monkeypatch):
     from neuronlab.attribution import amig
 

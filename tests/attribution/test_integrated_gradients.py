@@ -265,6 +265,7 @@ def test_a_small_memory_gives_the_same_scores(tiny, asked, monkeypatch, pair, po
         assert (difference <= 3e-3 * abs(together[component]).max(1) + 1e-6).all()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["llama", "gemma3_text", "gpt2", "gpt_neox", "mistral"])
 def test_a_prompt_of_one_token(tiny, twin, oracle, name):
     model = tiny(name)
@@ -285,6 +286,7 @@ def test_a_prompt_of_one_token(tiny, twin, oracle, name):
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("length", [2, 3, 4, 5, 6, 30])
 @pytest.mark.parametrize("name", ["gemma3_text", "mistral"])
 def test_prompts_around_the_sliding_window(tiny, twin, oracle, name, length):

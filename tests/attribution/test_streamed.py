@@ -57,6 +57,7 @@ def same(one, other):
         assert one.sums[key] == pytest.approx(other.sums[key], rel=1e-10, abs=1e-12)
 
 
+@pytest.mark.long
 def test_the_activation_is_a_mean_of_means_over_residues(model, whole):
     scores = whole.scores("activation")
     assert set(scores) == set(COMPONENTS)
@@ -65,6 +66,7 @@ def test_the_activation_is_a_mean_of_means_over_residues(model, whole):
         assert scores[c] == pytest.approx(np.mean(each, 0), rel=1e-5, abs=1e-7)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["integrated_gradients", "gradient_x_activation"])
 def test_the_scores_are_those_of_every_protein_in_memory(model, whole, method):
     options = {"baseline": "input", "tolerance": TOLERANCE}
@@ -88,6 +90,7 @@ def test_the_scores_are_those_of_every_protein_in_memory(model, whole, method):
         assert expected.max() > 1e-3
 
 
+@pytest.mark.long
 def test_the_baseline_and_the_target_count(model):
     """One protein's zero baseline, and another class."""
     sequence, target, _ = PROTEINS[0]
@@ -125,6 +128,7 @@ def test_the_means_are_over_all_residues(model, whole):
         assert whole.means()[c] == pytest.approx(everything.mean(1), rel=1e-4, abs=1e-6)
 
 
+@pytest.mark.long
 def test_special_tokens_have_means_of_their_own(model, whole):
     token_means = whole.token_means()
     assert set(token_means) == {0, -1}
@@ -163,6 +167,7 @@ def test_a_neuron_that_never_changes_responds_to_nothing():
     assert set(responses) == {"H"}
 
 
+@pytest.mark.long
 def test_parts_add_up_to_the_whole_in_any_order(model, whole):
     parts = [streamed(model, [protein]) for protein in PROTEINS]
     same(Streamed.together(parts), whole)

@@ -146,6 +146,7 @@ def test_where_none_can_be_asked_one_sentence_says_why(tiny, sentence):
     sentence(ask_all, model, [], says="no facts")
 
 
+@pytest.mark.long
 def test_whole_says_whether_the_target_is_all_of_its_answer(speaker):
     assert ask(speaker, Fact(PROMPTS[0], ("dog",))).whole
     assert not ask(speaker, Fact(PROMPTS[0], ("Paris London",))).whole

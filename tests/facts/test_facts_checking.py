@@ -194,6 +194,7 @@ def test_the_correlation_with_the_probability_is_scipys():
     assert row["spearman_low"] < row["spearman"] < row["spearman_high"]
 
 
+@pytest.mark.long
 def test_thresholds_are_the_best_on_the_training_part():
     rows = table()
     _, lambdas = measured(rows)
@@ -429,6 +430,7 @@ def test_neurons_like_random_ones_seldom_beat_them():
     assert np.mean([checking.verdict(row) == "better" for row in rows]) < 0.09
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("quick", "without_type_checks")
 def test_neurons_that_tell_true_from_false_are_found():
     draw = np.random.default_rng(1)

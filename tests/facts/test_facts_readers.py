@@ -413,6 +413,7 @@ def test_pararel_at_its_published_size(without_type_checks):
     assert len(read_facts(data).facts) == total
 
 
+@pytest.mark.long
 def test_mlama_at_its_published_size(without_type_checks):
     """53 languages in 2,332 files."""
     codes = [f"{a}{b}" for a in "abcdefgh" for b in "abcdefgh"][:53]
@@ -596,6 +597,7 @@ def test_the_most_facts_are_allowed_and_one_more_is_not(sentence, few):
     assert list_facts(files).prompts == {("en", ""): 11}
 
 
+@pytest.mark.long
 def test_rows_times_patterns_are_counted_and_not_made(sentence, monkeypatch):
     def made(*args):
         raise AssertionError("a prompt was made")

@@ -46,6 +46,7 @@ def test_without_chance_it_writes_what_transformers_does(tiny, monkeypatch, fami
     assert sample(model, IDS, 2, 0.0, draw()) == [expected] * 2
 
 
+@pytest.mark.long
 def test_tokens_are_drawn_with_the_models_probabilities(tiny):
     model = tiny("llama")
     logits = model.hf(torch.tensor([IDS])).logits[0, -1]

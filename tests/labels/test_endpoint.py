@@ -262,6 +262,7 @@ def test_what_may_pass_is_tried_again(server, client, bad):
     assert len(server.requests) == 3
 
 
+@pytest.mark.long
 def test_the_server_says_how_long_to_wait(server, client):
     server.script = lambda request, number: (
         fault(429, retry_after=1) if number == 0 else completion("Kinases.")

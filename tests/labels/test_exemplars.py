@@ -50,6 +50,7 @@ POOL = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("pooling", POOL)
 @pytest.mark.parametrize("tokens", [1, 30, 4096])
 def test_batches_are_as_one_protein_alone(model, oracle, monkeypatch, pooling, tokens):

@@ -66,6 +66,7 @@ def test_pairs_are_both_ends_of_labelled_neurons(given, spec):
     assert len(some) == 2 * 4
 
 
+@pytest.mark.long
 def test_what_was_trained_is_kept_and_reads_hypotheses(given, spec):
     context = Context("cpu")
     context.given = given

@@ -235,6 +235,7 @@ def learned():
     return pairs, train(pairs, base=tiny(), settings=QUICK, device="cpu")
 
 
+@pytest.mark.long
 def test_it_learns_a_planted_rule_for_neurons_and_proteins_it_never_saw(learned):
     pairs, trained = learned
     first, last = trained.curve[0]["loss"], np.mean([row["loss"] for row in trained.curve[-10:]])

@@ -307,6 +307,7 @@ def test_program_code_beside_a_model_is_never_run(tiny, tmp_path, sentence, monk
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.long
 def test_every_call_to_transformers_forbids_code():
     import ast
 

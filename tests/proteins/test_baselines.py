@@ -306,6 +306,7 @@ def test_sets_that_differ_in_nothing_have_an_interval_that_holds_zero():
     assert 0.93 <= np.mean(hits) <= 0.97
 
 
+@pytest.mark.long
 def test_an_advantage_over_random_sets_is_found():
     draw = np.random.default_rng(4)
     labels = np.arange(120) % 2
@@ -384,6 +385,7 @@ def test_trees_find_what_no_line_does():
     assert all((found[name] == again[name]).all() for name in NAMES)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "length", "residues", "both", "trees"),
     [

@@ -165,6 +165,7 @@ def test_every_feature_says_what_it_is():
         assert "not the structure" in FEATURES[f"{name}_propensity"].title
 
 
+@pytest.mark.long
 def test_table_has_one_row_a_protein_and_is_fast():
     proteins = LABELLED["pdb_enzyme"].proteins[:500]
     began = time.process_time()

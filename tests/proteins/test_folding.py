@@ -187,6 +187,7 @@ def test_variable_domains_of_antibodies():
         assert variable_domain(other) == ""
 
 
+@pytest.mark.long
 def test_no_protein_that_comes_with_the_app_is_taken_for_an_antibody():
     proteins = LABELLED["pdb_enzyme"].proteins
     assert len(proteins) == 3_000
@@ -269,6 +270,7 @@ def test_flash_abb_is_what_the_package_gives(fv, package, tmp_path):
     np.testing.assert_allclose(fv.confidence, expected, atol=1e-3)
 
 
+@pytest.mark.long
 def test_flash_abb_of_a_heavy_chain_alone_is_what_the_package_gives(package):
     if not weights.installed("flash-abb"):
         pytest.skip("FlashABB has not been fetched")

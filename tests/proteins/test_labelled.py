@@ -283,6 +283,7 @@ def test_a_sentence_is_short_and_shows_no_path(sentence):
 # --- Limits --------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_the_limits_themselves_are_allowed(sentence, without_type_checks):
     digits = str.maketrans("0123456789", AMINO_ACIDS[:10])
     rows = [f"{n:0100}".translate(digits) + f",{n % 2}\n" for n in range(MAX_PROTEINS)]

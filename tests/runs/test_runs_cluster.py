@@ -240,6 +240,7 @@ def test_an_address_where_nothing_is(store, spec, monkeypatch, where):
         run_study(Distributed(), spec, store, Context())
 
 
+@pytest.mark.long
 def test_an_address_that_never_answers(store, spec, monkeypatch):
     monkeypatch.setattr(cluster, "_ANSWER", 2.0)
     monkeypatch.setattr(cluster, "_END", 0.5)

@@ -1,5 +1,6 @@
 import os
 
+import pytest
 from runs_toys import Toy, ToySpec
 
 from neuronlab.runs import Result
@@ -11,6 +12,7 @@ def kill(child):
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
 
 
+@pytest.mark.long
 def test_killed_while_saving_leaves_no_half_result(process, store):
     child = process("save", store.root)
     assert child.stdout.readline() == "saving\n"
@@ -22,6 +24,7 @@ def test_killed_while_saving_leaves_no_half_result(process, store):
     assert store.load(ToySpec().key)[1].numbers == {"a": 1}
 
 
+@pytest.mark.long
 def test_killed_run_is_offered_and_resumed_from_its_shards(process, store, make_queue):
     spec = ToySpec(parts=3)
     child = process("run", store.root)

@@ -11,6 +11,7 @@ SPECS = {"toy": ToySpec}
 EXPECTED = "f74e656fd0e692d0"
 
 
+@pytest.mark.long
 def test_key_is_the_same_in_every_process(process, tmp_path):
     # Different hash seeds give sets a different order.
     children = [process("key", tmp_path, PYTHONHASHSEED=seed) for seed in ("1", "2")]

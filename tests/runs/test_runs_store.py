@@ -510,6 +510,7 @@ def test_a_note_of_a_time_beyond_all_times_is_skipped(store):
     assert store.interrupted() == []
 
 
+@pytest.mark.long
 def test_parts_and_clearings_of_two_at_once_do_not_break_each_other(tmp_path):
     raised = []
 

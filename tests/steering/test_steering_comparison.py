@@ -23,6 +23,7 @@ def simulated(draw, *, shift=0.0, shared=0.0, sets=SETS, chains=CHAINS):
     return values[0] + shift, values[1:]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shared", [0.0, 0.3])
 @pytest.mark.parametrize("larger", [True, False])
 def test_under_the_null_p_is_uniform(shared, larger):

@@ -224,6 +224,7 @@ def test_a_chain_is_the_same_alone_and_among_others(residues_model, mode):
         assert run(residues_model, [change], chains=[chain], mode=mode, masked=0.3) == [among]
 
 
+@pytest.mark.long
 def test_batches_change_nothing(residues_model, monkeypatch):
     changes = [None, PUSH, HERE, None, nl.Suppress(SOME), None, PUSH]
     whole = run(residues_model, changes, masked=0.3)

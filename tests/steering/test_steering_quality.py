@@ -36,6 +36,7 @@ def test_a_repeat_of_the_free_region_ends_where_the_region_does():
     assert longest_repeat(sequence, (4, 3, 2)) == 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("places", [tuple(range(21)), (0, 20), (7,)])
 def test_pseudo_perplexity_is_that_of_a_plain_loop(residues_model, places):
     """One prompt per hidden residue, with nothing of steering."""
@@ -48,6 +49,7 @@ def test_pseudo_perplexity_is_that_of_a_plain_loop(residues_model, places):
         assert perplexity == pytest.approx(np.exp(-np.mean(logs)), rel=1e-4)
 
 
+@pytest.mark.long
 def test_pseudo_perplexity_does_not_depend_on_batches(residues_model, monkeypatch):
     whole = pseudo_perplexity(residues_model, SEQUENCES, range(21))
     for room in (1, 100):

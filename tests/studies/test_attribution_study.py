@@ -180,6 +180,7 @@ def test_without_a_target_the_first_choice_is_explained_and_named(tmp_path):
     assert numbers["target_label"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "change",
     [{"text": ""}, {"text": "MKJ"}, {"target": 9}, {"components": ()}],

@@ -152,6 +152,7 @@ def others_of(own, fact, about):
 # --- Every edit, one at a time -------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_every_edit_is_measured_once_everywhere(ran):
     table = ran.found.tables["edits"]
     keys = ["fact", "edit", "change", "about", "language"]
@@ -164,6 +165,7 @@ def test_every_edit_is_measured_once_everywhere(ran):
     }
 
 
+@pytest.mark.long
 def test_an_edit_does_what_a_plain_forward_pass_does(ran):
     table = ran.found.tables["edits"]
     for name in ("france", "fox"):
@@ -191,6 +193,7 @@ def test_the_union_counts_each_neuron_once(ran):
     assert (wide[SHARED] > 0).any()
 
 
+@pytest.mark.long
 def test_the_same_edit_is_measured_on_one_other_known_fact_of_each_kind(ran):
     """Which one it is, its probability in both languages tells."""
     table = ran.found.tables["edits"]
@@ -287,6 +290,7 @@ def test_the_numbers_are_those_of_the_tables(ran):
     pd.testing.assert_frame_equal(tables["success"], success(edits))
 
 
+@pytest.mark.long
 def test_without_neurons_in_common_nothing_changes_and_it_is_counted(llama, tmp_path):
     """At this threshold a set is the best neuron: in common only where it is in both languages."""
     taus = dict.fromkeys(("en", "xx"), 0.999)
@@ -310,6 +314,7 @@ def test_without_neurons_in_common_nothing_changes_and_it_is_counted(llama, tmp_
 # --- Which facts ---------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_one_relation_alone_has_no_unrelated_facts(llama, tmp_path):
     found, _ = run(llama, spec(facts_of("llama", ("capital",))), tmp_path)
     assert set(found.tables["edits"]["about"]) == {"fact", "same relation"}
@@ -318,6 +323,7 @@ def test_one_relation_alone_has_no_unrelated_facts(llama, tmp_path):
     assert found.numbers["facts"] == 2
 
 
+@pytest.mark.long
 def test_one_fact_alone_is_measured_on_itself(llama, small, tmp_path):
     france = facts_of("llama")[:2]
     found, _ = run(llama, spec(france), tmp_path)
@@ -330,6 +336,7 @@ def test_one_fact_alone_is_measured_on_itself(llama, small, tmp_path):
     assert (small.tables["success"]["facts"] == 1).all()
 
 
+@pytest.mark.long
 def test_facts_not_known_in_one_language_are_left_out_and_said(llama, tmp_path):
     own = (
         *facts_of("llama", ("capital",)),

@@ -134,6 +134,7 @@ def test_random_sets_come_from_the_same_layers(tiny, asked, monkeypatch, tmp_pat
         assert set(drawn) == set(activity.matched(nl.NeuronSet(own), seed))
 
 
+@pytest.mark.long
 def test_another_seed_is_a_replication(tiny, asked, monkeypatch, tmp_path):
     """No random set of seed 0 is one of seed 1's."""
     model = tiny("llama")
@@ -175,6 +176,7 @@ def activity_of_sets(tiny, monkeypatch, tmp_path, prompt):
     return seen
 
 
+@pytest.mark.long
 def test_the_stronger_null_is_about_as_active(tiny, asked, monkeypatch, tmp_path):
     own, *random = activity_of_sets(tiny, monkeypatch, tmp_path, asked(tiny("llama")))
     same_layers, as_active = np.mean(random[::2]), np.mean(random[1::2])

@@ -102,6 +102,7 @@ def test_exemplars_are_those_of_a_full_sort(model, tmp_path, monkeypatch, poolin
     assert result.numbers == {"proteins": 90, "explained": 78, "cut": 0}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("portion", [17, 40])
 def test_portions_and_steps_change_nothing(model, tmp_path, monkeypatch, portion):
     asked = spec()

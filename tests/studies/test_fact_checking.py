@@ -160,6 +160,7 @@ def by_relation(ran):
         yield relation, rows, list(dict.fromkeys(row.prompt for row in rows if not row.test))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["degenerate", "knowledge"])
 def test_a_score_is_the_mean_attribution_of_the_relations_neurons(ran, kind):
     found_some = others_differ = 0
@@ -230,6 +231,7 @@ def test_random_neurons_are_as_many_of_the_same_layers(ran):
     assert len(different) >= 9
 
 
+@pytest.mark.long
 def test_another_seed_draws_other_random_sets(llama, tmp_path, monkeypatch):
     """Seed 1 repeats the study; it does not share all but one of the sets of seed 0."""
     sets, controls = {}, study._controls

@@ -450,6 +450,7 @@ def test_other_simulators_are_asked(given, monkeypatch):
     assert row["correlation"] == pytest.approx(r, abs=1e-4)
 
 
+@pytest.mark.long
 def test_what_explainers_are_told(given):
     asked = spec()
     (_, user) = neuron_labels.question(asked, given, "ffn", 0, K_UNIT)

@@ -119,6 +119,7 @@ def labels_of(name, pair):
     return given if name == "one" else probabilities(pair["two"]).argmax(1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["one", "two"])
 def test_every_row_is_the_plain_loop(ran, pair, scores, name):
     table = ran.tables["transfer"]

@@ -162,6 +162,7 @@ def interval(model, parts, kind, k=10):
     return found.tables["overlap"].set_index(["pair", "k"]).loc[(kind, k)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("alike", [True, False])
 @pytest.mark.parametrize("relations", [1, 12])
 def test_the_interval_holds_what_other_facts_would_give(tiny, monkeypatch, relations, alike):
@@ -325,6 +326,7 @@ def test_without_another_model_nothing_is_said_of_it(tiny, tmp_path):
     assert not any("other model" in kind for kind in found.tables["overlap"]["pair"])
 
 
+@pytest.mark.long
 def test_a_fact_that_the_other_model_cannot_be_asked_is_left_out(tiny, tmp_path):
     """Causal models cannot fill in what masked ones can."""
     middle = Fact("the [MASK] fox", ("quick",), "animal", "middle")

@@ -128,6 +128,7 @@ def test_chains_are_those_of_the_generation(ran):
         assert result.numbers["activity"][control] == pytest.approx(np.mean(levels))
 
 
+@pytest.mark.long
 def test_what_a_chain_reached_is_the_mean_of_its_last_tenth(ran):
     _, _, result = ran
     by = ["condition", "set", "chain"]

@@ -387,6 +387,7 @@ def judged(model, asked, change):
 NAMES = ["accuracy", "f1", "auc"]
 
 
+@pytest.mark.long
 def test_every_submodel_has_a_row(ran):
     _, asked, result = ran
     table = result.tables["submodels"]
@@ -406,6 +407,7 @@ def test_every_submodel_has_a_row(ran):
     assert numbers["residues"] == sum(len(p.sequence) for p in asked.to_score())
 
 
+@pytest.mark.long
 def test_the_metrics_are_those_of_the_plain_loop(ran):
     model, asked, result = ran
     table = result.tables["submodels"]
@@ -515,6 +517,7 @@ def test_full_floor_and_majority(ran):
     assert numbers["majority"] == pytest.approx(expected)
 
 
+@pytest.mark.long
 def test_the_means_are_those_of_the_scored_proteins(ran):
     model, asked, result = ran
     sums, residues = dict.fromkeys(COMPONENTS, 0.0), 0
@@ -536,6 +539,7 @@ def test_the_means_are_those_of_the_scored_proteins(ran):
             assert found == pytest.approx(np.mean(each, 0), rel=1e-4, abs=1e-6)
 
 
+@pytest.mark.long
 def test_the_scores_are_those_of_the_scored_proteins(ran):
     model, asked, result = ran
     each = [
@@ -558,6 +562,7 @@ def test_the_scores_are_those_of_the_scored_proteins(ran):
     assert states == {"state_H", "state_E", "state_C"}
 
 
+@pytest.mark.long
 def test_scores_never_see_the_test_proteins(model, tmp_path):
     asked = spec(**QUICK)
     found, sides = asked.parts()
@@ -582,6 +587,7 @@ def test_scores_never_see_the_test_proteins(model, tmp_path):
     assert any((own != third.arrays[name]).any() for name, own in one.arrays.items())
 
 
+@pytest.mark.long
 def test_shards_that_are_stored_are_not_scored_again(model, tmp_path, monkeypatch):
     asked, store = spec(**QUICK, scored=25), Store(tmp_path)
     assert STUDY.shards(asked, context_with(model)) == [0, 10, 20]
