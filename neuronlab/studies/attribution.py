@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -147,15 +148,15 @@ class AttributionStudy(Study[AttributionSpec]):
 
 def preview(model: Model, spec: AttributionSpec, context: Context) -> None:
     """What a single pass says of where the scores are, until the method's own are there."""
+    prediction = predict(model, spec.prompt)
     scores = attribute(
         model,
-        spec.prompt,
+        replace(spec.prompt, target=prediction.target),
         method=PREVIEW,
         components=spec.components,
         objective=spec.objective,
         positions=spec.positions,
     )
-    prediction = predict(model, spec.prompt)
     numbers = {
         **scores.provenance,
         "target_label": prediction.label,

@@ -20,6 +20,8 @@ from neuronlab.widgets.guard import complain, plain
 
 # Seconds between two looks at a run. Showing it costs time the run would use.
 _TICK = 0.5
+# Of what stood on the page before, a preview leaves nothing: elements that the browser removes.
+_REPLACED = 40
 _CANCELLED = "This run was cancelled. Press Run to start it again."
 
 
@@ -108,6 +110,8 @@ def wait(key: str, name: str, preview: Callable[[Preview], None] | None = None) 
                 seen = run.preview
                 note.info(f"Preview: {plain(seen.words)}.", icon=":material/hourglass_top:")
                 preview(seen)
+                for _ in range(_REPLACED):
+                    st.empty()
             run = services.queue().watch(key, _TICK, run.preview)
         if seen:
             st.rerun()

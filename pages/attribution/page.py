@@ -44,14 +44,15 @@ def preview(spec: AttributionSpec, result: Result) -> None:
     neuron_maps.start(scores, preview=True)
     n = result.numbers
     st.markdown(f"**{plain(visible(n['target_label']))}** {prediction(n)}.")
-    choices(result)
-    neuron_maps.draw(scores)
+    seen(result, scores)
 
 
-def choices(result: Result) -> None:
-    """The model's first choices."""
+def seen(result: Result, scores: NeuronScores) -> None:
+    """Where the scores are, below the model's first choices."""
+    choices = st.expander("The model's first choices", expanded=True)
+    neuron_maps.draw(scores)  # first what people wait for
     table = result.tables["predictions"]
-    with st.expander("The model's first choices", expanded=True):
+    with choices:
         exports.chart(
             predictions(table, int(result.numbers["target"])),
             table,
@@ -67,8 +68,7 @@ def results(model: Model, spec: AttributionSpec, result: Result) -> None:
     prompt = spec.prompt
     target = int(result.numbers["target"])
     headline(result)
-    choices(result)
-    neuron_maps.draw(scores)
+    seen(result, scores)
     where(model, spec, result)
     quality(result)
     if len(scores.token_totals):
