@@ -7,6 +7,8 @@ the 20 scaled copies of the prompt, and the right-hand sum of the 20 gradients (
 Captum is `LayerIntegratedGradients` on each layer with its 20 Gauss-Legendre nodes. All three
 attribute the target's probability to the FFN neurons at the predicted position from a zero
 baseline, on the same frozen model. The reference is Gauss-Legendre with 128 nodes per layer.
+Beside each time stands how much the matrix products of one run are, and how many a second that
+makes; a large product alone, timed in the same run, says what the machine can do.
 Each contender runs in a process of its own, so that its peak memory can be told. Machines drift:
 ours and the usual loop take turns, and the ratio is the median of the turns'.
 """
@@ -22,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 import neuronlab as nl
 from neuronlab.attribution.growing_batch import GrowingBatch
@@ -43,7 +46,7 @@ CASES = {
 }
 STEPS = 20
 REFERENCE_NODES = 128
-TURNS = 3
+TURNS = 5
 
 
 def ours(model: Model, prompt: nl.Prompt) -> np.ndarray:
@@ -100,7 +103,17 @@ def reference(model: Model, prompt: nl.Prompt) -> np.ndarray:
     return np.stack(rows)
 
 
-CONTENDERS = {"ours": ours, "usual loop": usual_loop, "captum": captum}
+def every_component(model: Model, prompt: nl.Prompt) -> np.ndarray:
+    """Query, key, value and FFN neurons at once, as a page asks for them."""
+    return nl.attribute(model, prompt)["ffn"]
+
+
+CONTENDERS = {
+    "every component": every_component,
+    "ours": ours,
+    "usual loop": usual_loop,
+    "captum": captum,
+}
 
 
 def measure(case: str, contender: str, repeats: int, out: Path) -> None:
@@ -109,15 +122,20 @@ def measure(case: str, contender: str, repeats: int, out: Path) -> None:
     model = nl.load(name, device="cpu")
     loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     function = reference if contender == "reference" else CONTENDERS[contender]
-    times = []
+    times, processor = [], []
     if contender != "reference":
         nl.predict(model, prompt)  # the first pass of a process pays for the libraries' set-up
     for _ in range(repeats):
-        start = time.perf_counter()
+        start, used = time.perf_counter(), time.process_time()
         scores = function(model, prompt)
         times.append(time.perf_counter() - start)
+        processor.append(time.process_time() - used)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with FlopCounterMode(display=False) as counted:
+        function(model, prompt)
     facts = {
+        "gflop": counted.get_total_flops() / 1e9,
+        "processor": statistics.median(processor),
         "seconds": statistics.median(times),
         "peak_mb": peak / 1024,
         "loaded_mb": loaded / 1024,
@@ -145,10 +163,31 @@ def main() -> None:
         return
     import tempfile
 
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+    print(
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads; products of 512 x 1,536 by "
+        f"1,536 x 1,536: {products_a_second() / 1e9:.0f} GFLOP/s"
+    )
     with tempfile.TemporaryDirectory() as folder:
         for case in list(CASES)[: 1 if args.quick else None]:
             compare(case, Path(folder))
+        case = next(iter(CASES))
+        every = [run(case, "every component", 3, Path(folder))[1] for _ in range(TURNS)]
+        median = {fact: statistics.median(facts[fact] for facts in every) for fact in every[0]}
+        print(
+            f"\n{case}, all four components: {median['seconds']:.2f} s, "
+            f"{median['processor']:.2f} s of processors, {median['gflop']:.0f} GFLOP"
+        )
+
+
+def products_a_second() -> float:
+    """Floating-point operations a second of a large product alone, the best of ten."""
+    left, right = torch.rand(512, 1536), torch.rand(1536, 1536)
+    times = []
+    for _ in range(10):
+        start = time.perf_counter()
+        left @ right
+        times.append(time.perf_counter() - start)
+    return 2 * 512 * 1536 * 1536 / min(times)
 
 
 def compare(case: str, folder: Path) -> None:
@@ -172,11 +211,15 @@ def compare(case: str, folder: Path) -> None:
     }
     worse = int((errors["ours"] > errors["usual loop"]).sum())
     print(f"{len(truth)} layers x {truth.shape[1]} FFN neurons")
-    print(f"{'':12}{'seconds':>9}{'x faster':>10}{'peak MB':>9}{'error':>10}{'worst layer':>13}")
+    print(
+        f"{'':12}{'seconds':>9}{'x faster':>10}{'GFLOP':>8}{'a second':>10}{'peak MB':>9}"
+        f"{'error':>10}{'worst layer':>13}"
+    )
     for name, (_, facts) in results.items():
         error = errors[name]
         print(
             f"{name:12}{seconds[name]:9.2f}{faster[name]:10.1f}"
+            f"{facts['gflop']:8.0f}{facts['gflop'] / seconds[name]:10.0f}"
             f"{facts['peak_mb']:9.0f}{np.median(error):10.1e}{error.max():13.1e}"
         )
     print(f"layers where our error is larger than the usual loop's: {worse} of {len(truth)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -20,12 +19,14 @@ from neuronlab.attribution.request import TOLERANCE, Objective, Positions, Reque
 from neuronlab.cost import Cost
 from neuronlab.models import ALL_COMPONENTS, COMPONENTS, Component, Model
 from neuronlab.neurons import NeuronScores, predict
+from neuronlab.neurons.predictions import Prediction
 from neuronlab.runs import Context, Result, Seed, Study
 from neuronlab.studies.bases.one_prompt import SUPPRESSED, PromptSpec, prove
 from neuronlab.studies.bases.prompts import Described, first_prompt
 
 TOP = 1000
 PREVIEW = "gradient_x_activation"
+ByToken = dict[Component, Float[Tensor, "layer token neuron"]]
 
 
 class AttributionSpec(PromptSpec):
@@ -110,8 +111,15 @@ class AttributionStudy(Study[AttributionSpec]):
         """The whole study: one prompt is one shard."""
         context.progress(0.0, "loading the model")
         model = context.model(spec.model, spec.revision)
-        if context.previews and method(spec.method).integrates:
-            preview(model, spec, context)
+        encoded = model.encode(spec.prompt)
+        earlier = model.family.causal and len(encoded.tokens) > 1
+        previewed = context.previews and method(spec.method).integrates
+        first: ByToken = {}
+        if earlier or previewed:
+            prediction = predict(model, spec.prompt)
+            first = one_pass(model, spec, prediction.target)
+            if previewed:
+                preview(model, spec, prediction, first, context)
         scores = attribute(
             model,
             spec.prompt,
@@ -135,8 +143,8 @@ class AttributionStudy(Study[AttributionSpec]):
             "certified": scores.certified,
         }
         tables = {"top": scores.top(TOP, magnitude=True), **proof.tables}
-        if model.family.causal and len(scores.provenance["tokens"]) > 1:
-            tables["where"], numbers["top_everywhere"] = where(model, spec, numbers["target"])
+        if earlier:
+            tables["where"], numbers["top_everywhere"] = where(first, encoded.position)
         quality = scores.quality
         if len(quality):
             tables["quality"] = quality
@@ -146,26 +154,31 @@ class AttributionStudy(Study[AttributionSpec]):
         return Result(numbers=numbers, tables=tables, arrays=_by_name(scores))
 
 
-def preview(model: Model, spec: AttributionSpec, context: Context) -> None:
+def one_pass(model: Model, spec: AttributionSpec, target: int) -> ByToken:
+    """Gradient x activation of every neuron at every token: a single pass gives it."""
+    encoded = model.encode(spec.prompt)
+    request = Request(model, encoded, target, spec.components, spec.objective, positions="all")
+    scores = gradient_x_activation(request).scores
+    return {
+        c: torch.stack([scores[layer, c] for layer in range(model.layers)]) for c in spec.components
+    }
+
+
+def preview(
+    model: Model, spec: AttributionSpec, prediction: Prediction, first: ByToken, context: Context
+) -> None:
     """What a single pass says of where the scores are, until the method's own are there."""
-    prediction = predict(model, spec.prompt)
-    scores = attribute(
-        model,
-        replace(spec.prompt, target=prediction.target),
-        method=PREVIEW,
-        components=spec.components,
-        objective=spec.objective,
-        positions=spec.positions,
-    )
+    at = model.encode(spec.prompt).position
+    span = slice(None) if spec.positions == "all" else slice(at, at + 1)
     numbers = {
-        **scores.provenance,
+        "target": prediction.target,
         "target_label": prediction.label,
         "probability": prediction.probability,
         "rank": prediction.rank,
     }
-    result = Result(numbers, {"predictions": prediction.top(10)}, _by_name(scores))
+    arrays = {str(c): scores[:, span].sum(1).numpy(force=True) for c, scores in first.items()}
     words = f"{method(PREVIEW).title}, from one pass; {method(spec.method).title} will replace it"
-    context.preview(result, words)
+    context.preview(Result(numbers, {"predictions": prediction.top(10)}, arrays), words)
 
 
 def default_positions(kind: str) -> Positions:
@@ -173,33 +186,27 @@ def default_positions(kind: str) -> Positions:
     return "predicted" if kind == "causal" else "all"
 
 
-def where(model: Model, spec: AttributionSpec, target: int) -> tuple[pd.DataFrame, int]:
+def where(first: ByToken, position: int) -> tuple[pd.DataFrame, int]:
     """What scores of the last token alone leave out: keys and values of the tokens before it.
 
-    A causal model reads its answer at the last token, but the subject earlier. By gradient x
-    activation, which scores every token in one pass.
+    A causal model reads its answer at the last token, but the subject earlier.
 
     Args:
-        target: whose ``spec.objective`` is explained.
+        first: what a single pass says of every token.
+        position: of the last token.
 
     Returns:
         A row per component: component, predicted and all (its share of the absolute scores at the
         predicted position, and summed over all positions); and how many of the ten best neurons of
         either are the same.
     """
-    encoded = model.encode(spec.prompt)
-    request = Request(model, encoded, target, spec.components, spec.objective, positions="all")
-    scores = gradient_x_activation(request).scores
-    by_token: dict[Component, Float[Tensor, "layer token neuron"]] = {
-        c: torch.stack([scores[layer, c] for layer in range(model.layers)]) for c in spec.components
-    }
-    views = {"predicted": slice(encoded.position, encoded.position + 1), "all": slice(None)}
-    table = pd.DataFrame({"component": spec.components})
+    views = {"predicted": slice(position, position + 1), "all": slice(None)}
+    table = pd.DataFrame({"component": list(first)})
     best = []
     for view, tokens in views.items():
-        sizes = np.array([float(by_token[c][:, tokens].abs().sum()) for c in spec.components])
+        sizes = np.array([float(first[c][:, tokens].abs().sum()) for c in first])
         table[view] = sizes / max(sizes.sum(), 1e-30)
-        arrays = {c: each[:, tokens].sum(1).numpy(force=True) for c, each in by_token.items()}
+        arrays = {c: each[:, tokens].sum(1).numpy(force=True) for c, each in first.items()}
         best.append(NeuronScores(arrays).select(top=SUPPRESSED))
     return table, len(best[0] & best[1])
 

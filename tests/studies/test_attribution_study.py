@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from contexts import context_with
 
 import neuronlab as nl
 from neuronlab.models import COMPONENTS
@@ -11,7 +12,13 @@ from neuronlab.neurons.effect import CONTROLS, Control
 from neuronlab.runs import Cancelled, Context, Store, read_spec, run_study
 from neuronlab.statistics import seeds
 from neuronlab.studies import STUDIES
-from neuronlab.studies.attribution import AttributionSpec, AttributionStudy, scores_of, where
+from neuronlab.studies.attribution import (
+    AttributionSpec,
+    AttributionStudy,
+    one_pass,
+    scores_of,
+    where,
+)
 from neuronlab.studies.bases.one_prompt import control_in
 
 MELITTIN = "GIGAVLKVLTTGLPALISWIKRKRQQ"
@@ -217,7 +224,8 @@ def test_where_a_causal_models_scores_lie(tiny):
     model = tiny("llama", "causal")
     asked = spec(model="tiny", text="the quick brown fox jumps", target="over", objective="logit")
     target = model.encode(asked.prompt).target
-    table, same = where(model, asked, target)
+    first = one_pass(model, asked, target)
+    table, same = where(first, model.encode(asked.prompt).position)
     every = nl.attribute(
         model, asked.prompt, method="gradient_x_activation", objective="logit", positions="all"
     )
@@ -234,3 +242,34 @@ def test_where_a_causal_models_scores_lie(tiny):
 @pytest.mark.fetched
 def test_only_a_causal_models_scores_leave_tokens_out(result):
     assert "where" not in result.tables
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "positions"),
+    [("llama", "causal", "predicted"), ("llama", "causal", "all"), ("esm", "classifier", "all")],
+)
+def test_the_preview_is_gradient_x_activation(tiny, asked, tmp_path, name, kind, positions):
+    model, previews = tiny(name, kind), []
+    prompt = asked(model)
+    fields = {"model": "tiny", "text": prompt.text, "target": prompt.target, "mask": prompt.mask}
+    question = AttributionSpec(**fields, positions=positions)
+    context = context_with(model, on_preview=previews.append)
+    result = run_study(STUDY, question, Store(tmp_path), context)
+    (preview,) = previews
+    expected = nl.attribute(model, prompt, method="gradient_x_activation", positions=positions)
+    assert preview.result.arrays.keys() == set(expected)
+    for component, scores in preview.result.arrays.items():
+        assert scores == pytest.approx(expected[component], rel=1e-4, abs=1e-7)
+    for number in ("target", "target_label", "rank"):
+        assert preview.result.numbers[number] == result.numbers[number]
+    assert preview.result.numbers["probability"] == pytest.approx(result.numbers["probability"])
+    pd.testing.assert_frame_equal(
+        preview.result.tables["predictions"], result.tables["predictions"], rtol=1e-4
+    )
+
+
+def test_a_single_pass_has_no_preview(tiny, asked, tmp_path):
+    model, previews = tiny("llama", "causal"), []
+    question = AttributionSpec(model="tiny", text=asked(model).text, method="gradient_x_activation")
+    run_study(STUDY, question, Store(tmp_path), context_with(model, on_preview=previews.append))
+    assert previews == []
