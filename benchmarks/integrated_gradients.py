@@ -117,7 +117,11 @@ CONTENDERS = {
 
 
 def measure(case: str, contender: str, repeats: int, out: Path) -> None:
-    """Run one contender, in this process, and write its scores, times and peak memory."""
+    """Run one contender, in this process, and write its scores, times and peak memory.
+
+    Args:
+        repeats: 0 to count its operations instead, which slows it.
+    """
     name, prompt = CASES[case]
     model = nl.load(name, device="cpu")
     loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -131,12 +135,15 @@ def measure(case: str, contender: str, repeats: int, out: Path) -> None:
         times.append(time.perf_counter() - start)
         processor.append(time.process_time() - used)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with FlopCounterMode(display=False) as counted:
-        function(model, prompt)
+    gflop = None
+    if not times:
+        with FlopCounterMode(display=False) as counted:
+            scores = function(model, prompt)
+        gflop = counted.get_total_flops() / 1e9
     facts = {
-        "gflop": counted.get_total_flops() / 1e9,
-        "processor": statistics.median(processor),
-        "seconds": statistics.median(times),
+        "gflop": gflop,
+        "processor": statistics.median(processor or [0.0]),
+        "seconds": statistics.median(times or [0.0]),
         "peak_mb": peak / 1024,
         "loaded_mb": loaded / 1024,
     }
@@ -171,12 +178,17 @@ def main() -> None:
         for case in list(CASES)[: 1 if args.quick else None]:
             compare(case, Path(folder))
         case = next(iter(CASES))
-        every = [run(case, "every component", 3, Path(folder))[1] for _ in range(TURNS)]
-        median = {fact: statistics.median(facts[fact] for facts in every) for fact in every[0]}
+        _, facts = run(case, "every component", TURNS, Path(folder))
+        work = operations(case, "every component", Path(folder))
         print(
-            f"\n{case}, all four components: {median['seconds']:.2f} s, "
-            f"{median['processor']:.2f} s of processors, {median['gflop']:.0f} GFLOP"
+            f"\n{case}, all four components: {facts['seconds']:.2f} s, {facts['processor']:.2f} s "
+            f"of processors, {work:.0f} GFLOP, {work / facts['seconds']:.0f} a second"
         )
+
+
+def operations(case: str, contender: str, folder: Path) -> float:
+    """10^9 floating-point operations of the matrix products of one run."""
+    return run(case, contender, 0, folder)[1]["gflop"]
 
 
 def products_a_second() -> float:
@@ -200,6 +212,7 @@ def compare(case: str, folder: Path) -> None:
             results[name] = run(case, name, 5 if name == "ours" else 1, folder)
         turns.append({name: facts["seconds"] for name, (_, facts) in results.items()})
     results["captum"] = run(case, "captum", 1, folder)
+    work = {name: operations(case, name, folder) for name in ("ours", "usual loop")}
     ratios = [turn["usual loop"] / turn["ours"] for turn in turns]
     print(f"\n{case}: turns " + ", ".join(f"{r:.1f} x" for r in sorted(ratios)))
     seconds = {name: statistics.median(turn[name] for turn in turns) for name in turns[0]}
@@ -219,7 +232,7 @@ def compare(case: str, folder: Path) -> None:
         error = errors[name]
         print(
             f"{name:12}{seconds[name]:9.2f}{faster[name]:10.1f}"
-            f"{facts['gflop']:8.0f}{facts['gflop'] / seconds[name]:10.0f}"
+            f"{work.get(name, np.nan):8.0f}{work.get(name, np.nan) / seconds[name]:10.0f}"
             f"{facts['peak_mb']:9.0f}{np.median(error):10.1e}{error.max():13.1e}"
         )
     print(f"layers where our error is larger than the usual loop's: {worse} of {len(truth)}")
