@@ -24,7 +24,7 @@ for entry in PAGES:
         default=entry is HOME,
     )
     sections.setdefault(entry.section, []).append(opened)
-page = st.navigation(sections)
+page = st.navigation(sections, expanded=True)
 shown = next(entry for entry in PAGES if entry.name == (page.url_path or HOME.name))
 st.set_page_config(page_title="NeuronLab" if shown is HOME else f"{shown.title} · NeuronLab")
 # What a new run will replace is greyed all at once: to fade it keeps a core busy for a second, and

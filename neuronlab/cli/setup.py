@@ -73,8 +73,8 @@ def _examples() -> None:
         print("The examples are computed.", flush=True)
         return
     print("Computing the examples", flush=True)
+    from neuronlab import examples
     from neuronlab.runs import Store
-    from neuronlab.studies import examples
 
     quiet()
     examples.compute(names, Store(), say=lambda text: print(f"  {text}", flush=True))

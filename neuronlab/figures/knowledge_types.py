@@ -32,9 +32,9 @@ def overlap_bars(table: pd.DataFrame, words: dict[str, str]) -> go.Figure:
         )
     figure.update_yaxes(autorange="reversed")
     figure.update_layout(
-        height=120 + 60 * table["pair"].nunique(),
+        height=150 + 60 * table["pair"].nunique(),
         margin=MARGIN,
         xaxis_title="Jaccard index",
-        legend={"orientation": "h", "y": 1.1, "x": 0},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
     )
     return figure

@@ -1,1 +1,1 @@
-"""Protein sequences: what people type, paste and upload."""
+"""Proteins: sequences, corpora, features, families, structures, and what people upload of them."""

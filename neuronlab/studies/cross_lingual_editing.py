@@ -79,7 +79,7 @@ class CrossLingualEditingSpec(LanguagesSpec):
 
 
 class CrossLingualEditingStudy(AcrossLanguages[CrossLingualEditingSpec]):
-    """Every edit measured in every language.
+    """Switches off or amplifies a fact's neurons of one language, and measures it in all.
 
     Tables: ``facts`` (see ``InLanguages``), ``edits`` (fact, relation, edit, neurons, change,
     about, measured_on: the fact's name, language, before, after, random, as_active: probabilities,

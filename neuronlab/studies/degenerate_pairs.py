@@ -58,7 +58,7 @@ class DegeneratePairsSpec(PromptSpec):
 
 
 class DegeneratePairsStudy(Study[DegeneratePairsSpec]):
-    """Every pair of the candidates, switched off at the predicted position.
+    """Finds pairs of neurons of which either alone can be missed, but not both.
 
     Tables: ``candidates`` (layer, neuron, score, p: the target's probability without it),
     ``all_pairs`` (layer_a, neuron_a, layer_b, neuron_b, p_a, p_b, p_ab, product, synergy),

@@ -133,7 +133,7 @@ class ExemplarsSpec(Spec):
 
 
 class ExemplarsStudy(Study[ExemplarsSpec]):
-    """Portions of the corpus, joined.
+    """Finds the proteins that drive every neuron most and least.
 
     Arrays per component: ``top``, ``bottom`` (layer, neuron, kept) activations, ``top_at`` and
     ``bottom_at`` rows of the table, ``mean`` and ``sd`` (layer, neuron), ``held`` (protein, layer,

@@ -77,7 +77,7 @@ class FineTuneSpec(ProteinsSpec):
 
 
 class FineTuneStudy(Study[FineTuneSpec]):
-    """Tunes, keeps the model, and judges it on the test part.
+    """Tunes a protein model on labelled proteins, keeps it, and judges it on held-out ones.
 
     Numbers: ``test`` and ``baselines`` (see ``metrics``, with intervals), ``baseline`` (the one of
     the best AUC on the validation part), ``model`` (its catalogue name), ``duplicates``,

@@ -56,7 +56,7 @@ class LabelSimulatorSpec(Spec):
 
 
 class LabelSimulatorStudy(Study[LabelSimulatorSpec]):
-    """One training; the simulator is kept in a folder that studies of labels take.
+    """Trains a model that foretells activations from labels, kept for studies of labels.
 
     Numbers: r (mean over held-out neurons, each on proteins of its two ends, from which its label
     was made), neurons, pairs, folder. Tables: ``curve`` (step, epoch, loss, test_r: that mean after

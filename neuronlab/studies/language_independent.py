@@ -42,7 +42,7 @@ class LanguageIndependentSpec(LanguagesSpec):
 
 
 class LanguageIndependentStudy(AcrossLanguages[LanguageIndependentSpec]):
-    """Scores of each fact in each language; what the sets have in common.
+    """Finds the neurons that a fact has in common in several languages.
 
     Tables: ``facts`` and ``neurons`` (see ``InLanguages``), ``overlap`` and ``sensitivity`` (see
     the functions) at the published thresholds.

@@ -105,7 +105,7 @@ class NeuronLabelsSpec(ExemplarsSpec):
 
 
 class NeuronLabelsStudy(Study[NeuronLabelsSpec]):
-    """Layers in shards, from the stored exemplars.
+    """Says in words what drives every neuron of a protein model, and tests it on held-out proteins.
 
     Table ``labels``; a neuron without a label has "", and nan for what is said of labels:
 

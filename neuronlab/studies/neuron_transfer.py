@@ -72,7 +72,7 @@ class NeuronTransferSpec(JudgedSpec):
 
 
 class NeuronTransferStudy(Study[NeuronTransferSpec]):
-    """Scores of both models in one shard each, then both judged.
+    """Keeps in one classifier the neurons that another one needs, and judges both.
 
     Tables:
 

@@ -51,7 +51,7 @@ class ScalingSpec(Spec):
 
 
 class ScalingStudy(Study[ScalingSpec]):
-    """The labels of all models, counted.
+    """Counts what neurons of models of different sizes have labels for.
 
     A neuron counts as labelled where its label reaches the correlation. Tables:
 

@@ -34,9 +34,9 @@ PAIRS = {
 }
 # Pairs of a prompt on the one model with a prompt on the other.
 ACROSS = ("same prompt, other model", "other fact, other model")
-# Pairs of different facts that are looked at, at most, of each kind.
+# Pairs that are looked at, at most, of each kind.
 _SAMPLE = 2000
-# Of as many prompts all pairs are made.
+# Of up to so many prompts all pairs are made.
 _ALL_PAIRS = 300
 
 
@@ -70,6 +70,7 @@ class StabilityStudy(OverFacts[StabilitySpec]):
     name = "stability"
     title = "Do the neurons stay the same?"
     spec_type = StabilitySpec
+    unit = "prompts"
     small: ClassVar[dict[str, Any]] = {"per_relation": 1}
 
     def default(self) -> StabilitySpec:

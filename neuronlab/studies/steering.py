@@ -174,7 +174,7 @@ class SteeringSpec(Spec):
 
 
 class SteeringStudy(Study[SteeringSpec]):
-    """Chains: steered and unsteered, random sets, doses; then what they cost.
+    """Changes neurons while a protein is written, beside unsteered chains and random neurons.
 
     Random sets are of two kinds, "random" and "as active" (``CONTROLS``), with as many chains each
     as the chosen set; chains of one number draw the same random numbers. Sets are compared by the

@@ -100,7 +100,7 @@ class SubmodelsSpec(JudgedSpec):
 
 
 class SubmodelsStudy(Study[SubmodelsSpec]):
-    """Scores in shards of ten proteins; submodels judged when all scores are there.
+    """Keeps only the best neurons of a protein classifier, beside random ones, and judges it.
 
     Arrays: ``{method}.{component}`` scores, ``mean.{component}`` over residues,
     ``mean{number}.{component}`` at special tokens, and per DSSP state

@@ -60,11 +60,17 @@ def title_of(run: Run) -> str:
 
 def summary() -> None:
     """What runs now, in the sidebar; refreshes itself while something does."""
+    st.session_state["runs_summary"] = st.empty()
+    _summarise()
+
+
+def _summarise() -> None:
     active = [run for run in services.queue().runs() if run.active]
-    if active:
-        st.fragment(_active, run_every=1.0)()
-    else:
-        st.caption("No runs under way.")
+    with st.session_state["runs_summary"].container():
+        if active:
+            st.fragment(_active, run_every=1.0)()
+        else:
+            st.caption("No runs under way.")
 
 
 def _active() -> None:
@@ -130,7 +136,10 @@ def watch(key: str, name: str) -> None:
 def submit(spec: Spec, device: str) -> Run:
     """Ask for a result; whoever asks first, it is computed once."""
     _left().discard(spec.key)
-    return services.queue().submit(spec, device=device, owner=services.owner())
+    run = services.queue().submit(spec, device=device, owner=services.owner())
+    if run.active and "runs_summary" in st.session_state:
+        _summarise()  # the sidebar was drawn before
+    return run
 
 
 def _left() -> set[str]:
@@ -165,7 +174,8 @@ def _bar(run: Run, name: str) -> DeltaGenerator:
 
 def _words(run: Run) -> str:
     if run.status == "queued":
-        return f"Queued: {run.position} before it on {run.device}"
+        earlier = f" and {run.position} more" if run.position else ""
+        return f"Queued on {run.device}, after the run under way{earlier}"
     left = "" if run.seconds_left is None else f", about {max(run.seconds_left, 1):.0f} s left"
     return f"{run.message.capitalize() or 'Running'}: {run.fraction:.0%}{left}"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
+from neuronlab.examples import DEFAULT_MODEL
 from neuronlab.models import devices
 from neuronlab.neurons import Neuron, NeuronSet
-from neuronlab.studies.examples import DEFAULT_MODEL
 
 
 def start() -> None:

@@ -2,12 +2,12 @@
 
 import streamlit as st
 
+from neuronlab.examples import DEFAULT_MODEL, example
 from neuronlab.figures.charts import layer_profile, predictions, visible
 from neuronlab.models.catalogue import title_of
 from neuronlab.runs import Result
 from neuronlab.studies.attribution import AttributionSpec, scores_of
 from neuronlab.studies.bases.one_prompt import control_in
-from neuronlab.studies.examples import DEFAULT_MODEL, example
 from neuronlab.widgets import (
     exports,
     links,

@@ -42,7 +42,8 @@ def stability(spec: StabilitySpec, result: Result) -> None:
     """Overlap between wordings, facts and models."""
     n = result.numbers
     table = result.tables["overlap"]
-    st.markdown(f"**{n['facts']} facts in {n['prompts']} wordings**. {plain(n['left_out'])}")
+    facts = f"{n['facts']} fact{'s' * (n['facts'] != 1)}"
+    st.markdown(f"**{facts} in {n['prompts']} wordings**. {plain(n['left_out'])}")
     if spec.other and not n["comparable"]:
         st.info(
             "The two models have different shapes, so their neurons cannot be compared one by "

@@ -195,7 +195,8 @@ def test_what_is_not_possible(tiny, asked, sentence, without_type_checks):
 
 def test_the_methods_are_listed_with_what_they_need_and_cost():
     table = nl.methods()
-    assert list(table["name"]) == [*METHODS[:2], "amig", *METHODS[2:], *DIRECT]
+    assert {*METHODS, "amig", *DIRECT} <= set(table["name"])
+    assert table["name"].is_unique
     for column in ("title", "paper", "needs", "cost", "engines"):
         assert table[column].str.len().gt(0).all()
 

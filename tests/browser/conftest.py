@@ -12,10 +12,10 @@ import pytest
 from app_server import started, wait_for
 
 import neuronlab.home
+from neuronlab.examples import opened
 from neuronlab.models.catalogue import entry
 from neuronlab.runs import Store
 from neuronlab.studies import STUDIES
-from neuronlab.studies.examples import opened
 
 ROOT = Path(__file__).parents[2]
 # Milliseconds; far beyond what anything takes, for slow machines: only a hang reaches it.

@@ -389,8 +389,8 @@ def test_ctrl_c_keeps_the_finished_shards(home, tmp_path, monkeypatch, capsys):
 
 @pytest.mark.fetched
 def test_set_up_does_its_work_once(home, monkeypatch, capsys, copy_examples):
+    from neuronlab import examples
     from neuronlab.cli import setup
-    from neuronlab.studies import examples
     from neuronlab.studies.bases import prompts
 
     copy_examples(home / "runs", *examples.opened(MODEL)[1:])

@@ -10,8 +10,8 @@ from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
 import neuronlab.home
+from neuronlab import examples
 from neuronlab.runs import Store
-from neuronlab.studies import examples
 from neuronlab.widgets import label_sets, model_fetch, services
 from pages import HOME
 

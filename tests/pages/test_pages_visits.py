@@ -2,8 +2,8 @@
 
 import pytest
 
+from neuronlab.examples import example
 from neuronlab.runs import Store
-from neuronlab.studies.examples import example
 
 PAGES = (
     "home",

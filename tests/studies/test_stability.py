@@ -377,7 +377,7 @@ def test_previews_are_results_of_the_facts_so_far(tiny, tmp_path, monkeypatch):
     run_study(STUDY, spec(), Store(tmp_path), context)
     # One prompt alone is compared with nothing.
     counts = range(2, len(FACTS))
-    assert [each.words for each in previews] == [f"{i} of {len(FACTS)} facts" for i in counts]
+    assert [each.words for each in previews] == [f"{i} of {len(FACTS)} prompts" for i in counts]
     for count, each in zip(counts, previews, strict=True):
         alone = run(model, spec(own=FACTS[:count]), tmp_path)
         assert each.result.numbers == alone.numbers
