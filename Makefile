@@ -21,7 +21,7 @@ setup-tests: $(VENV)/.dev
 # where one process would work alone.
 test: setup-tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile \
-		--no-loadscope-reorder
+		--no-loadscope-reorder --durations 20
 
 # For the edit loop: nothing is fetched, and no test takes long.
 test-quick: export NEURONLAB_HOME := $(CURDIR)/.neuronlab

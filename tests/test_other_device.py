@@ -9,7 +9,7 @@ from tiny_models import TINY, build, twin
 # Threads are out of reach of what makes the device.
 CHECKS = [name for name in correct.CHECKS if name != "two at once"]
 # One of each way in which families differ; the others take minutes.
-QUICK = [("bert", "masked"), ("esm", "classifier")]
+QUICK = [("esm", "classifier")]
 
 
 @pytest.mark.long

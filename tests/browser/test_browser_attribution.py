@@ -90,7 +90,7 @@ def test_a_single_pass_is_shown_until_integrated_gradients_are_there(page):
     note.wait_for(state="detached")
     page.idle().healthy()
     assert page.headline() != before
-    assert page.result().numbers["method"] == "integrated_gradients"
+    assert page.result().numbers["settings"]["method"] == "integrated_gradients"
 
 
 @pytest.mark.slow  # cancelling in a browser: also where methods are compared

@@ -264,7 +264,10 @@ def test_the_preview_is_gradient_x_activation(tiny, asked, tmp_path, name, kind,
         assert preview.result.numbers[number] == result.numbers[number]
     assert preview.result.numbers["probability"] == pytest.approx(result.numbers["probability"])
     pd.testing.assert_frame_equal(
-        preview.result.tables["predictions"], result.tables["predictions"], rtol=1e-4
+        preview.result.tables["predictions"],
+        result.tables["predictions"],
+        rtol=1e-4,
+        check_dtype=False,
     )
 
 
