@@ -56,7 +56,7 @@ WHOLE = ((4, 256, 768), (8, 512, 1536), (12, 1024, 3072), (18, 2048, 6144))
 LARGER = {"7B (Llama 2)": (32, 4096, 11008, 32_000), "70B (Llama 2)": (80, 8192, 28672, 32_000)}
 RUNS = 3
 SAMPLED = 2
-MOST_FOR_THE_LOOP = 2e9  # tokens x parameters: beyond, a layer of it takes minutes
+MOST_FOR_THE_LOOP = 2e10  # tokens x parameters: beyond, a layer of it takes minutes
 
 
 def build(layers: int, width: int, ffn: int, vocabulary: int) -> Model:
@@ -120,7 +120,7 @@ def measure(point: dict[str, int]) -> dict[str, float]:
         np.linalg.norm(scores["ffn"][layer] - expected) / np.linalg.norm(expected)
         for (layer, _), expected in found.items()
     ]
-    return measured | {"apart": max(apart)}
+    return measured | {"apart": float(max(apart))}
 
 
 def peak() -> float:
@@ -200,7 +200,7 @@ def main() -> None:
     rows = []
     for name, point in points(args.quick):
         command = [sys.executable, __file__, "--measure", json.dumps(point)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         rows.append({"varied": name, **point, **json.loads(done.stdout.splitlines()[-1])})
         print(json.dumps(rows[-1]), flush=True)
     table = pd.DataFrame(rows)
