@@ -113,12 +113,12 @@ def measure(point: dict[str, int]) -> dict[str, float]:
     sample = [(0, "ffn"), (model.layers // 2, "ffn")][:SAMPLED]
     usual_loop(request, sample[0])
     before, start = peak(), time.perf_counter()
-    found = {at: usual_loop(request, at) for at in sample}
+    loop_scores = {at: usual_loop(request, at) for at in sample}
     measured["loop_seconds"] = (time.perf_counter() - start) / len(sample) * model.layers
     measured["loop_peak_mb"] = max(peak() - before, measured["peak_mb"])
     apart = [
         np.linalg.norm(scores["ffn"][layer] - expected) / np.linalg.norm(expected)
-        for (layer, _), expected in found.items()
+        for (layer, _), expected in loop_scores.items()
     ]
     return measured | {"apart": float(max(apart))}
 

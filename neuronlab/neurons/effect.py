@@ -65,7 +65,7 @@ class Effect:
     probability: tuple[float, float]
     rank: tuple[int, int]
     controls: Mapping[Control, tuple[float, ...]]
-    activity: Mapping[str, float]
+    activity: Mapping[Control, float]
 
     def mean(self, control: Control | str) -> float:
         """Mean over the random sets of a kind."""

@@ -75,22 +75,17 @@ def run_study(study: Study, spec: Spec, store: Store, context: Context) -> Resul
             context.skipped += share * (1 - needing)
         parts.append(None if study.streams and count > 1 else part)
         after_needs.progress((index + 1) * share)
-        if index + 1 < count and context.previews and time.perf_counter() >= next_preview:
+        looked_at = study.previews and context.previews and index + 1 < count
+        if looked_at and time.perf_counter() >= next_preview:
             began = time.perf_counter()
-            _preview(study, spec, _Parts(store, spec.key, parts), count, after_needs)
+            with suppress(UserError):  # the first parts alone may say nothing
+                so_far = _Parts(store, spec.key, parts)
+                result = study.merge(spec, so_far, after_needs.part(0, 0))
+                context.preview(result, f"{len(parts)} of {count} {study.unit}")
             ended = time.perf_counter()
             next_preview = ended + max(_BETWEEN_PREVIEWS, (ended - began) / _PREVIEWING)
     merging = after_needs.part(1 - study.merging, study.merging)
     return study.merge(spec, _Parts(store, spec.key, parts), merging)
-
-
-def _preview(
-    study: Study, spec: Spec, parts: Sequence[Result], count: int, context: Context
-) -> None:
-    with suppress(UserError):  # the first parts alone may say nothing
-        result = study.preview(spec, parts, context.part(0, 0))
-        if result is not None:
-            context.preview(result, f"{len(parts)} of {count} {study.unit}")
 
 
 class _Parts(Sequence[Result]):

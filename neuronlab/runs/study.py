@@ -124,7 +124,9 @@ class Study(ABC, Generic[S]):
     It says of itself what it starts with (`default`), what is quickly computed to show it on some
     model (`example`), and what a run will take (`cost`).
 
-    `unit` is what several shards are called. `merging` is the share of a run's time, 0 to 1, that
+    `unit` is what several shards are called. Where `previews`, `merge` of the first parts alone is
+    quick, and a page may show it while others are computed; a study of one part can call
+    `Context.preview` in `run_shard` instead. `merging` is the share of a run's time, 0 to 1, that
     `merge` takes, and `needing` the share of what it `needs`. Where `streams`, the parts together
     may not fit in memory: `merge` gets a sequence that reads a part from the disk whenever it is
     asked for one. Where `distributed`, each of several shards is long enough (a minute, say) to be
@@ -136,10 +138,16 @@ class Study(ABC, Generic[S]):
     title: ClassVar[str]
     spec_type: type[S]
     unit: ClassVar[str] = "parts"
+    previews: ClassVar[bool] = False
     merging: ClassVar[float] = 0.0
     needing: ClassVar[float] = 0.0
     streams: ClassVar[bool] = False
     distributed: ClassVar[bool] = False
+
+    @property
+    def kept(self) -> str:
+        """What becomes of the parts of a run that is stopped, as a remark to its cost."""
+        return f"; finished {self.unit} are kept"
 
     @abstractmethod
     def default(self) -> S:
@@ -167,13 +175,6 @@ class Study(ABC, Generic[S]):
     def shards(self, spec: S, context: Context) -> list[Any]:
         """The parts of the run, in a fixed order; each finished one survives an interruption."""
         return [None]
-
-    def preview(self, spec: S, parts: Sequence[Result], context: Context) -> Result | None:
-        """What a page may show of the first parts while others are computed; None: nothing.
-
-        A study of one part can call `context.preview` in `run_shard` instead.
-        """
-        return None
 
     @abstractmethod
     def run_shard(self, spec: S, shard: Any, context: Context) -> Result:

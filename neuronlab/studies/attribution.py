@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -12,11 +13,12 @@ from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
 from neuronlab.attribution import attribute, method
-from neuronlab.attribution.estimate import estimate
+from neuronlab.attribution.estimate import check_memory, estimate
 from neuronlab.attribution.gradient_x_activation import gradient_x_activation
 from neuronlab.attribution.registry import Baseline, Engine
 from neuronlab.attribution.request import TOLERANCE, Objective, Positions, Request, Variant
 from neuronlab.cost import Cost
+from neuronlab.errors import UserError
 from neuronlab.models import ALL_COMPONENTS, COMPONENTS, Component, Model
 from neuronlab.neurons import NeuronScores, predict
 from neuronlab.neurons.predictions import Prediction
@@ -113,13 +115,15 @@ class AttributionStudy(Study[AttributionSpec]):
         model = context.model(spec.model, spec.revision)
         encoded = model.encode(spec.prompt)
         earlier = model.family.causal and len(encoded.tokens) > 1
-        previewed = context.previews and method(spec.method).integrates
         first: ByToken = {}
-        if earlier or previewed:
-            prediction = predict(model, spec.prompt)
-            first = one_pass(model, spec, prediction.target)
-            if previewed:
-                preview(model, spec, prediction, first, context)
+        if context.previews and method(spec.method).integrates and spec.components:
+            prediction = predict(model, encoded)
+            with suppress(UserError):  # what does not fit has no preview
+                check_memory(everywhere(model, spec, prediction.target))
+                first = one_pass(model, spec, prediction.target)
+                words = f"{method(PREVIEW).title}, from one pass; {method(spec.method).title}"
+                shown = preview(spec, prediction, first, encoded.position)
+                context.preview(shown, f"{words} will replace it")
         scores = attribute(
             model,
             spec.prompt,
@@ -144,6 +148,7 @@ class AttributionStudy(Study[AttributionSpec]):
         }
         tables = {"top": scores.top(TOP, magnitude=True), **proof.tables}
         if earlier:
+            first = first or one_pass(model, spec, numbers["target"])
             tables["where"], numbers["top_everywhere"] = where(first, encoded.position)
         quality = scores.quality
         if len(quality):
@@ -154,22 +159,23 @@ class AttributionStudy(Study[AttributionSpec]):
         return Result(numbers=numbers, tables=tables, arrays=_by_name(scores))
 
 
+def everywhere(model: Model, spec: AttributionSpec, target: int) -> Request:
+    """The question about every token."""
+    encoded = model.encode(spec.prompt)
+    return Request(model, encoded, target, spec.components, spec.objective, positions="all")
+
+
 def one_pass(model: Model, spec: AttributionSpec, target: int) -> ByToken:
     """Gradient x activation of every neuron at every token: a single pass gives it."""
-    encoded = model.encode(spec.prompt)
-    request = Request(model, encoded, target, spec.components, spec.objective, positions="all")
-    scores = gradient_x_activation(request).scores
+    scores = gradient_x_activation(everywhere(model, spec, target)).scores
     return {
         c: torch.stack([scores[layer, c] for layer in range(model.layers)]) for c in spec.components
     }
 
 
-def preview(
-    model: Model, spec: AttributionSpec, prediction: Prediction, first: ByToken, context: Context
-) -> None:
+def preview(spec: AttributionSpec, prediction: Prediction, first: ByToken, position: int) -> Result:
     """What a single pass says of where the scores are, until the method's own are there."""
-    at = model.encode(spec.prompt).position
-    span = slice(None) if spec.positions == "all" else slice(at, at + 1)
+    span = slice(None) if spec.positions == "all" else slice(position, position + 1)
     numbers = {
         "target": prediction.target,
         "target_label": prediction.label,
@@ -177,8 +183,7 @@ def preview(
         "rank": prediction.rank,
     }
     arrays = {str(c): scores[:, span].sum(1).numpy(force=True) for c, scores in first.items()}
-    words = f"{method(PREVIEW).title}, from one pass; {method(spec.method).title} will replace it"
-    context.preview(Result(numbers, {"predictions": prediction.top(10)}, arrays), words)
+    return Result(numbers, {"predictions": prediction.top(10)}, arrays)
 
 
 def default_positions(kind: str) -> Positions:

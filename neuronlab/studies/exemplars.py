@@ -28,8 +28,6 @@ from neuronlab.statistics import seeds
 from neuronlab.studies.bases.components import ReadComponents
 
 PORTION = 256
-# What becomes of a run that is stopped, as its cost says it.
-KEPT = "; finished portions are kept"
 # Values of neurons that are held at once.
 _HELD = 2**25
 # Of a larger corpus, a sample is what exemplars are compared with.
@@ -147,6 +145,7 @@ class ExemplarsStudy(Study[ExemplarsSpec]):
     name = "exemplars"
     title = "What drives every neuron"
     spec_type = ExemplarsSpec
+    unit = "portions"
     merging = 0.1
     streams = True
     distributed = True
@@ -165,7 +164,7 @@ class ExemplarsStudy(Study[ExemplarsSpec]):
         """One pass over the corpus."""
         model = context.model(spec.model, spec.revision)
         tokens = sum(min(len(p.sequence) + 2, model.max_tokens) for p in spec.proteins())
-        return Cost(seconds(model, tokens, 1, 0), remark=KEPT)
+        return Cost(seconds(model, tokens, 1, 0), remark=self.kept)
 
     def run_shard(self, spec: ExemplarsSpec, shard: int, context: Context) -> Result:
         """Extremes and moments of a portion, and the activations of those held out."""

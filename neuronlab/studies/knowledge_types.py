@@ -56,6 +56,7 @@ class KnowledgeTypesStudy(OverFacts[KnowledgeTypesSpec]):
     title = "Where does each kind of knowledge live?"
     spec_type = KnowledgeTypesSpec
     small: ClassVar[dict[str, Any]] = {"per_relation": 2}
+    previews = False  # to merge is to switch heads off
     merging = 0.2
 
     def default(self) -> KnowledgeTypesSpec:

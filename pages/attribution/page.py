@@ -44,10 +44,10 @@ def preview(spec: AttributionSpec, result: Result) -> None:
     neuron_maps.start(scores, preview=True)
     n = result.numbers
     st.markdown(f"**{plain(visible(n['target_label']))}** {prediction(n)}.")
-    seen(result, scores)
+    overview(result, scores)
 
 
-def seen(result: Result, scores: NeuronScores) -> None:
+def overview(result: Result, scores: NeuronScores) -> None:
     """Where the scores are, below the model's first choices."""
     choices = st.expander("The model's first choices", expanded=True)
     neuron_maps.draw(scores)  # first what people wait for
@@ -68,7 +68,7 @@ def results(model: Model, spec: AttributionSpec, result: Result) -> None:
     prompt = spec.prompt
     target = int(result.numbers["target"])
     headline(result)
-    seen(result, scores)
+    overview(result, scores)
     where(model, spec, result)
     quality(result)
     if len(scores.token_totals):

@@ -95,8 +95,8 @@ def results(spec: NeuronTransferSpec, result: Result) -> None:
             fewest = result.numbers.get("fewest", {}).get(name, FEWEST)
             if fewest < FEWEST:
                 st.warning(
-                    f"Of the {result.numbers['tested']} proteins {fewest} are of one class by this "
-                    "measure: AUC and F1 rest on these few and say nothing.",
+                    f"Only {fewest} of the {result.numbers['tested']} proteins are of the rarer "
+                    "class: AUC and F1 rest on these and say nothing.",
                     icon=":material/warning:",
                 )
             one_model(spec, result, name, metric)

@@ -111,7 +111,7 @@ def test_embedded_entries_pin_their_wheels(known):
 
 
 def test_every_embedded_model_and_tool_has_a_conversion():
-    assert {known.conversion for known in (*EMBEDDED, *TOOLS)} == set(CONVERSIONS)
+    assert {each.conversion for each in (*EMBEDDED, *TOOLS)} == set(CONVERSIONS)
 
 
 def test_conversions_read_plain_members_and_no_pickle_but_the_weights():

@@ -176,11 +176,13 @@ def test_shards_may_depend_on_what_the_study_needs(store):
 class Previewed(Toy):
     """Shows what there is of the sum; of one part alone there is nothing to say."""
 
-    def preview(self, spec, parts, context):
+    previews = True
+
+    def merge(self, spec, parts, context):
         if len(parts) < 2:
             raise UserError("One part says nothing.")
         context.progress(1.0)
-        return self.merge(spec, parts, context)
+        return super().merge(spec, parts, context)
 
 
 def test_a_preview_is_of_the_parts_that_are_there_and_no_progress(store, monkeypatch):
@@ -192,15 +194,19 @@ def test_a_preview_is_of_the_parts_that_are_there_and_no_progress(store, monkeyp
     assert [each.result.numbers for each in previews] == [{"sum": 3}, {"sum": 6}]
     assert [each.words for each in previews] == ["2 of 4 parts", "3 of 4 parts"]
     fractions = [fraction for fraction, _ in context.seen]
-    assert fractions == [0.25, 0.5, 0.5, 0.75, 0.75, 1.0]
+    assert fractions == [0.25, 0.5, 0.5, 0.75, 0.75, 1.0, 1.0]  # the last is the merge itself
 
 
 def test_previews_are_not_computed_where_nobody_looks(store):
-    class Unseen(Toy):
-        def preview(self, spec, parts, context):
-            raise AssertionError("computed for nobody")
+    merged = []
+
+    class Unseen(Previewed):
+        def merge(self, spec, parts, context):
+            merged.append(len(parts))
+            return super().merge(spec, parts, context)
 
     assert run_study(Unseen(), ToySpec(parts=3), store, Context()).numbers == {"sum": 6}
+    assert merged == [3]
 
 
 def test_previews_take_a_small_share_of_the_time(store, monkeypatch):

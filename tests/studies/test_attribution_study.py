@@ -9,9 +9,9 @@ import neuronlab as nl
 from neuronlab.models import COMPONENTS
 from neuronlab.neurons import Activity, NeuronSet
 from neuronlab.neurons.effect import CONTROLS, Control
-from neuronlab.runs import Cancelled, Context, Store, read_spec, run_study
+from neuronlab.runs import Cancelled, Context, Store, UserError, read_spec, run_study
 from neuronlab.statistics import seeds
-from neuronlab.studies import STUDIES
+from neuronlab.studies import STUDIES, attribution
 from neuronlab.studies.attribution import (
     AttributionSpec,
     AttributionStudy,
@@ -276,3 +276,24 @@ def test_a_single_pass_has_no_preview(tiny, asked, tmp_path):
     question = AttributionSpec(model="tiny", text=asked(model).text, method="gradient_x_activation")
     run_study(STUDY, question, Store(tmp_path), context_with(model, on_preview=previews.append))
     assert previews == []
+
+
+def test_what_does_not_fit_has_no_preview_and_no_other_sentence(tiny, tmp_path, monkeypatch):
+    """A preview asks for every token, the run itself for the last one alone."""
+    model, previews = tiny("llama", "causal"), []
+
+    def refuse(request):
+        raise UserError("too large")
+
+    monkeypatch.setattr(attribution, "check_memory", refuse)
+    question = AttributionSpec(model="tiny", text="the quick brown fox", components=("ffn",))
+    context = context_with(model, on_preview=previews.append)
+    assert run_study(STUDY, question, Store(tmp_path), context).numbers["target_label"]
+    assert previews == []
+
+
+def test_no_component_is_one_sentence_with_a_preview_too(tiny, tmp_path):
+    question = AttributionSpec(model="tiny", text="the quick brown fox", components=())
+    context = context_with(tiny("llama", "causal"), on_preview=lambda preview: None)
+    with pytest.raises(UserError, match="No component is chosen"):
+        run_study(STUDY, question, Store(tmp_path), context)

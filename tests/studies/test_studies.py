@@ -11,7 +11,6 @@ from neuronlab.cost import Cost
 from neuronlab.examples import example, opened
 from neuronlab.proteins.corpora import Corpus
 from neuronlab.studies import STUDIES
-from neuronlab.studies.bases.over_facts import KEPT
 
 TOY = """
 from neuronlab.runs import Result, Spec, Study
@@ -53,6 +52,8 @@ def test_a_file_is_enough(tmp_path, monkeypatch):
     assert defined["toy"].title == "A toy"
     del sys.modules["neuronlab.studies.toy"]
 
+
+FACTS_KEPT = STUDIES["method_comparison"].kept
 
 # --- Examples ------------------------------------------------------------------------------------
 
@@ -118,7 +119,10 @@ def test_an_example_says_what_it_takes(fixture, request):
         (Cost(3.4), "About 3 s."),
         (Cost(89.6, 2e6), "About 90 s and 2 MB of memory."),
         (Cost(600, 2.34e9), "About 10 min and 2.3 GB of memory."),
-        (Cost(5, at_most=True, remark=KEPT), "At most 5 s; finished facts are kept."),
+        (
+            Cost(5, at_most=True, remark=STUDIES["method_comparison"].kept),
+            "At most 5 s; finished facts are kept.",
+        ),
         (Cost(5, remark=", structures aside"), "About 5 s, structures aside."),
     ],
 )

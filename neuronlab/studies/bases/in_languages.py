@@ -23,7 +23,7 @@ from neuronlab.models import Model, Prompt
 from neuronlab.models.catalogue import use_of
 from neuronlab.neurons import NeuronSet
 from neuronlab.runs import Context, Result, Study
-from neuronlab.studies.bases.over_facts import KEPT, OWN, FactsSpec, left_out
+from neuronlab.studies.bases.over_facts import OWN, FactsSpec, left_out
 from neuronlab.studies.bases.prompts import Described, completes_text
 
 # The least threshold that can be chosen; what is below is not stored.
@@ -143,6 +143,7 @@ class AcrossLanguages(Study[L]):
     """A study with one shard per fact in all its languages."""
 
     unit = "facts"
+    previews = True
 
     def example(self, model: Described) -> L | None:
         """The capital of France, in languages that a model may know."""
@@ -160,14 +161,10 @@ class AcrossLanguages(Study[L]):
         """The numbers of the facts."""
         return list(range(len(spec.groups())))
 
-    def preview(self, spec: L, parts: Sequence[Result], context: Context) -> Result | None:
-        """What the first facts say; nothing where to merge them is a good part of the work."""
-        return None if self.merging else self.merge(spec, parts, context)
-
     def cost(self, spec: L, context: Context) -> Cost:
         """That of the attributions."""
         seconds = spec.seconds(context.model(spec.model, spec.revision))
-        return Cost(seconds, at_most=True, remark=KEPT)
+        return Cost(seconds, at_most=True, remark=self.kept)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from neuronlab.facts import SETS, Fact
 from neuronlab.facts.asking import Asked, answered, ask_all, knows, rivals
 from neuronlab.models import Model
 from neuronlab.neurons import Prediction
-from neuronlab.runs import Context, Result, Seed, Spec, Study
+from neuronlab.runs import Context, Seed, Spec, Study
 from neuronlab.statistics import bootstrap
 from neuronlab.studies.bases.prompts import Described, completes_text
 
@@ -26,7 +26,6 @@ OWN = "own"
 # As many facts a run takes.
 MAX_ASKED = 5_000
 # What becomes of a run that is stopped, as its cost says it.
-KEPT = "; finished facts are kept"
 NONE_KNOWN = "The model knows none of these facts: choose others, or switch the filter off."
 
 
@@ -92,6 +91,7 @@ class OverFacts(Study[F]):
     """A study with one shard per fact."""
 
     unit = "facts"
+    previews = True
     # Fields of an example that takes seconds.
     small: ClassVar[Mapping[str, Any]]
 
@@ -105,10 +105,6 @@ class OverFacts(Study[F]):
         """The numbers of the facts."""
         return list(range(len(spec.chosen())))
 
-    def preview(self, spec: F, parts: Sequence[Result], context: Context) -> Result | None:
-        """What the first facts say; nothing where to merge them is a good part of the work."""
-        return None if self.merging else self.merge(spec, parts, context)
-
     @abstractmethod
     def seconds_each(self, model: Model, spec: F, tokens: int) -> float:
         """What one fact of so many tokens will take."""
@@ -121,7 +117,7 @@ class OverFacts(Study[F]):
         tokens = len(model.tokenizer(text, verbose=False)["input_ids"]) / min(len(facts), 20)
         each = self.seconds_each(model, spec, max(round(tokens), 1))
         seconds = len(self.shards(spec, context)) * each / (1 - self.merging)
-        return Cost(seconds, at_most=True, remark=KEPT)
+        return Cost(seconds, at_most=True, remark=self.kept)
 
 
 class Questions:
