@@ -57,13 +57,12 @@ def with_revision(spec: Spec, device: str) -> Spec:
     Pages name it as well: the same question has the same key here and there.
     """
     from neuronlab.models import shared
-    from neuronlab.models.catalogue import entry
+    from neuronlab.models.catalogue import revision_of
 
     if getattr(spec, "revision", None) != "" or not hasattr(spec, "model"):
         return spec
-    listed = entry(spec.model)
-    revision = listed.revision if listed else ""
-    return spec.model_copy(update={"revision": revision or shared(spec.model, device).revision})
+    revision = revision_of(spec.model) or shared(spec.model, device).revision
+    return spec.model_copy(update={"revision": revision})
 
 
 def compute(spec: Spec, device: str = "auto", progress: Progress = unheard) -> Result:

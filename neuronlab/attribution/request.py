@@ -20,7 +20,7 @@ At = tuple[int, Component]
 # Coarse as it looks: the estimate is mostly three to ten times the error, and the right-hand sum
 # over 20 points that is common practice errs by 1 to 17 %.
 TOLERANCE = 0.05
-# How many a method may have in memory at once.
+# Logits that a method may have in memory at once.
 LOGITS = 12_000_000
 
 

@@ -1,4 +1,4 @@
-"""Cloze questions about facts: built-in sets, and files as people upload them."""
+"""Cloze questions about facts: sets, uploads, what a model knows, telling true answers."""
 
 from neuronlab.facts.fact import Fact
 from neuronlab.facts.readers import MAX_BYTES, Contents, Facts, list_facts, read_facts

@@ -75,8 +75,7 @@ def prompt_text(model: Model, fact: Fact) -> str:
     if model.kind == "causal" and MASK in fact.prompt:
         raise UserError(
             f"{model.title} predicts the next token and cannot fill in '{_short(fact.prompt)}': "
-            "use "
-            "prompts that end where the answer begins."
+            "use prompts that end where the answer begins."
         )
     masked = model.kind == "masked" and MASK not in fact.prompt
     return f"{fact.prompt}{fact.joiner}{MASK}." if masked else fact.prompt
@@ -136,14 +135,17 @@ def wrong_answer(
     """First token of the answer of another fact of its relation that is no answer to this one.
 
     Args:
-        seed: of the draw among these facts; None is returned where there is none.
+        seed: of the draw among these facts.
+
+    Returns:
+        The token, or None where no such fact gives one.
     """
     drawn = _of_relation(asked, others)
     random.Random(seed).shuffle(drawn)
     text = prompt_text(model, asked.fact)
     for other in drawn:
-        golds = _golds(model, replace(asked.fact, answers=other.fact.answers), text)
-        first = next(iter(golds), None)
+        alone = (replace(asked.fact, answers=(answer,)) for answer in other.fact.answers)
+        first = next((token for fact in alone for token in _golds(model, fact, text)), None)
         if first is not None and first not in asked.golds:
             return first
     return None

@@ -59,7 +59,7 @@ JUDGED = ("precision", "recall", "f1", "auc")
 # What neurons are compared by with others: two of judging, one of the forced choice.
 COMPARED = ("f1", "auc", "accuracy")
 # Scores that are nearer to each other, in standard deviations, differ by rounding.
-TIED = 1e-5
+_TIED = 1e-5
 
 
 def columns_of(scorer: str, table: pd.DataFrame) -> list[str]:
@@ -224,7 +224,7 @@ def scores_of(
 def tied(scores: pd.Series) -> Float[np.ndarray, " candidate"]:
     """Scores that differ by rounding made equal: the lowest of them."""
     in_order = np.sort(scores.to_numpy(float))
-    places = rounded(scores.to_numpy(float), TIED)
+    places = rounded(scores.to_numpy(float), _TIED)
     return in_order[np.searchsorted(np.sort(places), places)]
 
 

@@ -14,8 +14,7 @@ MAX_KINDS = 50_000
 MAX_TEXT = 10_000
 MAX_TEXTS = 300_000_000
 # Places that a sentence names.
-PLACES = 3
-
+_PLACES = 3
 
 SUBJECT, OBJECT = "[X]", "[Y]"
 
@@ -104,7 +103,7 @@ class Upload:
     def skip(self, what: str, why: str, place: str = "") -> None:
         """Count what is not used, and keep the first places where that is."""
         self.skipped[what, why] += 1
-        if place and len(places := self.places.setdefault((what, why), [])) < PLACES:
+        if place and len(places := self.places.setdefault((what, why), [])) < _PLACES:
             places.append(place)
 
     def texts(self, row: Row) -> Sequence[str]:

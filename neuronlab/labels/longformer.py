@@ -3,10 +3,9 @@
 It answers how active the neuron is, in eleven classes from 0 to 10 tenths of its maximum. A
 hypothesis is good where the predicted activations follow the true ones (Pearson's r).
 
-Three habits of the authors' code are kept out of the default. They split at random over pairs, so
-that a neuron of the training part is known again: here a held-out pair has neither its neuron nor
-its protein in training. Their text names the neuron: here it does not. They take the likeliest
-class, which is often the same for all proteins and then has no r: here the expected class counts.
+Two habits of the authors' code are kept out of the default. Their text names the neuron: ours does
+not. They take the likeliest class, which is often the same for all proteins and then has no r: the
+expected class counts. A third is in ``longformer_training``.
 """
 
 from __future__ import annotations

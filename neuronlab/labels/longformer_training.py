@@ -1,4 +1,8 @@
-"""Training the paper's simulator: which pairs teach it, which judge it, and how it learns."""
+"""Training the paper's simulator: which pairs teach it, which judge it, and how it learns.
+
+The authors split at random over pairs, so that a neuron of the training part is met again: by
+default a held-out pair has neither its neuron nor its protein in training.
+"""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ READ = (
     "dssp_helix",
     "dssp_strand",
 )
-STRUCTURE = ("helix_propensity", "turn_propensity", "sheet_propensity", "hydrophobic_moment")
+_STRUCTURE = ("helix_propensity", "turn_propensity", "sheet_propensity", "hydrophobic_moment")
 
 
 class DescribedProteins:
@@ -51,7 +51,7 @@ class DescribedProteins:
     """
 
     def __init__(self, table: pd.DataFrame) -> None:
-        """Find the traits, and rank everything once.
+        """Find the traits, and rank the proteins by them.
 
         Args:
             table: ``proteins`` of the exemplars.
@@ -95,16 +95,16 @@ def example(row: pd.Series, activation: float) -> prompts.Example:
 def group(name: str) -> str:
     """What a trait is about: "sequence", "structure", or the annotation's kind."""
     if name in FEATURES:
-        structural = name in STRUCTURE or name.startswith("dssp_")
+        structural = name in _STRUCTURE or name.startswith("dssp_")
         return "structure" if structural else "sequence"
     return name.split(": ")[0]
 
 
-def _words(annotations: Sequence[str], standard: np.ndarray, every: Traits) -> str:
+def _words(annotations: Sequence[str], standard: np.ndarray, vocabulary: Traits) -> str:
     """A protein as a label would describe it: its annotations and what is unusual about it."""
     unusual = [
-        traits.words(every.titles[t], 1 if standard[t] > 0 else -1, binary=False)
+        traits.words(vocabulary.titles[t], 1 if standard[t] > 0 else -1, binary=False)
         for t in np.argsort(-np.abs(standard))
-        if not every.binary[t] and abs(standard[t]) > 1
+        if not vocabulary.binary[t] and abs(standard[t]) > 1
     ]
     return "; ".join([*annotations[:10], *unusual[:6]])

@@ -45,6 +45,12 @@ def title_of(name: str) -> str:
     return listed.title if listed else name
 
 
+def revision_of(name: str) -> str:
+    """What the weights of a model are; "" of one that the catalogue does not list."""
+    listed = entry(name)
+    return listed.revision if listed else ""
+
+
 def use_of(name: str) -> Use:
     """What a model is good for; of one that the catalogue does not list, nothing in particular."""
     listed = entry(name)

@@ -37,10 +37,8 @@ _ANSWER = 60.0
 _TICK = 0.2
 _END = 5.0
 _DRIVER = "from neuronlab.runs.driver import main; main()"
-
-
 # What the process says: a kind, and what belongs to it.
-Messages = queue.Queue[tuple[str, Any]]
+_Messages = queue.Queue[tuple[str, Any]]
 
 
 class RemoteTraceback(Exception):
@@ -84,13 +82,14 @@ def compute_shards(
         "given": context.given,
         "store": store,
     }
-    with _process(task) as messages:
-        _follow(messages, where, count - len(shards), count, context)
-
-
-def _follow(messages: Messages, where: str, done: int, count: int, context: Context) -> None:
-    """Report what the process says until all is computed; raises as ``compute_shards``."""
+    done = count - len(shards)
     context.progress(done / count, "Waiting for the cluster")
+    with _process(task) as messages:
+        _follow(messages, where, done, count, context)
+
+
+def _follow(messages: _Messages, where: str, done: int, count: int, context: Context) -> None:
+    """Report what the process says until all is computed; raises as ``compute_shards``."""
     deadline: float | None = time.monotonic() + _ANSWER
     slots = 0
     while True:
@@ -152,13 +151,13 @@ def _out_of_reach(where: str, details: str = "") -> UserError:
 
 
 @contextmanager
-def _process(task: dict[str, Any]) -> Iterator[Messages]:
+def _process(task: dict[str, Any]) -> Iterator[_Messages]:
     """What the process that computes `task` says; the process ends with the context."""
     path = os.pathsep.join(str(Path(folder).absolute()) for folder in sys.path)
     environment = {**os.environ, "PYTHONPATH": path, "RAY_USAGE_STATS_ENABLED": "0"}
     if "NEURONLAB_HOME" in environment:  # it may be relative
         environment["NEURONLAB_HOME"] = str(Path(environment["NEURONLAB_HOME"]).absolute())
-    messages: Messages = queue.Queue()
+    messages: _Messages = queue.Queue()
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             [sys.executable, "-c", _DRIVER],
@@ -191,7 +190,7 @@ def _process(task: dict[str, Any]) -> Iterator[Messages]:
             process.stdout.close()
 
 
-def _listen(stream: IO[bytes], log: IO[bytes], messages: Messages) -> None:
+def _listen(stream: IO[bytes], log: IO[bytes], messages: _Messages) -> None:
     """Put what the process says into `messages`; when it has ended, the end of its log."""
     try:
         while True:

@@ -11,7 +11,7 @@ from neuronlab.proteins.features import PROPERTIES
 from neuronlab.steering import quality
 
 # The last part of every chain, whose mean is what it reached.
-SETTLED = 0.1
+_SETTLED = 0.1
 _CHAIN = ["condition", "set", "chain"]
 
 
@@ -84,4 +84,4 @@ def doses(chains: pd.DataFrame, properties: Sequence[str], places: Sequence[int]
 
 
 def _settled(steps: int) -> int:
-    return max(1, round(SETTLED * steps))
+    return max(1, round(_SETTLED * steps))

@@ -24,7 +24,7 @@ from neuronlab.attribution.estimate import seconds
 from neuronlab.cost import Cost
 from neuronlab.errors import UserError
 from neuronlab.models import Model, training, tuned
-from neuronlab.models.catalogue import entry
+from neuronlab.models.catalogue import entry, revision_of
 from neuronlab.models.entries import Entry
 from neuronlab.models.exclusion import computing, making
 from neuronlab.models.families import FAMILIES
@@ -177,8 +177,7 @@ def _judged(
 
 def default_spec() -> FineTuneSpec:
     """The one that makes ``esm2-8m-enzyme``."""
-    base = entry(FineTuneSpec.model_fields["model"].default)
-    return FineTuneSpec(revision="" if base is None else base.revision)
+    return FineTuneSpec(revision=revision_of(FineTuneSpec.model_fields["model"].default))
 
 
 def classifier(base: Model, classes: Sequence[str], seed: int) -> nn.Module:

@@ -28,6 +28,7 @@ from neuronlab.neurons import Activity, Affine, Neuron, NeuronScores, NeuronSet
 from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM
 from neuronlab.proteins import antibodies, corpora, folding
 from neuronlab.proteins.features import PROPERTIES, per_residue, substitution_effects
+from neuronlab.proteins.predictors import PREDICTORS
 from neuronlab.proteins.sequences import TRASTUZUMAB_VH, TRASTUZUMAB_VL
 from neuronlab.runs import Context, Result, Seed, Spec, Study
 from neuronlab.statistics import mean_interval, seeds
@@ -97,7 +98,7 @@ class SteeringSpec(Spec):
         random_sets: of either kind of ``CONTROLS``: as many random neurons in the same layers and
             components, and such that are as active along the sequence and write as much.
         dose_a, dose_b: every pair is tried with two chains of ``dose_steps`` steps.
-        predictor: of structures, of ``folding.PREDICTORS``; "" predicts none.
+        predictor: of structures, of ``predictors.PREDICTORS``; "" predicts none.
     """
 
     study: ClassVar[str] = "steering"
@@ -142,8 +143,8 @@ class SteeringSpec(Spec):
     @field_validator("predictor")
     @classmethod
     def _predicts(cls, name: str) -> str:
-        if name and name not in folding.PREDICTORS:
-            raise ValueError(f"choose a predictor from {', '.join(folding.PREDICTORS)}")
+        if name and name not in PREDICTORS:
+            raise ValueError(f"choose a predictor from {', '.join(PREDICTORS)}")
         return name
 
     @model_validator(mode="after")
@@ -360,7 +361,7 @@ class SteeringStudy(Study[SteeringSpec]):
         nothing = structures.superposed({}, spec.places)
         if not spec.predictor:
             return *nothing, "No structure was asked for."
-        predictor = folding.PREDICTORS[spec.predictor]
+        predictor = PREDICTORS[spec.predictor]
         if reason := predictor.available() or predictor.fits(spec.begin, spec.light):
             return *nothing, reason
 
@@ -508,7 +509,8 @@ def _corpus(spec: SteeringSpec, model: Model) -> list[str]:
     proteins = corpora.proteins(spec.corpus)
     draw = np.random.default_rng(spec.seed).permutation(len(proteins))[:CORRELATED]
     sequences = [proteins[i].sequence[: model.max_tokens - 2] for i in sorted(draw)]
-    sequences = [s for s in sequences if set(model.residues).issuperset(s)]
+    residues = set(model.residues)
+    sequences = [s for s in sequences if residues.issuperset(s)]
     if len(sequences) < 10:
         raise UserError("The corpus has too few proteins for correlations: choose another.")
     return sequences

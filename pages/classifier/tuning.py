@@ -12,7 +12,7 @@ from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.errors import UserError
 from neuronlab.figures.classifier import METRICS, length_histogram, metric_bars, tuning_curve
 from neuronlab.models import tuned
-from neuronlab.models.catalogue import available, entry, title_of
+from neuronlab.models.catalogue import available, revision_of, title_of
 from neuronlab.models.families import FAMILIES
 from neuronlab.models.residues import AMINO_ACIDS
 from neuronlab.proteins.baselines import baselines, judge
@@ -83,9 +83,8 @@ def form() -> FineTuneSpec | None:
         st.caption(plain(f"{LABELLED[data].what} {LABELLED[data].terms}"))
     with st.expander("Settings"):
         fields |= _settings(uploads=data == OWN)
-    trunk = entry(base)
     try:
-        return FineTuneSpec(model=base, revision=trunk.revision if trunk else "", **fields)
+        return FineTuneSpec(model=base, revision=revision_of(base), **fields)
     except ValueError as error:
         complain(sentence(error))
         return None

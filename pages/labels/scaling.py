@@ -8,7 +8,7 @@ import streamlit as st
 from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.cost import Cost
 from neuronlab.figures import labels as figures
-from neuronlab.models.catalogue import available, entry, title_of
+from neuronlab.models.catalogue import available, revision_of, title_of
 from neuronlab.runs import Result
 from neuronlab.studies.neuron_labels import NeuronLabelsStudy, small
 from neuronlab.studies.scaling import ScalingSpec
@@ -54,11 +54,8 @@ def form() -> ScalingSpec | None:
 
 
 def _spec(models: list[str], limit: int, per_layer: int | None) -> ScalingSpec:
-    specs = []
-    for name in models:
-        model = entry(name)
-        few = small(name, model.revision if model else "")
-        specs.append(few.model_copy(update={"limit": limit, "per_layer": per_layer}))
+    few = {"limit": limit, "per_layer": per_layer}
+    specs = [small(name, revision_of(name)).model_copy(update=few) for name in models]
     return ScalingSpec(labels=tuple(specs))
 
 

@@ -15,7 +15,7 @@ from neuronlab.proteins.contacts import predicted_contacts
 from neuronlab.proteins.predictors import PREDICTORS
 from neuronlab.proteins.viewer import framed, viewer_url
 from neuronlab.runs import Result
-from neuronlab.studies.steering import STEERED, UNSTEERED, SteeringSpec
+from neuronlab.studies.steering import SteeringSpec
 from neuronlab.widgets import exports
 from neuronlab.widgets.guard import guard, plain
 
@@ -35,7 +35,7 @@ def structures(model: Model, spec: SteeringSpec, result: Result) -> None:
         return
     folded = {
         name: _read(spec.predictor, result.files[f"{name}.pdb"])
-        for name in ("start", UNSTEERED, STEERED)
+        for name in result.tables["structures"]["name"]  # what could not be folded is not there
     }
     html = in_space(model, result, folded)
     table = result.tables["structures"]
