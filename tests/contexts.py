@@ -1,6 +1,7 @@
-"""The context in which a study computes on a model of the test."""
+"""The context in which a study computes on a model of the test, and a run in it."""
 
-from neuronlab.runs import Context
+from neuronlab.runs import Context, Result, Spec, Store, run_study
+from neuronlab.studies import STUDIES
 
 
 def context_with(model, device="cpu", **options):
@@ -10,3 +11,8 @@ def context_with(model, device="cpu", **options):
         return model[name] if isinstance(model, dict) else model
 
     return Context(device, load=load, **options)
+
+
+def run(model, spec: Spec, folder, **options) -> Result:
+    """The spec's study on this model; its parts are stored in the folder."""
+    return run_study(STUDIES[spec.study], spec, Store(folder), context_with(model, **options))

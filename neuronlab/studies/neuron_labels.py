@@ -174,11 +174,11 @@ class NeuronLabelsStudy(Study[NeuronLabelsSpec]):
         """Exemplars, statistics and a chat model; an endpoint's time is not known."""
         model = context.model(spec.model, spec.revision)
         neurons = model.layers * sum(model.sizes[c] for c in spec.components)
-        answered = self.explained(spec, model) if spec.explainer == "chat" else 0
+        answered = self.neurons_explained(spec, model) if spec.explainer == "chat" else 0
         exemplars = ExemplarsStudy().cost(spec.exemplars, context)
         return replace(exemplars, seconds=exemplars.seconds + neurons * 1e-3 + answered * 14.0)
 
-    def explained(self, spec: NeuronLabelsSpec, model: Model) -> int:
+    def neurons_explained(self, spec: NeuronLabelsSpec, model: Model) -> int:
         """How many neurons are explained."""
         each = (min(spec.per_layer or model.sizes[c], model.sizes[c]) for c in spec.components)
         return model.layers * sum(each)

@@ -41,7 +41,8 @@ def cost(spec: NeuronLabelsSpec) -> str:
     """What a run will take; of an endpoint also roughly how many tokens."""
     words = shown.cost(spec)
     if spec.explainer == "endpoint":
-        requests = NeuronLabelsStudy().explained(spec, services.model(spec.model, state.device()))
+        model = services.model(spec.model, state.device())
+        requests = NeuronLabelsStudy().neurons_explained(spec, model)
         # A prompt of fifteen proteins with a hundred residues each.
         each = 3_000 if spec.variant == "neuronlab" else 1_500
         tokens = prompts.Tokens(each * requests, 40 * spec.candidates * requests)

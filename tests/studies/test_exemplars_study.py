@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from contexts import context_with
+from contexts import context_with, run
 from pydantic import ValidationError
 
 from neuronlab.labels.exemplars import pooled
@@ -52,10 +52,6 @@ def spec(own=OWN, **changes):
         "held_out": 20,
     }
     return ExemplarsSpec(**settings | changes)
-
-
-def run(model, asked, folder, **context):
-    return run_study(STUDY, asked, Store(folder), context_with(model, **context))
 
 
 def alike(one, other, **near):

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from contexts import context_with
+from contexts import run
 from sklearn import metrics as sk
 
 import neuronlab as nl
@@ -16,7 +16,7 @@ from neuronlab import statistics
 from neuronlab.facts import Fact, checking
 from neuronlab.facts.checking import decide, measured, scores_of
 from neuronlab.neurons.activity import Activity
-from neuronlab.runs import Context, Store, read_spec, run_study
+from neuronlab.runs import Context, read_spec
 from neuronlab.studies import fact_checking as study
 from neuronlab.studies.fact_checking import FactCheckingSpec, FactCheckingStudy
 
@@ -53,10 +53,6 @@ def spec(own=FACTS, **changes):
     settings = {"model": "x", "facts": "own", "own": own, "test": 0.3}
     settings |= {"candidates": CANDIDATES, "random_sets": 2}
     return FactCheckingSpec(**settings | changes)
-
-
-def run(model, asked, folder):
-    return run_study(STUDY, asked, Store(folder), context_with(model))
 
 
 def some(relation, count=None):

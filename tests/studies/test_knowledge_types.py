@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from contexts import context_with
+from contexts import context_with, run
 from scipy.stats import kstest
 
 import neuronlab as nl
@@ -19,7 +19,7 @@ from neuronlab.facts import Fact
 from neuronlab.models.components import SUBLAYERS
 from neuronlab.models.stream import read_stream
 from neuronlab.neurons import predict_many
-from neuronlab.runs import Result, Store, run_study
+from neuronlab.runs import Result
 from neuronlab.studies import knowledge_types
 from neuronlab.studies.knowledge_types import (
     RANDOM_SETS,
@@ -62,10 +62,6 @@ def interventions(monkeypatch):
 
 def spec(**changes):
     return KnowledgeTypesSpec(**{"facts": "own", "own": FACTS, "filtered": False} | changes)
-
-
-def run(model, asked, folder, **options):
-    return run_study(STUDY, asked, Store(folder), context_with(model, **options))
 
 
 def part(relation="r", **arrays):

@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from contexts import context_with
+from contexts import run
 
 import neuronlab as nl
 from neuronlab.facts import Fact
-from neuronlab.runs import Store, read_spec, run_study
+from neuronlab.runs import read_spec
 from neuronlab.studies import language_independent as study
 from neuronlab.studies.bases.in_languages import common, default_taus, neuron_set, select
 from neuronlab.studies.language_independent import (
@@ -38,10 +38,6 @@ def model(tiny):
 def spec(**changes):
     settings = {"model": "x", "facts": "own", "own": OWN, "languages": ("en", "xx")}
     return LanguageIndependentSpec(**settings | {"filtered": False} | changes)
-
-
-def run(model, asked, folder):
-    return run_study(STUDY, asked, Store(folder), context_with(model))
 
 
 def table(shares):

@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from contexts import context_with
+from contexts import context_with, run
 
 import neuronlab as nl
 from neuronlab.attribution import METHODS
 from neuronlab.facts import Fact
 from neuronlab.neurons import Activity, predict_many
 from neuronlab.neurons.effect import Control
-from neuronlab.runs import Result, Store, run_study
+from neuronlab.runs import Result, Store
 from neuronlab.studies import method_comparison
 from neuronlab.studies.method_comparison import (
     COMPARED,
@@ -65,10 +65,6 @@ def spec(**changes):
     return MethodComparisonSpec(
         **{"facts": "own", "own": FACTS, "filtered": False, "methods": FAST} | changes
     )
-
-
-def run(model, asked, folder, **options):
-    return run_study(STUDY, asked, Store(folder), context_with(model, **options))
 
 
 def same(first, second):

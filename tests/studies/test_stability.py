@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 import pytest
-from contexts import context_with
+from contexts import context_with, run
 from scipy.stats import t
 
 import neuronlab as nl
@@ -32,10 +32,6 @@ FACTS = tuple(
 def spec(**changes):
     fields = {"model": "own", "facts": "own", "own": FACTS, "filtered": False, "per_relation": None}
     return StabilitySpec(**fields | changes)
-
-
-def run(model, asked, folder):
-    return run_study(STUDY, asked, Store(folder), context_with(model))
 
 
 def jaccard(a, b):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from Bio.SeqUtils import ProtParamData
-from contexts import context_with
+from contexts import context_with, run
 from pydantic import ValidationError
 
 import neuronlab as nl
@@ -60,10 +60,6 @@ def nothing_kept():
 @pytest.fixture
 def model(tiny):
     return tiny("bert", "masked", protein=True)
-
-
-def run(model, asked, folder, **context):
-    return run_study(STUDY, asked, Store(folder), context_with(model, **context))
 
 
 # --- A whole run ---------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from contexts import context_with
+from contexts import context_with, run
 from pydantic import ValidationError
 from scipy.stats import rankdata
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
@@ -318,10 +318,6 @@ QUICK = {
     "seeds": 1,
     "singles": 2,
 }
-
-
-def run(model, asked, folder, **context):
-    return run_study(STUDY, asked, Store(folder), context_with(model, **context))
 
 
 @pytest.fixture(scope="module")
