@@ -74,7 +74,7 @@ def fold(predictor: str, sequence: str, light: str = "", device: str = "cpu") ->
     with _lock:
         atoms = chosen.predict(sequence, light, resolve_device(device))
     chains = tuple(zip(atoms.ids, filter(None, (sequence, light)), strict=False))
-    pdb = _pdb(chains, atoms)
+    pdb = pdb_text(chains, atoms)
     return Folded(
         predictor, pdb, sequence + light, chains, atoms.confidence, secondary_structure(pdb)
     )
@@ -168,7 +168,13 @@ def fractions(secondary: str) -> dict[str, float]:
     return {state: secondary.count(state) / max(len(secondary), 1) for state in STATES}
 
 
-def _pdb(chains: Sequence[tuple[str, str]], atoms: Atoms) -> str:
+def pdb_text(chains: Sequence[tuple[str, str]], atoms: Atoms) -> str:
+    """Chains in PDB format, residues counted from 1, the confidence as B-factors.
+
+    Args:
+        chains: (chain id, sequence) of each.
+        atoms: of the residues of all chains, one after the other.
+    """
     builder = StructureBuilder()
     builder.init_structure("")
     builder.init_model(0)

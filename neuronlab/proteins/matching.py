@@ -41,7 +41,7 @@ def match(structure: Structure, sequence: str) -> Match:
         UserError: no chain is this protein: fewer than 90 % of the letters agree, or less than
             half of the sequence is there.
     """
-    matches = [_align(chain, read, sequence) for chain, read in structure.chains.items()]
+    matches = [align(chain, read, sequence) for chain, read in structure.chains.items()]
     best = max(matches, key=lambda m: (m.accepted, m.identity * m.covered))
     if not best.accepted:
         raise UserError(
@@ -52,7 +52,12 @@ def match(structure: Structure, sequence: str) -> Match:
     return best
 
 
-def _align(name: str, chain: Chain, sequence: str) -> Match:
+def align(name: str, chain: Chain, sequence: str) -> Match:
+    """Where each residue of a sequence is in a chain, accepted or not.
+
+    Args:
+        name: id of the chain.
+    """
     letters, places = _spaced(chain, len(sequence))
     pairs = _aligner().align(sequence, letters)[0].indices.T
     shown = {i: j for i, j in pairs if i >= 0 and j >= 0 and places[j] is not None}

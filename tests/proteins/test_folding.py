@@ -63,7 +63,7 @@ def drawn(*chains, places=None, confidence=None):
     places = helix(len(sequence)) if places is None else places
     confidence = np.full(len(sequence), 50.0) if confidence is None else confidence
     ids = tuple(zip("HL", chains, strict=False))
-    pdb = folding._pdb(ids, Atoms([folding.BACKBONE] * len(sequence), places, confidence))
+    pdb = folding.pdb_text(ids, Atoms([folding.BACKBONE] * len(sequence), places, confidence))
     return Folded("drawn", pdb, sequence, ids, confidence, secondary_structure(pdb))
 
 
