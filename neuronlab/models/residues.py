@@ -1,13 +1,17 @@
 """A protein in one-letter codes, as a person typed it and as models read it."""
 
 import string
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from neuronlab.errors import UserError
 
 AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
 # With those that vocabularies have for what is unknown, ambiguous or rare.
 RESIDUES = AMINO_ACIDS + "XBZUO"
+# Of DNA and RNA, N for any; all of them stand for amino acids, too.
+_NUCLEOTIDES = frozenset("ACGTUN")
+# By chance one residue in three is such a letter; repeats of one or two residues are proteins, too.
+_LEAST, _LEAST_DIFFERENT = 15, 3
 # Of other letters, some are two in upper case ("ß") and some become a residue ("ſ").
 _UPPER = str.maketrans(string.ascii_lowercase, string.ascii_uppercase)
 
@@ -40,6 +44,31 @@ def clean_sequence(text: str, letters: Collection[str] = AMINO_ACIDS) -> str:
             hint = f"no residue this model knows; use {''.join(sorted(letters))}"
         raise UserError(f"Character {place} of the sequence, '{letter}', is {hint}.")
     return sequence
+
+
+def doubt(sequences: Sequence[str]) -> str:
+    """A sentence where sequences look like DNA or RNA given as proteins; "" where none does.
+
+    All letters of nucleotides are letters of amino acids, so that nothing else tells.
+    """
+    count = sum(map(_like_dna, sequences))
+    if not count:
+        return ""
+    some = "This sequence has" if len(sequences) == 1 else f"{count:,} of the sequences have"
+    return (
+        f"{some} no letters but those of DNA or RNA. As protein, A, C, G and T are read as "
+        "alanine, cysteine, glycine and threonine: if this is DNA, translate it and give the "
+        "protein."
+    )
+
+
+def _like_dna(sequence: str) -> bool:
+    letters = set(sequence)
+    return (
+        len(sequence) >= _LEAST
+        and letters <= _NUCLEOTIDES
+        and len(letters - {"N"}) >= _LEAST_DIFFERENT
+    )
 
 
 def upper(text: str) -> str:

@@ -11,6 +11,7 @@ import streamlit as st
 from pydantic import ValidationError
 
 from neuronlab.errors import UserError, memory_told
+from neuronlab.models.residues import doubt
 
 log = logging.getLogger("neuronlab")
 
@@ -39,6 +40,12 @@ def complain(sentence: str, details: str = "") -> None:
     if details:
         with st.expander("Details"):
             st.code(details, language=None)
+
+
+def doubted(sequence: str) -> None:
+    """A warning where a sequence is hardly a protein's."""
+    if words := doubt([sequence]):
+        st.warning(words, icon=":material/help:")
 
 
 def sentence(error: Exception) -> str:

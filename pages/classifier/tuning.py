@@ -14,7 +14,7 @@ from neuronlab.figures.classifier import METRICS, length_histogram, metric_bars,
 from neuronlab.models import tuned
 from neuronlab.models.catalogue import available, revision_of, title_of
 from neuronlab.models.families import FAMILIES
-from neuronlab.models.residues import AMINO_ACIDS
+from neuronlab.models.residues import AMINO_ACIDS, doubt
 from neuronlab.proteins.baselines import baselines, judge
 from neuronlab.proteins.labelled import LABELLED, MAX_BYTES, Uploaded, read_labelled
 from neuronlab.runs import Result
@@ -138,7 +138,7 @@ def uploaded() -> Uploaded | None:
         )
         return None
     try:
-        upload = _read(file.file_id, file.name, file)
+        upload, doubts = _read(file.file_id, file.name, file)
     except UserError as error:
         complain(str(error))
         return None
@@ -146,12 +146,16 @@ def uploaded() -> Uploaded | None:
     st.caption(
         plain(f"{len(upload.proteins):,} proteins; classes: {classes}. {upload.note}".rstrip())
     )
+    if doubts:
+        st.warning(doubts, icon=":material/help:")
     return upload
 
 
 @st.cache_data(max_entries=4, show_spinner="Reading")
-def _read(file_id: str, name: str, _file: BytesIO) -> Uploaded:
-    return read_labelled(name, _file.getvalue(), _LETTERS)
+def _read(file_id: str, name: str, _file: BytesIO) -> tuple[Uploaded, str]:
+    """What the file holds, and whether some of it is hardly protein."""
+    upload = read_labelled(name, _file.getvalue(), _LETTERS)
+    return upload, doubt([p.sequence for p in upload.proteins])
 
 
 def overview(spec: ProteinsSpec) -> None:

@@ -13,6 +13,7 @@ from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.labels import endpoint, longformer
 from neuronlab.models import READABLE, Model
 from neuronlab.models.catalogue import available, use_of
+from neuronlab.models.residues import doubt
 from neuronlab.proteins import corpora
 from neuronlab.proteins.annotated import MAX_BYTES, read_annotated
 from neuronlab.proteins.corpora import CORPORA
@@ -117,7 +118,8 @@ def _kept(file_id: str, title: str, letters: str, _file: BytesIO) -> tuple[str, 
     read_ = read_annotated(title, _file.getvalue(), letters)
     annotated = sum(bool(p.annotations) for p in read_.proteins)
     note = f"{len(read_.proteins):,} proteins, {annotated:,} with annotations. {read_.note}"
-    return corpora.keep(title, read_.proteins), note.strip()
+    note = f"{note} {doubt([p.sequence for p in read_.proteins])}"
+    return corpora.keep(title, read_.proteins), " ".join(note.split())
 
 
 def _explainer(explainer: str) -> dict:

@@ -22,7 +22,7 @@ from neuronlab.proteins.sequences import TRASTUZUMAB_VH, TRASTUZUMAB_VL
 from neuronlab.studies.bases.prompts import UBIQUITIN
 from neuronlab.studies.steering import Goal, SteeringSpec
 from neuronlab.widgets import label_sets, model_fetch, state
-from neuronlab.widgets.guard import complain, plain, sentence
+from neuronlab.widgets.guard import complain, doubted, plain, sentence
 
 CHOICES = {
     "effect": "by effect on the goal",
@@ -67,6 +67,7 @@ def _start(model: Model, *, antibody: bool) -> dict:
         persist_state="session",
     )
     sequence = clean_sequence(text)
+    doubted(sequence)
     light = ""
     if antibody:
         light = right.text_area(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from neuronlab.models.residues import AMINO_ACIDS, clean_sequence
+from neuronlab.models.residues import AMINO_ACIDS, clean_sequence, doubt
 
 
 @pytest.mark.parametrize("text", ["MKTAY", "mktay", " M K T\nA Y ", "\tmk\r\ntay\u00a0"])
@@ -45,3 +45,37 @@ def test_a_model_may_know_more_letters():
 )
 def test_one_sentence_says_what_is_wrong_and_where(sentence, text, says):
     sentence(clean_sequence, text, says=says)
+
+
+@pytest.mark.parametrize(
+    "sequence",
+    ["ATGGTGAGCAAGGGCGAGGAG", "AUGGUGAGCAAGGGC", "ACGTNNACGTNNACGT", "GATTACAGATTACAGATTACA"],
+)
+def test_nucleotides_given_as_a_protein_are_doubted(sequence):
+    assert set(sequence) <= set(AMINO_ACIDS + "U")  # nothing else could tell
+    assert "translate it" in doubt([sequence])
+    assert doubt([sequence]).startswith("This sequence has")
+    assert doubt([sequence, "MKTAYIAKQR", sequence]).startswith("2 of the sequences have")
+
+
+@pytest.mark.parametrize(
+    "sequence",
+    [
+        "",
+        "GATTACA",  # too short to tell
+        "A" * 40,
+        "GA" * 30,  # dipeptide repeats are proteins
+        "NANANANANANANANANANA",
+        "MKTAYIAKQRQISFVKSHFSRQ",
+        "ACGTACGTACGTACGTACGTM",
+        "GIGAVLKVLTTGLPALISWIKRKRQQ",
+    ],
+)
+def test_proteins_are_not_doubted(sequence):
+    assert doubt([sequence]) == ""
+
+
+def test_no_protein_that_comes_with_the_app_is_doubted():
+    from neuronlab.proteins.labelled import LABELLED
+
+    assert doubt([p.sequence for each in LABELLED.values() for p in each.proteins]) == ""
