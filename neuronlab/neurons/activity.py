@@ -115,6 +115,24 @@ class Activity:
         return layer, component
 
 
+@torch.no_grad()
+def per_residue(model: Model, sequence: str, neurons: NeuronSet) -> Float[np.ndarray, " residue"]:
+    """Mean activation of neurons at each residue of a protein, none of which is hidden.
+
+    Raises:
+        UserError: the sequence does not fit the model, or the set has no neuron.
+    """
+    if not len(neurons):
+        raise UserError("The set has no neuron: choose at least one.")
+    ids = model.ids([model.residue_ids(sequence)])
+    seen = model.read(Encoded(ids, 0, None, ()), tuple(neurons.counts()))
+    parts = [
+        seen[at][0, model.residues_at, indices].float().numpy(force=True)
+        for at, indices in neurons.by_place().items()
+    ]
+    return np.concatenate(parts, axis=1).mean(1)
+
+
 def _lengths(model: Model, at: tuple[int, Component]) -> Float[np.ndarray, " neuron"] | float:
     layer, component = at
     if component not in ("ffn", "attention"):

@@ -8,8 +8,9 @@ import streamlit as st
 
 from neuronlab.figures.protein import contact_map
 from neuronlab.figures.structures import Colouring, secondary_track, structures_view
-from neuronlab.models import Encoded, Model
+from neuronlab.models import Model
 from neuronlab.neurons import NeuronSet
+from neuronlab.neurons.activity import per_residue
 from neuronlab.proteins import folding
 from neuronlab.proteins.contacts import predicted_contacts
 from neuronlab.proteins.predictors import PREDICTORS
@@ -136,16 +137,8 @@ def _read(predictor: str, pdb: str) -> folding.Folded:
 @st.cache_data(max_entries=12, show_spinner=False)
 def _activity(_model: Model, name: str, sequence: str, chosen: tuple, length: int) -> np.ndarray:
     """Mean activation of the neurons at each residue of the heavy chain; none at the light one."""
-    neurons = NeuronSet(chosen)
-    components = tuple(neurons.counts())
-    ids = _model.ids([_model.residue_ids(sequence)])
-    seen = _model.read(Encoded(ids, 0, None, ()), components)
-    parts = [
-        seen[at][0, _model.residues_at, indices].float().cpu()
-        for at, indices in neurons.by_place().items()
-    ]
     activity = np.full(length, np.nan)
-    activity[: len(sequence)] = np.concatenate([p.numpy(force=True) for p in parts], axis=1).mean(1)
+    activity[: len(sequence)] = per_residue(_model, sequence, NeuronSet(chosen))
     return activity
 
 

@@ -6,7 +6,7 @@ import torch
 
 import neuronlab as nl
 from neuronlab.neurons import NeuronSet
-from neuronlab.neurons.activity import NEIGHBOURS, Activity
+from neuronlab.neurons.activity import NEIGHBOURS, Activity, per_residue
 
 CHOSEN = NeuronSet([(0, "ffn", 3), (0, "ffn", 7), (1, "query", 2), (2, "value", 5)])
 
@@ -127,3 +127,22 @@ def test_a_set_of_most_neurons_is_matched_with_itself_among_others():
 def test_what_was_not_read_is_said():
     with pytest.raises(nl.UserError, match="query neurons of layer 1 are was not read"):
         of([1.0, 2.0]).matched(NeuronSet([(1, "query", 0)]), 0)
+
+
+def test_activity_per_residue_is_that_of_the_sites(residues_model, sentence):
+    """Against what the projections are given, seen by plain hooks."""
+    sequence = "MKTAYIAKQRQI"
+    neurons = NeuronSet([(0, "ffn", 3), (0, "ffn", 5), (1, "ffn", 1)])
+    seen = {}
+    hooks = [
+        residues_model.site(layer, "ffn").module.register_forward_pre_hook(
+            lambda module, inputs, layer=layer: seen.update({layer: inputs[0].detach()})
+        )
+        for layer in (0, 1)
+    ]
+    values = per_residue(residues_model, sequence, neurons)
+    for hook in hooks:
+        hook.remove()
+    expected = (seen[0][0, 1:-1, 3] + seen[0][0, 1:-1, 5] + seen[1][0, 1:-1, 1]) / 3
+    assert values == pytest.approx(expected.numpy(), rel=1e-5, abs=1e-7)
+    sentence(per_residue, residues_model, sequence, NeuronSet([]), says="no neuron")
