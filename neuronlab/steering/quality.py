@@ -50,15 +50,50 @@ def pseudo_perplexity(
         places: residues that are hidden, counted from 0.
         progress: called with a fraction after every sequence.
     """
-    letters_of(model)  # refuses a model that predicts no residues
-    mask = model.tokenizer.mask_token_id
-    at = model.ids(places)[:, None] + 1
     perplexities = []
     for number, sequence in enumerate(sequences):
-        ids = model.ids([model.residue_ids(sequence)])
-        tokens = ids.expand(len(places), -1).scatter(1, at, mask)
-        logits = residue_logits(model, tokens, at, [None] * len(places))[:, 0]
-        likelihoods = logits.log_softmax(-1).gather(1, ids[0, at])
-        perplexities.append(float(torch.exp(-likelihoods.double().mean())))
+        likelihoods = hidden(model, sequence, places)
+        truth = model.ids(model.residue_ids(sequence))[model.residues_at]
+        truth = truth[model.ids(places)]
+        mean = likelihoods.gather(1, truth[:, None]).double().mean()
+        perplexities.append(float(torch.exp(-mean)))
         progress((number + 1) / len(sequences))
     return np.array(perplexities)
+
+
+def conservation(
+    model: Model, sequence: str
+) -> tuple[Float[np.ndarray, " residue"], Float[np.ndarray, " residue"]]:
+    """How a model expects each residue, hidden alone: its probability, and the entropy in bits.
+
+    The entropy is that of the 20 amino acids, whose probabilities are taken to sum to 1.
+
+    Raises:
+        UserError: the model is no masked protein model, or the sequence does not fit it.
+    """
+    letters = letters_of(model)
+    likelihoods = hidden(model, sequence, range(len(sequence)))
+    truth = model.ids(model.residue_ids(sequence))[model.residues_at]
+    probability = likelihoods.gather(1, truth[:, None])[:, 0].exp()
+    among = likelihoods[:, letters].double().log_softmax(-1)
+    bits = -(among.exp() * among).sum(-1) / np.log(2)
+    return probability.numpy(force=True), bits.numpy(force=True)
+
+
+@torch.no_grad()
+def hidden(
+    model: Model, sequence: str, places: Sequence[int]
+) -> Float[torch.Tensor, "place choice"]:
+    """Log-probabilities of all tokens at some residues, each hidden alone.
+
+    Args:
+        places: counted from 0.
+
+    Raises:
+        UserError: the model is no masked protein model, or the sequence does not fit it.
+    """
+    letters_of(model)
+    at = model.ids(places)[:, None] + 1
+    ids = model.ids([model.residue_ids(sequence)])
+    tokens = ids.expand(len(places), -1).scatter(1, at, model.tokenizer.mask_token_id)
+    return residue_logits(model, tokens, at, [None] * len(places))[:, 0].log_softmax(-1)

@@ -6,7 +6,12 @@ import torch
 
 import neuronlab as nl
 from neuronlab.steering import generation
-from neuronlab.steering.quality import identity, longest_repeat, pseudo_perplexity
+from neuronlab.steering.quality import (
+    conservation,
+    identity,
+    longest_repeat,
+    pseudo_perplexity,
+)
 
 DRAW = np.random.default_rng(3)
 SEQUENCES = ["".join(DRAW.choice([*"ACDEFGHIKLMNPQRSTVWY"], 21)) for _ in range(4)]
@@ -58,6 +63,20 @@ def test_pseudo_perplexity_does_not_depend_on_batches(residues_model, monkeypatc
         assert parts == pytest.approx(whole, rel=1e-5)
 
 
+@pytest.mark.long
+def test_conservation_is_that_of_a_plain_loop(residues_model):
+    sequence = SEQUENCES[0]
+    probabilities, bits = conservation(residues_model, sequence)
+    letters = residues_model.tokenizer.convert_tokens_to_ids([*"ACDEFGHIKLMNPQRSTVWY"])
+    for place, letter in enumerate(sequence):
+        said = nl.predict(residues_model, nl.Prompt(sequence, letter, mask=place))
+        assert probabilities[place] == pytest.approx(said.probability, rel=1e-4)
+        among = said.probabilities.double().numpy()[letters]
+        among /= among.sum()
+        assert bits[place] == pytest.approx(-(among * np.log2(among)).sum(), rel=1e-4)
+    assert (bits <= np.log2(20) + 1e-9).all()
+
+
 def test_no_knowledge_is_the_number_of_choices(residues_model, monkeypatch):
     monkeypatch.setattr(
         residues_model, "logits", lambda hidden: torch.zeros(len(hidden), residues_model.vocabulary)
@@ -77,4 +96,5 @@ def test_progress_hooks_and_other_models(residues_model, hooks_of, tiny, sentenc
     with pytest.raises(KeyboardInterrupt):
         pseudo_perplexity(residues_model, SEQUENCES, (1,), stop)
     assert hooks_of(residues_model) == hooks
+    sentence(conservation, tiny("bert", "masked"), SEQUENCES[0], says="masked protein")
     sentence(pseudo_perplexity, tiny("bert", "masked"), SEQUENCES, (1,), says="masked protein")
