@@ -1,9 +1,9 @@
-"""Values of a protein's residues: along the sequence, beside its contacts, on its structure."""
+"""Values of a protein's residues: along the sequence and beside its contacts."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -50,9 +50,15 @@ def value_scale(values: Float[np.ndarray, " residue"]) -> tuple[list[str], float
     return DIVERGING[middle:], 0.0, high or 1.0
 
 
-def value_colours(values: Float[np.ndarray, " residue"]) -> list[str]:
-    """The colour of each value on their common scale, as ``#RRGGBB``; grey where not finite."""
-    colours, low, high = value_scale(values)
+def value_colours(
+    values: Float[np.ndarray, " residue"], over: Float[np.ndarray, " value"] | None = None
+) -> list[str]:
+    """The colour of each value, as ``#RRGGBB``; grey where not finite.
+
+    Args:
+        over: the values whose scale it is; by default these.
+    """
+    colours, low, high = value_scale(values if over is None else over)
     channels = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in colours])
     steps = np.linspace(low, high, len(colours))
     mixed = np.stack([np.interp(values, steps, c) for c in channels.T], axis=1)
@@ -60,6 +66,13 @@ def value_colours(values: Float[np.ndarray, " residue"]) -> list[str]:
         "#{:02X}{:02X}{:02X}".format(*np.rint(rgb).astype(int)) if np.isfinite(v) else NEUTRAL
         for v, rgb in zip(values, mixed, strict=True)
     ]
+
+
+def scale_bar(title: str, values: Float[np.ndarray, " value"]) -> str:
+    """The scale of values as HTML, for a legend."""
+    colours, low, high = value_scale(values)
+    bar = f"background: linear-gradient(to right, {', '.join(colours)}); width: 8em"
+    return f'{escape(title)} {low:.3g} <i style="{bar}"></i> {high:.3g}'
 
 
 def residue_track(
@@ -246,52 +259,6 @@ def state_bars(table: pd.DataFrame, *, title: str = "mean score") -> go.Figure:
     return figure
 
 
-def structure_view(
-    structure_text: str,
-    chain: str,
-    residues: Sequence[tuple[int, str] | None],
-    values: Float[np.ndarray, " residue"],
-    js_url: str,
-    *,
-    height: int = 420,
-    dark: bool = False,
-) -> str:
-    """A page with the structure in 3D: the chain coloured by value, other chains thin and grey.
-
-    Args:
-        structure_text: the structure in mmCIF, each number of a chain one residue's.
-        chain: id of the chain that is coloured.
-        residues: (number in the text, name to show) of each residue; None where it is not seen.
-        values: one per residue.
-        js_url: where the browser finds 3Dmol.js.
-        height: of the view, in pixels; it is as wide as its frame.
-        dark: on a dark ground.
-
-    Raises:
-        ValueError: not one value per residue.
-    """
-    _check(residues, values)
-    colours, labels = {}, {}
-    for residue, value, colour in zip(residues, values, value_colours(values), strict=True):
-        if residue is not None:
-            number, name = residue
-            colours[number] = colour
-            labels[number] = f"{name}: {value:.5g}"
-    ground = "#0E1117" if dark else "#FFFFFF"
-    view = py3Dmol.view(width="100%", height=height, js=js_url)
-    start = view.startjs
-    view.setBackgroundColor(ground)
-    view.addModel(structure_text, "cif")
-    others = {"color": "#777777" if dark else "#CCCCCC", "style": "trace", "thickness": 0.15}
-    view.setStyle({}, {"cartoon": others})
-    shades = {"color": NEUTRAL, "colorscheme": {"prop": "resi", "map": colours}}
-    view.setStyle({"chain": chain}, {"cartoon": shades})
-    view.setHoverable({"chain": chain}, True, _label(labels), UNLABEL)
-    view.zoomTo({"chain": chain})
-    html = page_of(view, start, "structure")
-    return f"<style>body {{ margin: 0; background: {ground}; }}</style>\n{html}"
-
-
 def state_name(state: str) -> str:
     """A DSSP letter with its meaning; anything else as it is."""
     return f"{state} {STATES[state]}" if state in STATES else state
@@ -312,15 +279,6 @@ def page_of(view: py3Dmol.view, start: str, name: str) -> str:
 
 # What a browser does when the pointer leaves a residue.
 UNLABEL = "function(atom, viewer) { viewer.removeAllLabels(); }"
-
-
-def _label(labels: dict[int, str]) -> str:
-    return (
-        "function(atom, viewer) { "
-        f"const text = {json.dumps(labels)}[atom.resi]; "
-        "if (text) viewer.addLabel(atom.resn + ' ' + text, "
-        "{position: atom, fontSize: 13, inFront: true}); }"
-    )
 
 
 def _colouring(values: Float[np.ndarray, " residue"]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from neuronlab.figures.charts import MARGIN, plain
 from neuronlab.figures.colours import NEUTRAL
-from neuronlab.figures.protein import UNLABEL, page_of, value_colours, value_scale
+from neuronlab.figures.protein import UNLABEL, page_of, scale_bar, value_colours
 from neuronlab.proteins.folding import Folded, changed
 
 Colouring = Literal["confidence", "changed", "attribution"]
@@ -85,7 +85,7 @@ def structures_view(
         _draw(view, at, structure, look, RIBBONS[i if overlaid else 0][1])
     html = page_of(view, start, "structures")
     heads = _heads(structures, labels, colour, overlaid)
-    style = _STYLE.format(ground=ground, ink=ink, columns=len(structures))
+    style = STYLE.format(ground=ground, ink=ink, columns=len(structures))
     legend = _legend(colour, values)
     return (
         f'<style>{style}</style>\n<div class="heads">{heads}</div>\n{html}\n'
@@ -93,7 +93,7 @@ def structures_view(
     )
 
 
-_STYLE = (
+STYLE = (
     "body {{ margin: 0; background: {ground}; color: {ink}; font: 14px sans-serif; }} "
     ".heads {{ display: grid; grid-template-columns: repeat({columns}, 1fr); }} "
     ".heads div {{ padding: 4px 8px; }} .legend {{ padding: 4px 8px; }} "
@@ -243,9 +243,7 @@ def _caption(structure: Folded, first: Folded, colour: Colouring) -> str:
 
 def _legend(colour: Colouring, values: Sequence[np.ndarray]) -> str:
     if colour == "attribution":
-        colours, low, high = value_scale(np.concatenate(values))
-        bar = f"background: linear-gradient(to right, {', '.join(colours)}); width: 8em"
-        return f'attribution {low:.3g} <i style="{bar}"></i> {high:.3g}'
+        return scale_bar("attribution", np.concatenate(values))
     if colour == "changed":
         steps = [(CHANGED, "changed (with sticks)"), (NEUTRAL, "as in the first")]
     else:

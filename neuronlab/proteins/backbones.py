@@ -129,6 +129,7 @@ def known() -> dict[str, str]:
     return {f"{row['pdb']}_{row['chain']}": row["name"] for row in _rows(_FILES[0][0])}
 
 
+@lru_cache(maxsize=128)
 def find(sequence: str) -> Found | None:
     """The backbone of a protein; None where none is the protein's own.
 

@@ -72,15 +72,19 @@ def viewer_url() -> str:
     return "data:text/javascript;base64," + base64.b64encode(path.read_bytes()).decode()
 
 
-def framed(page: str) -> str:
+def framed(page: str, title: str = "3D view") -> str:
     """A page for `st.iframe` that shows another, whose scripts reach nothing but that page.
 
     What Streamlit frames acts as the app itself; a sandbox inside has an origin of its own.
+
+    Args:
+        title: what it shows, for those who do not see it.
     """
     return (
         "<style>body { margin: 0; } iframe { display: block; border: 0; width: 100%; "
         "height: 100vh; }</style>"
-        f'<iframe sandbox="allow-scripts" title="3D view" srcdoc="{escape(page)}"></iframe>'
+        f'<iframe sandbox="allow-scripts" title="{escape(title)}" '
+        f'srcdoc="{escape(page)}"></iframe>'
     )
 
 

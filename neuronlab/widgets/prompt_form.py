@@ -17,11 +17,12 @@ from neuronlab.models import MASK, Model, Prompt
 from neuronlab.models.prompt import joined
 from neuronlab.models.residues import clean_sequence
 from neuronlab.neurons import predict
+from neuronlab.proteins.backbones import backbone
 from neuronlab.proteins.sequences import MAX_FASTA_BYTES, read_fasta
 from neuronlab.studies.attribution import AttributionSpec, default_positions
 from neuronlab.studies.bases.prompts import prompts
-from neuronlab.widgets import state
-from neuronlab.widgets.guard import complain, plain
+from neuronlab.widgets import state, structure
+from neuronlab.widgets.guard import complain, doubted, plain
 
 _POSITIONS = {"predicted": "predicted position", "all": "all positions"}
 _OBJECTIVES = {
@@ -148,6 +149,7 @@ def _protein(model: Model, form: dict[str, Any]) -> Prompt:
     left, right = st.columns([3, 1])
     with right:
         _pick_example(model)
+        _pick_known(model, form)
         _fasta(form)
     with left:
         text = st.text_area(
@@ -155,6 +157,7 @@ def _protein(model: Model, form: dict[str, Any]) -> Prompt:
         )
     form["typed"] = text
     sequence = clean_sequence(text, model.residues)
+    doubted(sequence)
     if model.kind != "masked":
         return Prompt(sequence)
     start = min(form["mask"] or 0, len(sequence) - 1)
@@ -167,6 +170,28 @@ def _protein(model: Model, form: dict[str, Any]) -> Prompt:
         help="Counted from 1. The model sees a mask there and predicts the residue.",
     )
     return Prompt(sequence, mask=min(place, len(sequence)) - 1)
+
+
+def _pick_known(model: Model, form: dict[str, Any]) -> None:
+    names = structure.known_to(model)
+    key = f"known_{model.name}"
+
+    def use() -> None:
+        if st.session_state[key]:
+            sequence = backbone(st.session_state[key]).sequence
+            fill(form | {"text": sequence, "target": None, "mask": 0})
+
+    if names:
+        st.selectbox(
+            structure.KNOWN,
+            list(names),
+            index=None,
+            placeholder=structure.KNOWN,
+            format_func=names.__getitem__,
+            key=key,
+            on_change=use,
+            label_visibility="collapsed",
+        )
 
 
 def _fasta(form: dict[str, Any]) -> None:

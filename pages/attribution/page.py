@@ -4,14 +4,18 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from neuronlab.attribution import method
 from neuronlab.cli.same_call import attribute_command, attribute_python
 from neuronlab.figures.charts import predictions, sequence_map, token_bars, visible
 from neuronlab.models import Model
-from neuronlab.neurons import NeuronScores
+from neuronlab.neurons import NeuronScores, NeuronSet
+from neuronlab.neurons.activity import per_residue
+from neuronlab.proteins.backbones import find
 from neuronlab.runs import Result
+from neuronlab.steering.quality import conservation
 from neuronlab.studies.attribution import AttributionSpec, scores_of
 from neuronlab.studies.bases.one_prompt import control_in, proof_in
 from neuronlab.widgets import (
@@ -26,6 +30,7 @@ from neuronlab.widgets import (
     services,
     shown,
     state,
+    structure,
 )
 from neuronlab.widgets.guard import plain
 
@@ -73,6 +78,8 @@ def results(model: Model, spec: AttributionSpec, result: Result) -> None:
     quality(result)
     if len(scores.token_totals):
         tokens(model, result, scores)
+    if model.alphabet == "protein":
+        on_structure(model, prompt.text, result)
     left, right = st.columns(2, gap="medium")
     with left:
         neuron_maps.ranked(scores)
@@ -172,6 +179,38 @@ def tokens(model: Model, result: Result, scores: NeuronScores) -> None:
     else:
         figure = token_bars(texts, values, "sum of scores")
     exports.chart(figure, totals, "tokens", "The sum of neuron scores at each token.")
+
+
+def on_structure(model: Model, text: str, result: Result) -> None:
+    """The protein in 3D, by scores, by the activation of neurons, and by what the model expects."""
+    neuron, basket = neuron_maps.chosen(), state.basket()
+    colours = {}
+    if "token_totals" in result.tables:
+        totals = result.tables["token_totals"].drop(columns=["token", "text"])
+        colours["score"] = structure.Colour(
+            "score", lambda: totals.sum(axis=1).to_numpy()[model.residues_at]
+        )
+    colours["activation"] = structure.Colour(
+        f"activation of {neuron}", lambda: per_residue(model, text, NeuronSet([neuron]))
+    )
+    if len(basket):
+        colours["basket"] = structure.Colour(
+            f"mean activation of the basket ({len(basket)})",
+            lambda: per_residue(model, text, basket),
+        )
+    if model.kind == "masked":
+        for at, title in enumerate(("p of the residue when hidden", "entropy when hidden, bits")):
+            colours[f"conservation_{at}"] = structure.Colour(
+                title, partial(_conservation, model, model.name, model.revision, text, at)
+            )
+    there = find(text) is not None
+    with st.expander("On its structure", icon=":material/view_in_ar:", expanded=there):
+        structure.draw(text, colours, "attributed")
+
+
+@st.cache_data(max_entries=16, show_spinner="Hiding each residue in turn")
+def _conservation(_model: Model, name: str, revision: str, text: str, at: int) -> np.ndarray:
+    return conservation(_model, text)[at]
 
 
 main()

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from io import BytesIO
-
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from neuronlab.attribution import residue_scores
-from neuronlab.errors import UserError
-from neuronlab.figures.protein import contact_map, residue_track, structure_view
-from neuronlab.models import COMPONENTS, Model
+from neuronlab.figures.protein import contact_map, residue_track
+from neuronlab.models import COMPONENTS, Model, tuned
 from neuronlab.models.residues import clean_sequence
 from neuronlab.neurons import NeuronSet
+from neuronlab.neurons.activity import per_residue
+from neuronlab.proteins.backbones import known
 from neuronlab.proteins.contacts import predicted_contacts
-from neuronlab.proteins.matching import match
-from neuronlab.proteins.structures import MAX_BYTES, Structure, read_structure
-from neuronlab.proteins.viewer import framed, viewer_url
 from neuronlab.studies.submodels import SubmodelsSpec, SubmodelsStudy
-from neuronlab.widgets import exports, links, services, state
-from neuronlab.widgets.guard import complain, guard, plain
+from neuronlab.widgets import exports, links, services, state, structure
+from neuronlab.widgets.guard import doubted, guard, plain
 from pages.classifier.ranking import METHODS, scores_of
 
 TYPED = "Type a sequence"
@@ -72,7 +68,7 @@ def draw() -> None:
         with left:
             contacts(model, sequence, values)
         with right:
-            structure(sequence, values)
+            on_structure(model, sequence, values, secondary, neurons)
 
 
 def protein(model: Model) -> tuple[str, str, int]:
@@ -81,18 +77,26 @@ def protein(model: Model) -> tuple[str, str, int]:
     choices = _tests(spec.key, spec)
     which = st.selectbox(
         "Protein",
-        [*choices, TYPED],
-        format_func=lambda n: n if n == TYPED else f"{n} ({choices[n][3]})",
+        [structure.KNOWN, TYPED, *choices],
+        2 if choices else 0,
+        format_func=lambda n: f"{n} ({choices[n][3]})" if n in choices else n,
         key="one_protein",
         help="Of the test part: proteins that the model was not tuned on.",
     )
+    if which == structure.KNOWN:
+        chosen = structure.choose_known(known(), "one_known")
+        if tuned.spec_of(model.name) and chosen.sequence in _learnt(spec.key, spec):
+            st.caption("One of the proteins that the classifier was tuned on.")
+        return chosen.sequence, chosen.secondary, 1
     if which != TYPED:
         sequence, secondary, label, _ = choices[which]
         return sequence, secondary, label
     text = st.text_area("Sequence in one-letter codes", key="one_sequence", max_chars=4000)
     if not text.strip():
         return "", "", 0
-    return clean_sequence(text, model.residues), "", 1
+    sequence = clean_sequence(text, model.residues)
+    doubted(sequence)
+    return sequence, "", 1
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
@@ -101,6 +105,13 @@ def _tests(key: str, _spec: SubmodelsSpec) -> dict[str, tuple[str, str, int, str
     tests = [proteins[i] for i in sides.test if 80 <= len(proteins[i].sequence) <= 400]
     tests = sorted(tests, key=lambda p: len(p.sequence))[:200]  # short ones take seconds
     return {p.name: (p.sequence, p.secondary, p.label, _spec.classes[p.label]) for p in tests}
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _learnt(key: str, _spec: SubmodelsSpec) -> frozenset[str]:
+    """The sequences of the training part."""
+    proteins, sides = _spec.parts()
+    return frozenset(proteins[i].sequence for i in sides.train)
 
 
 def chosen(model: Model, place: st.delta_generator.DeltaGenerator) -> tuple[NeuronSet | None, str]:
@@ -179,41 +190,14 @@ def _contacts(_model: Model, name: str, revision: str, sequence: str) -> np.ndar
     return predicted_contacts(_model, sequence)
 
 
-def structure(sequence: str, values: np.ndarray) -> None:
-    """The residues on a structure that a person gives."""
-    st.markdown("**On its structure**: upload a PDB or mmCIF file of this protein.")
-    file = st.file_uploader(
-        "PDB or mmCIF",
-        type=["pdb", "ent", "cif", "mmcif"],
-        max_upload_size=MAX_BYTES // 1_000_000,
-        key="one_structure",
-        label_visibility="collapsed",
-    )
-    if file is None:
-        return
-    try:
-        uploaded = _structure(file.file_id, file.name, file)
-        fit = match(uploaded, sequence)
-    except UserError as error:
-        complain(str(error))
-        return
-    dark = st.context.theme.type == "dark"
-    with guard():
-        html = structure_view(
-            uploaded.text, fit.chain, fit.residues, values, viewer_url(), dark=dark
+def on_structure(
+    model: Model, sequence: str, values: np.ndarray, secondary: str, neurons: NeuronSet | None
+) -> None:
+    """The residues on the protein's structure."""
+    st.markdown("**On its structure**: what the residues contribute, in space.")
+    colours = {"score": structure.Colour("score", lambda: values)}
+    if neurons is not None:
+        colours["activation"] = structure.Colour(
+            "mean activation", lambda: per_residue(model, sequence, neurons)
         )
-        st.iframe(framed(html), height=430)
-        st.caption(
-            plain(
-                f"Chain {fit.chain}: {fit.covered:.0%} of the sequence is seen, "
-                f"{fit.identity:.0%} of it identical. Drag to turn, scroll to zoom."
-            )
-        )
-        st.download_button(
-            "View (HTML)", html, "structure.html", "text/html", on_click="ignore", type="tertiary"
-        )
-
-
-@st.cache_data(max_entries=4, show_spinner="Reading")
-def _structure(file_id: str, name: str, _file: BytesIO) -> Structure:
-    return read_structure(name, _file.getvalue())
+    structure.draw(sequence, colours, "one", secondary=secondary)

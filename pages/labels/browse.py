@@ -159,7 +159,7 @@ def _search(
             first = table.iloc[0]
             chosen = Neuron(int(first["layer"]), first["component"], int(first["neuron"]))
             neuron_maps.choose(chosen)
-        card(labels, chosen, spec, result)
+        card(model, labels, chosen, spec, result)
 
 
 def _fitting(rows: pd.DataFrame) -> pd.DataFrame | None:

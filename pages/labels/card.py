@@ -12,15 +12,23 @@ import streamlit as st
 from neuronlab.figures import labels as figures
 from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.labels.label_set import LabelSet
-from neuronlab.neurons import Neuron
+from neuronlab.models import Model
+from neuronlab.neurons import Neuron, NeuronSet
+from neuronlab.neurons.activity import per_residue
+from neuronlab.proteins.backbones import find
 from neuronlab.proteins.features import FEATURES
 from neuronlab.runs import Result
 from neuronlab.studies.neuron_labels import NeuronLabelsSpec, question
-from neuronlab.widgets import exports, services
+from neuronlab.widgets import exports, services, structure
 from neuronlab.widgets.guard import plain
 
+# How many of a neuron's proteins with a structure there are to choose from, on one scale.
+_PAINTED = 8
 
-def card(labels: LabelSet, neuron: Neuron, spec: NeuronLabelsSpec, result: Result) -> None:
+
+def card(
+    model: Model, labels: LabelSet, neuron: Neuron, spec: NeuronLabelsSpec, result: Result
+) -> None:
     """One neuron: its label, its proteins, and their features."""
     row = labels.label_of(neuron)
     if row is None:
@@ -40,7 +48,7 @@ def card(labels: LabelSet, neuron: Neuron, spec: NeuronLabelsSpec, result: Resul
         if exemplars is None or f"top.{neuron.component}" not in exemplars.arrays:
             st.caption("Its proteins are not on this machine.")
             return
-        _proteins(exemplars, neuron, str(row["concept"]))
+        _proteins(model, exemplars, neuron, str(row["concept"]))
         _others(result, neuron)
         if spec.explainer != "statistics":
             with st.expander("What the language model was asked"):
@@ -55,7 +63,7 @@ def _exemplars(spec: NeuronLabelsSpec) -> Result | None:
     return services.result(key)[1] if services.store().has(key) else None
 
 
-def _proteins(exemplars: Result, neuron: Neuron, concept: str) -> None:
+def _proteins(model: Model, exemplars: Result, neuron: Neuron, concept: str) -> None:
     """Both ends, and a feature of them: first the one that the label names."""
     rows = {}
     for end, title in (("top", "Drives it most"), ("bottom", "Drives it least")):
@@ -79,7 +87,42 @@ def _proteins(exemplars: Result, neuron: Neuron, concept: str) -> None:
                 column_config={"activation": st.column_config.NumberColumn(format="%+.3f")},
             )
             exports.tables(shown_rows, f"{end}_proteins")
+    _painted(model, exemplars.tables["proteins"].iloc[rows["top"]], neuron)
     _feature(exemplars.tables["proteins"], rows["top"], rows["bottom"], concept)
+
+
+def _painted(model: Model, proteins: pd.DataFrame, neuron: Neuron) -> None:
+    """Where the neuron is active in the proteins that drive it, as far as they have a structure.
+
+    Args:
+        proteins: columns name and sequence, those that drive it most first.
+    """
+    named = zip(proteins["name"], proteins["sequence"], strict=True)
+    sequences = {name: sequence for name, sequence in named if find(sequence) is not None}
+    sequences = dict(list(sequences.items())[:_PAINTED])
+    if not sequences:
+        st.caption("No structure that comes with the app is of one of these proteins.")
+        return
+    st.markdown("**On their structures**: where the neuron is active.")
+    every = _activity(
+        model, model.name, model.revision, tuple(sequences.values()), str(neuron), neuron
+    )
+    activity = dict(zip(sequences, every, strict=True))
+    name = st.selectbox(
+        "Protein on its structure",
+        list(sequences),
+        key="label_painted",
+        help="Of those that drive the neuron most; all on one scale.",
+    )
+    colour = structure.Colour("activation", lambda: activity[name], np.concatenate(every))
+    structure.draw(sequences[name], {"activation": colour}, "label")
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _activity(
+    _model: Model, name: str, revision: str, sequences: tuple[str, ...], at: str, _neuron: Neuron
+) -> list[np.ndarray]:
+    return [per_residue(_model, sequence, NeuronSet([_neuron])) for sequence in sequences]
 
 
 def _feature(table: pd.DataFrame, top: np.ndarray, bottom: np.ndarray, concept: str) -> None:

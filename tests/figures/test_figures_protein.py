@@ -1,8 +1,4 @@
-"""Values of residues: the same colours in the sequence, the map and the 3D view."""
-
-import json
-import re
-from html.parser import HTMLParser
+"""Values of residues: the same colours in the sequence and the map."""
 
 import numpy as np
 import pandas as pd
@@ -13,7 +9,6 @@ from neuronlab.figures import protein
 from neuronlab.figures.colours import DIVERGING, NEUTRAL
 
 FIRST, ORANGE, ZERO, PURPLE, LAST = DIVERGING
-URL = "https://example.org/3Dmol.js"
 
 
 @pytest.mark.parametrize(
@@ -37,6 +32,17 @@ def test_zero_is_neutral_and_the_extremes_are_the_ends(values, colours, dtype):
     given = protein.value_colours(np.array(values, dtype))
     assert len(given) == len(colours)
     assert [g for g, c in zip(given, colours, strict=True) if c] == [c for c in colours if c]
+
+
+def test_several_proteins_share_the_scale_of_all_their_values():
+    assert protein.value_colours(np.array([1.0, -1.0]), np.array([-4.0, 1.0, 2.0])) != (
+        protein.value_colours(np.array([1.0, -1.0]))
+    )
+    shared = np.array([-4.0, -2.0, 0.0, 2.0])
+    assert protein.value_colours(shared[1:], shared) == protein.value_colours(shared)[1:]
+    bar = protein.scale_bar("<b>", shared)
+    assert bar.startswith("&lt;b&gt; -4 ")
+    assert bar.endswith(" 4")
 
 
 @pytest.mark.parametrize("values", [np.linspace(-1, 3, 13), np.linspace(0, 3, 9)])
@@ -110,7 +116,6 @@ def test_state_bars_have_their_intervals():
         lambda values, square: protein.contact_map(square, values, "MKG"),
         lambda values, square: protein.contact_map(square, np.zeros(3), "MKG"),
         lambda values, square: protein.contact_map(square[:1], values, "MK"),
-        lambda values, square: protein.structure_view("", "A", [(1, "1")], values, URL),
     ],
 )
 def test_lengths_must_agree(call, without_type_checks):
@@ -129,80 +134,3 @@ def test_no_letter_becomes_markup():
             names = [trace.x, trace.y] if trace.type == "bar" else [trace.x, trace.y, trace.text]
             shown = [str(t) for part in names if part is not None for t in np.ravel(part)]
             assert not [t for t in shown if "<" in t or t == "&"]
-
-
-class Page(HTMLParser):
-    """The tags of a page, and the text of its scripts as a browser cuts it."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.tags, self.scripts = [], []
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-
-    def handle_data(self, data):
-        if self.tags and self.tags[-1] == "script" and data.strip():
-            self.scripts.append(data)
-
-
-def calls(html, name):
-    """The arguments of every call of a method of the viewer."""
-    matches = re.findall(rf"^\tviewer_structure\.{name}\((.*)\);$", html, re.MULTILINE)
-    return [json.loads(f"[{arguments}]") for arguments in matches]
-
-
-def view(text="ATOM\n", chain="A", residues=None, values=(-1.0, 0.0, 1.0), **settings):
-    residues = residues or [(1, "1"), (2, "2"), (3, "3")]
-    return protein.structure_view(text, chain, residues, np.array(values), URL, **settings)
-
-
-def test_the_view_colours_each_residue():
-    html = view(residues=[(52, "52"), None, (53, "52A")])
-    assert calls(html, "addModel") == [["ATOM\n", "cif"]]
-    (everything, others), (chosen, style) = calls(html, "setStyle")
-    assert (everything, chosen) == ({}, {"chain": "A"})
-    assert others["cartoon"]["style"] == "trace"
-    assert style["cartoon"]["color"] == NEUTRAL
-    assert style["cartoon"]["colorscheme"] == {
-        "prop": "resi",
-        "map": {"52": FIRST, "53": LAST},
-    }
-    assert calls(html, "zoomTo") == [[{"chain": "A"}]]
-    ((selection, on, hover, _),) = calls(html, "setHoverable")
-    assert (selection, on) == ({"chain": "A"}, True)
-    assert '{"52": "52: -1", "53": "52A: 1"}[atom.resi]' in hover
-    assert f"loadScriptAsync('{URL}')" in html
-
-
-def test_size_ground_and_sameness():
-    html = view(height=200, dark=True)
-    assert "width: 100%; height: 200px" in html
-    assert calls(html, "setBackgroundColor") == [["#0E1117"]]
-    assert calls(view(), "setBackgroundColor") == [["#FFFFFF"]]
-    assert html == view(height=200, dark=True)
-
-
-@pytest.mark.parametrize(
-    "evil",
-    [
-        "</script><script>alert(1)</script>",
-        "</SCRIPT ><img src=x onerror=alert(1)>",
-        "<!-- <script>",
-        '"); alert(1); ("\'`\\',
-        "\u2028\u2029\r\n\x00\\u003c/script>",
-    ],
-)
-def test_nothing_in_a_file_leaves_its_string(evil):
-    html = view(text=f"REMARK {evil}\n", chain=evil, residues=[(1, evil), (2, "2"), None])
-    page, clean = Page(html), Page(view())
-    assert page.tags == clean.tags
-    assert len(page.scripts) == len(clean.scripts)
-    assert calls(html, "addModel") == [[f"REMARK {evil}\n", "cif"]]
-    assert calls(html, "zoomTo") == [[{"chain": evil}]]
-    assert calls(html, "setStyle")[1][1]["cartoon"]["colorscheme"]["map"]["1"] == FIRST
-    hover = calls(html, "setHoverable")[0][2]
-    labels = re.search(r"const text = (.*)\[atom\.resi\]", hover, re.DOTALL)[1]
-    assert json.loads(labels)["1"] == f"{evil}: -1"

@@ -210,6 +210,38 @@ def test_a_proteins_residues_are_coloured(visit, results):
     page.one_error("Character 3")
 
 
+def test_a_protein_people_know_is_shown_on_its_backbone(visit, results):
+    page = view(visit("classifier", model=MODEL), "one_protein")
+    # A chain of the built-in set is shown at once, without a file.
+    assert page.says("backbone only")
+    page.at.selectbox(key="one_protein").set_value("A protein people know")
+    page.run()
+    assert len(page.at.selectbox(key="one_known").options) >= 12
+    page.at.selectbox(key="one_known").set_value("5NVG_A")
+    page.run()
+    assert page.errors() == []
+    assert page.says("A small tag that marks other proteins")
+    assert page.says("PDB 5NVG chain A, Ubiquitin")
+    assert page.says("100% identical over 100% of the sequence, backbone only")
+    (colours,) = [g for g in page.at.button_group if g.key.startswith("one_colour")]
+    colours.set_value("secondary")
+    page.run()
+    assert page.errors() == []
+    # What is typed is found by alignment, with a tag in front and a residue replaced.
+    page.at.selectbox(key="one_protein").set_value("Type a sequence")
+    page.run()
+    page.at.text_area(key="one_sequence").set_value("MHHHHHH" + UBIQUITIN.replace("K", "R", 1))
+    page.run()
+    assert page.says("98.7% identical over 92% of the sequence, backbone only")
+    assert not page.at.warning
+    page.at.text_area(key="one_sequence").set_value("ATGGTGAGCAAGGGCGAGGAGCTGTTC")
+    page.run()
+    assert page.errors() == []
+    (warning,) = page.at.warning
+    assert "translate it" in warning.value
+    assert page.says("No structure that comes with the app is of this protein")
+
+
 def test_a_structure_of_another_protein_is_one_sentence(visit, results):
     page = view(visit("classifier", model=MODEL), "one_protein")
     line = "ATOM  {0:>5}  CA  GLY A{0:>4}    {1:8.3f}   0.000   0.000  1.00  0.00           C\n"

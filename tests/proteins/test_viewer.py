@@ -102,12 +102,13 @@ def test_a_framed_page_is_in_a_sandbox_and_whole(npm):
             self.found.append((tag, dict(attributes)))
 
     parser = Frames()
-    parser.feed(viewer.framed(page))
+    parser.feed(viewer.framed(page, 'of "A" <b>'))
     parser.close()
     (_, (tag, attributes)) = parser.found
     assert tag == "iframe"
     assert attributes["sandbox"] == "allow-scripts"
     assert attributes["srcdoc"] == page
+    assert attributes["title"] == 'of "A" <b>'
 
 
 def test_the_local_address_holds_the_script(npm):

@@ -1,0 +1,112 @@
+"""A structure in 3D, painted by values of its residues or by their secondary structure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import py3Dmol
+from jaxtyping import Float
+
+from neuronlab.figures.colours import NEUTRAL
+from neuronlab.figures.protein import UNLABEL, page_of, scale_bar, state_name, value_colours
+from neuronlab.figures.structures import STYLE, TRACK
+from neuronlab.proteins.features import HELIX, STRAND
+
+
+class Paint(NamedTuple):
+    """The colours of a protein's residues.
+
+    Attributes:
+        colours: of each residue, as ``#RRGGBB``.
+        texts: what a pointer on each residue reads.
+        legend: what the colours mean, as HTML.
+    """
+
+    colours: list[str]
+    texts: list[str]
+    legend: str
+
+
+def by_value(
+    values: Float[np.ndarray, " residue"],
+    title: str,
+    over: Float[np.ndarray, " value"] | None = None,
+) -> Paint:
+    """Residues by a value each, those that are not finite in grey.
+
+    Args:
+        title: of the values.
+        over: the values whose scale it is, so that several proteins share one; by default these.
+    """
+    over = values if over is None else over
+    texts = [f"{value:.5g}" for value in values]
+    return Paint(value_colours(values, over), texts, scale_bar(title, over))
+
+
+def by_state(states: str) -> Paint:
+    """Residues by DSSP's letters: helix, strand, or neither."""
+    kinds = ["H" if s in HELIX else "E" if s in STRAND else "-" for s in states]
+    colours = {kind: colour for kind, _, _, colour in TRACK}
+    legend = "".join(f'<i style="background: {colour}"></i>{name}' for _, name, _, colour in TRACK)
+    return Paint([colours[kind] for kind in kinds], [state_name(s) for s in states], legend)
+
+
+def structure_view(
+    structure_text: str,
+    chain: str,
+    residues: Sequence[tuple[int, str] | None],
+    paint: Paint,
+    js_url: str,
+    *,
+    height: int = 400,
+    dark: bool = False,
+) -> str:
+    """A page with the structure in 3D: the chain painted, other chains thin and grey; a legend.
+
+    Args:
+        structure_text: the structure in mmCIF, each number of a chain one residue's.
+        chain: id of the chain that is painted.
+        residues: (number in the text, name to show) of each residue; None where it is not seen.
+        paint: of the residues.
+        js_url: where the browser finds 3Dmol.js.
+        height: of the view, in pixels; it is as wide as its frame.
+        dark: on a dark ground.
+
+    Raises:
+        ValueError: not one colour per residue.
+    """
+    if len(residues) != len(paint.colours):
+        raise ValueError(f"{len(paint.colours)} colours for {len(residues)} residues")
+    colours, labels = {}, {}
+    for residue, colour, text in zip(residues, paint.colours, paint.texts, strict=True):
+        if residue is not None:
+            number, name = residue
+            colours[number] = colour
+            labels[number] = f"{name}: {text}"
+    ground, ink = ("#0E1117", "#FAFAFA") if dark else ("#FFFFFF", "#31333F")
+    view = py3Dmol.view(width="100%", height=height, js=js_url)
+    start = view.startjs
+    view.setBackgroundColor(ground)
+    view.addModel(structure_text, "cif")
+    others = {"color": "#777777" if dark else "#CCCCCC", "style": "trace", "thickness": 0.15}
+    view.setStyle({}, {"cartoon": others})
+    shades = {"color": NEUTRAL, "colorscheme": {"prop": "resi", "map": colours}}
+    view.setStyle({"chain": chain}, {"cartoon": shades})
+    view.setHoverable({"chain": chain}, True, _label(labels), UNLABEL)
+    view.zoomTo({"chain": chain})
+    view.zoom(0.85)  # what fits the height may be wider than a phone
+    style = STYLE.format(ground=ground, ink=ink, columns=1)
+    html = page_of(view, start, "structure")
+    return f'<style>{style}</style>\n{html}\n<div class="legend">{paint.legend}</div>'
+
+
+def _label(labels: dict[int, str]) -> str:
+    return (
+        "function(atom, viewer) { "
+        f"const text = {json.dumps(labels)}[atom.resi]; "
+        "if (text) viewer.addLabel(atom.resn + ' ' + text, "
+        "{position: atom, fontSize: 13, inFront: true}); }"
+    )

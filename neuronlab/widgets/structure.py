@@ -1,0 +1,184 @@
+"""A protein's structure in 3D, painted by what a page knows of its residues."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from io import BytesIO
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from neuronlab.errors import UserError
+from neuronlab.figures.painted import by_state, by_value, structure_view
+from neuronlab.models import Model
+from neuronlab.models.catalogue import use_of
+from neuronlab.proteins.backbones import Backbone, backbone, find, known
+from neuronlab.proteins.matching import Match, match
+from neuronlab.proteins.structures import MAX_BYTES, Structure, read_structure
+from neuronlab.proteins.viewer import framed, viewer_url
+from neuronlab.widgets import exports
+from neuronlab.widgets.guard import complain, guard, plain
+
+KNOWN = "A protein people know"
+_STATES = "secondary"
+# Of proteins people know, a model of short peptides is asked about these alone.
+_PEPTIDE = 50
+
+
+class Colour(NamedTuple):
+    """Something to paint residues by.
+
+    Attributes:
+        title: of the values.
+        values: gives one per residue, when this is chosen.
+        over: the values whose scale it is, where it spans several proteins.
+    """
+
+    title: str
+    values: Callable[[], np.ndarray]
+    over: np.ndarray | None = None
+
+
+class _Shown(NamedTuple):
+    """What is drawn: where it comes from, and where the residues are in it."""
+
+    structure: Structure
+    match: Match
+    words: str
+    secondary: str
+    pdb: str
+
+
+def draw(sequence: str, colours: Mapping[str, Colour], name: str, *, secondary: str = "") -> None:
+    """The structure of a protein: one that comes with the app, or one that a person gives.
+
+    Args:
+        colours: what its residues can be painted by, the first to begin with; those that come with
+            the app have their secondary structure, too.
+        name: of the files, and of the widgets: unique on the page.
+        secondary: DSSP letters, one per residue, where the page knows them.
+    """
+    view = st.container()
+    found = find(sequence)
+    with st.container(horizontal=True):
+        actions = st.container(horizontal=True, width="content")
+        if found is None:
+            uploaded = _upload(sequence, name)
+        else:
+            with st.popover("Another structure", icon=":material/upload:", type="tertiary"):
+                uploaded = _upload(sequence, name)
+    if uploaded is not None:
+        shown = uploaded._replace(secondary=secondary)
+    elif found is not None:
+        of = found.backbone
+        seen = found.match
+        same = "100%" if seen.identity == 1 else f"{seen.identity:.1%}"
+        words = f"PDB {of.pdb} chain {of.chain}"
+        words += f", {of.title}" if of.title else ""
+        words += f": {same} identical over {seen.covered:.0%} of the sequence, backbone only."
+        shown = _Shown(of.structure, seen, words, found.secondary, of.text)
+    else:
+        view.caption(
+            "No structure that comes with the app is of this protein, or of one at least 90 % "
+            "identical: upload one."
+        )
+        return
+    with view, guard():
+        _view(sequence, shown, colours, name, actions)
+
+
+def _view(
+    sequence: str,
+    shown: _Shown,
+    colours: Mapping[str, Colour],
+    name: str,
+    actions: st.delta_generator.DeltaGenerator,
+) -> None:
+    titles = {key: colour.title for key, colour in colours.items()}
+    if shown.secondary:
+        titles[_STATES] = "secondary structure"
+    chosen = st.segmented_control(
+        "Coloured by",
+        list(titles),
+        default=next(iter(titles)),
+        format_func=titles.__getitem__,
+        key=f"{name}_colour_{'_'.join(titles)}",
+        required=True,
+    )
+    table = pd.DataFrame({"residue": range(1, len(sequence) + 1), "letter": list(sequence)})
+    if shown.secondary:
+        table["DSSP"] = list(shown.secondary)
+    if chosen == _STATES:
+        paint = by_state(shown.secondary)
+    else:
+        values = colours[chosen].values()
+        table[colours[chosen].title] = values
+        paint = by_value(values, colours[chosen].title, colours[chosen].over)
+    html = structure_view(
+        shown.structure.text,
+        shown.match.chain,
+        shown.match.residues,
+        paint,
+        viewer_url(),
+        height=360,
+        dark=st.context.theme.type == "dark",
+    )
+    alt = f"3D view of {shown.words} Coloured by {titles[chosen]}; the table has the values."
+    st.iframe(framed(html, alt), height=400)
+    st.caption(plain(f"{shown.words} Drag to turn, scroll to zoom."))
+    files = {"View (HTML)": ("html", lambda: html, "text/html")}
+    if shown.pdb:
+        files["PDB"] = ("pdb", lambda: shown.pdb, "chemical/x-pdb")
+    with actions:
+        exports.tables(table, f"{name}_structure", files)
+
+
+def _upload(sequence: str, name: str) -> _Shown | None:
+    """A structure that a person gives; None with a message where there is none yet."""
+    file = st.file_uploader(
+        "PDB or mmCIF file of this protein",
+        type=["pdb", "ent", "cif", "mmcif"],
+        max_upload_size=MAX_BYTES // 1_000_000,
+        key=f"{name}_structure",
+    )
+    if file is None:
+        return None
+    try:
+        structure = _structure(file.file_id, file.name, file)
+        fit = match(structure, sequence)
+    except UserError as error:
+        complain(str(error))
+        return None
+    words = (
+        f"{file.name}, chain {fit.chain}: {fit.covered:.0%} of the sequence is seen, "
+        f"{fit.identity:.0%} of it identical."
+    )
+    return _Shown(structure, fit, words, "", "")
+
+
+@st.cache_data(max_entries=4, show_spinner="Reading")
+def _structure(file_id: str, name: str, _file: BytesIO) -> Structure:
+    return read_structure(name, _file.getvalue())
+
+
+def choose_known(names: Mapping[str, str], key: str) -> Backbone:
+    """One of the proteins people know, with a line on what it does.
+
+    Args:
+        names: what they are called, by name.
+    """
+    chosen = backbone(st.selectbox(KNOWN, list(names), format_func=names.__getitem__, key=key))
+    st.caption(plain(chosen.what))
+    return chosen
+
+
+def known_to(model: Model) -> dict[str, str]:
+    """What proteins people know are called, by name: those that a model is of use on."""
+    only = use_of(model.name).only
+    if only == "antibodies":
+        return {}
+    if only == "short peptides":
+        return {n: title for n, title in known().items() if len(backbone(n).sequence) <= _PEPTIDE}
+    return known()
