@@ -71,7 +71,7 @@ def value_colours(
 def scale_bar(title: str, values: Float[np.ndarray, " value"]) -> str:
     """The scale of values as HTML, for a legend."""
     colours, low, high = value_scale(values)
-    bar = f"background: linear-gradient(to right, {', '.join(colours)}); width: 8em"
+    bar = f"background: linear-gradient(to right, {', '.join(colours)}); width: 6em"
     return f'{escape(title)} {low:.3g} <i style="{bar}"></i> {high:.3g}'
 
 

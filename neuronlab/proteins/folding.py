@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float, Int
 from neuronlab.errors import UserError
 from neuronlab.models.residues import clean_sequence
 from neuronlab.proteins.predictors import PREDICTORS, Atoms
+from neuronlab.proteins.structures import Structure
 
 BACKBONE = ("N", "CA", "C", "O")
 STATES = "HE-"  # helix, strand, coil
@@ -134,7 +135,28 @@ def secondary_structure(pdb: str) -> str:
 
     Hydrogen bonds after Kabsch and Sander (1983). Residues without all of N, CA, C and O get -.
     """
-    backbone, names, chains = _backbone(pdb)
+    return _states(*_backbone(pdb))
+
+
+def chain_states(structure: Structure, chain: str) -> dict[int, str]:
+    """The same of a chain of a structure file, by the numbers of its residues."""
+    places: dict[int, dict[str, list[float]]] = {}
+    names: dict[int, str] = {}
+    for line in structure.text.splitlines():
+        words = line.split()
+        if words[:1] == ["ATOM"] and words[5] == chain:
+            number = int(words[6])
+            places.setdefault(number, {})[words[3]] = [float(x) for x in words[7:]]
+            names[number] = words[4]
+    nowhere = [np.nan] * 3
+    backbone = [[place.get(atom, nowhere) for atom in BACKBONE] for place in places.values()]
+    states = _states(np.array(backbone, float), list(names.values()), [chain] * len(names))
+    return dict(zip(places, states, strict=True))
+
+
+def _states(
+    backbone: Float[np.ndarray, "residue 4 3"], names: Sequence[str], chains: Sequence[str]
+) -> str:
     # Rows of nothing between two chains: no turn reaches across them, and no bond binds to them.
     gap = np.full((6, 4, 3), np.nan)
     rows, donors, kept, last = [gap], [np.ones(6)], [], None

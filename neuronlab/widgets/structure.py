@@ -15,6 +15,7 @@ from neuronlab.figures.painted import by_state, by_value, structure_view
 from neuronlab.models import Model
 from neuronlab.models.catalogue import use_of
 from neuronlab.proteins.backbones import Backbone, backbone, find, known
+from neuronlab.proteins.folding import chain_states
 from neuronlab.proteins.matching import Match, match
 from neuronlab.proteins.structures import MAX_BYTES, Structure, read_structure
 from neuronlab.proteins.viewer import framed, viewer_url
@@ -55,8 +56,8 @@ def draw(sequence: str, colours: Mapping[str, Colour], name: str, *, secondary: 
     """The structure of a protein: one that comes with the app, or one that a person gives.
 
     Args:
-        colours: what its residues can be painted by, the first to begin with; those that come with
-            the app have their secondary structure, too.
+        colours: what its residues can be painted by, the first to begin with; all have their
+            secondary structure, too.
         name: of the files, and of the widgets: unique on the page.
         secondary: DSSP letters, one per residue, where the page knows them.
     """
@@ -70,7 +71,7 @@ def draw(sequence: str, colours: Mapping[str, Colour], name: str, *, secondary: 
             with st.popover("Another structure", icon=":material/upload:", type="tertiary"):
                 uploaded = _upload(sequence, name)
     if uploaded is not None:
-        shown = uploaded._replace(secondary=secondary)
+        shown = uploaded._replace(secondary=secondary or uploaded.secondary)
     elif found is not None:
         of = found.backbone
         seen = found.match
@@ -126,7 +127,7 @@ def _view(
         dark=st.context.theme.type == "dark",
     )
     alt = f"3D view of {shown.words} Coloured by {titles[chosen]}; the table has the values."
-    st.iframe(framed(html, alt), height=400)
+    st.iframe(framed(html, alt), height=415)
     st.caption(plain(f"{shown.words} Drag to turn, scroll to zoom."))
     files = {"View (HTML)": ("html", lambda: html, "text/html")}
     if shown.pdb:
@@ -151,11 +152,13 @@ def _upload(sequence: str, name: str) -> _Shown | None:
     except UserError as error:
         complain(str(error))
         return None
+    states = chain_states(structure, fit.chain)
+    secondary = "".join(" " if r is None else states.get(r.number, " ") for r in fit.residues)
     words = (
         f"{file.name}, chain {fit.chain}: {fit.covered:.0%} of the sequence is seen, "
         f"{fit.identity:.0%} of it identical."
     )
-    return _Shown(structure, fit, words, "", "")
+    return _Shown(structure, fit, words, secondary, "")
 
 
 @st.cache_data(max_entries=4, show_spinner="Reading")

@@ -105,6 +105,9 @@ def test_a_protein_without_a_structure_may_be_given_one():
     expected = value_colours(np.arange(30.0))
     seen = [i for i in range(30) if i not in (7, 11)]
     assert list(colours(at).values()) == [expected[i] for i in seen]
+    (table,) = at.dataframe
+    assert [i for i, state in enumerate(table.value["DSSP"]) if state == " "] == [7, 11]
+    assert "HHH" in "".join(table.value["DSSP"])
 
 
 def painted_card(model, proteins, neuron):

@@ -9,7 +9,7 @@ from Bio.PDB import PDBParser
 
 from neuronlab.proteins import backbones
 from neuronlab.proteins.features import HELIX, STRAND
-from neuronlab.proteins.folding import secondary_structure
+from neuronlab.proteins.folding import chain_states, secondary_structure
 from neuronlab.proteins.labelled import LABELLED
 from neuronlab.proteins.structures import read_structure
 
@@ -60,6 +60,21 @@ def test_decoded_coordinates_give_the_stored_states():
         )
     ]
     assert np.mean(same) > 0.9
+
+
+def test_the_states_of_a_files_chain_are_those_of_its_text():
+    """In mmCIF, with another chain beside it; a residue without its O has no state."""
+    one, other = (backbones.backbone(name) for name in ("1WY3_A", "3W7Y_B"))
+    text = one.text.removesuffix("END   \n") + other.text
+    structure = read_structure("x.pdb", text.encode())
+    for chain in (one, other):
+        states = chain_states(structure, chain.chain)
+        assert list(states) == [r.number for r in structure.chains[chain.chain].residues]
+        assert "".join(states.values()) == secondary_structure(chain.text)
+    lines = [line for line in one.text.splitlines() if line[12:26] != " O   TRP A  23"]
+    assert len(lines) == len(one.text.splitlines()) - 1
+    states = chain_states(read_structure("x.pdb", "\n".join(lines).encode()), "A")
+    assert (secondary_structure(one.text)[22], states[23]) == ("H", "-")
 
 
 def test_the_text_is_a_structure_file():
