@@ -58,7 +58,9 @@ def attribute(
         method: a name from ``methods()``.
         components: which neurons; by default query, key, value and FFN, or those of them that the
             method can score.
-        objective: what is explained: the target's probability, log-probability or logit.
+        objective: what is explained: the target's probability, log-probability or logit. Of a
+            prompt with a foil it is the difference of the two log-probabilities, whatever is said
+            here.
         positions: the neurons at the predicted position, or at all positions (scores are summed
             over them; the top neurons keep their score at each token).
         baseline: where the path of integrated gradients begins: all neurons at zero; their
@@ -82,13 +84,15 @@ def attribute(
     baseline = chosen.baselines[0] if baseline is None else baseline
     _check_choices(chosen, objective, positions, variant, baseline)
     _check_numbers(tolerance, seed, steps)
+    chosen.check_foil(prompt.foil)
     encoded = model.encode(prompt)
     request = Request(
         model=model,
         encoded=encoded,
         target=predict(model, encoded).target if encoded.target is None else encoded.target,
+        foil=encoded.foil,
         components=components,
-        objective=objective,
+        objective=objective if encoded.foil is None else "log_probability",
         positions=positions,
         baseline=baseline_of(model, encoded, baseline, components) if chosen.integrates else None,
         tolerance=tolerance,
@@ -187,11 +191,17 @@ def _provenance(prompt: Prompt, request: Request, settings: dict[str, Any]) -> d
         "mask": prompt.mask,
         "target": request.target,
         "target_label": model.label(request.target),
+        **foil_in(model, request.foil),
         "tokens": list(encoded.tokens),
         "position": encoded.position,
         "settings": settings,
         "versions": {name: version(name) for name in ("torch", "transformers")},
     }
+
+
+def foil_in(model: Model, foil: int | None) -> dict[str, Any]:
+    """A foil in a result's numbers: nothing where there is none, as before there were foils."""
+    return {} if foil is None else {"foil": foil, "foil_label": model.label(foil)}
 
 
 def _collect(

@@ -13,8 +13,9 @@ x the state it is added to, w the target, and the final norm's statistics frozen
     coefficient_norm           |m| |v|
     coefficient_rank           |m| / rank
 
-The exact forms of norm, coefficient and rank are not in the paper; these are the readings that make
-sense of them.
+Of a target that is compared with a foil, the first two are equal and exact: the change of the
+difference of the two logits. The exact forms of norm, coefficient and rank are not in the paper;
+these are the readings that make sense of them.
 """
 
 from __future__ import annotations
@@ -77,10 +78,12 @@ class Direct:
     @cached_property
     def scorer(self) -> LogProbabilityIncrease:
         """Log-probability increase of the target."""
-        return LogProbabilityIncrease(self.stream, self.request.target)
+        return LogProbabilityIncrease(self.stream, self.request.target, foil=self.request.foil)
 
     def log_probability_increase(self) -> Attribution:
         """Upper bounds, and exact scores where they are needed to prove the top."""
+        if self.request.foil is not None:
+            return self._linear()
         return self._searched(self.scorer, lambda values, states: values)
 
     def probability_increase(self) -> Attribution:
@@ -89,6 +92,8 @@ class Direct:
 
     def log_probability(self) -> Attribution:
         """Log-probability of the target read off the neuron alone."""
+        if self.request.foil is not None:  # linear: the same whatever the neuron is added to
+            return self._linear()
         scorer = LogProbabilityIncrease(self.stream, self.request.target, alone=True)
         return self._searched(scorer, lambda values, states: values + scorer.path[states])
 
@@ -118,6 +123,14 @@ class Direct:
         return [
             summed(self.stream, cast(Sublayer, component)) for component in self.request.components
         ]
+
+    def _linear(self) -> Attribution:
+        """Of a target that is compared with a foil: exact for every neuron, without a search."""
+        bounds = [self.scorer.bounds(one) for one in self._candidates]
+        places = zip(self.request.components, bounds, strict=True)
+        return Attribution(
+            {(layer, c): on_cpu(row) for c, rows in places for layer, row in enumerate(rows)}
+        )
 
     def _searched(self, scorer: LogProbabilityIncrease, scale: Scale) -> Attribution:
         proof = scorer.search(self._candidates, self.count, scale=scale, check=self._check)
@@ -239,6 +252,7 @@ _PASS = _SHARED | {"cost": "one forward pass"}
 _SEARCH = _SHARED | {"cost": "one forward pass and a few hundred neurons through the unembedding"}
 _VOCABULARY = _SHARED | {
     "cost": "one forward pass and every neuron through some thousand tokens",
+    "contrasts": False,
     "tokens_each": SAMPLES[0],
 }
 register(
@@ -269,6 +283,7 @@ register(
         order=62,
         title="Probability increase",
         summary="As log-probability increase, in probabilities: it sees the last layers only.",
+        contrasts=False,
         engines={"fast": lambda request: Direct(request).probability_increase()},
         **_SEARCH,
     )

@@ -11,6 +11,9 @@ With d the change of the logits that v makes and p the probabilities at x, Jense
 whose right side costs one product with the hidden state per neuron: a bound on every neuron, from
 which a search rescores exactly only as many as it takes to prove which neurons are the best (an
 algorithm of our own).
+
+Of a target that is compared with a foil f, the logarithm is gone: log p_w - log p_f is a difference
+of two logits, linear in the state, and d_w - d_f is the increase itself, of every neuron.
 """
 
 from __future__ import annotations
@@ -57,23 +60,31 @@ def summed(stream: Stream, sublayer: Sublayer) -> Candidates:
 class LogProbabilityIncrease:
     """Scores of one prompt's neurons, heads and layers for one target."""
 
-    def __init__(self, stream: Stream, target: int, *, alone: bool = False) -> None:
+    def __init__(
+        self, stream: Stream, target: int, *, foil: int | None = None, alone: bool = False
+    ) -> None:
         """
         Args:
             target: index of the token whose log-probability is explained.
+            foil: index of the one whose log-probability is taken away from it; ``bounds`` are then
+                the increases themselves.
             alone: add each part to nothing at all, where all tokens are equally probable, instead
                 of the state it belongs to: log p(w | v) without its constant.
         """
         self.stream = stream
         self.target = target
+        self.foil = foil
         states = stream.states()
         if alone:
             self.logits = states.new_zeros(len(states), len(stream.readout.bias))
         else:
             self.logits = stream.readout.logits(states)
         self.normaliser = self.logits.logsumexp(-1)
-        probabilities = self.logits[:-1].softmax(-1)
-        weights = -probabilities
+        if foil is None:
+            weights = -self.logits[:-1].softmax(-1)
+        else:
+            weights = torch.zeros_like(self.logits[:-1])
+            weights[:, foil] = -1.0
         weights[:, target] += 1.0
         self._slopes = stream.readout.gradient(weights)
 

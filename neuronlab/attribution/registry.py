@@ -35,6 +35,7 @@ class Method:
         everywhere: whether it can score neurons at all positions.
         baselines: where its path may begin (see ``attribute``), the default first.
         variants: forms it has; the default first.
+        contrasts: whether it can explain a target in comparison with a foil, or asks for neither.
         tokens_each: through how many tokens of the unembedding it sends every neuron.
     """
 
@@ -53,12 +54,21 @@ class Method:
     everywhere: bool = True
     baselines: tuple[Baseline, ...] = ("zero", "input", "mean")
     variants: tuple[Variant, ...] = ("sound",)
+    contrasts: bool = True
     tokens_each: int = 0
 
     @property
     def default_components(self) -> tuple[Component, ...]:
         """Query, key, value and FFN, as far as the method can score them."""
         return tuple(c for c in COMPONENTS if c in self.components)
+
+    def check_foil(self, foil: str | int | None) -> None:
+        """Raise UserError where there is a foil and the method cannot compare."""
+        if foil is not None and not self.contrasts:
+            raise UserError(
+                f"{self.title} scores a target by itself, not against a foil: leave the foil out, "
+                "or choose another method."
+            )
 
 
 METHODS: dict[str, Method] = {}

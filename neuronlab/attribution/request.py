@@ -30,6 +30,8 @@ class Request:
 
     Attributes:
         target: index of the token or class whose ``objective`` is explained.
+        foil: index of the one that the target is compared with: the difference of the two
+            objectives is explained. None: the target's alone.
         positions: neurons at the predicted position alone, or at all of them.
         baseline: where paths begin, per (layer, component), (1, token, neuron); None is zero.
         tolerance: integrated gradients: the estimated error allowed in a layer, summed over its
@@ -50,6 +52,7 @@ class Request:
     seed: int = 0
     variant: Variant = "sound"
     progress: Progress = field(default=unheard, repr=False)
+    foil: int | None = None
 
     @property
     def places(self) -> list[At]:
@@ -64,12 +67,14 @@ class Request:
         return slice(self.encoded.position, self.encoded.position + 1)
 
     def explained(self, logits: Float[Tensor, "row choice"]) -> Float[Tensor, " row"]:
-        """The objective of the target, one number per row."""
-        if self.objective == "logit":
-            return logits[:, self.target]
+        """The objective of the target, less that of a foil, one number per row."""
         if self.objective == "log_probability":
-            return self.model.log_probabilities(logits)[:, self.target]
-        return self.model.probabilities(logits)[:, self.target]
+            logits = self.model.log_probabilities(logits)
+        elif self.objective == "probability":
+            logits = self.model.probabilities(logits)
+        if self.foil is None:
+            return logits[:, self.target]
+        return logits[:, self.target] - logits[:, self.foil]
 
 
 @dataclass

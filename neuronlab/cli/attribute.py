@@ -49,6 +49,15 @@ def add(commands: argparse._SubParsersAction) -> None:
     target.add_argument(
         "--target-id", type=int, metavar="I", help="the target by its index in the vocabulary"
     )
+    foil = parser.add_mutually_exclusive_group()
+    foil.add_argument(
+        "--foil",
+        help="what the target is compared with: explain the difference of the two "
+        "log-probabilities",
+    )
+    foil.add_argument(
+        "--foil-id", type=int, metavar="I", help="the foil by its index in the vocabulary"
+    )
     parser.add_argument("--mask", type=int, metavar="I", help="the hidden residue, from 0")
     methods = method_names()
     parser.add_argument("--method", default=methods[0], choices=methods)
@@ -120,20 +129,21 @@ def spec_of(args: argparse.Namespace) -> AttributionSpec:
     return AttributionSpec(
         model=args.model,
         revision=model.revision,
-        target=_target(args, model),
+        target=_choice(args.target, args.target_id, model),
+        foil=_choice(args.foil, args.foil_id, model),
         **{name: value for name in names if (value := getattr(args, name)) is not None},
     )
 
 
-def _target(args: argparse.Namespace, model: Model) -> str | int | None:
-    if args.target_id is not None:
-        return args.target_id
-    if model.kind == "classifier" and args.target is not None:
-        if args.target in model.labels:
-            return model.labels.index(args.target)
-        if args.target.isdecimal():
-            return int(args.target)
-    return args.target
+def _choice(text: str | None, index: int | None, model: Model) -> str | int | None:
+    if index is not None:
+        return index
+    if model.kind == "classifier" and text is not None:
+        if text in model.labels:
+            return model.labels.index(text)
+        if text.isdecimal():
+            return int(text)
+    return text
 
 
 def _components(text: str) -> tuple[str, ...]:
@@ -154,12 +164,17 @@ def _positive(text: str) -> float:
 
 
 def _print(result: Result, scores: NeuronScores, top: int) -> None:
-    from neuronlab.studies.bases.one_prompt import control_in
+    from neuronlab.studies.bases.one_prompt import control_in, judged_in
 
     numbers = result.numbers
     # repr: shows leading spaces, and keeps control characters of a token off the terminal.
     label = repr(numbers["target_label"])
     print(f"{label} has probability {numbers['probability']:.4f}, rank {numbers['rank']}.")
+    judged = judged_in(numbers)
+    name, form = "probability", ".4f"
+    if judged == "log_odds":
+        name, form = f"log-odds against {numbers['foil_label']!r}", "+.4f"
+        print(f"Its {name}: {numbers['log_odds']:+.4f} (difference of the log-probabilities).")
     if numbers.get("note"):
         print(numbers["note"])
     predictions = result.tables["predictions"].itertuples(index=False)
@@ -172,8 +187,8 @@ def _print(result: Result, scores: NeuronScores, top: int) -> None:
     print("\n" + table(("rank", "layer", "component", "neuron", "score"), rows))
     words, mean, sd = control_in(numbers)
     print(
-        f"\nWith the top {numbers['suppressed']} switched off: probability "
-        f"{numbers['probability_suppressed']:.4f}; with as many {words}: {mean:.4f} ± {sd:.4f}."
+        f"\nWith the top {numbers['suppressed']} switched off: {name} "
+        f"{numbers[f'{judged}_suppressed']:{form}}; with as many {words}: {mean:{form}} ± {sd:.4f}."
     )
 
 

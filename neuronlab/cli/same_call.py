@@ -25,10 +25,9 @@ _SETTINGS = (
 def attribute_command(spec: AttributionSpec) -> str:
     """The command that computes `spec`, quoted for a POSIX shell."""
     options: list[tuple[str, Any]] = [("model", spec.model)]
-    if isinstance(spec.target, int):
-        options.append(("target-id", spec.target))
-    elif spec.target is not None:
-        options.append(("target", spec.target))
+    for name, choice in (("target", spec.target), ("foil", spec.foil)):
+        if choice is not None:
+            options.append((f"{name}-id" if isinstance(choice, int) else name, choice))
     if spec.mask is not None:
         options.append(("mask", spec.mask))
     options.append(("method", spec.method))
@@ -47,7 +46,7 @@ def attribute_python(spec: AttributionSpec) -> str:
     prompt = [repr(spec.text)]
     prompt += [
         f"{name}={value!r}"
-        for name, value in (("mask", spec.mask), ("target", spec.target))
+        for name, value in (("mask", spec.mask), ("target", spec.target), ("foil", spec.foil))
         if value is not None
     ]
     settings = {"method": spec.method, **_other_than_default(spec)}

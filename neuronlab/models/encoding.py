@@ -18,7 +18,7 @@ def encode(model: TokenModel, prompt: Prompt) -> Encoded:
             outside the vocabulary, a token without an embedding, a sequence the model's alphabet
             does not cover. One sentence that says what to do.
     """
-    for typed in (prompt.text, prompt.target):
+    for typed in (prompt.text, prompt.target, prompt.foil):
         if isinstance(typed, str) and not _whole(typed):
             raise UserError("A character of the text is broken (half of a pair): type it anew.")
     if model.alphabet == "protein":
@@ -38,7 +38,9 @@ def encode(model: TokenModel, prompt: Prompt) -> Encoded:
             f"{model.title} has no embedding for '{model.token(unknown[0])}', which its tokenizer "
             "knows: leave it out, or use the tokenizer that belongs to these weights."
         )
-    target, whole = _target(model, prompt, ids, notes)
+    target, whole = _choice(model, prompt, prompt.target, ids, notes)
+    foil, _ = _choice(model, prompt, prompt.foil, ids, notes)
+    check_foil(model, target, foil)
     return Encoded(
         input_ids=model.ids([ids]),
         position=position,
@@ -46,7 +48,18 @@ def encode(model: TokenModel, prompt: Prompt) -> Encoded:
         tokens=tuple(model.token(i) for i in ids),
         note=" ".join(notes),
         whole=whole,
+        foil=foil,
     )
+
+
+def check_foil(model: TokenModel, target: int | None, foil: int | None) -> None:
+    """Raise UserError where target and foil are the same token or class."""
+    if foil is not None and foil == target:
+        differs = "" if model.kind == "classifier" else ", of another first token"
+        raise UserError(
+            f"Target and foil are the same, '{_shown(model.label(foil))}': name another "
+            f"foil{differs}."
+        )
 
 
 def _whole(text: str) -> bool:
@@ -137,11 +150,10 @@ def _protein(model: TokenModel, prompt: Prompt) -> tuple[list[int], int, list[st
     return whole, _pooled(model, whole) if model.kind == "classifier" else len(whole) - 1, []
 
 
-def _target(
-    model: TokenModel, prompt: Prompt, ids: list[int], notes: list[str]
+def _choice(
+    model: TokenModel, prompt: Prompt, target: str | int | None, ids: list[int], notes: list[str]
 ) -> tuple[int | None, bool]:
-    """Index of the target, and whether it is all of the answer."""
-    target = prompt.target
+    """Index of a target or foil, and whether it is all of the answer."""
     if target is None:
         return None, True
     if model.kind == "classifier":

@@ -25,6 +25,8 @@ class Prompt:
             (masked), of which the first token counts, one residue, a class by its name; or the
             index of a token or class. ``None``: the model's own first choice.
         mask: for a masked protein model, the residue to hide, counted from 0.
+        foil: what the target is compared with, given as a target is: what is explained is then
+            the difference of the two log-probabilities. ``None``: the target alone.
 
     Raises:
         TypeError: a field is of another type.
@@ -33,12 +35,14 @@ class Prompt:
     text: str
     target: str | int | None = None
     mask: int | None = None
+    foil: str | int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.text, str):
             raise TypeError(f"A prompt's text is a str, not {type(self.text).__name__}.")
-        if not isinstance(self.target, str | int | None) or isinstance(self.target, bool):
-            raise TypeError(f"A target is a str or an int, not {type(self.target).__name__}.")
+        for name, choice in (("target", self.target), ("foil", self.foil)):
+            if not isinstance(choice, str | int | None) or isinstance(choice, bool):
+                raise TypeError(f"A {name} is a str or an int, not {type(choice).__name__}.")
         if not isinstance(self.mask, int | None) or isinstance(self.mask, bool):
             raise TypeError(f"A mask is the number of a residue, not {type(self.mask).__name__}.")
 
@@ -54,6 +58,7 @@ class Encoded:
         tokens: the tokens as a person reads them, one per position.
         note: sentences a person should see (several tokens in the target, …), or "".
         whole: whether the target is all of the answer, not the first of its tokens.
+        foil: index of what the target is compared with; ``None`` where the prompt names none.
     """
 
     input_ids: Int[Tensor, "1 token"]
@@ -62,6 +67,7 @@ class Encoded:
     tokens: tuple[str, ...]
     note: str = ""
     whole: bool = True
+    foil: int | None = None
 
 
 def joined(text: str, answer: str) -> str:

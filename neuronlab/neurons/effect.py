@@ -40,6 +40,8 @@ CONTROLS = {
     AS_ACTIVE: "random neurons of the same layers, matched in activity",
 }
 _CHOICES = 10
+# What is judged, as it is written: see ``Effect.measure``.
+WRITTEN = {"probability": "{:.1%}", "log_odds": "{:+.2f}"}
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,14 @@ class Effect:
     """Before, after, and after the same change of random sets.
 
     Attributes:
-        label: the target as a person reads it.
-        choices: the first choices of either: columns token, index, before, after (probabilities).
+        label, foil: the target, and what it is compared with, as a person reads them.
+        choices: the first choices of either, and a foil with its target: columns token, index,
+            before, after (probabilities).
         probability: of the target before and after.
         rank: of the target before and after; 1 is the first choice.
-        controls: the target's probability under the change of each random set, by kind:
+        log_odds: where there is a foil, the target's log-probability less the foil's, before and
+            after: what is judged then, instead of the target's probability.
+        controls: what is judged, under the change of each random set, by kind:
             ``RANDOM`` sets have as many neurons in each layer and component
             (``NeuronSet.matched_random``), ``AS_ACTIVE`` ones are also as active there, and write
             as much (``Activity.matched``).
@@ -66,6 +71,18 @@ class Effect:
     rank: tuple[int, int]
     controls: Mapping[Control, tuple[float, ...]]
     activity: Mapping[Control, float]
+    foil: str = ""
+    log_odds: tuple[float, float] | None = None
+
+    @property
+    def measure(self) -> str:
+        """What is judged: "probability" of the target, or "log_odds" against a foil."""
+        return "probability" if self.log_odds is None else "log_odds"
+
+    @property
+    def judged(self) -> tuple[float, float]:
+        """Before and after: the target's probability, or its log-odds against a foil."""
+        return self.probability if self.log_odds is None else self.log_odds
 
     def mean(self, control: Control | str) -> float:
         """Mean over the random sets of a kind."""
@@ -80,14 +97,14 @@ class Effect:
         """The kind of control that the chosen neurons stand out from less: by p, then by its sd."""
 
         def distance(control: Control) -> tuple[float, float]:
-            away, sd = abs(self.mean(control) - self.probability[1]), self.sd(control)
+            away, sd = abs(self.mean(control) - self.judged[1]), self.sd(control)
             return -self.p(control), away / sd if sd > 0 else np.inf if away > 0 else 0.0
 
         return min(self.controls, key=distance)
 
     def p(self, control: Control | str) -> float:
-        """How often a random set moves the target as far, up or down; at least 1 / (sets + 1)."""
-        before, after = self.probability
+        """How often a random set moves it as far, up or down; at least 1 / (sets + 1)."""
+        before, after = self.judged
         return rank_p(
             abs(after - before), np.abs(np.subtract(self.controls[Control(control)], before))
         )
@@ -100,6 +117,8 @@ def effect(
     change: Callable[[NeuronSet], Intervention],
 ) -> Effect:
     """Run the change of a set, and of ``RANDOM_SETS`` random ones of each kind, in batches.
+
+    Of a prompt with a foil the log-odds of the two are judged, else the target's probability.
 
     Args:
         change: makes the intervention on a set; it is called for every set.
@@ -118,23 +137,27 @@ def effect(
     }
     sets = [neurons, *(one for kind in controls.values() for one in kind)]
     before, after, *others = predict_many(model, encoded, [None, *map(change, sets)])
-    first = pd.concat([before.top(_CHOICES), after.top(_CHOICES)])
-    first = first[["token", "index"]].drop_duplicates("index", ignore_index=True)
-    indices = first["index"].tolist()
-    probabilities = iter(other.probability for other in others)
+    compared = before.foil is not None
+    first = pd.concat([before.top(_CHOICES), after.top(_CHOICES)])["index"].tolist()
+    indices = list(dict.fromkeys([*first, *([before.target, before.foil] if compared else [])]))
+    judged = iter(other.log_odds if compared else other.probability for other in others)
     return Effect(
         label=before.label,
-        choices=first.assign(
-            before=before.probabilities[indices].numpy(force=True),
-            after=after.probabilities[indices].numpy(force=True),
+        choices=pd.DataFrame(
+            {
+                "token": [model.label(index) for index in indices],
+                "index": indices,
+                "before": before.probabilities[indices].numpy(force=True),
+                "after": after.probabilities[indices].numpy(force=True),
+            }
         ),
         probability=(before.probability, after.probability),
         rank=(before.rank, after.rank),
-        controls={
-            kind: tuple(next(probabilities) for _ in of_kind) for kind, of_kind in controls.items()
-        },
+        controls={kind: tuple(next(judged) for _ in of_kind) for kind, of_kind in controls.items()},
         activity={
             kind: float(np.mean([activity.level(one) for one in of_kind]) / chosen_level)
             for kind, of_kind in controls.items()
         },
+        foil="" if before.foil is None else model.label(before.foil),
+        log_odds=(before.log_odds, after.log_odds) if compared else None,
     )

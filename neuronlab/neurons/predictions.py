@@ -12,6 +12,7 @@ from torch import Tensor
 
 from neuronlab.errors import UserError
 from neuronlab.models import Encoded, Model, Prompt
+from neuronlab.models.encoding import check_foil
 from neuronlab.neurons.interventions import Intervention, applied, edits_of
 from neuronlab.progress import Fraction, unheard
 
@@ -27,12 +28,14 @@ class Prediction:
     Attributes:
         logits: float32, over the vocabulary or the classes.
         target: the index asked about; the model's first choice where the prompt names none.
+        foil: the index that it is compared with, where the prompt names one.
     """
 
     model: Model
     logits: Float[Tensor, " choice"]
     target: int
     note: str = ""
+    foil: int | None = None
 
     @property
     def probabilities(self) -> Float[Tensor, " choice"]:
@@ -48,6 +51,18 @@ class Prediction:
     def log_probability(self) -> float:
         """Natural logarithm of the target's probability."""
         return float(self.model.log_probabilities(self.logits)[self.target])
+
+    @property
+    def log_odds(self) -> float:
+        """Log-probability of the target less that of the foil, natural logarithms.
+
+        Raises:
+            UserError: the prompt names no foil.
+        """
+        if self.foil is None:
+            raise UserError("Nothing to compare with: give the prompt a foil.")
+        logs = self.model.log_probabilities(self.logits)
+        return float(logs[self.target] - logs[self.foil])
 
     @property
     def rank(self) -> int:
@@ -92,6 +107,9 @@ def predict_many(
     """One prediction per intervention, run as batches of rows.
 
     The target is the same for all: the prompt's, or the first choice of the unchanged model.
+
+    Raises:
+        UserError: as ``predict``; or that first choice is the prompt's foil.
     """
     encoded = prompt if isinstance(prompt, Encoded) else model.encode(prompt)
     length = encoded.input_ids.shape[1]
@@ -112,7 +130,8 @@ def predict_many(
         )
     if target is None:
         target = int(logits.pop(0).argmax())
-    return [Prediction(model, row.clone(), target, encoded.note) for row in logits]
+    check_foil(model, target, encoded.foil)
+    return [Prediction(model, row.clone(), target, encoded.note, encoded.foil) for row in logits]
 
 
 @torch.no_grad()

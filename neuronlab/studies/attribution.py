@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, ClassVar, cast
 
 import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, StrictInt, field_validator, model_validator
 from torch import Tensor
 
 from neuronlab.attribution import attribute, method
+from neuronlab.attribution.attribute import foil_in
 from neuronlab.attribution.estimate import check_memory, estimate
 from neuronlab.attribution.gradient_x_activation import gradient_x_activation
 from neuronlab.attribution.registry import Baseline, Engine
 from neuronlab.attribution.request import TOLERANCE, Objective, Positions, Request, Variant
 from neuronlab.cost import Cost
 from neuronlab.errors import UserError
-from neuronlab.models import ALL_COMPONENTS, COMPONENTS, Component, Model
+from neuronlab.models import ALL_COMPONENTS, COMPONENTS, Component, Model, Prompt
 from neuronlab.neurons import NeuronScores, predict
 from neuronlab.neurons.predictions import Prediction
 from neuronlab.runs import Context, Result, Seed, Study
@@ -32,7 +34,12 @@ ByToken = dict[Component, Float[Tensor, "layer token neuron"]]
 
 
 class AttributionSpec(PromptSpec):
-    """Everything that decides the scores of one prompt's neurons."""
+    """Everything that decides the scores of one prompt's neurons.
+
+    Attributes:
+        foil: what the target is compared with: the difference of the two log-probabilities is then
+            explained. Without one a spec is written, and named, as before there were foils.
+    """
 
     study: ClassVar[str] = "attribution"
     version: ClassVar[int] = 3
@@ -46,6 +53,12 @@ class AttributionSpec(PromptSpec):
     tolerance: float = Field(TOLERANCE, gt=0)
     seed: Seed = 0
     variant: Variant = "sound"
+    foil: str | StrictInt | None = Field(None, exclude_if=lambda foil: foil is None)
+
+    @property
+    def prompt(self) -> Prompt:
+        """What is asked of the model."""
+        return replace(super().prompt, foil=self.foil)
 
     @model_validator(mode="before")
     @classmethod
@@ -58,7 +71,7 @@ class AttributionSpec(PromptSpec):
         ignored = set()
         if not chosen.integrates:
             ignored |= {"baseline", "engine", "tolerance"}
-        if not chosen.differentiates:
+        if not chosen.differentiates or data.get("foil") is not None:
             ignored |= {"objective"}
         if not chosen.draws:
             ignored |= {"seed"}
@@ -162,7 +175,15 @@ class AttributionStudy(Study[AttributionSpec]):
 def everywhere(model: Model, spec: AttributionSpec, target: int) -> Request:
     """The question about every token."""
     encoded = model.encode(spec.prompt)
-    return Request(model, encoded, target, spec.components, spec.objective, positions="all")
+    return Request(
+        model,
+        encoded,
+        target,
+        spec.components,
+        spec.objective if encoded.foil is None else "log_probability",
+        positions="all",
+        foil=encoded.foil,
+    )
 
 
 def one_pass(model: Model, spec: AttributionSpec, target: int) -> ByToken:
@@ -181,6 +202,8 @@ def preview(spec: AttributionSpec, prediction: Prediction, first: ByToken, posit
         "target_label": prediction.label,
         "probability": prediction.probability,
         "rank": prediction.rank,
+        **foil_in(prediction.model, prediction.foil),
+        **({} if prediction.foil is None else {"log_odds": prediction.log_odds}),
     }
     arrays = {str(c): scores[:, span].sum(1).numpy(force=True) for c, scores in first.items()}
     return Result(numbers, {"predictions": prediction.top(10)}, arrays)

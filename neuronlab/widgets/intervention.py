@@ -23,7 +23,7 @@ from neuronlab.neurons import (
     Suppress,
     effect,
 )
-from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM, RANDOM_SETS
+from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM, RANDOM_SETS, WRITTEN
 from neuronlab.neurons.interventions import Positions
 from neuronlab.widgets import exports, state
 from neuronlab.widgets.guard import guard
@@ -85,11 +85,12 @@ def _effect(
     text: str,
     mask: int | None,
     target: int,
+    foil: str | int | None,
     neurons: tuple,
     change: Change,
 ) -> Effect:
     """Run the change and its controls; cached for all sessions."""
-    prompt = Prompt(text, target=target, mask=mask)
+    prompt = Prompt(text, target=target, mask=mask, foil=foil)
     chosen = NeuronSet(neurons)
     # Means over the prompt are read once, not for every random set.
     intervention = change.of(chosen, _model, prompt)
@@ -138,6 +139,7 @@ def _panel(
             prompt.text,
             prompt.mask,
             target,
+            prompt.foil,
             tuple(neurons),
             change,
         )
@@ -221,29 +223,52 @@ def _change(components: tuple[Component, ...]) -> Change:
 
 
 def _numbers(outcome: Effect, neurons: NeuronSet) -> None:
-    before, after = outcome.probability
-    label = visible(outcome.label)
-    first, second = st.columns(2)
-    first.metric(f"p({label})", f"{after:.2%}", f"{100 * (after - before):+.2f} points")
-    second.metric("Rank", f"{outcome.rank[1]:,}", f"was {outcome.rank[0]:,}", delta_color="off")
+    measure = outcome.measure
+    written = WRITTEN[measure].format
+    spread = written if measure == "probability" else "{:.2f}".format
+    _metrics(outcome)
+    before, after = outcome.judged
+    what = "" if measure == "probability" else "log-odds "
     st.markdown(
-        f"{len(neurons)} neurons: **{before:.1%} → {after:.1%}**. "
+        f"{len(neurons)} neurons: **{what}{written(before)} → {written(after)}**. "
         f"{RANDOM_SETS} matched random sets of either kind:"
     )
-    rows = [{"set": "chosen", "probability": after}]
+    rows = [{"set": "chosen", measure: after}]
     for control, words in CONTROLS.items():
         values = outcome.controls[control]
         st.markdown(
-            f"- {words}: **{outcome.mean(control):.1%} ± {outcome.sd(control):.1%}** "
-            f"(from {min(values):.1%} to {max(values):.1%}; p = {outcome.p(control):.2g})",
+            f"- {words}: **{written(outcome.mean(control))} ± {spread(outcome.sd(control))}** "
+            f"(from {written(min(values))} to {written(max(values))}; "
+            f"p = {outcome.p(control):.2g})",
             help=_HELP[control].format(activity=outcome.activity[control]),
         )
-        rows += [{"set": f"{control} {i}", "probability": p} for i, p in enumerate(values)]
+        rows += [{"set": f"{control} {i}", measure: value} for i, value in enumerate(values)]
     exports.tables(pd.DataFrame(rows), "random_sets")
 
 
+def _metrics(outcome: Effect) -> None:
+    """The target after the change, and how it stands against a foil."""
+    before, after = outcome.probability
+    label = visible(outcome.label)
+    first, second = st.columns(2)
+    points = f"{100 * (after - before):+.2f} points"
+    if outcome.log_odds is None:
+        first.metric(f"p({label})", f"{after:.2%}", points)
+        rank = outcome.rank
+        second.metric("Rank", f"{rank[1]:,}", f"was {rank[0]:,}", delta_color="off")
+        return
+    odds = outcome.log_odds
+    first.metric(
+        f"{label} against {visible(outcome.foil)}",
+        f"{odds[1]:+.2f}",
+        f"{odds[1] - odds[0]:+.2f}",
+        help="Log-odds: the difference of the two log-probabilities, which is judged here.",
+    )
+    second.metric(f"p({label})", f"{after:.2%}", points)
+
+
 _SETS = (
-    f" {RANDOM_SETS} sets; mean and standard deviation of the target's probability. p: how often "
+    f" {RANDOM_SETS} sets; mean and standard deviation of what is judged. p: how often "
     "such a set moves it as far, the chosen one counting as one of them."
 )
 _HELP = {
@@ -261,6 +286,8 @@ def _python(prompt: Prompt, model: Model, neurons: NeuronSet, change: Change) ->
     asked = [repr(prompt.text), f"target={prompt.target!r}"]
     if prompt.mask is not None:
         asked.append(f"mask={prompt.mask}")
+    if prompt.foil is not None:
+        asked.append(f"foil={prompt.foil!r}")
     listed = ", ".join(f"({n.layer}, {n.component!r}, {n.index})" for n in neurons)
     return (
         "import neuronlab as nl\n\n"
@@ -268,5 +295,5 @@ def _python(prompt: Prompt, model: Model, neurons: NeuronSet, change: Change) ->
         f"prompt = nl.Prompt({', '.join(asked)})\n"
         f"basket = nl.NeuronSet([{listed}])\n"
         f"changed = nl.predict(model, prompt, intervention={change.python()})\n"
-        "print(changed.probability, changed.rank)"
+        f"print(changed.probability, changed.{'rank' if prompt.foil is None else 'log_odds'})"
     )

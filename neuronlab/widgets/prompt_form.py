@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from neuronlab.attribution import METHODS, Method, method
-from neuronlab.attribution.request import TOLERANCE
+from neuronlab.attribution import method
 from neuronlab.errors import UserError
 from neuronlab.figures.charts import visible
-from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.models import MASK, Model, Prompt
 from neuronlab.models.prompt import joined
 from neuronlab.models.residues import clean_sequence
@@ -21,43 +20,33 @@ from neuronlab.proteins.backbones import backbone
 from neuronlab.proteins.sequences import MAX_FASTA_BYTES, read_fasta
 from neuronlab.studies.attribution import AttributionSpec, default_positions
 from neuronlab.studies.bases.prompts import prompts
-from neuronlab.widgets import state, structure
+from neuronlab.widgets import method_form, state, structure
 from neuronlab.widgets.guard import complain, doubted, plain
 
-_POSITIONS = {"predicted": "predicted position", "all": "all positions"}
-_OBJECTIVES = {
-    "probability": "probability",
-    "log_probability": "log-probability",
-    "logit": "logit",
-}
-_BASELINES = {
-    "zero": "all neurons at zero",
-    "input": "an uninformative input",
-    "mean": "the mean over replaced tokens",
-}
-_VARIANTS = {"sound": "sound: complete", "authors": "as the authors wrote it"}
-_TOLERANCES = (TOLERANCE, 0.01, 0.002)
+_NOTHING = -1  # in place of a foil's index
 
 
 def fill(spec: dict[str, Any]) -> None:
     """Put a spec's inputs into its model's form, before the widgets are drawn.
 
-    What the spec does not say stays as the form has it, or as it is by default.
+    What is asked is what the spec says; settings that it does not say stay as the form has them, or
+    as they are by default.
     """
     forms = st.session_state.setdefault("forms", {})
     form = forms.get(spec["model"]) or AttributionSpec(
         model=spec["model"], text=spec["text"]
     ).model_dump(exclude={"revision"})
     values = {name: spec[name] for name in form if name in spec}
-    forms[spec["model"]] = form | values | {"typed": spec["text"]}
+    asked = {name: spec.get(name) for name in ("mask", "target", "foil")}
+    forms[spec["model"]] = form | values | asked | {"typed": spec["text"]}
     st.session_state["form_version"] = st.session_state.get("form_version", 0) + 1
 
 
 def draw(model: Model) -> AttributionSpec | None:
     """The form; returns the spec it stands for, or None with a message where it is not one."""
-    asked = ask(model)
+    asked = ask(model, foil=True)
     form = _form(model)
-    settings = _settings(model, form)
+    settings = method_form.draw(form, _key)
     # Streamlit forgets a widget that is not drawn, on another page or beside a mistake.
     form |= settings
     if not settings["components"]:
@@ -65,19 +54,33 @@ def draw(model: Model) -> AttributionSpec | None:
         return None
     if asked is None:
         return None
-    return AttributionSpec(model=model.name, revision=model.revision, **asked, **settings)
-
-
-def ask(model: Model) -> dict[str, Any] | None:
-    """Prompt and target alone: text, mask and target; None with a message where it is neither."""
-    form = _form(model)
     try:
-        prompt = _protein(model, form) if model.alphabet == "protein" else _text(model, form)
-        target = _target(model, prompt, form)
+        method(settings["method"]).check_foil(asked["foil"])
     except UserError as error:
         complain(str(error))
         return None
-    asked = {"text": prompt.text, "mask": prompt.mask, "target": target}
+    return AttributionSpec(model=model.name, revision=model.revision, **asked, **settings)
+
+
+def ask(model: Model, *, foil: bool = False) -> dict[str, Any] | None:
+    """Prompt and target alone: text, mask and target; None with a message where it is neither.
+
+    Args:
+        foil: ask what the target is compared with, too.
+    """
+    form = _form(model)
+    try:
+        prompt = _protein(model, form) if model.alphabet == "protein" else _text(model, form)
+        left, right = st.columns(2) if foil else (st.container(), None)
+        with left:
+            target = _target(model, prompt, form)
+        asked = {"text": prompt.text, "mask": prompt.mask, "target": target}
+        if right is not None:
+            with right:
+                asked["foil"] = _foil(model, prompt, form, target)
+    except UserError as error:
+        complain(str(error))
+        return None
     form |= asked
     return asked
 
@@ -215,7 +218,7 @@ def _fasta(form: dict[str, Any]) -> None:
         )
 
         def use() -> None:
-            asked = {"text": proteins[chosen].sequence, "target": None, "mask": 0}
+            asked = {"text": proteins[chosen].sequence, "target": None, "mask": 0, "foil": None}
             fill(form | asked)
 
         st.button("Use this sequence", on_click=use)
@@ -231,38 +234,100 @@ def top_choices(
 
 def _target(model: Model, prompt: Prompt, form: dict[str, Any]) -> str | int:
     """The target as a spec holds it: its text where that is unambiguous, else its index."""
-    count = len(model.residues) if model.alphabet == "protein" else 10
-    top = top_choices(model, model.name, model.revision, prompt.text, prompt.mask, count)
-    probability = dict(zip(top["index"], top["probability"], strict=True))
-    options: list[int | str] = list(probability)
+    probability = _probabilities(model, prompt)
+    options = list(probability)
     first = options[0]
     if model.alphabet == "protein" and prompt.mask is not None:
         # What the residue is, is the natural question about it.
         truth = prompt.text[prompt.mask]
         first = model.tokenizer.convert_tokens_to_ids(truth)
-    if prompt.text == form["text"] and prompt.mask == form["mask"] and form["target"] is not None:
+    if _same(prompt, form) and form["target"] is not None:
         first = _index(model, prompt, form["target"])
     if first not in options:
         options.insert(0, first)
+    chosen = _pick(
+        model,
+        prompt,
+        "Class to explain" if model.kind == "classifier" else "Target to explain",
+        options,
+        first,
+        key="target",
+        help_="" if model.kind == "classifier" else "The model's first choices; or type another.",
+    )
+    assert chosen is not None  # nothing is no option
+    return chosen
+
+
+def _foil(
+    model: Model, prompt: Prompt, form: dict[str, Any], target: str | int
+) -> str | int | None:
+    """What the target is compared with, as a spec holds it; None is nothing."""
+    index = _index(model, prompt, target)
+    options = [_NOTHING, *(choice for choice in _probabilities(model, prompt) if choice != index)]
+    first = _NOTHING
+    if _same(prompt, form) and form.get("foil") is not None:
+        first = _index(model, prompt, form["foil"])
+    if first == index:
+        first = _NOTHING
+    if first not in options:
+        options.insert(1, first)
+    return _pick(
+        model,
+        prompt,
+        "instead of (foil)",
+        options,
+        first,
+        key=f"foil_{index}",
+        help_="What is explained is then the difference of the two log-probabilities: which "
+        "neurons prefer the target over the foil, and which the foil.",
+    )
+
+
+def _same(prompt: Prompt, form: dict[str, Any]) -> bool:
+    """Whether the form's target and foil were chosen for this prompt."""
+    return prompt.text == form["text"] and prompt.mask == form["mask"]
+
+
+def _probabilities(model: Model, prompt: Prompt) -> dict[int, float]:
+    """The first choices, the most probable first."""
+    count = len(model.residues) if model.alphabet == "protein" else 10
+    top = top_choices(model, model.name, model.revision, prompt.text, prompt.mask, count)
+    return dict(zip(top["index"], top["probability"], strict=True))
+
+
+def _pick(
+    model: Model,
+    prompt: Prompt,
+    label: str,
+    options: Sequence[int],
+    first: int,
+    *,
+    key: str,
+    help_: str,
+) -> str | int | None:
+    """One of the choices, or another that is typed; None where nothing is chosen."""
+    probability = _probabilities(model, prompt)
 
     def words(choice: int | str) -> str:
         if isinstance(choice, str):
             return choice
+        if choice == _NOTHING:
+            return "nothing: the target by itself"
         share = f"  {probability[choice]:.1%}" if choice in probability else ""
         return f"{visible(model.label(choice))}{share}"
 
     digest = hashlib.sha256(f"{prompt.text}|{prompt.mask}".encode()).hexdigest()[:12]
-    chosen = st.selectbox(
-        "Class to explain" if model.kind == "classifier" else "Target to explain",
+    chosen: int | str | None = st.selectbox(
+        label,
         options,
         index=options.index(first),
         format_func=words,
-        key=_key(f"target_{digest}"),
+        key=_key(f"{key}_{digest}"),
         accept_new_options=model.kind != "classifier",
-        help="The model's first choices; or type another word."
-        if model.kind != "classifier"
-        else None,
+        help=help_ or None,
     )
+    if chosen == _NOTHING:
+        return None
     if isinstance(chosen, str):
         text = model.kind == "causal" and model.alphabet == "text"
         typed = joined(prompt.text, chosen) if text else chosen
@@ -289,107 +354,3 @@ def _written(model: Model, prompt: Prompt, index: int) -> str | int:
         return text if _index(model, prompt, text) == index else index
     except UserError:
         return index
-
-
-def _settings(model: Model, form: dict[str, Any]) -> dict[str, Any]:
-    first, second, third, fourth = st.columns([1.6, 2.4, 1.5, 0.9], vertical_alignment="bottom")
-    names = list(METHODS)
-    with first:
-        name = st.selectbox(
-            "Method",
-            names,
-            index=names.index(form["method"]),
-            format_func=lambda n: METHODS[n].title,
-            key=_key("method"),
-            help="; ".join(f"{m.title}: {m.summary} Cost: {m.cost}" for m in METHODS.values()),
-        )
-    chosen = method(name)
-    with second:
-        components = st.pills(
-            "Components",
-            chosen.components,
-            selection_mode="multi",
-            default=[c for c in form["components"] if c in chosen.components]
-            or chosen.default_components,
-            format_func=COMPONENT_NAMES.__getitem__,
-            key=_key(f"components_{'_'.join(chosen.components)}"),
-            wrap=True,
-        )
-    places = [p for p in _POSITIONS if p == "predicted" or chosen.everywhere]
-    with third:
-        positions = st.selectbox(
-            "Neurons at",
-            places,
-            index=places.index(form["positions"]) if form["positions"] in places else 0,
-            format_func=_POSITIONS.__getitem__,
-            key=_key("positions" if chosen.everywhere else "position"),
-            help="Scores over all positions are summed; the top neurons keep one per token.",
-        )
-    settings = {"method": name, "components": tuple(components), "positions": positions}
-    with fourth, st.popover("More", icon=":material/tune:", width="stretch"):
-        more = _more(chosen, form)
-        if not more:
-            st.caption("This method has no further settings.")
-    return settings | more
-
-
-def _more(chosen: Method, form: dict[str, Any]) -> dict[str, Any]:
-    """What few people change, as far as the method has it."""
-    settings: dict[str, Any] = {}
-    if chosen.differentiates:
-        settings["objective"] = st.selectbox(
-            "Explain the target's",
-            list(_OBJECTIVES),
-            index=list(_OBJECTIVES).index(form["objective"]),
-            format_func=_OBJECTIVES.__getitem__,
-            key=_key("objective"),
-        )
-    if chosen.integrates:
-        settings |= _path(chosen, form)
-    if len(chosen.variants) > 1:
-        settings["variant"] = st.selectbox(
-            "Form",
-            chosen.variants,
-            index=chosen.variants.index(form["variant"]),
-            format_func=_VARIANTS.__getitem__,
-            key=_key("variant"),
-            help="The authors multiply by the activation, not by its distance from the "
-            "baseline: scores then do not add up.",
-        )
-    if chosen.draws:
-        settings["seed"] = st.number_input("Seed", 0, 2**31, form["seed"], key=_key("seed"))
-    return settings
-
-
-def _path(chosen: Method, form: dict[str, Any]) -> dict[str, Any]:
-    """Where the path of integration begins, and how exactly it is followed."""
-    baselines, engines = chosen.baselines, list(chosen.engines)
-    settings: dict[str, Any] = {
-        "baseline": st.selectbox(
-            "The path begins at",
-            baselines,
-            index=baselines.index(form["baseline"]) if form["baseline"] in baselines else 0,
-            format_func=_BASELINES.__getitem__,
-            key=_key(f"baseline_{len(baselines)}"),
-            help="Uninformative: all tokens replaced by the mask or the end of text. Mean: over"
-            " inputs in which one token is replaced, each in turn.",
-        ),
-        "engine": st.selectbox(
-            "Engine",
-            engines,
-            index=engines.index(form["engine"]),
-            key=_key("engine"),
-            help="Captum computes the same numbers, many times slower: for checking.",
-        ),
-    }
-    if settings["engine"] == "fast":
-        choices = sorted({*_TOLERANCES, form["tolerance"]}, reverse=True)
-        settings["tolerance"] = st.selectbox(
-            "Error allowed in a layer",
-            choices,
-            index=choices.index(form["tolerance"]),
-            format_func=lambda t: f"{t:.1%}",
-            key=_key("tolerance"),
-            help="As estimated, of the sum of its absolute scores. Less takes longer.",
-        )
-    return settings

@@ -1,6 +1,7 @@
 """Which neurons made it say that? Attribution of one prediction, and the proof by intervention."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,11 +14,12 @@ from neuronlab.figures.charts import predictions, sequence_map, token_bars, visi
 from neuronlab.models import Model
 from neuronlab.neurons import NeuronScores, NeuronSet
 from neuronlab.neurons.activity import per_residue
+from neuronlab.neurons.effect import WRITTEN
 from neuronlab.proteins.backbones import find
 from neuronlab.runs import Result
 from neuronlab.steering.quality import conservation
 from neuronlab.studies.attribution import AttributionSpec, scores_of
-from neuronlab.studies.bases.one_prompt import control_in, proof_in
+from neuronlab.studies.bases.one_prompt import control_in, judged_in, proof_in
 from neuronlab.widgets import (
     exports,
     intervention,
@@ -47,8 +49,7 @@ def preview(spec: AttributionSpec, result: Result) -> None:
     """What a single pass says, while the method's own scores are computed."""
     scores = scores_of(result)
     neuron_maps.start(scores, preview=True)
-    n = result.numbers
-    st.markdown(f"**{plain(visible(n['target_label']))}** {prediction(n)}.")
+    st.markdown(prediction(result.numbers))
     overview(result, scores)
 
 
@@ -71,7 +72,6 @@ def results(model: Model, spec: AttributionSpec, result: Result) -> None:
     scores = scores_of(result)
     neuron_maps.start(scores)
     prompt = spec.prompt
-    target = int(result.numbers["target"])
     headline(result)
     overview(result, scores)
     where(model, spec, result)
@@ -86,24 +86,31 @@ def results(model: Model, spec: AttributionSpec, result: Result) -> None:
         exports.share(spec.key, attribute_python(spec), attribute_command(spec))
     with right:
         neuron_card.draw(model, prompt, neuron_maps.chosen(), scores)
-    asked = type(prompt)(prompt.text, target=target, mask=prompt.mask)
+    asked = replace(prompt, target=int(result.numbers["target"]))
     intervention.draw(model, asked, {"Top neurons": scores}, proof_in(result, scores))
 
 
 def prediction(numbers: Mapping[str, Any]) -> str:
-    """How probable the target is, and its rank."""
-    return f"has {numbers['probability']:.1%} (rank {numbers['rank']:,})"
+    """How probable the target is, its rank, and how it stands against a foil."""
+    label = f"**{plain(visible(numbers['target_label']))}**"
+    first = f"{label} has {numbers['probability']:.1%} (rank {numbers['rank']:,})."
+    if judged_in(numbers) == "probability":
+        return first
+    foil = plain(visible(numbers["foil_label"]))
+    return f"{first} {label} against **{foil}**: log-odds {numbers['log_odds']:+.2f}."
 
 
 def headline(result: Result) -> None:
     """The result in one line."""
     n = result.numbers
-    label = plain(visible(n["target_label"]))
+    measure = judged_in(n)
+    written = WRITTEN[measure].format
     words, mean, sd = control_in(n)
+    spread = f"{sd:.1%}" if measure == "probability" else f"{sd:.2f}"
     st.markdown(
-        f"**{label}** {prediction(n)}. Without its "
-        f"{n['suppressed']} top neurons: **{n['probability_suppressed']:.1%}**. Without as many "
-        f"{words}: {mean:.1%} ± {sd:.1%}."
+        f"{prediction(n)} Without its {n['suppressed']} top neurons: "
+        f"**{written(n[f'{measure}_suppressed'])}**. Without as many "
+        f"{words}: {written(mean)} ± {spread}."
     )
     if n.get("note"):
         st.caption(plain(n["note"]))

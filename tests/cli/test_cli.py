@@ -137,6 +137,7 @@ def test_reading_only_the_first_line_is_no_error(home):
         (["attribute", "--model", MODEL, "GIG1VL"], "digit"),
         (["attribute", "--model", MODEL, "--target", "toxic", PEPTIDE], "no class 'toxic'"),
         (["attribute", "--model", MODEL, "--target", "7", PEPTIDE], "no class '7'"),
+        (["attribute", "--model", MODEL, "--target", "1", "--foil", "1", PEPTIDE], "the same"),
         (["attribute", "--model", MODEL, "--device", "abacus", PEPTIDE], "no device 'abacus'"),
         (["attribute", "--model", MODEL, "--top", "0", PEPTIDE], "--top"),
         (["attribute", "--model", MODEL, "--out", "scores.txt", PEPTIDE], ".parquet or .csv"),
@@ -171,6 +172,7 @@ def test_a_mistake_in_a_process_of_its_own(home):
         ["attribute", "--model", MODEL, "--components", "ffn,heads", PEPTIDE],
         ["attribute", "--model", MODEL, "--method", "guess", PEPTIDE],
         ["attribute", "--model", MODEL, "--target", "a", "--target-id", "1", PEPTIDE],
+        ["attribute", "--model", MODEL, "--foil", "a", "--foil-id", "1", PEPTIDE],
         ["app", "--port", "65536"],
     ],
 )
@@ -236,6 +238,9 @@ def test_ctrl_c_is_one_word(home, monkeypatch, capsys):
         {"model": "smollm2-135m", "text": "-3 and", "target": "12"},
         {"model": "smollm2-135m", "text": "The number is", "target": 12},
         {"model": "antiberty", "text": "EVQLVES", "target": "L", "mask": 3},
+        {"model": "antiberty", "text": "EVQLVES", "target": "L", "mask": 3, "foil": "V"},
+        {"foil": 0},
+        {"model": "smollm2-135m", "text": "The capital is", "target": " Paris", "foil": "-"},
     ],
 )
 def test_the_copied_command_asks_the_same_question(fields):
@@ -246,6 +251,15 @@ def test_the_copied_command_asks_the_same_question(fields):
     args = parsed(attribute_command(asked))
     args.device = "cpu"
     assert attribute.spec_of(args).key == asked.key
+
+
+@pytest.mark.fetched
+def test_a_foil_is_judged_on_the_command_line_too(home, capsys):
+    options = ["--target", "1", "--foil", "not hemolytic", "--method", "gradient_x_activation"]
+    assert main(["attribute", "--model", MODEL, *options, PEPTIDE]) == 0
+    said = capsys.readouterr().out
+    assert "Its log-odds against 'not hemolytic': +" in said
+    assert "switched off: log-odds against 'not hemolytic'" in said
 
 
 @pytest.mark.fetched

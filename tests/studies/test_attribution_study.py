@@ -19,7 +19,7 @@ from neuronlab.studies.attribution import (
     scores_of,
     where,
 )
-from neuronlab.studies.bases.one_prompt import control_in
+from neuronlab.studies.bases.one_prompt import control_in, proof_in
 
 MELITTIN = "GIGAVLKVLTTGLPALISWIKRKRQQ"
 STUDY = AttributionStudy()
@@ -74,11 +74,49 @@ def test_settings_that_a_method_ignores_do_not_change_the_key(method, ignored):
         {"baseline": "input"},
         {"engine": "captum"},
         {"tolerance": 0.01},
+        {"foil": 0},
     ],
     ids=lambda change: next(iter(change)),
 )
 def test_what_decides_the_result_changes_the_key(change):
     assert spec(**change).key != spec().key
+
+
+def test_without_a_foil_the_spec_is_written_as_before_there_were_foils():
+    assert spec(foil=None).key == spec().key == "a4b7eaaae4b18924"
+    assert "foil" not in spec().to_json()
+    written = read_spec(spec(foil=0).to_json(), {"attribution": AttributionSpec})
+    assert written == spec(foil=0)
+    # The difference of log-probabilities is explained, whatever the objective says.
+    assert spec(foil=0, objective="logit").key == spec(foil=0).key
+
+
+def test_a_foil_is_explained_and_judged(hemopi, tmp_path):
+    asked = spec(foil=0, components=("ffn",))
+    previews = []
+    context = Context("cpu", on_preview=previews.append)
+    result = run_study(STUDY, asked, Store(tmp_path / "runs"), context)
+    numbers, prompt = result.numbers, nl.Prompt(MELITTIN, target=1, foil=0)
+    scores = nl.attribute(hemopi, prompt, components=("ffn",))
+    assert np.allclose(result.arrays["ffn"], scores["ffn"], atol=1e-5)
+    changes = [None, nl.Suppress(scores.select(top=10))]
+    before, after = nl.predict_many(hemopi, prompt, changes)
+    assert numbers["log_odds"] == pytest.approx(before.log_odds, abs=1e-5)
+    assert numbers["log_odds_suppressed"] == pytest.approx(after.log_odds, abs=1e-5)
+    assert numbers["foil_label"] == "not hemolytic"
+    assert "probability_random_mean" not in numbers
+    _, mean, sd = control_in(numbers)
+    name = Control(numbers["control"]).key
+    assert (mean, sd) == tuple(numbers[f"log_odds_{name}_{what}"] for what in ("mean", "sd"))
+    chosen, proof = proof_in(result, scores)
+    assert len(chosen) == 10
+    assert proof.judged == (numbers["log_odds"], numbers["log_odds_suppressed"])
+    assert proof.mean(numbers["control"]) == pytest.approx(mean)
+    assert proof.p(numbers["control"]) == pytest.approx(numbers["control_p"])
+    (shown,) = previews
+    assert shown.result.numbers["log_odds"] == numbers["log_odds"]
+    gradient = nl.attribute(hemopi, prompt, components=("ffn",), method="gradient_x_activation")
+    assert np.allclose(shown.result.arrays["ffn"], gradient["ffn"], atol=1e-5)
 
 
 def test_the_seed_matters_to_the_random_method():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -40,10 +41,11 @@ def prove(model: Model, spec: PromptSpec, scores: NeuronScores) -> Result:
 
     Numbers ``probability_random_…`` and ``probability_as_active_…`` are of the two kinds of random
     sets, ``activity_…`` how active these are (see ``Effect``); ``control`` names the stronger kind,
-    and ``control_p`` is the chosen neurons' rank among its sets.
+    and ``control_p`` is the chosen neurons' rank among its sets. Where the prompt has a foil, what
+    is judged are log-odds: ``log_odds``, ``log_odds_suppressed``, ``log_odds_random_…`` and so on.
     """
     chosen = scores.select(top=SUPPRESSED)
-    prompt = Prompt(spec.text, target=int(scores.provenance["target"]), mask=spec.mask)
+    prompt = replace(spec.prompt, target=int(scores.provenance["target"]))
     proof = effect(model, prompt, chosen, Suppress)
     numbers: dict[str, Any] = {
         "target_label": proof.label,
@@ -56,9 +58,12 @@ def prove(model: Model, spec: PromptSpec, scores: NeuronScores) -> Result:
         "control": str(proof.stronger),
         "control_p": proof.p(proof.stronger),
     }
+    if proof.log_odds is not None:
+        numbers["log_odds"], numbers["log_odds_suppressed"] = proof.log_odds
+    judged = judged_in(numbers)
     for control in CONTROLS:
-        numbers[f"probability_{control.key}_mean"] = proof.mean(control)
-        numbers[f"probability_{control.key}_sd"] = proof.sd(control)
+        numbers[f"{judged}_{control.key}_mean"] = proof.mean(control)
+        numbers[f"{judged}_{control.key}_sd"] = proof.sd(control)
         numbers[f"activity_{control.key}"] = proof.activity[control]
     first = proof.choices.head(10).rename(columns={"before": "probability"})
     first.insert(0, "rank", range(1, len(first) + 1))
@@ -67,9 +72,9 @@ def prove(model: Model, spec: PromptSpec, scores: NeuronScores) -> Result:
         "suppressed": proof.choices,
         "random_sets": pd.DataFrame(
             [
-                {"control": control.value, "probability": probability}
-                for control, probabilities in proof.controls.items()
-                for probability in probabilities
+                {"control": control.value, judged: value}
+                for control, values in proof.controls.items()
+                for value in values
             ]
         ),
     }
@@ -83,7 +88,8 @@ def proof_in(result: Result, scores: NeuronScores) -> tuple[NeuronSet, Effect]:
         scores: the ranking whose top was switched off.
     """
     n = result.numbers
-    groups = result.tables["random_sets"].groupby("control", sort=False)["probability"]
+    judged = judged_in(n)
+    groups = result.tables["random_sets"].groupby("control", sort=False)[judged]
     controls = {Control(name): tuple(values) for name, values in groups}
     proof = Effect(
         label=n["target_label"],
@@ -92,12 +98,20 @@ def proof_in(result: Result, scores: NeuronScores) -> tuple[NeuronSet, Effect]:
         rank=(n["rank"], n["rank_suppressed"]),
         controls=controls,
         activity={control: n[f"activity_{control.key}"] for control in controls},
+        foil=n.get("foil_label", ""),
+        log_odds=(n["log_odds"], n["log_odds_suppressed"]) if judged == "log_odds" else None,
     )
     return scores.select(top=SUPPRESSED), proof
 
 
+def judged_in(numbers: Mapping[str, Any]) -> str:
+    """What a stored proof judges: "probability" of the target, or "log_odds" against a foil."""
+    return "log_odds" if "log_odds" in numbers else "probability"
+
+
 def control_in(numbers: Mapping[str, Any]) -> tuple[str, float, float]:
-    """The stronger control of a stored result: in words, and the probability's mean and sd."""
+    """The stronger control of a stored result: in words, and mean and sd of what is judged."""
     control = Control(numbers["control"])
-    mean, sd = (numbers[f"probability_{control.key}_{what}"] for what in ("mean", "sd"))
+    judged = judged_in(numbers)
+    mean, sd = (numbers[f"{judged}_{control.key}_{what}"] for what in ("mean", "sd"))
     return CONTROLS[control], mean, sd

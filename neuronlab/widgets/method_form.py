@@ -1,0 +1,137 @@
+"""How the neurons of a prompt are scored: method, components, positions, and what else it has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from neuronlab.attribution import METHODS, Method, method
+from neuronlab.attribution.request import TOLERANCE
+from neuronlab.figures.colours import COMPONENT_NAMES
+
+Key = Callable[[str], str]
+_POSITIONS = {"predicted": "predicted position", "all": "all positions"}
+_OBJECTIVES = {
+    "probability": "probability",
+    "log_probability": "log-probability",
+    "logit": "logit",
+}
+_BASELINES = {
+    "zero": "all neurons at zero",
+    "input": "an uninformative input",
+    "mean": "the mean over replaced tokens",
+}
+_VARIANTS = {"sound": "sound: complete", "authors": "as the authors wrote it"}
+_TOLERANCES = (TOLERANCE, 0.01, 0.002)
+
+
+def draw(form: dict[str, Any], key: Key) -> dict[str, Any]:
+    """The method, its components and positions, and what few people change: fields of a spec.
+
+    Args:
+        form: what they are at first.
+        key: makes a widget's key of its name.
+    """
+    first, second, third, fourth = st.columns([1.6, 2.4, 1.5, 0.9], vertical_alignment="bottom")
+    names = list(METHODS)
+    with first:
+        name = st.selectbox(
+            "Method",
+            names,
+            index=names.index(form["method"]),
+            format_func=lambda n: METHODS[n].title,
+            key=key("method"),
+            help="; ".join(f"{m.title}: {m.summary} Cost: {m.cost}" for m in METHODS.values()),
+        )
+    chosen = method(name)
+    with second:
+        components = st.pills(
+            "Components",
+            chosen.components,
+            selection_mode="multi",
+            default=[c for c in form["components"] if c in chosen.components]
+            or chosen.default_components,
+            format_func=COMPONENT_NAMES.__getitem__,
+            key=key(f"components_{'_'.join(chosen.components)}"),
+            wrap=True,
+        )
+    places = [p for p in _POSITIONS if p == "predicted" or chosen.everywhere]
+    with third:
+        positions = st.selectbox(
+            "Neurons at",
+            places,
+            index=places.index(form["positions"]) if form["positions"] in places else 0,
+            format_func=_POSITIONS.__getitem__,
+            key=key("positions" if chosen.everywhere else "position"),
+            help="Scores over all positions are summed; the top neurons keep one per token.",
+        )
+    settings = {"method": name, "components": tuple(components), "positions": positions}
+    with fourth, st.popover("More", icon=":material/tune:", width="stretch"):
+        more = _more(chosen, form, key)
+        if not more:
+            st.caption("This method has no further settings.")
+    return settings | more
+
+
+def _more(chosen: Method, form: dict[str, Any], key: Key) -> dict[str, Any]:
+    """What few people change, as far as the method has it."""
+    settings: dict[str, Any] = {}
+    if chosen.differentiates and form.get("foil") is None:
+        settings["objective"] = st.selectbox(
+            "Explain the target's",
+            list(_OBJECTIVES),
+            index=list(_OBJECTIVES).index(form["objective"]),
+            format_func=_OBJECTIVES.__getitem__,
+            key=key("objective"),
+        )
+    if chosen.integrates:
+        settings |= _path(chosen, form, key)
+    if len(chosen.variants) > 1:
+        settings["variant"] = st.selectbox(
+            "Form",
+            chosen.variants,
+            index=chosen.variants.index(form["variant"]),
+            format_func=_VARIANTS.__getitem__,
+            key=key("variant"),
+            help="The authors multiply by the activation, not by its distance from the "
+            "baseline: scores then do not add up.",
+        )
+    if chosen.draws:
+        settings["seed"] = st.number_input("Seed", 0, 2**31, form["seed"], key=key("seed"))
+    return settings
+
+
+def _path(chosen: Method, form: dict[str, Any], key: Key) -> dict[str, Any]:
+    """Where the path of integration begins, and how exactly it is followed."""
+    baselines, engines = chosen.baselines, list(chosen.engines)
+    settings: dict[str, Any] = {
+        "baseline": st.selectbox(
+            "The path begins at",
+            baselines,
+            index=baselines.index(form["baseline"]) if form["baseline"] in baselines else 0,
+            format_func=_BASELINES.__getitem__,
+            key=key(f"baseline_{len(baselines)}"),
+            help="Uninformative: all tokens replaced by the mask or the end of text. Mean: over"
+            " inputs in which one token is replaced, each in turn.",
+        ),
+        "engine": st.selectbox(
+            "Engine",
+            engines,
+            index=engines.index(form["engine"]),
+            key=key("engine"),
+            help="Captum computes the same numbers, many times slower: for checking.",
+        ),
+    }
+    if settings["engine"] == "fast":
+        choices = sorted({*_TOLERANCES, form["tolerance"]}, reverse=True)
+        settings["tolerance"] = st.selectbox(
+            "Error allowed in a layer",
+            choices,
+            index=choices.index(form["tolerance"]),
+            format_func=lambda t: f"{t:.1%}",
+            key=key("tolerance"),
+            help="As estimated, of the sum of its absolute scores. Less takes longer.",
+        )
+    return settings
