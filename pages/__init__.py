@@ -63,7 +63,7 @@ PAGES = (
         question="Pick a prediction, see the neurons it rests on, and switch them off.",
         paper="After arXiv 2312.10770 and Dai et al. 2022.",
         terms=("Neuron", "Completeness", "Matched random set", "Basket"),
-        studies=("attribution",),
+        studies=("attribution", "mutations"),
         former="neurons",
     ),
     Page(

@@ -96,7 +96,7 @@ def layer_grid(
     if chosen is not None:
         inside = (cells["start"] <= chosen) & (chosen < cells["stop"])
         for index in cells.index[inside]:
-            option["series"][0]["data"][index]["itemStyle"] = _MARKED
+            option["series"][0]["data"][index]["itemStyle"] = MARKED
     return Grid(option, cells)
 
 
@@ -147,7 +147,7 @@ def graph(
     }
 
 
-_MARKED = {"borderColor": "#000000", "borderWidth": 2.5, "shadowBlur": 4, "shadowColor": "#FFFFFF"}
+MARKED = {"borderColor": "#000000", "borderWidth": 2.5, "shadowBlur": 4, "shadowColor": "#FFFFFF"}
 
 
 def mark(
@@ -161,7 +161,7 @@ def mark(
         return
     same = np.all([column == value for column, value in zip(columns, chosen, strict=True)], axis=0)
     for index in np.flatnonzero(same):
-        option["series"][0]["data"][index]["itemStyle"] = _MARKED
+        option["series"][0]["data"][index]["itemStyle"] = MARKED
 
 
 def heatmap(

@@ -135,9 +135,19 @@ def _layer(scores: NeuronScores, layer: int, component: Component) -> None:
 
 
 def clickable(
-    grid: maps.Grid, name: str, height: int, alt: str, pick: Callable[[pd.Series], None]
+    grid: maps.Grid,
+    name: str,
+    height: int,
+    alt: str,
+    pick: Callable[[pd.Series], None],
+    *,
+    files: bool = True,
 ) -> None:
-    """A map whose clicked cell is passed to ``pick``; table and files below it."""
+    """A map whose clicked cell is passed to ``pick``; table and files below it.
+
+    Args:
+        files: without them, whoever draws several maps gives one table of all.
+    """
 
     def selected() -> None:
         groups = st.session_state[f"map_{name}"].selection.selected
@@ -147,6 +157,8 @@ def clickable(
             pick(grid.cells.iloc[indices[0]])
 
     st.echarts_chart(grid.option, height=height, key=f"map_{name}", on_select=selected, alt=alt)
+    if not files:
+        return
     exports.tables(
         grid.cells.drop(columns=["x", "y"], errors="ignore"), name, exports.map_files(grid.option)
     )

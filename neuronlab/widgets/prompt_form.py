@@ -148,7 +148,16 @@ def _text(model: Model, form: dict[str, Any]) -> Prompt:
     return Prompt(text)
 
 
-def _protein(model: Model, form: dict[str, Any]) -> Prompt:
+def protein(model: Model) -> str | None:
+    """A protein alone, of the 20 amino acids; None with a message where it is none."""
+    try:
+        return clean_sequence(_sequence(model, _form(model)))
+    except UserError as error:
+        complain(str(error))
+        return None
+
+
+def _sequence(model: Model, form: dict[str, Any]) -> str:
     left, right = st.columns([3, 1])
     with right:
         _pick_example(model)
@@ -161,6 +170,11 @@ def _protein(model: Model, form: dict[str, Any]) -> Prompt:
     form["typed"] = text
     sequence = clean_sequence(text, model.residues)
     doubted(sequence)
+    return sequence
+
+
+def _protein(model: Model, form: dict[str, Any]) -> Prompt:
+    sequence = _sequence(model, form)
     if model.kind != "masked":
         return Prompt(sequence)
     start = min(form["mask"] or 0, len(sequence) - 1)

@@ -44,8 +44,9 @@ def title(study: str, spec: dict) -> str:
         return f"{name}{': ' if words else ''}{words}, on {' and '.join(models)}"
     text = str(spec["text"])
     short = text if len(text) <= 40 else f"{text[:37]}…"
+    answer = f" → {spec['target']}" if "target" in spec else ""
     foil = f", not {spec['foil']}" if spec.get("foil") is not None else ""
-    return f"{spec.get('method', study)}: {short} → {spec.get('target')}{foil}"
+    return f"{spec.get('method', study)}: {short}{answer}{foil}"
 
 
 def _labelled(labels: dict | Spec | Sequence[dict | Spec]) -> list[str]:

@@ -35,13 +35,24 @@ from neuronlab.widgets import (
     structure,
 )
 from neuronlab.widgets.guard import plain
+from pages.attribution import mutations
+
+# Of models that fill in residues.
+VIEWS = {"attribution": "One residue", "mutations": "Every mutation"}
 
 
 def main() -> None:
     if not model_fetch.ready(state.model_name()):
         return
     model = services.model(state.model_name(), state.device())
+    fills_in = model.kind == "masked" and model.alphabet == "protein"
+    if fills_in and shown.view(VIEWS) == mutations.STUDY:
+        mutations.draw(model)
+        return
     spec = prompt_form.draw(model)
+    if st.session_state.pop("asked", False) and spec is not None:  # by a click on the other view
+        runs.submit(spec, state.device())
+        links.show(spec.key, spec.study)
     shown.study("attribution", model, spec, partial(results, model), preview=preview)
 
 

@@ -90,7 +90,7 @@ def test_the_examples_of_set_up_keep_their_keys(name, monkeypatch):
 
 def test_what_needs_proteins_that_are_not_there_waits(monkeypatch):
     monkeypatch.setattr(Corpus, "ready", False)
-    assert [spec.study for spec in opened("antiberty")] == ["attribution"]
+    assert [spec.study for spec in opened("antiberty")] == ["attribution", "mutations"]
     assert {spec.study for spec in opened("smollm2-135m")} >= OPENED["smollm2-135m"].keys()
 
 

@@ -1,0 +1,82 @@
+"""Every substitution of a protein: maps whose cells people click."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from neuronlab.figures.maps import MARKED, Grid, heatmap
+from neuronlab.models.residues import AMINO_ACIDS
+
+# Side by side in so many columns, one below the other on a phone; more rows are hard to follow.
+COLUMNS = 3
+ROWS = 50
+# Where the colours end, at 3,000 times as (im)probable: a few extremes would pale all the rest.
+LIMIT = 8.0
+_ROW, _FRAME = 15, 84
+
+
+def mutation_blocks(
+    sequence: str, log_odds: Float[np.ndarray, "residue 20"]
+) -> list[tuple[Grid, int]]:
+    """The map in blocks of at most 50 residues, each with its height in pixels.
+
+    Residues go down and what stands in their place goes across, on one scale of colours that is
+    centred at zero and ends at ``LIMIT``. The wild type's cell has its letter and a border. Cells
+    have the columns position (from 1), wild_type, mutant, log_odds.
+
+    Raises:
+        ValueError: not one row per residue.
+    """
+    if log_odds.shape != (len(sequence), len(AMINO_ACIDS)):
+        raise ValueError(f"a map of shape {log_odds.shape} for {len(sequence)} residues")
+    count = math.ceil(len(sequence) / ROWS)
+    count = max(count, min(COLUMNS, math.ceil(len(sequence) / 20)))
+    size = math.ceil(len(sequence) / count)
+    return [
+        _block(sequence[start : start + size], log_odds[start : start + size], start)
+        for start in range(0, len(sequence), size)
+    ]
+
+
+def _block(residues: str, log_odds: np.ndarray, start: int) -> tuple[Grid, int]:
+    across = len(AMINO_ACIDS)
+    names = [f"{residue}{start + i}" for i, residue in enumerate(residues, start=1)]
+    cells = pd.DataFrame(
+        {
+            "position": np.repeat(np.arange(start + 1, start + len(residues) + 1), across),
+            "wild_type": np.repeat(list(residues), across),
+            "mutant": list(AMINO_ACIDS) * len(residues),
+            "log_odds": log_odds.ravel(),
+            "x": np.tile(np.arange(across), len(residues)),
+            "y": np.repeat(np.arange(len(residues)), across),
+        }
+    )
+    # The wild types last: what is drawn after a cell covers its border.
+    last = cells["wild_type"] == cells["mutant"]
+    cells = pd.concat([cells[~last], cells[last]], ignore_index=True)
+    labels = [
+        f"{c.wild_type}{c.position}, wild type"
+        if c.wild_type == c.mutant
+        else f"{c.wild_type}{c.position}{c.mutant}: {c.log_odds:+.2f}"
+        for c in cells.itertuples()
+    ]
+    option = heatmap(cells["x"], cells["y"], cells["log_odds"], labels, list(AMINO_ACIDS), names)
+    for item, residue in zip(option["series"][0]["data"], cells["mutant"], strict=True):
+        if item["name"].endswith("wild type"):
+            item["itemStyle"] = MARKED | {"borderWidth": 1, "shadowBlur": 0}
+            item["label"] = {"show": True, "formatter": residue, "fontSize": 9}
+    small = {"interval": 0, "fontSize": 9}
+    option["xAxis"] |= {"position": "top", "axisLabel": small}
+    option["yAxis"] |= {"inverse": True, "axisLabel": small}
+    option["grid"] |= {"left": 40, "right": 4, "bottom": _FRAME - 26}
+    option["visualMap"] |= {
+        "min": -LIMIT,
+        "max": LIMIT,
+        "precision": 1,
+        "text": ["mutant", "wild type"],
+    }
+    return Grid(option, cells), _ROW * len(residues) + _FRAME
