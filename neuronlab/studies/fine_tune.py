@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -35,10 +36,15 @@ from neuronlab.proteins.labelled import LABELLED, LabelledProtein, Split
 from neuronlab.runs import Context, Result, Study
 from neuronlab.studies.bases.on_proteins import OWN, ProteinsSpec
 
-DEFAULT_NAME = "esm2-8m-enzyme"
 # Evaluations on the validation part per epoch.
 _LOOKS = 3
 _WARM_UP = 0.1
+# A protein as the tuned layers read it: token ids, or (token, hidden) behind the frozen ones.
+Inputs: TypeAlias = list[int] | Float[Tensor, "_ hidden"]
+# The part of a run's progress that this takes.
+_READING = 0.5
+# What frozen layers make of the proteins is kept where it takes no more than this, in bytes.
+_STATES = 1_500_000_000
 # Lengths are sorted inside so many batches, so that little is padded and batches stay random.
 _POOL = 20
 
@@ -48,11 +54,11 @@ class FineTuneSpec(ProteinsSpec):
 
     Attributes:
         model: an ESM-2 model, classifier or not; its trunk is where tuning begins.
-        title: what the tuned model is called; the default spec's is ``esm2-8m-enzyme``.
+        title: what the tuned model is called.
         epochs: passes over the training part, at most.
         rate: the highest learning rate.
         batch: proteins per step.
-        frozen: so many layers, and the embedding, stay as they are.
+        frozen: so many layers, and the embedding, stay as they are; -1 are all but the last.
         patience: looks at the validation part without a better AUC before tuning stops.
     """
 
@@ -63,15 +69,12 @@ class FineTuneSpec(ProteinsSpec):
     epochs: int = Field(2, ge=1, le=50)
     rate: float = Field(2e-4, gt=0, le=0.1)
     batch: int = Field(16, ge=1, le=256)
-    frozen: int = Field(0, ge=0)
+    frozen: int = 0
     patience: int = Field(1, ge=1)
 
     @property
     def name(self) -> str:
         """What the tuned model will be called in the catalogue."""
-        default = FineTuneSpec(revision=self.revision)
-        if self == default:
-            return DEFAULT_NAME
         slug = re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-") or "tuned"
         return f"{slug[:40]}-{self.key[:6]}"
 
@@ -101,9 +104,11 @@ class FineTuneStudy(Study[FineTuneSpec]):
         proteins, sides = spec.parts()
         tokens = np.array([len(protein.sequence) + 2 for protein in proteins])
         looks = _LOOKS * spec.epochs
-        # Forward, and backward at twice the cost.
+        # Forward, and backward at twice the cost; through the layers that are tuned.
         passes = 3 * spec.epochs * tokens[sides.train].sum()
         passes += looks * tokens[sides.validation].sum() + tokens[sides.test].sum()
+        passes *= len(range(model.layers)[spec.frozen :]) / model.layers
+        passes += tokens.sum() if spec.frozen else 0
         called = f"; the model will be called {spec.name}"
         return Cost(seconds(model, 1, int(passes), 0), at_most=True, remark=called)
 
@@ -119,13 +124,14 @@ class FineTuneStudy(Study[FineTuneSpec]):
         freeze(hf, base, spec.frozen)
         tokens = [base.residue_ids(protein.sequence) for protein in proteins]
         labels = np.array([protein.label for protein in proteins])
-        curve, stopped = tune(hf, tokens, labels, sides.train, sides.validation, spec, context)
-        context.progress(0.95, "judging it on the test part")
         parts = {"validation": sides.validation, "test": sides.test}
-        p = {
-            part: probabilities(hf, [tokens[i] for i in members], context)
-            for part, members in parts.items()
-        }
+        with tuned_layers(hf, base, tokens, spec.frozen, context) as inputs:
+            curve, stopped = tune(hf, inputs, labels, sides.train, sides.validation, spec, context)
+            context.progress(0.95, "judging it on the test part")
+            p = {
+                part: probabilities(hf, [inputs[i] for i in members], context)
+                for part, members in parts.items()
+            }
         judged, compared = _judged(proteins, sides, p)
         numbers = {
             **judged,
@@ -176,8 +182,20 @@ def _judged(
 
 
 def default_spec() -> FineTuneSpec:
-    """The one that makes ``esm2-8m-enzyme``."""
+    """Everything is tuned, as the paper did; takes minutes."""
     return FineTuneSpec(revision=revision_of(FineTuneSpec.model_fields["model"].default))
+
+
+def head_spec() -> FineTuneSpec:
+    """The head alone, on the first token behind a trunk that stays as it is."""
+    return last_layer_spec().model_copy(update={"frozen": 99, "epochs": 10, "patience": 6})
+
+
+def last_layer_spec() -> FineTuneSpec:
+    """The last layer and the head alone, a third of the time; this made ``esm2-8m-enzyme``."""
+    return default_spec().model_copy(
+        update={"frozen": -1, "rate": 5e-4, "epochs": 3, "patience": 3}
+    )
 
 
 def classifier(base: Model, classes: Sequence[str], seed: int) -> nn.Module:
@@ -208,9 +226,47 @@ def freeze(hf: Any, base: Model, layers: int) -> None:
         block.requires_grad_(False)
 
 
+@contextmanager
+def tuned_layers(
+    hf: Any, base: Model, tokens: Sequence[list[int]], frozen: int, context: Context
+) -> Iterator[Sequence[Inputs]]:
+    """While open, the model begins at its first layer that is tuned.
+
+    Gives what that layer reads of each protein: what the frozen ones make of it is computed once.
+    Where none is frozen, or it would take too much memory, these are the token ids as they are.
+    """
+    size = 4 * hf.config.hidden_size * sum(map(len, tokens))
+    if not frozen or size > _STATES:
+        yield tokens
+        return
+    with base.family.layers(hf, 0, frozen):
+        states = _states(hf, tokens, context)
+    with base.family.layers(hf, frozen, None):
+        yield states
+
+
+@torch.no_grad()
+def _states(hf: Any, tokens: Sequence[list[int]], context: Context) -> Sequence[Inputs]:
+    """What the layers that are there make of each protein, (token, hidden)."""
+    states: list[Tensor] = [torch.empty(0)] * len(tokens)
+    done = 0
+    for batch in _alike(tokens):
+        context.check()
+        ids, mask = training.padded(hf, [tokens[i] for i in batch])
+        with computing():
+            made = hf.base_model(ids, attention_mask=mask).last_hidden_state
+        for i, rows in zip(batch, made, strict=True):
+            states[i] = rows[: len(tokens[i])].clone()
+        done += len(batch)
+        context.progress(
+            _READING * done / len(tokens), "reading the proteins through the frozen layers"
+        )
+    return states
+
+
 def tune(
     hf: Any,
-    tokens: Sequence[list[int]],
+    tokens: Sequence[Inputs],
     labels: Int[np.ndarray, " protein"],
     train: Int[np.ndarray, " train"],
     validation: Int[np.ndarray, " validation"],
@@ -234,12 +290,14 @@ def tune(
             logits, torch.from_numpy(labels[batch]).to(logits.device)
         )
 
+    begun = _READING if isinstance(tokens[0], Tensor) else 0.0
+
     def report(row: dict[str, float], best: float) -> None:
         context.record(row)
         seen = f", validation AUC {best:.3f}" if best >= 0 else ""
         step = int(row["step"]) + 1
         words = f"step {step} of {total}: loss {row['loss']:.2f}{seen}"
-        context.progress(0.95 * step / total, words)
+        context.progress(begun + (0.95 - begun) * step / total, words)
 
     curve, ended = training.train(
         hf,
@@ -262,24 +320,29 @@ def tune(
 
 @torch.no_grad()
 def probabilities(
-    hf: Any, tokens: Sequence[list[int]], context: Context, budget: int = 4096
+    hf: Any, tokens: Sequence[Inputs], context: Context, budget: int = 4096
 ) -> Float[np.ndarray, "protein class"]:
     """Of each class; proteins of similar length run together."""
     hf.eval()
     p = np.zeros((len(tokens), hf.config.num_labels))
-    order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]))
-    start = 0
-    while start < len(order):
+    for batch in _alike(tokens, budget):
         context.check()
-        stop = start + 1
-        while stop < len(order) and (stop + 1 - start) * len(tokens[order[stop]]) <= budget:
-            stop += 1
-        batch = order[start:stop]
         with computing():
             logits = _logits(hf, [tokens[i] for i in batch])
         p[batch] = logits.softmax(-1).double().numpy(force=True)
-        start = stop
     return p
+
+
+def _alike(tokens: Sequence[Inputs], budget: int = 4096) -> Iterator[list[int]]:
+    """Proteins of similar length: as many as have so many tokens when padded, at least one."""
+    order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]))
+    start = 0
+    while start < len(order):
+        stop = start + 1
+        while stop < len(order) and (stop + 1 - start) * len(tokens[order[stop]]) <= budget:
+            stop += 1
+        yield order[start:stop]
+        start = stop
 
 
 def with_intervals(judgement: Judgement) -> dict[str, Any]:
@@ -288,13 +351,19 @@ def with_intervals(judgement: Judgement) -> dict[str, Any]:
     return {**judgement.metrics, "intervals": ends}
 
 
-def _logits(hf: Any, tokens: Sequence[list[int]]) -> Float[Tensor, "protein class"]:
-    ids, mask = training.padded(hf, tokens)
+def _logits(hf: Any, inputs: Sequence[Inputs]) -> Float[Tensor, "protein class"]:
+    states = [each for each in inputs if isinstance(each, Tensor)]
+    if states:
+        lengths = torch.tensor([len(each) for each in states], device=hf.device)
+        rows = nn.utils.rnn.pad_sequence(states, batch_first=True)
+        mask = torch.arange(rows.shape[1], device=hf.device) < lengths[:, None]
+        return hf(inputs_embeds=rows, attention_mask=mask.long()).logits.float()
+    ids, mask = training.padded(hf, [each for each in inputs if not isinstance(each, Tensor)])
     return hf(ids, attention_mask=mask).logits.float()
 
 
 def _batches(
-    tokens: Sequence[list[int]], train: np.ndarray, size: int, draw: np.random.Generator
+    tokens: Sequence[Inputs], train: np.ndarray, size: int, draw: np.random.Generator
 ) -> list[np.ndarray]:
     order = draw.permutation(train)
     batches = []
@@ -307,7 +376,7 @@ def _batches(
 
 def _look(
     hf: Any,
-    tokens: Sequence[list[int]],
+    tokens: Sequence[Inputs],
     labels: np.ndarray,
     validation: np.ndarray,
     context: Context,

@@ -19,12 +19,20 @@ from neuronlab.proteins.baselines import baselines, judge
 from neuronlab.proteins.labelled import LABELLED, MAX_BYTES, Uploaded, read_labelled
 from neuronlab.runs import Result
 from neuronlab.studies.bases.on_proteins import OWN, PROTEIN_FIELDS, ProteinsSpec
-from neuronlab.studies.fine_tune import DEFAULT_NAME, FineTuneSpec, default_spec, with_intervals
+from neuronlab.studies.fine_tune import (
+    FineTuneSpec,
+    default_spec,
+    head_spec,
+    last_layer_spec,
+    with_intervals,
+)
 from neuronlab.widgets import exports, links, model_fetch, protein_models, services, shown, state
 from neuronlab.widgets.guard import complain, guard, plain, sentence
 from pages.classifier.differences import SAME, comparison, verdict
 
 STUDY = "fine_tune"
+LAST_LAYER = "last layer and head"
+TUNED = {LAST_LAYER: last_layer_spec, "head alone": head_spec, "everything": default_spec}
 _EXAMPLE = "name,sequence,label\nfirst,MKTAYIAKQR,binder\nsecond,GSHMLEDPVD,other\n"
 # Of ESM-2; the letters for unknown and ambiguous residues are in its vocabulary too.
 _LETTERS = AMINO_ACIDS + "XBUZO"
@@ -40,7 +48,7 @@ def draw() -> None:
     if base is not None and not model_fetch.ready(base):
         return
     shown.run_button(spec)
-    first = default_spec()
+    first = last_layer_spec()
     finished = None
     # The first result is made with one click, not unasked: it takes minutes.
     if services.store().has(first.key) or links.shown(STUDY):
@@ -81,8 +89,17 @@ def form() -> FineTuneSpec | None:
         fields |= {"own": tuple(upload.proteins), "labels": upload.labels}
     else:
         st.caption(plain(f"{LABELLED[data].what} {LABELLED[data].terms}"))
+    what = st.segmented_control(
+        "What is tuned",
+        list(TUNED),
+        default=LAST_LAYER,
+        key="tune_what",
+        required=True,
+        help="The paper tunes everything. What the frozen layers make of the proteins is computed "
+        "once, so that the other two take a fraction of the time.",
+    )
     with st.expander("Settings"):
-        fields |= _settings(uploads=data == OWN)
+        fields |= _settings(what, uploads=data == OWN)
     try:
         return FineTuneSpec(model=base, revision=revision_of(base), **fields)
     except ValueError as error:
@@ -90,21 +107,28 @@ def form() -> FineTuneSpec | None:
         return None
 
 
-def _settings(*, uploads: bool) -> dict:
+def _settings(what: str, *, uploads: bool) -> dict:
     """How it is tuned, on how many proteins, and what the model will be called."""
-    start = default_spec()
+    start = TUNED[what]()
     one, two, three = st.columns(3)
     fields = {
-        "epochs": one.number_input("Epochs, at most", 1, 50, start.epochs, key="tune_epochs"),
+        "epochs": one.number_input(
+            "Epochs, at most", 1, 50, start.epochs, key=f"tune_epochs_{what}"
+        ),
         "rate": two.number_input(
-            "Learning rate", 1e-6, 0.1, start.rate, format="%.1e", key="tune_rate"
+            "Learning rate", 1e-6, 0.1, start.rate, format="%.1e", key=f"tune_rate_{what}"
         ),
         "batch": three.number_input("Proteins a step", 1, 256, start.batch, key="tune_batch"),
         "frozen": one.number_input(
-            "Layers that stay as they are", 0, 48, start.frozen, key="tune_frozen"
+            "Layers that stay as they are",
+            -48,
+            48,
+            start.frozen,
+            key=f"tune_frozen_{what}",
+            help="Counted from the first; -1 are all but the last.",
         ),
         "patience": two.number_input(
-            "Looks without a better AUC", 1, 50, start.patience, key="tune_patience"
+            "Looks without a better AUC", 1, 50, start.patience, key=f"tune_patience_{what}"
         ),
         "seed": three.number_input("Seed", 0, 10_000, start.seed, key="tune_seed"),
     }
@@ -297,11 +321,4 @@ def look_at(name: str) -> None:
 
 def choose() -> bool:
     """Whether the chosen model is a protein classifier; else offers those that there are."""
-    if protein_models.choose(("classifier",), "protein classifier"):
-        return True
-    if tuned.card(DEFAULT_NAME) is None:
-        st.caption(
-            "The enzyme classifier is not made yet: press Run in the view “Tune a model”; it takes "
-            "a few minutes, and only once."
-        )
-    return False
+    return protein_models.choose(("classifier",), "protein classifier")

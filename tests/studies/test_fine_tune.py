@@ -257,6 +257,35 @@ def test_without_frozen_layers_all_but_the_contact_head_changes(base):
     assert "esm.contact_head.regression.weight" in still
 
 
+@pytest.mark.parametrize("frozen", [0, 1, 2, -1, 3, 9])
+def test_tuning_behind_frozen_layers_leaves_a_whole_model(base, frozen):
+    hf = fine_tune.classifier(base, ("a", "b"), 0)
+    fine_tune.freeze(hf, base, frozen)
+    tokens = [base.residue_ids(protein.sequence) for protein in OWN]
+    labels = np.array([protein.label for protein in OWN])
+    everyone = np.arange(len(OWN))
+    before = fine_tune.probabilities(hf, tokens, Context())
+    with fine_tune.tuned_layers(hf, base, tokens, frozen, Context()) as inputs:
+        assert fine_tune.probabilities(hf, inputs, Context()) == pytest.approx(before, abs=1e-6)
+        assert len(base.family.blocks(hf)) == {0: 3, 1: 2, 2: 1, -1: 1, 3: 0, 9: 0}[frozen]
+        asked = spec(epochs=2, frozen=frozen)
+        fine_tune.tune(hf, inputs, labels, everyone, everyone, asked, Context())
+        tuned_there = fine_tune.probabilities(hf, inputs, Context())
+    assert len(base.family.blocks(hf)) == base.layers
+    whole = fine_tune.probabilities(hf, tokens, Context())
+    assert whole == pytest.approx(tuned_there, abs=1e-6)
+    assert np.abs(whole - before).max() > 1e-3
+
+
+def test_states_that_take_too_much_memory_are_not_kept(base, monkeypatch):
+    monkeypatch.setattr(fine_tune, "_STATES", 100)
+    hf = fine_tune.classifier(base, ("a", "b"), 0)
+    tokens = [base.residue_ids(protein.sequence) for protein in OWN]
+    with fine_tune.tuned_layers(hf, base, tokens, 2, Context()) as inputs:
+        assert inputs is tokens
+        assert len(base.family.blocks(hf)) == base.layers
+
+
 @pytest.mark.parametrize("kind", ["classifier", "masked"])
 def test_it_begins_with_the_trunk_of_the_base_and_a_fresh_head(tiny, kind):
     base = tiny("esm", kind)
@@ -505,7 +534,7 @@ def test_a_spec_goes_through_its_json():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"data": "nothing"}, {"rate": 0}, {"epochs": 0}, {"limit": 5}, {"test": 1.0}, {"frozen": -1}],
+    [{"data": "nothing"}, {"rate": 0}, {"epochs": 0}, {"limit": 5}, {"test": 1.0}],
 )
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(ValidationError):

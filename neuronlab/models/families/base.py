@@ -66,6 +66,14 @@ class Family(ABC):
         """
         raise NotImplementedError
 
+    def layers(self, hf: Any, first: int, stop: int | None) -> AbstractContextManager[None]:
+        """While open, the model has these layers alone, and where ``stop`` is None what follows.
+
+        The first may then be given what it reads as ``inputs_embeds``. Only of a family that is
+        ``tunable``.
+        """
+        raise NotImplementedError
+
     def contacts(
         self, hf: Any
     ) -> Callable[[Int[Tensor, "row token"]], Float[Tensor, "row residue residue"]] | None:
