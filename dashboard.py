@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from neuronlab.widgets import links, sidebar, state
+from neuronlab.widgets import links, sidebar, state, suited
 from neuronlab.widgets.guard import guard
 from neuronlab.widgets.page import header
 from pages import HOME, PAGES
@@ -37,8 +37,12 @@ state.start()
 with guard():
     links.follow()
 with guard():
+    instead = suited.choose(shown.name, shown.kinds, shown.alphabet, shown.models)
+with guard():
     sidebar.draw()
 with guard():
     if shown is not HOME:
         header(shown.title, shown.question, shown.paper, shown.how_to_read, shown.terms)
+        if instead:
+            st.caption(instead)
     page.run()

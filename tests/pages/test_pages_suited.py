@@ -1,0 +1,57 @@
+"""Pages open on a model that suits them, and leave alone what a person chooses there."""
+
+import pytest
+
+from neuronlab.models.catalogue import entry
+from pages import PAGES
+
+ANTIBODIES, ENGLISH = "antiberty", "smollm2-135m"
+
+
+def model_of(app):
+    return app.at.session_state["model"]
+
+
+def test_the_models_a_page_names_suit_it():
+    named = [page for page in PAGES if page.models]
+    assert len(named) >= 7
+    for page in named:
+        for name in page.models:
+            model = entry(name)
+            assert model.alphabet == page.alphabet
+            assert not page.kinds or model.kind in page.kinds
+
+
+def test_steering_opens_on_a_protein_model_and_says_so(visit, results):
+    app = visit("steering", model=ENGLISH)
+    assert model_of(app) == ANTIBODIES
+    assert app.says("SmolLM2 135M Instruct does not suit this page, which opens on AntiBERTy.")
+    assert app.errors() == []
+    assert app.charts()
+
+
+def test_a_language_page_takes_the_last_language_model(visit, results):
+    app = visit("methods", model=ENGLISH)
+    assert not app.says("does not suit this page")
+    app.choose_model(ANTIBODIES)  # on the page itself: it stays, and the page says what it needs
+    assert model_of(app) == ANTIBODIES
+    app.go("methods")
+    assert model_of(app) == ANTIBODIES
+    app.go("runs")
+    assert model_of(app) == ANTIBODIES
+    app.go("methods")
+    assert model_of(app) == ENGLISH
+    assert app.says("does not suit this page")
+    app.go("home")
+    assert not app.says("does not suit this page")
+
+
+@pytest.mark.parametrize("name", [ENGLISH, ANTIBODIES])
+def test_a_page_for_all_models_keeps_any(visit, results, name):
+    app = visit("attribution", model=name)
+    assert model_of(app) == name
+
+
+def test_a_model_that_is_not_in_the_catalogue_stays(visit, results):
+    app = visit("steering", model="nobody/nothing")
+    assert model_of(app) == "nobody/nothing"
