@@ -45,7 +45,7 @@ LIKE_OTHERS = [
 
 
 # What uses them, and what opens pages or runs the documents' examples, needs a set-up.
-FETCHED = {"smollm", "antiberty", "hemopi"}
+FETCHED = {"smollm", "antiberty", "hemopi", "esm2", "enzymes"}
 ON_SET_UP = {"pages", "browser", "docs"}
 
 
@@ -107,6 +107,16 @@ def smollm():
 @pytest.fixture(scope="session")
 def antiberty():
     return nl.load("antiberty", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def esm2():
+    return nl.load("esm2-8m", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def enzymes():
+    return nl.load("esm2-8m-enzyme", device="cpu")
 
 
 @pytest.fixture(scope="session")

@@ -89,13 +89,13 @@ def _embedded(name: str) -> Entry:
     model = entry(name)
     if model is None:
         raise UserError(f"There is no model '{name}': python -m neuronlab models lists them.")
-    if not model.wheels:
+    if not model.embedded:
         raise UserError(f"'{name}' is a hub model: it is downloaded when it is first used.")
     return model
 
 
 def _installed(model: Entry) -> str:
-    if not model.wheels:
+    if not model.embedded:
         return "from the hub"
     return "yes" if weights.installed(model.name) else "no"
 
@@ -104,7 +104,7 @@ def _facts(model: Entry) -> dict[str, Any]:
     fields = ("name", "title", "what", "kind", "alphabet", "family", "parameters")
     facts = model.model_dump(include={*fields, "download_bytes", "licence", "licence_url"})
     # A hub model's files are in the hub's own cache: nothing is known of them here.
-    installed = weights.installed(model.name) if model.wheels else None
+    installed = weights.installed(model.name) if model.embedded else None
     return facts | {"source": model.source, "revision": model.revision, "installed": installed}
 
 

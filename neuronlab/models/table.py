@@ -19,7 +19,7 @@ def table() -> pd.DataFrame:
     return pd.DataFrame(
         [
             {column: getattr(model, column) for column in _COLUMNS}
-            | {"installed": weights.installed(model.name) if model.wheels else model.tuned != ""}
+            | {"installed": weights.installed(model.name) if model.embedded else model.tuned != ""}
             for model in available()
         ]
     )

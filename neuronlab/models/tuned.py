@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from neuronlab import home
 from neuronlab.errors import UserError
+from neuronlab.models.convert import DATA
 from neuronlab.models.entries import Entry
 from neuronlab.models.wheels import sha256
 
@@ -64,10 +65,15 @@ def card(name: str) -> Card | None:
 
 
 def spec_of(name: str) -> dict[str, Any]:
-    """The settings of the run that made a tuned model; empty where they are not known."""
-    if card(name) is None:
-        return {}
+    """The settings of the run that made a tuned model; empty where they are not known.
+
+    Also of one that comes with the project.
+    """
     try:
+        if _NAME.fullmatch(name) and (comes := DATA / f"{name}.json").exists():
+            return json.loads(comes.read_text("utf-8"))["settings"]
+        if card(name) is None:
+            return {}
         return json.loads((folder(name) / SPEC).read_text("utf-8"))
     except (OSError, ValueError):
         return {}

