@@ -22,13 +22,14 @@ from peptides import tables
 from scipy.special import entr
 
 from neuronlab.models.residues import AMINO_ACIDS
+from neuronlab.proteins import secondary
 from neuronlab.proteins.annotated import AnnotatedProtein
 from neuronlab.proteins.labelled import LabelledProtein
+from neuronlab.proteins.secondary import HELIX, STRAND
 
 PH = 7.0
 WATER = 18.0153  # Da, as in Biopython
 MOMENT_WINDOW, MOMENT_ANGLE = 11, 100.0  # residues; degrees from one residue of a helix to the next
-HELIX, STRAND = "HGI", "EB"
 
 # Which residues tend to which structure, as in Biopython's `secondary_structure_fraction`.
 PROPENSITIES = {"helix": "EMALK", "turn": "NPGSD", "sheet": "VIYFWLT"}
@@ -48,6 +49,7 @@ class Feature:
         scale: what each standard residue contributes, before summing or averaging; None where the
             feature is not made of contributions.
         of: what `compute` takes: the sequence, or DSSP's letters.
+        state: of a predicted secondary structure, that whose share this is.
     """
 
     name: str
@@ -57,6 +59,12 @@ class Feature:
     compute: Callable[[str], float]
     scale: Mapping[str, float] | None = None
     of: Literal["sequence", "secondary"] = "sequence"
+    state: secondary.State | None = None
+
+    @property
+    def of_residues(self) -> bool:
+        """Whether it is made of what each residue contributes: see ``per_residue``."""
+        return self.scale is not None or self.state is not None
 
 
 def standard(sequence: str) -> str:
@@ -94,7 +102,11 @@ def per_residue(name: str, sequence: str) -> Float[np.ndarray, " residue"] | Non
     Raises:
         KeyError: there is no feature of that name.
     """
-    scale = FEATURES[name].scale
+    feature = {**FEATURES, **PROPERTIES}[name]
+    if feature.state:
+        (of,) = secondary.predicted([sequence])
+        return of.probabilities[:, secondary.STATES.index(feature.state)]
+    scale = feature.scale
     if scale is None:
         return None
     return np.array([scale.get(letter, math.nan) for letter in sequence], float)
@@ -173,6 +185,10 @@ def _structure_share(letters: str, secondary: str) -> float:
 
 def _coil_share(secondary: str) -> float:
     return 1 - _share(HELIX + STRAND, secondary) if secondary else math.nan
+
+
+def _predicted_share(state: secondary.State, sequence: str) -> float:
+    return float(secondary.shares([sequence], state)[0])
 
 
 def _residue_charge(letter: str) -> float:
@@ -356,4 +372,15 @@ PROPERTIES: dict[str, Feature] = {
     name: feature
     for name, feature in FEATURES.items()
     if feature.of == "sequence" and name not in _NO_GOALS
+} | {
+    f"predicted_{name}": Feature(
+        f"predicted_{name}",
+        f"{name.capitalize()}, predicted",
+        "",
+        f"Share of residues in a {name}, the mean of the probability that ESM-2 8M's last layer "
+        "gives it.",
+        partial(_predicted_share, state),
+        state=state,
+    )
+    for name, state in zip(("helix", "strand", "coil"), secondary.STATES, strict=True)
 }

@@ -9,27 +9,32 @@ import pandas as pd
 
 from neuronlab.proteins.features import PROPERTIES
 from neuronlab.steering import quality
+from neuronlab.steering.goals import Goal
 
 # The last part of every chain, whose mean is what it reached.
 _SETTLED = 0.1
+# A prediction costs as much as the residues it is of.
+_PREDICTED_EVERY = 5
 _CHAIN = ["condition", "set", "chain"]
 
 
-def trajectories(chains: pd.DataFrame, properties: Sequence[str]) -> pd.DataFrame:
-    """Columns condition, set, chain, step (0 at the start) and one for each property.
+def trajectories(chains: pd.DataFrame, goals: Sequence[Goal]) -> pd.DataFrame:
+    """Columns condition, set, chain, step (0 at the start) and one for each goal's property.
+
+    Of a property that a model predicts every fifth step, and all of the last tenth.
 
     Args:
         chains: condition, set, chain and sequences (of every step).
     """
-    parts = [
-        pd.DataFrame(
-            {"condition": row.condition, "set": row.set, "chain": row.chain}
-            | {"step": range(len(row.sequences))}
-            | {name: [PROPERTIES[name].compute(s) for s in row.sequences] for name in properties}
-        )
-        for row in chains.itertuples()
-    ]
-    return pd.concat(parts, ignore_index=True)
+    last = len(chains["sequences"].iloc[0]) - 1
+    steps: Sequence[int] = range(last + 1)
+    if any(PROPERTIES[goal.property].state for goal in goals):
+        settled = range(last + 1 - _settled(last), last + 1)
+        steps = sorted({*range(0, last + 1, _PREDICTED_EVERY), *settled})
+    rows = chains.loc[chains.index.repeat(len(steps)), _CHAIN].reset_index(drop=True)
+    rows["step"] = np.tile(steps, len(chains))
+    sequences = [of_chain[step] for of_chain in chains["sequences"] for step in steps]
+    return rows.assign(**{goal.property: goal.values(sequences) for goal in goals})
 
 
 def reached(
@@ -65,8 +70,8 @@ def reached(
     return pd.DataFrame(rows)
 
 
-def doses(chains: pd.DataFrame, properties: Sequence[str], places: Sequence[int]) -> pd.DataFrame:
-    """What every chain reached: a, b, chain, each property and entropy, as in ``reached``.
+def doses(chains: pd.DataFrame, goals: Sequence[Goal], places: Sequence[int]) -> pd.DataFrame:
+    """What every chain reached: a, b, chain, each goal's property and entropy, as in ``reached``.
 
     Args:
         chains: a, b, chain and sequences (of every step).
@@ -77,7 +82,7 @@ def doses(chains: pd.DataFrame, properties: Sequence[str], places: Sequence[int]
         settled = row.sequences[-_settled(len(row.sequences) - 1) :]
         rows.append(
             {"a": row.a, "b": row.b, "chain": row.chain}
-            | {n: float(np.mean([PROPERTIES[n].compute(s) for s in settled])) for n in properties}
+            | {goal.property: float(goal.values(settled).mean()) for goal in goals}
             | {"entropy": quality.entropy(row.sequences[-1], places)}
         )
     return pd.DataFrame(rows)

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from neuronlab.attribution.estimate import seconds
 from neuronlab.cost import Cost
@@ -27,7 +27,7 @@ from neuronlab.models.residues import AMINO_ACIDS, clean_sequence
 from neuronlab.neurons import Activity, Affine, Neuron, NeuronScores, NeuronSet
 from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM
 from neuronlab.proteins import antibodies, corpora, folding
-from neuronlab.proteins.features import PROPERTIES, per_residue, substitution_effects
+from neuronlab.proteins.features import PROPERTIES, per_residue
 from neuronlab.proteins.predictors import PREDICTORS
 from neuronlab.proteins.sequences import TRASTUZUMAB_VH, TRASTUZUMAB_VL
 from neuronlab.runs import Context, Result, Seed, Spec, Study
@@ -36,6 +36,7 @@ from neuronlab.steering import quality, selection, structures
 from neuronlab.steering.chains import doses, reached, trajectories
 from neuronlab.steering.comparison import compared, stronger
 from neuronlab.steering.generation import MASKED, Mode, generate, letters_of
+from neuronlab.steering.goals import Goal
 from neuronlab.studies.bases.components import ReadComponents
 from neuronlab.studies.bases.prompts import UBIQUITIN, Described
 
@@ -49,31 +50,6 @@ SETS_PER_SHARD = 5
 
 
 Coefficient = Annotated[float, Field(ge=-50, le=50)]
-
-
-class Goal(BaseModel):
-    """A property of ``PROPERTIES`` and where it is to go."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    @property
-    def sign(self) -> int:
-        """1 for up and -1 for down."""
-        return 1 if self.direction == "up" else -1
-
-    def value(self, sequence: str) -> float:
-        """The property of a sequence."""
-        return PROPERTIES[self.property].compute(sequence)
-
-    property: str = "gravy"  # below the one that needs Python's own
-    direction: Literal["up", "down"] = "up"
-
-    @field_validator("property")
-    @classmethod
-    def _one_of_properties(cls, name: str) -> str:
-        if name not in PROPERTIES:
-            raise ValueError(f"there is no property '{name}'; there is {', '.join(PROPERTIES)}")
-        return name
 
 
 class SteeringSpec(Spec):
@@ -157,6 +133,8 @@ class SteeringSpec(Spec):
             raise ValueError("give neurons, or choose them by effect")
         if any(not 0 <= place < len(self.begin) for place in self.free):
             raise ValueError(f"the sequence has {len(self.begin)} residues: free others")
+        if any(goal.stretch and goal.stretch[1] > len(self.begin) for goal in self.goals):
+            raise ValueError(f"the sequence has {len(self.begin)} residues: name another stretch")
         return self
 
     @property
@@ -281,8 +259,7 @@ class SteeringStudy(Study[SteeringSpec]):
         chains = pd.concat(
             [part.tables["chains"] for part in parts if "chains" in part.tables], ignore_index=True
         )
-        properties = [goal.property for goal in spec.goals]
-        values = trajectories(chains, properties)
+        values = trajectories(chains, spec.goals)
         finals = reached(chains, values, spec.begin, spec.places).assign(**_UNKNOWN)
         costed = (finals["set"] < spec.chains) & (
             finals["condition"].isin((UNSTEERED, STEERED)) | (finals["chain"] == 0)
@@ -303,7 +280,7 @@ class SteeringStudy(Study[SteeringSpec]):
             "structures": folded,
         }
         if "doses" in parts[-1].tables:
-            tables["doses"] = doses(parts[-1].tables["doses"], properties, spec.places)
+            tables["doses"] = doses(parts[-1].tables["doses"], spec.goals, spec.places)
         active = chains.groupby("condition")["activity"].mean()
         numbers = goals[0] | {
             "goals": goals,
@@ -384,7 +361,7 @@ class SteeringStudy(Study[SteeringSpec]):
         by_row = dict(zip(finals.index[costed], of_chains, strict=True))
         shown = {"start": start}
         for condition in (UNSTEERED, STEERED):
-            if structure := by_row[_median(finals, condition, spec.goals[0].property)]:
+            if structure := by_row[median_chain(finals, condition, spec.goals[0].property)]:
                 shown[condition] = structure
         if lost := of_chains.count(None):
             reason = f"{lost} of {len(of_chains)}: {reason}"
@@ -403,6 +380,7 @@ class SteeringStudy(Study[SteeringSpec]):
         control = stronger(controls)
         return {
             "property": goal.property,
+            "title": goal.title,
             "direction": goal.direction,
             "start": goal.value(spec.begin),
             UNSTEERED: _spread(unsteered),
@@ -453,7 +431,7 @@ def _best(spec: SteeringSpec, model: Model) -> tuple[NeuronSet, NeuronScores]:
     best = scores.top(spec.count)
     best = best[best["score"] > 0]
     if best.empty:
-        goals = " and ".join(PROPERTIES[goal.property].title for goal in spec.goals)
+        goals = " and ".join(goal.title for goal in spec.goals)
         raise UserError(f"No neuron of {model.title} goes with this goal ({goals}): try another.")
     rows = best[["layer", "component", "neuron"]].itertuples(index=False)
     return NeuronSet((int(layer), c, int(index)) for layer, c, index in rows), scores
@@ -467,10 +445,7 @@ def scores_of(spec: SteeringSpec, model: Model) -> list[NeuronScores]:
     """
     if spec.choose == "effect":
         tokens = _tokens(spec)
-        gains = [
-            substitution_effects(spec.begin, PROPERTIES[goal.property].compute, spec.places)
-            for goal in spec.goals
-        ]
+        gains = [goal.gains(spec.begin, spec.places) for goal in spec.goals]
         return selection.by_effect(
             model,
             spec.begin,
@@ -481,12 +456,16 @@ def scores_of(spec: SteeringSpec, model: Model) -> list[NeuronScores]:
             masked=spec.masked,
             seed=spec.seed,
         )
+    for goal in spec.goals:
+        if spec.choose == "residue" and not PROPERTIES[goal.property].of_residues:
+            raise UserError(
+                f"{goal.title} is no sum over residues: choose neurons by effect or per protein."
+            )
     sequences = _corpus(spec, model)
     if spec.choose == "protein":
         activations = pooled(model, sequences, spec.components, "mean")
         correlations = [
-            selection.by_protein(activations, np.array(list(map(goal.value, sequences))))
-            for goal in spec.goals
+            selection.by_protein(activations, goal.values(sequences)) for goal in spec.goals
         ]
         independent = len(sequences)
     else:
@@ -521,11 +500,7 @@ def _by_residue(
 ) -> NeuronScores:
     def contributions(sequence: str) -> np.ndarray:
         of_residues = per_residue(goal.property, sequence)
-        if of_residues is None:
-            raise UserError(
-                f"{PROPERTIES[goal.property].title} is no sum over residues: choose neurons by "
-                "effect or per protein."
-            )
+        assert of_residues is not None
         return of_residues
 
     return selection.by_residue(model, sequences, contributions, components)
@@ -539,6 +514,7 @@ def _spread(values: Float[np.ndarray, " chain"]) -> dict[str, float]:
     return {"mean": float(values.mean()), "sd": float(values.std(ddof=1))}
 
 
-def _median(finals: pd.DataFrame, condition: str, name: str) -> int:
+def median_chain(finals: pd.DataFrame, condition: str, name: str) -> int:
+    """The row of ``finals`` whose property is the median of its condition, the lower of two."""
     values = finals.loc[finals["condition"] == condition, name]
     return int(values.sort_values(kind="stable").index[(len(values) - 1) // 2])

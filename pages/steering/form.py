@@ -45,7 +45,7 @@ def form(model: Model) -> SteeringSpec | None:
         with st.container(border=True):
             start = _start(model, antibody=antibody)
         with st.container(border=True):
-            goals = _goals()
+            goals = _goals(len(start["sequence"]))
             neurons = _neurons(model, goals)
         settings = _settings()
         return SteeringSpec(
@@ -121,7 +121,7 @@ def places(words: str, length: int) -> tuple[int, ...]:
     return tuple(sorted(residues))
 
 
-def _goals() -> tuple[Goal, ...]:
+def _goals(length: int) -> tuple[Goal, ...]:
     columns = st.columns([3, 2, 3, 2])
     names = list(PROPERTIES)
     goals = []
@@ -146,8 +146,28 @@ def _goals() -> tuple[Goal, ...]:
             disabled=chosen is None,
         )
         if chosen:
-            goals.append(Goal(property=chosen, direction=way))
+            stretch = _stretch(name, number, length) if PROPERTIES[chosen].state else None
+            goals.append(Goal(property=chosen, direction=way, stretch=stretch))
     return tuple(goals)
+
+
+def _stretch(column: Column, number: int, length: int) -> tuple[int, int] | None:
+    """The residues whose predicted structure is meant; None for the whole protein."""
+    words = column.text_input(
+        "Of residues, counted from 1; all if empty",
+        "",
+        placeholder="10-30",
+        key=f"steer_stretch_{number}",
+        max_chars=20,
+    )
+    if not words.strip():
+        return None
+    within = places(words, length)
+    if len(within) != within[-1] - within[0] + 1:
+        raise UserError(
+            "The structure of one stretch can be a goal: give one range, such as 10-30."
+        )
+    return within[0], within[-1] + 1
 
 
 def _neurons(model: Model, goals: tuple[Goal, ...]) -> dict:

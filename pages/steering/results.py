@@ -16,6 +16,7 @@ from neuronlab.studies.steering import STEERED, UNSTEERED, SteeringSpec
 from neuronlab.widgets import exports, label_sets, state
 from neuronlab.widgets.guard import plain
 from pages.steering.form import CHOICES
+from pages.steering.predicted import predicted
 from pages.steering.structures import chosen_neurons, structures
 
 
@@ -28,7 +29,7 @@ def results(model: Model, spec: SteeringSpec, result: Result) -> None:
             "Goal",
             range(len(goals)),
             default=0,
-            format_func=lambda i: PROPERTIES[goals[i]["property"]].title,
+            format_func=lambda i: title(goals[i]),
             key=f"steer_shown_{spec.key}",
             required=True,
         )
@@ -53,22 +54,28 @@ def results(model: Model, spec: SteeringSpec, result: Result) -> None:
     with right:
         residues(spec, finals)
     structures(model, spec, result)
+    predicted(model, spec, finals)
     neurons(spec, result)
     fasta(spec, finals)
     exports.share(spec.key, study_python(spec), study_command(spec))
 
 
+def title(goal: dict) -> str:
+    """What a goal is called; results of 0.1.0 have the property's name alone."""
+    return goal.get("title", PROPERTIES[goal["property"]].title)
+
+
 def moved(goal: dict, trajectories: pd.DataFrame, finals: pd.DataFrame) -> None:
     """The property step by step, and what chains and random sets reached."""
-    name, feature = goal["property"], PROPERTIES[goal["property"]]
+    name, words = goal["property"], title(goal)
     left, right = st.columns([3, 2], gap="medium")
     with left:
         st.markdown(
-            f"**{plain(feature.title)}, step by step**; bands: one standard deviation, between "
+            f"**{plain(words)}, step by step**; bands: one standard deviation, between "
             "chains, or between the means of random sets."
         )
         exports.chart(
-            figures.trajectories(trajectories, name, feature.title, goal["start"]),
+            figures.trajectories(trajectories, name, words, goal["start"]),
             trajectories,
             "trajectories",
             "Lines with bands: the property of chains and of random sets by step.",
@@ -79,7 +86,7 @@ def moved(goal: dict, trajectories: pd.DataFrame, finals: pd.DataFrame) -> None:
             "its chains."
         )
         exports.chart(
-            figures.finals(finals, name, feature.title, goal["start"]),
+            figures.finals(finals, name, words, goal["start"]),
             finals,
             "finals",
             "Points and boxes: what every chain and every random set reached.",
@@ -88,10 +95,9 @@ def moved(goal: dict, trajectories: pd.DataFrame, finals: pd.DataFrame) -> None:
 
 def doses(goal: dict, spec: SteeringSpec, table: pd.DataFrame) -> None:
     """The property at other a and b."""
-    title = PROPERTIES[goal["property"]].title
-    st.markdown(f"**Other doses**: {plain(title)} after {spec.dose_steps} steps.")
+    st.markdown(f"**Other doses**: {plain(title(goal))} after {spec.dose_steps} steps.")
     exports.chart(
-        figures.doses(table, goal["property"], title),
+        figures.doses(table, goal["property"], title(goal)),
         table,
         "doses",
         "Heatmap: what other a and b reach.",
@@ -118,7 +124,7 @@ def headline(
     unit = f" {feature.unit}" if feature.unit else ""
     control = goal["control"]
     st.markdown(
-        f"**{plain(feature.title)}** {goal['direction']}: from {goal['start']:+.3g}{unit} at the "
+        f"**{plain(title(goal))}** {goal['direction']}: from {goal['start']:+.3g}{unit} at the "
         f"start, steered chains reach **{goal[STEERED]['mean']:+.3g}**, unsteered ones "
         f"{goal[UNSTEERED]['mean']:+.3g}; {CONTROLS[control]}: {goal[control]['mean']:+.3g}. "
         f"{verdict(goal)}"

@@ -6,17 +6,18 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from neuronlab.figures.protein import contact_map
-from neuronlab.figures.structures import Colouring, secondary_track, structures_view
+from neuronlab.figures.colours import NEUTRAL
+from neuronlab.figures.painted import Paint, structure_view
+from neuronlab.figures.structures import CHANGED, Colouring, secondary_track, structures_view
 from neuronlab.models import Model
 from neuronlab.neurons import NeuronSet
 from neuronlab.neurons.activity import per_residue
 from neuronlab.proteins import folding
-from neuronlab.proteins.contacts import predicted_contacts
+from neuronlab.proteins.backbones import find
 from neuronlab.proteins.predictors import PREDICTORS
 from neuronlab.proteins.viewer import framed, viewer_url
 from neuronlab.runs import Result
-from neuronlab.studies.steering import SteeringSpec
+from neuronlab.studies.steering import STEERED, SteeringSpec, median_chain
 from neuronlab.widgets import exports
 from neuronlab.widgets.guard import guard, plain
 
@@ -28,11 +29,12 @@ COLOURS: dict[Colouring, str] = {
 
 
 def structures(model: Model, spec: SteeringSpec, result: Result) -> None:
-    """Start, unsteered and steered in 3D; or why not, and the contacts instead."""
+    """Start, unsteered and steered in 3D; or why not."""
     st.subheader("Structures")
     if not result.files:
         st.info(plain(result.numbers["no_structures"]), icon=":material/info:")
-        contacts(model, spec)
+        with guard():
+            on_the_starts_backbone(spec, result.tables["finals"])
         return
     folded = {
         name: _read(spec.predictor, result.files[f"{name}.pdb"])
@@ -61,14 +63,53 @@ def structures(model: Model, spec: SteeringSpec, result: Result) -> None:
     files(html, result, list(folded))
 
 
-def contacts(model: Model, spec: SteeringSpec) -> None:
-    """Which residues of the start touch, as the model sees it."""
-    probabilities = predicted_contacts(model, spec.begin)
-    if probabilities is None:
-        st.caption("This model has no contact head either.")
+def on_the_starts_backbone(spec: SteeringSpec, finals: pd.DataFrame) -> None:
+    """The steered chain whose value is the median: its changes, marked where the start is known."""
+    found = find(spec.begin)
+    if found is None:
         return
-    chart = contact_map(probabilities, np.zeros(len(spec.begin)), spec.begin)
-    exports.chart(chart, pd.DataFrame(probabilities), "contacts", "Heatmap of predicted contacts.")
+    at = median_chain(finals, STEERED, spec.goals[0].property)
+    steered = str(finals.loc[at, "sequence"])
+    changes = [
+        f"{old}{place}{new}" if old != new else ""
+        for place, (old, new) in enumerate(zip(spec.begin, steered, strict=True), start=1)
+    ]
+    count = sum(map(bool, changes))
+    paint = Paint(
+        [CHANGED if change else NEUTRAL for change in changes],
+        [change or "as at the start" for change in changes],
+        f'<i style="background: {CHANGED}"></i>changed<i style="background: {NEUTRAL}"></i>as at '
+        "the start",
+    )
+    of = found.backbone
+    html = structure_view(
+        of.structure.text,
+        found.match.chain,
+        found.match.residues,
+        paint,
+        viewer_url(),
+        height=360,
+        dark=st.context.theme.type == "dark",
+    )
+    words = f"PDB {of.pdb} chain {of.chain}{f', {of.title}' if of.title else ''}"
+    alt = f"3D view of {words}; {count} residues that steering changed are marked."
+    st.iframe(framed(html, alt), height=415)
+    st.caption(
+        plain(
+            f"The start's backbone ({words}), with the {count} residues marked that the steered "
+            "chain of median value has changed. The structure of the new sequence is not predicted "
+            "here."
+        )
+    )
+    st.download_button(
+        "View (HTML)",
+        html,
+        "changes.html",
+        "text/html",
+        on_click="ignore",
+        type="tertiary",
+        icon=":material/download:",
+    )
 
 
 def in_space(model: Model, result: Result, folded: dict[str, folding.Folded]) -> str:

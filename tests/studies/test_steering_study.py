@@ -18,6 +18,7 @@ from neuronlab.proteins.sequences import TRASTUZUMAB_VH
 from neuronlab.runs import Context, Store, read_spec, run_study
 from neuronlab.runs.study import Cancelled
 from neuronlab.statistics import seeds
+from neuronlab.steering import goals as steering_goals
 from neuronlab.steering import quality
 from neuronlab.steering.generation import generate
 from neuronlab.steering.selection import by_effect, by_protein, by_residue
@@ -389,7 +390,9 @@ def test_a_goal_that_nothing_goes_with_is_told(model, monkeypatch, sentence):
     monkeypatch.setattr(corpora, "proteins", lambda name: same[:9])
     sentence(choose, spec(choose="protein"), model, says="too few")
     # Tryptophan that is protected leaves nothing to gain by effect.
-    monkeypatch.setattr(steering, "substitution_effects", lambda *a: np.zeros((len(FREE), 20)))
+    monkeypatch.setattr(
+        steering_goals, "substitution_effects", lambda *a: np.zeros((len(FREE), 20))
+    )
     sentence(choose, spec(), model, says="No neuron")
 
 

@@ -1,0 +1,83 @@
+"""What the sequences alone say: predicted secondary structure, and contacts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from neuronlab.figures.secondary import contact_changes, secondary_lines, secondary_table
+from neuronlab.models import Model, weights
+from neuronlab.models.catalogue import title_of
+from neuronlab.proteins import secondary
+from neuronlab.proteins.contacts import predicted_contacts
+from neuronlab.studies.steering import STEERED, UNSTEERED, SteeringSpec, median_chain
+from neuronlab.widgets import exports
+from neuronlab.widgets.guard import guard, plain
+
+START = "start"
+
+
+def predicted(model: Model, spec: SteeringSpec, finals: pd.DataFrame) -> None:
+    """Of the start and of the chains whose value is the median, unsteered and steered."""
+    name = spec.goals[0].property
+    sequences = {START: spec.begin} | {
+        condition: str(finals.loc[median_chain(finals, condition, name), "sequence"])
+        for condition in (UNSTEERED, STEERED)
+    }
+    with guard():
+        helices_and_strands(sequences)
+    with guard():
+        contacts(model, sequences)
+
+
+def helices_and_strands(sequences: dict[str, str]) -> None:
+    """Where each has a helix or a strand, as ESM-2 8M's last layer tells it."""
+    st.markdown("**Secondary structure**, predicted from the sequence alone.")
+    if not weights.installed(secondary.MODEL):
+        st.caption(
+            f"{plain(title_of(secondary.MODEL))}, which predicts it, is not on this machine yet: "
+            "fetch it on the page “Models”."
+        )
+        return
+    table = secondary_table(
+        list(sequences.values()), _secondary(tuple(sequences.values())), list(sequences)
+    )
+    exports.chart(
+        secondary_lines(table),
+        table,
+        "predicted_secondary",
+        "Lines: how likely a helix and a strand is along the sequence, before and after.",
+    )
+    of_test = secondary.card()["test"]
+    st.caption(
+        f"Right for {of_test['q3']:.0%} of the residues of {of_test['chains']} chains that it has "
+        "not seen; its probabilities are calibrated on others. A sequence that would never fold "
+        "gets a prediction, too."
+    )
+
+
+def contacts(model: Model, sequences: dict[str, str]) -> None:
+    """Which residues touch as the model sees it, at the start and in the steered chain."""
+    maps = [_contacts(model, model.name, sequences[name]) for name in (START, STEERED)]
+    if maps[0] is None or maps[1] is None:
+        return
+    st.markdown("**Contacts** that the model predicts, before and after.")
+    i, j = np.triu_indices(len(maps[0]), 4)
+    pairs = pd.DataFrame({"a": i + 1, "b": j + 1, START: maps[0][i, j], STEERED: maps[1][i, j]})
+    exports.chart(
+        contact_changes(maps[0], maps[1], (START, STEERED)),
+        pairs,
+        "contacts",
+        "Heatmaps: predicted contacts of the start and of the steered chain, and their difference.",
+    )
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _secondary(sequences: tuple[str, ...]) -> list[secondary.Secondary]:
+    return secondary.predicted(sequences)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _contacts(_model: Model, name: str, sequence: str) -> np.ndarray | None:
+    return predicted_contacts(_model, sequence)
