@@ -191,7 +191,7 @@ def _neurons(model: Model, goals: tuple[Goal, ...]) -> dict:
     if choose == "labels":
         return given | _by_label(model, goals)
     count = left.number_input("How many", 1, 20_000, 100, key="steer_count")
-    components = middle.pills(
+    components = st.pills(
         "Of",
         [c for c in READABLE if c != "attention"],
         selection_mode="multi",
