@@ -47,7 +47,7 @@ def train(
         check: called before each step; may raise to cancel.
         best_by: a number of the looks: the weights of the look where it is highest, the first of
             equal ones, are those that stay; else those of the last step.
-        patience: so many looks without a better one end the training.
+        patience: so many looks without a better one end the training; 0: never.
 
     Returns:
         A row for each step (step, epoch, loss, and what a look gave); whether patience ended it.
@@ -71,7 +71,7 @@ def train(
                     kept = {k: v.detach().cpu().clone() for k, v in hf.state_dict().items()}
             curve.append(row)
             report(row, best)
-            ended = bool(best_by) and since >= patience
+            ended = bool(best_by) and 0 < patience <= since
             if ended:
                 break
     if kept is not None:

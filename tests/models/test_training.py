@@ -73,6 +73,12 @@ def test_the_first_of_the_best_looks_stays_and_patience_ends_it():
     assert [best for _, best in heard] == [-np.inf, *[1.0] * 2, *[3.0] * 5]
 
 
+def test_without_patience_nothing_ends_it():
+    hf, curve, ended, weights, _ = trained((3.0, 2.0, 1.0), best_by="quality")
+    assert (len(curve), ended) == (6, False)
+    assert same(hf.state_dict(), weights[0])
+
+
 def test_without_a_measure_the_last_weights_stay():
     hf, _, ended, weights, _ = trained((3.0, 2.0, 1.0))
     assert same(hf.state_dict(), weights[2])
