@@ -130,9 +130,10 @@ class Questions:
     @classmethod
     def of(cls, model: Model, spec: FactsSpec, *, paraphrases: bool = False) -> Questions:
         """The same, tokenised once for all shards of a run."""
+        asked = spec.key, paraphrases
         latest = _LAST.get(model)
-        if latest is None or latest[0] != spec.key:
-            latest = _LAST[model] = spec.key, cls(model, spec, paraphrases=paraphrases)
+        if latest is None or latest[0] != asked:
+            latest = _LAST[model] = asked, cls(model, spec, paraphrases=paraphrases)
         return latest[1]
 
     def answer(self, model: Model, number: int) -> tuple[Asked, Prediction] | str:
@@ -147,7 +148,7 @@ class Questions:
 
 
 # The last questions of each model, for as long as it is loaded.
-_LAST: WeakKeyDictionary[Model, tuple[str, Questions]] = WeakKeyDictionary()
+_LAST: WeakKeyDictionary[Model, tuple[tuple[str, bool], Questions]] = WeakKeyDictionary()
 
 
 def left_out(states: Sequence[str]) -> str:

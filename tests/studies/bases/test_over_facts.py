@@ -4,6 +4,7 @@ import gc
 import random
 import weakref
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -262,6 +263,14 @@ def test_questions_are_made_once_for_all_shards(tiny):
     assert len(other.asked) == 2
     assert len(Questions.of(model, spec).asked) == len(PLACES)
     assert Questions.of(tiny("gpt2"), spec) is not Questions.of(model, spec)
+
+
+def test_questions_in_every_wording_are_others(tiny):
+    model, spec = tiny("gpt2"), Spec(facts="own", own=PLACES)
+    twice = (*PLACES, replace(PLACES[0], prompt="Paris, the capital of"))
+    spec = Spec(facts="own", own=twice)
+    counts = [len(Questions.of(model, spec, paraphrases=p).asked) for p in (False, True, False)]
+    assert counts == [len(PLACES), len(twice), len(PLACES)]
 
 
 def test_questions_do_not_keep_a_model_in_memory(tiny, twin):
