@@ -17,9 +17,11 @@ _ENOUGH = 0.02
 class Run:
     """A run as it was at one moment.
 
-    `fraction` is 0 to 1; `seconds_left` is an estimate, None when there is none yet; `submitted`,
-    `started` and `finished` are Unix times in s. `error` is one sentence and `details` a traceback,
-    both empty unless failed. `position` is the place in the device's queue, 0 = running or next.
+    `fraction` is 0 to 1; `seconds_left` is an estimate, None when there is none, as where more time
+    has passed since the fraction rose than was left then; `quiet` is how many seconds ago it rose.
+    `submitted`, `started` and `finished` are Unix times in s. `error` is one sentence and `details`
+    a traceback, both empty unless failed. `position` is the place in the device's queue, 0 =
+    running or next.
     `records` are rows that a running study lets people watch, `preview` what it shows by now of its
     result.
     """
@@ -32,6 +34,7 @@ class Run:
     fraction: float
     message: str
     seconds_left: float | None
+    quiet: float
     error: str
     details: str
     submitted: float
@@ -64,6 +67,7 @@ class Job:
     details: str = ""
     submitted: float = field(default_factory=time.time)
     started: float | None = None
+    rose: float = 0.0  # when the fraction last did
     finished: float | None = None
     context: Context | None = None
     records: list[dict[str, float]] = field(default_factory=list)
@@ -77,6 +81,13 @@ class Job:
     def start(self, context: Context) -> None:
         """Note that a worker has begun."""
         self.status, self.started, self.context = "running", time.time(), context
+        self.rose = self.started
+
+    def progress(self, fraction: float, message: str) -> None:
+        """Note what is done by now."""
+        if fraction > self.fraction:
+            self.fraction, self.rose = fraction, time.time()
+        self.message = message or self.message
 
     def requeue(self) -> None:
         """Back to the state before `start`."""
@@ -102,6 +113,7 @@ class Job:
             fraction=self.fraction,
             message=self.message,
             seconds_left=self._seconds_left(),
+            quiet=time.time() - self.rose if self.status == "running" else 0.0,
             error=self.error,
             details=self.details,
             submitted=self.submitted,
@@ -119,4 +131,6 @@ class Job:
         computed = self.fraction - self.context.skipped
         if computed <= _ENOUGH:
             return None
-        return (time.time() - self.started) * (1 - self.fraction) / computed
+        left = (self.rose - self.started) * (1 - self.fraction) / computed
+        left -= time.time() - self.rose
+        return left if left > 0 else None

@@ -187,8 +187,7 @@ class Queue:
     def _context(self, job: Job) -> Context:
         def on_progress(fraction: float, message: str) -> None:
             with self._changed:
-                job.fraction = fraction
-                job.message = message or job.message
+                job.progress(fraction, message)
 
         def on_record(row: dict[str, float]) -> None:
             with self._changed:

@@ -20,6 +20,8 @@ from neuronlab.widgets.guard import complain, plain
 
 # Seconds between two looks at a run. Showing it costs time the run would use.
 _TICK = 0.5
+# Of a run whose bar stands still for so many seconds, people are told.
+_QUIET = 10
 # Of what stood on the page before, a preview leaves nothing: elements that the browser removes.
 _REPLACED = 40
 _CANCELLED = "This run was cancelled. Press Run to start it again."
@@ -179,7 +181,8 @@ def _words(run: Run) -> str:
         earlier = f" and {run.position} more" if run.position else ""
         return f"Queued on {run.device}, after the run under way{earlier}"
     left = "" if run.seconds_left is None else f", about {max(run.seconds_left, 1):.0f} s left"
-    return f"{run.message.capitalize() or 'Running'}: {run.fraction:.0%}{left}"
+    quiet = "" if run.quiet < _QUIET else f", no progress for {run.quiet:.0f} s"
+    return f"{run.message.capitalize() or 'Running'}: {run.fraction:.0%}{left}{quiet}"
 
 
 def _ended(run: Run) -> None:
