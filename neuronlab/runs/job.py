@@ -98,7 +98,8 @@ class Job:
         """Note how the job ended."""
         self.status, self.error, self.details = status, error, details
         self.finished = time.time()
-        self.preview = None
+        # What is of use while it runs alone; the queue keeps its jobs.
+        self.preview, self.context, self.records = None, None, []
         if status == "done":
             self.fraction = 1.0
 

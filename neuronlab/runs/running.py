@@ -44,12 +44,13 @@ def run_study(study: Study, spec: Spec, store: Store, context: Context) -> Resul
     needs = study.needs(spec)
     needing = study.needing if needs else 0.0
     after_needs = context.part(needing, 1 - needing)
-    given = []
+    previews = _Previews(study, spec, context)
     for i, need in enumerate(needs):
-        of_need = context.part(i * needing / len(needs), needing / len(needs))
-        given.append(stored_result(*need, store, of_need))
+        of_need = context.part(i * needing / len(needs), needing / len(needs), previews=False)
+        after_needs.given += (stored_result(*need, store, of_need),)
         of_need.progress(1.0)
-    after_needs.given = tuple(given)
+        if i + 1 < len(needs):
+            previews.show(after_needs.given, (), f"{i + 1} of {len(needs)} {study.unit}")
     shards = study.shards(spec, after_needs)
     count = len(shards)
     share = (1 - study.merging) / count
@@ -63,7 +64,7 @@ def run_study(study: Study, spec: Spec, store: Store, context: Context) -> Resul
             cluster.compute_shards(study, spec, missing, count, store, computing)
         finished = set(range(count))
     parts: list[Result | None] = []
-    next_preview = 0.0
+    so_far = _Parts(store, spec.key, parts)
     for index, shard in enumerate(shards):
         after_needs.check()
         part = _stored_shard(store, spec.key, index) if index in finished else None
@@ -75,17 +76,34 @@ def run_study(study: Study, spec: Spec, store: Store, context: Context) -> Resul
             context.skipped += share * (1 - needing)
         parts.append(None if study.streams and count > 1 else part)
         after_needs.progress((index + 1) * share)
-        looked_at = study.previews and context.previews and index + 1 < count
-        if looked_at and time.perf_counter() >= next_preview:
-            began = time.perf_counter()
-            with suppress(UserError):  # the first parts alone may say nothing
-                so_far = _Parts(store, spec.key, parts)
-                result = study.merge(spec, so_far, after_needs.part(0, 0))
-                context.preview(result, f"{len(parts)} of {count} {study.unit}")
-            ended = time.perf_counter()
-            next_preview = ended + max(_BETWEEN_PREVIEWS, (ended - began) / _PREVIEWING)
+        if index + 1 < count or study.merging:
+            words = f"{index + 1} of {count} {study.unit}"
+            previews.show(after_needs.given, so_far, words)
     merging = after_needs.part(1 - study.merging, study.merging)
-    return study.merge(spec, _Parts(store, spec.key, parts), merging)
+    return study.merge(spec, so_far, merging)
+
+
+class _Previews:
+    """Shows what there is of a run while it goes on, so seldom that it takes little time."""
+
+    def __init__(self, study: Study, spec: Spec, context: Context) -> None:
+        self._study, self._spec, self._context = study, spec, context
+        self._next = 0.0
+
+    def show(self, given: tuple[Result, ...], parts: Sequence[Result], words: str) -> None:
+        if not (self._study.previews and self._context.previews):
+            return
+        began = time.perf_counter()
+        if began < self._next:
+            return
+        quick = self._context.part(0, 0)
+        quick.given = given
+        with suppress(UserError):  # the first parts alone may say nothing
+            result = self._study.preview(self._spec, parts, quick)
+            if result is not None:
+                self._context.preview(result, words)
+        ended = time.perf_counter()
+        self._next = ended + max(_BETWEEN_PREVIEWS, (ended - began) / _PREVIEWING)
 
 
 class _Parts(Sequence[Result]):

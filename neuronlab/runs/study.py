@@ -102,14 +102,18 @@ class Context:
         if self._cancelled and self._cancelled():
             raise Cancelled
 
-    def part(self, start: float, share: float) -> "Context":
-        """The context of the part from `start` on that is `share` of it; it reports to this one."""
+    def part(self, start: float, share: float, *, previews: bool = True) -> "Context":
+        """The context of the part from `start` on that is `share` of it; it reports to this one.
+
+        Args:
+            previews: whether its previews are shown as those of the whole.
+        """
         return Context(
             self.device,
             load=self._load,
             on_progress=lambda done, message: self.progress(start + done * share, message),
             on_record=self._on_record,
-            on_preview=self._on_preview,
+            on_preview=self._on_preview if previews else None,
             cancelled=self._cancelled,
             given=self.given,
         )
@@ -124,9 +128,9 @@ class Study(ABC, Generic[S]):
     It says of itself what it starts with (`default`), what is quickly computed to show it on some
     model (`example`), and what a run will take (`cost`).
 
-    `unit` is what several shards are called. Where `previews`, `merge` of the first parts alone is
-    quick, and a page may show it while others are computed; a study of one part can call
-    `Context.preview` in `run_shard` instead. `merging` is the share of a run's time, 0 to 1, that
+    `unit` is what several shards are called. Where `previews`, a page may show `preview` of the
+    first parts while others are computed or merged; a study of one part can call `Context.preview`
+    in `run_shard` instead. `merging` is the share of a run's time, 0 to 1, that
     `merge` takes, and `needing` the share of what it `needs`. Where `streams`, the parts together
     may not fit in memory: `merge` gets a sequence that reads a part from the disk whenever it is
     asked for one. Where `distributed`, each of several shards is long enough (a minute, say) to be
@@ -190,3 +194,11 @@ class Study(ABC, Generic[S]):
                 f"{type(self).__name__} has {len(parts)} parts and must say how they merge"
             )
         return parts[0]
+
+    def preview(self, spec: S, parts: Sequence[Result], context: Context) -> Result | None:
+        """Where `previews`: what the first parts say already; it must be quick.
+
+        By default their `merge`. It is asked after each result that the study `needs`, too, when
+        there are no parts and `context.given` are the first of these: None where that says nothing.
+        """
+        return self.merge(spec, parts, context) if parts else None

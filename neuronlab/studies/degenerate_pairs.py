@@ -110,28 +110,31 @@ class DegeneratePairsStudy(Study[DegeneratePairsSpec]):
         p0, alone, together = all_pairs(model, encoded, best, context)
         table = pairs_table(best, p0, alone, together)
         kept = published(table, p0)
-        random = self._random_pairs(spec, model, encoded, NeuronSet(best), p0, context)
-        numbers = {
-            **scores.provenance,
-            "p0": p0,
-            "pairs": [_pair(row) for row in kept.itertuples()],
-            **{
-                f"{null}_pairs": {
-                    "mean": float(counts.mean()),
-                    "sd": float(counts.std(ddof=1)),
-                    "p": rank_p(len(kept), counts.to_numpy(float)),
-                }
-                for null, counts in random.groupby("null", sort=False)["pairs"]
-            },
-            "t_low": T_LOW,
-            "t_high": T_HIGH,
-        }
         candidates = pd.DataFrame(
             [(n.layer, n.index, scores.score(n), p) for n, p in zip(best, alone, strict=True)],
             columns=["layer", "neuron", "score", "p"],
         )
-        tables = {"candidates": candidates, "all_pairs": table, "random_pairs": random}
-        return Result(numbers, tables)
+        result = Result(
+            {
+                **scores.provenance,
+                "p0": p0,
+                "pairs": [_pair(row) for row in kept.itertuples()],
+                "t_low": T_LOW,
+                "t_high": T_HIGH,
+            },
+            {"candidates": candidates, "all_pairs": table},
+        )
+        context.preview(result, "the pairs; random ones beside them are next")
+        random = self._random_pairs(spec, model, encoded, NeuronSet(best), p0, context)
+        compared = {
+            f"{null}_pairs": {
+                "mean": float(counts.mean()),
+                "sd": float(counts.std(ddof=1)),
+                "p": rank_p(len(kept), counts.to_numpy(float)),
+            }
+            for null, counts in random.groupby("null", sort=False)["pairs"]
+        }
+        return Result(result.numbers | compared, result.tables | {"random_pairs": random})
 
     def _random_pairs(
         self,

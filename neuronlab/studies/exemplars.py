@@ -146,6 +146,7 @@ class ExemplarsStudy(Study[ExemplarsSpec]):
     title = "What drives every neuron"
     spec_type = ExemplarsSpec
     unit = "portions"
+    # No previews: it has no page, and extremes of the first portion are not those of the corpus.
     merging = 0.1
     streams = True
     distributed = True

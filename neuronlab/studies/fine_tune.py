@@ -93,6 +93,7 @@ class FineTuneStudy(Study[FineTuneSpec]):
     name = "fine_tune"
     title = "Tune a protein classifier"
     spec_type = FineTuneSpec
+    # No previews: until it is tuned there is the curve, which is shown as it grows (`record`).
 
     def default(self) -> FineTuneSpec:
         """Enzyme or not, on the embedded trunk."""

@@ -56,7 +56,6 @@ class KnowledgeTypesStudy(OverFacts[KnowledgeTypesSpec]):
     title = "Where does each kind of knowledge live?"
     spec_type = KnowledgeTypesSpec
     small: ClassVar[dict[str, Any]] = {"per_relation": 2}
-    previews = False  # to merge is to switch heads off
     merging = 0.2
 
     def default(self) -> KnowledgeTypesSpec:
@@ -105,15 +104,26 @@ class KnowledgeTypesStudy(OverFacts[KnowledgeTypesSpec]):
 
     def merge(self, spec: KnowledgeTypesSpec, parts: Sequence[Result], context: Context) -> Result:
         """Means over the facts of a type; then its heads are switched off."""
-        states = [part.numbers["state"] for part in parts]
-        used = [i for i, state in enumerate(states) if state == "used"]
-        if not used:
+        result = self.preview(spec, parts, context)
+        members = _members(parts)
+        if len(result.numbers["untested"]) < len(members):
+            model, heads = context.model(spec.model, spec.revision), result.tables["heads"]
+            off = self._switched_off(spec, model, heads, members, context)
+            result.tables["effects"] = effects(off, spec.seed)
+            result.tables["beside_random"] = beside_random(off, spec.seed)
+        return result
+
+    def preview(
+        self, spec: KnowledgeTypesSpec, parts: Sequence[Result], context: Context
+    ) -> Result:
+        """All but what switching heads off does, which takes a while."""
+        members = _members(parts)
+        if not members:
             raise UserError(NONE_KNOWN)
-        relations = pd.Series({i: parts[i].numbers["relation"] for i in used})
-        names = list(dict.fromkeys(relations))
-        members = {name: relations.index[relations == name].tolist() for name in names}
         model = context.model(spec.model, spec.revision)
+        states = [part.numbers["state"] for part in parts]
         heads = _heads(parts, members)
+        first = next(iter(members))
         columns = ["state", "relation", "prompt", "gold", "probability"]
         facts = pd.DataFrame([part.numbers for part in parts], columns=columns)
         tables = {
@@ -124,17 +134,12 @@ class KnowledgeTypesStudy(OverFacts[KnowledgeTypesSpec]):
             "overlap": _overlap(parts, members, model),
             "heads": heads,
         }
-        untested = [name for name, of_type in members.items() if len(of_type) < 2]
-        if len(untested) < len(names):
-            off = self._switched_off(spec, model, heads, members, context)
-            tables |= {"effects": effects(off, spec.seed)}
-            tables |= {"beside_random": beside_random(off, spec.seed)}
         numbers = {
-            "facts": len(used),
+            "facts": states.count("used"),
             "per_type": {name: len(of_type) for name, of_type in members.items()},
             "left_out": left_out(states),
-            "heads_off": int((heads["relation"] == names[0]).sum()),
-            "untested": untested,
+            "heads_off": int((heads["relation"] == first).sum()),
+            "untested": [name for name, of_type in members.items() if len(of_type) < 2],
         }
         return Result(numbers=numbers, tables=tables)
 
@@ -253,6 +258,15 @@ def _other_heads(type_heads: pd.DataFrame, heads: int, seed: int) -> list[tuple[
         drawn = draw.choice(pool, len(chosen), replace=False)
         random += [(int(layer), head) for head in drawn.tolist()]
     return random
+
+
+def _members(parts: Sequence[Result]) -> dict[str, list[int]]:
+    """The facts of each type that are used, by their numbers."""
+    members: dict[str, list[int]] = {}
+    for number, part in enumerate(parts):
+        if part.numbers["state"] == "used":
+            members.setdefault(part.numbers["relation"], []).append(number)
+    return members
 
 
 def _numbers(table: pd.DataFrame, size: int) -> Int[Tensor, " neuron"]:

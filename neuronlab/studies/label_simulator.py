@@ -66,6 +66,7 @@ class LabelSimulatorStudy(Study[LabelSimulatorSpec]):
     name = "label_simulator"
     title = "Train a simulator of neurons"
     spec_type = LabelSimulatorSpec
+    # No previews: until it is trained there is the curve, which is shown as it grows (`record`).
     needing = 0.2
 
     def default(self) -> LabelSimulatorSpec:

@@ -136,6 +136,8 @@ class NeuronLabelsStudy(Study[NeuronLabelsSpec]):
     name = "neuron_labels"
     title = "What each neuron knows"
     spec_type = NeuronLabelsSpec
+    unit = "layers"
+    previews = True
     merging = 0.05
     needing = 0.7
     distributed = True

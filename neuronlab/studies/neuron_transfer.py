@@ -90,6 +90,8 @@ class NeuronTransferStudy(Study[NeuronTransferSpec]):
     name = "neuron_transfer"
     title = "Neurons between tasks"
     spec_type = NeuronTransferSpec
+    unit = "models"
+    previews = True
     merging = 0.5
 
     def default(self) -> NeuronTransferSpec:
@@ -130,7 +132,7 @@ class NeuronTransferStudy(Study[NeuronTransferSpec]):
         """Both models keep their own, the other's and random neurons."""
         names = (spec.model, spec.other)
         scores = [unpacked(part).scores(spec.method) for part in parts]
-        tested = spec.to_test()
+        result, tested = _scored(spec, scores), spec.to_test()
         rows: list[dict[str, Any]] = []
         compared: list[dict[str, Any]] = []
         full: dict[str, dict[str, float]] = {}
@@ -152,18 +154,26 @@ class NeuronTransferStudy(Study[NeuronTransferSpec]):
                 shift = float((changed - of_choice[0]).mean())
                 rows.append({"model": name, **row, "shift": shift})
             compared += [{"model": name, **row} for row in _compared(plan, judged, whole)]
-        numbers = {
-            "full": full,
-            "scored": len(spec.to_score()),
-            "tested": len(tested),
-            "fewest": fewest,
-        }
-        tables = {
-            "transfer": pd.DataFrame(rows),
-            "compared": pd.DataFrame(compared),
-            "overlap": pd.DataFrame(overlaps(scores[0], scores[1], spec.fractions)),
-        }
-        return Result(numbers, tables)
+            numbers = {"full": dict(full), "tested": len(tested), "fewest": dict(fewest)}
+            tables = {"transfer": pd.DataFrame(rows), "compared": pd.DataFrame(compared)}
+            result = Result(result.numbers | numbers, result.tables | tables)
+            if number == 0:
+                context.preview(result, f"{name} is judged, {spec.other} is next")
+        return result
+
+    def preview(
+        self, spec: NeuronTransferSpec, parts: Sequence[Result], context: Context
+    ) -> Result | None:
+        """How far the neurons are the same, once both models have scored theirs."""
+        if len(parts) < 2:
+            return None
+        return _scored(spec, [unpacked(part).scores(spec.method) for part in parts])
+
+
+def _scored(spec: NeuronTransferSpec, scores: Sequence[Scores]) -> Result:
+    """What the scores of both models say."""
+    overlap = pd.DataFrame(overlaps(scores[0], scores[1], spec.fractions))
+    return Result({"scored": len(spec.to_score())}, {"overlap": overlap})
 
 
 def _judging(context: Context, number: int, name: str, done: float) -> None:

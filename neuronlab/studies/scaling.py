@@ -72,6 +72,8 @@ class ScalingStudy(Study[ScalingSpec]):
     name = "scaling"
     title = "What larger models know"
     spec_type = ScalingSpec
+    unit = "models"
+    previews = True
     needing = 0.98
 
     def default(self) -> ScalingSpec:
@@ -88,8 +90,8 @@ class ScalingStudy(Study[ScalingSpec]):
         return Cost(sum(NeuronLabelsStudy().cost(each, context).seconds for each in spec.labels))
 
     def run_shard(self, spec: ScalingSpec, shard: None, context: Context) -> Result:
-        """All tables."""
-        models = [each.model for each in spec.labels]
+        """All tables, of the models whose labels are there."""
+        models = [each.model for each in spec.labels[: len(context.given)]]
         labels = dict(zip(models, context.given, strict=True))
         counted = {m: _labelled(result, spec.minimum_correlation) for m, result in labels.items()}
         layers = {m: int(result.numbers["layers"]) for m, result in labels.items()}
@@ -108,6 +110,10 @@ class ScalingStudy(Study[ScalingSpec]):
             "concepts": pd.concat(concepts, ignore_index=True),
         }
         return Result({"models": len(models), "shared_concepts": len(everywhere)}, tables)
+
+    def preview(self, spec: ScalingSpec, parts: Sequence[Result], context: Context) -> Result:
+        """The first models, while others are labelled."""
+        return self.run_shard(spec, None, context)
 
 
 def rarefied(counts: Int[np.ndarray, " label"], sample: int = SAMPLE) -> float:

@@ -127,6 +127,8 @@ class SubmodelsStudy(Study[SubmodelsSpec]):
     name = "submodels"
     title = "Knowledge neurons of a protein classifier"
     spec_type = SubmodelsSpec
+    unit = "portions of proteins"
+    previews = True
     merging = 0.75
 
     def default(self) -> SubmodelsSpec:
@@ -173,6 +175,14 @@ class SubmodelsStudy(Study[SubmodelsSpec]):
             context,
         )
         return packed(sums)
+
+    def preview(self, spec: SubmodelsSpec, parts: Sequence[Result], context: Context) -> Result:
+        """Where the best neurons are; what they carry is judged at the end."""
+        sums = Streamed.together(map(unpacked, parts))
+        tables = {"shares": shares(_submodels(spec, sums)), "agreement": agreement(spec, sums)}
+        return Result(
+            {"scored": sums.proteins, "residues": sums.residues}, tables, _arrays(spec, sums)
+        )
 
     def merge(self, spec: SubmodelsSpec, parts: Sequence[Result], context: Context) -> Result:
         """Choose neurons, and judge every submodel on the test proteins."""

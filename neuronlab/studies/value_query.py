@@ -95,6 +95,20 @@ def analyse(model: Model, spec: ValueQuerySpec, context: Context) -> Result:
     target = predict(model, encoded).target if encoded.target is None else encoded.target
     scorer = LogProbabilityIncrease(read_stream(model, encoded), target)
 
+    context.progress(0.1, "scoring layers and heads")
+    tables = circuit.layers_and_path(scorer) | circuit.heads_and_positions(scorer)
+    asked = {
+        "model": model.name,
+        "revision": model.revision,
+        "prompt": spec.text,
+        "mask": spec.mask,
+        "target": target,
+        "tokens": list(encoded.tokens),
+        "position": encoded.position,
+    }
+    label = {"target_label": model.label(target)}
+    context.preview(Result(asked | label, dict(tables)), "layers and heads; neurons are next")
+
     context.progress(0.15, "proving the best value neurons")
     candidates = {"attention": [scorer.attention_neurons], "ffn": [scorer.ffn_neurons]}
     searched = {
@@ -109,8 +123,7 @@ def analyse(model: Model, spec: ValueQuerySpec, context: Context) -> Result:
     attention = scorer.search([summed(scorer.stream, "attention")], check=context.check)
     arrays = {"ffn": searched["ffn"].every, "attention": attention.every}
 
-    context.progress(0.55, "scoring layers and heads")
-    tables = circuit.layers_and_path(scorer) | circuit.heads_and_positions(scorer)
+    context.progress(0.6, "comparing with increases in probability")
     tables["histogram"] = circuit.histogram(scorer, values["ffn"], context.check)
 
     context.progress(0.7, "asking who wakes them")
@@ -123,21 +136,11 @@ def analyse(model: Model, spec: ValueQuerySpec, context: Context) -> Result:
 
     context.progress(0.8, "reading their tokens")
     tables["neurons"] = circuit.worded(scorer, values)
-    numbers = {
-        "model": model.name,
-        "revision": model.revision,
-        "prompt": spec.text,
-        "mask": spec.mask,
-        "target": target,
-        "tokens": list(encoded.tokens),
-        "position": encoded.position,
-        **_counts(searched, queries),
-    }
     scores = {
         name: array.view(model.layers, -1).float().numpy(force=True)
         for name, array in arrays.items()
     }
-    return Result(numbers, tables, scores)
+    return Result(asked | _counts(searched, queries), tables, scores)
 
 
 def _counts(searched: Mapping[str, Proof], queries: Mapping[str, QueryScores]) -> dict[str, Any]:

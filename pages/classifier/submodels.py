@@ -32,7 +32,18 @@ def draw() -> None:
     model = services.model(state.model_name(), state.device())
     spec = form(model)
     first = SubmodelsStudy().example(model)
-    shown.study(STUDY, model, spec, partial(results, model), first=first)
+    shown.study(STUDY, model, spec, partial(results, model), first=first, preview=preview)
+
+
+def preview(spec: SubmodelsSpec, result: Result) -> None:
+    """Where the best neurons are, before any submodel is judged."""
+    n = result.numbers
+    st.markdown(
+        f"Scored on **{n['scored']}** proteins ({n['residues']:,} residues); submodels are judged "
+        "when all are scored."
+    )
+    where(spec, result, names(result.tables["shares"]))
+    agreement(spec, result)
 
 
 def results(model: Model, spec: SubmodelsSpec, result: Result) -> None:

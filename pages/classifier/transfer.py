@@ -35,7 +35,7 @@ def draw() -> None:
     if spec is not None:
         small = {"scored": 6, "tested": 20, "fractions": (0.5, 0.1, 0.01), "seeds": 2}
         first = spec.model_copy(update=small | {"method": "gradient_x_activation"})
-    shown.study(STUDY, model, spec, results, first=first)
+    shown.study(STUDY, model, spec, results, first=first, preview=preview)
 
 
 def form(model: Model) -> NeuronTransferSpec | None:
@@ -76,8 +76,16 @@ def form(model: Model) -> NeuronTransferSpec | None:
     )
 
 
+def preview(spec: NeuronTransferSpec, result: Result) -> None:
+    """What there is before both models are judged."""
+    if "transfer" in result.tables:
+        results(spec, result)
+    else:
+        shared(result.tables["overlap"])
+
+
 def results(spec: NeuronTransferSpec, result: Result) -> None:
-    """Both models with their own, the other's and random neurons."""
+    """The models that are judged, with their own, the other's and random neurons."""
     metric = st.segmented_control(
         "Measure",
         list(METRICS),
@@ -89,6 +97,8 @@ def results(spec: NeuronTransferSpec, result: Result) -> None:
     )
     judges = {spec.model: "its labels", spec.other: "what it says with all neurons"}
     for column, (name, judge) in zip(st.columns(2, gap="medium"), judges.items(), strict=True):
+        if name not in result.numbers["full"]:
+            continue
         with column:
             st.markdown(f"**{plain(title_of(name))}**, judged by {judge}.")
             # Results of before say nothing of it.

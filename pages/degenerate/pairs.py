@@ -62,11 +62,32 @@ def draw() -> None:
             random_sets=sets,
             **asked,
         )
-    shown.study(STUDY, model, spec, partial(results, model))
+    preview = partial(pairs_and_random, model)
+    shown.study(STUDY, model, spec, partial(results, model), preview=preview)
 
 
 def results(model: Model, spec: DegeneratePairsSpec, result: Result) -> None:
-    """Pairs at thresholds that are moved live."""
+    """The pairs and the candidates."""
+    pairs_and_random(model, spec, result)
+    left, right = st.columns([3, 2], gap="medium")
+    candidates = result.tables["candidates"]
+    scores = _scores(model, candidates)
+    with left:
+        st.markdown("**The candidates**: what is left without each.")
+        neuron_maps.listed(
+            candidates.assign(component="ffn")[["layer", "component", "neuron", "score", "p"]],
+            "candidates",
+            "The candidates, best first.",
+        )
+    with right:
+        prompt = Prompt(spec.text, target=int(result.numbers["target"]), mask=spec.mask)
+        neuron_card.draw(model, prompt, neuron_maps.chosen(), scores)
+    intervention.draw(model, prompt, {"Candidates": scores}, None)
+    exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def pairs_and_random(model: Model, spec: DegeneratePairsSpec, result: Result) -> None:
+    """Pairs at thresholds that are moved live, beside random ones as soon as these are there."""
     n = result.numbers
     p0, table = n["p0"], result.tables["all_pairs"]
     first, second, third = st.columns(3)
@@ -81,10 +102,9 @@ def results(model: Model, spec: DegeneratePairsSpec, result: Result) -> None:
         f"pairs**; {int((rule['synergy'] < 0.95).sum())} of them leave less than 95 % of what two "
         "independent effects would leave."
     )
-    beside_random(spec, result)
-    candidates = result.tables["candidates"]
-    scores = _scores(model, candidates)
-    neuron_maps.start(scores)
+    if "random_pairs" in result.tables:
+        beside_random(spec, result)
+    neuron_maps.start(_scores(model, result.tables["candidates"]))
     if pairs.empty:
         nearest = table.loc[table["p_ab"].idxmin()]
         st.info(
@@ -93,19 +113,6 @@ def results(model: Model, spec: DegeneratePairsSpec, result: Result) -> None:
         )
     else:
         look_at(pairs, p0)
-    left, right = st.columns([3, 2], gap="medium")
-    with left:
-        st.markdown("**The candidates**: what is left without each.")
-        neuron_maps.listed(
-            candidates.assign(component="ffn")[["layer", "component", "neuron", "score", "p"]],
-            "candidates",
-            "The candidates, best first.",
-        )
-    with right:
-        prompt = Prompt(spec.text, target=int(n["target"]), mask=spec.mask)
-        neuron_card.draw(model, prompt, neuron_maps.chosen(), scores)
-    intervention.draw(model, prompt, {"Candidates": scores}, None)
-    exports.share(spec.key, study_python(spec), study_command(spec))
 
 
 def beside_random(spec: DegeneratePairsSpec, result: Result) -> None:

@@ -17,6 +17,14 @@ from neuronlab.widgets.guard import plain
 
 def kinds(spec: KnowledgeTypesSpec, result: Result) -> None:
     """Layers, neurons and heads per kind of knowledge."""
+    without_heads(spec, result)
+    st.subheader("Heads")
+    heads(result)
+    exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def without_heads(spec: KnowledgeTypesSpec, result: Result) -> None:
+    """What the facts say before any head is switched off; also of the first facts of a run."""
     n = result.numbers
     counts = ", ".join(f"{count} {name}" for name, count in n["per_type"].items())
     st.markdown(f"**{n['facts']} facts**: {plain(counts)}. {plain(n['left_out'])}")
@@ -26,9 +34,6 @@ def kinds(spec: KnowledgeTypesSpec, result: Result) -> None:
     query_layers(result)
     st.subheader("Shared neurons")
     shared_neurons(result)
-    st.subheader("Heads")
-    heads(result)
-    exports.share(spec.key, study_python(spec), study_command(spec))
 
 
 def value_layers(result: Result) -> None:

@@ -4,7 +4,7 @@ from neuronlab.studies import STUDIES
 from neuronlab.studies.knowledge_types import KnowledgeTypesSpec
 from neuronlab.studies.stability import StabilitySpec
 from neuronlab.widgets import facts_form, shown
-from pages.knowledge_types.kinds import kinds
+from pages.knowledge_types.kinds import kinds, without_heads
 from pages.knowledge_types.stability import other_model, stability
 
 VIEWS = {"knowledge_types": "Kinds of knowledge", "stability": "Stability"}
@@ -26,7 +26,7 @@ def main() -> None:
         shown.study(view, model, again, stability, first=first)
     else:
         spec = None if fields is None else KnowledgeTypesSpec(**asked, **fields)
-        shown.study(view, model, spec, kinds, first=first)
+        shown.study(view, model, spec, kinds, first=first, preview=without_heads)
 
 
 main()

@@ -43,18 +43,7 @@ def browse(model: Model, labels: LabelSet, spec: NeuronLabelsSpec, result: Resul
             icon=":material/info:",
         )
         return
-    _headline(labels, spec, result)
-    left, right = st.columns([3, 2], gap="medium")
-    with left:
-        _concepts(rows)
-    with right:
-        st.markdown("**Do labels predict?** On proteins that nobody used, beside the control.")
-        exports.chart(
-            figures.correlations(rows),
-            rows[["layer", "component", "neuron", *_JUDGED]],
-            "correlations",
-            "Histogram: held-out correlation of labels, and of other neurons' labels.",
-        )
+    overview(labels, spec, result)
     _search(model, labels, rows, spec, result)
     with st.container(horizontal=True):
         st.download_button(
@@ -68,6 +57,23 @@ def browse(model: Model, labels: LabelSet, spec: NeuronLabelsSpec, result: Resul
             key="label_export",
         )
     exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def overview(labels: LabelSet, spec: NeuronLabelsSpec, result: Result) -> None:
+    """How many labels there are, what they name, and how good they are; there is at least one."""
+    rows = labels.rows[labels.rows["label"] != ""]
+    _headline(labels, spec, result)
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        _concepts(rows)
+    with right:
+        st.markdown("**Do labels predict?** On proteins that nobody used, beside the control.")
+        exports.chart(
+            figures.correlations(rows),
+            rows[["layer", "component", "neuron", *_JUDGED]],
+            "correlations",
+            "Histogram: held-out correlation of labels, and of other neurons' labels.",
+        )
 
 
 def _concepts(rows: pd.DataFrame) -> None:

@@ -6,13 +6,15 @@ import streamlit as st
 
 from neuronlab.labels import prompts
 from neuronlab.labels.label_files import read
+from neuronlab.labels.label_set import LabelSet
 from neuronlab.labels.library import Library
 from neuronlab.models import Model
 from neuronlab.proteins.corpora import CORPORA
+from neuronlab.runs import Result
 from neuronlab.studies.neuron_labels import NeuronLabelsSpec, NeuronLabelsStudy, small
 from neuronlab.widgets import label_sets, services, shown, state
 from neuronlab.widgets.guard import guard, plain
-from pages.labels.browse import browse
+from pages.labels.browse import browse, overview
 from pages.labels.form import form
 
 STUDY = label_sets.STUDY
@@ -30,11 +32,18 @@ def draw() -> None:
     if first.corpus in CORPORA and not CORPORA[first.corpus].ready:
         with guard():
             label_sets.corpus_ready(first.corpus)
-    finished = shown.finished(STUDY, model.name, spec, first)
+    finished = shown.finished(STUDY, model.name, spec, first, preview)
     if finished is None:
         return
     with guard():
         browse(model, label_sets.of_run(finished[0].key), *finished)
+
+
+def preview(spec: NeuronLabelsSpec, result: Result) -> None:
+    """The labels of the first layers."""
+    labels = LabelSet.of(spec.model_dump(), result.tables["labels"])
+    if (labels.rows["label"] != "").any():
+        overview(labels, spec, result)
 
 
 def cost(spec: NeuronLabelsSpec) -> str:

@@ -51,7 +51,18 @@ def main() -> None:
     spec = None
     if asked is not None:
         spec = ValueQuerySpec(model=model.name, revision=model.revision, **asked)
-    shown.study("value_query", model, spec, partial(results, model))
+    shown.study(
+        "value_query", model, spec, partial(results, model), preview=partial(preview, model)
+    )
+
+
+def preview(model: Model, spec: ValueQuerySpec, result: Result) -> None:
+    """Layers and heads, while neurons are scored."""
+    n, path = result.numbers, result.tables["path"]
+    label = plain(visible(n["target_label"]))
+    st.markdown(f"**{label}** has {path['probability'].iloc[-1]:.1%}; {rise(result)}.")
+    where(result)
+    heads(model, result)
 
 
 def results(model: Model, spec: ValueQuerySpec, result: Result) -> None:
@@ -59,27 +70,7 @@ def results(model: Model, spec: ValueQuerySpec, result: Result) -> None:
     scores = value_scores(result)
     neuron_maps.start(scores)
     headline(result)
-    left, right = st.columns(2, gap="medium")
-    with left:
-        st.markdown("**Where it is written**: log-probability increase of each layer.")
-        table = result.tables["layers"]
-        exports.chart(
-            figures.layer_bars(table, "increase", "increase"),
-            table,
-            "value_layers",
-            "Bars: log-probability increase of each layer's attention and FFN.",
-        )
-        if table["bias_increase"].any():
-            st.caption(f"Biases add {table['bias_increase'].sum():+.3f} in all, not drawn here.")
-    with right:
-        st.markdown("**The path**: the target after each half of a layer (logit lens).")
-        table = result.tables["path"]
-        exports.chart(
-            figures.path(table),
-            table,
-            "path",
-            "Lines: log-probability and probability of the target along the residual stream.",
-        )
+    where(result)
     heads(model, result)
     st.subheader("Value neurons")
     left, right = st.columns([3, 2], gap="medium")
@@ -101,17 +92,48 @@ def results(model: Model, spec: ValueQuerySpec, result: Result) -> None:
     exports.share(spec.key, study_python(spec), study_command(spec))
 
 
+def where(result: Result) -> None:
+    """What each layer adds, and the target's way along the residual stream."""
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.markdown("**Where it is written**: log-probability increase of each layer.")
+        table = result.tables["layers"]
+        exports.chart(
+            figures.layer_bars(table, "increase", "increase"),
+            table,
+            "value_layers",
+            "Bars: log-probability increase of each layer's attention and FFN.",
+        )
+        if table["bias_increase"].any():
+            st.caption(f"Biases add {table['bias_increase'].sum():+.3f} in all, not drawn here.")
+    with right:
+        st.markdown("**The path**: the target after each half of a layer (logit lens).")
+        table = result.tables["path"]
+        exports.chart(
+            figures.path(table),
+            table,
+            "path",
+            "Lines: log-probability and probability of the target along the residual stream.",
+        )
+
+
+def rise(result: Result) -> str:
+    """How far the target rises along the stream."""
+    path = result.tables["path"]["log_probability"]
+    return (
+        f"its log-probability rises from {path.iloc[0]:.1f} to {path.iloc[-1]:.2f} along the stream"
+    )
+
+
 def headline(result: Result) -> None:
     """The result in a few lines."""
     n = result.numbers
     label = plain(visible(n["target_label"]))
-    path = result.tables["path"]["log_probability"]
     words, mean, sd = control_in(n)
     st.markdown(
-        f"**{label}** has {n['probability']:.1%} (rank {n['rank']:,}); its log-probability rises "
-        f"from {path.iloc[0]:.1f} to {path.iloc[-1]:.2f} along the stream. Without its "
-        f"{n['suppressed']} top value neurons: **{n['probability_suppressed']:.1%}**. Without as "
-        f"many {words}: {mean:.1%} ± {sd:.1%}."
+        f"**{label}** has {n['probability']:.1%} (rank {n['rank']:,}); {rise(result)}. "
+        f"Without its {n['suppressed']} top value neurons: **{n['probability_suppressed']:.1%}**. "
+        f"Without as many {words}: {mean:.1%} ± {sd:.1%}."
     )
     if n.get("note"):
         st.caption(plain(n["note"]))

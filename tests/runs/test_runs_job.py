@@ -1,11 +1,12 @@
 """What a run says of its time, by a clock that the test sets."""
 
+import weakref
 from types import SimpleNamespace
 
 import pytest
 from runs_toys import ToySpec
 
-from neuronlab.runs import Context, job
+from neuronlab.runs import Context, Preview, Result, job
 from neuronlab.widgets import runs
 
 
@@ -54,6 +55,16 @@ def test_a_run_that_begins_again_has_no_news_of_before(clock, started):
     assert started.snapshot().quiet == 0
     started.start(Context())
     assert (started.snapshot().fraction, started.snapshot().quiet) == (0, 0)
+
+
+def test_a_run_that_has_ended_keeps_nothing_of_its_way(clock, started):
+    shown = Preview(Result({"sum": 1}), "a guess")
+    gone = weakref.ref(shown)
+    started.preview, started.records = shown, [{"step": 1}]
+    del shown
+    started.finish("done")
+    assert (gone(), started.records, started.context) == (None, [], None)
+    assert (started.snapshot().fraction, started.snapshot().seconds_left) == (1.0, None)
 
 
 def test_people_are_told_that_the_bar_stands_still(clock, started):

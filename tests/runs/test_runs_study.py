@@ -173,6 +173,13 @@ def test_shards_may_depend_on_what_the_study_needs(store):
     run_study(Needing(), ToySpec(parts=2), store, Context())
 
 
+@pytest.fixture
+def at_once(monkeypatch):
+    """Every preview is shown."""
+    monkeypatch.setattr(running, "_BETWEEN_PREVIEWS", 0.0)
+    monkeypatch.setattr(running, "_PREVIEWING", np.inf)
+
+
 class Previewed(Toy):
     """Shows what there is of the sum; of one part alone there is nothing to say."""
 
@@ -185,9 +192,7 @@ class Previewed(Toy):
         return super().merge(spec, parts, context)
 
 
-def test_a_preview_is_of_the_parts_that_are_there_and_no_progress(store, monkeypatch):
-    monkeypatch.setattr(running, "_BETWEEN_PREVIEWS", 0.0)
-    monkeypatch.setattr(running, "_PREVIEWING", np.inf)
+def test_a_preview_is_of_the_parts_that_are_there_and_no_progress(store, at_once):
     previews = []
     context = Recorder(on_preview=previews.append)
     assert run_study(Previewed(), ToySpec(parts=4), store, context).numbers == {"sum": 10}
@@ -195,6 +200,41 @@ def test_a_preview_is_of_the_parts_that_are_there_and_no_progress(store, monkeyp
     assert [each.words for each in previews] == ["2 of 4 parts", "3 of 4 parts"]
     fractions = [fraction for fraction, _ in context.seen]
     assert fractions == [0.25, 0.5, 0.5, 0.75, 0.75, 1.0, 1.0]  # the last is the merge itself
+
+
+def test_a_preview_may_be_less_than_a_merge_and_stands_while_parts_are_merged(store, at_once):
+    class Long(Previewed):
+        merging = 0.5
+
+        def preview(self, spec, parts, context):
+            return Result({"parts": len(parts)})
+
+    previews = []
+    context = Context(on_preview=previews.append)
+    assert run_study(Long(), ToySpec(parts=3), store, context).numbers == {"sum": 6}
+    assert [each.result.numbers["parts"] for each in previews] == [1, 2, 3]
+    assert previews[-1].words == "3 of 3 parts"
+
+
+def test_what_a_study_needs_is_previewed_by_the_study_itself(store, at_once):
+    """A page cannot draw the previews of another study."""
+
+    class Needing(Toy):
+        name = "needing"
+        previews = True
+        unit = "sums"
+
+        def needs(self, spec):
+            return [(Previewed(), ToySpec(text=text, parts=4)) for text in "abc"]
+
+        def preview(self, spec, parts, context):
+            assert not parts
+            return Result({"given": [each.numbers["sum"] for each in context.given]})
+
+    previews = []
+    run_study(Needing(), ToySpec(), store, Context(on_preview=previews.append))
+    assert [each.result.numbers["given"] for each in previews] == [[10], [10, 10]]
+    assert [each.words for each in previews] == ["1 of 3 sums", "2 of 3 sums"]
 
 
 def test_previews_are_not_computed_where_nobody_looks(store):

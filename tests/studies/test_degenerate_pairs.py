@@ -3,8 +3,9 @@
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pytest
-from contexts import context_with
+from contexts import context_with, watched
 
 import neuronlab as nl
 from neuronlab import statistics
@@ -181,6 +182,17 @@ def test_the_stronger_null_is_about_as_active(tiny, asked, monkeypatch, tmp_path
     own, *random = activity_of_sets(tiny, monkeypatch, tmp_path, asked(tiny("llama")))
     same_layers, as_active = np.mean(random[::2]), np.mean(random[1::2])
     assert abs(np.log(as_active / own)) < abs(np.log(same_layers / own))
+
+
+def test_the_preview_has_the_pairs_before_random_ones(tiny, asked, tmp_path):
+    model = tiny("llama")
+    spec = DegeneratePairsSpec(model="x", text=asked(model).text, candidates=4, random_sets=2)
+    result, (preview,) = watched(model, spec, tmp_path)
+    assert preview.result.tables.keys() == {"candidates", "all_pairs"}
+    for name, table in preview.result.tables.items():
+        pd.testing.assert_frame_equal(table, result.tables[name])
+    for name, value in preview.result.numbers.items():
+        assert result.numbers[name] == value
 
 
 def test_a_spec_goes_through_its_json():

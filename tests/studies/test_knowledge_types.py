@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from contexts import context_with, run
+from contexts import context_with, like, run, watched
 from scipy.stats import kstest
 
 import neuronlab as nl
@@ -497,6 +497,20 @@ def test_nothing_left_is_one_sentence(tiny, tmp_path, sentence):
     sentence(run, model, spec(own=unknown, filtered=True), tmp_path, says="knows none")
     model = tiny("bert", "classifier")
     sentence(run, model, spec(), tmp_path, says="does not continue text")
+
+
+@pytest.mark.long
+def test_previews_are_of_the_first_facts_and_switch_nothing_off(tiny, tmp_path, interventions):
+    model = tiny("llama")
+    _, previews = watched(model, spec(), tmp_path)
+    assert interventions[: len(interventions) // 2] == interventions[len(interventions) // 2 :]
+    assert [each.words for each in previews] == [f"{i} of 6 facts" for i in range(1, 7)]
+    for count in (1, 4, 6):
+        shown = previews[count - 1].result
+        alone = run(model, spec(own=FACTS[:count]), tmp_path / str(count))
+        for name in ("effects", "beside_random"):
+            alone.tables.pop(name, None)
+        like(shown, alone)
 
 
 @pytest.mark.long

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from contexts import context_with
+from contexts import context_with, watched
 from pydantic import ValidationError
 from scipy.stats import false_discovery_control
 
@@ -129,6 +129,23 @@ def given(ran, home):
 
 def layer_of(given, layer=0, asked=None):
     return STUDY.run_shard(asked or spec(), ("ffn", layer), Context(given=[given])).tables
+
+
+def test_previews_are_the_labels_of_the_first_layers(model, tmp_path, home):
+    asked = spec(per_layer=8)
+    result, previews = watched(model, asked, tmp_path)
+    layers = model.layers
+    assert [each.words for each in previews] == [
+        f"{i} of {layers} layers" for i in range(1, layers + 1)
+    ]
+    place = ["layer", "neuron"]
+    # What a neuron is called may change with q, which is over all neurons; what was tried may not.
+    tried = result.tables["hypotheses"]
+    for count, each in enumerate(previews, start=1):
+        first = tried[tried["layer"] < count].reset_index(drop=True)
+        pd.testing.assert_frame_equal(each.result.tables["hypotheses"], first)
+        assert each.result.numbers["neurons"] == 8 * count
+        assert len(each.result.tables["labels"][place].drop_duplicates()) == 8 * count
 
 
 # --- Planted neurons -----------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from contexts import context_with
+from contexts import context_with, watched
 from pydantic import ValidationError
 from scipy.stats import spearmanr
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
@@ -281,6 +281,18 @@ def test_a_spec_goes_through_its_json():
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(ValidationError):
         spec(**wrong)
+
+
+def test_previews_are_what_both_share_and_the_first_model(pair, tmp_path):
+    result, previews = watched(pair, spec(method="activation"), tmp_path)
+    assert [each.words for each in previews] == ["2 of 2 models", "one is judged, two is next"]
+    for preview in previews:
+        pd.testing.assert_frame_equal(preview.result.tables["overlap"], result.tables["overlap"])
+    judged = previews[1].result
+    for name in ("transfer", "compared"):
+        table = result.tables[name]
+        pd.testing.assert_frame_equal(judged.tables[name], table[table["model"] == "one"])
+    assert judged.numbers["full"] == {"one": result.numbers["full"]["one"]}
 
 
 def test_all_is_more_than_nothing(pair):

@@ -7,11 +7,11 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 import pytest
-from contexts import context_with
+from contexts import context_with, like
 from pydantic import ValidationError
 
 from neuronlab.models.catalogue import entry
-from neuronlab.runs import Context, Result, Store, read_spec, run_study
+from neuronlab.runs import Context, Result, Store, read_spec, run_study, running
 from neuronlab.studies import STUDIES, scaling
 from neuronlab.studies.neuron_labels import NeuronLabelsSpec
 from neuronlab.studies.scaling import (
@@ -241,6 +241,13 @@ def test_what_is_needed_is_computed_once_and_given_in_order(tmp_path, monkeypatc
     store.save(asked, first, seconds=1)
     again = run_study(STUDY, asked, store, Context("cpu"))
     assert computed == ["x", "y", "z"]
+    previews = []
+    monkeypatch.setattr(running, "_BETWEEN_PREVIEWS", 0.0)
+    monkeypatch.setattr(running, "_PREVIEWING", np.inf)
+    seen = run_study(STUDY, asked, store, Context("cpu", on_preview=previews.append))
+    assert [each.words for each in previews] == ["1 of 3 models", "2 of 3 models"]
+    like(seen, first)
+    like(previews[1].result, run(spec("x", "y"), labelled(7), labelled(8)))
     for name, table in store.load(asked.key)[1].tables.items():
         pd.testing.assert_frame_equal(again.tables[name], table)
 

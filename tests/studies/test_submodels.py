@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from contexts import context_with, run
+from contexts import context_with, run, watched
 from pydantic import ValidationError
 from scipy.stats import rankdata
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
@@ -608,6 +608,32 @@ def test_shards_that_are_stored_are_not_scored_again(model, tmp_path, monkeypatc
     for name, own in whole.arrays.items():
         assert resumed.arrays[name] == pytest.approx(own, rel=1e-6)
     assert resumed.tables["submodels"].equals(whole.tables["submodels"])
+
+
+def test_previews_say_where_the_best_neurons_of_the_first_proteins_are(model, tmp_path):
+    asked = spec(**QUICK | {"methods": ("activation", "gradient_x_activation"), "scored": 12})
+    result, previews = watched(model, asked, tmp_path)
+    assert [each.words for each in previews] == [f"{i} of 2 portions of proteins" for i in (1, 2)]
+    first, last = (each.result for each in previews)
+    assert first.numbers["scored"] == 10
+    for name, scores in last.arrays.items():  # all are scored, none is judged
+        np.testing.assert_array_equal(scores, result.arrays[name])
+    for name, table in last.tables.items():
+        pd.testing.assert_frame_equal(table, result.tables[name])
+    each = [
+        nl.attribute(
+            model,
+            nl.Prompt(protein.sequence, target=protein.label),
+            method="gradient_x_activation",
+            objective="logit",
+            positions="all",
+            components=("key",),
+        )["key"]
+        for protein in asked.to_score()[:10]
+    ]
+    expected = np.mean(np.abs(each), 0)
+    scores = first.arrays["gradient_x_activation.key"]
+    assert scores == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
 def test_progress_never_falls_and_ends_at_the_end(model, tmp_path):

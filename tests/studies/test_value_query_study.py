@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from contexts import context_with
+from contexts import context_with, watched
 
 import neuronlab as nl
 from neuronlab.attribution.log_probability_increase import LogProbabilityIncrease
@@ -523,6 +523,16 @@ def test_without_a_target_the_first_choice_is_explained(case):
     expected = nl.predict(model, prompt)
     assert (numbers["target"], numbers["rank"]) == (expected.target, 1)
     assert numbers["target_label"] == expected.label
+
+
+def test_the_preview_has_layers_and_heads(tiny, asked, tmp_path):
+    model = tiny("llama")
+    result, (preview,) = watched(model, spec_of(asked(model)), tmp_path)
+    assert preview.result.tables.keys() == {"layers", "path", "heads", "head_positions"}
+    for name, table in preview.result.tables.items():
+        pd.testing.assert_frame_equal(table, result.tables[name])
+    for name, value in preview.result.numbers.items():
+        assert result.numbers[name] == value
 
 
 def test_a_hidden_residue_is_explained(tiny):

