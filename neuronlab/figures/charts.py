@@ -19,6 +19,8 @@ from neuronlab.figures.colours import (
 from neuronlab.neurons import NeuronScores
 
 MARGIN = {"l": 8, "r": 8, "t": 30, "b": 8}
+# In more columns of a matrix, numbers would run into each other.
+_WRITTEN = 12
 
 
 def visible(token: str) -> str:
@@ -228,7 +230,7 @@ def plain(text: str) -> str:
 def matrix(
     values: pd.DataFrame, title: str, *, signed: bool = False, percent: bool = False
 ) -> go.Figure:
-    """A small table as a heatmap with its numbers written in it.
+    """A small table as a heatmap, with its numbers written in it where its cells are wide enough.
 
     Args:
         values: rows and columns are named by the index and the columns.
@@ -239,6 +241,7 @@ def matrix(
     steps = np.linspace(0, 1, len(DIVERGING))
     scale = [[float(s), c] for s, c in zip(steps, DIVERGING, strict=True)]
     form = ".0%" if percent else ".2f"
+    written = z.size <= 64 and z.shape[1] <= _WRITTEN
     figure = go.Figure(
         go.Heatmap(
             z=z,
@@ -247,9 +250,14 @@ def matrix(
             colorscale=scale if signed else "Cividis",
             zmin=-limit if signed else 0,
             zmax=limit,
-            texttemplate=f"%{{z:{form}}}" if z.size <= 64 else None,
+            texttemplate=f"%{{z:{form}}}" if written else None,
             hovertemplate=f"%{{y}}, %{{x}}: %{{z:{form}}}<extra></extra>",
-            colorbar={"thickness": 10, "title": {"text": title}, "tickformat": form},
+            colorbar={
+                "thickness": 10,
+                "title": {"text": title},
+                "tickformat": form,
+                "nticks": len(values) + 2,
+            },
         )
     )
     figure.update_yaxes(autorange="reversed", type="category")

@@ -172,3 +172,13 @@ def test_a_token_with_markup_is_shown_as_text(figure):
 def test_a_line_break_in_a_token_does_not_break_the_label():
     figure = charts.predictions(choices(["a\nb", "<br>"], [0.6, 0.4]), 0)
     assert not [t for t in shown_texts(figure) if "\n" in t or "<br>" in t]
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "written"), [(6, 6, True), (1, 30, False), (9, 9, False)]
+)
+def test_numbers_are_written_where_they_have_room(rows, columns, written):
+    values = pd.DataFrame(np.arange(rows * columns).reshape(rows, columns))
+    (heatmap,) = charts.matrix(values, "score").data
+    assert (heatmap.texttemplate == "%{z:.2f}") == written
+    assert heatmap.z.tolist() == values.to_numpy().tolist()
