@@ -96,10 +96,8 @@ class _Previews:
         began = time.perf_counter()
         if began < self._next:
             return
-        quick = self._context.part(0, 0)
-        quick.given = given
         with suppress(UserError):  # the first parts alone may say nothing
-            result = self._study.preview(self._spec, parts, quick)
+            result = self._study.preview(self._spec, parts, self._context.aside(given))
             if result is not None:
                 self._context.preview(result, words)
         ended = time.perf_counter()

@@ -118,6 +118,14 @@ class Context:
             given=self.given,
         )
 
+    def aside(self, given: Sequence[Result]) -> "Context":
+        """The context of what is computed on the side: nobody hears of it, and it can be cancelled.
+
+        Args:
+            given: of the results that the study needs, those that there are.
+        """
+        return Context(self.device, load=self._load, cancelled=self._cancelled, given=given)
+
 
 S = TypeVar("S", bound=Spec)
 
