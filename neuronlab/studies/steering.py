@@ -196,8 +196,9 @@ class SteeringStudy(Study[SteeringSpec]):
         few = {"chains": 2, "steps": 5, "masked": 0.3, "dose_a": (), "dose_b": ()}
         use = use_of(model.name)
         if use.only != "antibodies":
-            # FlashABB knows antibodies only; contacts are shown instead.
+            # FlashABB knows antibodies only; the start's own backbone is shown instead.
             few |= {"sequence": UBIQUITIN, "light": "", "free": (), "corpus": use.corpus}
+            few |= {"predictor": ""}
         fields = self.default().model_dump() | few
         return SteeringSpec(**fields | {"model": model.name, "revision": model.revision})
 

@@ -4,10 +4,10 @@ from neuronlab.widgets import shown
 from pages.classifier import one_protein, submodels, transfer, tuning
 
 VIEWS = {
-    "fine_tune": "Tune a model",
     "submodels": "Submodels",
     "one_protein": "One protein",
     "neuron_transfer": "Between tasks",
+    "fine_tune": "Tune a model",
 }
 _DRAW = {
     "submodels": submodels.draw,

@@ -47,7 +47,7 @@ def form(model: Model) -> SteeringSpec | None:
         with st.container(border=True):
             goals = _goals(len(start["sequence"]))
             neurons = _neurons(model, goals)
-        settings = _settings()
+        settings = _settings(antibody=antibody)
         return SteeringSpec(
             model=model.name, revision=model.revision, goals=goals, **start, **neurons, **settings
         )
@@ -249,10 +249,10 @@ def _by_label(model: Model, goals: tuple[Goal, ...]) -> dict:
     return {"choose": "given", "neurons": tuple(map(str, neurons)), "given_by": by}
 
 
-def _settings() -> dict:
+def _settings(*, antibody: bool) -> dict:
     with st.expander("Settings"):
         columns = st.columns(4)
-        settings = _generation(*columns) | _chains(*columns) | _after(*columns)
+        settings = _generation(*columns) | _chains(*columns) | _after(*columns, antibody)
     predictor = settings["predictor"]
     if predictor == "igfold" and PREDICTORS[predictor].available():
         model_fetch.ready("igfold")
@@ -300,7 +300,7 @@ def _chains(one: Column, two: Column, three: Column, four: Column) -> dict:
     }
 
 
-def _after(one: Column, two: Column, three: Column, four: Column) -> dict:
+def _after(one: Column, two: Column, three: Column, four: Column, antibody: bool) -> dict:
     """How long the protein is made, and what is looked at besides: other doses, structures."""
     length = one.number_input(
         "Length (0: as it is)", 0, 1000, 0, key="steer_length", help="Random residues are added."
@@ -310,9 +310,9 @@ def _after(one: Column, two: Column, three: Column, four: Column) -> dict:
     predictor = three.selectbox(
         "Structures",
         predictors,
-        predictors.index("flash-abb"),
+        predictors.index("flash-abb" if antibody else ""),
         format_func=lambda n: PREDICTORS[n].title if n else "none",
-        key="steer_predictor",
+        key=f"steer_predictor_{antibody}",
     )
     if predictor:
         method = PREDICTORS[predictor]

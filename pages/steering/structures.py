@@ -32,7 +32,8 @@ def structures(model: Model, spec: SteeringSpec, result: Result) -> None:
     """Start, unsteered and steered in 3D; or why not."""
     st.subheader("Structures")
     if not result.files:
-        st.info(plain(result.numbers["no_structures"]), icon=":material/info:")
+        if spec.predictor:
+            st.info(plain(result.numbers["no_structures"]), icon=":material/info:")
         with guard():
             on_the_starts_backbone(spec, result.tables["finals"])
         return
@@ -67,6 +68,9 @@ def on_the_starts_backbone(spec: SteeringSpec, finals: pd.DataFrame) -> None:
     """The steered chain whose value is the median: its changes, marked where the start is known."""
     found = find(spec.begin)
     if found is None:
+        st.caption(
+            "No structure that comes with the app is of the start: FlashABB folds antibodies."
+        )
         return
     at = median_chain(finals, STEERED, spec.goals[0].property)
     steered = str(finals.loc[at, "sequence"])
