@@ -113,7 +113,7 @@ def judged(hf: Any, trunk: Model, sequences: Sequence[str], seed: int = 0) -> di
         loss = nn.functional.cross_entropy(logits, answers, reduction="none")
         right = logits.argmax(-1) == answers
         rows.append(torch.stack([loss, right, read[truth >= 0] == masking.mask]))
-    loss, right, masked = torch.cat(rows, 1).numpy()
+    loss, right, masked = torch.cat(rows, 1).numpy(force=True)
     numbers: dict[str, float] = {"proteins": len(sequences)}
     for name, places in (("masks", masked > 0), ("all", masked >= 0)):
         numbers[f"perplexity at {name}"] = math.exp(loss[places].mean())

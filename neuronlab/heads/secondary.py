@@ -45,7 +45,7 @@ def states(model: Model, proteins: Sequence[LabelledProtein]) -> Float[Tensor, "
 def truth(proteins: Sequence[LabelledProtein]) -> Int[Tensor, " residue"]:
     """Which of ``STATES`` each residue is in."""
     letters = "".join(three_states(protein.secondary) for protein in proteins)
-    return torch.tensor([STATES.index(letter) for letter in letters])
+    return torch.from_numpy(np.array([STATES.index(letter) for letter in letters]))
 
 
 def trained(
@@ -56,6 +56,7 @@ def trained(
 ) -> tuple[nn.Sequential, list[dict[str, float]]]:
     """The network of the best epoch, and how each did on the validation part."""
     torch.manual_seed(seed)
+    draw = np.random.default_rng(seed)
     head = network(x.shape[1])
     mean, spread = x.mean(0), x.std(0)
     optimizer = torch.optim.AdamW(head.parameters(), lr=RATE, weight_decay=0.01)
@@ -64,7 +65,7 @@ def trained(
     curve: list[dict[str, float]] = []
     best = dict(head.state_dict())
     for epoch in range(EPOCHS):
-        for batch in torch.randperm(len(x)).split(BATCH):
+        for batch in torch.from_numpy(draw.permutation(len(x))).split(BATCH):
             loss = nn.functional.cross_entropy(head((x[batch] - mean) / spread), y[batch])
             optimizer.zero_grad()
             loss.backward()
@@ -84,8 +85,8 @@ def trained(
 
 def temperature(logits: Float[Tensor, "residue state"], y: Int[Tensor, " residue"]) -> float:
     """What logits are to be divided by so that they are likeliest (Guo et al. 2017)."""
-    grid = torch.linspace(0.5, 2.0, 151)
-    losses = [nn.functional.cross_entropy(logits.detach() / t, y).item() for t in grid]
+    grid = np.linspace(0.5, 2.0, 151)
+    losses = [nn.functional.cross_entropy(logits.detach() / float(t), y).item() for t in grid]
     return float(grid[int(np.argmin(losses))])
 
 

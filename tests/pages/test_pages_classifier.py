@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 from Bio.Data.PDBData import protein_letters_1to3
 
+from neuronlab.models.catalogue import entry
 from neuronlab.proteins.baselines import judge
 from neuronlab.studies.fine_tune import default_spec, last_layer_spec
 from neuronlab.studies.submodels import SubmodelsSpec, SubmodelsStudy
-from pages.classifier import differences, tuning
+from pages.classifier import differences, transfer, tuning
 
 MODEL = "esm2-8m-enzyme"
 UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
@@ -258,7 +259,8 @@ def test_a_structure_of_another_protein_is_one_sentence(visit, results):
     page.one_error("upload the structure of this very protein")
 
 
-def test_between_tasks_needs_a_second_classifier(visit, results):
+def test_between_tasks_needs_a_second_classifier(visit, results, monkeypatch):
+    monkeypatch.setattr(transfer, "available", lambda: [entry(MODEL)])
     page = view(visit("classifier", model=MODEL), "neuron_transfer")
     page.one_error("no second protein classifier")
     assert page.at.button(key="run").disabled

