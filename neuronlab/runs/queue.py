@@ -1,5 +1,6 @@
 """The queue: one worker thread for each device, one run at a time on each."""
 
+import ctypes
 import json
 import traceback
 from collections import defaultdict, deque
@@ -183,6 +184,7 @@ class Queue:
                     waiting.appendleft(job)
                 else:
                     self._finish(job, status, error, details)
+            _give_back()
 
     def _context(self, job: Job) -> Context:
         def on_progress(fraction: float, message: str) -> None:
@@ -219,3 +221,9 @@ class Queue:
             reason = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
             return "failed", f"The run failed unexpectedly: {reason}", traceback.format_exc()
         return "done", "", ""
+
+
+def _give_back() -> None:
+    """Hand memory that a run has freed back to the system, where its C library would keep it."""
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -2,11 +2,13 @@ import errno
 import shutil
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from runs_toys import Gate, Toy, ToySpec, until_cancelled
 
 from neuronlab.runs import Context, Result, UserError, run_study
+from neuronlab.runs import queue as queues
 
 SPEC = ToySpec()
 A, B, C = (ToySpec(text=text) for text in "abc")
@@ -296,6 +298,20 @@ def test_shards_found_stored_do_not_make_time_left_shorter(store, make_queue):
     assert run.fraction == 0.625
     # An eighth of the run has taken `elapsed`, and three eighths are left.
     assert run.seconds_left == pytest.approx(3 * elapsed, rel=0.3)
+
+
+@pytest.mark.parametrize("can", [True, False])
+def test_freed_memory_is_given_back_after_a_run_where_that_can_be_asked(
+    make_queue, monkeypatch, can
+):
+    asked = threading.Semaphore(0)
+    trim = {"malloc_trim": lambda kept: asked.release()} if can else {}
+    monkeypatch.setattr(queues.ctypes, "CDLL", lambda name: SimpleNamespace(**trim))
+    queue = make_queue(Toy())
+    for spec in (A, SPEC):
+        queue.submit(spec)
+        assert queue.wait(spec.key, 5).status == "done"
+        assert not can or asked.acquire(timeout=5)
 
 
 def test_one_device_is_serial_and_two_are_parallel(make_queue):
