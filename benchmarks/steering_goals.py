@@ -28,13 +28,16 @@ def main() -> None:
     parser.add_argument("--sets", type=int, default=100, help="random sets of either kind")
     parser.add_argument("--chains", type=int, default=2)
     parser.add_argument("--steps", type=int, default=30)
-    parser.add_argument("--a", type=float, default=3.0)
-    parser.add_argument("--b", type=float, default=1.0)
+    parser.add_argument("--a", type=float, default=2.0)
+    parser.add_argument("--b", type=float, default=0.5)
+    parser.add_argument("--goal", action="append", help="only this one; may be given again")
     options = parser.parse_args()
     print("| goal | start | unsteered | steered | random | matched | effect size | p |", end="")
     print(" pseudo-perplexity, unsteered and steered | identity | s |")
     print("|---|---|---|---|---|---|---|---|---|---|---|")
     for name, direction in GOALS:
+        if options.goal and name not in options.goal:
+            continue
         began = time.perf_counter()
         result = nl.run(
             "steering",

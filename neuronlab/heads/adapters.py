@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -21,9 +19,8 @@ class Adapted(nn.Module):
     def __init__(self, linear: nn.Linear, rank: int) -> None:
         super().__init__()
         self.linear = linear.requires_grad_(False)
-        like: Any = {"device": linear.weight.device, "dtype": linear.weight.dtype}
-        self.down = nn.Parameter(torch.empty(rank, linear.in_features, **like))
-        self.up = nn.Parameter(torch.zeros(linear.out_features, rank, **like))
+        self.down = nn.Parameter(linear.weight.new_empty(rank, linear.in_features))
+        self.up = nn.Parameter(linear.weight.new_zeros(linear.out_features, rank))
         nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
 
     def forward(self, x: Float[Tensor, "... in"]) -> Float[Tensor, "... out"]:

@@ -3,7 +3,7 @@
 import pytest
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_a_protein_people_know_is_drawn_in_three_dimensions(tab, scheme):
     one = tab(color_scheme=scheme).open("classifier")
     one.pick("model", "ESM-2 8M, hemolytic peptides")

@@ -46,6 +46,7 @@ def test_thresholds_are_live(page, results):
     assert page.query("run") == key
 
 
+@pytest.mark.slow
 def test_another_prompt(page, results):
     page.at.slider(key="pair_candidates_20").set_value(6)
     page.prompt("The opposite of hot is")

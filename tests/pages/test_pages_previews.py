@@ -88,12 +88,14 @@ def test_the_first_layers_have_labels_before_others(underway):
     assert page.charts() == {"chart_correlations"}
 
 
+@pytest.mark.slow
 def test_the_first_model_is_counted_before_the_second_is_labelled(underway):
     page, words = underway(1, "labels", ANTIBERTY, "scaling")
     assert words == "1 of 2 models"
     assert page.charts() == {"chart_sextiles", "chart_sizes"}
 
 
+@pytest.mark.slow
 def test_the_best_neurons_are_placed_before_submodels_are_judged(underway):
     page, words = underway(1, "classifier", ENZYMES, "submodels")
     assert words == "1 of 1 portions of proteins"

@@ -23,6 +23,7 @@ def test_it_opens_on_a_finished_example(page, results):
     assert page.probability()[0] == pytest.approx(100 * numbers["probability_suppressed"], abs=0.01)
 
 
+@pytest.mark.slow
 def test_another_prompt_gives_another_result(page, results):
     before = page.query("run")
     page.prompt("The opposite of hot is")
