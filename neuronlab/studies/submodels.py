@@ -143,6 +143,10 @@ class SubmodelsStudy(Study[SubmodelsSpec]):
         """Few submodels of few proteins; none for a model that whole proteins say nothing to."""
         if model.kind != "classifier" or model.alphabet != "protein" or use_of(model.name).only:
             return None
+        return self.small(model)
+
+    def small(self, model: Described) -> SubmodelsSpec:
+        """Few submodels of few proteins, of any classifier."""
         return SubmodelsSpec.like_tuned(
             model.name,
             model.revision,

@@ -6,7 +6,6 @@ import pytest
 @pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_a_protein_people_know_is_drawn_in_three_dimensions(tab, scheme):
     one = tab(color_scheme=scheme).open("classifier")
-    one.pick("model", "ESM-2 8M, hemolytic peptides")
     one.look("One protein")
     one.pick("one_protein", "A protein people know")
     one.pick("one_known", "Lysozyme")
