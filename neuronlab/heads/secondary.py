@@ -23,7 +23,7 @@ from torch import Tensor, nn
 import neuronlab as nl
 from neuronlab.heads.files import write
 from neuronlab.heads.parts import held_out
-from neuronlab.models import Model
+from neuronlab.models import Model, training
 from neuronlab.proteins.labelled import LabelledProtein
 from neuronlab.proteins.secondary import FILE, MODEL, STATES, network, three_states
 
@@ -53,34 +53,41 @@ def trained(
     y: Int[Tensor, " residue"],
     validation: tuple[Float[Tensor, "other hidden"], Int[Tensor, " other"]],
     seed: int = 0,
-) -> tuple[nn.Sequential, list[dict[str, float]]]:
+) -> tuple[nn.Sequential, list[training.Row]]:
     """The network of the best epoch, and how each did on the validation part."""
-    torch.manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        head = network(x.shape[1])
     draw = np.random.default_rng(seed)
-    head = network(x.shape[1])
     mean, spread = x.mean(0), x.std(0)
+    x, held_out = (x - mean) / spread, (validation[0] - mean) / spread
     optimizer = torch.optim.AdamW(head.parameters(), lr=RATE, weight_decay=0.01)
     steps = -(-len(x) // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=EPOCHS * steps)
-    curve: list[dict[str, float]] = []
-    best = dict(head.state_dict())
-    for epoch in range(EPOCHS):
-        for batch in torch.from_numpy(draw.permutation(len(x))).split(BATCH):
-            loss = nn.functional.cross_entropy(head((x[batch] - mean) / spread), y[batch])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-        with torch.no_grad():
-            logits = head((validation[0] - mean) / spread)
-            held_out_loss = nn.functional.cross_entropy(logits, validation[1]).item()
-            right = (logits.argmax(-1) == validation[1]).float().mean().item()
-        curve.append({"epoch": epoch, "loss": held_out_loss, "q3": right})
-        if held_out_loss <= min(row["loss"] for row in curve):
-            best = {name: tensor.clone() for name, tensor in head.state_dict().items()}
-    head.load_state_dict(best)
-    _absorb(head, mean, spread, temperature(head((validation[0] - mean) / spread), validation[1]))
-    return head, curve
+
+    @torch.no_grad()
+    def look() -> training.Row:
+        logits = head(held_out)
+        loss = nn.functional.cross_entropy(logits, validation[1])
+        right = (logits.argmax(-1) == validation[1]).float().mean()
+        return {"log_likelihood": -loss.item(), "q3": right.item()}
+
+    curve, _ = training.train(
+        head,
+        optimizer,
+        schedule,
+        epochs=EPOCHS,
+        seed=seed,
+        batches=lambda: np.array_split(draw.permutation(len(x)), steps),
+        loss=lambda batch: nn.functional.cross_entropy(head(x[batch]), y[batch]),
+        look=look,
+        looks={steps - 1},
+        report=lambda row, best: None,
+        check=lambda: None,
+        best_by="log_likelihood",
+    )
+    _absorb(head, mean, spread, temperature(head(held_out), validation[1]))
+    return head, [row for row in curve if "q3" in row]
 
 
 def temperature(logits: Float[Tensor, "residue state"], y: Int[Tensor, " residue"]) -> float:
@@ -110,7 +117,7 @@ def judged(
     bins = (p.amax(-1) * BINS).long().clamp(max=BINS - 1)
     reliability = [
         {
-            "said": p.amax(-1)[bins == b].mean().item(),
+            "probability": p.amax(-1)[bins == b].mean().item(),
             "right": right[bins == b].mean().item(),
             "residues": int((bins == b).sum()),
         }
@@ -121,7 +128,8 @@ def judged(
         "q3": right.mean().item(),
         "confusion": confusion_matrix(y, p.argmax(-1), labels=range(len(STATES))).tolist(),
         "calibration_error": sum(
-            each["residues"] / len(y) * abs(each["said"] - each["right"]) for each in reliability
+            of_bin["residues"] / len(y) * abs(of_bin["probability"] - of_bin["right"])
+            for of_bin in reliability
         ),
         "reliability": reliability,
     }

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from neuronlab.errors import UserError
 from neuronlab.models import Component, Model
+from neuronlab.models.batches import TOKENS, of_like_length
 from neuronlab.models.hooks import Edit, Neurons
 from neuronlab.progress import Fraction, unheard
 
@@ -24,7 +25,7 @@ Array = np.ndarray
 KEEP = 30
 ENDS = ("top", "bottom")
 _ARRAYS = ("top", "top_at", "bottom", "bottom_at", "total", "square")
-_TOKENS_PER_BATCH = 4096
+_TOKENS_PER_BATCH = TOKENS
 
 
 @torch.no_grad()
@@ -55,7 +56,7 @@ def pooled(
         for c in components
     }
     done = 0
-    for rows in _batches([*map(len, ids)]):
+    for rows in of_like_length([*map(len, ids)], _TOKENS_PER_BATCH):
         tokens, seen, residues = _padded(model, [ids[row] for row in rows])
 
         def keep(
@@ -102,16 +103,6 @@ def _pool(neurons: Neurons, residues: Tensor, pooling: Pooling) -> Float[Tensor,
     if pooling == "max":
         return neurons.masked_fill(~counted, -torch.inf).amax(1)
     return (neurons * counted).sum(1) / counted.sum(1)
-
-
-def _batches(lengths: Sequence[int]) -> list[list[int]]:
-    """Rows of similar length together, so that little of a batch is padding."""
-    batches: list[list[int]] = []
-    for row in np.argsort(lengths, kind="stable").tolist():
-        if not batches or (len(batches[-1]) + 1) * lengths[row] > _TOKENS_PER_BATCH:
-            batches.append([])
-        batches[-1].append(row)
-    return batches
 
 
 @dataclass

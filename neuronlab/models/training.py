@@ -54,7 +54,8 @@ def train(
     """
     curve: list[Row] = []
     best, kept, since, ended = -math.inf, None, 0, False
-    devices = [hf.device] if hf.device.type == "cuda" else []
+    device = next(hf.parameters()).device
+    devices = [device] if device.type == "cuda" else []
     steps = ((epoch, *step) for epoch in range(epochs) for step in enumerate(batches()))
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)

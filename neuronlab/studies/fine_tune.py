@@ -25,6 +25,7 @@ from neuronlab.attribution.estimate import seconds
 from neuronlab.cost import Cost
 from neuronlab.errors import UserError
 from neuronlab.models import Model, training, tuned
+from neuronlab.models.batches import TOKENS, of_like_length
 from neuronlab.models.catalogue import entry, revision_of
 from neuronlab.models.entries import Entry
 from neuronlab.models.exclusion import computing, making
@@ -251,7 +252,8 @@ def _states(hf: Any, tokens: Sequence[list[int]], context: Context) -> Sequence[
     """What the layers that are there make of each protein, (token, hidden)."""
     states: dict[int, Tensor] = {}
     done = 0
-    for batch in _alike(tokens):
+    hf.eval()
+    for batch in of_like_length([*map(len, tokens)]):
         context.check()
         ids, mask = training.padded(hf, [tokens[i] for i in batch])
         with computing():
@@ -321,29 +323,17 @@ def tune(
 
 @torch.no_grad()
 def probabilities(
-    hf: Any, tokens: Sequence[Inputs], context: Context, budget: int = 4096
+    hf: Any, tokens: Sequence[Inputs], context: Context, budget: int = TOKENS
 ) -> Float[np.ndarray, "protein class"]:
     """Of each class; proteins of similar length run together."""
     hf.eval()
     p = np.zeros((len(tokens), hf.config.num_labels))
-    for batch in _alike(tokens, budget):
+    for batch in of_like_length([*map(len, tokens)], budget):
         context.check()
         with computing():
             logits = _logits(hf, [tokens[i] for i in batch])
         p[batch] = logits.softmax(-1).double().numpy(force=True)
     return p
-
-
-def _alike(tokens: Sequence[Inputs], budget: int = 4096) -> Iterator[list[int]]:
-    """Proteins of similar length: as many as have so many tokens when padded, at least one."""
-    order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]))
-    start = 0
-    while start < len(order):
-        stop = start + 1
-        while stop < len(order) and (stop + 1 - start) * len(tokens[order[stop]]) <= budget:
-            stop += 1
-        yield order[start:stop]
-        start = stop
 
 
 def with_intervals(judgement: Judgement) -> dict[str, Any]:
@@ -356,10 +346,9 @@ def _logits(hf: Any, inputs: Sequence[Inputs]) -> Float[Tensor, "protein class"]
     states = [each for each in inputs if isinstance(each, Tensor)]
     if states:
         rows = nn.utils.rnn.pad_sequence(states, batch_first=True)
-        lengths = torch.from_numpy(np.array([len(each) for each in states])).to(rows.device)
-        places = torch.from_numpy(np.arange(rows.shape[1])).to(rows.device)
-        mask = places < lengths[:, None]
-        return hf(inputs_embeds=rows, attention_mask=mask.long()).logits.float()
+        ones = [each.new_ones(len(each), dtype=torch.long) for each in states]
+        mask = nn.utils.rnn.pad_sequence(ones, batch_first=True)
+        return hf(inputs_embeds=rows, attention_mask=mask).logits.float()
     ids, mask = training.padded(hf, [each for each in inputs if not isinstance(each, Tensor)])
     return hf(ids, attention_mask=mask).logits.float()
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import uuid
 
+import numpy as np
 import streamlit as st
 
 from neuronlab.models import Model, shared
+from neuronlab.proteins.contacts import predicted_contacts
 from neuronlab.runs import Queue, Result, Store
 from neuronlab.studies import STUDIES
 
@@ -31,6 +33,16 @@ def model(name: str, device: str, revision: str = "") -> Model:
     """The shared copy of a model, with a message while it loads."""
     with st.spinner(f"Loading {name}…"):
         return shared(name, device, revision)
+
+
+def contacts(of: Model, sequence: str) -> np.ndarray | None:
+    """Which residues of a protein touch, as a model sees it: see ``predicted_contacts``."""
+    return _contacts(of, of.name, of.revision, sequence)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _contacts(_model: Model, name: str, revision: str, sequence: str) -> np.ndarray | None:
+    return predicted_contacts(_model, sequence)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

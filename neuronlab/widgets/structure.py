@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from neuronlab.errors import UserError
-from neuronlab.figures.painted import by_state, by_value, structure_view
+from neuronlab.figures.painted import Paint, by_state, by_value, structure_view
 from neuronlab.models import Model
 from neuronlab.models.catalogue import use_of
 from neuronlab.proteins.backbones import Backbone, backbone, find, known
@@ -90,6 +90,26 @@ def draw(sequence: str, colours: Mapping[str, Colour], name: str, *, secondary: 
         _view(sequence, shown, colours, name, actions)
 
 
+def in_space(structure: Structure, fit: Match, paint: Paint, alt: str) -> str:
+    """Draw a painted chain in 3D; its page, to take along.
+
+    Args:
+        fit: where the painted residues are in the structure.
+        alt: what it shows, for those who do not see it.
+    """
+    html = structure_view(
+        structure.text,
+        fit.chain,
+        fit.residues,
+        paint,
+        viewer_url(),
+        height=360,
+        dark=st.context.theme.type == "dark",
+    )
+    st.iframe(framed(html, alt), height=415)
+    return html
+
+
 def _view(
     sequence: str,
     shown: _Shown,
@@ -117,17 +137,8 @@ def _view(
         values = colours[chosen].values()
         table[colours[chosen].title] = values
         paint = by_value(values, colours[chosen].title, colours[chosen].over)
-    html = structure_view(
-        shown.structure.text,
-        shown.match.chain,
-        shown.match.residues,
-        paint,
-        viewer_url(),
-        height=360,
-        dark=st.context.theme.type == "dark",
-    )
     alt = f"3D view of {shown.words} Coloured by {titles[chosen]}; the table has the values."
-    st.iframe(framed(html, alt), height=415)
+    html = in_space(shown.structure, shown.match, paint, alt)
     st.caption(plain(f"{shown.words} Drag to turn, scroll to zoom."))
     files = {"View (HTML)": ("html", lambda: html, "text/html")}
     if shown.pdb:

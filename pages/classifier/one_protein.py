@@ -13,7 +13,6 @@ from neuronlab.models.residues import clean_sequence
 from neuronlab.neurons import NeuronSet
 from neuronlab.neurons.activity import per_residue
 from neuronlab.proteins.backbones import known
-from neuronlab.proteins.contacts import predicted_contacts
 from neuronlab.studies.submodels import SubmodelsSpec, SubmodelsStudy
 from neuronlab.widgets import exports, links, services, state, structure
 from neuronlab.widgets.guard import doubted, guard, plain
@@ -140,8 +139,8 @@ def chosen(model: Model, place: st.delta_generator.DeltaGenerator) -> tuple[Neur
 def _submodels(model: Model) -> str | None:
     """The submodels that this session looks at, or those that their view opens on."""
     opened = links.shown("submodels")
-    first = SubmodelsStudy().example(model)
-    for key in filter(None, (opened, first.key if first else None)):
+    first = SubmodelsStudy().small(model)
+    for key in filter(None, (opened, first.key)):
         if services.store().has(key) and services.result(key)[0]["model"] == model.name:
             return key
     return None
@@ -164,7 +163,7 @@ def _scores(
 def contacts(model: Model, sequence: str, values: np.ndarray) -> None:
     """Which residues touch, as the trunk sees it."""
     st.markdown("**Contacts** that the trunk predicts, the residues' scores along the edges.")
-    probabilities = _contacts(model, model.name, model.revision, sequence)
+    probabilities = services.contacts(model, sequence)
     if probabilities is None:
         st.caption("This model has no contact head.")
         return
@@ -183,11 +182,6 @@ def contacts(model: Model, sequence: str, values: np.ndarray) -> None:
         "contacts",
         "Heatmap of predicted contacts.",
     )
-
-
-@st.cache_data(max_entries=16, show_spinner=False)
-def _contacts(_model: Model, name: str, revision: str, sequence: str) -> np.ndarray | None:
-    return predicted_contacts(_model, sequence)
 
 
 def on_structure(

@@ -31,7 +31,7 @@ def draw() -> None:
     """Form, run and results."""
     model = services.model(state.model_name(), state.device())
     spec = form(model)
-    first = SubmodelsStudy().example(model) or SubmodelsStudy().small(model)
+    first = SubmodelsStudy().small(model)
     shown.study(STUDY, model, spec, partial(results, model), first=first, preview=preview)
 
 

@@ -10,9 +10,8 @@ from neuronlab.figures.secondary import contact_changes, secondary_lines, second
 from neuronlab.models import Model, weights
 from neuronlab.models.catalogue import title_of
 from neuronlab.proteins import secondary
-from neuronlab.proteins.contacts import predicted_contacts
 from neuronlab.studies.steering import STEERED, UNSTEERED, SteeringSpec, median_chain
-from neuronlab.widgets import exports
+from neuronlab.widgets import exports, services
 from neuronlab.widgets.guard import guard, plain
 
 START = "start"
@@ -59,7 +58,7 @@ def helices_and_strands(sequences: dict[str, str]) -> None:
 
 def contacts(model: Model, sequences: dict[str, str]) -> None:
     """Which residues touch as the model sees it, at the start and in the steered chain."""
-    maps = [_contacts(model, model.name, sequences[name]) for name in (START, STEERED)]
+    maps = [services.contacts(model, sequences[name]) for name in (START, STEERED)]
     if maps[0] is None or maps[1] is None:
         return
     st.markdown("**Contacts** that the model predicts, before and after.")
@@ -76,8 +75,3 @@ def contacts(model: Model, sequences: dict[str, str]) -> None:
 @st.cache_data(max_entries=16, show_spinner=False)
 def _secondary(sequences: tuple[str, ...]) -> list[secondary.Secondary]:
     return secondary.predicted(sequences)
-
-
-@st.cache_data(max_entries=16, show_spinner=False)
-def _contacts(_model: Model, name: str, sequence: str) -> np.ndarray | None:
-    return predicted_contacts(_model, sequence)

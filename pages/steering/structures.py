@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from neuronlab.figures.colours import NEUTRAL
-from neuronlab.figures.painted import Paint, structure_view
+from neuronlab.figures.painted import Paint
 from neuronlab.figures.structures import CHANGED, Colouring, secondary_track, structures_view
 from neuronlab.models import Model
 from neuronlab.neurons import NeuronSet
@@ -18,7 +18,7 @@ from neuronlab.proteins.predictors import PREDICTORS
 from neuronlab.proteins.viewer import framed, viewer_url
 from neuronlab.runs import Result
 from neuronlab.studies.steering import STEERED, SteeringSpec, median_chain
-from neuronlab.widgets import exports
+from neuronlab.widgets import exports, structure
 from neuronlab.widgets.guard import guard, plain
 
 COLOURS: dict[Colouring, str] = {
@@ -86,18 +86,9 @@ def on_the_starts_backbone(spec: SteeringSpec, finals: pd.DataFrame) -> None:
         "the start",
     )
     of = found.backbone
-    html = structure_view(
-        of.structure.text,
-        found.match.chain,
-        found.match.residues,
-        paint,
-        viewer_url(),
-        height=360,
-        dark=st.context.theme.type == "dark",
-    )
     words = f"PDB {of.pdb} chain {of.chain}{f', {of.title}' if of.title else ''}"
     alt = f"3D view of {words}; {count} residues that steering changed are marked."
-    st.iframe(framed(html, alt), height=415)
+    html = structure.in_space(of.structure, found.match, paint, alt)
     st.caption(
         plain(
             f"The start's backbone ({words}), with the {count} residues marked that the steered "

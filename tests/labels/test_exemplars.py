@@ -1,7 +1,5 @@
 """Pooled activations against plain hooks, and extremes against a full sort."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 import torch
@@ -91,17 +89,6 @@ def test_what_is_too_long_is_cut(model):
     found = pooled(model, [long, long[:room], long[: room - 1]], ("value",), "mean")["value"]
     assert torch.allclose(found[0], found[1], atol=1e-6)
     assert (found[0] - found[2]).abs().max() > 1e-4
-
-
-def test_batches_are_full_and_never_larger(monkeypatch):
-    monkeypatch.setattr(exemplars, "_TOKENS_PER_BATCH", 100)
-    lengths = [*np.random.default_rng(0).integers(3, 60, 200).tolist(), 250]
-    batches = exemplars._batches(lengths)
-    assert sorted(row for rows in batches for row in rows) == list(range(201))
-    sizes = [len(rows) * max(lengths[row] for row in rows) for rows in batches]
-    assert all(size <= 100 or len(rows) == 1 for size, rows in zip(sizes, batches, strict=True))
-    for rows, following in pairwise(batches):
-        assert (len(rows) + 1) * lengths[following[0]] > 100
 
 
 def test_no_proteins_have_no_activations(model):

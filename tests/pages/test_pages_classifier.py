@@ -34,7 +34,7 @@ def few(monkeypatch):
             singles=3,
         )
 
-    monkeypatch.setattr(SubmodelsStudy, "example", small)
+    monkeypatch.setattr(SubmodelsStudy, "small", small)
 
 
 def view(page, name):

@@ -5,7 +5,7 @@ import pytest
 
 import neuronlab as nl
 from neuronlab.models.residues import AMINO_ACIDS
-from neuronlab.proteins import mutations
+from neuronlab.proteins import hidden
 from neuronlab.proteins.mutations import mutation_map, mutation_table
 
 PROTEIN = "MKTAYIAKQRWDEFGHLNPSVC"
@@ -13,7 +13,7 @@ PROTEIN = "MKTAYIAKQRWDEFGHLNPSVC"
 
 @pytest.mark.parametrize("tokens", [1, 60, 10_000])
 def test_every_cell_is_the_log_odds_of_one_prompt(residues_model, monkeypatch, tokens):
-    monkeypatch.setattr(mutations, "_TOKENS", tokens)
+    monkeypatch.setattr(hidden, "TOKENS", tokens)
     scores = mutation_map(residues_model, PROTEIN)
     assert scores.shape == (len(PROTEIN), 20)
     assert scores.dtype == np.float32
@@ -34,7 +34,7 @@ def test_a_sequence_as_people_paste_it(residues_model):
 
 
 def test_it_says_how_far_it_is_and_stops_when_told(residues_model, monkeypatch):
-    monkeypatch.setattr(mutations, "_TOKENS", 50)
+    monkeypatch.setattr(hidden, "TOKENS", 50)
     heard = []
     mutation_map(residues_model, PROTEIN, progress=lambda *report: heard.append(report))
     fractions = [fraction for fraction, _ in heard]

@@ -229,7 +229,7 @@ def test_batches_change_nothing(residues_model, monkeypatch):
     changes = [None, PUSH, HERE, None, nl.Suppress(SOME), None, PUSH]
     whole = run(residues_model, changes, masked=0.3)
     for room in (1, 50, 10_000):
-        monkeypatch.setattr(generation, "_TOKENS_PER_BATCH", room)
+        monkeypatch.setattr(generation, "TOKENS", room)
         assert run(residues_model, changes, masked=0.3) == whole
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import neuronlab as nl
-from neuronlab.steering import generation
+from neuronlab.proteins import hidden
 from neuronlab.steering.quality import (
     conservation,
     identity,
@@ -58,7 +58,7 @@ def test_pseudo_perplexity_is_that_of_a_plain_loop(residues_model, places):
 def test_pseudo_perplexity_does_not_depend_on_batches(residues_model, monkeypatch):
     whole = pseudo_perplexity(residues_model, SEQUENCES, range(21))
     for room in (1, 100):
-        monkeypatch.setattr(generation, "_TOKENS_PER_BATCH", room)
+        monkeypatch.setattr(hidden, "TOKENS", room)
         parts = pseudo_perplexity(residues_model, SEQUENCES, range(21))
         assert parts == pytest.approx(whole, rel=1e-5)
 
