@@ -76,7 +76,7 @@ class Backbone:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class Fit:
     """The backbone of a sequence.
 
     Attributes:
@@ -124,13 +124,13 @@ def backbone(name: str) -> Backbone:
 
 
 @lru_cache(maxsize=1)
-def known() -> dict[str, str]:
+def gallery() -> dict[str, str]:
     """The chains of proteins people know: what they are called, by their names."""
     return {f"{row['pdb']}_{row['chain']}": row["name"] for row in _rows(_FILES[0][0])}
 
 
 @lru_cache(maxsize=128)
-def find(sequence: str) -> Found | None:
+def find(sequence: str) -> Fit | None:
     """The backbone of a protein; None where none is the protein's own.
 
     A chain of the same sequence, or the one that is most identical among those that share the most
@@ -155,7 +155,7 @@ def find(sequence: str) -> Found | None:
         None if residue is None else Residue(residue.number, str(place))
         for place, residue in enumerate(match.residues, start=1)
     )
-    return Found(backbone(best), Match(match.chain, residues, match.identity, match.covered))
+    return Fit(backbone(best), Match(match.chain, residues, match.identity, match.covered))
 
 
 class _Index:

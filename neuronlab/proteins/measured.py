@@ -82,9 +82,9 @@ class Agreement:
     blosum62: float
 
 
-def agreement(known: MeasuredSet, log_odds: Float32[np.ndarray, "residue 20"]) -> Agreement:
+def agreement(measurements: MeasuredSet, log_odds: Float32[np.ndarray, "residue 20"]) -> Agreement:
     """Hold a map of the set's own protein against what was measured."""
-    table = known.effects.copy()
+    table = measurements.effects.copy()
     column = [AMINO_ACIDS.index(mutant) for mutant in table["mutant"]]
     table["log_odds"] = log_odds[table["position"] - 1, column]
     matrix = substitution_matrices.load("BLOSUM62")

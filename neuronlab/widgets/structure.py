@@ -14,7 +14,7 @@ from neuronlab.errors import UserError
 from neuronlab.figures.painted import Paint, by_state, by_value, structure_view
 from neuronlab.models import Model
 from neuronlab.models.catalogue import use_of
-from neuronlab.proteins.backbones import Backbone, backbone, find, known
+from neuronlab.proteins.backbones import Backbone, backbone, find, gallery
 from neuronlab.proteins.folding import chain_states
 from neuronlab.proteins.matching import Match, match
 from neuronlab.proteins.structures import MAX_BYTES, Structure, read_structure
@@ -62,24 +62,24 @@ def draw(sequence: str, colours: Mapping[str, Colour], name: str, *, secondary: 
         secondary: DSSP letters, one per residue, where the page knows them.
     """
     view = st.container()
-    found = find(sequence)
+    fit = find(sequence)
     with st.container(horizontal=True):
         actions = st.container(horizontal=True, width="content")
-        if found is None:
+        if fit is None:
             uploaded = _upload(sequence, name)
         else:
             with st.popover("Another structure", icon=":material/upload:", type="tertiary"):
                 uploaded = _upload(sequence, name)
     if uploaded is not None:
         shown = uploaded._replace(secondary=secondary or uploaded.secondary)
-    elif found is not None:
-        of = found.backbone
-        seen = found.match
+    elif fit is not None:
+        of = fit.backbone
+        seen = fit.match
         same = "100%" if seen.identity == 1 else f"{seen.identity:.1%}"
         words = f"PDB {of.pdb} chain {of.chain}"
         words += f", {of.title}" if of.title else ""
         words += f": {same} identical over {seen.covered:.0%} of the sequence, backbone only."
-        shown = _Shown(of.structure, seen, words, found.secondary, of.text)
+        shown = _Shown(of.structure, seen, words, fit.secondary, of.text)
     else:
         view.caption(
             "No structure that comes with the app is of this protein, or of one at least 90 % "
@@ -194,5 +194,5 @@ def known_to(model: Model) -> dict[str, str]:
     if only == "antibodies":
         return {}
     if only == "short peptides":
-        return {n: title for n, title in known().items() if len(backbone(n).sequence) <= _PEPTIDE}
-    return known()
+        return {n: title for n, title in gallery().items() if len(backbone(n).sequence) <= _PEPTIDE}
+    return gallery()

@@ -66,23 +66,24 @@ def results(model: Model, spec: MutationsSpec, result: Result) -> None:
                     files=False,
                 )
     exports.tables(table, "mutations")
-    known = measured(sequence)
-    if known is not None:
-        beside(known, agreement(known, result.arrays["log_odds"]))
+    measurements = measured(sequence)
+    if measurements is not None:
+        beside(measurements, agreement(measurements, result.arrays["log_odds"]))
     with st.expander(f"The {_PREFERRED} mutations that the model prefers most"):
         exports.listed(table.head(_PREFERRED))
     exports.share(spec.key, study_python(spec), study_command(spec))
 
 
-def beside(known: MeasuredSet, held: Agreement) -> None:
+def beside(measurements: MeasuredSet, held: Agreement) -> None:
     """The map beside what was measured of the same protein."""
     st.markdown(
-        f"**Beside measured effects**: {known.what}. Spearman's correlation with the log-odds is "
+        f"**Beside measured effects**: {measurements.what}. Spearman's correlation with the "
+        "log-odds is "
         f"**{held.model:.2f}** (95 % interval over positions {held.low:.2f} to {held.high:.2f}); "
         f"with BLOSUM62, which knows no protein, {held.blosum62:.2f}."
     )
     exports.chart(
-        measured_scatter(held.table, known.effect),
+        measured_scatter(held.table, measurements.effect),
         held.table,
         "measured",
         "Scatter: the measured effect of each mutation over its log-odds.",

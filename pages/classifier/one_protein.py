@@ -12,7 +12,7 @@ from neuronlab.models import COMPONENTS, Model, tuned
 from neuronlab.models.residues import clean_sequence
 from neuronlab.neurons import NeuronSet
 from neuronlab.neurons.activity import per_residue
-from neuronlab.proteins.backbones import known
+from neuronlab.proteins.backbones import gallery
 from neuronlab.studies.submodels import SubmodelsSpec, SubmodelsStudy
 from neuronlab.widgets import exports, links, services, state, structure
 from neuronlab.widgets.guard import doubted, guard, plain
@@ -83,7 +83,7 @@ def protein(model: Model) -> tuple[str, str, int]:
         help="Of the test part: proteins that the model was not tuned on.",
     )
     if which == structure.KNOWN:
-        chosen = structure.choose_known(known(), "one_known")
+        chosen = structure.choose_known(gallery(), "one_known")
         if tuned.spec_of(model.name) and chosen.sequence in _learnt(spec.key, spec):
             st.caption("One of the proteins that the classifier was tuned on.")
         return chosen.sequence, chosen.secondary, 1

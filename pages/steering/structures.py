@@ -66,8 +66,8 @@ def structures(model: Model, spec: SteeringSpec, result: Result) -> None:
 
 def on_the_starts_backbone(spec: SteeringSpec, finals: pd.DataFrame) -> None:
     """The steered chain whose value is the median: its changes, marked where the start is known."""
-    found = find(spec.begin)
-    if found is None:
+    fit = find(spec.begin)
+    if fit is None:
         st.caption(
             "No structure that comes with the app is of the start: FlashABB folds antibodies."
         )
@@ -85,10 +85,10 @@ def on_the_starts_backbone(spec: SteeringSpec, finals: pd.DataFrame) -> None:
         f'<i style="background: {CHANGED}"></i>changed<i style="background: {NEUTRAL}"></i>as at '
         "the start",
     )
-    of = found.backbone
+    of = fit.backbone
     words = f"PDB {of.pdb} chain {of.chain}{f', {of.title}' if of.title else ''}"
     alt = f"3D view of {words}; {count} residues that steering changed are marked."
-    html = structure.in_space(of.structure, found.match, paint, alt)
+    html = structure.in_space(of.structure, fit.match, paint, alt)
     st.caption(
         plain(
             f"The start's backbone ({words}), with the {count} residues marked that the steered "
