@@ -2,10 +2,10 @@
 
 import json
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from web_page import Page
 
 from neuronlab.figures import painted
 from neuronlab.figures.colours import DIVERGING, NEUTRAL
@@ -14,23 +14,6 @@ from neuronlab.figures.structures import TRACK
 
 FIRST, *_, LAST = DIVERGING
 URL = "https://example.org/3Dmol.js"
-
-
-class Page(HTMLParser):
-    """The tags of a page, and the text of its scripts as a browser cuts it."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.tags, self.scripts = [], []
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-
-    def handle_data(self, data):
-        if self.tags and self.tags[-1] == "script" and data.strip():
-            self.scripts.append(data)
 
 
 def calls(html, name):

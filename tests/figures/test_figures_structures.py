@@ -2,10 +2,10 @@
 
 import json
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from web_page import Page
 
 from neuronlab.figures import structures as figures
 from neuronlab.proteins.folding import Folded
@@ -19,25 +19,6 @@ def folded(*chains, confidence=None, pdb="ATOM\n", secondary=""):
     secondary = secondary or "-" * len(sequence)
     ids = tuple(zip("HL", chains, strict=False))
     return Folded("drawn", pdb, sequence, ids, confidence, secondary)
-
-
-class Page(HTMLParser):
-    """The tags of a page, its text, and its scripts as a browser cuts them."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.tags, self.scripts, self.text = [], [], ""
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-
-    def handle_data(self, data):
-        if self.tags and self.tags[-1] == "script" and data.strip():
-            self.scripts.append(data)
-        elif self.tags[-1] != "style":
-            self.text += data
 
 
 def calls(html, name):
