@@ -79,7 +79,7 @@ def by_effect(
 def _shares(
     model: Model,
     ids: Int[Tensor, "1 token"],
-    hidden: Sequence[Int[Array, " place"]],
+    hidden: Sequence[Int[Array, " _"]],
     letters: Int[Tensor, " letter"],
 ) -> Float[Tensor, "hidden letter"]:
     """What the model expects of each hidden residue, one row after the other: probabilities."""
