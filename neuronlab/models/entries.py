@@ -42,12 +42,14 @@ class Use(_Row):
             empty where nobody has said.
         example_languages: those of a small example that compares languages.
         corpus: the proteins to label a protein model's neurons with.
+        residues: the longest protein that it knows; 0 where nobody has said.
     """
 
     only: Literal["", "antibodies", "short peptides"] = ""
     languages: tuple[str, ...] = ()
     example_languages: tuple[str, ...] = ("en", "fr", "es")
     corpus: str = "pdb"
+    residues: int = 0
 
 
 class Entry(_Row):

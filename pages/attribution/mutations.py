@@ -13,7 +13,8 @@ from neuronlab.proteins.measured import Agreement, MeasuredSet, agreement, measu
 from neuronlab.runs import Result
 from neuronlab.studies.attribution import default_positions
 from neuronlab.studies.mutations import MutationsSpec
-from neuronlab.widgets import exports, links, neuron_maps, prompt_form, services, shown
+from neuronlab.verdicts import domain
+from neuronlab.widgets import badges, exports, links, neuron_maps, prompt_form, services, shown
 
 STUDY = "mutations"
 _PREFERRED = 20
@@ -46,6 +47,8 @@ def results(model: Model, spec: MutationsSpec, result: Result) -> None:
         f"({first['log_odds']:+.2f}). Click a cell: which neurons prefer that residue over the "
         "wild type, and what is left of it without them?"
     )
+    if not badges.draw(domain(model.name, sequence, "protein")):
+        return
     st.caption(
         "Log-odds: ln p(mutant) − ln p(wild type), with the position hidden; colours end at "
         f"±{LIMIT:.0f}. Rows are positions, columns residues; the wild type has its letter and a "

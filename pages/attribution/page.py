@@ -20,7 +20,9 @@ from neuronlab.runs import Result
 from neuronlab.steering.quality import conservation
 from neuronlab.studies.attribution import AttributionSpec, scores_of
 from neuronlab.studies.bases.one_prompt import control_in, judged_in, proof_in
+from neuronlab.verdicts import confidence, domain, precision
 from neuronlab.widgets import (
+    badges,
     exports,
     intervention,
     links,
@@ -53,15 +55,18 @@ def main() -> None:
     if st.session_state.pop("asked", False) and spec is not None:  # by a click on the other view
         runs.submit(spec, state.device())
         links.show(spec.key, spec.study)
-    shown.study("attribution", model, spec, partial(results, model), preview=preview)
+    shown.study(
+        "attribution", model, spec, partial(results, model), preview=partial(preview, model)
+    )
 
 
-def preview(spec: AttributionSpec, result: Result) -> None:
+def preview(model: Model, spec: AttributionSpec, result: Result) -> None:
     """What a single pass says, while the method's own scores are computed."""
     scores = scores_of(result)
     neuron_maps.start(scores, preview=True)
     st.markdown(prediction(result.numbers))
-    overview(result, scores)
+    if trusted(model, spec, result):
+        overview(result, scores)
 
 
 def overview(result: Result, scores: NeuronScores) -> None:
@@ -84,6 +89,8 @@ def results(model: Model, spec: AttributionSpec, result: Result) -> None:
     neuron_maps.start(scores)
     prompt = spec.prompt
     headline(result)
+    if not trusted(model, spec, result):
+        return
     overview(result, scores)
     where(model, spec, result)
     quality(result)
@@ -99,6 +106,16 @@ def results(model: Model, spec: AttributionSpec, result: Result) -> None:
         neuron_card.draw(model, prompt, neuron_maps.chosen(), scores)
     asked = replace(prompt, target=int(result.numbers["target"]))
     intervention.draw(model, asked, {"Top neurons": scores}, proof_in(result, scores))
+
+
+def trusted(model: Model, spec: AttributionSpec, result: Result) -> bool:
+    """The badges of a result, and whether its maps may be shown."""
+    n = result.numbers
+    return badges.draw(
+        domain(model.name, spec.text, model.alphabet),
+        confidence(n["probability"]),
+        precision(n.get("largest_error")),
+    )
 
 
 def prediction(numbers: Mapping[str, Any]) -> str:

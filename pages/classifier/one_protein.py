@@ -14,7 +14,8 @@ from neuronlab.neurons import NeuronSet
 from neuronlab.neurons.activity import per_residue
 from neuronlab.proteins.backbones import gallery
 from neuronlab.studies.submodels import SubmodelsSpec, SubmodelsStudy
-from neuronlab.widgets import exports, links, services, state, structure
+from neuronlab.verdicts import domain
+from neuronlab.widgets import badges, exports, links, services, state, structure
 from neuronlab.widgets.guard import doubted, guard, plain
 from pages.classifier.ranking import METHODS, scores_of
 
@@ -57,6 +58,8 @@ def draw() -> None:
             f"{words} contribute there to its logit; at all residues together {values.sum():+.3f} "
             "(the first and the last token are no residues, and have a share of their own)."
         )
+        if not badges.draw(domain(model.name, sequence, "protein")):
+            return
         exports.chart(
             residue_track(sequence, values, secondary),
             table,

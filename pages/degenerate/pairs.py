@@ -14,7 +14,9 @@ from neuronlab.neurons import Neuron, NeuronScores, NeuronSet
 from neuronlab.neurons.effect import CONTROLS
 from neuronlab.runs import Result
 from neuronlab.studies.degenerate_pairs import T_HIGH, T_LOW, DegeneratePairsSpec, published
+from neuronlab.verdicts import confidence, domain
 from neuronlab.widgets import (
+    badges,
     exports,
     intervention,
     neuron_card,
@@ -68,6 +70,9 @@ def draw() -> None:
 
 def results(model: Model, spec: DegeneratePairsSpec, result: Result) -> None:
     """The pairs and the candidates."""
+    asked = domain(model.name, spec.text, model.alphabet), confidence(result.numbers["p0"])
+    if not badges.draw(*asked):
+        return
     pairs_and_random(model, spec, result)
     left, right = st.columns([3, 2], gap="medium")
     candidates = result.tables["candidates"]

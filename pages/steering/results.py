@@ -13,7 +13,8 @@ from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM
 from neuronlab.proteins.features import PROPERTIES
 from neuronlab.runs import Result
 from neuronlab.studies.steering import STEERED, UNSTEERED, SteeringSpec
-from neuronlab.widgets import exports, label_sets, state
+from neuronlab.verdicts import domain
+from neuronlab.widgets import badges, exports, label_sets, state
 from neuronlab.widgets.guard import plain
 from pages.steering.form import CHOICES
 from pages.steering.predicted import predicted
@@ -36,6 +37,8 @@ def results(model: Model, spec: SteeringSpec, result: Result) -> None:
     goal = goals[which]
     finals = result.tables["finals"]
     headline(goal, spec, result.numbers["activity"], finals)
+    if not badges.draw(domain(model.name, spec.sequence, "protein")):
+        return
     moved(goal, result.tables["trajectories"], finals)
     st.markdown("**What it cost**; bars: one standard deviation.")
     exports.chart(

@@ -20,7 +20,9 @@ from neuronlab.studies.value_query import (
     query_neuron_scores,
     value_scores,
 )
+from neuronlab.verdicts import confidence, domain
 from neuronlab.widgets import (
+    badges,
     exports,
     intervention,
     model_fetch,
@@ -61,6 +63,8 @@ def preview(model: Model, spec: ValueQuerySpec, result: Result) -> None:
     n, path = result.numbers, result.tables["path"]
     label = plain(visible(n["target_label"]))
     st.markdown(f"**{label}** has {path['probability'].iloc[-1]:.1%}; {rise(result)}.")
+    if not trusted(model, spec, result):
+        return
     where(result)
     heads(model, result)
 
@@ -70,6 +74,8 @@ def results(model: Model, spec: ValueQuerySpec, result: Result) -> None:
     scores = value_scores(result)
     neuron_maps.start(scores)
     headline(result)
+    if not trusted(model, spec, result):
+        return
     where(result)
     heads(model, result)
     st.subheader("Value neurons")
@@ -90,6 +96,12 @@ def results(model: Model, spec: ValueQuerySpec, result: Result) -> None:
     }
     intervention.draw(model, asked, sources, proof_in(result, scores))
     exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def trusted(model: Model, spec: ValueQuerySpec, result: Result) -> bool:
+    """The badges of a result, and whether its figures may be shown."""
+    probability = float(result.tables["path"]["probability"].iloc[-1])
+    return badges.draw(domain(model.name, spec.text, model.alphabet), confidence(probability))
 
 
 def where(result: Result) -> None:

@@ -1,6 +1,5 @@
 """Predicted secondary structure: of rows in a batch as of each alone, and its slopes."""
 
-
 import numpy as np
 import pytest
 import torch
