@@ -29,6 +29,7 @@ from neuronlab.neurons import Activity, NeuronSet, Prediction, Suppress, predict
 from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM
 from neuronlab.runs import Context, Result
 from neuronlab.statistics import expanded, pairwise, resampled, seeds
+from neuronlab.studies.bases.bystanders import PLAIN_PROMPTS
 from neuronlab.studies.bases.over_facts import (
     NONE_KNOWN,
     FactsSpec,
@@ -61,12 +62,6 @@ FACT, OTHER, PLAIN = "fact", "other relation", "plain"
 OTHERS = 2
 # Other facts that are tried until so many are known.
 _TRIED = 10
-PLAIN_PROMPTS = (
-    "The quick brown fox jumps over the lazy",
-    "She opened the door and walked into the",
-    "Thank you very much for your",
-    "I would like to have a cup of",
-)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from neuronlab.neurons import (
 )
 from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM, RANDOM_SETS, WRITTEN
 from neuronlab.neurons.interventions import Positions
-from neuronlab.widgets import exports, state
+from neuronlab.widgets import bystanders, exports, state
 from neuronlab.widgets.guard import guard
 
 _KINDS = {
@@ -158,6 +158,10 @@ def _panel(
         )
         with st.popover("Copy as Python", icon=":material/code:", type="tertiary"):
             st.code(_python(prompt, model, neurons, change), language="python")
+    intervention = change.of(neurons, model, prompt)
+    bystanders.draw(
+        model, prompt, neurons, lambda other: replace(intervention, neurons=other), (change,)
+    )
 
 
 def _neurons(sources: Sources) -> NeuronSet:

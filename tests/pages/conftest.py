@@ -13,7 +13,7 @@ import neuronlab.home
 from neuronlab import examples
 from neuronlab.models.catalogue import EMBEDDED
 from neuronlab.runs import Store
-from neuronlab.widgets import label_sets, model_fetch, services
+from neuronlab.widgets import bystanders, label_sets, model_fetch, services
 from pages import HOME
 
 ROOT = Path(__file__).parents[2]
@@ -64,6 +64,23 @@ def results(home, finished):
     """The home with finished examples; the folder of its results."""
     shutil.copytree(finished, home / "runs")
     return home / "runs"
+
+
+@pytest.fixture
+def nothing_stored(monkeypatch):
+    """As if no example came with the project: pages compute what they open on."""
+    monkeypatch.setattr(examples, "stored_keys", frozenset)
+
+
+@pytest.fixture
+def with_bystanders():
+    """Pages ask bystanders, too, which costs every proof some seconds: see the next fixture."""
+
+
+@pytest.fixture(autouse=True)
+def _without_bystanders(request, monkeypatch):
+    if "with_bystanders" not in request.fixturenames:
+        monkeypatch.setattr(bystanders, "draw", lambda *args: None)
 
 
 @pytest.fixture(autouse=True)

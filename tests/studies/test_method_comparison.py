@@ -18,13 +18,13 @@ from neuronlab.neurons import Activity, predict_many
 from neuronlab.neurons.effect import Control
 from neuronlab.runs import Result, Store
 from neuronlab.studies import method_comparison
+from neuronlab.studies.bases.bystanders import PLAIN_PROMPTS
 from neuronlab.studies.method_comparison import (
     COMPARED,
     DIRECT,
     KS,
     OTHERS,
     PAPER,
-    PLAIN_PROMPTS,
     K,
     MethodComparisonSpec,
     MethodComparisonStudy,

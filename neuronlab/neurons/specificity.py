@@ -1,0 +1,147 @@
+"""What changing neurons does to other predictions: is it the answer that goes, or the model?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from neuronlab.models import Model, Prompt
+from neuronlab.neurons.activity import Activity
+from neuronlab.neurons.effect import RANDOM_SETS
+from neuronlab.neurons.interventions import Intervention
+from neuronlab.neurons.neurons import NeuronSet
+from neuronlab.neurons.predictions import Prediction, predict_many
+from neuronlab.statistics import rank_p, seeds
+
+# Below so small a change of bystanders (of their log-probability) no quotient is given.
+_UNTOUCHED = 0.01
+
+
+@dataclass(frozen=True)
+class Bystander:
+    """A prompt on which neurons of another one should do little.
+
+    Attributes:
+        kind: how it is related to that one, in words: "same relation", "another protein", …
+        name: what it is called: a prompt's text, a residue.
+        prompt: without a target, the model's first choice is watched.
+    """
+
+    kind: str
+    name: str
+    prompt: Prompt
+
+
+@dataclass(frozen=True)
+class Specificity:
+    """What a change does to an answer, and to bystanders.
+
+    Attributes:
+        change: of the answer: its log-probability after less before (of a prompt with a foil the
+            log-odds), natural logarithms.
+        bystanders: columns kind, name, answer (what is watched), before, after (its probability),
+            instead (the first choice afterwards), change (of its log-probability), random (the mean
+            of that change over random sets).
+        controls: for each random set the change of the answer, and the mean change of bystanders;
+            the sets are of the same layers, as active and writing as much (``AS_ACTIVE``).
+    """
+
+    change: float
+    bystanders: pd.DataFrame
+    controls: tuple[tuple[float, float], ...]
+
+    @property
+    def mean(self) -> float:
+        """The mean change of bystanders."""
+        return float(self.bystanders["change"].mean())
+
+    @property
+    def difference(self) -> float:
+        """How much more the answer changes than bystanders do in the mean."""
+        return self.change - self.mean
+
+    @property
+    def differences(self) -> tuple[float, ...]:
+        """The same for each random set."""
+        return tuple(own - others for own, others in self.controls)
+
+    @property
+    def quotient(self) -> float | None:
+        """How many times as much the answer changes; None where bystanders hardly change."""
+        return self.change / self.mean if abs(self.mean) >= _UNTOUCHED else None
+
+    @property
+    def p(self) -> float:
+        """How often a random set is as specific: at least 1 / (sets + 1)."""
+        return rank_p(abs(self.difference), np.abs(self.differences))
+
+    @property
+    def erased(self) -> list[str]:
+        """Answers of bystanders that are no longer the first choice."""
+        rows = self.bystanders
+        return rows["answer"][rows["instead"] != rows["answer"]].tolist()
+
+    @property
+    def kept(self) -> list[str]:
+        """Answers of bystanders that stay the first choice."""
+        rows = self.bystanders
+        return rows["answer"][rows["instead"] == rows["answer"]].tolist()
+
+
+def specificity(
+    model: Model,
+    prompt: Prompt,
+    neurons: NeuronSet,
+    change: Callable[[NeuronSet], Intervention],
+    bystanders: Sequence[Bystander],
+) -> Specificity:
+    """Change a set, and random ones that are as active, on a prompt and on its bystanders.
+
+    Args:
+        change: makes the intervention on a set; it is called for every set.
+        bystanders: at least one.
+
+    Raises:
+        UserError: a prompt or the set does not fit the model.
+
+    Example:
+        >>> bystanders = [Bystander("plain", "Yes", nl.Prompt("Yes, of course"))]
+        >>> specificity(model, prompt, basket, nl.Suppress, bystanders).quotient
+    """
+    neurons.check(model)
+    encoded = model.encode(prompt)
+    activity = Activity.of(model, [encoded], neurons.counts())
+    sets = [neurons, *(activity.matched(neurons, seed) for seed in seeds(0, RANDOM_SETS))]
+    asked = [None, *map(change, sets)]
+    before, *after = predict_many(model, encoded, asked)
+    changes = [_judged(one) - _judged(before) for one in after]
+    rows, of_sets = [], []
+    for bystander in bystanders:
+        first, *others = predict_many(model, bystander.prompt, asked)
+        moved = [one.log_probability - first.log_probability for one in others]
+        of_sets.append(moved)
+        rows.append(
+            {
+                "kind": bystander.kind,
+                "name": bystander.name,
+                "answer": first.label,
+                "before": first.probability,
+                "after": others[0].probability,
+                "instead": model.label(int(others[0].logits.argmax())),
+                "change": moved[0],
+                "random": float(np.mean(moved[1:])),
+            }
+        )
+    means = np.mean(of_sets, axis=0)
+    return Specificity(
+        change=changes[0],
+        bystanders=pd.DataFrame(rows),
+        controls=tuple(zip(changes[1:], means[1:].tolist(), strict=True)),
+    )
+
+
+def _judged(prediction: Prediction) -> float:
+    return prediction.log_probability if prediction.foil is None else prediction.log_odds

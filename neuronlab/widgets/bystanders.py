@@ -1,0 +1,182 @@
+"""What else broke? What a change does to other prompts, and to the text that follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+import streamlit as st
+
+from neuronlab.figures.charts import visible
+from neuronlab.models import Model, Prompt
+from neuronlab.neurons import Intervention, NeuronSet, generate
+from neuronlab.neurons.effect import RANDOM_SETS
+from neuronlab.neurons.specificity import Bystander, Specificity, specificity
+from neuronlab.studies.bases import bystanders
+from neuronlab.widgets import exports
+from neuronlab.widgets.guard import plain
+
+_TOKENS = 15
+_NAMED = 4
+# From so many times as much on, a change is called specific, if random sets are less so.
+_SPECIFIC = 3.0
+# Of the log-probability: a factor of 1.1.
+_HARDLY = 0.1
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def chosen(_model: Model, name: str, revision: str, text: str, mask: int | None) -> list[Bystander]:
+    """The bystanders of a prompt; cached for all sessions."""
+    return bystanders.choose(_model, Prompt(text, mask=mask))
+
+
+def draw(
+    model: Model,
+    prompt: Prompt,
+    neurons: NeuronSet,
+    change: Callable[[NeuronSet], Intervention],
+    key: tuple,
+) -> None:
+    """The section below a proof.
+
+    Args:
+        change: makes the intervention on a set.
+        key: what names the change among others, for the cache.
+    """
+    others = chosen(model, model.name, model.revision, prompt.text, prompt.mask)
+    if others:
+        st.markdown("##### What else broke?")
+        found = _measured(
+            model,
+            model.name,
+            model.revision,
+            prompt.text,
+            prompt.mask,
+            prompt.target,
+            prompt.foil,
+            tuple(neurons),
+            key,
+            others,
+            change,
+        )
+        st.markdown(verdict(found))
+        _table(found)
+    if model.kind == "causal" and model.alphabet == "text":
+        _texts(model, prompt.text, tuple(neurons), key, change)
+
+
+@st.cache_data(max_entries=256, show_spinner="Asking bystanders")
+def _measured(
+    _model: Model,
+    name: str,
+    revision: str,
+    text: str,
+    mask: int | None,
+    target: str | int | None,
+    foil: str | int | None,
+    neurons: tuple,
+    key: tuple,
+    _others: Sequence[Bystander],
+    _change: Callable[[NeuronSet], Intervention],
+) -> Specificity:
+    prompt = Prompt(text, target=target, mask=mask, foil=foil)
+    return specificity(_model, prompt, NeuronSet(neurons), _change, _others)
+
+
+def verdict(of: Specificity) -> str:
+    """What became of bystanders, in words, and how specific that is."""
+    erased = f"It also erases {_named(of.erased)}" if of.erased else "It erases no bystander"
+    kept = f", and leaves {_named(of.kept)} first" if of.kept else ""
+    low, high = min(of.differences), max(of.differences)
+    times = of.quotient
+    as_much = "" if times is None or times <= 0 else f", so **{times:.1f} times** as much"
+    return (
+        f"{erased}{kept}. The answer's log-probability changes by {of.change:+.2f}, that of "
+        f"{len(of.bystanders)} bystanders by {of.mean:+.2f} in the mean{as_much}. The difference "
+        f"is {of.difference:+.2f}; of {RANDOM_SETS} random sets that are as active it is "
+        f"{low:+.2f} to {high:+.2f} (p = {of.p:.2g}). **{_called(of)}**"
+    )
+
+
+def _called(of: Specificity) -> str:
+    if abs(of.change) < _HARDLY:
+        return "The answer hardly changes."
+    if of.p > 0.05:
+        return "Random sets are as specific: this shows nothing about this answer alone."
+    if abs(of.mean) > abs(of.change):
+        return "Bystanders change more than the answer does."
+    if of.quotient is not None and of.quotient < _SPECIFIC:
+        return "These neurons carry much besides this answer."
+    return "These neurons carry this answer more than others."
+
+
+def _named(answers: list[str]) -> str:
+    shown = [f"**{plain(visible(answer))}**" for answer in dict.fromkeys(answers)]
+    if len(shown) > _NAMED:
+        return f"{', '.join(shown[:_NAMED])} and {len(shown) - _NAMED} more"
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+
+
+def _table(of: Specificity) -> None:
+    rows = of.bystanders
+    shown = pd.DataFrame(
+        {
+            "bystander": rows["name"],
+            "kind": rows["kind"],
+            "first choice": rows["answer"].map(visible),
+            "before": 100 * rows["before"],
+            "after": 100 * rows["after"],
+            "instead": [
+                "" if now == then else visible(now)
+                for now, then in zip(rows["instead"], rows["answer"], strict=True)
+            ],
+            "change": rows["change"],
+            "random sets": rows["random"],
+        }
+    )
+    percent = st.column_config.NumberColumn(format="%.1f %%")
+    nats = st.column_config.NumberColumn(format="%+.2f", help="of the log-probability")
+    st.dataframe(
+        shown,
+        hide_index=True,
+        key="bystanders",
+        column_config={
+            "before": percent,
+            "after": percent,
+            "change": nats,
+            "random sets": nats,
+        },
+    )
+    exports.tables(rows, "bystanders")
+
+
+@st.cache_data(max_entries=128, show_spinner="Writing")
+def _written(
+    _model: Model,
+    name: str,
+    revision: str,
+    text: str,
+    neurons: tuple,
+    key: tuple,
+    _intervention: Intervention | None,
+) -> str:
+    return generate(_model, text, tokens=_TOKENS, intervention=_intervention)
+
+
+def _texts(
+    model: Model,
+    text: str,
+    neurons: tuple,
+    key: tuple,
+    change: Callable[[NeuronSet], Intervention],
+) -> None:
+    """How the model goes on, as it is and after the change."""
+    named = model, model.name, model.revision, text
+    before = _written(*named, (), (), None)
+    after = _written(*named, neurons, key, change(NeuronSet(neurons)))
+    for column, title, written in zip(
+        st.columns(2), ("As it is", "After the change"), (before, after), strict=True
+    ):
+        with column:
+            st.caption(f"{title}: the likeliest {_TOKENS} tokens")
+            st.markdown(f"{plain(text)} **{plain(visible(written.strip()))}**")

@@ -1,0 +1,85 @@
+"""What a change does to bystanders, against one prediction at a time."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import neuronlab as nl
+from neuronlab.neurons import Activity, NeuronSet
+from neuronlab.neurons.specificity import Bystander, Specificity, specificity
+from neuronlab.statistics import seeds
+
+
+@pytest.fixture
+def measured(model, asked):
+    chosen = NeuronSet([(0, "ffn", 3), (1, "query", 2), (2, "value", 5)])
+    prompt = asked(model)
+    other = nl.Prompt(prompt.text[: len(prompt.text) // 2], mask=None if prompt.mask is None else 1)
+    if model.alphabet == "text" and model.kind == "masked":
+        other = nl.Prompt("Paris is [MASK]")
+    bystanders = [Bystander("itself", "the same", nl.Prompt(prompt.text, mask=prompt.mask))]
+    bystanders.append(Bystander("other", "another", other))
+    return chosen, prompt, bystanders, specificity(model, prompt, chosen, nl.Suppress, bystanders)
+
+
+def log_probability(model, prompt, target, neurons=None):
+    change = None if neurons is None else nl.Suppress(neurons)
+    logits = nl.predict(model, prompt, intervention=change).logits
+    return float(model.log_probabilities(logits)[target])
+
+
+def test_changes_are_those_of_single_predictions(model, measured):
+    chosen, prompt, bystanders, of = measured
+    sets = [chosen] + [
+        Activity.of(model, [model.encode(prompt)], chosen.counts()).matched(chosen, seed)
+        for seed in seeds(0, 20)
+    ]
+    target = nl.predict(model, prompt).target
+    before = log_probability(model, prompt, target)
+    answer = [log_probability(model, prompt, target, one) - before for one in sets]
+    assert of.change == pytest.approx(answer[0], abs=1e-4)
+    assert [own for own, _ in of.controls] == pytest.approx(answer[1:], abs=1e-4)
+    moved = []
+    for bystander, row in zip(bystanders, of.bystanders.itertuples(), strict=True):
+        first = nl.predict(model, bystander.prompt)
+        moved.append(
+            [
+                log_probability(model, bystander.prompt, first.target, one) - first.log_probability
+                for one in sets
+            ]
+        )
+        assert row.answer == first.label
+        assert row.before == pytest.approx(first.probability, rel=1e-4)
+        assert row.change == pytest.approx(moved[-1][0], abs=1e-4)
+        assert row.random == pytest.approx(np.mean(moved[-1][1:]), abs=1e-4)
+    means = np.mean(moved, axis=0)
+    assert of.mean == pytest.approx(means[0], abs=1e-4)
+    assert [others for _, others in of.controls] == pytest.approx(means[1:], abs=1e-4)
+
+
+def of(change, bystanders, controls=((0.0, 0.0),) * 20, instead=None):
+    rows = {
+        "answer": [str(i) for i in range(len(bystanders))],
+        "change": bystanders,
+        "instead": instead or [str(i) for i in range(len(bystanders))],
+    }
+    return Specificity(change, pd.DataFrame(rows), tuple(controls))
+
+
+def test_a_broken_model_is_not_specific():
+    assert of(-5.0, [-5.0, -5.0]).quotient == 1.0
+    assert of(-5.0, [-5.0, -5.0]).difference == 0.0
+    assert of(-5.0, [-1.0, 0.0]).quotient == 10.0
+    assert of(-5.0, [0.001, -0.001]).quotient is None
+
+
+def test_p_counts_the_random_sets_that_are_as_specific():
+    assert of(-5.0, [-1.0]).p == pytest.approx(1 / 21)
+    as_specific = [(-4.0, 0.0)] * 5 + [(-4.0, -4.0)] * 15
+    assert of(-5.0, [-1.0], as_specific).p == pytest.approx(6 / 21)
+
+
+def test_what_is_no_longer_first_is_erased():
+    changed = of(-5.0, [-1.0, 0.0, -2.0], instead=["0", "1", "x"])
+    assert changed.erased == ["2"]
+    assert changed.kept == ["0", "1"]

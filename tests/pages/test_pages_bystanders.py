@@ -1,0 +1,33 @@
+"""What else broke: the section below a proof."""
+
+import neuronlab as nl
+from neuronlab.neurons.specificity import specificity
+from neuronlab.studies.attribution import scores_of
+from neuronlab.studies.bases import bystanders
+from neuronlab.widgets.bystanders import verdict
+
+
+def test_a_proof_says_what_else_broke(visit, results, with_bystanders, smollm):
+    app = visit("attribution")
+    assert app.errors() == []
+    spec, result = app.stored(results)
+    prompt = nl.Prompt(spec["text"], target=int(result.numbers["target"]))
+    neurons = scores_of(result).select(top=10)
+    others = bystanders.choose(smollm, prompt)
+    expected = specificity(smollm, prompt, neurons, nl.Suppress, others)
+    assert app.says(verdict(expected))
+    assert app.says("also erases **")
+    assert app.says("As it is: the likeliest 15 tokens")
+    before = nl.generate(smollm, spec["text"], tokens=15)
+    after = nl.generate(smollm, spec["text"], tokens=15, intervention=nl.Suppress(neurons))
+    assert before != after
+    for written in (before, after):
+        assert app.says(written.split()[0])
+
+
+def test_other_residues_and_proteins_are_asked_about(visit, results, with_bystanders):
+    app = visit("attribution", model="antiberty")
+    assert app.errors() == []
+    assert app.says("What else broke?")
+    assert app.says("4 bystanders")
+    assert not app.says("likeliest 15 tokens")
