@@ -94,8 +94,8 @@ def precision(error: float | None) -> Verdict | None:
     """What the error estimated for scores allows.
 
     Args:
-        error: the largest of a layer, as a fraction of the sum of its absolute scores; None where
-            a method has none.
+        error: of all scores together, as a fraction of their absolute sum; None where a method
+            has none.
     """
     if error is None:
         return None

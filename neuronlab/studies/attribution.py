@@ -252,6 +252,16 @@ def _largest_error(scores: NeuronScores) -> float | None:
     return max(errors, default=None)
 
 
+def mean_error(scores: NeuronScores) -> float | None:
+    """The errors estimated for all places together, as a fraction of all absolute scores.
+
+    None of a method that estimates none. A place with hardly any score may err much more.
+    """
+    if scores.quality.empty:
+        return None
+    return float(scores.quality["error"].sum() / sum(np.abs(scores[c]).sum() for c in scores))
+
+
 def scores_of(result: Result) -> NeuronScores:
     """The scores in a stored result of this study."""
     empty = pd.DataFrame()

@@ -18,7 +18,7 @@ from neuronlab.neurons.effect import WRITTEN
 from neuronlab.proteins.backbones import find
 from neuronlab.runs import Result
 from neuronlab.steering.quality import conservation
-from neuronlab.studies.attribution import AttributionSpec, scores_of
+from neuronlab.studies.attribution import AttributionSpec, mean_error, scores_of
 from neuronlab.studies.bases.one_prompt import control_in, judged_in, proof_in
 from neuronlab.verdicts import confidence, domain, precision
 from neuronlab.widgets import (
@@ -114,7 +114,7 @@ def trusted(model: Model, spec: AttributionSpec, result: Result) -> bool:
     return badges.draw(
         domain(model.name, spec.text, model.alphabet),
         confidence(n["probability"]),
-        precision(n.get("largest_error")),
+        precision(mean_error(scores_of(result))),
     )
 
 

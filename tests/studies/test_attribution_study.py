@@ -15,6 +15,7 @@ from neuronlab.studies import STUDIES, attribution
 from neuronlab.studies.attribution import (
     AttributionSpec,
     AttributionStudy,
+    mean_error,
     one_pass,
     scores_of,
     where,
@@ -185,6 +186,9 @@ def test_the_result_is_what_the_package_gives(result, hemopi):
     assert numbers["suppressed"] == 10
     errors = scores.quality.error / abs(scores["ffn"]).sum(1)
     assert numbers["largest_error"] == pytest.approx(errors.max(), abs=1e-4)
+    mean = scores.quality.error.sum() / abs(scores["ffn"]).sum()
+    assert mean_error(scores) == pytest.approx(mean, rel=1e-4)
+    assert mean_error(scores) <= errors.max()
 
 
 @pytest.mark.fetched
