@@ -192,7 +192,7 @@ PAGES = (
         former="known",
         kinds=("masked", "classifier"),
         alphabet="protein",
-        models=("antiberty", "esm2-8m", "esm2-8m-enzyme"),
+        models=("esm2-8m", "antiberty", "esm2-8m-enzyme"),
     ),
     Page(
         "steering",

@@ -8,7 +8,7 @@ import re
 import shutil
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,13 +51,17 @@ class Store:
         """Whether there is a result; its folder appears only when it is complete."""
         return self.path(key).is_dir()
 
-    def save(self, spec: Spec, result: Result, *, seconds: float) -> None:
+    def save(
+        self, spec: Spec, result: Result, *, seconds: float, provenance: Mapping[str, str] = {}
+    ) -> None:
         """Store a result that took `seconds` to compute, and forget its shards.
 
         All or nothing, even when the process is killed; a result that is stored stays as it is.
+        `provenance` says more of where it is from, for `provenance` to read.
         """
         if not self.has(spec.key):
-            meta = {"created": datetime.now(UTC).isoformat(), "seconds": seconds}
+            now = datetime.now(UTC).isoformat()
+            meta = {"created": now, "seconds": seconds, **provenance}
             beside = {SPEC: spec.to_json() + "\n", META: json.dumps(meta, indent=2) + "\n"}
             with self._explained():
                 try:
@@ -67,6 +71,22 @@ class Store:
                     if not self.has(spec.key):
                         raise
         self.clear_shards(spec.key)
+
+    def adopt(self, key: str, archive: Path) -> None:
+        """Store the result that `export` wrote into an archive, with its provenance."""
+        with (
+            self._explained(),
+            suppress(FileExistsError),
+            zipfile.ZipFile(archive) as files,
+            home.publish(self.path(key), replace=False) as folder,
+        ):
+            folder.mkdir()
+            for path, content in _of_archive(files, key):
+                (folder / path).write_bytes(content)
+
+    def provenance(self, key: str) -> dict[str, Any]:
+        """When a result was computed, in how many seconds, and what `save` was told of it."""
+        return read_json(self._existing(key), META)
 
     def load(self, key: str) -> tuple[dict[str, Any], Result]:
         """The spec (as in spec.json) and the result; MissingResult or UnreadableResult."""
@@ -229,6 +249,11 @@ class Store:
                 elif not self._markers(path.name) and _age(path) > 30 * _DAY:
                     # Of a cancelled or failed run: they wait for another try, but not for ever.
                     self.clear_shards(path.name)
+
+
+def _of_archive(files: zipfile.ZipFile, key: str) -> Iterator[tuple[str, bytes]]:
+    for name in files.namelist():
+        yield name.removeprefix(f"{key}/"), files.read(name)
 
 
 def _age(path: Path) -> float:

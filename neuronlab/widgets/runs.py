@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from neuronlab import examples
 from neuronlab.facts import SETS
 from neuronlab.proteins.corpora import CORPORA
 from neuronlab.proteins.labelled import LABELLED
@@ -135,6 +136,13 @@ def watch(key: str, name: str) -> None:
         st.info(_CANCELLED, icon=":material/cancel:")
     else:
         st.fragment(_watch, run_every=1.0)(key, name)
+
+
+def open_on(spec: Spec, device: str) -> None:
+    """Have the result that a page opens on: it is there, stored with the project, or begun."""
+    store = services.store()
+    if not store.has(spec.key) and not examples.adopt(spec.key, store):
+        submit(spec, device)
 
 
 def submit(spec: Spec, device: str) -> Run:

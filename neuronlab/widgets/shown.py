@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import partial
 from typing import TypeVar, cast
 
@@ -119,8 +120,7 @@ def finished(
         if first is None:
             return None
         key = first.key
-        if not services.store().has(key):
-            runs.submit(first, state.device())
+        runs.open_on(first, state.device())
     links.show(key, study)
     runs.wait(key, study, None if preview is None else partial(_preview, key, preview))
     if not services.store().has(key):
@@ -134,6 +134,10 @@ def finished(
             _offer(stored)
             return None
         key, result = stored.key, services.result(stored.key)[1]
+    provenance = services.store().provenance(key)
+    if "example" in provenance:
+        day = datetime.fromisoformat(provenance["created"]).date()
+        st.caption(f"Stored example, computed on {day} with {plain(provenance['example'])}.")
     if spec is not None and spec.key != key:
         st.info(
             f"Shown below: {plain(runs.title(study, raw))}. Press Run for the form above.",

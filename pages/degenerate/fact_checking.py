@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from neuronlab import examples
 from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.facts import SETS
 from neuronlab.facts.checking import (
@@ -27,7 +28,6 @@ from neuronlab.figures.degenerate import bars, precision_recall, roc
 from neuronlab.models import Model
 from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM
 from neuronlab.runs import Result
-from neuronlab.studies import STUDIES
 from neuronlab.studies.bases.over_facts import OWN
 from neuronlab.studies.fact_checking import FactCheckingSpec
 from neuronlab.widgets import exports, facts_form, neuron_maps, shown
@@ -43,7 +43,7 @@ def draw() -> None:
     if model is None:
         return
     spec = form(model)
-    shown.study(STUDY, model, spec, results, first=STUDIES[STUDY].example(model))
+    shown.study(STUDY, model, spec, results, first=examples.first(STUDY, model))
 
 
 def form(model: Model) -> FactCheckingSpec | None:

@@ -45,8 +45,7 @@ def live_example() -> None:
     if not model_fetch.ready(name):
         return
     spec = example(name)
-    if not services.store().has(spec.key):
-        runs.submit(spec, state.device())
+    runs.open_on(spec, state.device())
     runs.wait(spec.key, "home")
     if not services.store().has(spec.key):
         return

@@ -1,6 +1,6 @@
 """Where each kind of knowledge lives, and whether its neurons stay when the words change."""
 
-from neuronlab.studies import STUDIES
+from neuronlab import examples
 from neuronlab.studies.knowledge_types import KnowledgeTypesSpec
 from neuronlab.studies.stability import StabilitySpec
 from neuronlab.widgets import facts_form, shown
@@ -15,9 +15,9 @@ def main() -> None:
     if model is None:
         return
     view = shown.view(VIEWS)
-    fields = facts_form.draw(view, "knowledge_types", None if view == "knowledge_types" else 6)
+    fields = facts_form.draw(view, "knowledge_types", 10 if view == "knowledge_types" else 6)
     asked = {"model": model.name, "revision": model.revision}
-    first = STUDIES[view].example(model)
+    first = examples.first(view, model)
     if view == "stability":
         other = other_model(model)
         if other is not None:

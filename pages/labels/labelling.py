@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from neuronlab import examples
 from neuronlab.labels import prompts
 from neuronlab.labels.label_files import read
 from neuronlab.labels.label_set import LabelSet
@@ -28,10 +29,11 @@ def draw() -> None:
         spec = form(model)
         shown.run_button(spec, cost)
     _imports(model)
-    first = small(model.name, model.revision)
-    if first.corpus in CORPORA and not CORPORA[first.corpus].ready:
+    first = examples.first(STUDY, model) or small(model.name, model.revision)
+    corpus = dict(first)["corpus"]
+    if corpus in CORPORA and not CORPORA[corpus].ready:
         with guard():
-            label_sets.corpus_ready(first.corpus)
+            label_sets.corpus_ready(corpus)
     finished = shown.finished(STUDY, model.name, spec, first, preview)
     if finished is None:
         return

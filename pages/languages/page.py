@@ -2,9 +2,9 @@
 
 from functools import partial
 
+from neuronlab import examples
 from neuronlab.errors import UserError
 from neuronlab.models.catalogue import EMBEDDED
-from neuronlab.studies import STUDIES
 from neuronlab.widgets import facts_form, shown
 from neuronlab.widgets.guard import complain
 from pages.languages import editing
@@ -32,7 +32,7 @@ def main() -> None:
         complain(str(error))
         spec = None
     draw = editing.results if study == "cross_lingual_editing" else results
-    shown.study(study, model, spec, partial(draw, model), first=STUDIES[study].example(model))
+    shown.study(study, model, spec, partial(draw, model), first=examples.first(study, model))
 
 
 main()

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from neuronlab import examples
 from neuronlab.attribution import METHODS
 from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.figures.colours import NULL_NAMES
@@ -13,7 +14,6 @@ from neuronlab.models import Model
 from neuronlab.neurons.effect import CONTROLS
 from neuronlab.runs import Result
 from neuronlab.statistics import FEWEST
-from neuronlab.studies import STUDIES
 from neuronlab.studies.method_comparison import (
     COMPARED,
     KS,
@@ -33,13 +33,13 @@ def main() -> None:
     if model is None:
         return
     spec = form(model)
-    first = STUDIES["method_comparison"].example(model)
+    first = examples.first("method_comparison", model)
     shown.study("method_comparison", model, spec, results, first=first)
 
 
 def form(model: Model) -> MethodComparisonSpec | None:
     """Facts and methods."""
-    fields = facts_form.draw("method_comparison", "six_languages", None)
+    fields = facts_form.draw("method_comparison", "six_languages", 15)
     methods = st.pills(
         "Methods",
         COMPARED,

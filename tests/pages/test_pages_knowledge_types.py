@@ -2,9 +2,9 @@
 
 import pytest
 
+from neuronlab import examples
 from neuronlab.models.catalogue import entry
 from neuronlab.statistics import FEWEST
-from neuronlab.studies import STUDIES
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_stability_is_on_the_same_page(kinds, results):
 
 
 def test_a_link_opens_the_study(visit, results):
-    key = STUDIES["stability"].example(entry("smollm2-135m")).key
+    key = examples.first("stability", entry("smollm2-135m")).key
     app = visit("knowledge_types", run=key)
     assert app.errors() == []
     assert app.query("run") == key

@@ -1,6 +1,7 @@
 """The page of labels, on the embedded antibody model."""
 
 import shutil
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -24,7 +25,8 @@ def few_labels(model, revision):
 @pytest.fixture(autouse=True)
 def _few(monkeypatch):
     """Very few neurons, so that a first visit takes seconds."""
-    monkeypatch.setattr(labelling, "small", few_labels)
+    first = {"first": lambda study, model: few_labels(model.name, model.revision)}
+    monkeypatch.setattr(labelling, "examples", SimpleNamespace(**first))
 
 
 @pytest.fixture(scope="module")

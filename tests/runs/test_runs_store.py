@@ -120,6 +120,23 @@ def test_results_of_earlier_versions_still_open(store, tmp_path, together):
     assert Store(tmp_path / "unpacked").load(SPEC.key)[1].files == full_result().files
 
 
+def test_an_exported_result_is_adopted_with_its_provenance(store, tmp_path):
+    made = {"created": "2026-11-28T00:00:00+00:00", "example": "NeuronLab 1"}
+    store.save(SPEC, full_result(), seconds=7.5, provenance=made)
+    archive = tmp_path / "archive.zip"
+    archive.write_bytes(store.export(SPEC.key))
+    other = Store(tmp_path / "other")
+    other.adopt(SPEC.key, archive)
+    assert other.provenance(SPEC.key) == {"seconds": 7.5, **made}
+    (record,) = other.history()
+    assert (record.key, record.readable, record.created.year) == (SPEC.key, True, 2026)
+    assert other.load(SPEC.key)[1].files == full_result().files
+    assert other.export(SPEC.key) == archive.read_bytes()
+    # One that is there stays, and nothing is left of the second try.
+    other.adopt(SPEC.key, archive)
+    assert [path.name for path in other.root.iterdir() if path.name == SPEC.key] == [SPEC.key]
+
+
 def test_a_result_of_another_version_of_its_study_opens_by_its_own_key(store, monkeypatch):
     store.save(SPEC, full_result(), seconds=1)
     key = SPEC.key

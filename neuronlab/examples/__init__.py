@@ -1,0 +1,101 @@
+"""Finished examples that pages open on: stored with the project, or computed at set-up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from neuronlab.models.catalogue import EMBEDDED
+from neuronlab.proteins.corpora import CORPORA
+from neuronlab.runs import Context, Spec, Store, stored_result
+from neuronlab.studies import STUDIES
+from neuronlab.studies.attribution import AttributionSpec, AttributionStudy
+
+DEFAULT_MODEL = "smollm2-135m"
+# Archives as `Store.export` writes them, named by key: see the README beside them.
+STORED = Path(__file__).with_name("data")
+# What is stored may take minutes: enough facts that intervals mean something. By study and model.
+LARGE: dict[tuple[str, str], dict[str, Any]] = {
+    ("method_comparison", DEFAULT_MODEL): {"facts": "six_languages", "per_relation": 15},
+    ("knowledge_types", DEFAULT_MODEL): {"facts": "knowledge_types", "per_relation": 10},
+    ("fact_checking", DEFAULT_MODEL): {"facts": "knowledge_types", "per_relation": 20},
+    ("stability", DEFAULT_MODEL): {"facts": "knowledge_types", "per_relation": 6},
+    ("neuron_labels", "esm2-8m"): {"limit": None, "held_out": 500, "per_layer": None},
+}
+
+
+def example(name: str) -> AttributionSpec:
+    """The first example of an embedded model, as a spec."""
+    (model,) = (each for each in EMBEDDED if each.name == name)
+    return AttributionStudy().example(model)
+
+
+def first(study: str, model: Any) -> Spec | None:
+    """What a page opens on: the large example of a model if it is stored, else a small one.
+
+    Args:
+        study: its name.
+        model: an ``Entry`` of the catalogue, or a ``Model``.
+
+    Returns:
+        None where the model does not suit the study.
+    """
+    small = STUDIES[study].example(model)
+    large = None if small is None else large_of(small)
+    return large if large is not None and large.key in stored_keys() else small
+
+
+def large_of(small: Spec) -> Spec:
+    """The example that is stored where the small one is of a study and model in `LARGE`."""
+    fields = dict(small)
+    return type(small)(**{**fields, **LARGE.get((small.study, fields["model"]), {})})
+
+
+@cache
+def stored_keys() -> frozenset[str]:
+    """The results that are stored with the project."""
+    return frozenset(path.stem for path in STORED.glob("*.zip"))
+
+
+def adopt(key: str, store: Store) -> bool:
+    """Put a result that is stored with the project into a store; False where there is none."""
+    if key not in stored_keys():
+        return False
+    store.adopt(key, STORED / f"{key}.zip")
+    return True
+
+
+def opened(name: str) -> list[Spec]:
+    """What pages open on of an embedded model.
+
+    That is its first prompt's attribution, and the examples of all other studies on the first model
+    that suits them. What needs proteins that are not on this machine is left out, unless it is
+    stored.
+    """
+    specs: list[Spec] = [example(name)]
+    for study in STUDIES:
+        if study == AttributionSpec.study:
+            continue
+        examples = ((model, first(study, model)) for model in EMBEDDED)
+        suited = next(((model, spec) for model, spec in examples if spec is not None), None)
+        if suited is not None and suited[0].name == name:
+            specs.append(suited[1])
+    return [spec for spec in specs if spec.key in stored_keys() or _has_proteins(spec)]
+
+
+def _has_proteins(spec: Spec) -> bool:
+    corpus = CORPORA.get(getattr(spec, "corpus", ""))
+    return corpus is None or corpus.ready
+
+
+def compute(names: list[str], store: Store, say: Callable[[str], None] = lambda text: None) -> None:
+    """Put what is stored into the store, and finish the other examples of these models."""
+    for key in stored_keys():
+        adopt(key, store)
+    for spec in (spec for name in names for spec in opened(name)):
+        if store.find(spec.key) is not None:
+            continue
+        say(f"computing an example of {dict(spec)['model']}: {STUDIES[spec.study].title}")
+        stored_result(STUDIES[spec.study], spec, store, Context())
