@@ -18,8 +18,9 @@ import torch
 
 import neuronlab as nl
 from neuronlab.heads.files import write
-from neuronlab.heads.parts import held_out, unrelated
+from neuronlab.heads.parts import held_out
 from neuronlab.proteins.baselines import judge
+from neuronlab.proteins.families import unrelated
 from neuronlab.proteins.labelled import LabelledProtein
 from neuronlab.runs import Context, Result
 from neuronlab.studies.fine_tune import FineTuneStudy, last_layer_spec, with_intervals

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
-from neuronlab.proteins.labelled import LABELLED, LabelledProtein, data_rows, split
+from neuronlab.proteins.families import unrelated
+from neuronlab.proteins.labelled import LABELLED, LabelledProtein, split
 
 SET = "pdb_enzyme"
-RELATIVES = "pdb_relatives.tsv.gz"
 
 
 def held_out(identity: float = 0.3) -> dict[str, list[LabelledProtein]]:
@@ -29,21 +27,3 @@ def held_out(identity: float = 0.3) -> dict[str, list[LabelledProtein]]:
         others = {protein.name for part in ("validation", "test") for protein in parts[part]}
         parts["train"] = unrelated(parts["train"], others, identity)
     return parts
-
-
-def unrelated(
-    proteins: Collection[LabelledProtein], others: Collection[str], identity: float
-) -> list[LabelledProtein]:
-    """Those chains of the PDB of which no part is so identical to one of the others.
-
-    Args:
-        others: names of chains.
-        identity: of an alignment of any length that MMseqs2 finds, 0.3 to 1.
-    """
-    related = {
-        one
-        for row in data_rows(RELATIVES)
-        for one, other in ((row["one"], row["other"]), (row["other"], row["one"]))
-        if other in others and float(row["identity"]) >= identity
-    }
-    return [protein for protein in proteins if protein.name not in related]

@@ -19,11 +19,14 @@ from scipy.sparse.csgraph import connected_components
 
 from neuronlab.errors import UserError
 from neuronlab.proteins.annotated import AnnotatedProtein
+from neuronlab.proteins.labelled import LabelledProtein, data_rows
 
 Split = Literal["families", "alleles", "species"]
 WORD = 6
 ALIKE = 0.5
 SPECIES = ("species: ", "organism: ")
+# Of chains of the PDB, found by MMseqs2.
+RELATIVES = "pdb_relatives.tsv.gz"
 # Residues of a corpus: more take gigabytes of memory.
 MOST = 40_000_000
 # Proteins that are compared with all others at once.
@@ -98,6 +101,24 @@ def nearest(sequences: Sequence[str], others: Bool[Array, " protein"]) -> Float[
         for row, _, share in _shares(words[: len(places)], words[len(places) :]):
             np.maximum.at(largest, places[row], share)
     return largest
+
+
+def unrelated(
+    proteins: Collection[LabelledProtein], others: Collection[str], identity: float
+) -> list[LabelledProtein]:
+    """Those chains of the PDB of which no part is so identical to one of the others.
+
+    Args:
+        others: names of chains.
+        identity: of an alignment of any length that MMseqs2 finds, 0.3 to 1.
+    """
+    related = {
+        one
+        for row in data_rows(RELATIVES)
+        for one, other in ((row["one"], row["other"]), (row["other"], row["one"]))
+        if other in others and float(row["identity"]) >= identity
+    }
+    return [protein for protein in proteins if protein.name not in related]
 
 
 def _words(sequences: Sequence[str]) -> csr_matrix:

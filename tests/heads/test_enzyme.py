@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from neuronlab.heads.enzyme import NAME, SAMPLE
-from neuronlab.heads.parts import held_out, unrelated
+from neuronlab.heads.parts import held_out
 from neuronlab.models.convert import DATA
 from neuronlab.proteins.baselines import metrics
+from neuronlab.proteins.families import unrelated
 from neuronlab.runs import Context
 from neuronlab.studies.fine_tune import probabilities
 

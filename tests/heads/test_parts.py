@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from Bio.Align import PairwiseAligner, substitution_matrices
 
-from neuronlab.heads.parts import held_out, unrelated
-from neuronlab.proteins.labelled import LABELLED
+from neuronlab.heads.parts import held_out
 from neuronlab.studies.fine_tune import default_spec
 
 WORD = 4
@@ -28,15 +27,6 @@ def test_the_parts_are_those_of_the_study_that_tunes(parts):
     assert names(held_out(0)["train"]) == {proteins[i].name for i in sides.train}
     assert not names(parts["train"]) & names(parts["test"])
     assert not names(parts["validation"]) & names(parts["test"])
-
-
-def test_relatives_are_those_of_either_column():
-    proteins = LABELLED["pdb_enzyme"].proteins
-    some = [protein for protein in proteins if protein.name in ("1A6M_A", "1MBA_A", "3QM9_A")]
-    assert names(unrelated(some, {"1A6M_A"}, 0.3)) == {"1A6M_A"}
-    assert names(unrelated(some, {"1A6M_A"}, 0.4)) == {"1A6M_A", "1MBA_A"}
-    assert "1A6M_A" not in names(unrelated(some, {"1MBA_A"}, 0.3))
-    assert names(unrelated(some, set(), 0.3)) == names(some)
 
 
 @pytest.mark.long

@@ -5,6 +5,7 @@ import pytest
 
 from neuronlab.proteins import families
 from neuronlab.proteins.annotated import AnnotatedProtein
+from neuronlab.proteins.labelled import LABELLED
 
 LETTERS = [*"ACDEFGHIKLMNPQRSTVWY"]
 
@@ -124,3 +125,15 @@ def test_too_large_a_corpus_is_one_sentence(sentence, monkeypatch):
     own = [AnnotatedProtein(f"p{i}", s) for i, s in enumerate(mutants())]
     sentence(families.groups, own, "families", says=["residues", "alleles"])
     assert families.groups(own, "alleles").max() == len(own) - 1
+
+
+def test_relatives_are_those_of_either_column():
+    def names(proteins):
+        return {protein.name for protein in proteins}
+
+    proteins = LABELLED["pdb_enzyme"].proteins
+    some = [protein for protein in proteins if protein.name in ("1A6M_A", "1MBA_A", "3QM9_A")]
+    assert names(families.unrelated(some, {"1A6M_A"}, 0.3)) == {"1A6M_A"}
+    assert names(families.unrelated(some, {"1A6M_A"}, 0.4)) == {"1A6M_A", "1MBA_A"}
+    assert "1A6M_A" not in names(families.unrelated(some, {"1MBA_A"}, 0.3))
+    assert names(families.unrelated(some, set(), 0.3)) == names(some)
