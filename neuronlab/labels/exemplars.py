@@ -5,7 +5,7 @@ Memory does not grow with the corpus: of every neuron only its extremes and its 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -22,13 +22,13 @@ from neuronlab.progress import Fraction, unheard
 
 Pooling = Literal["mean", "max", "cls"]
 Array = np.ndarray
+Keep = Callable[[list[int], int, Component, Neurons, Tensor], None]
 KEEP = 30
 ENDS = ("top", "bottom")
 _ARRAYS = ("top", "top_at", "bottom", "bottom_at", "total", "square")
 _TOKENS_PER_BATCH = TOKENS
 
 
-@torch.no_grad()
 def pooled(
     model: Model,
     sequences: Sequence[str],
@@ -49,35 +49,61 @@ def pooled(
     if pooling not in get_args(Pooling):
         there = ", ".join(get_args(Pooling))
         raise UserError(f"There is no pooling '{pooling}': choose from {there}.")
-    room = model.max_tokens - 2
-    ids = [model.residue_ids(sequence[:room]) for sequence in sequences]
     activations = {
-        c: torch.empty((len(ids), model.layers, model.sizes[c]), device="cpu", dtype=torch.float32)
+        c: torch.empty(
+            (len(sequences), model.layers, model.sizes[c]), device="cpu", dtype=torch.float32
+        )
         for c in components
     }
+
+    def keep(
+        rows: list[int], layer: int, component: Component, neurons: Neurons, residues: Tensor
+    ) -> None:
+        activations[component][rows, layer] = _pool(neurons.float(), residues, pooling).cpu()
+
+    visit(model, sequences, components, keep, progress)
+    return activations
+
+
+@torch.no_grad()
+def visit(
+    model: Model,
+    sequences: Sequence[str],
+    components: Sequence[Component],
+    keep: Keep,
+    progress: Fraction = unheard,
+) -> None:
+    """Show the neurons at all tokens to a function, in one pass over proteins of like length.
+
+    Args:
+        sequences: longer ones are cut to what the model takes, ``max_tokens - 2``.
+        keep: called for each batch, layer and component with the numbers of the batch's proteins,
+            layer, component, the neurons (row, token, neuron), and which tokens are residues (row,
+            token).
+        progress: called with a fraction after every batch; an exception it raises ends the work.
+
+    Raises:
+        UserError: a sequence has a residue that the model does not know.
+    """
+    ids = [model.residue_ids(sequence[: model.max_tokens - 2]) for sequence in sequences]
+    places = [(layer, c) for layer in range(model.layers) for c in components]
     done = 0
     for rows in of_like_length([*map(len, ids)], _TOKENS_PER_BATCH):
         tokens, seen, residues = _padded(model, [ids[row] for row in rows])
 
-        def keep(
+        def show(
             at: tuple[int, Component], rows: list[int] = rows, residues: Tensor = residues
         ) -> Edit:
-            layer, component = at
-
             def function(neurons: Neurons) -> Neurons:
-                activations[component][rows, layer] = _pool(
-                    neurons.float(), residues, pooling
-                ).cpu()
+                keep(rows, *at, neurons, residues)
                 return neurons
 
             return function
 
-        places = [(layer, c) for layer in range(model.layers) for c in components]
-        with model.lock, model.edit({at: keep(at) for at in places}):
+        with model.lock, model.edit({at: show(at) for at in places}):
             model.hidden(tokens, 0, attention_mask=seen)
         done += len(rows)
         progress(done / len(ids))
-    return activations
 
 
 def _padded(
