@@ -188,7 +188,7 @@ PAGES = (
             "DSSP",
             "Basket",
         ),
-        studies=("neuron_labels", "scaling"),
+        studies=("neuron_labels", "residue_labels", "scaling"),
         former="known",
         kinds=("masked", "classifier"),
         alphabet="protein",

@@ -58,18 +58,25 @@ def concept_table(
 
 
 def concept_map(
-    labels: pd.DataFrame, by: Literal["group", "concept"] = "group", most: int = 20
+    labels: pd.DataFrame,
+    by: Literal["group", "concept"] = "group",
+    most: int = 20,
+    coloured: Literal["share", "neurons"] = "share",
 ) -> dict[str, Any]:
     """Layers x concepts as an ECharts option; its cells are the rows of ``concept_table``.
 
-    Colours end at the largest share of a concept that stands for itself: "others" may be more.
+    Colours end at the largest value of a concept that stands for itself: "others" may be more.
+
+    Args:
+        labels, by, most: of ``concept_table``.
+        coloured: the column of it that colours show.
     """
     table = concept_table(labels, by, most)
     concepts, layers = list(dict.fromkeys(table["concept"])), list(dict.fromkeys(table["layer"]))
     option = heatmap(
         table["layer"].map(layers.index),
         table["concept"].map(concepts.index),
-        table["share"],
+        table[coloured],
         [
             f"layer {c.layer}, {visible(c.concept)}: {c.neurons:,} neurons, {c.share:.1%}"
             for c in table.itertuples()
@@ -77,7 +84,7 @@ def concept_map(
         [str(layer) for layer in layers],
         [visible(concept) for concept in concepts],
     )
-    shares = table.loc[table["concept"] != OTHERS, "share"]
+    values = table.loc[table["concept"] != OTHERS, coloured]
     width = min(7 * max(map(len, concepts), default=0), 190)
     option["grid"] |= {"left": 20 + width, "bottom": 96}
     option["xAxis"] |= {"name": "layer", "nameLocation": "middle", "nameGap": 26}
@@ -87,9 +94,9 @@ def concept_map(
     }
     option["visualMap"] |= {
         "min": 0,
-        "max": float(shares.max()) if len(shares) else 1.0,
-        "precision": 2,
-        "text": ["of the layer's labels", ""],
+        "max": float(values.max()) if len(values) else 1.0,
+        "precision": 2 if coloured == "share" else 0,
+        "text": ["of the layer's labels" if coloured == "share" else "neurons", ""],
         "inRange": {"color": sequential.Cividis},
     }
     return option

@@ -150,7 +150,7 @@ class ResidueLabelsStudy(Study[ResidueLabelsSpec]):
 
 def small(model: str, revision: str) -> ResidueLabelsSpec:
     """Some chains, in seconds."""
-    return ResidueLabelsSpec(model=model, revision=revision, limit=300)
+    return ResidueLabelsSpec(model=model, revision=revision, limit=200)
 
 
 def following(table: pd.DataFrame) -> pd.DataFrame:

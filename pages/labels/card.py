@@ -34,10 +34,7 @@ def card(
     if row is None:
         return
     with st.container(border=True):
-        st.markdown(
-            f"**Neuron {neuron.layer} / {COMPONENT_NAMES[neuron.component]} / {neuron.index}**"
-        )
-        st.markdown(f"### {plain(str(row['label']))}")
+        title(neuron, str(row["label"]))
         st.caption(
             f"Held-out correlation {row['correlation']:.2f}{control(row)}"
             + (f"; effect size {row['effect']:+.2f}" if pd.notna(row.get("effect")) else "")
@@ -56,6 +53,12 @@ def card(
                     spec, exemplars, neuron.component, neuron.layer, neuron.index
                 ):
                     st.code(message["content"], language=None, wrap_lines=True)
+
+
+def title(neuron: Neuron, label: str) -> None:
+    """Which neuron it is, and what it is called."""
+    st.markdown(f"**Neuron {neuron.layer} / {COMPONENT_NAMES[neuron.component]} / {neuron.index}**")
+    st.markdown(f"### {plain(label)}")
 
 
 def _exemplars(spec: NeuronLabelsSpec) -> Result | None:
@@ -87,15 +90,17 @@ def _proteins(model: Model, exemplars: Result, neuron: Neuron, concept: str) -> 
                 column_config={"activation": st.column_config.NumberColumn(format="%+.3f")},
             )
             exports.tables(shown_rows, f"{end}_proteins")
-    _painted(model, exemplars.tables["proteins"].iloc[rows["top"]], neuron)
+    driving = exemplars.tables["proteins"].iloc[rows["top"]]
+    painted(model, driving, neuron, "Of those that drive the neuron most")
     _feature(exemplars.tables["proteins"], rows["top"], rows["bottom"], concept)
 
 
-def _painted(model: Model, proteins: pd.DataFrame, neuron: Neuron) -> None:
-    """Where the neuron is active in the proteins that drive it, as far as they have a structure.
+def painted(model: Model, proteins: pd.DataFrame, neuron: Neuron, which: str) -> None:
+    """Where the neuron is active in the first of some proteins that have a structure.
 
     Args:
-        proteins: columns name and sequence, those that drive it most first.
+        proteins: columns name and sequence.
+        which: proteins these are, in words.
     """
     named = zip(proteins["name"], proteins["sequence"], strict=True)
     sequences = {name: sequence for name, sequence in named if find(sequence) is not None}
@@ -112,7 +117,7 @@ def _painted(model: Model, proteins: pd.DataFrame, neuron: Neuron) -> None:
         "Protein on its structure",
         list(sequences),
         key="label_painted",
-        help="Of those that drive the neuron most; all on one scale.",
+        help=f"{which}; all on one scale.",
     )
     colour = structure.Colour("activation", lambda: activity[name], np.concatenate(every))
     structure.draw(sequences[name], {"activation": colour}, "label")

@@ -102,6 +102,17 @@ def test_others_do_not_bleach_the_concepts():
     assert (scale["min"], scale["max"]) == (0, largest)
 
 
+def test_colours_may_count_neurons():
+    labels = labelled()
+    table = figures.concept_table(labels, "concept", 5)
+    option = figures.concept_map(labels, "concept", 5, "neurons")
+    (series,) = option["series"]
+    assert [cell["value"][2] for cell in series["data"]] == table["neurons"].tolist()
+    counts = table.loc[table["concept"] != "others", "neurons"]
+    assert option["visualMap"]["max"] == counts.max()
+    assert option["visualMap"]["text"] == ["neurons", ""]
+
+
 def test_concepts_in_free_text_have_no_line_breaks():
     labels = pd.DataFrame({"layer": [1], "label": ["x"], "group": ["one\ntwo"]})
     option = figures.concept_map(labels)

@@ -113,7 +113,7 @@ def test_a_protein_without_a_structure_may_be_given_one():
 def painted_card(model, proteins, neuron):
     from pages.labels import card
 
-    card._painted(model, proteins, neuron)
+    card.painted(model, proteins, neuron, "Of those that drive the neuron most")
 
 
 def test_a_neuron_is_painted_on_the_proteins_that_drive_it(residues_model):

@@ -133,7 +133,7 @@ def test_no_judge_is_related_to_a_chain_that_explains(limit):
 def test_it_suits_models_of_proteins_of_every_kind(tiny, sentence, tmp_path):
     model = tiny("esm", "masked")
     spec = STUDY.example(model)
-    assert (spec.model, spec.limit) == (model.name, 300)
+    assert (spec.model, spec.limit) == (model.name, 200)
     assert STUDY.cost(spec, context_with(model)).seconds > 0
     for pair in (("esm", "classifier"), ("bert", "masked"), ("llama", "causal")):
         assert STUDY.example(tiny(*pair)) is None
