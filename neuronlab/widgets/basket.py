@@ -7,7 +7,7 @@ import streamlit as st
 from neuronlab.errors import UserError
 from neuronlab.neurons import Neuron, NeuronSet
 from neuronlab.widgets import state
-from neuronlab.widgets.guard import complain
+from neuronlab.widgets.guard import complain, counted
 
 _MAX_BYTES = 1_000_000
 
@@ -16,7 +16,9 @@ def summary() -> None:
     """How many neurons are in the basket, and a fold to manage it."""
     neurons = state.basket()
     with st.popover(
-        f"Basket: {len(neurons)} neurons", icon=":material/shopping_basket:", width="stretch"
+        f"Basket: {counted(len(neurons), 'neuron')}",
+        icon=":material/shopping_basket:",
+        width="stretch",
     ):
         if not len(neurons):
             st.caption("Empty. Select rows of a ranked table, or click a neuron, and add them.")

@@ -56,6 +56,11 @@ def sentence(error: Exception) -> str:
     return f"{reason[:1].upper()}{reason[1:]}."
 
 
+def counted(count: int, noun: str) -> str:
+    """So many of something: "1 neuron", "2,000 neurons"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def plain(text: str) -> str:
     """Text as Markdown that shows exactly that text."""
     for mark in "\\`*_{}[]()<>#+-!|$~:":

@@ -26,7 +26,7 @@ from neuronlab.neurons import (
 from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM, RANDOM_SETS, WRITTEN
 from neuronlab.neurons.interventions import Positions
 from neuronlab.widgets import bystanders, exports, state
-from neuronlab.widgets.guard import guard
+from neuronlab.widgets.guard import counted, guard
 
 _KINDS = {
     "scale": "Suppress / amplify",
@@ -234,7 +234,7 @@ def _numbers(outcome: Effect, neurons: NeuronSet) -> None:
     before, after = outcome.judged
     what = "" if measure == "probability" else "log-odds "
     st.markdown(
-        f"{len(neurons)} neurons: **{what}{written(before)} → {written(after)}**. "
+        f"{counted(len(neurons), 'neuron')}: **{what}{written(before)} → {written(after)}**. "
         f"{RANDOM_SETS} matched random sets of either kind:"
     )
     rows = [{"set": "chosen", measure: after}]
@@ -259,7 +259,9 @@ def _metrics(outcome: Effect) -> None:
     if outcome.log_odds is None:
         first.metric(f"p({label})", f"{after:.2%}", points)
         rank = outcome.rank
-        second.metric("Rank", f"{rank[1]:,}", f"was {rank[0]:,}", delta_color="off")
+        second.metric(
+            "Rank", f"{rank[1]:,}", f"was {rank[0]:,}", delta_color="off", delta_arrow="off"
+        )
         return
     odds = outcome.log_odds
     first.metric(

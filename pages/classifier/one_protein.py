@@ -16,7 +16,7 @@ from neuronlab.proteins.backbones import gallery
 from neuronlab.studies.submodels import SubmodelsSpec, SubmodelsStudy
 from neuronlab.verdicts import domain
 from neuronlab.widgets import badges, exports, links, services, state, structure
-from neuronlab.widgets.guard import doubted, guard, plain
+from neuronlab.widgets.guard import counted, doubted, guard, plain
 from pages.classifier.ranking import METHODS, scores_of
 
 TYPED = "Type a sequence"
@@ -129,7 +129,7 @@ def chosen(model: Model, place: st.delta_generator.DeltaGenerator) -> tuple[Neur
         "Neurons", list(options), format_func=options.__getitem__, key="one_neurons"
     )
     if which == "basket":
-        return basket, f"the {len(basket)} neurons of the basket"
+        return basket, f"the {counted(len(basket), 'neuron')} of the basket"
     if key is not None and which.startswith("top"):
         spec, result = services.result(key)
         method = "integrated_gradients"

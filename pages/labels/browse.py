@@ -21,7 +21,7 @@ from neuronlab.proteins import corpora
 from neuronlab.runs import Result
 from neuronlab.studies.neuron_labels import NeuronLabelsSpec
 from neuronlab.widgets import exports, label_sets, model_fetch, neuron_maps
-from neuronlab.widgets.guard import plain
+from neuronlab.widgets.guard import counted, plain
 from pages.labels.card import card, control
 
 _JUDGED = ("correlation", "control_correlation", "beaten")
@@ -155,7 +155,9 @@ def _search(
         columns = ["layer", "component", "neuron", "label", *_JUDGED]
         columns += [c for c in ("likeness", "effect", "q") if c in table]
         more = f" (the first {_LISTED:,})" if len(rows) > _LISTED else ""
-        st.markdown(f"**{len(rows):,} neurons**{more}. Select rows for the card and the basket.")
+        st.markdown(
+            f"**{counted(len(rows), 'neuron')}**{more}. Select rows for the card and the basket."
+        )
         neuron_maps.listed(
             table, "label_rows", "Neurons with their labels.", height=520, order=columns
         )

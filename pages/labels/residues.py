@@ -18,7 +18,7 @@ from neuronlab.neurons import Neuron
 from neuronlab.runs import Result
 from neuronlab.studies.residue_labels import FOLLOWS, ResidueLabelsSpec, small
 from neuronlab.widgets import exports, neuron_maps, services, shown, state
-from neuronlab.widgets.guard import complain
+from neuronlab.widgets.guard import complain, counted
 from pages.labels.card import painted, title
 
 STUDY = "residue_labels"
@@ -117,7 +117,7 @@ def _list(model: Model, rows: pd.DataFrame, result: Result) -> None:
         if rows.empty:
             st.info("No neuron of this layer does: choose another.", icon=":material/info:")
             return
-        st.markdown(f"**{len(rows):,} neurons**. Select rows for the card and the basket.")
+        st.markdown(f"**{counted(len(rows), 'neuron')}**. Select rows for the card and the basket.")
         columns = ["layer", "component", "neuron", "label", "correlation", "control_correlation"]
         neuron_maps.listed(
             rows.head(_LISTED),

