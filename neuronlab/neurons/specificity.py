@@ -44,7 +44,7 @@ class Specificity:
             log-odds), natural logarithms.
         bystanders: columns kind, name, answer (what is watched), before, after (its probability),
             instead (the first choice afterwards), change (of its log-probability), random (the mean
-            of that change over random sets).
+            of that change over random sets; nan where there are none).
         controls: for each random set the change of the answer, and the mean change of bystanders;
             the sets are of the same layers, as active and writing as much (``AS_ACTIVE``).
     """
@@ -75,7 +75,7 @@ class Specificity:
 
     @property
     def p(self) -> float:
-        """How often a random set is as specific: at least 1 / (sets + 1)."""
+        """How often a random set is as specific: from 1 / (sets + 1) on; 1 where there are none."""
         return rank_p(abs(self.difference), np.abs(self.differences))
 
     @property
@@ -97,12 +97,15 @@ def specificity(
     neurons: NeuronSet,
     change: Callable[[NeuronSet], Intervention],
     bystanders: Sequence[Bystander],
+    *,
+    random_sets: int = RANDOM_SETS,
 ) -> Specificity:
     """Change a set, and random ones that are as active, on a prompt and on its bystanders.
 
     Args:
         change: makes the intervention on a set; it is called for every set.
         bystanders: at least one.
+        random_sets: each costs as much as the set itself.
 
     Raises:
         UserError: a prompt or the set does not fit the model.
@@ -114,7 +117,7 @@ def specificity(
     neurons.check(model)
     encoded = model.encode(prompt)
     activity = Activity.of(model, [encoded], neurons.counts())
-    sets = [neurons, *(activity.matched(neurons, seed) for seed in seeds(0, RANDOM_SETS))]
+    sets = [neurons, *(activity.matched(neurons, seed) for seed in seeds(0, random_sets))]
     asked = [None, *map(change, sets)]
     before, *after = predict_many(model, encoded, asked)
     changes = [_judged(one) - _judged(before) for one in after]
@@ -132,7 +135,7 @@ def specificity(
                 "after": others[0].probability,
                 "instead": model.label(int(others[0].logits.argmax())),
                 "change": moved[0],
-                "random": float(np.mean(moved[1:])),
+                "random": float(np.mean(moved[1:])) if random_sets else np.nan,
             }
         )
     means = np.mean(of_sets, axis=0)

@@ -46,6 +46,13 @@ def draw(
     others = chosen(model, model.name, model.revision, prompt.text, prompt.mask)
     if others:
         st.markdown("##### What else broke?")
+        beside = st.toggle(
+            f"Beside {RANDOM_SETS} random sets",
+            key="bystanders_random",
+            help="Random neurons of the same layers that are as active, changed in the same way. "
+            f"They take {RANDOM_SETS} times as long.",
+            persist_state="session",
+        )
         found = _measured(
             model,
             model.name,
@@ -56,6 +63,7 @@ def draw(
             prompt.foil,
             tuple(neurons),
             key,
+            RANDOM_SETS if beside else 0,
             others,
             change,
         )
@@ -76,32 +84,42 @@ def _measured(
     foil: str | int | None,
     neurons: tuple,
     key: tuple,
+    random_sets: int,
     _others: Sequence[Bystander],
     _change: Callable[[NeuronSet], Intervention],
 ) -> Specificity:
     prompt = Prompt(text, target=target, mask=mask, foil=foil)
-    return specificity(_model, prompt, NeuronSet(neurons), _change, _others)
+    chosen = NeuronSet(neurons)
+    return specificity(_model, prompt, chosen, _change, _others, random_sets=random_sets)
 
 
 def verdict(of: Specificity) -> str:
     """What became of bystanders, in words, and how specific that is."""
     erased = f"It also erases {_named(of.erased)}" if of.erased else "It erases no bystander"
     kept = f", and leaves {_named(of.kept)} first" if of.kept else ""
-    low, high = min(of.differences), max(of.differences)
     times = of.quotient
     as_much = "" if times is None or times <= 0 else f", so **{times:.1f} times** as much"
     return (
-        f"{erased}{kept}. The answer's log-probability changes by {of.change:+.2f}, that of "
-        f"{len(of.bystanders)} bystanders by {of.mean:+.2f} in the mean{as_much}. The difference "
-        f"is {of.difference:+.2f}; of {RANDOM_SETS} random sets that are as active it is "
-        f"{low:+.2f} to {high:+.2f} (p = {of.p:.2g}). **{_called(of)}**"
+        f"{erased}{kept}. The answer's log-probability changes by {of.change:+.2f}, that "
+        f"of {len(of.bystanders)} bystanders by {of.mean:+.2f} in the mean{as_much}{_beside(of)}. "
+        f"**{_called(of)}**"
+    )
+
+
+def _beside(of: Specificity) -> str:
+    if not of.controls:
+        return ""
+    low, high = min(of.differences), max(of.differences)
+    return (
+        f". The difference is {of.difference:+.2f}; of {len(of.controls)} random sets that are as "
+        f"active it is {low:+.2f} to {high:+.2f} (p = {of.p:.2g})"
     )
 
 
 def _called(of: Specificity) -> str:
     if abs(of.change) < _HARDLY:
         return "The answer hardly changes."
-    if of.p > 0.05:
+    if of.controls and of.p > 0.05:
         return "Random sets are as specific: this shows nothing about this answer alone."
     if abs(of.mean) > abs(of.change):
         return "Bystanders change more than the answer does."
@@ -133,7 +151,7 @@ def _table(of: Specificity) -> None:
             "change": rows["change"],
             "random sets": rows["random"],
         }
-    )
+    ).dropna(axis="columns")
     percent = st.column_config.NumberColumn(format="%.1f %%")
     nats = st.column_config.NumberColumn(format="%+.2f", help="of the log-probability")
     st.dataframe(

@@ -7,6 +7,10 @@ from neuronlab.studies.bases import bystanders
 from neuronlab.widgets.bystanders import verdict
 
 
+def table(app):
+    return next(each.value for each in app.at.dataframe if "bystander" in each.value)
+
+
 def test_a_proof_says_what_else_broke(visit, results, with_bystanders, smollm):
     app = visit("attribution")
     assert app.errors() == []
@@ -14,9 +18,15 @@ def test_a_proof_says_what_else_broke(visit, results, with_bystanders, smollm):
     prompt = nl.Prompt(spec["text"], target=int(result.numbers["target"]))
     neurons = scores_of(result).select(top=10)
     others = bystanders.choose(smollm, prompt)
-    expected = specificity(smollm, prompt, neurons, nl.Suppress, others)
-    assert app.says(verdict(expected))
+    asked = smollm, prompt, neurons, nl.Suppress, others
+    assert app.says(verdict(specificity(*asked, random_sets=0)))
     assert app.says("also erases **")
+    assert "random sets" not in table(app)
+    app.at.toggle(key="bystanders_random").set_value(True)
+    app.run()
+    assert app.says(verdict(specificity(*asked)))
+    assert app.says("of 20 random sets that are as active it is")
+    assert "random sets" in table(app)
     assert app.says("As it is: the likeliest 15 tokens")
     before = nl.generate(smollm, spec["text"], tokens=15)
     after = nl.generate(smollm, spec["text"], tokens=15, intervention=nl.Suppress(neurons))

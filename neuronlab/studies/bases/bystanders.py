@@ -31,14 +31,14 @@ PLAIN_PROMPTS = (
 _SETS = ("knowledge_types", "six_languages")
 # Of each relation at most so many facts are asked in search of some that the model knows.
 _TRIED = 8
-_OF_RELATION, _RELATIONS, _SENTENCES = 2, 2, 2
+_OF_RELATION, _OF_OTHERS, _RELATIONS, _SENTENCES = 2, 1, 2, 2
 _PLACES = (0.2, 0.5, 0.8)
 
 
 def choose(model: Model, prompt: Prompt) -> list[Bystander]:
     """Bystanders of a prompt: none where nothing is known to ask a model.
 
-    A language model is asked two other facts of the prompt's relation, two of each of two other
+    A language model is asked two other facts of the prompt's relation, one of each of two other
     relations, such as it answers right at first, and two plain sentences. A model of proteins is
     asked for other residues of the protein, where it fills in residues, and about other proteins
     that it knows.
@@ -78,7 +78,7 @@ def _known(
             taken.add(first.label)
             given += 1
             yield Bystander(kind, fact.prompt, Prompt(prompt_text(model, fact)))
-        if given == _OF_RELATION:
+        if given == (_OF_RELATION if kind == SAME else _OF_OTHERS):
             return
 
 

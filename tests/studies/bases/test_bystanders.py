@@ -20,7 +20,7 @@ def test_a_fact_has_others_of_its_relation_of_two_more_and_plain_sentences(smoll
     prompt = nl.Prompt("The capital of France is", target=" Paris")
     chosen = choose(smollm, prompt)
     kinds = [bystander.kind for bystander in chosen]
-    assert [kinds.count(kind) for kind in (SAME, OTHER, PLAIN)] == [2, 4, 2]
+    assert [kinds.count(kind) for kind in (SAME, OTHER, PLAIN)] == [2, 2, 2]
     relations = [RELATION[b.prompt.text] for b in chosen if b.kind == OTHER]
     assert len(set(relations)) == 2
     assert RELATION[prompt.text] not in relations
