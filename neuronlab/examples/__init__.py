@@ -18,7 +18,6 @@ DEFAULT_MODEL = "smollm2-135m"
 STORED = Path(__file__).with_name("data")
 # What is stored may take minutes: enough facts that intervals mean something. By study and model.
 LARGE: dict[tuple[str, str], dict[str, Any]] = {
-    ("method_comparison", DEFAULT_MODEL): {"facts": "six_languages", "per_relation": 15},
     ("knowledge_types", DEFAULT_MODEL): {"facts": "knowledge_types", "per_relation": 10},
     ("fact_checking", DEFAULT_MODEL): {"facts": "knowledge_types", "per_relation": 20},
     ("stability", DEFAULT_MODEL): {"facts": "knowledge_types", "per_relation": 6},

@@ -23,8 +23,9 @@ def test_a_click_attributes_the_mutation(tab, width):
     (spec,) = (each for each in opened("antiberty") if each.study == "mutations")
     one = tab(width).open(f"attribution?run={spec.key}").finished()
     assert one.overflowing() == []
-    # A short protein, which is attributed in no time.
+    # A short protein, which is attributed in no time, and which the model does not know.
     following(one, lambda: one.prompt(SHORT).press("Run")).finished()
+    one.press("Show it all the same").finished()
     result = one.result()
     sequence, log_odds = result.numbers["sequence"], result.arrays["log_odds"]
     best = result.tables["mutations"].iloc[0]

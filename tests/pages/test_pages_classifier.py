@@ -245,8 +245,10 @@ def test_a_protein_people_know_is_shown_on_its_backbone(visit, results):
     page.at.text_area(key="one_sequence").set_value("ATGGTGAGCAAGGGCGAGGAGCTGTTC")
     page.run()
     assert page.errors() == []
-    (warning,) = page.at.warning
-    assert "translate it" in warning.value
+    doubt, veil = page.at.warning
+    assert "translate it" in doubt.value
+    assert "not to be interpreted" in veil.value
+    page.press("lift")
     assert page.says("No structure that comes with the app is of this protein")
 
 

@@ -116,6 +116,7 @@ def test_a_protein_that_was_measured_stands_beside_its_measurements(visit, resul
     app.prompt(GB1)
     app.press("run")
     assert app.errors() == []
+    app.press("lift")  # the domain is no antibody's
     held = agreement(MEASURED[0], app.result(results).arrays["log_odds"])
     assert app.says(f"**{held.model:.2f}**")
     assert app.says(f"BLOSUM62, which knows no protein, {held.blosum62:.2f}")

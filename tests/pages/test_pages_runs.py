@@ -1,9 +1,10 @@
 """The page of runs: list, open, delete, compare."""
 
-from neuronlab.examples import example, opened
+from neuronlab.examples import example, opened, stored_keys
 from neuronlab.models.catalogue import EMBEDDED
 
-EXAMPLES = [spec for model in EMBEDDED if model.default for spec in opened(model.name)]
+COMPUTED = {s.key for model in EMBEDDED if model.default for s in opened(model.name)}
+EXAMPLES = COMPUTED | stored_keys()
 
 
 def test_a_finished_run_is_listed_opened_and_deleted(visit, results):
