@@ -106,7 +106,7 @@ def correlations(
         variance[variance < _SILENT**2] = torch.nan
         spread = (variance * (marked * (1 - marked)).where(marked < 1, torch.nan)).sqrt()
         r = (products[c] / count - marked * mean) / spread
-        of_component[c] = r.where(spread > 0, torch.nan).numpy()
+        of_component[c] = r.where(spread > 0, torch.nan).numpy(force=True)
     return of_component
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from contexts import context_with
 
-from neuronlab import studies
+from neuronlab import examples, studies
 from neuronlab.cost import Cost
 from neuronlab.examples import example, opened
 from neuronlab.proteins.corpora import Corpus
@@ -66,9 +66,9 @@ OPENED = {
         "language_independent": "37a9c93d5dbf0f34",
         "cross_lingual_editing": "d47e4676ab97a21d",
         "method_comparison": "4497a467764e5477",
-        "knowledge_types": "b420331d69e6196f",
-        "stability": "fab7cbe336c12a09",
-        "fact_checking": "73bc564b46cf59f8",
+        "knowledge_types": "9d998bce2c521fcc",
+        "stability": "478ae4b2fd82cbaa",
+        "fact_checking": "492bc688017594d3",
     },
     "gemma3-270m": {"attribution": "dff80dd49849a5f1"},
     "antiberty": {
@@ -91,6 +91,9 @@ def test_the_examples_of_set_up_keep_their_keys(name, monkeypatch):
 
 def test_what_needs_proteins_that_are_not_there_waits(monkeypatch):
     monkeypatch.setattr(Corpus, "ready", False)
+    stored = [spec.study for spec in opened("antiberty")]
+    assert stored == ["attribution", "mutations", "neuron_labels", "steering"]
+    monkeypatch.setattr(examples, "stored_keys", frozenset)
     assert [spec.study for spec in opened("antiberty")] == ["attribution", "mutations"]
     assert {spec.study for spec in opened("smollm2-135m")} >= OPENED["smollm2-135m"].keys()
 
