@@ -18,7 +18,8 @@ _ERROR_DOUBTFUL, _ERROR_BAD = 0.05, 0.25
 _HARDLY = 0.01
 # How much longer than what a model knows a protein may be before nothing can be said of it.
 _BEYOND = 1.25
-_SCRIPTS = {"zh": "CJK", "ja": "CJK", "ru": "CYRILLIC", "ar": "ARABIC", "hi": "DEVANAGARI"}
+# Of the languages that the catalogue names; any other is written in Latin letters.
+_SCRIPTS = {"zh": "CJK", "ja": "CJK"}
 
 
 @dataclass(frozen=True)

@@ -42,8 +42,12 @@ def first(study: str, model: Any) -> Spec | None:
         None where the model does not suit the study.
     """
     small = STUDIES[study].example(model)
-    large = None if small is None else large_of(small)
-    return large if large is not None and large.key in stored_keys() else small
+    return None if small is None else _first_of(small)
+
+
+def _first_of(small: Spec) -> Spec:
+    large = large_of(small)
+    return large if large.key in stored_keys() else small
 
 
 def large_of(small: Spec) -> Spec:
@@ -73,15 +77,21 @@ def opened(name: str) -> list[Spec]:
     that suits them. What needs proteins that are not on this machine is left out, unless it is
     stored.
     """
-    specs: list[Spec] = [example(name)]
-    for study in STUDIES:
-        if study == AttributionSpec.study:
-            continue
-        examples = ((model, first(study, model)) for model in EMBEDDED)
-        suited = next(((model, spec) for model, spec in examples if spec is not None), None)
-        if suited is not None and suited[0].name == name:
-            specs.append(suited[1])
+    specs = [_first_of(small) for small in smalls(name)]
     return [spec for spec in specs if spec.key in stored_keys() or _has_proteins(spec)]
+
+
+def smalls(name: str) -> list[Spec]:
+    """The small examples of an embedded model: see ``opened``."""
+    specs: list[Spec] = [example(name)]
+    for study in STUDIES.values():
+        if study.name == AttributionSpec.study:
+            continue
+        examples = ((model.name, study.example(model)) for model in EMBEDDED)
+        suited, spec = next((each for each in examples if each[1] is not None), ("", None))
+        if spec is not None and suited == name:
+            specs.append(spec)
+    return specs
 
 
 def _has_proteins(spec: Spec) -> bool:

@@ -8,23 +8,17 @@ from pathlib import Path
 
 from neuronlab import __version__, examples
 from neuronlab.models import weights
-from neuronlab.models.catalogue import EMBEDDED
+from neuronlab.models.catalogue import EMBEDDED, entry
 from neuronlab.runs import Context, Spec, Store, stored_result
 from neuronlab.studies import STUDIES
-from neuronlab.studies.attribution import AttributionSpec
 
 
 def wanted() -> list[Spec]:
     """What every page opens on, of the models that set-up fetches, the large examples included."""
-    fetched = [model for model in EMBEDDED if model.default]
-    specs = []
-    for study in STUDIES.values():
-        of_models = [spec for model in fetched if (spec := study.example(model)) is not None]
-        for i, spec in enumerate(of_models):
-            is_large = (study.name, dict(spec)["model"]) in examples.LARGE
-            if study.name == AttributionSpec.study or i == 0 or is_large:
-                specs.append(examples.large_of(spec))
-    return specs
+    smalls = [spec for model in EMBEDDED if model.default for spec in examples.smalls(model.name)]
+    of_large = (STUDIES[study].example(entry(model)) for study, model in examples.LARGE)
+    smalls += filter(None, of_large)
+    return list({spec.key: spec for spec in map(examples.large_of, smalls)}.values())
 
 
 def main() -> None:
@@ -51,8 +45,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             shelf = Store(Path(folder))
             made = store.provenance(key)
-            told = {"created": made["created"], "example": f"NeuronLab {__version__}"}
-            shelf.save(spec, result, seconds=made["seconds"], provenance=told)
+            provenance = {"created": made["created"], "example": f"NeuronLab {__version__}"}
+            shelf.save(spec, result, seconds=made["seconds"], provenance=provenance)
             path.write_bytes(shelf.export(key))
 
 

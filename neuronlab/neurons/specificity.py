@@ -66,7 +66,7 @@ class Specificity:
     @property
     def differences(self) -> tuple[float, ...]:
         """The same for each random set."""
-        return tuple(own - others for own, others in self.controls)
+        return tuple(answer - bystanders for answer, bystanders in self.controls)
 
     @property
     def quotient(self) -> float | None:
@@ -79,16 +79,19 @@ class Specificity:
         return rank_p(abs(self.difference), np.abs(self.differences))
 
     @property
+    def stays(self) -> pd.Series:
+        """Of each bystander, whether its answer stays the first choice."""
+        return self.bystanders["instead"] == self.bystanders["answer"]
+
+    @property
     def erased(self) -> list[str]:
         """Answers of bystanders that are no longer the first choice."""
-        rows = self.bystanders
-        return rows["answer"][rows["instead"] != rows["answer"]].tolist()
+        return self.bystanders["answer"][~self.stays].tolist()
 
     @property
     def kept(self) -> list[str]:
         """Answers of bystanders that stay the first choice."""
-        rows = self.bystanders
-        return rows["answer"][rows["instead"] == rows["answer"]].tolist()
+        return self.bystanders["answer"][self.stays].tolist()
 
 
 def specificity(
@@ -116,8 +119,10 @@ def specificity(
     """
     neurons.check(model)
     encoded = model.encode(prompt)
-    activity = Activity.of(model, [encoded], neurons.counts())
-    sets = [neurons, *(activity.matched(neurons, seed) for seed in seeds(0, random_sets))]
+    sets = [neurons]
+    if random_sets:
+        activity = Activity.of(model, [encoded], neurons.counts())
+        sets += [activity.matched(neurons, seed) for seed in seeds(0, random_sets)]
     asked = [None, *map(change, sets)]
     before, *after = predict_many(model, encoded, asked)
     changes = [_judged(one) - _judged(before) for one in after]

@@ -81,11 +81,11 @@ class Store:
             home.publish(self.path(key), replace=False) as folder,
         ):
             folder.mkdir()
-            for path, content in _of_archive(files, key):
-                (folder / path).write_bytes(content)
+            for name in files.namelist():
+                (folder / name.removeprefix(f"{key}/")).write_bytes(files.read(name))
 
     def provenance(self, key: str) -> dict[str, Any]:
-        """When a result was computed, in how many seconds, and what `save` was told of it."""
+        """When a result was computed, in how many seconds, and what `save` was given beside."""
         return read_json(self._existing(key), META)
 
     def load(self, key: str) -> tuple[dict[str, Any], Result]:
@@ -249,11 +249,6 @@ class Store:
                 elif not self._markers(path.name) and _age(path) > 30 * _DAY:
                     # Of a cancelled or failed run: they wait for another try, but not for ever.
                     self.clear_shards(path.name)
-
-
-def _of_archive(files: zipfile.ZipFile, key: str) -> Iterator[tuple[str, bytes]]:
-    for name in files.namelist():
-        yield name.removeprefix(f"{key}/"), files.read(name)
 
 
 def _age(path: Path) -> float:

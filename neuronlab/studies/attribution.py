@@ -259,7 +259,8 @@ def mean_error(scores: NeuronScores) -> float | None:
     """
     if scores.quality.empty:
         return None
-    return float(scores.quality["error"].sum() / sum(np.abs(scores[c]).sum() for c in scores))
+    size = sum(float(np.abs(scores[c]).sum()) for c in scores)
+    return float(scores.quality["error"].sum() / max(size, 1e-12))
 
 
 def scores_of(result: Result) -> NeuronScores:

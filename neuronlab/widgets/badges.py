@@ -9,15 +9,11 @@ import streamlit as st
 from neuronlab.verdicts import Verdict
 from neuronlab.widgets.guard import plain
 
-_COLOURS: dict[str, Literal["green", "orange", "red"]] = {
-    "good": "green",
-    "doubtful": "orange",
-    "bad": "red",
-}
-_ICONS = {
-    "good": ":material/check_circle:",
-    "doubtful": ":material/help:",
-    "bad": ":material/block:",
+_BAD = ":material/block:"
+_LOOKS: dict[str, tuple[Literal["green", "orange", "red"], str]] = {
+    "good": ("green", ":material/check_circle:"),
+    "doubtful": ("orange", ":material/help:"),
+    "bad": ("red", _BAD),
 }
 
 
@@ -33,9 +29,8 @@ def draw(*verdicts: Verdict | None) -> bool:
         return True
     with st.container(horizontal=True, gap="small"):
         for verdict in given:
-            st.badge(
-                plain(verdict.words), icon=_ICONS[verdict.level], color=_COLOURS[verdict.level]
-            )
+            colour, icon = _LOOKS[verdict.level]
+            st.badge(plain(verdict.words), icon=icon, color=colour)
     return _lifted([verdict.words for verdict in given if verdict.level == "bad"])
 
 
@@ -45,7 +40,7 @@ def _lifted(reasons: list[str]) -> bool:
         return True
     st.warning(
         "What would follow is not to be interpreted, though the model computes it all the same.",
-        icon=":material/block:",
+        icon=_BAD,
     )
     if not st.button("Show it all the same", key="lift"):
         return False

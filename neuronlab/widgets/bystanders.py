@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pandas as pd
 import streamlit as st
@@ -13,6 +14,7 @@ from neuronlab.neurons import Intervention, NeuronSet, generate
 from neuronlab.neurons.effect import RANDOM_SETS
 from neuronlab.neurons.specificity import Bystander, Specificity, specificity
 from neuronlab.studies.bases import bystanders
+from neuronlab.studies.bases.bystanders import PROTEIN, RESIDUE
 from neuronlab.widgets import exports
 from neuronlab.widgets.guard import plain
 
@@ -34,13 +36,13 @@ def draw(
     model: Model,
     prompt: Prompt,
     neurons: NeuronSet,
-    change: Callable[[NeuronSet], Intervention],
+    intervention: Callable[[], Intervention],
     key: tuple,
 ) -> None:
     """The section below a proof.
 
     Args:
-        change: makes the intervention on a set.
+        intervention: makes that on the neurons, which may take a pass of the model.
         key: what names the change among others, for the cache.
     """
     others = chosen(model, model.name, model.revision, prompt.text, prompt.mask)
@@ -53,7 +55,7 @@ def draw(
             f"They take {RANDOM_SETS} times as long.",
             persist_state="session",
         )
-        found = _measured(
+        measured = _measured(
             model,
             model.name,
             model.revision,
@@ -65,12 +67,12 @@ def draw(
             key,
             RANDOM_SETS if beside else 0,
             others,
-            change,
+            intervention,
         )
-        st.markdown(verdict(found))
-        _table(found)
+        st.markdown(summary(measured))
+        _table(measured)
     if model.kind == "causal" and model.alphabet == "text":
-        _texts(model, prompt.text, tuple(neurons), key, change)
+        _texts(model, prompt.text, tuple(neurons), key, intervention)
 
 
 @st.cache_data(max_entries=256, show_spinner="Asking bystanders")
@@ -86,17 +88,26 @@ def _measured(
     key: tuple,
     random_sets: int,
     _others: Sequence[Bystander],
-    _change: Callable[[NeuronSet], Intervention],
+    _intervention: Callable[[], Intervention],
 ) -> Specificity:
     prompt = Prompt(text, target=target, mask=mask, foil=foil)
-    chosen = NeuronSet(neurons)
-    return specificity(_model, prompt, chosen, _change, _others, random_sets=random_sets)
+    # Means over the prompt are read once, not for every random set.
+    made = _intervention()
+    return specificity(
+        _model,
+        prompt,
+        NeuronSet(neurons),
+        lambda others: replace(made, neurons=others),
+        _others,
+        random_sets=random_sets,
+    )
 
 
-def verdict(of: Specificity) -> str:
+def summary(of: Specificity) -> str:
     """What became of bystanders, in words, and how specific that is."""
-    erased = f"It also erases {_named(of.erased)}" if of.erased else "It erases no bystander"
-    kept = f", and leaves {_named(of.kept)} first" if of.kept else ""
+    rows, stays = of.bystanders, of.stays
+    erased = "It erases no bystander" if stays.all() else f"It also erases {_named(rows[~stays])}"
+    kept = f", and leaves {_named(rows[stays])} first" if stays.any() else ""
     times = of.quotient
     as_much = "" if times is None or times <= 0 else f", so **{times:.1f} times** as much"
     return (
@@ -128,8 +139,13 @@ def _called(of: Specificity) -> str:
     return "These neurons carry this answer more than others."
 
 
-def _named(answers: list[str]) -> str:
-    shown = [f"**{plain(visible(answer))}**" for answer in dict.fromkeys(answers)]
+def _named(rows: pd.DataFrame) -> str:
+    """The answers of bystanders; many proteins have the same one, so theirs say where."""
+    shown = [
+        f"**{plain(visible(row.answer))}**"
+        + (f" ({plain(row.title)})" if row.kind in (RESIDUE, PROTEIN) else "")
+        for row in rows.rename(columns={"name": "title"}).itertuples()
+    ]
     if len(shown) > _NAMED:
         return f"{', '.join(shown[:_NAMED])} and {len(shown) - _NAMED} more"
     return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
@@ -176,9 +192,9 @@ def _written(
     text: str,
     neurons: tuple,
     key: tuple,
-    _intervention: Intervention | None,
+    _intervention: Callable[[], Intervention | None],
 ) -> str:
-    return generate(_model, text, tokens=_TOKENS, intervention=_intervention)
+    return generate(_model, text, tokens=_TOKENS, intervention=_intervention())
 
 
 def _texts(
@@ -186,12 +202,12 @@ def _texts(
     text: str,
     neurons: tuple,
     key: tuple,
-    change: Callable[[NeuronSet], Intervention],
+    intervention: Callable[[], Intervention],
 ) -> None:
     """How the model goes on, as it is and after the change."""
     named = model, model.name, model.revision, text
-    before = _written(*named, (), (), None)
-    after = _written(*named, neurons, key, change(NeuronSet(neurons)))
+    before = _written(*named, (), (), lambda: None)
+    after = _written(*named, neurons, key, intervention)
     for column, title, written in zip(
         st.columns(2), ("As it is", "After the change"), (before, after), strict=True
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -158,10 +159,7 @@ def _panel(
         )
         with st.popover("Copy as Python", icon=":material/code:", type="tertiary"):
             st.code(_python(prompt, model, neurons, change), language="python")
-    intervention = change.of(neurons, model, prompt)
-    bystanders.draw(
-        model, prompt, neurons, lambda other: replace(intervention, neurons=other), (change,)
-    )
+    bystanders.draw(model, prompt, neurons, partial(change.of, neurons, model, prompt), (change,))
 
 
 def _neurons(sources: Sources) -> NeuronSet:

@@ -65,7 +65,7 @@ def preview(model: Model, spec: AttributionSpec, result: Result) -> None:
     scores = scores_of(result)
     neuron_maps.start(scores, preview=True)
     st.markdown(prediction(result.numbers))
-    if trusted(model, spec, result):
+    if trusted(model, spec, result, scores):
         overview(result, scores)
 
 
@@ -89,7 +89,7 @@ def results(model: Model, spec: AttributionSpec, result: Result) -> None:
     neuron_maps.start(scores)
     prompt = spec.prompt
     headline(result)
-    if not trusted(model, spec, result):
+    if not trusted(model, spec, result, scores):
         return
     overview(result, scores)
     where(model, spec, result)
@@ -108,13 +108,12 @@ def results(model: Model, spec: AttributionSpec, result: Result) -> None:
     intervention.draw(model, asked, {"Top neurons": scores}, proof_in(result, scores))
 
 
-def trusted(model: Model, spec: AttributionSpec, result: Result) -> bool:
+def trusted(model: Model, spec: AttributionSpec, result: Result, scores: NeuronScores) -> bool:
     """The badges of a result, and whether its maps may be shown."""
-    n = result.numbers
     return badges.draw(
         domain(model.name, spec.text, model.alphabet),
-        confidence(n["probability"]),
-        precision(mean_error(scores_of(result))),
+        confidence(result.numbers["probability"]),
+        precision(mean_error(scores)),
     )
 
 

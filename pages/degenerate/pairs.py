@@ -64,14 +64,18 @@ def draw() -> None:
             random_sets=sets,
             **asked,
         )
-    preview = partial(pairs_and_random, model)
-    shown.study(STUDY, model, spec, partial(results, model), preview=preview)
+    shown.study(STUDY, model, spec, partial(results, model), preview=partial(preview, model))
+
+
+def preview(model: Model, spec: DegeneratePairsSpec, result: Result) -> None:
+    """The pairs, before random ones stand beside them."""
+    if trusted(model, spec, result):
+        pairs_and_random(model, spec, result)
 
 
 def results(model: Model, spec: DegeneratePairsSpec, result: Result) -> None:
     """The pairs and the candidates."""
-    asked = domain(model.name, spec.text, model.alphabet), confidence(result.numbers["p0"])
-    if not badges.draw(*asked):
+    if not trusted(model, spec, result):
         return
     pairs_and_random(model, spec, result)
     left, right = st.columns([3, 2], gap="medium")
@@ -89,6 +93,12 @@ def results(model: Model, spec: DegeneratePairsSpec, result: Result) -> None:
         neuron_card.draw(model, prompt, neuron_maps.chosen(), scores)
     intervention.draw(model, prompt, {"Candidates": scores}, None)
     exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def trusted(model: Model, spec: DegeneratePairsSpec, result: Result) -> bool:
+    """The badges of a result, and whether its pairs may be shown."""
+    of_prompt = domain(model.name, spec.text, model.alphabet)
+    return badges.draw(of_prompt, confidence(result.numbers["p0"]))
 
 
 def pairs_and_random(model: Model, spec: DegeneratePairsSpec, result: Result) -> None:

@@ -9,16 +9,15 @@ import streamlit as st
 
 from neuronlab import home
 from neuronlab.errors import UserError
-from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.labels import endpoint, longformer
-from neuronlab.models import READABLE, Model
+from neuronlab.models import Model
 from neuronlab.models.catalogue import available, use_of
 from neuronlab.models.residues import doubt
 from neuronlab.proteins import corpora
 from neuronlab.proteins.annotated import MAX_BYTES, read_annotated
 from neuronlab.proteins.corpora import CORPORA
 from neuronlab.studies.neuron_labels import NeuronLabelsSpec
-from neuronlab.widgets import label_sets, model_fetch
+from neuronlab.widgets import components, label_sets, model_fetch
 from neuronlab.widgets.guard import complain, plain, sentence
 
 OWN = "own"
@@ -52,14 +51,7 @@ def form(model: Model) -> NeuronLabelsSpec | None:
         format_func=lambda n: titles.get(n, "A file of yours"),
         key=f"label_corpus_{use_of(model.name).corpus}",
     )
-    components = middle.pills(
-        "Neurons",
-        [c for c in READABLE if c != "attention"],
-        selection_mode="multi",
-        default=["ffn"],
-        format_func=COMPONENT_NAMES.__getitem__,
-        key="label_components",
-    )
+    chosen = components.pills("Neurons", "label_components", middle)
     explainer = right.selectbox(
         "Explained by", list(EXPLAINERS), format_func=EXPLAINERS.__getitem__, key="label_explainer"
     )
@@ -68,7 +60,7 @@ def form(model: Model) -> NeuronLabelsSpec | None:
         if corpus is None:
             return None
         label_sets.corpus_ready(corpus)
-        if not components:
+        if not chosen:
             raise UserError("Choose at least one component.")
         asked = _explainer(explainer)
         settings = _settings(llm=explainer != "statistics")
@@ -76,7 +68,7 @@ def form(model: Model) -> NeuronLabelsSpec | None:
             model=model.name,
             revision=model.revision,
             corpus=corpus,
-            components=tuple(components),
+            components=chosen,
             explainer=explainer,
             **{k: v for k, v in asked.items() if k != "key"},
             **settings,

@@ -10,14 +10,13 @@ import streamlit as st
 from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.figures import labels as figures
 from neuronlab.figures import maps
-from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.labels.proteins import JUDGED
 from neuronlab.labels.residues import CONCEPTS
-from neuronlab.models import READABLE, Model
+from neuronlab.models import Model
 from neuronlab.neurons import Neuron
 from neuronlab.runs import Result
 from neuronlab.studies.residue_labels import FOLLOWS, ResidueLabelsSpec, small
-from neuronlab.widgets import exports, neuron_maps, services, shown, state
+from neuronlab.widgets import components, exports, neuron_maps, services, shown, state
 from neuronlab.widgets.guard import complain, counted
 from pages.labels.card import painted, title
 
@@ -38,21 +37,14 @@ def draw() -> None:
 def form(model: Model, first: ResidueLabelsSpec) -> ResidueLabelsSpec | None:
     """Which neurons, on how many chains."""
     left, right = st.columns(2)
-    components = left.pills(
-        "Neurons",
-        [c for c in READABLE if c != "attention"],
-        selection_mode="multi",
-        default=["ffn"],
-        format_func=COMPONENT_NAMES.__getitem__,
-        key="residue_components",
-    )
+    chosen = components.pills("Neurons", "residue_components", left)
     limit = right.number_input(
         "Chains of the PDB (0: all 3,000)", 0, 3_000, first.limit, key="residue_limit"
     )
-    if not components:
+    if not chosen:
         complain("Choose at least one component.")
         return None
-    fields = {"components": tuple(components), "limit": max(limit, 20) if limit else None}
+    fields = {"components": chosen, "limit": max(limit, 20) if limit else None}
     return ResidueLabelsSpec(model=model.name, revision=model.revision, **fields)
 
 

@@ -9,9 +9,8 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator as Column
 
 from neuronlab.errors import UserError
-from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.labels.search import search_words
-from neuronlab.models import READABLE, Model
+from neuronlab.models import Model
 from neuronlab.models.catalogue import use_of
 from neuronlab.models.residues import clean_sequence
 from neuronlab.neurons import NeuronSet
@@ -21,7 +20,7 @@ from neuronlab.proteins.predictors import PREDICTORS
 from neuronlab.proteins.sequences import TRASTUZUMAB_VH, TRASTUZUMAB_VL
 from neuronlab.studies.bases.prompts import UBIQUITIN
 from neuronlab.studies.steering import Goal, SteeringSpec
-from neuronlab.widgets import label_sets, model_fetch, state
+from neuronlab.widgets import components, label_sets, model_fetch, state
 from neuronlab.widgets.guard import complain, doubted, plain, sentence
 
 CHOICES = {
@@ -191,17 +190,10 @@ def _neurons(model: Model, goals: tuple[Goal, ...]) -> dict:
     if choose == "labels":
         return given | _by_label(model, goals)
     count = left.number_input("How many", 1, 20_000, 100, key="steer_count")
-    components = st.pills(
-        "Of",
-        [c for c in READABLE if c != "attention"],
-        selection_mode="multi",
-        default=["ffn"],
-        format_func=COMPONENT_NAMES.__getitem__,
-        key="steer_components",
-    )
-    if not components:
+    chosen = components.pills("Of", "steer_components")
+    if not chosen:
         raise UserError("Choose at least one component.")
-    given |= {"choose": choose, "count": count, "components": tuple(components)}
+    given |= {"choose": choose, "count": count, "components": chosen}
     if choose in ("protein", "residue"):
         titles = corpora.titles()
         names = list(titles)

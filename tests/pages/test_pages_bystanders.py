@@ -4,7 +4,7 @@ import neuronlab as nl
 from neuronlab.neurons.specificity import specificity
 from neuronlab.studies.attribution import scores_of
 from neuronlab.studies.bases import bystanders
-from neuronlab.widgets.bystanders import verdict
+from neuronlab.widgets.bystanders import summary
 
 
 def table(app):
@@ -19,12 +19,12 @@ def test_a_proof_says_what_else_broke(visit, results, with_bystanders, smollm):
     neurons = scores_of(result).select(top=10)
     others = bystanders.choose(smollm, prompt)
     asked = smollm, prompt, neurons, nl.Suppress, others
-    assert app.says(verdict(specificity(*asked, random_sets=0)))
+    assert app.says(summary(specificity(*asked, random_sets=0)))
     assert app.says("also erases **")
     assert "random sets" not in table(app)
     app.at.toggle(key="bystanders_random").set_value(True)
     app.run()
-    assert app.says(verdict(specificity(*asked)))
+    assert app.says(summary(specificity(*asked)))
     assert app.says("of 20 random sets that are as active it is")
     assert "random sets" in table(app)
     assert app.says("As it is: the likeliest 15 tokens")
