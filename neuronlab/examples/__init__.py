@@ -16,11 +16,13 @@ from neuronlab.studies.attribution import AttributionSpec, AttributionStudy
 DEFAULT_MODEL = "smollm2-135m"
 # Archives as `Store.export` writes them, named by key: see the README beside them.
 STORED = Path(__file__).with_name("data")
-# What is stored may take minutes: enough facts that intervals mean something. By study and model.
+# What is stored may take minutes: enough facts that intervals mean something. By study and model,
+# also of a second model that a page opens on.
 LARGE: dict[tuple[str, str], dict[str, Any]] = {
     ("knowledge_types", DEFAULT_MODEL): {"facts": "knowledge_types", "per_relation": 10},
     ("fact_checking", DEFAULT_MODEL): {"facts": "knowledge_types", "per_relation": 20},
     ("stability", DEFAULT_MODEL): {"facts": "knowledge_types", "per_relation": 6},
+    ("mutations", "esm2-8m"): {},
     ("neuron_labels", "esm2-8m"): {"limit": None, "held_out": 500, "per_layer": None},
 }
 

@@ -235,19 +235,20 @@ def sextiles(table: pd.DataFrame) -> go.Figure:
 
 
 def sizes(table: pd.DataFrame) -> go.Figure:
-    """How specific the labels of models are, a panel each number.
+    """How specific the labels of models are, a panel each number that one of them has.
 
     Args:
         table: one row per model; columns model, distinct_per_1000, entropy, spread.
     """
+    panels = {name: title for name, title in SIZES.items() if table[name].notna().any()}
     figure = make_subplots(
         1,
-        len(SIZES),
+        max(len(panels), 1),
         shared_yaxes=True,
         horizontal_spacing=0.05,
-        subplot_titles=list(SIZES.values()),
+        subplot_titles=list(panels.values()),
     )
-    for column, (name, title) in enumerate(SIZES.items(), start=1):
+    for column, (name, title) in enumerate(panels.items(), start=1):
         figure.add_bar(
             y=[plain(model) for model in table["model"]],
             x=table[name],

@@ -90,7 +90,16 @@ def results(spec: ScalingSpec, result: Result) -> None:
         "sizes",
         "Bars by model: distinct labels, entropy and spread over layers.",
     )
-    st.dataframe(_named(sizes, titles), hide_index=True, key="scaling_sizes")
+    st.dataframe(
+        _named(sizes, titles).dropna(axis="columns", how="all"),
+        hide_index=True,
+        key="scaling_sizes",
+    )
+    if sizes["distinct_per_1000"].isna().any():
+        st.caption(
+            "How many distinct labels 1,000 neurons have is told of models with that many labelled "
+            "neurons: label more of each layer."
+        )
     corpora = {labels.corpus for labels in spec.labels}
     if len(corpora) > 1:
         st.caption(

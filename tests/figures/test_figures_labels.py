@@ -284,4 +284,14 @@ def test_sizes_are_the_table():
         assert list(bars.y) == ["one", "&lt;two&gt;"]
         np.testing.assert_array_equal(np.array(bars.x), table[name])
     assert list(figure.data[1].text) == ["6.5", ""]
+
+
+def test_a_number_that_no_model_has_takes_no_room():
+    table = pd.DataFrame(
+        {"model": ["one"], "distinct_per_1000": [np.nan], "entropy": [6.5], "spread": [0.75]}
+    )
+    figure = figures.sizes(table)
+    titles = [figures.SIZES[name] for name in ("entropy", "spread")]
+    assert [note.text for note in figure.layout.annotations] == titles
+    assert [list(bars.x) for bars in figure.data] == [[6.5], [0.75]]
     assert can_be_sent(figure)

@@ -138,3 +138,10 @@ def test_the_example_of_set_up_is_the_view_first_shown(results):
         spec.key
         == STUDIES["mutations"].default().model_copy(update={"revision": spec.revision}).key
     )
+
+
+def test_the_map_of_another_model_opens_on_its_stored_example(visit, results):
+    app = visit("attribution", model="esm2-8m", view="mutations")
+    assert app.errors() == []
+    assert app.says("Stored example, computed on 20")
+    assert app.stored(results)[0]["study"] == "mutations"
