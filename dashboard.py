@@ -32,6 +32,8 @@ st.set_page_config(page_title="NeuronLab" if shown is HOME else f"{shown.title} 
 STYLE = ".stMain * { transition-duration: 0s !important; }"
 # A link to a page has its whole title, on two lines where it must.
 STYLE += ".stPageLink p, .stPageLink span { white-space: normal; }"
+# A title begins where the page does.
+STYLE += ".stMainBlockContainer { padding-top: 3.5rem; }"
 st.html(f"<style>{STYLE}</style>")
 state.start()
 with guard():

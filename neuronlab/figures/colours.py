@@ -34,4 +34,6 @@ MARKS = ["circle", "square", "diamond", "cross", "x", "triangle-up", "star"]
 PATTERNS = ["", "/", "x", "-", "|", "+"]
 # Against the target, nothing, for the target.
 DIVERGING = ["#B35806", "#F1A340", "#F7F7F7", "#998EC3", "#542788"]
+# On a dark page what is nothing is dark, and what is strong is bright.
+DIVERGING_DARK = ["#FDB863", "#A9600F", "#1D222B", "#6F5FB0", "#C3B8F5"]
 AGAINST, NEUTRAL, FOR = "#B35806", "#999999", "#542788"

@@ -21,6 +21,12 @@ def _card(
     return neuron_card(_model, Prompt(text, mask=mask), neuron)
 
 
+def activations(model: Model, prompt: Prompt, neuron: Neuron) -> list[float]:
+    """A neuron's activation at each token."""
+    card = _card(model, model.name, model.revision, prompt.text, prompt.mask, neuron)
+    return card.activations["activation"].tolist()
+
+
 def draw(model: Model, prompt: Prompt, neuron: Neuron, scores: NeuronScores) -> None:
     """The card of the chosen neuron."""
     card = _card(model, model.name, model.revision, prompt.text, prompt.mask, neuron)

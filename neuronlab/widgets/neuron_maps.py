@@ -8,12 +8,11 @@ import pandas as pd
 import streamlit as st
 
 from neuronlab.figures import maps
-from neuronlab.figures.charts import layer_profile
 from neuronlab.figures.colours import COMPONENT_NAMES
-from neuronlab.models import Component
+from neuronlab.figures.heatmaps import bin_of, by_layer, strip
 from neuronlab.neurons import Neuron, NeuronScores, NeuronSet
 from neuronlab.runs import Result
-from neuronlab.widgets import exports, state
+from neuronlab.widgets import exports, heatmaps, state
 
 _TOP = 200
 
@@ -77,61 +76,20 @@ def both_views(result: Result) -> str:
 
 
 def draw(scores: NeuronScores) -> None:
-    """Overview on the left, the chosen layer's neurons on the right."""
-    layer, component = chosen().layer, chosen().component
-    left, right = st.columns([2, 3])
-    with left:
-        _overview(scores, layer, component)
-    with right:
-        _layer(scores, layer, component)
-
-
-def _overview(scores: NeuronScores, layer: int, component: Component) -> None:
-    st.markdown("**Where it happens**: each layer's sum of scores. Click a cell.")
-    grid = maps.overview(scores, (layer, component))
-
-    def pick(cell: pd.Series) -> None:
-        values = scores[cell["component"]][cell["layer"]]
-        choose(Neuron(int(cell["layer"]), cell["component"], int(abs(values).argmax())))
-
-    alt = "Heatmap of layers by components: the sum of neuron scores in each."
-    clickable(grid, "overview", 470, alt, pick)
-    with st.expander("By layer, stacked"):
-        exports.chart(
-            layer_profile(scores),
-            grid.cells[["layer", "component", "total", "strongest"]],
-            "layer_profile",
-            "Stacked bars: positive and negative scores per layer and component.",
-        )
-
-
-def _layer(scores: NeuronScores, layer: int, component: Component) -> None:
-    values = scores[component][layer]
-    index = chosen().index
-    name = f"layer {layer}, {COMPONENT_NAMES[component]}"
-    grid = maps.layer_grid(values, chosen=index)
-    size = int((grid.cells["stop"] - grid.cells["start"]).max())
-    what = "neurons" if size == 1 else f"bins of {size} neighbouring neurons, the strongest counts"
-    st.markdown(f"**{name[0].upper()}{name[1:]}**: {len(values):,} neurons as {what}. Click one.")
-
-    def pick(cell: pd.Series) -> None:
-        choose(Neuron(layer, component, int(cell["strongest"])))
-
-    alt = f"Heatmap of the neurons of {name}."
-    clickable(grid, "layer", 360 if size > 1 else 470, alt, pick)
-    if size == 1:
-        return
-    row = grid.cells[(grid.cells["start"] <= index) & (index < grid.cells["stop"])].iloc[0]
-    start, stop = int(row["start"]), int(row["stop"])
-    st.markdown(f"Neurons {start} to {stop - 1}, one by one. Click one.")
-    strip = maps.neuron_strip(values[start:stop], start, index)
-
-    def pick_single(cell: pd.Series) -> None:
-        choose(Neuron(layer, component, int(cell["neuron"])))
-
-    clickable(
-        strip, "strip", 110, f"The single neurons {start} to {stop - 1} of {name}.", pick_single
+    """Every component's layers, and the neurons of the chosen bin one by one."""
+    st.markdown(
+        "**Where it happens**: every layer's neurons, the strongest of each bin. At the edge: the "
+        "layer's sums against and for. Click a cell, or use the arrow keys and Enter."
     )
+    maps = by_layer(scores, chosen())
+    heatmaps.draw(maps, "layers", _pick)
+    start, stop = bin_of(scores, chosen())
+    if stop - start > 1:
+        heatmaps.draw(strip(scores, chosen()), "strip", _pick)
+
+
+def _pick(cell: pd.Series) -> None:
+    choose(Neuron(int(cell["layer"]), cell["component"], int(cell["strongest"])))
 
 
 def clickable(

@@ -1,16 +1,16 @@
 """Which neurons made it say that? Attribution of one prediction, and the proof by intervention."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import streamlit as st
 
 from neuronlab.attribution import method
 from neuronlab.cli.same_call import attribute_command, attribute_python
-from neuronlab.figures.charts import predictions, sequence_map, token_bars, visible
+from neuronlab.figures.charts import predictions, visible
 from neuronlab.models import Model
 from neuronlab.neurons import NeuronScores, NeuronSet
 from neuronlab.neurons.activity import per_residue
@@ -37,8 +37,9 @@ from neuronlab.widgets import (
     structure,
 )
 from neuronlab.widgets.guard import plain
-from pages.attribution import mutations
+from pages.attribution import mutations, tokens
 
+T = TypeVar("T")
 # Of models that fill in residues.
 VIEWS = {"attribution": "One residue", "mutations": "Every mutation"}
 
@@ -66,21 +67,26 @@ def preview(model: Model, spec: AttributionSpec, result: Result) -> None:
     neuron_maps.start(scores, preview=True)
     st.markdown(prediction(result.numbers))
     if trusted(model, spec, result, scores):
-        overview(result, scores)
+        sentence(model, result, lambda: tokens.uncoloured(model, spec))
+        neuron_maps.draw(scores)
 
 
-def overview(result: Result, scores: NeuronScores) -> None:
-    """Where the scores are, below the model's first choices."""
-    choices = st.expander("The model's first choices", expanded=True)
-    neuron_maps.draw(scores)  # first what people wait for
-    table = result.tables["predictions"]
-    with choices:
+def sentence(model: Model, result: Result, strip: Callable[[], T]) -> T:
+    """The prompt as tokens, which ``strip`` draws, and beside a text what the model says next."""
+    if model.alphabet == "text":
+        left, right = st.columns([3, 2], gap="large")
+    else:  # residues need the width
+        left, right = st.container(), st.expander("The model's first choices")
+    with right:
+        table = result.tables["predictions"]
         exports.chart(
             predictions(table, int(result.numbers["target"])),
             table,
             "predictions",
             "Bars: the ten most probable choices.",
         )
+    with left:
+        return strip()
 
 
 def results(model: Model, spec: AttributionSpec, result: Result) -> None:
@@ -91,16 +97,15 @@ def results(model: Model, spec: AttributionSpec, result: Result) -> None:
     headline(result)
     if not trusted(model, spec, result, scores):
         return
-    overview(result, scores)
+    at_token = sentence(model, result, lambda: tokens.draw(model, spec, result, scores))
+    neuron_maps.draw(at_token)
     where(model, spec, result)
     quality(result)
-    if len(scores.token_totals):
-        tokens(model, result, scores)
     if model.alphabet == "protein":
         on_structure(model, prompt.text, result)
     left, right = st.columns(2, gap="medium")
     with left:
-        neuron_maps.ranked(scores)
+        neuron_maps.ranked(at_token)
         exports.share(spec.key, attribute_python(spec), attribute_command(spec))
     with right:
         neuron_card.draw(model, prompt, neuron_maps.chosen(), scores)
@@ -191,28 +196,6 @@ def quality(result: Result) -> None:
             icon=":material/info:",
         )
     exports.tables(table, "completeness")
-
-
-def tokens(model: Model, result: Result, scores: NeuronScores) -> None:
-    """How much of the score lies at each token."""
-    totals = result.tables["token_totals"]
-    names = list(scores)
-    st.markdown("**Token by token**: the sum of all scores at each.")
-    chosen = st.pills(
-        "Components",
-        names,
-        selection_mode="multi",
-        default=names,
-        key="token_components",
-        label_visibility="collapsed",
-    )
-    values = totals[list(chosen)].sum(axis=1).tolist()
-    texts = totals["text"].tolist()
-    if model.alphabet == "protein":
-        figure = sequence_map(texts, values)
-    else:
-        figure = token_bars(texts, values, "sum of scores")
-    exports.chart(figure, totals, "tokens", "The sum of neuron scores at each token.")
 
 
 def on_structure(model: Model, text: str, result: Result) -> None:

@@ -88,6 +88,9 @@ class Server:
     def result(self, key):
         return Store(self.home / "runs").load(key)[1]
 
+    def spec(self, key):
+        return Store(self.home / "runs").load(key)[0]
+
     def shards(self, key):
         """How many finished parts of an unfinished run are kept."""
         return len(Store(self.home / "runs").finished_shards(key))
@@ -287,6 +290,20 @@ class Tab:
 
     def headline(self):
         return self.page.get_by_text("top neurons:").first.inner_text()
+
+    def click_map(self, name, maps, index):
+        """Click the cell of that number in heatmaps side by side, which say where cells are."""
+        cell = maps.cells.iloc[index]
+        panel = maps.data["panels"][cell["panel"]]
+        canvas = self.page.locator(f".st-key-map_{name} canvas").nth(int(cell["panel"]))
+        canvas.scroll_into_view_if_needed()
+        left, wide, high = (
+            float(canvas.get_attribute(f"data-{what}")) for what in ("left", "cell", "height")
+        )
+        row = panel["rows"] - 1 - cell["row"] if panel["rising"] else cell["row"]
+        at = {"x": left + (cell["column"] + 0.5) * wide, "y": 1 + (row + 0.5) * high}
+        canvas.click(position=at)
+        return self
 
     def click_cell(self, name, grid, index):
         """Click the cell of that number in a map: its place follows from the grid's margins."""

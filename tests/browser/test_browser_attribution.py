@@ -2,7 +2,7 @@
 
 import pytest
 
-from neuronlab.figures import maps
+from neuronlab.figures import heatmaps
 from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.neurons import Neuron
 from neuronlab.studies.attribution import scores_of
@@ -30,37 +30,63 @@ def wait_for_neuron(one, neuron):
     one.idle().healthy()
 
 
-def test_a_click_on_a_cell_of_the_layer_opens_its_neuron(page):
-    scores, at = shown(page)
-    grid = maps.layer_grid(scores[at.component][at.layer])
-    # A corner, the middle, and the last cell.
-    for index in (0, len(grid.cells) // 2 + 5, len(grid.cells) - 1):
-        page.click_cell("layer", grid, index)
-        strongest = int(grid.cells["strongest"][index])
-        wait_for_neuron(page, Neuron(at.layer, at.component, strongest))
-
-
-def test_a_click_on_the_overview_changes_layer_and_component(page):
+def test_a_click_on_a_cell_opens_its_strongest_neuron(page):
     scores, _ = shown(page)
-    grid = maps.overview(scores)
-    for layer, component in ((3, "value"), (20, "ffn"), (0, "query")):
-        same = (grid.cells["layer"] == layer) & (grid.cells["component"] == component)
-        page.click_cell("overview", grid, int(grid.cells.index[same][0]))
-        index = int(abs(scores[component][layer]).argmax())
-        wait_for_neuron(page, Neuron(layer, component, index))
-        page.page.get_by_text(f"Layer {layer}, {COMPONENT_NAMES[component]}").wait_for()
+    maps = heatmaps.by_layer(scores)
+    # Two corners, and one in each of the middle panels.
+    for index in (0, 800, 1600, len(maps.cells) - 1):
+        page.click_map("layers", maps, index)
+        cell = maps.cells.iloc[index]
+        neuron = Neuron(int(cell["layer"]), cell["component"], int(cell["strongest"]))
+        wait_for_neuron(page, neuron)
+        bin_ = heatmaps.bin_of(scores, neuron)
+        note = f"neurons {bin_[0]} to {bin_[1] - 1}, one by one"
+        page.page.get_by_text(note).wait_for()
 
 
 def test_a_click_on_the_strip_opens_a_single_neuron(page):
     scores, at = shown(page)
-    values = scores[at.component][at.layer]
-    cells = maps.layer_grid(values).cells
-    row = cells[(cells["start"] <= at.index) & (at.index < cells["stop"])].iloc[0]
-    start, stop = int(row["start"]), int(row["stop"])
-    assert stop - start > 1
-    other = next(n for n in range(start, stop) if n != at.index)
-    page.click_cell("strip", maps.neuron_strip(values[start:stop], start), other - start)
-    wait_for_neuron(page, Neuron(at.layer, at.component, other))
+    maps = heatmaps.strip(scores, at)
+    (other,) = maps.cells.index[maps.cells["strongest"] != at.index][:1]
+    page.click_map("strip", maps, int(other))
+    wait_for_neuron(page, Neuron(at.layer, at.component, int(maps.cells["strongest"][other])))
+
+
+def test_keys_walk_through_a_map_and_choose(page):
+    scores, _ = shown(page)
+    maps = heatmaps.by_layer(scores)
+    canvas = page.page.locator(".st-key-map_layers canvas").nth(2)
+    canvas.focus()
+    for key in ("ArrowUp", "ArrowRight", "ArrowRight", "ArrowLeft"):
+        page.page.keyboard.press(key)
+    cell = maps.cell({"panel": 2, "row": 1, "column": 1})
+    words = page.page.locator(".st-key-map_layers .spoken")
+    name = COMPONENT_NAMES[cell["component"]]
+    assert words.text_content().startswith(f"layer 1, {name}, neurons {cell['start']} to")
+    page.page.keyboard.press("Enter")
+    wait_for_neuron(page, Neuron(1, cell["component"], int(cell["strongest"])))
+    # Who works with keys stays where they were.
+    page.page.keyboard.press("ArrowUp")
+    assert words.text_content().startswith(f"layer 2, {name}")
+
+
+def test_a_click_on_a_token_shows_the_scores_at_it(page):
+    strip = page.page.locator(".st-key-strip_tokens")
+    assert strip.get_by_role("button").all_inner_texts()[3].split() == ["France", "+0.03"]
+    strip.get_by_role("button").nth(3).click()
+    page.page.get_by_text("Maps and ranking show token 4, ␣France alone").wait_for()
+    page.idle().healthy()
+    page.press("Show all")
+    page.page.get_by_text("Click a token to see the scores at it.").wait_for()
+
+
+def test_a_token_is_asked_for_itself(page):
+    page.page.locator(".st-key-strip_tokens").get_by_role("button").nth(3).click()
+    page.press("Which neurons made it say that here?")
+    page.page.wait_for_function("() => document.body.innerText.includes('␣France has')")
+    page.results().healthy()
+    spec = page.server.spec(page.query("run"))
+    assert (spec["text"], spec["target"]) == ("The capital of", " France")
 
 
 def test_suppressing_lowers_the_probability_and_factor_one_brings_it_back(page):
@@ -117,10 +143,10 @@ def test_a_link_reopens_the_same_prompt_result_and_neuron(tab):
     one.pick("method_", "Activation")
     one.run()
     scores, _ = shown(one)
-    one.click_cell("overview", maps.overview(scores), 5)
-    cell = maps.overview(scores).cells.iloc[5]
-    index = int(abs(scores[cell["component"]][cell["layer"]]).argmax())
-    wait_for_neuron(one, Neuron(int(cell["layer"]), cell["component"], index))
+    maps = heatmaps.by_layer(scores)
+    one.click_map("layers", maps, 5)
+    cell = maps.cells.iloc[5]
+    wait_for_neuron(one, Neuron(int(cell["layer"]), cell["component"], int(cell["strongest"])))
     other = tab().open(one.page.url).results()
     assert other.field("text_").locator("textarea").input_value() == "The opposite of hot is"
     assert other.card() == one.card()

@@ -75,7 +75,7 @@ def test_results_of_a_model_are_complete(visit, results, model):
     keys = app.charts()
     assert "chart_predictions" in keys
     assert "chart_intervention" in keys
-    assert {"map_overview", "map_layer"} <= {e.key for e in app.at.main if e.key}
+    assert {"strip_tokens", "map_layers", "map_strip"} <= {e.key for e in app.at.main if e.key}
     assert any("Without its 10 top neurons" in text for text in app.texts())
     assert any("matched random sets" in text for text in app.texts())
 

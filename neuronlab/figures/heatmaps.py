@@ -1,0 +1,181 @@
+"""Scores of neurons as heatmaps side by side, whose cells are read and chosen.
+
+The data is what ``widgets/browser/heatmaps.js`` draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from neuronlab.figures.colours import COMPONENT_NAMES, DIVERGING, DIVERGING_DARK
+from neuronlab.models import Component
+from neuronlab.neurons import Neuron, NeuronScores
+
+# Columns of all panels together: narrower cells are hard to hit.
+_ACROSS = 96
+# Neurons in a row of a strip.
+_ROW = 32
+
+
+@dataclass(frozen=True)
+class Heatmaps:
+    """Panels on one scale, and what their cells stand for.
+
+    Attributes:
+        data: of the panels, for the browser.
+        cells: one row per cell, with its place (panel, row, column) and its layer, component, start
+            and stop (exclusive) of the neurons in it, the strongest of these, and its score.
+    """
+
+    data: dict[str, Any]
+    cells: pd.DataFrame
+
+    def cell(self, place: Mapping[str, int]) -> pd.Series | None:
+        """The cell at a place; the strongest of the row where the column is -1; None is none."""
+        cells = self.cells
+        cells = cells[(cells["panel"] == place["panel"]) & (cells["row"] == place["row"])]
+        if place["column"] >= 0:
+            cells = cells[cells["column"] == place["column"]]
+        return None if cells.empty else cells.loc[cells["score"].abs().idxmax()]
+
+
+def by_layer(scores: NeuronScores, chosen: Neuron | None = None) -> Heatmaps:
+    """A panel per component: layers x bins of neighbouring neurons, each its strongest score.
+
+    A bin is a single neuron where there are few enough. At the edge of each row are the layer's
+    sums of positive and of negative scores.
+
+    Args:
+        chosen: the neuron whose bin is marked.
+    """
+    limit = _limit(scores)
+    panels, tables, place = [], [], None
+    for at, (component, values) in enumerate(scores.arrays.items()):
+        layers, width = values.shape
+        size = -(-width // max(_ACROSS // len(scores.arrays), 1))
+        columns = -(-width // size)
+        bins = np.pad(values, ((0, 0), (0, columns * size - width))).reshape(layers, columns, size)
+        strongest = np.abs(bins).argmax(-1) + size * np.arange(columns)
+        best = np.take_along_axis(values, strongest, 1)
+        sums = np.stack([values.clip(max=0).sum(1), values.clip(min=0).sum(1)], 1)
+        name = COMPONENT_NAMES[component]
+        bins_of = f" in bins of {size}" if size > 1 else " a layer"
+        panels.append(
+            {
+                "title": name,
+                "note": f"{width:,}{bins_of}",
+                "rows": layers,
+                "columns": columns,
+                "rising": True,
+                "names": [str(layer) for layer in range(layers)],
+                "places": [f"layer {layer}, {name}" for layer in range(layers)],
+                "starts": [0] * layers,
+                "size": size,
+                "stop": width,
+                "strongest": strongest.ravel().tolist(),
+                "values": _short(best),
+                "sums": [_short(pair) for pair in sums],
+            }
+        )
+        row, column = np.divmod(np.arange(best.size), columns)
+        tables.append(
+            pd.DataFrame(
+                {
+                    "panel": at,
+                    "row": row,
+                    "column": column,
+                    "layer": row,
+                    "component": component,
+                    "start": size * column,
+                    "stop": np.minimum(size * (column + 1), width),
+                    "strongest": strongest.ravel(),
+                    "score": best.ravel(),
+                }
+            )
+        )
+        if chosen is not None and chosen.component == component:
+            place = {"panel": at, "row": chosen.layer, "column": chosen.index // size}
+    sums_of_all = [abs(value) for panel in panels for pair in panel["sums"] for value in pair]
+    data = _data(panels, limit, place) | {"sum_limit": max(sums_of_all, default=0) or 1.0}
+    return Heatmaps(data, pd.concat(tables, ignore_index=True))
+
+
+def bin_of(scores: NeuronScores, neuron: Neuron) -> tuple[int, int]:
+    """Start and stop (exclusive) of the bin that ``by_layer`` has a neuron in."""
+    width = scores[neuron.component].shape[1]
+    size = -(-width // max(_ACROSS // len(scores.arrays), 1))
+    start = neuron.index // size * size
+    return start, min(start + size, width)
+
+
+def strip(scores: NeuronScores, chosen: Neuron) -> Heatmaps:
+    """The neurons of the chosen one's bin, one by one, on the scale of the whole."""
+    layer, component = chosen.layer, chosen.component
+    start, stop = bin_of(scores, chosen)
+    values = scores[component][layer, start:stop]
+    rows, columns = -(-len(values) // _ROW), min(len(values), _ROW)
+    row, column = np.divmod(np.arange(len(values)), columns)
+    neurons = np.arange(start, stop)
+    name = COMPONENT_NAMES[component]
+    panel = {
+        "title": f"Layer {layer}, {name}",
+        "note": f"neurons {start} to {stop - 1}, one by one",
+        "rows": rows,
+        "columns": columns,
+        "rising": False,
+        "tall": 26,
+        "names": [str(start + _ROW * at) for at in range(rows)],
+        "places": [f"layer {layer}, {name}"] * rows,
+        "starts": [start + _ROW * at for at in range(rows)],
+        "size": 1,
+        "stop": stop,
+        "strongest": neurons.tolist(),
+        "values": _short(values),
+        "sums": None,
+    }
+    at = chosen.index - start
+    place = {"panel": 0, "row": at // columns, "column": at % columns}
+    cells = pd.DataFrame(
+        {
+            "panel": 0,
+            "row": row,
+            "column": column,
+            "layer": layer,
+            "component": component,
+            "start": neurons,
+            "stop": neurons + 1,
+            "strongest": neurons,
+            "score": values,
+        }
+    )
+    return Heatmaps(_data([panel], _limit(scores), place), cells)
+
+
+def _data(
+    panels: list[dict[str, Any]], limit: float, chosen: dict[str, int] | None
+) -> dict[str, Any]:
+    return {
+        "panels": panels,
+        "limit": limit,
+        "sum_limit": 1.0,
+        "chosen": chosen,
+        "legend": len(panels) > 1 or panels[0]["rising"],  # a strip has that of its map
+        "light": DIVERGING,
+        "dark": DIVERGING_DARK,
+    }
+
+
+def _limit(scores: NeuronScores) -> float:
+    arrays: Mapping[Component, np.ndarray] = scores.arrays
+    return max((float(np.abs(each).max(initial=0)) for each in arrays.values()), default=0) or 1.0
+
+
+def _short(values: Float[np.ndarray, ...]) -> list[float]:
+    """Four digits are more than a colour or a hint shows."""
+    return [float(f"{value:.4g}") for value in values.ravel().tolist()]

@@ -1,0 +1,81 @@
+"""A prompt as its tokens, or a protein as its residues, coloured by a value each.
+
+The data is what ``widgets/browser/tokens.js`` draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from neuronlab.figures.charts import visible
+from neuronlab.figures.colours import DIVERGING, DIVERGING_DARK
+
+# Up to so many tokens have their numbers written below them.
+_WRITTEN = 32
+# Every tenth residue has its number above it.
+_NUMBERED = 10
+
+
+def strip(
+    texts: Sequence[str],
+    values: Sequence[float] | None = None,
+    what: str = "",
+    *,
+    special: Collection[int] = (),
+    residues: bool = False,
+    chosen: int | None = None,
+    clickable: bool = True,
+    large: bool = False,
+) -> dict[str, Any]:
+    """The data of a strip of tokens.
+
+    Args:
+        texts: of the tokens.
+        values: one per token, coloured around zero; None colours nothing.
+        what: the values are.
+        special: places of tokens that are not of the prompt: they have no colour and set no scale.
+        residues: the others are residues of a protein, counted from 1.
+        chosen: place of the token that is marked.
+        large: as a title.
+    """
+    places = [at for at in range(len(texts)) if at not in special]
+    limit = max((abs(values[at]) for at in places), default=0.0) if values is not None else 0.0
+    written = values is not None and not residues and len(places) <= _WRITTEN
+    tokens: list[dict[str, Any]] = []
+    number = 0
+    for at, text in enumerate(texts):
+        value = None if values is None or at in special else float(values[at])
+        name = f"{at + 1}: {visible(text)}"
+        token: dict[str, Any] = {"special": at in special}
+        if residues and at not in special:
+            number += 1
+            name = f"residue {number} {text}"
+            token["number"] = str(number) if number == 1 or number % _NUMBERED == 0 else ""
+        words = name if value is None else f"{name}: {what} {value:+.3g}"
+        token |= {
+            "text": _shown(text),
+            "space": text.startswith(" "),
+            "value": value,
+            "words": words,
+            "below": f"{value:+.2f}" if written and value is not None else "",
+        }
+        tokens.append(token)
+    count = "residues" if residues else "tokens"
+    return {
+        "tokens": tokens,
+        "limit": limit or 1.0,
+        "chosen": chosen,
+        "clickable": clickable,
+        "large": large,
+        "residues": residues,
+        "alt": f"{len(places)} {count}" + (f", coloured by {what}" if what else ""),
+        "light": DIVERGING,
+        "dark": DIVERGING_DARK,
+    }
+
+
+def _shown(text: str) -> str:
+    """A token as it stands in a sentence: a gap before it is its space."""
+    words = text.removeprefix(" ")
+    return visible(words) if words.strip(" ") else visible(text).replace(" ", "␣")

@@ -1,0 +1,189 @@
+"""The prompt as tokens: where its scores are, and what is read at one of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from jaxtyping import Float
+
+from neuronlab.attribution.estimate import check_memory
+from neuronlab.errors import UserError
+from neuronlab.figures import tokens as figure
+from neuronlab.figures.charts import visible
+from neuronlab.figures.colours import COMPONENT_NAMES
+from neuronlab.models import Component, Model
+from neuronlab.models.prompt import Encoded, Prompt
+from neuronlab.neurons import NeuronScores
+from neuronlab.runs import Result
+from neuronlab.studies.attribution import AttributionSpec, everywhere, one_pass
+from neuronlab.widgets import exports, neuron_card, neuron_maps, prompt_form, token_strip
+from neuronlab.widgets.guard import plain
+
+ByToken = dict[Component, Float[np.ndarray, "layer token neuron"]]
+_SCORE, _ACTIVATION = "score", "activation"
+
+
+def draw(model: Model, spec: AttributionSpec, result: Result, scores: NeuronScores) -> NeuronScores:
+    """The strip of tokens; returns the scores of the token chosen on it, or all of them."""
+    encoded = model.encode(spec.prompt)
+    at = chosen(spec, len(encoded.tokens))
+    totals, source = _totals(model, spec, result)
+    _strip(model, spec, encoded, totals, at)
+    if at is None:
+        one = "residue" if model.alphabet == "protein" else "token"
+        st.caption(f"{source}Click a {one} to see the scores at it.")
+        return scores
+    name = plain(_name(model, encoded, at))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(
+            f"Maps and ranking show **{name}** alone, by gradient x activation, from one pass."
+        )
+        st.button("Show all", icon=":material/close:", on_click=_choose, args=(spec, None))
+        _ask_there(model, spec, encoded, at)
+    by_token = _one_pass(model, spec, result)
+    if by_token is None:
+        return scores
+    return NeuronScores({c: values[:, at] for c, values in by_token.items()}, scores.provenance)
+
+
+def uncoloured(model: Model, spec: AttributionSpec) -> None:
+    """The strip before there are scores of all tokens."""
+    encoded = model.encode(spec.prompt)
+    token_strip.draw(_data(model, spec, encoded, clickable=False), "tokens")
+
+
+def chosen(spec: AttributionSpec, count: int) -> int | None:
+    """The token that this session looks at, of a run's; None where it looks at all."""
+    key, at = st.session_state.get("token", ("", None))
+    return at if key == spec.key and at is not None and at < count else None
+
+
+def _choose(spec: AttributionSpec, at: int | None) -> None:
+    st.session_state["token"] = spec.key, at
+
+
+def _strip(
+    model: Model,
+    spec: AttributionSpec,
+    encoded: Encoded,
+    totals: pd.DataFrame,
+    at: int | None,
+) -> None:
+    neuron = neuron_maps.chosen()
+    names = [c for c in COMPONENT_NAMES if c in totals]
+    with st.container(horizontal=True):
+        colour = st.segmented_control(
+            "Colour",
+            [_SCORE, _ACTIVATION] if names else [_ACTIVATION],
+            default=_SCORE if names else _ACTIVATION,
+            format_func={_SCORE: "score", _ACTIVATION: f"activation of {neuron}"}.__getitem__,
+            key="strip_colour",
+            label_visibility="collapsed",
+            required=True,
+        )
+        components = names
+        if colour == _SCORE and len(names) > 1:
+            components = st.pills(
+                "Components",
+                names,
+                selection_mode="multi",
+                default=names,
+                format_func=COMPONENT_NAMES.__getitem__,
+                key="token_components",
+                label_visibility="collapsed",
+            )
+    if colour == _SCORE:
+        values, what = totals[list(components)].sum(axis=1).tolist(), "score"
+    else:
+        values = neuron_card.activations(model, spec.prompt, neuron)
+        what = f"activation of {neuron}"
+    data = _data(model, spec, encoded, values, what, chosen=at)
+    token_strip.draw(data, "tokens", lambda place: _choose(spec, None if place == at else place))
+    exports.tables(totals.assign(**{what.replace(" ", "_"): values}), "tokens")
+
+
+def _data(
+    model: Model, spec: AttributionSpec, encoded: Encoded, *given: Any, **marked: Any
+) -> dict[str, Any]:
+    texts, residues = list(encoded.tokens), model.alphabet == "protein"
+    if residues and spec.mask is not None:
+        texts[model.residues_at.start + spec.mask] = "?"
+    special = token_strip.special(model, encoded)
+    return figure.strip(texts, *given, special=special, residues=residues, **marked)
+
+
+def _ask_there(model: Model, spec: AttributionSpec, encoded: Encoded, at: int) -> None:
+    """Asks for the chosen token itself: why does it stand there?"""
+    asked = _question(model, spec, encoded, at)
+    if asked is None:
+        return
+
+    def ask() -> None:
+        prompt_form.fill(spec.model_dump() | {"target": None, "foil": None} | asked)
+        st.session_state["asked"] = True
+
+    hides = "mask" in asked
+    label = "Hide this residue and predict it" if hides else "Which neurons made it say that here?"
+    st.button(label, icon=":material/neurology:", on_click=ask)
+
+
+def _question(
+    model: Model, spec: AttributionSpec, encoded: Encoded, at: int
+) -> dict[str, str | int] | None:
+    """Fields of the spec that asks for a token; None where that cannot be asked."""
+    if at in token_strip.special(model, encoded):
+        return None
+    if spec.mask is not None:
+        place = at - model.residues_at.start
+        return {"mask": place, "text": spec.text} if place != spec.mask else None
+    if model.kind != "causal" or model.alphabet != "text" or not at:
+        return None
+    ids = encoded.input_ids[0].tolist()
+    before = model.tokenizer.decode(ids[:at], skip_special_tokens=True)
+    try:
+        again = model.encode(Prompt(before, target=encoded.tokens[at]))
+    except UserError:
+        return None
+    # What is cut off may have been read differently.
+    same = again.input_ids[0].tolist() == ids[:at] and again.target == ids[at]
+    return {"text": before, "target": encoded.tokens[at]} if same else None
+
+
+def _name(model: Model, encoded: Encoded, at: int) -> str:
+    if model.alphabet == "protein" and at not in token_strip.special(model, encoded):
+        return f"residue {at - model.residues_at.start + 1} {encoded.tokens[at]}"
+    return f"token {at + 1}, {visible(encoded.tokens[at])}"
+
+
+def _totals(model: Model, spec: AttributionSpec, result: Result) -> tuple[pd.DataFrame, str]:
+    """The sum of scores at each token, by component, and whose they are in words."""
+    if "token_totals" in result.tables:
+        return result.tables["token_totals"], ""
+    tokens = model.encode(spec.prompt).tokens
+    table = pd.DataFrame({"token": range(len(tokens)), "text": tokens})
+    by_token = _one_pass(model, spec, result)
+    if by_token is None:
+        return table, "There are too many tokens to score each. "
+    for component, values in by_token.items():
+        table[component] = values.sum((0, 2))
+    return table, "Colours: gradient x activation, summed at each token, from one pass. "
+
+
+def _one_pass(model: Model, spec: AttributionSpec, result: Result) -> ByToken | None:
+    """Scores of every neuron at every token; None where they do not fit."""
+    target = int(result.numbers["target"])
+    try:
+        check_memory(everywhere(model, spec, target))
+    except UserError:
+        return None
+    return _scored(model, spec, target, spec.key)
+
+
+# Read only, and for all sessions: a copy for each would take longer than to compute it.
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _scored(_model: Model, _spec: AttributionSpec, _target: int, key: str) -> ByToken:
+    scores = one_pass(_model, _spec, _target)
+    return {component: values.numpy(force=True) for component, values in scores.items()}

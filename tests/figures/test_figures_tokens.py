@@ -1,0 +1,38 @@
+"""A prompt as tokens: special ones have no colour, residues count from 1."""
+
+from neuronlab.figures import tokens
+
+
+def test_special_tokens_have_no_colour_and_set_no_scale():
+    data = tokens.strip(
+        ["<cls>", "M", "K", "<eos>"], [9.0, 1.0, -2.0, 5.0], "score", special=[0, 3]
+    )
+    assert data["limit"] == 2.0
+    assert [token["value"] for token in data["tokens"]] == [None, 1.0, -2.0, None]
+
+
+def test_residues_count_from_one_whatever_stands_before_them():
+    letters = "MKTAYIAKQRQ"
+    data = tokens.strip(["<cls>", *letters, "<eos>"], special=[0, 12], residues=True)
+    words = [token["words"] for token in data["tokens"]]
+    assert words[1:-1] == [f"residue {i} {letter}" for i, letter in enumerate(letters, start=1)]
+    assert [t["number"] for t in data["tokens"] if t.get("number")] == ["1", "10"]
+
+
+def test_a_text_keeps_its_gaps_and_its_numbers():
+    data = tokens.strip(["The", " cat", " ", "\n"], [0.5, -0.25, 0.0, 0.125], "score")
+    assert [token["text"] for token in data["tokens"]] == ["The", "cat", "␣", "↵"]
+    assert [token["space"] for token in data["tokens"]] == [False, True, True, False]
+    assert data["tokens"][1]["below"] == "-0.25"
+    assert data["tokens"][1]["words"] == "2: ␣cat: score -0.25"
+
+
+def test_a_long_text_has_colours_only():
+    data = tokens.strip(["a"] * 40, [1.0] * 40, "score")
+    assert {token["below"] for token in data["tokens"]} == {""}
+
+
+def test_without_values_nothing_is_coloured():
+    data = tokens.strip(["a", "b"])
+    assert [token["value"] for token in data["tokens"]] == [None, None]
+    assert data["limit"] == 1.0
