@@ -12,6 +12,12 @@ ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" fill="none
 stroke-width="2" stroke-linecap="round"><circle cx="9" cy="9" r="4" fill="#0072B2"/>
 <path d="M9 5V2M5 9H2M6 6 4 4M12 6l2-2M6 12l-2 2M12 12l7 7M19 19v3M19 19h3"/></svg>"""
 
+_WORD = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 150 24" fill="none" stroke="#2B87C8"
+stroke-width="2" stroke-linecap="round"><circle cx="9" cy="9" r="4" fill="#2B87C8"/>
+<path d="M9 5V2M5 9H2M6 6 4 4M12 6l2-2M6 12l-2 2M12 12l7 7M19 19v3M19 19h3"/>
+<text x="32" y="18" font-family="sans-serif" font-size="18" font-weight="700" stroke="none"
+fill="#2B87C8">NeuronLab</text></svg>"""
+
 # First of all: until there is an icon, a browser fetches that of the page from another host.
 st.set_page_config(page_icon=ICON, layout="wide")
 sections: dict[str, list] = {}
@@ -29,9 +35,12 @@ shown = next(entry for entry in PAGES if entry.name == (page.url_path or HOME.na
 st.set_page_config(page_title="NeuronLab" if shown is HOME else f"{shown.title} · NeuronLab")
 # What a new run will replace is greyed all at once: to fade it keeps a core busy for a second, and
 # the run it makes way for needs that core.
+st.logo(_WORD, size="large", icon_image=ICON)
 STYLE = ".stMain * { transition-duration: 0s !important; }"
 # A link to a page has its whole title, on two lines where it must.
 STYLE += ".stPageLink p, .stPageLink span { white-space: normal; }"
+STYLE += "[data-testid='stSidebarNavLink'] { height: auto; align-items: flex-start; }"
+STYLE += "[data-testid='stSidebarNavLink'] * { white-space: normal !important; }"
 # A title begins where the page does.
 STYLE += ".stMainBlockContainer { padding-top: 3.5rem; }"
 st.html(f"<style>{STYLE}</style>")

@@ -32,8 +32,10 @@ COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8
 DASHES = ["solid", "dash", "dashdot", "dot", "longdash", "solid", "dash"]
 MARKS = ["circle", "square", "diamond", "cross", "x", "triangle-up", "star"]
 PATTERNS = ["", "/", "x", "-", "|", "+"]
+# Page and text of the app's two themes: what is framed in it stands on the same ground.
+GROUND = {False: ("#FFFFFF", "#1C2129"), True: ("#12161D", "#E9ECF1")}
 # Against the target, nothing, for the target.
 DIVERGING = ["#B35806", "#F1A340", "#F7F7F7", "#998EC3", "#542788"]
 # On a dark page what is nothing is dark, and what is strong is bright.
-DIVERGING_DARK = ["#FDB863", "#A9600F", "#1D222B", "#6F5FB0", "#C3B8F5"]
+DIVERGING_DARK = ["#FDB863", "#A9600F", "#1E2530", "#6F5FB0", "#C3B8F5"]
 AGAINST, NEUTRAL, FOR = "#B35806", "#999999", "#542788"

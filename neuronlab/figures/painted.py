@@ -10,7 +10,7 @@ import numpy as np
 import py3Dmol
 from jaxtyping import Float
 
-from neuronlab.figures.colours import NEUTRAL
+from neuronlab.figures.colours import GROUND, NEUTRAL
 from neuronlab.figures.protein import UNLABEL, page_of, scale_bar, state_name, value_colours
 from neuronlab.figures.structures import STYLE, TRACK
 from neuronlab.proteins.features import HELIX, STRAND
@@ -86,7 +86,7 @@ def structure_view(
             number, name = residue
             colours[number] = colour
             labels[number] = f"{name}: {text}"
-    ground, ink = ("#0E1117", "#FAFAFA") if dark else ("#FFFFFF", "#31333F")
+    ground, ink = GROUND[dark]
     view = py3Dmol.view(width="100%", height=height, js=js_url)
     start = view.startjs
     view.setBackgroundColor(ground)

@@ -13,7 +13,7 @@ import py3Dmol
 from jaxtyping import Float
 
 from neuronlab.figures.charts import MARGIN, plain
-from neuronlab.figures.colours import NEUTRAL
+from neuronlab.figures.colours import GROUND, NEUTRAL
 from neuronlab.figures.protein import UNLABEL, page_of, scale_bar, value_colours
 from neuronlab.proteins.folding import Folded, changed
 
@@ -53,6 +53,7 @@ def structures_view(
     overlaid: bool = False,
     height: int = 420,
     dark: bool = False,
+    turning: bool = False,
 ) -> str:
     """A page with one to three structures in 3D, as wide as its frame; the cameras move together.
 
@@ -66,12 +67,13 @@ def structures_view(
         overlaid: in one panel, told apart by the form of the ribbon.
         height: of the panels, in pixels.
         dark: on a dark ground.
+        turning: for the first seconds; not where a person wants things to stand still.
 
     Raises:
         ValueError: not one to three structures, or not a label (and values) for each.
     """
     _check(structures, labels)
-    ground, ink = ("#0E1117", "#FAFAFA") if dark else ("#FFFFFF", "#31333F")
+    ground, ink = GROUND[dark]
     columns = 1 if overlaid else len(structures)
     view = py3Dmol.view(
         width="100%", height=height, js=js_url, viewergrid=(1, columns), linked=True
@@ -83,7 +85,9 @@ def structures_view(
         if at[1] == i:
             view.setBackgroundColor(ground, viewer=at)
         _draw(view, at, structure, look, RIBBONS[i if overlaid else 0][1])
-    html = page_of(view, start, "structures")
+    if turning:
+        view.spin("y", _TURN, viewer=(0, 0))  # the others follow
+    html = page_of(view, start, "structures") + (_STILL if turning else "")
     heads = _heads(structures, labels, colour, overlaid)
     style = STYLE.format(ground=ground, ink=ink, columns=len(structures))
     legend = _legend(colour, values)
@@ -93,6 +97,12 @@ def structures_view(
     )
 
 
+# Degrees a frame.
+_TURN = 0.6
+_STILL = (
+    "<script>setTimeout(() => viewergrid_structures.flat().forEach((view) => view.spin(false)), "
+    "matchMedia('(prefers-reduced-motion: reduce)').matches ? 500 : 15000);</script>"
+)
 STYLE = (
     "body {{ margin: 0; background: {ground}; color: {ink}; font: 14px sans-serif; }} "
     ".heads {{ display: grid; grid-template-columns: repeat({columns}, 1fr); }} "

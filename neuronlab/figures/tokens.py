@@ -27,6 +27,7 @@ def strip(
     chosen: int | None = None,
     clickable: bool = True,
     large: bool = False,
+    predicted: str = "",
 ) -> dict[str, Any]:
     """The data of a strip of tokens.
 
@@ -38,10 +39,11 @@ def strip(
         residues: the others are residues of a protein, counted from 1.
         chosen: place of the token that is marked.
         large: as a title.
+        predicted: what the model says next, behind the tokens.
     """
     places = [at for at in range(len(texts)) if at not in special]
     limit = max((abs(values[at]) for at in places), default=0.0) if values is not None else 0.0
-    written = values is not None and not residues and len(places) <= _WRITTEN
+    written = values is not None and not (residues or large) and len(places) <= _WRITTEN
     tokens: list[dict[str, Any]] = []
     number = 0
     for at, text in enumerate(texts):
@@ -61,6 +63,10 @@ def strip(
             "below": f"{value:+.2f}" if written and value is not None else "",
         }
         tokens.append(token)
+    if predicted:
+        words = f"the model goes on: {visible(predicted)}"
+        token = {"text": _shown(predicted), "space": True, "value": None, "below": ""}
+        tokens.append(token | {"special": False, "predicted": True, "words": words})
     count = "residues" if residues else "tokens"
     return {
         "tokens": tokens,

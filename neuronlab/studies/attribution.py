@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, ClassVar, cast
@@ -94,8 +95,8 @@ class AttributionSpec(PromptSpec):
 class AttributionStudy(Study[AttributionSpec]):
     """Scores, the prediction they explain, and what switching the top neurons off does to it.
 
-    Of a causal model's prompt of several tokens also ``where`` (see the function) and the number
-    ``top_everywhere``.
+    Of a causal model's prompt of several tokens also ``where`` (see the function), the number
+    ``top_everywhere``, and ``one_pass``: gradient x activation summed at each token.
     """
 
     name = "attribution"
@@ -163,6 +164,7 @@ class AttributionStudy(Study[AttributionSpec]):
         if earlier:
             first = first or one_pass(model, spec, numbers["target"])
             tables["where"], numbers["top_everywhere"] = where(first, encoded.position)
+            tables["one_pass"] = by_token(encoded.tokens, first)
         quality = scores.quality
         if len(quality):
             tables["quality"] = quality
@@ -192,6 +194,14 @@ def one_pass(model: Model, spec: AttributionSpec, target: int) -> ByToken:
     return {
         c: torch.stack([scores[layer, c] for layer in range(model.layers)]) for c in spec.components
     }
+
+
+def by_token(texts: Sequence[str], scores: ByToken) -> pd.DataFrame:
+    """The sum over all neurons at each token: columns token, text, then one per component."""
+    table = pd.DataFrame({"token": range(len(texts)), "text": list(texts)})
+    for component, of_component in scores.items():
+        table[component] = of_component.sum((0, 2)).numpy(force=True)
+    return table
 
 
 def preview(spec: AttributionSpec, prediction: Prediction, first: ByToken, position: int) -> Result:

@@ -10,7 +10,7 @@ import streamlit as st
 
 from neuronlab.figures.charts import visible
 from neuronlab.models import Model, Prompt
-from neuronlab.neurons import Intervention, NeuronSet, generate
+from neuronlab.neurons import Intervention, NeuronSet, Suppress, generate
 from neuronlab.neurons.effect import RANDOM_SETS
 from neuronlab.neurons.specificity import Bystander, Specificity, specificity
 from neuronlab.studies.bases import bystanders
@@ -73,6 +73,24 @@ def draw(
         _table(measured)
     if model.kind == "causal" and model.alphabet == "text":
         _texts(model, prompt.text, tuple(neurons), key, intervention)
+
+
+def suppressed(model: Model, prompt: Prompt, neurons: NeuronSet) -> Specificity | None:
+    """What switching neurons off does to bystanders; None where there are none to ask."""
+    named = model, model.name, model.revision, prompt.text, prompt.mask
+    others = chosen(*named)
+    if not others:
+        return None
+    return _measured(
+        *named,
+        prompt.target,
+        prompt.foil,
+        tuple(neurons),
+        ("suppressed",),
+        0,
+        others,
+        lambda: Suppress(neurons),
+    )
 
 
 @st.cache_data(max_entries=256, show_spinner="Asking bystanders")

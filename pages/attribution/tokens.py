@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import streamlit as st
-from jaxtyping import Float
 
 from neuronlab.attribution.estimate import check_memory
 from neuronlab.errors import UserError
 from neuronlab.figures import tokens as figure
 from neuronlab.figures.charts import visible
 from neuronlab.figures.colours import COMPONENT_NAMES
-from neuronlab.models import Component, Model
+from neuronlab.models import Model
 from neuronlab.models.prompt import Encoded, Prompt
 from neuronlab.neurons import NeuronScores
 from neuronlab.runs import Result
-from neuronlab.studies.attribution import AttributionSpec, everywhere, one_pass
+from neuronlab.studies.attribution import (
+    AttributionSpec,
+    ByToken,
+    by_token,
+    everywhere,
+    one_pass,
+)
 from neuronlab.widgets import exports, neuron_card, neuron_maps, prompt_form, token_strip
 from neuronlab.widgets.guard import plain
 
-ByToken = dict[Component, Float[np.ndarray, "layer token neuron"]]
 _SCORE, _ACTIVATION = "score", "activation"
 
 
@@ -43,10 +46,11 @@ def draw(model: Model, spec: AttributionSpec, result: Result, scores: NeuronScor
         )
         st.button("Show all", icon=":material/close:", on_click=_choose, args=(spec, None))
         _ask_there(model, spec, encoded, at)
-    by_token = _one_pass(model, spec, result)
-    if by_token is None:
+    of_all = _one_pass(model, spec, result)
+    if of_all is None:
         return scores
-    return NeuronScores({c: values[:, at] for c, values in by_token.items()}, scores.provenance)
+    at_token = {c: values[:, at].numpy(force=True) for c, values in of_all.items()}
+    return NeuronScores(at_token, scores.provenance)
 
 
 def uncoloured(model: Model, spec: AttributionSpec) -> None:
@@ -162,14 +166,13 @@ def _totals(model: Model, spec: AttributionSpec, result: Result) -> tuple[pd.Dat
     """The sum of scores at each token, by component, and whose they are in words."""
     if "token_totals" in result.tables:
         return result.tables["token_totals"], ""
-    tokens = model.encode(spec.prompt).tokens
-    table = pd.DataFrame({"token": range(len(tokens)), "text": tokens})
-    by_token = _one_pass(model, spec, result)
-    if by_token is None:
-        return table, "There are too many tokens to score each. "
-    for component, values in by_token.items():
-        table[component] = values.sum((0, 2))
-    return table, "Colours: gradient x activation, summed at each token, from one pass. "
+    words = "Colours: gradient x activation, summed at each token, from one pass. "
+    if "one_pass" in result.tables:
+        return result.tables["one_pass"], words
+    texts, scores = model.encode(spec.prompt).tokens, _one_pass(model, spec, result)
+    if scores is None:
+        return by_token(texts, {}), "There are too many tokens to score each. "
+    return by_token(texts, scores), words
 
 
 def _one_pass(model: Model, spec: AttributionSpec, result: Result) -> ByToken | None:
@@ -185,5 +188,4 @@ def _one_pass(model: Model, spec: AttributionSpec, result: Result) -> ByToken | 
 # Read only, and for all sessions: a copy for each would take longer than to compute it.
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _scored(_model: Model, _spec: AttributionSpec, _target: int, key: str) -> ByToken:
-    scores = one_pass(_model, _spec, _target)
-    return {component: values.numpy(force=True) for component, values in scores.items()}
+    return one_pass(_model, _spec, _target)

@@ -1,91 +1,147 @@
-"""What this is, one live example, and the pages there are."""
+"""What this is in ten seconds: a sentence, its prediction, and a switch for ten of its neurons."""
 
+from dataclasses import replace
+
+import pandas as pd
 import streamlit as st
 
-from neuronlab.examples import DEFAULT_MODEL, example
-from neuronlab.figures.charts import layer_profile, predictions, visible
+from neuronlab import examples
+from neuronlab.examples import DEFAULT_MODEL
+from neuronlab.figures import tokens
+from neuronlab.figures.charts import visible
+from neuronlab.models import weights
 from neuronlab.models.catalogue import title_of
 from neuronlab.runs import Result
 from neuronlab.studies.attribution import AttributionSpec, scores_of
-from neuronlab.studies.bases.one_prompt import control_in
+from neuronlab.studies.bases.bystanders import PLAIN, SAME
+from neuronlab.studies.bases.one_prompt import SUPPRESSED, control_in
 from neuronlab.widgets import (
-    exports,
-    links,
+    bystanders,
     model_fetch,
-    neuron_maps,
     runs,
     services,
     state,
+    token_strip,
 )
+from neuronlab.widgets.bars import Bar, draw
 from neuronlab.widgets.guard import guard, plain
-from pages import HOME, PAGE_OF, PAGES
+from pages import PAGES
+from pages.home import doors
+
+# Of the first choices, and of those that come up without the neurons.
+_CHOICES, _RISEN = 5, 2
 
 
 def main() -> None:
-    st.title("NeuronLab")
+    st.title("Which neurons made the model say that?")
     st.markdown(
-        "**Which neurons made the model say that?** Point at a prediction, see which neurons made "
-        "it, prove it by switching them off."
+        "Point at a prediction, see the neurons it rests on, and prove it by switching them off."
     )
+    spec = examples.example(DEFAULT_MODEL)
+    result = None
     with guard():
-        live_example()
-    st.subheader("Pages")
-    cards = [page for page in PAGES if page is not HOME]
-    for start in range(0, len(cards), 3):
-        row = cards[start : start + 3]
-        for column, page in zip(st.columns(3), row, strict=False):
-            with column, st.container(border=True, height="stretch"):
-                st.page_link(page.path, label=f"**{page.title}**", icon=page.symbol)
-                st.markdown(page.card)
+        result = live_example(spec)
+        if result is not None:
+            show(spec, result)
+    language, protein = st.columns(2, gap="large")
+    with language:
+        st.subheader("Language", anchor=False)
+        with guard():
+            if result is not None:
+                doors.layers(spec, result)
+        doors.cards(page for page in PAGES if page.alphabet in ("", "text"))
+    with protein:
+        st.subheader("Proteins", anchor=False)
+        with guard():
+            doors.steered()
+        doors.cards(page for page in PAGES if page.alphabet == "protein")
+    with st.container(horizontal=True):
+        for page in (page for page in PAGES if page.section):
+            st.page_link(page.path, label=f"**{page.title}**: {page.card}", icon=page.symbol)
 
 
-def live_example() -> None:
-    """The first example of the default model, computed at set-up or now."""
-    name = DEFAULT_MODEL
-    if not model_fetch.ready(name):
-        return
-    spec = example(name)
-    runs.open_on(spec, state.device())
-    runs.wait(spec.key, "home")
-    if not services.store().has(spec.key):
-        return
-    _, result = services.result(spec.key)
-    show(spec, result)
+def live_example(spec: AttributionSpec) -> Result | None:
+    """The first example of the default model: stored, computed at set-up, or computed now."""
+    result = doors.finished(spec)
+    if result is None and model_fetch.ready(spec.model):
+        runs.open_on(spec, state.device())
+        runs.wait(spec.key, "home")
+        result = doors.finished(spec)
+    return result
 
 
 def show(spec: AttributionSpec, result: Result) -> None:
-    """The example's sentence, its prediction and its neurons."""
+    """The sentence, its prediction, and what switching ten neurons off does to it and others."""
     n = result.numbers
-    scores = scores_of(result)
-    label, model = visible(n["target_label"]), title_of(spec.model)
-    words, mean, _ = control_in(n)
-    st.subheader("A live example")
-    st.markdown(
-        f"*{plain(spec.text)}* → **{plain(label)}**, says {plain(model)} with "
-        f"{n['probability']:.0%}. Switch off its {n['suppressed']} top neurons and it is "
-        f"**{n['probability_suppressed']:.1%}**; switch off {n['suppressed']} {words}, and it is "
-        f"{mean:.0%}."
-    )
-    left, right = st.columns([2, 3])
+    label = n["target_label"]
+    if "one_pass" in result.tables:
+        table = result.tables["one_pass"]
+        values = table.drop(columns=["token", "text"]).sum(axis=1).tolist()
+        texts = table["text"].tolist()
+    else:  # of an earlier version
+        texts, values = [spec.text], None
+    data = tokens.strip(texts, values, "score", clickable=False, large=True, predicted=label)
+    token_strip.draw(data, "home")
+    left, right = st.columns(2, gap="large")
     with left:
-        table = result.tables["predictions"]
-        exports.chart(
-            predictions(table, int(n["target"])),
-            table,
-            "home_predictions",
-            "Bars: the ten most probable next tokens.",
+        off = st.toggle(
+            f"Switch off {n['suppressed']} of {neurons_in(result):,} neurons", key="home_off"
         )
+        words = "without them" if off else "as it is"
+        st.markdown(f"**What {plain(title_of(spec.model))} says next**, {words}")
+        draw(choices(result.tables["suppressed"], int(n["target"]), off), "choices", "Next tokens.")
     with right:
-        exports.chart(
-            layer_profile(scores),
-            scores.top(50),
-            "home_layers",
-            "Stacked bars: scores for and against the target per layer and component.",
-        )
-    st.caption(neuron_maps.both_views(result))
-    if st.button("Open this example", icon=":material/neurology:", type="primary"):
-        links.leave()
-        st.switch_page(PAGE_OF[spec.study].path, query_params={"run": spec.key})
+        beside(spec, result, off)
+    doors.open_button("Open this example", spec, type="primary")
+
+
+def neurons_in(result: Result) -> int:
+    """How many neurons were scored."""
+    return sum(values.size for values in result.arrays.values())
+
+
+def choices(table: pd.DataFrame, target: int, off: bool) -> list[Bar]:
+    """The same rows as they are and without the neurons, so that bars move."""
+    first = table.nlargest(_CHOICES, "before")
+    risen = table[~table["index"].isin(first["index"])].nlargest(_RISEN, "after")
+    return [
+        Bar(visible(row.token), float(row.after if off else row.before), row.index_ == target)
+        for row in pd.concat([first, risen]).rename(columns={"index": "index_"}).itertuples()
+    ]
+
+
+def beside(spec: AttributionSpec, result: Result, off: bool) -> None:
+    """Random neurons and two bystanders, which say whether it is this answer that goes."""
+    n = result.numbers
+    words, mean, _ = control_in(n)
+    answer = n["target_label"].strip()
+    st.markdown("**Is it these neurons, and is it this answer?**")
+    before = float(n["probability"])
+    random = Bar(f"{answer}, {n['suppressed']} random neurons off", mean if off else before)
+    draw([random], "random", f"Probability of the answer without {words}.")
+    if weights.installed(spec.model):
+        asked(spec, result, off)
+    st.caption(
+        f"Without its {n['suppressed']} top neurons {plain(answer)} falls from {before:.0%} to "
+        f"{n['probability_suppressed']:.1%}; without {n['suppressed']} {words} it has {mean:.0%}. "
+        "What else the neurons carry shows in other answers."
+    )
+
+
+def asked(spec: AttributionSpec, result: Result, off: bool) -> None:
+    """Another fact of the relation and a plain sentence, asked as it is and without the neurons."""
+    model = services.model(spec.model, state.device())
+    prompt = replace(spec.prompt, target=int(result.numbers["target"]))
+    measured = bystanders.suppressed(model, prompt, scores_of(result).select(top=SUPPRESSED))
+    if measured is None:
+        return
+    rows = measured.bystanders
+    few = [rows[rows["kind"] == kind].head(1) for kind in (SAME, PLAIN)]
+    bars = [
+        Bar(f"{row.title} …{row.answer.strip()}", float(row.after if off else row.before))
+        for row in pd.concat(few).rename(columns={"name": "title"}).itertuples()
+    ]
+    draw(bars, "bystanders", "Probability of the first choices of two other prompts.")
 
 
 main()

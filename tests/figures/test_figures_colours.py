@@ -1,11 +1,14 @@
 """Colours of lines and bars are seen on a white page and on a dark one."""
 
+import tomllib
+from pathlib import Path
+
 import pytest
 
-from neuronlab.figures.colours import COLOURS, COMPONENT_COLOURS
+from neuronlab.figures.colours import COLOURS, COMPONENT_COLOURS, GROUND
 
-# Streamlit's pages.
-GROUNDS = ("#FFFFFF", "#0E1117")
+ROOT = Path(__file__).parents[2]
+GROUNDS = [page for page, _ in GROUND.values()]
 
 
 def luminance(colour):
@@ -24,3 +27,9 @@ def test_a_colour_stands_out_from_the_page(colour, ground):
 
 def test_no_two_are_the_same():
     assert len(set(COLOURS)) == len(COLOURS)
+
+
+def test_frames_stand_on_the_ground_of_the_app():
+    theme = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())["theme"]
+    for dark, name in ((False, "light"), (True, "dark")):
+        assert GROUND[dark] == (theme[name]["backgroundColor"], theme[name]["textColor"])

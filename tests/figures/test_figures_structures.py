@@ -105,7 +105,7 @@ def test_structures_over_one_another_differ_in_form():
 def test_dark_ground_height_and_sameness():
     one = [folded("AC")]
     dark = figures.structures_view(one, ["a"], URL, dark=True, height=300)
-    assert calls(dark, "setBackgroundColor") == [(0, ["#0E1117"])]
+    assert calls(dark, "setBackgroundColor") == [(0, ["#12161D"])]
     assert calls(figures.structures_view(one, ["a"], URL), "setBackgroundColor")[0][1] == [
         "#FFFFFF"
     ]

@@ -12,7 +12,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const chips = data.tokens.map((token, at) => {
     const chip = document.createElement("button");
     chip.type = "button";
-    chip.className = token.special ? "special" : "token";
+    chip.className = token.special ? "special" : token.predicted ? "predicted" : "token";
     chip.disabled = !data.clickable;
     chip.setAttribute("aria-pressed", at === data.chosen);
     chip.setAttribute("aria-label", token.words);
