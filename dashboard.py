@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from neuronlab.figures.colours import GROUND
 from neuronlab.widgets import links, sidebar, state, suited
 from neuronlab.widgets.guard import guard
 from neuronlab.widgets.page import header
@@ -19,7 +20,7 @@ stroke-width="2" stroke-linecap="round"><circle cx="9" cy="9" r="4" fill="#2B87C
 fill="#2B87C8">NeuronLab</text></svg>"""
 
 # First of all: until there is an icon, a browser fetches that of the page from another host.
-st.set_page_config(page_icon=ICON, layout="wide")
+st.set_page_config(page_icon=ICON, layout="wide", initial_sidebar_state=260)
 sections: dict[str, list] = {}
 for entry in PAGES:
     opened = st.Page(
@@ -39,10 +40,27 @@ st.logo(_WORD, size="large", icon_image=ICON)
 STYLE = ".stMain * { transition-duration: 0s !important; }"
 # A link to a page has its whole title, on two lines where it must.
 STYLE += ".stPageLink p, .stPageLink span { white-space: normal; }"
-STYLE += "[data-testid='stSidebarNavLink'] { height: auto; align-items: flex-start; }"
-STYLE += "[data-testid='stSidebarNavLink'] * { white-space: normal !important; }"
+STYLE += "[data-testid='stSidebarNavLink'] { height: auto; }"
+STYLE += "[data-testid='stSidebarNavLink'] * { white-space: normal !important; line-height: 1.3; }"
 # A title begins where the page does.
 STYLE += ".stMainBlockContainer { padding-top: 3.5rem; }"
+# The card of a neuron stays in view beside what is clicked; on a phone it comes up from below.
+PAGE, INK = GROUND[st.context.theme.type == "dark"]
+STYLE += f"""
+.st-key-close_neuron {{ display: none; }}
+@media (min-width: 800px) {{
+  .stColumn:has(.st-key-neuron_panel, .st-key-neuron_panel_opened) > div {{
+    position: sticky; top: 4rem; max-height: calc(100vh - 5rem); overflow-y: auto;
+  }}
+}}
+@media (max-width: 640px) {{
+  .stColumn:has(.st-key-neuron_panel_opened) {{
+    position: fixed; inset: auto 0 0 0; z-index: 90; height: 56vh; overflow-y: auto;
+    padding: 0.5rem; background: {PAGE}; box-shadow: 0 -6px 24px {INK}55;
+  }}
+  .st-key-close_neuron {{ display: block; }}
+}}
+"""
 st.html(f"<style>{STYLE}</style>")
 state.start()
 with guard():

@@ -55,6 +55,7 @@ def _open(key: str, neuron: str | None) -> None:
     st.session_state["view"] = spec["study"]
     if chosen:
         st.session_state["neuron"] = chosen
+        st.session_state["neuron_opened"] = True
 
 
 def show(key: str, study: str) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
+from neuronlab.attribution import attribute
 from neuronlab.figures.charts import sequence_map, token_bars, visible
 from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.models import Model, Prompt
 from neuronlab.neurons import Neuron, NeuronCard, NeuronScores, NeuronSet, neuron_card
+from neuronlab.studies.bases.prompts import prompts
 from neuronlab.widgets import exports, label_sets, state
-from neuronlab.widgets.guard import plain
+from neuronlab.widgets.guard import counted, plain
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
@@ -27,26 +30,54 @@ def activations(model: Model, prompt: Prompt, neuron: Neuron) -> list[float]:
     return card.activations["activation"].tolist()
 
 
+def columns() -> tuple[DeltaGenerator, DeltaGenerator]:
+    """Places for what is clicked, and for the card, which stays in view beside it.
+
+    On a phone the card comes up from below as soon as a neuron was clicked.
+    """
+    left, right = st.columns([5, 3], gap="medium")
+    return left, right
+
+
 def draw(model: Model, prompt: Prompt, neuron: Neuron, scores: NeuronScores) -> None:
-    """The card of the chosen neuron."""
+    """The card of the chosen neuron.
+
+    Args:
+        scores: those that the page shows.
+    """
     card = _card(model, model.name, model.revision, prompt.text, prompt.mask, neuron)
-    with st.container(border=True):
+    opened = st.session_state.get("neuron_opened", False)
+    with st.container(border=True, key="neuron_panel_opened" if opened else "neuron_panel"):
+        st.button("Close", icon=":material/close:", key="close_neuron", on_click=_close)
         st.markdown(
             f"**Neuron {neuron.layer} / {COMPONENT_NAMES[neuron.component]} / {neuron.index}**"
             + (f" (head {card.head}, dimension {card.dimension})" if card.head is not None else "")
         )
         _label(model, neuron)
-        score = scores.score(neuron)
-        values = scores[neuron.component]
-        rank = int((values > score).sum()) + 1
         activation = float(card.activations["activation"].iloc[_position(model, prompt)])
-        st.markdown(
-            f"Score **{score:+.3g}**, rank **{rank:,}** of its component; activation "
-            f"**{activation:+.3g}** at the predicted position."
-        )
+        where = "the predicted position" if model.kind != "classifier" else "the token it reads"
+        st.markdown(f"{_standing(scores, neuron)}; activation **{activation:+.3g}** at {where}.")
+        _actions(neuron)
         _words(card)
         _tokens(model, card, scores)
-        inside = neuron in state.basket()
+        _elsewhere(model, neuron)
+
+
+def _close() -> None:
+    st.session_state["neuron_opened"] = False
+
+
+def _standing(scores: NeuronScores, neuron: Neuron) -> str:
+    """The score, and its rank among the neurons that the page shows."""
+    score = scores.score(neuron)
+    above = sum(int((values > score).sum()) for values in scores.arrays.values())
+    count = sum(values.size for values in scores.arrays.values())
+    return f"Score **{score:+.3g}**, rank **{above + 1:,}** of {count:,}"
+
+
+def _actions(neuron: Neuron) -> None:
+    inside = neuron in state.basket()
+    with st.container(horizontal=True):
         if st.button(
             "Remove from basket" if inside else "Add to basket",
             key="card_basket",
@@ -56,6 +87,30 @@ def draw(model: Model, prompt: Prompt, neuron: Neuron, scores: NeuronScores) -> 
             basket = state.basket()
             state.set_basket(basket - one if inside else basket | one)
             st.rerun(scope="app")
+        with st.popover("Link", icon=":material/link:"):
+            run = st.query_params.get("run")
+            asked = f"run={run}&neuron={neuron}" if run else f"neuron={neuron}"
+            st.code(f"{(st.context.url or '').split('?')[0]}?{asked}", language=None)
+
+
+def _elsewhere(model: Model, neuron: Neuron) -> None:
+    """In how many of the model's example prompts the neuron is among the best."""
+    best = _best(model, model.name, model.revision)
+    names = [name for name, neurons in best.items() if neuron in neurons]
+    of = f"{len(names)} of {counted(len(best), 'example prompt')}"
+    which = f": {plain(', '.join(names))}" if names else ""
+    st.caption(f"Among the ten best by gradient x activation in {of}{which}.")
+
+
+# Read only, and the same for all sessions.
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _best(_model: Model, name: str, revision: str) -> dict[str, NeuronSet]:
+    """The ten best neurons of each of the model's example prompts."""
+    examples = prompts(name, _model.kind, _model.alphabet)
+    return {
+        title: attribute(_model, Prompt(**example), method="gradient_x_activation").select(top=10)
+        for title, example in examples.items()
+    }
 
 
 def _label(model: Model, neuron: Neuron) -> None:
@@ -88,7 +143,10 @@ def _words(card: NeuronCard) -> None:
                 hide_index=True,
                 height=215,
                 key=f"card_{title}",
-                column_config={"effect": st.column_config.NumberColumn(format="%+.2f")},
+                column_config={
+                    "token": st.column_config.TextColumn(width=68),
+                    "effect": st.column_config.NumberColumn(format="%+.2f", width=58),
+                },
             )
 
 

@@ -23,7 +23,12 @@ def chosen() -> Neuron:
 
 
 def choose(neuron: Neuron) -> None:
-    """Look at a neuron; the URL remembers it."""
+    """Look at a neuron that was clicked; the URL remembers it."""
+    _look_at(neuron)
+    st.session_state["neuron_opened"] = True
+
+
+def _look_at(neuron: Neuron) -> None:
     st.session_state["neuron"] = neuron
     st.query_params["neuron"] = str(neuron)
 
@@ -42,7 +47,7 @@ def start(scores: NeuronScores, *, preview: bool = False) -> None:
             return
     # A low bound says little: the strongest neuron is known only where every score is a score.
     best = scores.top(1, magnitude=scores.certified is None).iloc[0]
-    choose(Neuron(int(best["layer"]), best["component"], int(best["neuron"])))
+    _look_at(Neuron(int(best["layer"]), best["component"], int(best["neuron"])))
     if preview:
         st.session_state["neuron_of_preview"] = chosen()
 

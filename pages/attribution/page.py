@@ -98,17 +98,17 @@ def results(model: Model, spec: AttributionSpec, result: Result) -> None:
     if not trusted(model, spec, result, scores):
         return
     at_token = sentence(model, result, lambda: tokens.draw(model, spec, result, scores))
-    neuron_maps.draw(at_token)
+    left, right = neuron_card.columns()
+    with left:
+        neuron_maps.draw(at_token)
+        neuron_maps.ranked(at_token)
+        exports.share(spec.key, attribute_python(spec), attribute_command(spec))
+    with right:
+        neuron_card.draw(model, prompt, neuron_maps.chosen(), at_token)
     where(model, spec, result)
     quality(result)
     if model.alphabet == "protein":
         on_structure(model, prompt.text, result)
-    left, right = st.columns(2, gap="medium")
-    with left:
-        neuron_maps.ranked(at_token)
-        exports.share(spec.key, attribute_python(spec), attribute_command(spec))
-    with right:
-        neuron_card.draw(model, prompt, neuron_maps.chosen(), scores)
     asked = replace(prompt, target=int(result.numbers["target"]))
     intervention.draw(model, asked, {"Top neurons": scores}, proof_in(result, scores))
 

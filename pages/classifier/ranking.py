@@ -133,7 +133,7 @@ def ranked(model: Model, spec: SubmodelsSpec, result: Result) -> None:
             float(result.arrays[f"state_{s}.{r.component}"][r.layer, r.neuron])
             for r in table.itertuples()
         ]
-    left, right = st.columns([3, 2], gap="medium")
+    left, right = neuron_card.columns()
     with left:
         neuron_maps.listed(
             table.drop(columns="rank"), "sub_neurons", "Neurons, best first, and their response."

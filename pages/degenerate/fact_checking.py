@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pandas as pd
 import streamlit as st
 
@@ -33,6 +35,7 @@ from neuronlab.studies.fact_checking import FactCheckingSpec
 from neuronlab.widgets import exports, facts_form, neuron_maps, shown
 from neuronlab.widgets.facts_form import language_name
 from neuronlab.widgets.guard import complain, plain
+from pages.degenerate import claim
 
 STUDY = "fact_checking"
 
@@ -43,7 +46,7 @@ def draw() -> None:
     if model is None:
         return
     spec = form(model)
-    shown.study(STUDY, model, spec, results, first=examples.first(STUDY, model))
+    shown.study(STUDY, model, spec, partial(results, model), first=examples.first(STUDY, model))
 
 
 def form(model: Model) -> FactCheckingSpec | None:
@@ -84,10 +87,11 @@ def form(model: Model) -> FactCheckingSpec | None:
     return spec
 
 
-def results(spec: FactCheckingSpec, result: Result) -> None:
-    """Both tasks, curves at a threshold that is moved live, relations, neurons."""
+def results(model: Model, spec: FactCheckingSpec, result: Result) -> None:
+    """A claim of one's own; both tasks, curves at a threshold moved live, relations, neurons."""
     scorers, candidates = result.tables["scorers"], result.tables["candidates"]
     headline(result)
+    claim.draw(model, spec, result)
     left, right = st.columns(2, gap="medium")
     with left:
         st.markdown(

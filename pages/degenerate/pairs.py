@@ -77,11 +77,11 @@ def results(model: Model, spec: DegeneratePairsSpec, result: Result) -> None:
     """The pairs and the candidates."""
     if not trusted(model, spec, result):
         return
-    pairs_and_random(model, spec, result)
-    left, right = st.columns([3, 2], gap="medium")
+    left, right = neuron_card.columns()
     candidates = result.tables["candidates"]
     scores = _scores(model, candidates)
     with left:
+        pairs_and_random(model, spec, result)
         st.markdown("**The candidates**: what is left without each.")
         neuron_maps.listed(
             candidates.assign(component="ffn")[["layer", "component", "neuron", "score", "p"]],

@@ -166,7 +166,7 @@ def one_fact(
     wide = wide.assign(component="ffn", score=wide[languages].mean(axis=1))
     wide = wide.sort_values("score", ascending=False)
     group = {k: wordings[0] for k, wordings in _group(spec, chosen).items()}
-    left, right = st.columns([3, 2], gap="medium")
+    left, right = neuron_card.columns()
     with left:
         neuron_maps.listed(
             wide[["layer", "component", "neuron", "score", *languages]].reset_index(drop=True),

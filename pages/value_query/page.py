@@ -78,16 +78,16 @@ def results(model: Model, spec: ValueQuerySpec, result: Result) -> None:
         return
     where(result)
     heads(model, result)
-    st.subheader("Value neurons")
-    left, right = st.columns([3, 2], gap="medium")
+    left, right = neuron_card.columns()
     with left:
+        st.subheader("Value neurons")
         value_neurons(result)
+        st.subheader("Query neurons")
+        query_neurons(model, result)
+        st.subheader("From neuron to neuron")
+        flow(result)
     with right:
         neuron_card.draw(model, spec.prompt, neuron_maps.chosen(), scores)
-    st.subheader("Query neurons")
-    query_neurons(model, result)
-    st.subheader("From neuron to neuron")
-    flow(result)
     target = int(result.numbers["target"])
     asked = type(spec.prompt)(spec.text, target=target, mask=spec.mask)
     sources = {"Value": scores} | {

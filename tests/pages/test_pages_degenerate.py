@@ -144,3 +144,41 @@ def test_fact_checking_needs_a_language_model(visit, results):
     app.choose_model("antiberty")
     assert app.errors() == []
     assert app.says("choose a language model")
+
+
+def field(app, label):
+    return next(w for w in app.at.text_input if w.label.startswith(label))
+
+
+def test_a_claim_is_judged_by_neurons_and_by_the_probability(checking, results):
+    app = checking
+    table = app.result(results).tables["candidates"]
+    claim = field(app, "Claim").value
+    facts = table[table["test"] & (table["prompt"] == claim)]
+    wrong, true = facts.sort_values("true")["candidate"].str.strip()
+    # It begins with a false claim.
+    assert (field(app, "Answer").value, field(app, "Alternatives").value) == (wrong, true)
+    for claimed, other in ((wrong, true), (true, wrong)):
+        field(app, "Answer").set_value(claimed)
+        field(app, "Alternatives").set_value(other)
+        next(b for b in app.at.button if b.label == "Check").click()
+        app.settle()
+        assert app.errors() == []
+        (verdict,) = (text for text in app.texts() if text.startswith(f"**{claimed}**"))
+        for column, words in (
+            ("degenerate", "Degenerate neurons"),
+            ("knowledge", "All knowledge neurons"),
+            ("probability", "The model's own probability"),
+        ):
+            score = facts.sort_values("true")[column].tolist()
+            says = "true" if (score[1] > score[0]) == (claimed == true) else "false"
+            line = next(line for line in verdict.splitlines() if words in line)
+            assert f"**{says}**" in line
+
+
+def test_a_claim_without_alternatives_is_refused(checking):
+    app = checking
+    field(app, "Alternatives").set_value("")
+    next(b for b in app.at.button if b.label == "Check").click()
+    app.settle()
+    app.one_error("two to")

@@ -1,7 +1,7 @@
 // Heatmaps side by side on one scale: a pointer or the arrow keys read a cell, a click or Enter
 // chooses it. See neuronlab/widgets/heatmaps.py for what they are given.
 
-const EDGE = 46, GAP = 6, TALLEST = 440, DIGIT = 6.5;
+const EDGE = 46, GAP = 6, TALLEST = 440, LOWER = 260, DIGIT = 6.5;
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".heatmaps");
@@ -19,9 +19,19 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const row = element("div", "panels", root);
   const panels = data.panels.map((panel, at) => build(panel, at));
   if (data.legend) legend();
-  root.watcher = new ResizeObserver(() => panels.forEach((one) => one.draw()));
+  arrange();
+  root.watcher = new ResizeObserver(arrange);
   root.watcher.observe(row);
   if (focused !== undefined && panels[focused.panel]) panels[focused.panel].focus(focused);
+
+  // All in a row where there is room, else two; panels that stand in several rows are lower.
+  function arrange() {
+    const wide = row.clientWidth, count = panels.length;
+    const across = wide >= 170 * count ? count : wide >= 420 ? 2 : 1;
+    row.style.gridTemplateColumns = `repeat(${across}, minmax(0, 1fr))`;
+    row.tallest = across === count || across === 1 ? TALLEST : LOWER;
+    panels.forEach((one) => one.draw());
+  }
 
   function element(tag, name, parent, text = "") {
     const made = document.createElement(tag);
@@ -56,7 +66,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
       const wide = figure.clientWidth;
       if (!wide) return;
       cell = (wide - left - (edge ? edge + GAP : 0)) / columns;
-      height = Math.max(7, Math.min(panel.tall || 22, TALLEST / rows));
+      height = Math.max(6, Math.min(panel.tall || 22, row.tallest / rows));
       const tall = rows * height + 2;
       Object.assign(canvas.dataset, { left, cell, height }); // where its cells are
       const ratio = window.devicePixelRatio || 1;
@@ -183,7 +193,6 @@ export default function ({ data, parentElement, setTriggerValue }) {
       } else return;
       event.preventDefault();
     });
-    draw();
     return {
       draw,
       focus({ row, column }) {

@@ -1,0 +1,42 @@
+"""The card of a neuron: what it says is what the scores and the example prompts say."""
+
+import re
+
+from neuronlab.attribution import attribute
+from neuronlab.examples import example
+from neuronlab.models import Prompt, shared
+from neuronlab.neurons import Neuron
+from neuronlab.runs import Store
+from neuronlab.studies.attribution import scores_of
+from neuronlab.studies.bases.prompts import PROMPTS
+
+MODEL = "smollm2-135m"
+
+
+def test_the_rank_is_among_all_neurons_of_the_page(visit, results):
+    scores = scores_of(Store(results).load(example(MODEL).key)[1])
+    neuron = Neuron(3, "key", 5)
+    app = visit("attribution", run=example(MODEL).key, neuron=str(neuron))
+    (words,) = (text for text in app.texts() if re.search(r"^Score .*, rank ", text))
+    rank = int(re.search(r"rank \*\*([\d,]+)\*\* of ([\d,]+)", words)[1].replace(",", ""))
+    above = sum(int((scores[c] > scores.score(neuron)).sum()) for c in scores)
+    assert rank == above + 1
+
+
+def test_the_example_prompts_that_it_is_among_the_best_of_are_named(visit, results):
+    model = shared(MODEL, "cpu")
+    best = {
+        title: attribute(model, Prompt(**asked), method="gradient_x_activation").select(top=10)
+        for title, asked in PROMPTS[MODEL].items()
+    }
+    neuron = next(iter(best["Opposite"]))
+    names = [title for title, neurons in best.items() if neuron in neurons]
+    app = visit("attribution", run=example(MODEL).key, neuron=str(Neuron(*neuron)))
+    (words,) = (text for text in app.texts() if text.startswith("Among the ten best"))
+    assert f"in {len(names)} of {len(best)} example prompts: {', '.join(names)}." in words
+
+
+def test_a_link_leads_back_to_the_neuron(visit, results):
+    app = visit("attribution", run=example(MODEL).key, neuron="7.ffn.11")
+    (link,) = (c.value for c in app.at.code if "neuron=7.ffn.11" in c.value)
+    assert f"run={example(MODEL).key}" in link
