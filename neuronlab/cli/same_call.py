@@ -24,6 +24,8 @@ _SETTINGS = (
 
 def attribute_command(spec: AttributionSpec) -> str:
     """The command that computes `spec`, quoted for a POSIX shell."""
+    if spec.specific:  # the study asks bystanders, too
+        return study_command(spec)
     options: list[tuple[str, Any]] = [("model", spec.model)]
     for name, choice in (("target", spec.target), ("foil", spec.foil)):
         if choice is not None:
@@ -42,7 +44,9 @@ def attribute_command(spec: AttributionSpec) -> str:
 
 
 def attribute_python(spec: AttributionSpec) -> str:
-    """The Python code that computes the scores of `spec`, in `scores`."""
+    """The Python code that computes the scores of `spec`, in `scores`; or all of its result."""
+    if spec.specific:
+        return study_python(spec)
     prompt = [repr(spec.text)]
     prompt += [
         f"{name}={value!r}"

@@ -14,6 +14,7 @@ from neuronlab.neurons.effect import RANDOM_SETS
 from neuronlab.neurons.interventions import Intervention
 from neuronlab.neurons.neurons import NeuronSet
 from neuronlab.neurons.predictions import Prediction, predict_many
+from neuronlab.neurons.scores import NeuronScores
 from neuronlab.statistics import rank_p, seeds
 
 # Below so small a change of bystanders (of their log-probability) no quotient is given.
@@ -92,6 +93,29 @@ class Specificity:
     def kept(self) -> list[str]:
         """Answers of bystanders that stay the first choice."""
         return self.bystanders["answer"][self.stays].tolist()
+
+
+def specific_scores(scores: NeuronScores, others: Sequence[NeuronScores]) -> NeuronScores:
+    """Scores less their mean over bystanders: what is this prompt's alone comes first.
+
+    A ranking of our own; see docs/methods.md. Who judges it asks other bystanders than these.
+
+    Args:
+        scores: of a prompt.
+        others: of its bystanders, by the same method and of the same components.
+
+    Raises:
+        ValueError: there are none.
+
+    Example:
+        >>> specific_scores(scores, [nl.attribute(model, other) for other in others]).select(top=10)
+    """
+    if not others:
+        raise ValueError("without bystanders there is nothing to subtract")
+    return NeuronScores(
+        {c: scores[c] - np.mean([other[c] for other in others], axis=0) for c in scores},
+        scores.provenance,
+    )
 
 
 def specificity(

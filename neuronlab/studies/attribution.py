@@ -25,12 +25,18 @@ from neuronlab.errors import UserError
 from neuronlab.models import ALL_COMPONENTS, COMPONENTS, Component, Model, Prompt
 from neuronlab.neurons import NeuronScores, predict
 from neuronlab.neurons.predictions import Prediction
+from neuronlab.neurons.specificity import specific_scores
 from neuronlab.runs import Context, Result, Seed, Study
+from neuronlab.studies.bases.bystanders import subtracted
 from neuronlab.studies.bases.one_prompt import SUPPRESSED, PromptSpec, prove
 from neuronlab.studies.bases.prompts import Described, first_prompt
 
 TOP = 1000
 PREVIEW = "gradient_x_activation"
+# About so many bystanders are subtracted where scores are to be specific, and the share of the time
+# that the prompt's own scores take then.
+_SUBTRACTED = 8
+_OWN = 0.12
 ByToken = dict[Component, Float[Tensor, "layer token neuron"]]
 
 
@@ -39,7 +45,12 @@ class AttributionSpec(PromptSpec):
 
     Attributes:
         foil: what the target is compared with: the difference of the two log-probabilities is then
-            explained. Without one a spec is written, and named, as before there were foils.
+            explained.
+        specific: scores are less their mean over bystanders (``bystanders.subtracted``): what is
+            this answer's alone comes first.
+
+    Without a foil, and where it is not specific, a spec is written, and named, as before there were
+    any.
     """
 
     study: ClassVar[str] = "attribution"
@@ -55,6 +66,7 @@ class AttributionSpec(PromptSpec):
     seed: Seed = 0
     variant: Variant = "sound"
     foil: str | StrictInt | None = Field(None, exclude_if=lambda foil: foil is None)
+    specific: bool = Field(False, exclude_if=lambda specific: not specific)
 
     @property
     def prompt(self) -> Prompt:
@@ -119,9 +131,10 @@ class AttributionStudy(Study[AttributionSpec]):
         )
 
     def cost(self, spec: AttributionSpec, context: Context) -> Cost:
-        """That of the attribution; the proof is quick."""
+        """That of the attribution, and of those that are subtracted; the proof is quick."""
         model = context.model(spec.model, spec.revision)
-        return estimate(model, spec.prompt, spec.method, spec.components, spec.positions)
+        cost = estimate(model, spec.prompt, spec.method, spec.components, spec.positions)
+        return replace(cost, seconds=cost.seconds * (_SUBTRACTED + 1)) if spec.specific else cost
 
     def run_shard(self, spec: AttributionSpec, shard: Any, context: Context) -> Result:
         """The whole study: one prompt is one shard."""
@@ -138,20 +151,9 @@ class AttributionStudy(Study[AttributionSpec]):
                 words = f"{method(PREVIEW).title}, from one pass; {method(spec.method).title}"
                 shown = preview(spec, prediction, first, encoded.position)
                 context.preview(shown, f"{words} will replace it")
-        scores = attribute(
-            model,
-            spec.prompt,
-            method=spec.method,
-            components=spec.components,
-            objective=spec.objective,
-            positions=spec.positions,
-            baseline=spec.baseline,
-            engine=spec.engine,
-            tolerance=spec.tolerance,
-            seed=spec.seed,
-            variant=spec.variant,
-            progress=lambda fraction, message: context.progress(0.95 * fraction, message),
-        )
+        scores = _scored(model, spec, spec.prompt, context.part(0, _OWN if spec.specific else 0.95))
+        if spec.specific:
+            scores = _less_others(model, spec, scores, context.part(_OWN, 0.95 - _OWN))
         context.progress(0.95, "switching the top neurons off")
         proof = prove(model, spec, scores)
         numbers = {
@@ -172,6 +174,43 @@ class AttributionStudy(Study[AttributionSpec]):
             tables["tokens"] = scores.tokens
             tables["token_totals"] = scores.token_totals
         return Result(numbers=numbers, tables=tables, arrays=_by_name(scores))
+
+
+def _scored(model: Model, spec: AttributionSpec, prompt: Prompt, context: Context) -> NeuronScores:
+    return attribute(
+        model,
+        prompt,
+        method=spec.method,
+        components=spec.components,
+        objective=spec.objective,
+        positions=spec.positions,
+        baseline=spec.baseline,
+        engine=spec.engine,
+        tolerance=spec.tolerance,
+        seed=spec.seed,
+        variant=spec.variant,
+        progress=context.progress,
+    )
+
+
+def _less_others(
+    model: Model, spec: AttributionSpec, scores: NeuronScores, context: Context
+) -> NeuronScores:
+    """The specific scores; their provenance names what was subtracted."""
+    others = subtracted(model, replace(spec.prompt, foil=None))
+    if not others:
+        raise UserError(
+            f"Nothing is known to ask {model.title} beside this prompt: rank by the score itself."
+        )
+    plain = spec.model_copy(update={"foil": None})
+    of_others = []
+    for at, other in enumerate(others):
+        part = context.part(at / len(others), 1 / len(others))
+        part.progress(0.0, f"subtracting {at + 1} of {len(others)}: {other.name}")
+        of_others.append(_scored(model, plain, other.prompt, part))
+    specific = specific_scores(scores, of_others)
+    named = {**scores.provenance, "subtracted": [other.name for other in others]}
+    return replace(specific, provenance=named)
 
 
 def everywhere(model: Model, spec: AttributionSpec, target: int) -> Request:

@@ -24,6 +24,7 @@ _BASELINES = {
     "mean": "the mean over replaced tokens",
 }
 _VARIANTS = {"sound": "sound: complete", "authors": "as the authors wrote it"}
+_RANKINGS = ("score", "specific score")
 _TOLERANCES = (TOLERANCE, 0.01, 0.002)
 
 
@@ -67,7 +68,23 @@ def draw(form: dict[str, Any], key: Key) -> dict[str, Any]:
             key=key("positions" if chosen.everywhere else "position"),
             help="Scores over all positions are summed; the top neurons keep one per token.",
         )
-    settings = {"method": name, "components": tuple(components), "positions": positions}
+    ranking = st.segmented_control(
+        "Ranked by",
+        _RANKINGS,
+        default=_RANKINGS[bool(form.get("specific"))],
+        key=key("specific"),
+        required=True,
+        wrap=True,
+        help="Many neurons speak for every answer of a kind. Specific: each score less its mean "
+        "over about eight bystanders, other answers that are asked in the same way, so that what "
+        "is this answer's alone comes first. It takes about nine times as long; others judge it.",
+    )
+    settings = {
+        "method": name,
+        "components": tuple(components),
+        "positions": positions,
+        "specific": ranking == _RANKINGS[1],
+    }
     with fourth, st.popover("More", icon=":material/tune:", width="stretch"):
         more = _more(chosen, form, key)
         if not more:

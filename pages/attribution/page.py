@@ -146,6 +146,9 @@ def headline(result: Result) -> None:
     )
     if n.get("note"):
         st.caption(plain(n["note"]))
+    if n.get("subtracted"):
+        names = ", ".join(map(str, n["subtracted"]))
+        st.caption(plain(f"Specific scores: less their mean over {names}."))
 
 
 def where(model: Model, spec: AttributionSpec, result: Result) -> None:

@@ -6,7 +6,12 @@ import pytest
 
 import neuronlab as nl
 from neuronlab.neurons import Activity, NeuronSet
-from neuronlab.neurons.specificity import Bystander, Specificity, specificity
+from neuronlab.neurons.specificity import (
+    Bystander,
+    Specificity,
+    specific_scores,
+    specificity,
+)
 from neuronlab.statistics import seeds
 
 
@@ -83,3 +88,19 @@ def test_what_is_no_longer_first_is_erased():
     changed = of(-5.0, [-1.0, 0.0, -2.0], instead=["0", "1", "x"])
     assert changed.erased == ["2"]
     assert changed.kept == ["0", "1"]
+
+
+def test_specific_scores_are_less_the_mean_over_others():
+    rng = np.random.default_rng(0)
+    own, *others = (
+        nl.NeuronScores({c: rng.normal(size=(3, 4)).astype(np.float32) for c in ("ffn", "key")})
+        for _ in range(4)
+    )
+    specific = specific_scores(own, others)
+    for component in own:
+        mean = sum(other[component] for other in others) / 3
+        np.testing.assert_allclose(specific[component], own[component] - mean, rtol=1e-6)
+    # What all share is nothing of one's own.
+    assert not specific_scores(own, [own, own])["ffn"].any()
+    with pytest.raises(ValueError, match="bystanders"):
+        specific_scores(own, [])

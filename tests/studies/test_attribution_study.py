@@ -20,7 +20,9 @@ from neuronlab.studies.attribution import (
     scores_of,
     where,
 )
+from neuronlab.studies.bases.bystanders import subtracted
 from neuronlab.studies.bases.one_prompt import control_in, proof_in
+from neuronlab.studies.bases.prompts import UBIQUITIN
 
 MELITTIN = "GIGAVLKVLTTGLPALISWIKRKRQQ"
 STUDY = AttributionStudy()
@@ -339,3 +341,42 @@ def test_no_component_is_one_sentence_with_a_preview_too(tiny, tmp_path):
     context = context_with(tiny("llama", "causal"), on_preview=lambda preview: None)
     with pytest.raises(UserError, match="No component is chosen"):
         run_study(STUDY, question, Store(tmp_path), context)
+
+
+def test_specific_scores_are_less_the_mean_over_what_is_subtracted(tmp_path):
+    about = {"model": "esm2-8m", "text": UBIQUITIN, "mask": 9, "target": "G"}
+    asked = spec(**about, method="gradient_x_activation", specific=True)
+    assert asked.key != spec(**about, method="gradient_x_activation").key
+    result = run(asked, tmp_path)
+    model = nl.load(asked.model, device="cpu")
+
+    def scored(prompt):
+        return nl.attribute(
+            model, prompt, method=asked.method, components=asked.components, positions="predicted"
+        )
+
+    own = scored(asked.prompt)
+    others = [scored(other.prompt) for other in subtracted(model, asked.prompt)]
+    for component in own:
+        mean = np.mean([other[component] for other in others], axis=0)
+        np.testing.assert_allclose(
+            result.arrays[component], own[component] - mean, atol=1e-5, rtol=1e-4
+        )
+    assert len(result.numbers["subtracted"]) == len(others)
+    # The proof is of the specific top.
+    neurons, proof = proof_in(result, scores_of(result))
+    changed = nl.predict(model, asked.prompt, intervention=nl.Suppress(neurons)).probability
+    assert proof.probability[1] == pytest.approx(changed, rel=1e-4)
+    assert neurons != own.select(top=10)
+
+
+def test_what_is_not_specific_is_named_as_before():
+    assert "specific" not in spec().model_dump()
+    assert spec(specific=False).key == spec().key
+
+
+def test_where_nothing_is_known_to_subtract_it_says_so(tmp_path, tiny):
+    model = tiny("bert", "classifier")
+    asked = AttributionSpec(model=model.name, text="Paris is", target=0, specific=True)
+    with pytest.raises(UserError, match="rank by the score itself"):
+        STUDY.run_shard(asked, None, context_with(model))

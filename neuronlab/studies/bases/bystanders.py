@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from neuronlab.errors import UserError
 from neuronlab.facts import SETS
@@ -30,37 +31,82 @@ PLAIN_PROMPTS = (
 # Those that say of each fact what its relation is.
 _SETS = ("knowledge_types", "six_languages")
 # Of each relation at most so many facts are asked in search of some that the model knows.
-_TRIED = 8
-_OF_RELATION, _OF_OTHERS, _RELATIONS, _SENTENCES = 2, 1, 2, 2
+_TRIED = 20
 _PLACES = (0.2, 0.5, 0.8)
+_OTHER_PLACES = (0.1, 0.35, 0.65, 0.9)
+
+
+@dataclass(frozen=True)
+class _Share:
+    """How many bystanders a purpose gets.
+
+    Attributes:
+        same: facts of the prompt's relation.
+        relations, of_each: other relations, and facts of each.
+        sentences: plain ones.
+        places: residues of the protein, as shares of its length.
+        proteins: other ones.
+    """
+
+    same: int
+    relations: int
+    of_each: int
+    sentences: int
+    places: tuple[float, ...]
+    proteins: int
+
+
+_JUDGES = _Share(2, 2, 1, 2, _PLACES, 3)
+_SUBTRACTED = _Share(4, 4, 1, 0, _OTHER_PLACES, 4)
 
 
 def choose(model: Model, prompt: Prompt) -> list[Bystander]:
-    """Bystanders of a prompt: none where nothing is known to ask a model.
+    """Bystanders of a prompt, which judge a change: none where nothing is known to ask a model.
 
     A language model is asked two other facts of the prompt's relation, one of each of two other
     relations, such as it answers right at first, and two plain sentences. A model of proteins is
     asked for other residues of the protein, where it fills in residues, and about other proteins
     that it knows.
     """
+    return _shared(model, prompt)[0]
+
+
+def subtracted(model: Model, prompt: Prompt) -> list[Bystander]:
+    """Others of the same kinds, whose scores a specific ranking subtracts: none of the judges."""
+    return _shared(model, prompt)[1]
+
+
+def _shared(model: Model, prompt: Prompt) -> tuple[list[Bystander], list[Bystander]]:
     if model.alphabet == "protein":
-        return list(_of_proteins(model, prompt))
+        return _of_proteins(model, prompt)
     if model.kind == "classifier":
-        return []
-    return [*_of_facts(model, prompt), *_plain(model, prompt)]
+        return [], []
+    return _of_facts(model, prompt)
 
 
-def _of_facts(model: Model, prompt: Prompt) -> Iterator[Bystander]:
-    asked = predict(model, prompt)
+def _of_facts(model: Model, prompt: Prompt) -> tuple[list[Bystander], list[Bystander]]:
     facts = [fact for name in _SETS for fact in SETS[name].facts()]
     relation = next((f.relation for f in facts if f.prompt == prompt.text), None)
     relations = dict.fromkeys(fact.relation for fact in facts)
-    others = [other for other in relations if other != relation]
-    taken = {asked.label}
-    if relation is not None:
-        yield from _known(model, prompt, SAME, relation, facts, taken)
-    groups = (list(_known(model, prompt, OTHER, other, facts, taken)) for other in others)
-    yield from itertools.chain.from_iterable(itertools.islice(filter(None, groups), _RELATIONS))
+    taken = {predict(model, prompt).label}
+    known = {
+        name: _known(model, prompt, SAME if name == relation else OTHER, name, facts, taken)
+        for name in relations
+    }
+    groups: tuple[list[Bystander], list[Bystander]] = ([], [])
+    for group, share in zip(groups, (_JUDGES, _SUBTRACTED), strict=True):
+        if relation is not None:
+            group += itertools.islice(known[relation], share.same)
+        others = (
+            list(itertools.islice(known[name], share.of_each))
+            for name in relations
+            if name != relation
+        )
+        group += itertools.chain.from_iterable(
+            itertools.islice(filter(None, others), share.relations)
+        )
+        group += itertools.islice(_plain(model, prompt), share.sentences)
+    return groups
 
 
 def _known(
@@ -68,7 +114,6 @@ def _known(
 ) -> Iterator[Bystander]:
     """Facts of a relation that the model answers right at first; no answer is taken twice."""
     of_relation = [f for f in facts if f.relation == relation and f.prompt != prompt.text]
-    given = 0
     for fact in of_relation[:_TRIED]:
         with suppress(UserError):  # this model cannot be asked it
             question = ask(model, fact)
@@ -76,34 +121,36 @@ def _known(
             if first.target not in question.golds or first.label in taken:
                 continue
             taken.add(first.label)
-            given += 1
             yield Bystander(kind, fact.prompt, Prompt(prompt_text(model, fact)))
-        if given == (_OF_RELATION if kind == SAME else _OF_OTHERS):
-            return
 
 
 def _plain(model: Model, prompt: Prompt) -> Iterator[Bystander]:
-    others = [text for text in PLAIN_PROMPTS if text != prompt.text]
-    for text in others[:_SENTENCES]:
-        yield Bystander(PLAIN, text, Prompt(prompt_text(model, Fact(text, ()))))
+    for text in PLAIN_PROMPTS:
+        if text != prompt.text:
+            yield Bystander(PLAIN, text, Prompt(prompt_text(model, Fact(text, ()))))
 
 
-def _of_proteins(model: Model, prompt: Prompt) -> Iterator[Bystander]:
+def _of_proteins(model: Model, prompt: Prompt) -> tuple[list[Bystander], list[Bystander]]:
     hides = model.kind == "masked"
-    if hides:
-        places = {int(share * len(prompt.text)) for share in _PLACES} - {prompt.mask}
-        for place in sorted(places):
+    groups: tuple[list[Bystander], list[Bystander]] = ([], [])
+    proteins = iter(_proteins(model, prompt.text))
+    taken = {prompt.mask}
+    for group, share in zip(groups, (_JUDGES, _SUBTRACTED), strict=True):
+        places = {int(part * len(prompt.text)) for part in share.places} if hides else set()
+        for place in sorted(places - taken):
             name = f"{prompt.text[place]}{place + 1}"
-            yield Bystander(RESIDUE, name, Prompt(prompt.text, mask=place))
-    for name, sequence in _proteins(model, prompt.text):
-        middle = len(sequence) // 2
-        residue = f", {sequence[middle]}{middle + 1}" if hides else ""
-        mask = middle if hides else None
-        yield Bystander(PROTEIN, f"{name}{residue}", Prompt(sequence, mask=mask))
+            group.append(Bystander(RESIDUE, name, Prompt(prompt.text, mask=place)))
+        taken |= places
+        for name, sequence in itertools.islice(proteins, share.proteins):
+            middle = len(sequence) // 2
+            residue = f", {sequence[middle]}{middle + 1}" if hides else ""
+            mask = middle if hides else None
+            group.append(Bystander(PROTEIN, f"{name}{residue}", Prompt(sequence, mask=mask)))
+    return groups
 
 
 def _proteins(model: Model, sequence: str) -> list[tuple[str, str]]:
-    """Two or three that a model knows, other than the one asked about."""
+    """Those that a model knows, other than the one asked about."""
     only = use_of(model.name).only
     if only == "antibodies":
         several = [
@@ -114,5 +161,5 @@ def _proteins(model: Model, sequence: str) -> list[tuple[str, str]]:
         several = [("melittin", MELITTIN), ("magainin 2", MAGAININ_2)]
     else:
         titles = gallery()
-        several = [(titles[name], backbone(name).sequence) for name in list(titles)[:4]]
-    return [(name, each) for name, each in several if each != sequence][:3]
+        several = [(titles[name], backbone(name).sequence) for name in list(titles)[:8]]
+    return [(name, each) for name, each in several if each != sequence]

@@ -5,7 +5,15 @@ import pytest
 import neuronlab as nl
 from neuronlab.facts import SETS
 from neuronlab.proteins.sequences import TRASTUZUMAB_VH
-from neuronlab.studies.bases.bystanders import OTHER, PLAIN, PROTEIN, RESIDUE, SAME, choose
+from neuronlab.studies.bases.bystanders import (
+    OTHER,
+    PLAIN,
+    PROTEIN,
+    RESIDUE,
+    SAME,
+    choose,
+    subtracted,
+)
 from neuronlab.studies.bases.prompts import LYSOZYME, MELITTIN, UBIQUITIN
 
 RELATION = {
@@ -59,3 +67,22 @@ def test_proteins_have_other_residues_and_other_proteins(name, prompt, kinds):
 
 def test_a_classifier_of_text_has_none(tiny):
     assert choose(tiny("bert", "classifier"), nl.Prompt("Paris is")) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "prompt"),
+    [
+        ("smollm2-135m", nl.Prompt("The capital of France is", target=" Paris")),
+        ("antiberty", nl.Prompt(TRASTUZUMAB_VH, mask=95)),
+        ("esm2-8m", nl.Prompt(UBIQUITIN, mask=38)),
+        ("esm2-8m-enzyme", nl.Prompt(LYSOZYME)),
+    ],
+)
+@pytest.mark.fetched
+def test_what_is_subtracted_does_not_judge(name, prompt):
+    model = nl.load(name, device="cpu")
+    judges, others = choose(model, prompt), subtracted(model, prompt)
+    assert len(others) >= 4
+    asked = [(b.prompt.text, b.prompt.mask) for b in (*judges, *others)]
+    assert len(set(asked)) == len(asked)
+    assert (prompt.text, prompt.mask) not in asked
