@@ -75,7 +75,9 @@ def draw(
         _texts(model, prompt.text, tuple(neurons), key, intervention)
 
 
-def suppressed(model: Model, prompt: Prompt, neurons: NeuronSet) -> Specificity | None:
+def suppressed(
+    model: Model, prompt: Prompt, neurons: NeuronSet, random_sets: int = 0
+) -> Specificity | None:
     """What switching neurons off does to bystanders; None where there are none to ask."""
     named = model, model.name, model.revision, prompt.text, prompt.mask
     others = chosen(*named)
@@ -87,7 +89,7 @@ def suppressed(model: Model, prompt: Prompt, neurons: NeuronSet) -> Specificity 
         prompt.foil,
         tuple(neurons),
         ("suppressed",),
-        0,
+        random_sets,
         others,
         lambda: Suppress(neurons),
     )
@@ -118,6 +120,18 @@ def _measured(
         lambda others: replace(made, neurons=others),
         _others,
         random_sets=random_sets,
+    )
+
+
+def headline(model: Model, prompt: Prompt, neurons: NeuronSet) -> None:
+    """How many times as much an answer changes as bystanders do, beside random sets: one line."""
+    of = suppressed(model, prompt, neurons, RANDOM_SETS)
+    if of is None:
+        return
+    times = "" if of.quotient is None else f" **{of.quotient:.1f}**"
+    st.markdown(
+        f"Specificity{times}: log-probability {of.change:+.2f} of the answer, {of.mean:+.2f} of "
+        f"{len(of.bystanders)} bystanders in the mean{_beside(of)}. {_called(of)}"
     )
 
 

@@ -23,6 +23,7 @@ from neuronlab.studies.bases.one_prompt import control_in, judged_in, proof_in
 from neuronlab.verdicts import confidence, domain, precision
 from neuronlab.widgets import (
     badges,
+    bystanders,
     exports,
     intervention,
     links,
@@ -36,7 +37,7 @@ from neuronlab.widgets import (
     state,
     structure,
 )
-from neuronlab.widgets.guard import plain
+from neuronlab.widgets.guard import guard, plain
 from pages.attribution import mutations, tokens
 
 T = TypeVar("T")
@@ -95,6 +96,7 @@ def results(model: Model, spec: AttributionSpec, result: Result) -> None:
     neuron_maps.start(scores)
     prompt = spec.prompt
     headline(result)
+    specificity = st.empty()  # it takes a second or two: the rest of the page comes first
     if not trusted(model, spec, result, scores):
         return
     at_token = sentence(model, result, lambda: tokens.draw(model, spec, result, scores))
@@ -110,7 +112,10 @@ def results(model: Model, spec: AttributionSpec, result: Result) -> None:
     if model.alphabet == "protein":
         on_structure(model, prompt.text, result)
     asked = replace(prompt, target=int(result.numbers["target"]))
-    intervention.draw(model, asked, {"Top neurons": scores}, proof_in(result, scores))
+    suppressed, effect = proof_in(result, scores)
+    intervention.draw(model, asked, {"Top neurons": scores}, (suppressed, effect))
+    with specificity, guard():
+        bystanders.headline(model, asked, suppressed)
 
 
 def trusted(model: Model, spec: AttributionSpec, result: Result, scores: NeuronScores) -> bool:

@@ -27,6 +27,8 @@ def test_a_proof_says_what_else_broke(visit, results, with_bystanders, smollm):
     assert app.says(summary(specificity(*asked)))
     assert app.says("of 20 random sets that are as active it is")
     assert "random sets" in table(app)
+    of = specificity(*asked)
+    assert app.says(f"Specificity **{of.quotient:.1f}**: log-probability {of.change:+.2f}")
     assert app.says("As it is: the likeliest 15 tokens")
     before = nl.generate(smollm, spec["text"], tokens=15)
     after = nl.generate(smollm, spec["text"], tokens=15, intervention=nl.Suppress(neurons))
