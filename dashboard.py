@@ -21,17 +21,18 @@ fill="#2B87C8">NeuronLab</text></svg>"""
 
 # First of all: until there is an icon, a browser fetches that of the page from another host.
 st.set_page_config(page_icon=ICON, layout="wide", initial_sidebar_state=260)
-sections: dict[str, list] = {}
-for entry in PAGES:
-    opened = st.Page(
+# One list: of sections Streamlit makes one that is none to a screen reader.
+opened = [
+    st.Page(
         entry.path,
         title=entry.title,
         icon=entry.symbol,
         url_path=entry.name,
         default=entry is HOME,
     )
-    sections.setdefault(entry.section, []).append(opened)
-page = st.navigation(sections, expanded=True)
+    for entry in PAGES
+]
+page = st.navigation(opened, expanded=True)
 shown = next(entry for entry in PAGES if entry.name == (page.url_path or HOME.name))
 st.set_page_config(page_title="NeuronLab" if shown is HOME else f"{shown.title} · NeuronLab")
 # What a new run will replace is greyed all at once: to fade it keeps a core busy for a second, and
@@ -44,9 +45,23 @@ STYLE += "[data-testid='stSidebarNavLink'] { height: auto; }"
 STYLE += "[data-testid='stSidebarNavLink'] * { white-space: normal !important; line-height: 1.3; }"
 # A title begins where the page does.
 STYLE += ".stMainBlockContainer { padding-top: 3.5rem; }"
-# The card of a neuron stays in view beside what is clicked; on a phone it comes up from below.
-PAGE, INK = GROUND[st.context.theme.type == "dark"]
+# Both themes at once, since a person may change theirs while the page stands. The card of a neuron
+# stays in view beside what is clicked; on a phone it comes up from below. What is chosen is written
+# in the colour of buttons, which on a dark page is too dark to read. Captions and labels, also of
+# what is switched off, are as dark as reading them takes.
+(page_light, ink_light), (page_dark, ink_dark) = GROUND[False], GROUND[True]
 STYLE += f"""
+.stApp {{
+  --page: light-dark({page_light}, {page_dark});
+  --ink: light-dark({ink_light}, {ink_dark});
+}}
+[data-selected="true"] p, [data-testid="stSliderThumbValue"] {{
+  color: light-dark(#0B6AA8, #6CBBEF);
+}}
+[data-testid="stCaptionContainer"] *, [data-testid="stWidgetLabel"] p {{
+  opacity: 1 !important; color: color-mix(in srgb, var(--ink) 78%, var(--page));
+}}
+[data-testid="stCaptionContainer"] {{ opacity: 1 !important; }}
 .st-key-close_neuron {{ display: none; }}
 @media (min-width: 800px) {{
   .stColumn:has(.st-key-neuron_panel, .st-key-neuron_panel_opened) > div {{
@@ -56,7 +71,7 @@ STYLE += f"""
 @media (max-width: 640px) {{
   .stColumn:has(.st-key-neuron_panel_opened) {{
     position: fixed; inset: auto 0 0 0; z-index: 90; height: 56vh; overflow-y: auto;
-    padding: 0.5rem; background: {PAGE}; box-shadow: 0 -6px 24px {INK}55;
+    padding: 0.5rem; background: var(--page); box-shadow: 0 -6px 24px #0005;
   }}
   .st-key-close_neuron {{ display: block; }}
 }}

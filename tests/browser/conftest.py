@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import time
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from neuronlab.runs import Store
 from neuronlab.studies import STUDIES
 
 ROOT = Path(__file__).parents[2]
+# axe-core, as the package brings it: it is read, not imported.
+AXE = (files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
 # Milliseconds; far beyond what anything takes, for slow machines: only a hang reaches it.
 PATIENCE = 90_000
 _FLAGS = (
@@ -241,6 +244,17 @@ class Tab:
 
     def overflowing(self):
         return self.page.evaluate(_OVERFLOWING)
+
+    def barriers(self):
+        """What axe finds serious or worse: for whom the page is hard to read or to use, and why."""
+        self.page.evaluate(AXE)
+        found = self.page.evaluate("axe.run(document, {iframes: false})")
+        return [
+            (barrier["id"], node["html"][:200], node["failureSummary"])
+            for barrier in found["violations"]
+            if barrier["impact"] in ("serious", "critical")
+            for node in barrier["nodes"]
+        ]
 
     def field(self, key):
         """The widget whose key begins like this; keys of the form carry its version."""

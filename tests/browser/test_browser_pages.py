@@ -1,4 +1,4 @@
-"""Every page by its own address, at two widths and in both themes."""
+"""Every page by its own address, at two widths and in both themes, without barriers."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def test_a_page_opens_and_fits(tab, page):
         one.page.get_by_text("Copy as command").wait_for()
         one.idle()
     if page is HOME:
-        one.page.get_by_text("Switch off its").wait_for()
+        one.page.get_by_text("Switch off 10 of").wait_for()
         one.idle()
     one.healthy()
     assert one.page.title() == ("NeuronLab" if page is HOME else f"{page.title} · NeuronLab")
@@ -33,6 +33,10 @@ def test_a_page_opens_and_fits(tab, page):
     one.page.set_viewport_size({"width": 1280, "height": 900})
     one.idle().healthy()
     assert one.overflowing() == []
+    assert one.barriers() == []
+    one.page.emulate_media(color_scheme="dark")
+    one.idle().healthy()
+    assert one.barriers() == []
 
 
 @pytest.mark.parametrize("address", ["", "attribution"])
