@@ -6,6 +6,7 @@ from neuronlab.figures.colours import GROUND
 from neuronlab.widgets import links, sidebar, state, suited
 from neuronlab.widgets.guard import guard
 from neuronlab.widgets.page import header
+from neuronlab.widgets.suited import Suits
 from pages import HOME, PAGES
 
 # A neuron: a cell body, its dendrites and its axon.
@@ -48,7 +49,8 @@ STYLE += ".stMainBlockContainer { padding-top: 3.5rem; }"
 # Both themes at once, since a person may change theirs while the page stands. The card of a neuron
 # stays in view beside what is clicked; on a phone it comes up from below. What is chosen is written
 # in the colour of buttons, which on a dark page is too dark to read. Captions and labels, also of
-# what is switched off, are as dark as reading them takes.
+# what is switched off, are as dark as reading them takes. Tables and files behind a figure are a
+# quiet word in its corner.
 (page_light, ink_light), (page_dark, ink_dark) = GROUND[False], GROUND[True]
 STYLE += f"""
 .stApp {{
@@ -62,6 +64,9 @@ STYLE += f"""
   opacity: 1 !important; color: color-mix(in srgb, var(--ink) 78%, var(--page));
 }}
 [data-testid="stCaptionContainer"] {{ opacity: 1 !important; }}
+[class*="st-key-files_"] {{ margin-top: -1.1rem; }}
+[class*="st-key-files_"] button {{ min-height: 1.5rem; padding: 0 0.3rem; }}
+[class*="st-key-files_"] button p {{ font-size: 0.8rem; }}
 .st-key-close_neuron {{ display: none; }}
 @media (min-width: 800px) {{
   .stColumn:has(.st-key-neuron_panel, .st-key-neuron_panel_opened) > div {{
@@ -81,7 +86,11 @@ state.start()
 with guard():
     links.follow()
 with guard():
-    instead = suited.choose(shown.name, shown.kinds, shown.alphabet, shown.models)
+    instead = suited.choose(
+        shown.name,
+        Suits(shown.kinds, shown.alphabet, shown.several_languages),
+        shown.models,
+    )
 with guard():
     sidebar.draw()
 with guard():

@@ -23,6 +23,7 @@ class Page:
         section: under which heading of the navigation it stands.
         kinds: of the models that suit it; all, if empty.
         alphabet: of the models that suit it; either, if empty.
+        several_languages: whether the models that suit it know more than one.
         models: those that it opens on where the chosen one does not suit it, the best first.
     """
 
@@ -38,6 +39,7 @@ class Page:
     section: str = ""
     kinds: tuple[str, ...] = ()
     alphabet: str = ""
+    several_languages: bool = False
     models: tuple[str, ...] = ()
 
     @property
@@ -131,7 +133,8 @@ PAGES = (
         studies=("language_independent", "cross_lingual_editing"),
         former="tongues",
         alphabet="text",
-        models=("gemma3-270m", *_LANGUAGE),
+        several_languages=True,
+        models=("gemma3-270m",),
     ),
     Page(
         "degenerate",

@@ -22,6 +22,7 @@ LARGE: dict[tuple[str, str], dict[str, Any]] = {
     ("knowledge_types", DEFAULT_MODEL): {"facts": "knowledge_types", "per_relation": 10},
     ("fact_checking", DEFAULT_MODEL): {"facts": "knowledge_types", "per_relation": 20},
     ("stability", DEFAULT_MODEL): {"facts": "knowledge_types", "per_relation": 6},
+    ("language_independent", "gemma3-270m"): {"fact": None, "per_relation": 5, "filtered": True},
     ("mutations", "esm2-8m"): {},
     ("neuron_labels", "esm2-8m"): {"limit": None, "held_out": 500, "per_layer": None},
 }

@@ -42,9 +42,22 @@ def tables(
     name: str,
     files: dict[str, tuple] | None = None,
     label: str = "Table and files",
+    *,
+    corner: bool = True,
 ) -> None:
-    """The table behind a figure and downloads of it, folded."""
-    with st.popover(label, icon=":material/table:", type="tertiary"):
+    """The table behind a figure and downloads of it, folded.
+
+    Args:
+        corner: below a figure, in its corner; not in a row of buttons.
+    """
+    with (
+        st.container(
+            key=f"{'files' if corner else 'beside'}_{name}",
+            width="stretch" if corner else "content",
+            horizontal_alignment="right",
+        ),
+        st.popover(label, icon=":material/table:", type="tertiary"),
+    ):
         listed(table, height=min(38 + 35 * len(table), 300))
         formats = {
             "CSV": ("csv", lambda: spreadsheets.csv(table), "text/csv"),

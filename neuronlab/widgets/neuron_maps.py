@@ -189,7 +189,7 @@ def listed(
     with st.container(horizontal=True):
         add_button(f"Add {len(picked)} selected", picked, f"add_selected_{name}")
         add_button("Add the first 10", NeuronSet(neurons[:10]), f"add_first_{name}")
-        exports.tables(table, f"{name}_neurons")
+        exports.tables(table, f"{name}_neurons", corner=False)
 
 
 def add_button(label: str, neurons: NeuronSet, key: str) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import streamlit as st
 
-from neuronlab.models import Model
+from neuronlab import examples
+from neuronlab.models import Model, weights
+from neuronlab.models.catalogue import entry
 from neuronlab.runs import Context, Preview, Result, Spec
 from neuronlab.studies import STUDIES
-from neuronlab.widgets import links, runs, services, state
+from neuronlab.widgets import links, model_fetch, runs, services, state
 from neuronlab.widgets.guard import guard, plain
 
 S = TypeVar("S", bound=Spec)
@@ -98,6 +100,31 @@ def study(
     if shown is not None:
         with guard():
             results(*shown)
+
+
+def stored(study: str, results: Callable[[None, Any, Result], None]) -> bool:
+    """Whether the chosen model is not on this machine, but its result comes with the project.
+
+    Then that is drawn, below the offer to fetch the model.
+
+    Args:
+        results: draws what needs no model; it gets None for one.
+    """
+    model = entry(state.model_name())
+    if model is None or not model.embedded or weights.installed(model.name):
+        return False
+    first = examples.first(study, model)
+    if first is None or first.key not in examples.stored_keys():
+        return False
+    model_fetch.ready(model.name)
+    st.caption(f"Until then, what {plain(model.title)} said when the project asked it.")
+    runs.open_on(first, state.device())
+    links.show(first.key, study)
+    opened: tuple[Spec, Result] | None = finished(study, model.name, None, first)
+    if opened is not None:
+        with guard():
+            results(None, *opened)
+    return True
 
 
 def finished(

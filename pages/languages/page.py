@@ -18,11 +18,13 @@ VIEWS = {
 
 
 def main() -> None:
+    study = shown.view(VIEWS)
+    if study == "language_independent" and shown.stored(study, results):
+        return
     several = next(model.title for model in EMBEDDED if len(model.use.languages) > 1)
     model = facts_form.language_model(f" {several} knows several languages.")
     if model is None:
         return
-    study = shown.view(VIEWS)
     spec = None
     try:
         spec = form(model, study)

@@ -31,8 +31,8 @@ from neuronlab.widgets.guard import plain
 from pages.languages.form import thresholds_of
 
 
-def results(model: Model, spec: LanguageIndependentSpec, result: Result) -> None:
-    """Everything, at thresholds that are moved live."""
+def results(model: Model | None, spec: LanguageIndependentSpec, result: Result) -> None:
+    """Everything, at thresholds that are moved live; without a model what needs none."""
     n = result.numbers
     neurons, facts = result.tables["neurons"], result.tables["facts"]
     shape = n["layers"], n["size"]
@@ -148,7 +148,7 @@ def per_layer(
 
 
 def one_fact(
-    model: Model,
+    model: Model | None,
     spec: LanguageIndependentSpec,
     result: Result,
     chosen: str,
@@ -173,7 +173,10 @@ def one_fact(
             "shared",
             "Neurons that all languages share, with their share of the highest score in each.",
         )
-        effects(model, group, neuron_set(shared, result.numbers["size"], "shared"))
+        if model is not None:
+            effects(model, group, neuron_set(shared, result.numbers["size"], "shared"))
+    if model is None:
+        return
     with right:
         first = neurons[(neurons["fact"] == chosen) & (neurons["language"] == spec.languages[0])]
         array = np.zeros((result.numbers["layers"], result.numbers["size"]), np.float32)

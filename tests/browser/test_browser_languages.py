@@ -5,7 +5,10 @@ import pytest
 
 @pytest.fixture
 def languages(tab):
-    one = tab().open("languages")
+    one = tab().open("languages").finished()
+    # It opens on a model that knows several, which tests cannot fetch.
+    one.pick("model", "SmolLM2")
+    one.page.get_by_text("is not on this machine").wait_for(state="detached")
     return one.finished()
 
 

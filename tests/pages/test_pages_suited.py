@@ -5,7 +5,7 @@ import pytest
 from neuronlab.models.catalogue import entry
 from pages import PAGES
 
-ANTIBODIES, ENGLISH = "antiberty", "smollm2-135m"
+ANTIBODIES, ENGLISH, SEVERAL = "antiberty", "smollm2-135m", "gemma3-270m"
 
 
 def model_of(app):
@@ -55,3 +55,27 @@ def test_a_page_for_all_models_keeps_any(visit, results, name):
 def test_a_model_that_is_not_in_the_catalogue_stays(visit, results):
     app = visit("steering", model="nobody/nothing")
     assert model_of(app) == "nobody/nothing"
+
+
+@pytest.fixture
+def without_gemma(home, monkeypatch):
+    """A home of the models that set-up fetches, alone."""
+    folder = home / "models"
+    fetched = folder.resolve()
+    folder.unlink()
+    folder.mkdir()
+    for path in fetched.iterdir():
+        if path.name != SEVERAL:
+            (folder / path.name).symlink_to(path)
+
+
+def test_languages_open_on_a_model_that_knows_several_also_where_it_is_not_fetched(
+    visit, without_gemma
+):
+    app = visit("languages", model=ENGLISH)
+    assert app.errors() == []
+    assert model_of(app) == SEVERAL
+    assert app.says("Gemma 3 270M is not on this machine yet.")
+    assert app.says("Stored example, computed on 20")
+    assert "chart_sets" in app.charts()
+    assert any("accept" in button.label.lower() for button in app.at.button)
