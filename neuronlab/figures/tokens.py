@@ -28,6 +28,7 @@ def strip(
     clickable: bool = True,
     large: bool = False,
     predicted: str = "",
+    names: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The data of a strip of tokens.
 
@@ -39,6 +40,7 @@ def strip(
         residues: the others are residues of a protein, counted from 1.
         chosen: place of the token that is marked.
         large: as a title.
+        names: of the tokens, instead of their places.
         predicted: what the model says next, behind the tokens.
     """
     places = [at for at in range(len(texts)) if at not in special]
@@ -55,6 +57,7 @@ def strip(
             name = f"residue {number} {text}"
             token["number"] = str(number) if number == 1 or number % _NUMBERED == 0 else ""
         words = name if value is None else f"{name}: {what} {value:+.3g}"
+        words = names[at] if names else words
         token |= {
             "text": _shown(text),
             "space": text.startswith(" "),

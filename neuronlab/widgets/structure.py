@@ -177,13 +177,15 @@ def _structure(file_id: str, name: str, _file: BytesIO) -> Structure:
     return read_structure(name, _file.getvalue())
 
 
-def choose_known(names: Mapping[str, str], key: str) -> Backbone:
+def choose_known(names: Mapping[str, str], key: str, first: str = "") -> Backbone:
     """One of the proteins people know, with a line on what it does.
 
     Args:
         names: what they are called, by name.
+        first: the one that is chosen at first.
     """
-    chosen = backbone(st.selectbox(KNOWN, list(names), format_func=names.__getitem__, key=key))
+    at = list(names).index(first) if first in names else 0
+    chosen = backbone(st.selectbox(KNOWN, list(names), at, format_func=names.__getitem__, key=key))
     st.caption(plain(chosen.what))
     return chosen
 

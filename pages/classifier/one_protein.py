@@ -19,6 +19,8 @@ from neuronlab.widgets import badges, exports, links, services, state, structure
 from neuronlab.widgets.guard import counted, doubted, guard, plain
 from pages.classifier.ranking import METHODS, scores_of
 
+# Trypsin: an enzyme that the classifier calls one, and of which it sees contacts.
+_FIRST = "4I8H_A"
 TYPED = "Type a sequence"
 _METHODS = ("integrated_gradients", "gradient_x_activation")
 
@@ -80,13 +82,13 @@ def protein(model: Model) -> tuple[str, str, int]:
     which = st.selectbox(
         "Protein",
         [structure.KNOWN, TYPED, *choices],
-        2 if choices else 0,
+        0,
         format_func=lambda n: f"{n} ({choices[n][3]})" if n in choices else n,
         key="one_protein",
         help="Of the test part: proteins that the model was not tuned on.",
     )
     if which == structure.KNOWN:
-        chosen = structure.choose_known(gallery(), "one_known")
+        chosen = structure.choose_known(gallery(), "one_known", _FIRST)
         if tuned.spec_of(model.name) and chosen.sequence in _learnt(spec.key, spec):
             st.caption("One of the proteins that the classifier was tuned on.")
         return chosen.sequence, chosen.secondary, 1

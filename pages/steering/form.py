@@ -241,7 +241,41 @@ def _by_label(model: Model, goals: tuple[Goal, ...]) -> dict:
     return {"choose": "given", "neurons": tuple(map(str, neurons)), "given_by": by}
 
 
+# How much is generated: by the keys of the settings.
+_PRESETS = {
+    "Preview": {
+        "steer_steps": 5,
+        "steer_masked": 30,
+        "steer_chains": 2,
+        "steer_random": 20,
+        "steer_dose": False,
+    },
+    "Full": {
+        "steer_steps": 50,
+        "steer_masked": 10,
+        "steer_chains": 4,
+        "steer_random": 20,
+        "steer_dose": True,
+    },
+}
+
+
+def _preset(name: str) -> None:
+    st.session_state.update(_PRESETS[name])
+
+
 def _settings(*, antibody: bool) -> dict:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        for name, counts in _PRESETS.items():
+            st.button(
+                name,
+                key=f"steer_preset_{name}",
+                on_click=_preset,
+                args=(name,),
+                help=f"{counts['steer_chains']} chains of {counts['steer_steps']} steps, "
+                f"{counts['steer_random']} random sets of either kind.",
+            )
+        st.caption("How much is generated; the settings below follow.")
     with st.expander("Settings"):
         columns = st.columns(4)
         settings = _generation(*columns) | _chains(*columns) | _after(*columns, antibody)

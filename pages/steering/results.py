@@ -7,15 +7,16 @@ import streamlit as st
 
 from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.figures import steering as figures
+from neuronlab.figures import tokens
 from neuronlab.models import Model
 from neuronlab.neurons import NeuronSet
 from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM
 from neuronlab.proteins.features import PROPERTIES
 from neuronlab.runs import Result
-from neuronlab.studies.steering import STEERED, UNSTEERED, SteeringSpec
+from neuronlab.studies.steering import STEERED, UNSTEERED, SteeringSpec, median_chain
 from neuronlab.verdicts import domain
-from neuronlab.widgets import badges, exports, label_sets, state
-from neuronlab.widgets.guard import plain
+from neuronlab.widgets import badges, exports, label_sets, state, token_strip
+from neuronlab.widgets.guard import counted, plain
 from pages.steering.form import CHOICES
 from pages.steering.predicted import predicted
 from pages.steering.structures import chosen_neurons, structures
@@ -39,6 +40,9 @@ def results(model: Model, spec: SteeringSpec, result: Result) -> None:
     headline(goal, spec, result.numbers["activity"], finals)
     if not badges.draw(domain(model.name, spec.sequence, "protein")):
         return
+    changes(spec, finals)
+    structures(model, spec, result)
+    compared(goal, spec)
     moved(goal, result.tables["trajectories"], finals)
     st.markdown("**What it cost**; bars: one standard deviation.")
     exports.chart(
@@ -56,7 +60,6 @@ def results(model: Model, spec: SteeringSpec, result: Result) -> None:
             doses(goal, spec, result.tables["doses"])
     with right:
         residues(spec, finals)
-    structures(model, spec, result)
     predicted(model, spec, finals)
     neurons(spec, result)
     fasta(spec, finals)
@@ -141,6 +144,10 @@ def headline(
         f"{activity[AS_ACTIVE]:.0%} as active as the chosen neurons along the start, any random "
         f"ones {activity[RANDOM]:.0%} (geometric means)."
     )
+
+
+def compared(goal: dict, spec: SteeringSpec) -> None:
+    """Start, chains and random sets in numbers."""
     table = comparison(goal, spec)
     st.dataframe(
         table,
@@ -155,6 +162,29 @@ def headline(
         "and the other. p: how often such a set does at least as well, the chosen one counting as "
         f"one of them; {spec.random_sets} sets allow no p below {goal['floor']:.2g}."
     )
+
+
+def changes(spec: SteeringSpec, finals: pd.DataFrame) -> None:
+    """What steering has changed in the sequence, of the chain whose value is the median."""
+    at = median_chain(finals, STEERED, spec.goals[0].property)
+    steered = str(finals.loc[at, "sequence"])
+    pairs = list(zip(spec.begin, steered, strict=True))
+    names = [
+        f"{old}{place}{new}" if old != new else f"{old}{place}, as at the start"
+        for place, (old, new) in enumerate(pairs, start=1)
+    ]
+    changed = [name for name, (old, new) in zip(names, pairs, strict=True) if old != new]
+    chain = "heavy chain, " if spec.light else ""
+    st.markdown(
+        f"**The sequence**: {counted(len(changed), 'residue')} of {len(pairs)} changed "
+        f"({chain}the steered chain of median value; residues count from 1): "
+        f"{plain(', '.join(changed)) or 'none'}."
+    )
+    marks = [float(old != new) for old, new in pairs]
+    data = tokens.strip(
+        list(steered), marks, "changed", residues=True, clickable=False, names=names
+    )
+    token_strip.draw(data, "steered")
 
 
 def beside_unsteered(goal: dict, finals: pd.DataFrame) -> str:
