@@ -21,6 +21,7 @@ from neuronlab.neurons import Neuron, NeuronScores
 _ACROSS = 96
 # Neurons in a row of a strip.
 _ROW = 32
+_COLUMNS = ["panel", "row", "column", "layer", "component", "start", "stop", "strongest", "score"]
 
 
 @dataclass(frozen=True)
@@ -54,64 +55,69 @@ def by_layer(scores: NeuronScores, chosen: Neuron | None = None) -> Heatmaps:
     Args:
         chosen: the neuron whose bin is marked.
     """
-    limit = _limit(scores)
     panels, tables, place = [], [], None
-    for at, (component, values) in enumerate(scores.arrays.items()):
-        layers, width = values.shape
-        size = -(-width // max(_ACROSS // len(scores.arrays), 1))
-        columns = -(-width // size)
-        bins = np.pad(values, ((0, 0), (0, columns * size - width))).reshape(layers, columns, size)
-        strongest = np.abs(bins).argmax(-1) + size * np.arange(columns)
-        best = np.take_along_axis(values, strongest, 1)
-        sums = np.stack([values.clip(max=0).sum(1), values.clip(min=0).sum(1)], 1)
-        name = COMPONENT_NAMES[component]
-        bins_of = f" in bins of {size}" if size > 1 else " a layer"
-        panels.append(
-            {
-                "title": name,
-                "note": f"{width:,}{bins_of}",
-                "rows": layers,
-                "columns": columns,
-                "rising": True,
-                "names": [str(layer) for layer in range(layers)],
-                "places": [f"layer {layer}, {name}" for layer in range(layers)],
-                "starts": [0] * layers,
-                "size": size,
-                "stop": width,
-                "strongest": strongest.ravel().tolist(),
-                "values": _short(best),
-                "sums": [_short(pair) for pair in sums],
-            }
-        )
-        row, column = np.divmod(np.arange(best.size), columns)
-        tables.append(
-            pd.DataFrame(
-                {
-                    "panel": at,
-                    "row": row,
-                    "column": column,
-                    "layer": row,
-                    "component": component,
-                    "start": size * column,
-                    "stop": np.minimum(size * (column + 1), width),
-                    "strongest": strongest.ravel(),
-                    "score": best.ravel(),
-                }
-            )
-        )
+    for at, component in enumerate(scores):
+        panel, cells = _layers(scores, component)
+        panels.append(panel)
+        tables.append(cells.assign(panel=at, component=component))
         if chosen is not None and chosen.component == component:
-            place = {"panel": at, "row": chosen.layer, "column": chosen.index // size}
-    sums_of_all = [abs(value) for panel in panels for pair in panel["sums"] for value in pair]
-    data = _data(panels, limit, place) | {"sum_limit": max(sums_of_all, default=0) or 1.0}
-    return Heatmaps(data, pd.concat(tables, ignore_index=True))
+            column = chosen.index // panel["size"]
+            place = {"panel": at, "row": chosen.layer, "column": column}
+    sums = [abs(value) for panel in panels for pair in panel["sums"] for value in pair]
+    data = _data(panels, _limit(scores), place) | {"sum_limit": max(sums, default=0) or 1.0}
+    return Heatmaps(data, pd.concat(tables, ignore_index=True)[_COLUMNS])
+
+
+def _layers(scores: NeuronScores, component: Component) -> tuple[dict[str, Any], pd.DataFrame]:
+    """A component's panel, and its cells without panel and component."""
+    values, size = scores[component], _size(scores, component)
+    layers, width = values.shape
+    columns = -(-width // size)
+    bins = np.pad(values, ((0, 0), (0, columns * size - width))).reshape(layers, columns, size)
+    strongest = np.abs(bins).argmax(-1) + size * np.arange(columns)
+    best = np.take_along_axis(values, strongest, 1)
+    sums = np.stack([values.clip(max=0).sum(1), values.clip(min=0).sum(1)], 1)
+    name = COMPONENT_NAMES[component]
+    panel = {
+        "title": name,
+        "note": f"{width:,} in bins of {size}" if size > 1 else f"{width:,} a layer",
+        "rows": layers,
+        "columns": columns,
+        "rising": True,
+        "names": [str(layer) for layer in range(layers)],
+        "places": [f"layer {layer}, {name}" for layer in range(layers)],
+        "starts": [0] * layers,
+        "size": size,
+        "stop": width,
+        "strongest": strongest.ravel().tolist(),
+        "values": _short(best),
+        "sums": [_short(pair) for pair in sums],
+    }
+    row, column = np.divmod(np.arange(best.size), columns)
+    cells = pd.DataFrame(
+        {
+            "row": row,
+            "column": column,
+            "layer": row,
+            "start": size * column,
+            "stop": np.minimum(size * (column + 1), width),
+            "strongest": strongest.ravel(),
+            "score": best.ravel(),
+        }
+    )
+    return panel, cells
+
+
+def _size(scores: NeuronScores, component: Component) -> int:
+    """How many neurons are in a bin."""
+    return -(-scores[component].shape[1] // max(_ACROSS // len(scores.arrays), 1))
 
 
 def bin_of(scores: NeuronScores, neuron: Neuron) -> tuple[int, int]:
     """Start and stop (exclusive) of the bin that ``by_layer`` has a neuron in."""
-    width = scores[neuron.component].shape[1]
-    size = -(-width // max(_ACROSS // len(scores.arrays), 1))
+    size = _size(scores, neuron.component)
     start = neuron.index // size * size
-    return start, min(start + size, width)
+    return start, min(start + size, scores[neuron.component].shape[1])
 
 
 def strip(scores: NeuronScores, chosen: Neuron) -> Heatmaps:

@@ -13,8 +13,6 @@ from neuronlab.figures.colours import DIVERGING, DIVERGING_DARK
 
 # Up to so many tokens have their numbers written below them.
 _WRITTEN = 32
-# Every tenth residue has its number above it.
-_NUMBERED = 10
 
 
 def strip(
@@ -46,30 +44,28 @@ def strip(
     places = [at for at in range(len(texts)) if at not in special]
     limit = max((abs(values[at]) for at in places), default=0.0) if values is not None else 0.0
     written = values is not None and not (residues or large) and len(places) <= _WRITTEN
-    tokens: list[dict[str, Any]] = []
-    number = 0
+    number_of = {at: number for number, at in enumerate(places, start=1)} if residues else {}
+    tokens = []
     for at, text in enumerate(texts):
         value = None if values is None or at in special else float(values[at])
-        name = f"{at + 1}: {visible(text)}"
-        token: dict[str, Any] = {"special": at in special}
-        if residues and at not in special:
-            number += 1
-            name = f"residue {number} {text}"
-            token["number"] = str(number) if number == 1 or number % _NUMBERED == 0 else ""
-        words = name if value is None else f"{name}: {what} {value:+.3g}"
-        words = names[at] if names else words
-        token |= {
-            "text": _shown(text),
-            "space": text.startswith(" "),
-            "value": value,
-            "words": words,
-            "below": f"{value:+.2f}" if written and value is not None else "",
-        }
-        tokens.append(token)
+        name = names[at] if names else _name(at, text, number_of.get(at))
+        words = name if value is None or names else f"{name}: {what} {value:+.3g}"
+        number = number_of.get(at, 0)
+        tokens.append(
+            {
+                "special": at in special,
+                "text": _shown(text),
+                "space": text.startswith(" "),
+                "value": value,
+                "words": words,
+                "number": str(number) if number == 1 or (number and not number % 10) else "",
+                "below": f"{value:+.2f}" if written and value is not None else "",
+            }
+        )
     if predicted:
         words = f"the model goes on: {visible(predicted)}"
-        token = {"text": _shown(predicted), "space": True, "value": None, "below": ""}
-        tokens.append(token | {"special": False, "predicted": True, "words": words})
+        chip = {"text": _shown(predicted), "space": True, "value": None, "words": words}
+        tokens.append(chip | {"special": False, "predicted": True, "number": "", "below": ""})
     count = "residues" if residues else "tokens"
     return {
         "tokens": tokens,
@@ -82,6 +78,11 @@ def strip(
         "light": DIVERGING,
         "dark": DIVERGING_DARK,
     }
+
+
+def _name(at: int, text: str, residue: int | None) -> str:
+    """What a token is called: by its number among the residues, or among all tokens."""
+    return f"{at + 1}: {visible(text)}" if residue is None else f"residue {residue} {text}"
 
 
 def _shown(text: str) -> str:

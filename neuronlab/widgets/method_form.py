@@ -68,6 +68,22 @@ def draw(form: dict[str, Any], key: Key) -> dict[str, Any]:
             key=key("positions" if chosen.everywhere else "position"),
             help="Scores over all positions are summed; the top neurons keep one per token.",
         )
+    specific = _specific(form, key)
+    settings = {
+        "method": name,
+        "components": tuple(components),
+        "positions": positions,
+        "specific": specific,
+    }
+    with fourth, st.popover("More", icon=":material/tune:", width="stretch"):
+        more = _more(chosen, form, key)
+        if not more:
+            st.caption("This method has no further settings.")
+    return settings | more
+
+
+def _specific(form: dict[str, Any], key: Key) -> bool:
+    """Whether what is this answer's alone comes first."""
     ranking = st.segmented_control(
         "Ranked by",
         _RANKINGS,
@@ -79,17 +95,7 @@ def draw(form: dict[str, Any], key: Key) -> dict[str, Any]:
         "over about eight bystanders, other answers that are asked in the same way, so that what "
         "is this answer's alone comes first. It takes about nine times as long; others judge it.",
     )
-    settings = {
-        "method": name,
-        "components": tuple(components),
-        "positions": positions,
-        "specific": ranking == _RANKINGS[1],
-    }
-    with fourth, st.popover("More", icon=":material/tune:", width="stretch"):
-        more = _more(chosen, form, key)
-        if not more:
-            st.caption("This method has no further settings.")
-    return settings | more
+    return ranking == _RANKINGS[1]
 
 
 def _more(chosen: Method, form: dict[str, Any], key: Key) -> dict[str, Any]:
