@@ -123,58 +123,6 @@ def token_bars(texts: list[str], values: list[float], title: str) -> go.Figure:
     return figure
 
 
-def sequence_map(
-    tokens: list[str], values: list[float], *, title: str = "score", width: int = 30
-) -> go.Figure:
-    """Residues in rows of ``width``, coloured by a signed value.
-
-    Args:
-        tokens: of a protein; the first and the last are special: they stand before and behind the
-            residues, which are counted from 1.
-        values: one per token.
-        title: of the values.
-        width: of a row, in residues.
-    """
-    count = len(tokens) - 2
-    place = np.arange(len(tokens))
-    row, column = np.divmod(place.clip(1, count) - 1, width)
-    column += 1 + (place > count) - (place < 1)
-    z = np.full((int(row[-1]) + 1, width + 2), np.nan)
-    texts, names = np.full(z.shape, "", object), np.full(z.shape, "", object)
-    z[row, column] = values
-    texts[row, column] = names[row, column] = [plain(token) for token in tokens]
-    residues = row[1:-1], column[1:-1]
-    names[residues] = [f"residue {i} {text}" for i, text in enumerate(texts[residues], start=1)]
-    limit = float(np.nanmax(np.abs(z))) or 1.0
-    steps = np.linspace(0, 1, len(DIVERGING))
-    figure = go.Figure(
-        go.Heatmap(
-            z=z,
-            text=texts,
-            texttemplate="%{text}",
-            textfont={"family": "monospace", "size": 13},
-            customdata=names,
-            hovertemplate="%{customdata}: %{z:.5f}<extra></extra>",
-            colorscale=[[float(s), c] for s, c in zip(steps, DIVERGING, strict=True)],
-            zmin=-limit,
-            zmax=limit,
-            xgap=1,
-            ygap=3,
-            colorbar={"thickness": 10, "title": {"text": title}},
-            hoverongaps=False,
-        )
-    )
-    figure.update_yaxes(
-        autorange="reversed",
-        tickvals=list(range(len(z))),
-        ticktext=[str(r * width + 1) for r in range(len(z))],
-        showgrid=False,
-    )
-    figure.update_xaxes(showticklabels=False, showgrid=False)
-    figure.update_layout(height=70 + 30 * len(z), margin=MARGIN)
-    return figure
-
-
 def agreement(first: NeuronScores, second: NeuronScores, names: tuple[str, str]) -> go.Figure:
     """Scatter of two runs' scores over the neurons that are strongest in either."""
     figure = go.Figure()

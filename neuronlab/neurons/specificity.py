@@ -48,11 +48,13 @@ class Specificity:
             of that change over random sets; nan where there are none).
         controls: for each random set the change of the answer, and the mean change of bystanders;
             the sets are of the same layers, as active and writing as much (``AS_ACTIVE``).
+        foil: whether the answer is judged by its log-odds against a foil.
     """
 
     change: float
     bystanders: pd.DataFrame
     controls: tuple[tuple[float, float], ...]
+    foil: bool = False
 
     @property
     def mean(self) -> float:
@@ -71,8 +73,14 @@ class Specificity:
 
     @property
     def quotient(self) -> float | None:
-        """How many times as much the answer changes; None where bystanders hardly change."""
-        return self.change / self.mean if abs(self.mean) >= _UNTOUCHED else None
+        """How many times as much the answer changes.
+
+        None where bystanders hardly change, or the other way, and where a prompt with a foil is
+        judged by its log-odds, which are another measure than theirs.
+        """
+        if self.foil or abs(self.mean) < _UNTOUCHED or self.change * self.mean <= 0:
+            return None
+        return self.change / self.mean
 
     @property
     def p(self) -> float:
@@ -172,6 +180,7 @@ def specificity(
         change=changes[0],
         bystanders=pd.DataFrame(rows),
         controls=tuple(zip(changes[1:], means[1:].tolist(), strict=True)),
+        foil=before.foil is not None,
     )
 
 

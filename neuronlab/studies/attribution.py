@@ -16,7 +16,7 @@ from torch import Tensor
 
 from neuronlab.attribution import attribute, method
 from neuronlab.attribution.attribute import foil_in
-from neuronlab.attribution.estimate import check_memory, estimate
+from neuronlab.attribution.estimate import check_memory, estimate, seconds
 from neuronlab.attribution.gradient_x_activation import gradient_x_activation
 from neuronlab.attribution.registry import Baseline, Engine
 from neuronlab.attribution.request import TOLERANCE, Objective, Positions, Request, Variant
@@ -33,9 +33,10 @@ from neuronlab.studies.bases.prompts import Described, first_prompt
 
 TOP = 1000
 PREVIEW = "gradient_x_activation"
-# About so many bystanders are subtracted where scores are to be specific, and the share of the time
-# that the prompt's own scores take then.
+# Where scores are to be specific: about so many bystanders are subtracted, so many prompts asked
+# in search of them, and the share of the time that the prompt's own scores take.
 _SUBTRACTED = 8
+_ASKED = 100
 _OWN = 0.12
 ByToken = dict[Component, Float[Tensor, "layer token neuron"]]
 
@@ -134,7 +135,11 @@ class AttributionStudy(Study[AttributionSpec]):
         """That of the attribution, and of those that are subtracted; the proof is quick."""
         model = context.model(spec.model, spec.revision)
         cost = estimate(model, spec.prompt, spec.method, spec.components, spec.positions)
-        return replace(cost, seconds=cost.seconds * (_SUBTRACTED + 1)) if spec.specific else cost
+        if not spec.specific:
+            return cost
+        tokens = model.encode(spec.prompt).input_ids.shape[1]
+        search = seconds(model, tokens, _ASKED, _ASKED)
+        return replace(cost, seconds=cost.seconds * (_SUBTRACTED + 1) + search)
 
     def run_shard(self, spec: AttributionSpec, shard: Any, context: Context) -> Result:
         """The whole study: one prompt is one shard."""

@@ -130,23 +130,28 @@ def headline(model: Model, prompt: Prompt, neurons: NeuronSet) -> None:
         return
     times = "" if of.quotient is None else f" **{of.quotient:.1f}**"
     st.markdown(
-        f"Specificity{times}: log-probability {of.change:+.2f} of the answer, {of.mean:+.2f} of "
-        f"{len(of.bystanders)} bystanders in the mean{_beside(of)}. {_called(of)}"
+        f"Specificity{times}: {_measure(of)} {of.change:+.2f} of the answer, log-probability "
+        f"{of.mean:+.2f} of {len(of.bystanders)} bystanders in the mean{_beside(of)}. {_called(of)}"
     )
 
 
 def summary(of: Specificity) -> str:
     """What became of bystanders, in words, and how specific that is."""
     rows, stays = of.bystanders, of.stays
-    erased = "It erases no bystander" if stays.all() else f"It also erases {_named(rows[~stays])}"
-    kept = f", and leaves {_named(rows[stays])} first" if stays.any() else ""
+    moved = f"No longer first: {_named(rows[~stays])}" if not stays.all() else ""
+    kept = f"Still first: {_named(rows[stays])}" if stays.any() else ""
     times = of.quotient
-    as_much = "" if times is None or times <= 0 else f", so **{times:.1f} times** as much"
+    as_much = "" if times is None else f", so **{times:.1f} times** as much"
     return (
-        f"{erased}{kept}. The answer's log-probability changes by {of.change:+.2f}, that "
-        f"of {len(of.bystanders)} bystanders by {of.mean:+.2f} in the mean{as_much}{_beside(of)}. "
+        f"{'. '.join(filter(None, (moved, kept)))}. The answer's {_measure(of)} changes by "
+        f"{of.change:+.2f}, the log-probability of {len(of.bystanders)} bystanders by "
+        f"{of.mean:+.2f} in the mean{as_much}{_beside(of)}. "
         f"**{_called(of)}**"
     )
+
+
+def _measure(of: Specificity) -> str:
+    return "log-odds" if of.foil else "log-probability"
 
 
 def _beside(of: Specificity) -> str:

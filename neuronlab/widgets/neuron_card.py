@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from neuronlab.attribution import attribute
-from neuronlab.figures.charts import sequence_map, token_bars, visible
+from neuronlab.figures.charts import token_bars, visible
 from neuronlab.figures.colours import COMPONENT_NAMES
+from neuronlab.figures.tokens import strip
 from neuronlab.models import Model, Prompt
 from neuronlab.neurons import Neuron, NeuronCard, NeuronScores, NeuronSet, neuron_card
 from neuronlab.studies.bases.prompts import prompts
-from neuronlab.widgets import exports, label_sets, state
+from neuronlab.widgets import exports, label_sets, state, token_strip
 from neuronlab.widgets.guard import counted, plain
 
 
@@ -165,18 +165,27 @@ def _tokens(model: Model, card: NeuronCard, scores: NeuronScores) -> None:
     if len(rows):
         per_token = rows.drop(columns=["layer", "component", "neuron"]).iloc[0].tolist()
         table = table.assign(score=per_token)
-        st.caption("Score at each token")
-        figure = _per_token(model, texts, per_token, "score")
-        exports.chart(figure, table, "neuron_scores", "Score of the neuron at each token.")
-    st.caption("Activation at each token")
-    figure = _per_token(model, texts, card.activations["activation"].tolist(), "activation")
-    exports.chart(figure, table, "neuron_activation", "Activation of the neuron at each token.")
+        _per_token(model, texts, per_token, "score", table)
+    values = card.activations["activation"].tolist()
+    _per_token(model, texts, values, "activation", table)
     if len(card.residues):
         st.caption("Residues it responds to: mean activation here, highest first")
         st.dataframe(card.residues, hide_index=True, height=180, key="card_residues")
 
 
-def _per_token(model: Model, texts: list[str], values: list[float], title: str) -> go.Figure:
-    if model.alphabet == "protein":
-        return sequence_map(texts, values, title=title)
-    return token_bars(texts, values, title)
+def _per_token(
+    model: Model, texts: list[str], values: list[float], what: str, table: pd.DataFrame
+) -> None:
+    """The neuron's score or activation at each token, or residue."""
+    residues = model.alphabet == "protein"
+    st.caption(f"{what.capitalize()} at each {'residue' if residues else 'token'}")
+    if residues:
+        mask = model.tokenizer.mask_token
+        special = [at for at, text in enumerate(texts) if text not in (*model.residues, mask)]
+        shown = ["?" if text == mask else text for text in texts]
+        data = strip(shown, values, what, special=special, residues=True, clickable=False)
+        token_strip.draw(data, f"neuron_{what}")
+        exports.tables(table, f"neuron_{what}")
+        return
+    alt = f"{what.capitalize()} of the neuron at each token."
+    exports.chart(token_bars(texts, values, what), table, f"neuron_{what}", alt)

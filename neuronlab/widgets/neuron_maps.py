@@ -34,7 +34,7 @@ def _look_at(neuron: Neuron) -> None:
 
 
 def start(scores: NeuronScores, *, preview: bool = False) -> None:
-    """Choose the strongest neuron where none is, or where the chosen one was not scored.
+    """Choose the best neuron for the target where none is, or where the chosen one was not scored.
 
     What a preview has chosen by itself does not stay.
     """
@@ -45,8 +45,7 @@ def start(scores: NeuronScores, *, preview: bool = False) -> None:
         layers, size = scores[neuron.component].shape
         if neuron.layer < layers and neuron.index < size:
             return
-    # A low bound says little: the strongest neuron is known only where every score is a score.
-    best = scores.top(1, magnitude=scores.certified is None).iloc[0]
+    best = scores.top(1).iloc[0]
     _look_at(Neuron(int(best["layer"]), best["component"], int(best["neuron"])))
     if preview:
         st.session_state["neuron_of_preview"] = chosen()

@@ -186,7 +186,15 @@ def _protein(model: Model, form: dict[str, Any]) -> Prompt:
         key=_key(f"mask_{len(sequence)}"),
         help="Counted from 1. The model sees a mask there and predicts the residue.",
     )
-    return Prompt(sequence, mask=min(place, len(sequence)) - 1)
+    place = min(place, len(sequence))
+    st.caption(f"{sequence[place - 1]}{place}: …{_around(sequence, place - 1)}…")
+    return Prompt(sequence, mask=place - 1)
+
+
+def _around(sequence: str, at: int, reach: int = 8) -> str:
+    """A residue among its neighbours, in bold."""
+    before, after = sequence[max(at - reach, 0) : at], sequence[at + 1 : at + 1 + reach]
+    return f"{before}**{sequence[at]}**{after}"
 
 
 def _pick_known(model: Model, form: dict[str, Any]) -> None:

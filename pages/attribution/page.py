@@ -189,8 +189,9 @@ def quality(result: Result) -> None:
     st.caption(
         f"Completeness: the largest gap of a layer is {worst['gap']:.2g} (layer "
         f"{worst['layer']}, {worst['component']}), where its scores sum to {worst['total']:.3f} "
-        f"instead of {worst['expected']:.3f}. The largest error estimated for a layer's scores is "
-        f"{result.numbers['largest_error']:.1%} of their absolute sum. "
+        f"instead of {worst['expected']:.3f}. The largest error estimated for a single "
+        f"layer is {result.numbers['largest_error']:.1%} of its scores' absolute sum; the badge is "
+        "of all layers together. "
         f"{int(table['nodes'].sum()):,} nodes in all."
     )
     # The path of a value is nearly straight in every model.

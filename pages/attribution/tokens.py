@@ -36,6 +36,8 @@ def draw(model: Model, spec: AttributionSpec, result: Result, scores: NeuronScor
     totals, source = _totals(model, spec, result)
     _strip(model, spec, encoded, totals, at)
     if at is None:
+        if spec.specific:
+            source += "They are of this prompt alone, nothing subtracted. "
         one = "residue" if model.alphabet == "protein" else "token"
         st.caption(f"{source}Click a {one} to see the scores at it.")
         return scores

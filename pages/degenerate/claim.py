@@ -16,6 +16,9 @@ from neuronlab.studies.fact_checking import FactCheckingSpec
 from neuronlab.widgets import exports
 from neuronlab.widgets.guard import complain, guard, plain
 
+_AS_IT_READS = "as the claim reads"
+# From such a share of common words on a claim reads like a fact.
+_ALIKE = 0.5
 _JUDGES = (DEGENERATE, KNOWLEDGE, PROBABILITY)
 
 
@@ -31,10 +34,9 @@ def draw(model: Model, spec: FactCheckingSpec, result: Result) -> None:
             "Alternatives, with commas between them", ", ".join(example[2]), max_chars=400
         )
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            relations = list(result.tables["neurons"]["relation"].unique())
             relation = st.selectbox(
                 "Kind of fact",
-                relations,
+                [_AS_IT_READS, *result.tables["neurons"]["relation"].unique()],
                 format_func=lambda name: name.replace("_", " "),
                 help="Whose neurons judge it. Of another kind than theirs they know nothing.",
                 width=260,
@@ -60,6 +62,17 @@ def _answer(
     if spec.two_shot:
         complain("These neurons were found behind two solved examples: run it without them.")
         return
+    if not text.strip() or not claimed.strip():
+        complain("Type a claim up to its answer, and the answer that is claimed.")
+        return
+    nearest, alike = _nearest(spec, text)
+    relation = nearest if relation == _AS_IT_READS else relation
+    if alike < _ALIKE or relation != nearest:
+        st.warning(
+            f"This does not read like the facts of the kind {plain(relation.replace('_', ' '))}, "
+            "whose neurons judge it: they say little here.",
+            icon=":material/warning:",
+        )
     candidates = (claimed, *(answer.strip() for answer in others.split(",") if answer.strip()))
     joiner = spec.pool()[0].joiner
     neurons = tuple((kind, tuple(_neurons(result, relation, kind))) for kind in _JUDGES[:2])
@@ -82,13 +95,15 @@ def verdict(table: pd.DataFrame, result: Result, relation: str) -> str:
     """True or false, by each judge, and how often that judge was right on facts it had not seen."""
     claimed = table["candidate"][0]
     of_relation = result.tables["by_relation"].query("relation == @relation").set_index("scorer")
+    candidates = result.tables["candidates"].query("test and relation == @relation")
+    count = candidates["fact"].nunique()
     lines = []
     for judge in _JUDGES:
         if judge not in table:
             continue
         best = table.loc[table[judge].idxmax()]
         true = best["candidate"] == claimed
-        right = f"{of_relation.loc[judge, 'accuracy']:.0%} of held-out facts"
+        right = f"{of_relation.loc[judge, 'accuracy'] * count:.3g} of {count} held-out facts"
         instead = "" if true else f": they would say {plain(best['candidate'])}"
         if judge == PROBABILITY:
             own = table[PROBABILITY][0]
@@ -97,8 +112,12 @@ def verdict(table: pd.DataFrame, result: Result, relation: str) -> str:
         else:
             words = SCORERS[judge]
         called = ":green[**true**]" if true else ":red[**false**]"
-        lines.append(f"- {words}: {called}{instead}. Right about {right} of this kind.")
-    return f"**{plain(claimed)}**\n\n" + "\n".join(lines)
+        lines.append(f"- {words}: {called}{instead}. Right about {right} of the kind.")
+    kind = plain(relation.replace("_", " "))
+    return (
+        f"**{plain(claimed)}**, among these candidates alone, by the neurons of the kind {kind}:"
+        "\n\n" + "\n".join(lines)
+    )
 
 
 @st.cache_data(max_entries=64, show_spinner="Asking the neurons")
@@ -115,6 +134,18 @@ def _checked(
 ) -> pd.DataFrame:
     sets = {kind: NeuronSet(of_kind) for kind, of_kind in neurons if of_kind}
     return check(_model, text, candidates, sets, joiner=joiner, method=method, variant=variant)
+
+
+def _nearest(spec: FactCheckingSpec, text: str) -> tuple[str, float]:
+    """The kind of facts that a claim reads like most, and the share of words that they share."""
+    asked = set(text.lower().split())
+    shares = {fact.relation: 0.0 for fact in spec.chosen()}
+    for fact in spec.chosen():
+        words = set(fact.prompt.lower().split())
+        share = len(asked & words) / len(asked | words)
+        shares[fact.relation] = max(shares[fact.relation], share)
+    nearest = max(shares, key=shares.__getitem__)
+    return nearest, shares[nearest]
 
 
 def _neurons(result: Result, relation: str, kind: str) -> list[Neuron]:

@@ -115,9 +115,9 @@ def beside(spec: AttributionSpec, result: Result, off: bool) -> None:
     n = result.numbers
     words, mean, _ = control_in(n)
     answer = n["target_label"].strip()
-    st.markdown("**Is it these neurons, and is it this answer?**")
+    st.markdown("**The same switch** for random neurons, and for other answers")
     before = float(n["probability"])
-    random = Bar(f"{answer}, {n['suppressed']} random neurons off", mean if off else before)
+    random = Bar(f"{answer}, {n['suppressed']} random neurons instead", mean if off else before)
     draw([random], "random", f"Probability of the answer without {words}.")
     if weights.installed(spec.model):
         asked(spec, result, off)

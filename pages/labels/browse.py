@@ -177,7 +177,7 @@ def _fitting(rows: pd.DataFrame) -> pd.DataFrame | None:
         "Search labels",
         key="label_query",
         max_chars=200,
-        placeholder='kinase, "high charge", -mouse',
+        placeholder='kinase, "high residue", -mouse',
     )
     how = two.segmented_control(
         "Search",

@@ -21,6 +21,9 @@ from pages.steering.form import CHOICES
 from pages.steering.predicted import predicted
 from pages.steering.structures import chosen_neurons, structures
 
+# Of the start: with less left a chain is another protein.
+_KEPT = 0.5
+
 
 def results(model: Model, spec: SteeringSpec, result: Result) -> None:
     """The headline, what moved, what it cost, the structures and the neurons."""
@@ -40,6 +43,7 @@ def results(model: Model, spec: SteeringSpec, result: Result) -> None:
     headline(goal, spec, result.numbers["activity"], finals)
     if not badges.draw(domain(model.name, spec.sequence, "protein")):
         return
+    warnings(finals)
     changes(spec, finals)
     structures(model, spec, result)
     compared(goal, spec)
@@ -52,7 +56,12 @@ def results(model: Model, spec: SteeringSpec, result: Result) -> None:
         "Small charts: identity, entropy, longest repeat, pseudo-perplexity and confidence of the "
         "whole chain and of its free residues.",
     )
-    warnings(finals, spec)
+    st.caption(
+        "Confidence is the predictor's own and no proof of viability; that of the whole chain is "
+        "mostly of residues that cannot change. The pseudo-perplexity is the unchanged model's "
+        "surprise. Of random sets, both are told of one chain of the first "
+        f"{min(spec.chains, spec.random_sets)} sets of either kind."
+    )
     right = st.container()
     if "doses" in result.tables:
         left, right = st.columns(2, gap="medium")
@@ -239,7 +248,7 @@ def comparison(goal: dict, spec: SteeringSpec) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def warnings(finals: pd.DataFrame, spec: SteeringSpec) -> None:
+def warnings(finals: pd.DataFrame) -> None:
     """What a person must not overlook."""
     steered = finals[finals["condition"] == STEERED].mean(numeric_only=True)
     plainly = finals[finals["condition"] == UNSTEERED].mean(numeric_only=True)
@@ -249,12 +258,13 @@ def warnings(finals: pd.DataFrame, spec: SteeringSpec) -> None:
             f"{plainly['entropy']:.1f} without steering. Lower b, or fewer neurons.",
             icon=":material/warning:",
         )
-    st.caption(
-        "Confidence is the predictor's own and no proof of viability; that of the whole chain is "
-        "mostly of residues that cannot change. The pseudo-perplexity is the unchanged model's "
-        "surprise. Of random sets, both are told of one chain of the first "
-        f"{min(spec.chains, spec.random_sets)} sets of either kind."
-    )
+    if steered["identity"] < _KEPT:
+        st.warning(
+            f"Only {steered['identity']:.0%} of the start is left ({plainly['identity']:.0%} "
+            "without steering): this is another protein, and hardly one that folds. Free fewer "
+            "residues, or take fewer steps.",
+            icon=":material/warning:",
+        )
 
 
 def neurons(spec: SteeringSpec, result: Result) -> None:

@@ -191,7 +191,9 @@ def heads(model: Model, result: Result) -> None:
             "Bars: log-probability increase of what the head reads from each position.",
         )
         st.dataframe(
-            positions[["position", "token", "attention", "increase"]],
+            positions.assign(position=positions["position"] + 1)[
+                ["position", "token", "attention", "increase"]
+            ],
             hide_index=True,
             height=170,
             column_config={
@@ -222,7 +224,7 @@ def value_neurons(result: Result) -> None:
         table = table.drop(columns=["head", "position"])
     else:
         tokens = result.numbers["tokens"]
-        table = table.assign(position=[f"{i} {visible(tokens[i])}" for i in table["position"]])
+        table = table.assign(position=[f"{i + 1} {visible(tokens[i])}" for i in table["position"]])
     neuron_maps.listed(
         table,
         f"value_{kind}",

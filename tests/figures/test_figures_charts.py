@@ -107,34 +107,6 @@ def test_equal_tokens_keep_bars_of_their_own():
     assert list(bar.x) == [0, 1, 2]
 
 
-@pytest.mark.parametrize("count", [1, 29, 30, 31, 120])
-def test_sequence_map_counts_residues_and_not_the_special_tokens(count):
-    letters = [chr(65 + i % 26) for i in range(count)]
-    values = np.linspace(-1, 2, count + 2).tolist()
-    figure = charts.sequence_map(["<cls>", *letters, "<eos>"], values, width=30)
-    (heat,) = figure.data
-    rows = -(-count // 30)
-    z, texts, names = (np.array(each) for each in (heat.z, heat.text, heat.customdata))
-    assert z.shape == (rows, 32)
-    of_residues = z[:, 1:-1].ravel()[:count]
-    np.testing.assert_allclose(of_residues, values[1:-1])
-    assert texts[:, 1:-1].ravel()[:count].tolist() == letters
-    assert names[:, 1:-1].ravel()[:count].tolist() == [
-        f"residue {i} {letter}" for i, letter in enumerate(letters, start=1)
-    ]
-    assert list(figure.layout.yaxis.ticktext) == [str(30 * row + 1) for row in range(rows)]
-    last = (rows - 1, (count - 1) % 30 + 2)
-    for place, value, name in (((0, 0), -1, "&lt;cls&gt;"), (last, 2, "&lt;eos&gt;")):
-        assert (z[place], texts[place], names[place]) == (value, name, name)
-    assert np.isfinite(z.astype(float)).sum() == count + 2
-    assert heat.zmax == -heat.zmin > 0
-
-
-def test_sequence_map_of_zeros_has_a_scale():
-    (heat,) = charts.sequence_map(["<cls>", "A", "<eos>"], [0.0, 0.0, 0.0]).data
-    assert heat.zmax > 0
-
-
 def test_agreement_pairs_the_same_neurons():
     a, b = scores(0, query=(3, 8), ffn=(3, 400)), scores(1, query=(3, 8), ffn=(3, 400))
     figure = charts.agreement(a, b, ("first", "second"))
@@ -159,10 +131,9 @@ def test_agreement_leaves_out_what_cannot_be_compared():
         charts.predictions(choices([MARKUP, "other"], [0.6, 0.4]), 1),
         charts.predictions(choices([MARKUP], [0.6]), 0, choices([MARKUP], [0.5])),
         charts.token_bars([MARKUP, "other"], [1.0, 2.0], "score"),
-        charts.sequence_map(["<cls>", MARKUP, "<eos>"], [1.0, 1.0, 1.0]),
         charts.agreement(scores(ffn=(2, 3)), scores(ffn=(2, 3)), (MARKUP, MARKUP)),
     ],
-    ids=["predictions", "intervention", "token_bars", "sequence_map", "agreement"],
+    ids=["predictions", "intervention", "token_bars", "agreement"],
 )
 def test_a_token_with_markup_is_shown_as_text(figure):
     assert not [text for text in shown_texts(figure) if MARKUP in text]

@@ -20,7 +20,7 @@ def test_a_proof_says_what_else_broke(visit, results, with_bystanders, smollm):
     others = bystanders.choose(smollm, prompt)
     asked = smollm, prompt, neurons, nl.Suppress, others
     assert app.says(summary(specificity(*asked, random_sets=0)))
-    assert app.says("also erases **")
+    assert app.says("No longer first: **")
     assert "random sets" not in table(app)
     app.at.toggle(key="bystanders_random").set_value(True)
     app.run()
