@@ -328,8 +328,10 @@ def query_list(result: Result, of: str, roles: pd.DataFrame) -> None:
 def flow(result: Result) -> None:
     """The strongest neurons of each stage; a click opens the card."""
     st.markdown(
-        "Query FFN → attention value → FFN value → target: the eight strongest of each. Lines are "
-        "shares of the increase, dashed where they speak against. Click a neuron for its card."
+        "Query FFN → attention value → FFN value → target: the eight strongest value neurons of "
+        "either kind, and the eight neurons that wake these attention neurons most (the list above "
+        "is over all value neurons). Lines are shares of the increase, dashed where they speak "
+        "against. Click a neuron for its card."
     )
     nodes, links = result.tables["flow_nodes"], result.tables["flow_links"]
     grid = figures.flow(nodes, links, result.numbers["target_label"])
