@@ -182,6 +182,7 @@ def test_two_people_do_not_disturb_each_other(tab):
     assert one.field("text_").locator("textarea").input_value().startswith("In 1969")
 
 
+@pytest.mark.slow  # with others, to keep `make test` short
 def test_a_prompt_is_never_markup(tab):
     one = tab().open("attribution").results()
     one.prompt('Say <img src=x onerror="window.hacked=1"> <b>now</b>')

@@ -1,6 +1,9 @@
 """The comparison of methods in a browser: cancel, and go on from there."""
 
+import pytest
 
+
+@pytest.mark.slow  # with others, to keep `make test` short
 def test_methods_are_compared_cancelled_and_resumed(tab):
     one = tab().open("methods")
     one.page.get_by_text("Copy as command").wait_for(timeout=240_000)

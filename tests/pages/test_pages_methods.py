@@ -156,6 +156,7 @@ def test_facts_of_ones_own(upload, results):
     assert result.numbers["original"]["probability"] == pytest.approx(0.7706, abs=1e-3)
 
 
+@pytest.mark.slow  # with others, to keep `make test` short
 def test_of_a_large_upload_a_run_gets_what_was_chosen(upload):
     rows = "".join(
         f"{kind} {code} {i} is,x,{kind},{code},{i}\n"

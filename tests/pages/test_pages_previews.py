@@ -81,6 +81,7 @@ def test_kinds_of_knowledge_come_before_heads_are_switched_off(underway):
     assert not page.says("switched off")
 
 
+@pytest.mark.slow  # with others, to keep `make test` short
 def test_the_first_layers_have_labels_before_others(underway):
     page, words = underway(2, "labels", ANTIBERTY, "neuron_labels")
     assert words == "2 of 8 layers"

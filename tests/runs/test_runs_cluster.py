@@ -165,7 +165,7 @@ def test_a_user_error_comes_back_as_it_was(on_cluster, store, spec):
     assert raised.value.details == "by far"
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_another_error_comes_back_with_its_traceback(on_cluster, make_queue, spec):
     queue = make_queue(Distributed(fail))
     run = queue.wait(queue.submit(spec).key, 60)
