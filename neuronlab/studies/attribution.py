@@ -181,13 +181,18 @@ class AttributionStudy(Study[AttributionSpec]):
         return Result(numbers=numbers, tables=tables, arrays=_by_name(scores))
 
 
+def _objective(spec: AttributionSpec) -> Objective:
+    """What is explained; beside log-odds, which a foil asks for, stand log-probabilities."""
+    return spec.objective if spec.foil is None else "log_probability"
+
+
 def _scored(model: Model, spec: AttributionSpec, prompt: Prompt, context: Context) -> NeuronScores:
     return attribute(
         model,
         prompt,
         method=spec.method,
         components=spec.components,
-        objective=spec.objective,
+        objective=_objective(spec),
         positions=spec.positions,
         baseline=spec.baseline,
         engine=spec.engine,
@@ -207,12 +212,11 @@ def _less_others(
         raise UserError(
             f"Nothing is known to ask {model.title} beside this prompt: rank by the score itself."
         )
-    plain = spec.model_copy(update={"foil": None})
     of_others = []
     for at, other in enumerate(others):
         part = context.part(at / len(others), 1 / len(others))
         part.progress(0.0, f"subtracting {at + 1} of {len(others)}: {other.name}")
-        of_others.append(_scored(model, plain, other.prompt, part))
+        of_others.append(_scored(model, spec, other.prompt, part))
     specific = specific_scores(scores, of_others)
     named = {**scores.provenance, "subtracted": [other.name for other in others]}
     return replace(specific, provenance=named)
@@ -226,7 +230,7 @@ def everywhere(model: Model, spec: AttributionSpec, target: int) -> Request:
         encoded,
         target,
         spec.components,
-        spec.objective if encoded.foil is None else "log_probability",
+        _objective(spec),
         positions="all",
         foil=encoded.foil,
     )

@@ -370,6 +370,23 @@ def test_specific_scores_are_less_the_mean_over_what_is_subtracted(tmp_path):
     assert neurons != own.select(top=10)
 
 
+def test_beside_log_odds_log_probabilities_are_subtracted(tmp_path):
+    """Both sides of a difference are of one measure."""
+    about = {"model": "esm2-8m", "text": UBIQUITIN, "mask": 9, "target": "G", "foil": "A"}
+    asked = spec(**about, method="gradient_x_activation", components=("ffn",), specific=True)
+    result = run(asked, tmp_path)
+    model = nl.load(asked.model, device="cpu")
+    how = {"method": asked.method, "components": asked.components}
+    odds = nl.attribute(model, asked.prompt, **how)["ffn"]
+    others = [
+        nl.attribute(model, other.prompt, **how, objective="log_probability")["ffn"]
+        for other in subtracted(model, asked.prompt)
+    ]
+    np.testing.assert_allclose(
+        result.arrays["ffn"], odds - np.mean(others, axis=0), atol=1e-5, rtol=1e-4
+    )
+
+
 def test_what_is_not_specific_is_named_as_before():
     assert "specific" not in spec().model_dump()
     assert spec(specific=False).key == spec().key
