@@ -6,7 +6,7 @@ from neuronlab.figures.colours import GROUND
 from neuronlab.widgets import links, sidebar, state, suited
 from neuronlab.widgets.guard import guard
 from neuronlab.widgets.page import header
-from neuronlab.widgets.suited import Suits
+from neuronlab.widgets.suited import Needs
 from pages import HOME, PAGES
 
 # A neuron: a cell body, its dendrites and its axon.
@@ -88,7 +88,7 @@ with guard():
 with guard():
     instead = suited.choose(
         shown.name,
-        Suits(shown.kinds, shown.alphabet, shown.several_languages),
+        Needs(shown.kinds, shown.alphabet, shown.several_languages, shown.stored),
         shown.models,
     )
 with guard():

@@ -20,10 +20,11 @@ class Page:
         terms: the words of the glossary that its help explains.
         studies: whose results it shows.
         former: the page's address in version 0.1, which still leads to it.
-        section: under which heading of the navigation it stands.
+        section: of pages that look into no model: what they are for.
         kinds: of the models that suit it; all, if empty.
         alphabet: of the models that suit it; either, if empty.
         several_languages: whether the models that suit it know more than one.
+        stored: the studies whose stored results it shows where the model is not fetched.
         models: those that it opens on where the chosen one does not suit it, the best first.
     """
 
@@ -40,6 +41,7 @@ class Page:
     kinds: tuple[str, ...] = ()
     alphabet: str = ""
     several_languages: bool = False
+    stored: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
 
     @property
@@ -134,6 +136,7 @@ PAGES = (
         former="tongues",
         alphabet="text",
         several_languages=True,
+        stored=("language_independent",),
         models=("gemma3-270m",),
     ),
     Page(

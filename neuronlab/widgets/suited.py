@@ -15,18 +15,20 @@ from neuronlab.widgets import state
 from neuronlab.widgets.guard import plain
 
 
-class Suits(NamedTuple):
-    """Which models suit a page.
+class Needs(NamedTuple):
+    """What a page needs of a model.
 
     Attributes:
-        kinds: any, if empty.
+        kinds: of which it is one; any, if empty.
         alphabet: either, if empty.
-        several_languages: whether they know more than one.
+        several_languages: that it knows more than one.
+        stored: the studies whose stored results the page shows where the model is not fetched.
     """
 
     kinds: Collection[str]
     alphabet: str
     several_languages: bool
+    stored: Collection[str]
 
     def suits(self, model: Entry | None) -> bool:
         """Whether a model does; of one that the catalogue does not list nothing is known."""
@@ -39,33 +41,48 @@ class Suits(NamedTuple):
             and self.alphabet in ("", model.alphabet)
         )
 
+    def shows(self, model: Entry | None) -> bool:
+        """Whether there is anything to show of a model: not before it is fetched, as a rule."""
+        if model is None or not model.embedded or weights.installed(model.name):
+            return True
+        return any((study, model.name) in examples.LARGE for study in self.stored)
 
-def choose(page: str, needs: Suits, models: Sequence[str]) -> str:
-    """Where a page is entered with a model that does not suit it, take another; says so, or "".
+
+def choose(page: str, needs: Needs, models: Sequence[str]) -> str:
+    """Where a page is entered with a model that it can show nothing of, take another; says so.
 
     The model chosen last that suits it, else the first of ``models`` of which there is something to
     show, else any. Whoever then chooses another on the page itself keeps it. Of a model that the
-    catalogue does not list nothing is known: it stays.
+    catalogue does not list nothing is known: it stays. So does one of the hub that suits, which may
+    be reached.
+
+    Returns:
+        The sentence that says so, or "".
     """
     chosen, recent = state.model_name(), st.session_state.setdefault("recent_models", [])
     entered = st.session_state.get("page") != page
     st.session_state["page"] = page
-    if entered and not needs.suits(entry(chosen)):
+    suits = needs.suits(entry(chosen))
+    if entered and not (suits and needs.shows(entry(chosen))):
         names = [*recent, *models, *(model.name for model in available())]
-        suiting = [n for n in names if needs.suits(entry(n)) and _something_to_show(entry(n))]
+        suiting = [n for n in names if _offered(entry(n), needs)]
         if suiting:
+            why = (
+                "is not on this machine, so that this page"
+                if suits
+                else "does not suit this page, which"
+            )
             st.session_state["model"] = suiting[0]
-            st.session_state["instead"] = page, chosen, suiting[0]
+            st.session_state["instead"] = page, f"{title_of(chosen)} {why}", suiting[0]
     current = state.model_name()
     st.session_state["recent_models"] = [current, *(name for name in recent if name != current)]
-    on, former, instead = st.session_state.get("instead", ("", "", ""))
+    on, why, instead = st.session_state.get("instead", ("", "", ""))
     if (on, instead) != (page, current):
         return ""
-    return plain(f"{title_of(former)} does not suit this page, which opens on {title_of(current)}.")
+    return plain(f"{why} opens on {title_of(current)}.")
 
 
-def _something_to_show(model: Entry | None) -> bool:
-    """Whether it is on this machine, or a result of it comes with the project."""
-    if model is None or model.tuned or (model.embedded and weights.installed(model.name)):
-        return True
-    return any(name == model.name for _, name in examples.LARGE)
+def _offered(model: Entry | None, needs: Needs) -> bool:
+    """Whether a page may open on a model by itself: on none of the hub."""
+    at_hand = model is None or bool(model.tuned) or model.embedded
+    return at_hand and needs.suits(model) and needs.shows(model)

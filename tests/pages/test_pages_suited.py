@@ -79,3 +79,17 @@ def test_languages_open_on_a_model_that_knows_several_also_where_it_is_not_fetch
     assert app.says("Stored example, computed on 20")
     assert "chart_sets" in app.charts()
     assert any("accept" in button.label.lower() for button in app.at.button)
+
+
+@pytest.mark.parametrize("page", ["methods", "attribution"])
+def test_a_model_that_is_not_fetched_is_no_dead_end_elsewhere(visit, without_gemma, page):
+    app = visit("languages", model=ENGLISH)
+    assert model_of(app) == SEVERAL
+    app.go(page)
+    assert model_of(app) == ENGLISH
+    assert app.says("Gemma 3 270M is not on this machine, so that this page opens on SmolLM2")
+    assert not app.says("is not on this machine yet")
+    # Whoever chooses it there is offered to fetch it.
+    app.choose_model(SEVERAL)
+    assert model_of(app) == SEVERAL
+    assert app.says("Gemma 3 270M is not on this machine yet.")
