@@ -68,45 +68,44 @@ def choose(model: Model, prompt: Prompt) -> list[Bystander]:
     asked for other residues of the protein, where it fills in residues, and about other proteins
     that it knows.
     """
-    return _shared(model, prompt)[0]
+    return next(_groups(model, prompt), [])
 
 
 def subtracted(model: Model, prompt: Prompt) -> list[Bystander]:
     """Others of the same kinds, whose scores a specific ranking subtracts: none of the judges."""
-    return _shared(model, prompt)[1]
+    return next(itertools.islice(_groups(model, prompt), 1, None), [])
 
 
-def _shared(model: Model, prompt: Prompt) -> tuple[list[Bystander], list[Bystander]]:
+def _groups(model: Model, prompt: Prompt) -> Iterator[list[Bystander]]:
+    """The judges, then, for whoever asks for more, those that are subtracted."""
     if model.alphabet == "protein":
-        return _of_proteins(model, prompt)
-    if model.kind == "classifier":
-        return [], []
-    return _of_facts(model, prompt)
+        yield from _of_proteins(model, prompt)
+    elif model.kind != "classifier":
+        yield from _of_facts(model, prompt)
 
 
-def _of_facts(model: Model, prompt: Prompt) -> tuple[list[Bystander], list[Bystander]]:
+def _of_facts(model: Model, prompt: Prompt) -> Iterator[list[Bystander]]:
     facts = [fact for name in _SETS for fact in SETS[name].facts()]
     relation = next((f.relation for f in facts if f.prompt == prompt.text), None)
     relations = dict.fromkeys(fact.relation for fact in facts)
     taken = {predict(model, prompt).label}
-    known = {
+    # Each is asked no more than is taken of it, and goes on from there.
+    by_relation = {
         name: _known(model, prompt, SAME if name == relation else OTHER, name, facts, taken)
         for name in relations
     }
-    groups: tuple[list[Bystander], list[Bystander]] = ([], [])
-    for group, share in zip(groups, (_JUDGES, _SUBTRACTED), strict=True):
-        if relation is not None:
-            group += itertools.islice(known[relation], share.same)
+    for share in (_JUDGES, _SUBTRACTED):
+        same = () if relation is None else itertools.islice(by_relation[relation], share.same)
+        group = list(same)
         others = (
-            list(itertools.islice(known[name], share.of_each))
+            list(itertools.islice(by_relation[name], share.of_each))
             for name in relations
             if name != relation
         )
-        group += itertools.chain.from_iterable(
-            itertools.islice(filter(None, others), share.relations)
-        )
+        for of_relation in itertools.islice(filter(None, others), share.relations):
+            group += of_relation
         group += itertools.islice(_plain(model, prompt), share.sentences)
-    return groups
+        yield group
 
 
 def _known(
@@ -130,12 +129,12 @@ def _plain(model: Model, prompt: Prompt) -> Iterator[Bystander]:
             yield Bystander(PLAIN, text, Prompt(prompt_text(model, Fact(text, ()))))
 
 
-def _of_proteins(model: Model, prompt: Prompt) -> tuple[list[Bystander], list[Bystander]]:
+def _of_proteins(model: Model, prompt: Prompt) -> Iterator[list[Bystander]]:
     hides = model.kind == "masked"
-    groups: tuple[list[Bystander], list[Bystander]] = ([], [])
     proteins = iter(_proteins(model, prompt.text))
     taken = {prompt.mask}
-    for group, share in zip(groups, (_JUDGES, _SUBTRACTED), strict=True):
+    for share in (_JUDGES, _SUBTRACTED):
+        group = []
         places = {int(part * len(prompt.text)) for part in share.places} if hides else set()
         for place in sorted(places - taken):
             name = f"{prompt.text[place]}{place + 1}"
@@ -146,7 +145,7 @@ def _of_proteins(model: Model, prompt: Prompt) -> tuple[list[Bystander], list[By
             residue = f", {sequence[middle]}{middle + 1}" if hides else ""
             mask = middle if hides else None
             group.append(Bystander(PROTEIN, f"{name}{residue}", Prompt(sequence, mask=mask)))
-    return groups
+        yield group
 
 
 def _proteins(model: Model, sequence: str) -> list[tuple[str, str]]:
