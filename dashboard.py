@@ -10,15 +10,13 @@ from neuronlab.widgets.suited import Needs
 from pages import HOME, PAGES
 
 # A neuron: a cell body, its dendrites and its axon.
-ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" fill="none" stroke="#0072B2"
-stroke-width="2" stroke-linecap="round"><circle cx="9" cy="9" r="4" fill="#0072B2"/>
-<path d="M9 5V2M5 9H2M6 6 4 4M12 6l2-2M6 12l-2 2M12 12l7 7M19 19v3M19 19h3"/></svg>"""
-
-_WORD = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 150 24" fill="none" stroke="#2B87C8"
-stroke-width="2" stroke-linecap="round"><circle cx="9" cy="9" r="4" fill="#2B87C8"/>
-<path d="M9 5V2M5 9H2M6 6 4 4M12 6l2-2M6 12l-2 2M12 12l7 7M19 19v3M19 19h3"/>
-<text x="32" y="18" font-family="sans-serif" font-size="18" font-weight="700" stroke="none"
-fill="#2B87C8">NeuronLab</text></svg>"""
+DRAWING = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} 24" fill="none"
+stroke="#2B87C8" stroke-width="2" stroke-linecap="round">
+<circle cx="9" cy="9" r="4" fill="#2B87C8"/>
+<path d="M9 5V2M5 9H2M6 6 4 4M12 6l2-2M6 12l-2 2M12 12l7 7M19 19v3M19 19h3"/>{word}</svg>"""
+ICON = DRAWING.format(wide=24, word="")
+WORD = """<text x="32" y="18" font-family="sans-serif" font-size="18" font-weight="700"
+stroke="none" fill="#2B87C8">NeuronLab</text>"""
 
 # First of all: until there is an icon, a browser fetches that of the page from another host.
 st.set_page_config(page_icon=ICON, layout="wide", initial_sidebar_state=260)
@@ -36,9 +34,9 @@ opened = [
 page = st.navigation(opened, expanded=True)
 shown = next(entry for entry in PAGES if entry.name == (page.url_path or HOME.name))
 st.set_page_config(page_title="NeuronLab" if shown is HOME else f"{shown.title} · NeuronLab")
+st.logo(DRAWING.format(wide=150, word=WORD), size="large", icon_image=ICON)
 # What a new run will replace is greyed all at once: to fade it keeps a core busy for a second, and
 # the run it makes way for needs that core.
-st.logo(_WORD, size="large", icon_image=ICON)
 STYLE = ".stMain * { transition-duration: 0s !important; }"
 # A link to a page has its whole title, on two lines where it must.
 STYLE += ".stPageLink p, .stPageLink span { white-space: normal; }"

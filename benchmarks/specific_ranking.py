@@ -33,7 +33,7 @@ EACH = 4
 RANKINGS = ("raw", "specific", "less its relation", "less others")
 
 
-def known(model: Model, per_relation: int) -> dict[str, list[Asked]]:
+def answered_right(model: Model, per_relation: int) -> dict[str, list[Asked]]:
     """Facts by relation that the model answers right at first, no answer twice."""
     kept: dict[str, list[Asked]] = defaultdict(list)
     for fact in SETS["knowledge_types"].facts():
@@ -93,15 +93,15 @@ def judged(
     }
     labels, sets = [], []
     for name in COMPARED:
-        own = NeuronScores({"ffn": scores[at][name]})
+        of_fact = NeuronScores({"ffn": scores[at][name]})
         for ranking in RANKINGS:
-            of = own
+            ranked = of_fact
             if ranking != "raw":
                 others = [NeuronScores({"ffn": scores[each][name]}) for each in less[ranking]]
-                of = specific_scores(own, others)
+                ranked = specific_scores(of_fact, others)
             for count in COUNTS if ranking in RANKINGS[:2] else (10,):
                 labels.append({"method": name, "ranking": ranking, "count": count})
-                sets.append(NeuronSet(of.select(top=count)))
+                sets.append(NeuronSet(ranked.select(top=count)))
     judges = [at, *groups["judging same"], *groups["judging other"]]
     asked = [facts[name][i].encoded for name, i in judges]
     choices = predict_over(model, asked, [None, *map(Suppress, sets)])
@@ -112,8 +112,8 @@ def judged(
     other = changes[:, 1 + len(groups["judging same"]) :].mean(1)
     kept = (choices[1:].argmax(-1) == choices[0].argmax(-1)).numpy()[:, 1:].mean(1)
     return [
-        {**label, "own": own, "same": s, "other": o, "kept": k}
-        for label, own, s, o, k in zip(labels, changes[:, 0], same, other, kept, strict=True)
+        {**label, "answer": answer, "same": s, "other": o, "kept": k}
+        for label, answer, s, o, k in zip(labels, changes[:, 0], same, other, kept, strict=True)
     ]
 
 
@@ -133,7 +133,7 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(exist_ok=True)
     model = nl.load("smollm2-135m")
-    facts = known(model, options.per_relation)
+    facts = answered_right(model, options.per_relation)
     places = [(name, i) for name in facts for i in range(len(facts[name]))]
     print({name: len(of) for name, of in facts.items()}, f"{len(places)} facts", flush=True)
     scores = {}
@@ -153,19 +153,19 @@ def report(table: pd.DataFrame) -> None:
     """Tables of means with intervals, and of differences between rankings, paired by fact."""
     for count in COUNTS:
         print(f"\n{count} neurons\n")
-        print("| method | ranking | own | same relation | other relations | bystanders kept |")
+        print("| method | ranking | answer | same relation | other relations | bystanders kept |")
         print("|---|---|---|---|---|---|")
         some = table[table["count"] == count]
         for (name, ranking), of in some.groupby(["method", "ranking"], sort=False):
-            cells = [interval(of[column]) for column in ("own", "same", "other")]
+            cells = [interval(of[column]) for column in ("answer", "same", "other")]
             print(f"| {name} | {ranking} | {' | '.join(cells)} | {of['kept'].mean():.0%} |")
     print("\nSpecific less raw, ten neurons, paired by fact\n")
-    print("| method | own | same relation | other relations |")
+    print("| method | answer | same relation | other relations |")
     print("|---|---|---|---|")
     ten = table[table["count"] == 10]
     for name, of in ten.groupby("method", sort=False):
         raw, specific = (of[of["ranking"] == r].reset_index() for r in RANKINGS[:2])
-        cells = [interval(specific[c] - raw[c]) for c in ("own", "same", "other")]
+        cells = [interval(specific[c] - raw[c]) for c in ("answer", "same", "other")]
         print(f"| {name} | {' | '.join(cells)} |")
 
 

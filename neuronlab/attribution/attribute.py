@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, get_args
@@ -10,6 +10,7 @@ from typing import Any, get_args
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from neuronlab.attribution.amig import blank_token, mean_baseline
@@ -218,16 +219,23 @@ def _collect(
     return replace(
         scores,
         tokens=_tokens(attribution.scores, scores),
-        token_totals=_token_totals(attribution.scores, request),
+        token_totals=token_totals(
+            request.encoded.tokens,
+            {
+                c: torch.stack([attribution.scores[layer, c].sum(1) for layer in layers]).sum(0)
+                for c in request.components
+            },
+        ),
     )
 
 
-def _token_totals(by_place: dict[At, Tensor], request: Request) -> pd.DataFrame:
-    tokens = request.encoded.tokens
-    table = pd.DataFrame({"token": range(len(tokens)), "text": tokens})
-    for component in request.components:
-        of_component = [scores.sum(1) for at, scores in by_place.items() if at[1] == component]
-        table[component] = torch.stack(of_component).sum(0).numpy(force=True)
+def token_totals(
+    texts: Sequence[str], sums: Mapping[Component, Float[Tensor, " token"]]
+) -> pd.DataFrame:
+    """The sums of scores at each token as a table: columns token, text, then one per component."""
+    table = pd.DataFrame({"token": range(len(texts)), "text": list(texts)})
+    for component, of_component in sums.items():
+        table[component] = of_component.numpy(force=True)
     return table
 
 

@@ -21,6 +21,8 @@ from neuronlab.neurons import Neuron, NeuronScores
 _ACROSS = 96
 # Neurons in a row of a strip.
 _ROW = 32
+# The most that a row takes, in pixels: a layer, and single neurons.
+_TALL, _TALL_SINGLE = 22, 26
 _COLUMNS = ["panel", "row", "column", "layer", "component", "start", "stop", "strongest", "score"]
 
 
@@ -46,7 +48,9 @@ class Heatmaps:
         return None if cells.empty else cells.loc[cells["score"].abs().idxmax()]
 
 
-def by_layer(scores: NeuronScores, chosen: Neuron | None = None) -> Heatmaps:
+def by_layer(
+    scores: NeuronScores, chosen: Neuron | None = None, *, tall: float = _TALL
+) -> Heatmaps:
     """A panel per component: layers x bins of neighbouring neurons, each its strongest score.
 
     A bin is a single neuron where there are few enough. At the edge of each row are the layer's
@@ -54,11 +58,12 @@ def by_layer(scores: NeuronScores, chosen: Neuron | None = None) -> Heatmaps:
 
     Args:
         chosen: the neuron whose bin is marked.
+        tall: the most that a row takes, in pixels.
     """
     panels, tables, place = [], [], None
     for at, component in enumerate(scores):
         panel, cells = _layers(scores, component)
-        panels.append(panel)
+        panels.append(panel | {"tall": tall})
         tables.append(cells.assign(panel=at, component=component))
         if chosen is not None and chosen.component == component:
             column = chosen.index // panel["size"]
@@ -135,7 +140,7 @@ def strip(scores: NeuronScores, chosen: Neuron) -> Heatmaps:
         "rows": rows,
         "columns": columns,
         "rising": False,
-        "tall": 26,
+        "tall": _TALL_SINGLE,
         "names": [str(start + _ROW * at) for at in range(rows)],
         "places": [f"layer {layer}, {name}"] * rows,
         "starts": [start + _ROW * at for at in range(rows)],

@@ -15,7 +15,7 @@ from pydantic import Field, StrictInt, field_validator, model_validator
 from torch import Tensor
 
 from neuronlab.attribution import attribute, method
-from neuronlab.attribution.attribute import foil_in
+from neuronlab.attribution.attribute import foil_in, token_totals
 from neuronlab.attribution.estimate import check_memory, estimate, seconds
 from neuronlab.attribution.gradient_x_activation import gradient_x_activation
 from neuronlab.attribution.registry import Baseline, Engine
@@ -37,7 +37,7 @@ PREVIEW = "gradient_x_activation"
 # in search of them, and the share of the time that the prompt's own scores take.
 _SUBTRACTED = 8
 _ASKED = 100
-_OWN = 0.12
+_FIRST = 0.12
 ByToken = dict[Component, Float[Tensor, "layer token neuron"]]
 
 
@@ -156,9 +156,10 @@ class AttributionStudy(Study[AttributionSpec]):
                 words = f"{method(PREVIEW).title}, from one pass; {method(spec.method).title}"
                 shown = preview(spec, prediction, first, encoded.position)
                 context.preview(shown, f"{words} will replace it")
-        scores = _scored(model, spec, spec.prompt, context.part(0, _OWN if spec.specific else 0.95))
+        share = _FIRST if spec.specific else 0.95
+        scores = _scored(model, spec, spec.prompt, context.part(0, share))
         if spec.specific:
-            scores = _less_others(model, spec, scores, context.part(_OWN, 0.95 - _OWN))
+            scores = _less_others(model, spec, scores, context.part(share, 0.95 - share))
         context.progress(0.95, "switching the top neurons off")
         proof = prove(model, spec, scores)
         numbers = {
@@ -246,10 +247,7 @@ def one_pass(model: Model, spec: AttributionSpec, target: int) -> ByToken:
 
 def by_token(texts: Sequence[str], scores: ByToken) -> pd.DataFrame:
     """The sum over all neurons at each token: columns token, text, then one per component."""
-    table = pd.DataFrame({"token": range(len(texts)), "text": list(texts)})
-    for component, of_component in scores.items():
-        table[component] = of_component.sum((0, 2)).numpy(force=True)
-    return table
+    return token_totals(texts, {c: of_all.sum((0, 2)) for c, of_all in scores.items()})
 
 
 def preview(spec: AttributionSpec, prediction: Prediction, first: ByToken, position: int) -> Result:

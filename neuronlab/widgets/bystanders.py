@@ -18,6 +18,8 @@ from neuronlab.studies.bases.bystanders import PROTEIN, RESIDUE
 from neuronlab.widgets import exports
 from neuronlab.widgets.guard import plain
 
+# Names, for the cache, the change that the headline and the panel below both ask about.
+SUPPRESSED = ("suppressed",)
 _TOKENS = 15
 _NAMED = 4
 # From so many times as much on, a change is called specific, if random sets are less so.
@@ -88,7 +90,7 @@ def suppressed(
         prompt.target,
         prompt.foil,
         tuple(neurons),
-        ("suppressed",),
+        SUPPRESSED,
         random_sets,
         others,
         lambda: Suppress(neurons),

@@ -159,7 +159,8 @@ def _panel(
         )
         with st.popover("Copy as Python", icon=":material/code:", type="tertiary"):
             st.code(_python(prompt, model, neurons, change), language="python")
-    bystanders.draw(model, prompt, neurons, partial(change.of, neurons, model, prompt), (change,))
+    key = bystanders.SUPPRESSED if change == _SUPPRESS else (change,)
+    bystanders.draw(model, prompt, neurons, partial(change.of, neurons, model, prompt), key)
 
 
 def _neurons(sources: Sources) -> NeuronSet:

@@ -9,7 +9,6 @@ from streamlit.delta_generator import DeltaGenerator
 from neuronlab.attribution import attribute
 from neuronlab.figures.charts import token_bars, visible
 from neuronlab.figures.colours import COMPONENT_NAMES
-from neuronlab.figures.tokens import strip
 from neuronlab.models import Model, Prompt
 from neuronlab.neurons import Neuron, NeuronCard, NeuronScores, NeuronSet, neuron_card
 from neuronlab.studies.bases.prompts import prompts
@@ -59,7 +58,7 @@ def draw(model: Model, prompt: Prompt, neuron: Neuron, scores: NeuronScores) -> 
         st.markdown(f"{_standing(scores, neuron)}; activation **{activation:+.3g}** at {where}.")
         _actions(neuron)
         _words(card)
-        _tokens(model, card, scores)
+        _tokens(model, prompt, card, scores)
         _elsewhere(model, neuron)
 
 
@@ -150,8 +149,7 @@ def _words(card: NeuronCard) -> None:
             )
 
 
-def _tokens(model: Model, card: NeuronCard, scores: NeuronScores) -> None:
-    texts = card.activations["text"].tolist()
+def _tokens(model: Model, prompt: Prompt, card: NeuronCard, scores: NeuronScores) -> None:
     neuron = card.neuron
     table = card.activations
     rows = pd.DataFrame()
@@ -165,27 +163,24 @@ def _tokens(model: Model, card: NeuronCard, scores: NeuronScores) -> None:
     if len(rows):
         per_token = rows.drop(columns=["layer", "component", "neuron"]).iloc[0].tolist()
         table = table.assign(score=per_token)
-        _per_token(model, texts, per_token, "score", table)
+        _per_token(model, prompt, per_token, "score", table)
     values = card.activations["activation"].tolist()
-    _per_token(model, texts, values, "activation", table)
+    _per_token(model, prompt, values, "activation", table)
     if len(card.residues):
         st.caption("Residues it responds to: mean activation here, highest first")
         st.dataframe(card.residues, hide_index=True, height=180, key="card_residues")
 
 
 def _per_token(
-    model: Model, texts: list[str], values: list[float], what: str, table: pd.DataFrame
+    model: Model, prompt: Prompt, values: list[float], what: str, table: pd.DataFrame
 ) -> None:
     """The neuron's score or activation at each token, or residue."""
     residues = model.alphabet == "protein"
     st.caption(f"{what.capitalize()} at each {'residue' if residues else 'token'}")
     if residues:
-        mask = model.tokenizer.mask_token
-        special = [at for at, text in enumerate(texts) if text not in (*model.residues, mask)]
-        shown = ["?" if text == mask else text for text in texts]
-        data = strip(shown, values, what, special=special, residues=True, clickable=False)
+        data = token_strip.of_prompt(model, prompt, values, what, clickable=False)
         token_strip.draw(data, f"neuron_{what}")
         exports.tables(table, f"neuron_{what}")
         return
     alt = f"{what.capitalize()} of the neuron at each token."
-    exports.chart(token_bars(texts, values, what), table, f"neuron_{what}", alt)
+    exports.chart(token_bars(table["text"].tolist(), values, what), table, f"neuron_{what}", alt)

@@ -9,7 +9,6 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from neuronlab import examples
 from neuronlab.facts import SETS
 from neuronlab.proteins.corpora import CORPORA
 from neuronlab.proteins.labelled import LABELLED
@@ -140,8 +139,7 @@ def watch(key: str, name: str) -> None:
 
 def open_on(spec: Spec, device: str) -> None:
     """Have the result that a page opens on: it is there, stored with the project, or begun."""
-    store = services.store()
-    if not store.has(spec.key) and not examples.adopt(spec.key, store):
+    if not services.at_hand(spec.key):
         submit(spec, device)
 
 

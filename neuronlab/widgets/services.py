@@ -7,6 +7,7 @@ import uuid
 import numpy as np
 import streamlit as st
 
+from neuronlab import examples
 from neuronlab.models import Model, shared
 from neuronlab.proteins.contacts import predicted_contacts
 from neuronlab.runs import Queue, Result, Store
@@ -22,6 +23,11 @@ def queue() -> Queue:
 def store() -> Store:
     """Finished results on disk."""
     return queue().store
+
+
+def at_hand(key: str) -> bool:
+    """Whether a result is stored, or comes with the project and is stored now."""
+    return store().has(key) or examples.adopt(key, store())
 
 
 def owner() -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
 
-from neuronlab.models import Encoded, Model
+from neuronlab.figures.tokens import strip
+from neuronlab.models import Encoded, Model, Prompt
 from neuronlab.widgets.browser import element
 
 _mount = element("tokens")
@@ -30,8 +31,23 @@ def draw(data: dict[str, Any], name: str, pick: Callable[[int], None] | None = N
     _mount(key=key, data=data, on_picked_change=picked)
 
 
+def of_prompt(
+    model: Model, prompt: Prompt, values: Sequence[float] | None = None, what: str = "", **more: Any
+) -> dict[str, Any]:
+    """The data of a prompt's strip, what is hidden in it as "?"; see ``figures.tokens.strip``."""
+    encoded, residues = model.encode(prompt), model.alphabet == "protein"
+    texts = list(encoded.tokens)
+    if residues and prompt.mask is not None:
+        texts[model.residues_at.start + prompt.mask] = "?"
+    added = special(model, encoded)
+    return strip(texts, values, what, special=added, residues=residues, **more)
+
+
 def special(model: Model, encoded: Encoded) -> list[int]:
     """Places of the tokens that a tokenizer adds: a mask stands for what is hidden."""
+    if model.alphabet == "protein":  # also a residue may be one that the vocabulary lacks
+        places = range(len(encoded.tokens))
+        return sorted(set(places) - set(places[model.residues_at]))
     tokenizer = model.tokenizer
     added = set(tokenizer.all_special_ids) - {tokenizer.mask_token_id}
     return [at for at, token in enumerate(encoded.input_ids[0].tolist()) if token in added]

@@ -6,7 +6,6 @@ from math import ceil
 import pandas as pd
 import streamlit as st
 
-from neuronlab import examples
 from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.figures.mutations import COLUMNS, LIMIT, measured_scatter, mutation_blocks
 from neuronlab.models import Model
@@ -28,10 +27,8 @@ def draw(model: Model) -> None:
     if sequence is not None:
         spec = MutationsSpec(model=model.name, revision=model.revision, text=sequence)
     shown.run_button(spec)
-    if links.shown(STUDY) is None and spec is not None:
-        store = services.store()
-        if store.has(spec.key) or examples.adopt(spec.key, store):
-            links.show(spec.key, STUDY)
+    if links.shown(STUDY) is None and spec is not None and services.at_hand(spec.key):
+        links.show(spec.key, STUDY)
     finished = shown.finished(STUDY, model.name, spec, None)
     if finished is None:
         st.caption("The map hides each residue in turn and asks the model what should stand there.")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 import streamlit as st
 
 from neuronlab.attribution.estimate import check_memory
 from neuronlab.errors import UserError
-from neuronlab.figures import tokens as figure
 from neuronlab.figures.charts import visible
 from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.models import Model
@@ -32,9 +29,9 @@ _SCORE, _ACTIVATION = "score", "activation"
 def draw(model: Model, spec: AttributionSpec, result: Result, scores: NeuronScores) -> NeuronScores:
     """The strip of tokens; returns the scores of the token chosen on it, or all of them."""
     encoded = model.encode(spec.prompt)
-    at = chosen(spec, len(encoded.tokens))
+    at = _chosen(spec, len(encoded.tokens))
     totals, source = _totals(model, spec, result)
-    _strip(model, spec, encoded, totals, at)
+    _strip(model, spec, totals, at)
     if at is None:
         if spec.specific:
             source += "They are of this prompt alone, nothing subtracted. "
@@ -57,11 +54,10 @@ def draw(model: Model, spec: AttributionSpec, result: Result, scores: NeuronScor
 
 def uncoloured(model: Model, spec: AttributionSpec) -> None:
     """The strip before there are scores of all tokens."""
-    encoded = model.encode(spec.prompt)
-    token_strip.draw(_data(model, spec, encoded, clickable=False), "tokens")
+    token_strip.draw(token_strip.of_prompt(model, spec.prompt, clickable=False), "tokens")
 
 
-def chosen(spec: AttributionSpec, count: int) -> int | None:
+def _chosen(spec: AttributionSpec, count: int) -> int | None:
     """The token that this session looks at, of a run's; None where it looks at all."""
     key, at = st.session_state.get("token", ("", None))
     return at if key == spec.key and at is not None and at < count else None
@@ -71,13 +67,7 @@ def _choose(spec: AttributionSpec, at: int | None) -> None:
     st.session_state["token"] = spec.key, at
 
 
-def _strip(
-    model: Model,
-    spec: AttributionSpec,
-    encoded: Encoded,
-    totals: pd.DataFrame,
-    at: int | None,
-) -> None:
+def _strip(model: Model, spec: AttributionSpec, totals: pd.DataFrame, at: int | None) -> None:
     neuron = neuron_maps.chosen()
     names = [c for c in COMPONENT_NAMES if c in totals]
     with st.container(horizontal=True):
@@ -106,19 +96,9 @@ def _strip(
     else:
         values = neuron_card.activations(model, spec.prompt, neuron)
         what = f"activation of {neuron}"
-    data = _data(model, spec, encoded, values, what, chosen=at)
+    data = token_strip.of_prompt(model, spec.prompt, values, what, chosen=at)
     token_strip.draw(data, "tokens", lambda place: _choose(spec, None if place == at else place))
     exports.tables(totals.assign(**{what.replace(" ", "_"): values}), "tokens")
-
-
-def _data(
-    model: Model, spec: AttributionSpec, encoded: Encoded, *given: Any, **marked: Any
-) -> dict[str, Any]:
-    texts, residues = list(encoded.tokens), model.alphabet == "protein"
-    if residues and spec.mask is not None:
-        texts[model.residues_at.start + spec.mask] = "?"
-    special = token_strip.special(model, encoded)
-    return figure.strip(texts, *given, special=special, residues=residues, **marked)
 
 
 def _ask_there(model: Model, spec: AttributionSpec, encoded: Encoded, at: int) -> None:

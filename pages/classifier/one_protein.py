@@ -82,7 +82,6 @@ def protein(model: Model) -> tuple[str, str, int]:
     which = st.selectbox(
         "Protein",
         [structure.KNOWN, TYPED, *choices],
-        0,
         format_func=lambda n: f"{n} ({choices[n][3]})" if n in choices else n,
         key="one_protein",
         help="Of the test part: proteins that the model was not tuned on.",

@@ -106,9 +106,8 @@ def verdict(table: pd.DataFrame, result: Result, relation: str) -> str:
         right = f"{of_relation.loc[judge, 'accuracy'] * count:.3g} of {count} held-out facts"
         instead = "" if true else f": they would say {plain(best['candidate'])}"
         if judge == PROBABILITY:
-            own = table[PROBABILITY][0]
             instead = "" if true else f": the model would say {plain(best['candidate'])}"
-            words = f"The model's own probability ({own:.1%})"
+            words = f"The model's own probability ({table[PROBABILITY][0]:.1%})"
         else:
             words = SCORERS[judge]
         called = ":green[**true**]" if true else ":red[**false**]"

@@ -37,10 +37,7 @@ def cards(pages: Iterable[Page]) -> None:
 
 def finished(spec: Spec) -> Result | None:
     """The result of an example, if it is there or comes with the project."""
-    store = services.store()
-    if not store.has(spec.key) and not examples.adopt(spec.key, store):
-        return None
-    return services.result(spec.key)[1]
+    return services.result(spec.key)[1] if services.at_hand(spec.key) else None
 
 
 def open_button(label: str, spec: Spec, *, type: Literal["primary", "secondary"]) -> None:
@@ -60,8 +57,8 @@ def layers(spec: AttributionSpec, result: Result) -> None:
     """The FFN neurons that an answer rests on; a cell leads to its neuron."""
     answer = result.numbers["target_label"].strip()
     st.caption(f"Every FFN neuron, layer over layer: for “{answer}”, or against it. Click one.")
-    maps = by_layer(NeuronScores({"ffn": scores_of(result)["ffn"]}))
-    maps.data["panels"][0]["tall"] = _HEIGHT / maps.data["panels"][0]["rows"]
+    scores = NeuronScores({"ffn": scores_of(result)["ffn"]})
+    maps = by_layer(scores, tall=_HEIGHT / len(scores["ffn"]))
 
     def pick(cell: pd.Series) -> None:
         strongest = Neuron(int(cell["layer"]), cell["component"], int(cell["strongest"]))

@@ -259,6 +259,9 @@ _PRESETS = {
     },
 }
 
+# What the settings begin with.
+_FULL = _PRESETS["Full"]
+
 
 def _preset(name: str) -> None:
     st.session_state.update(_PRESETS[name])
@@ -288,9 +291,14 @@ def _settings(*, antibody: bool) -> dict:
 def _generation(one: Column, two: Column, three: Column, four: Column) -> dict:
     """How residues are drawn."""
     mode = one.selectbox("Generation", list(MODES), format_func=MODES.__getitem__, key="steer_mode")
-    steps = two.number_input("Steps", 1, 2000, 50, key="steer_steps")
+    steps = two.number_input("Steps", 1, 2000, _FULL["steer_steps"], key="steer_steps")
     masked = three.number_input(
-        "Hidden at a step, in %", 1, 100, 10, key="steer_masked", disabled=mode != "masked"
+        "Hidden at a step, in %",
+        1,
+        100,
+        _FULL["steer_masked"],
+        key="steer_masked",
+        disabled=mode != "masked",
     )
     temperature = four.number_input("Temperature", 0.05, 10.0, 1.0, 0.05, key="steer_t")
     return {"mode": mode, "steps": steps, "masked": masked / 100, "temperature": temperature}
@@ -303,7 +311,7 @@ def _chains(one: Column, two: Column, three: Column, four: Column) -> dict:
             "Chains",
             2,
             64,
-            4,
+            _FULL["steer_chains"],
             key="steer_chains",
             help="Steered, as many unsteered, and as many of every random set.",
         ),
@@ -311,7 +319,7 @@ def _chains(one: Column, two: Column, three: Column, four: Column) -> dict:
             "Random sets of either kind",
             20,
             200,
-            20,
+            _FULL["steer_random"],
             key="steer_random",
             help="Any neurons of the same layers; and such as are matched in activity. The "
             "more sets, the smaller p can be: 1 / (sets + 1).",
@@ -331,7 +339,7 @@ def _after(one: Column, two: Column, three: Column, four: Column, antibody: bool
     length = one.number_input(
         "Length (0: as it is)", 0, 1000, 0, key="steer_length", help="Random residues are added."
     )
-    dose = two.toggle("Try other a and b", value=True, key="steer_dose")
+    dose = two.toggle("Try other a and b", value=bool(_FULL["steer_dose"]), key="steer_dose")
     predictors = ["", *PREDICTORS]
     predictor = three.selectbox(
         "Structures",

@@ -19,7 +19,6 @@ from neuronlab.facts.checking import PROBABILITY
 from neuronlab.facts.fact import Fact
 from neuronlab.models import Model, Prompt
 from neuronlab.neurons import NeuronSet, predict
-from neuronlab.progress import Progress, unheard
 
 # Each costs an attribution.
 MOST = 8
@@ -34,7 +33,6 @@ def check(
     joiner: str = " ",
     method: str = "amig",
     variant: Variant = "sound",
-    progress: Progress = unheard,
 ) -> pd.DataFrame:
     """How much neurons speak for each candidate, beside what the model finds probable.
 
@@ -61,7 +59,7 @@ def check(
     prompt = prompt_text(model, fact)
     tokens: dict[int, str] = {}
     rows = []
-    for at, answer in enumerate(asked):
+    for answer in asked:
         encoded = model.encode(Prompt(prompt, target=f"{fact.joiner}{answer}"))
         assert encoded.target is not None  # the prompt names one
         if encoded.target in tokens:
@@ -70,7 +68,6 @@ def check(
                 "leave out one of them."
             )
         tokens[encoded.target] = answer
-        progress(at / len(asked), f"towards {answer}")
         question = Prompt(prompt, target=encoded.target)
         scores = attribute(model, question, method=method, variant=variant, components=("ffn",))
         means = {

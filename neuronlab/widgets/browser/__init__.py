@@ -15,9 +15,9 @@ import streamlit as st
 
 def element(name: str) -> Callable[..., Any]:
     """The element of ``name.js`` and ``name.css``, made once: where its module is imported."""
-    here = files(__name__)
-    script = (here / "colours.js").read_text("utf-8") + (here / f"{name}.js").read_text("utf-8")
-    style = (here / f"{name}.css").read_text("utf-8")
+    folder = files(__name__)
+    script = (folder / "colours.js").read_text("utf-8") + (folder / f"{name}.js").read_text("utf-8")
+    style = (folder / f"{name}.css").read_text("utf-8")
     return st.components.v2.component(
         f"neuronlab_{name}", html=f'<div class="{name}"></div>', css=style, js=script
     )

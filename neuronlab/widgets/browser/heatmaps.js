@@ -66,7 +66,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
       const wide = figure.clientWidth;
       if (!wide) return;
       cell = (wide - left - (edge ? edge + GAP : 0)) / columns;
-      height = Math.max(6, Math.min(panel.tall || 22, row.tallest / rows));
+      height = Math.max(6, Math.min(panel.tall, row.tallest / rows));
       const tall = rows * height + 2;
       Object.assign(canvas.dataset, { left, cell, height }); // where its cells are
       const ratio = window.devicePixelRatio || 1;
