@@ -97,10 +97,10 @@ def structures_view(
     )
 
 
-# Degrees a frame.
+# Degrees a frame. Its page knows the first view of the grid by this name, the others not at all.
 _TURN = 0.6
 _STILL = (
-    "<script>setTimeout(() => viewergrid_structures.flat().forEach((view) => view.spin(false)), "
+    "<script>setTimeout(() => viewer_structures && viewer_structures.spin(false), "
     "matchMedia('(prefers-reduced-motion: reduce)').matches ? 500 : 15000);</script>"
 )
 STYLE = (

@@ -68,7 +68,7 @@ def _close() -> None:
 
 def _standing(scores: NeuronScores, neuron: Neuron) -> str:
     """The score, and its rank among the neurons that the page shows."""
-    score = scores.score(neuron)
+    score = scores.score(neuron) + 0.0  # no "-0"
     above = sum(int((values > score).sum()) for values in scores.arrays.values())
     count = sum(values.size for values in scores.arrays.values())
     return f"Score **{score:+.3g}**, rank **{above + 1:,}** of {count:,}"

@@ -66,6 +66,20 @@ def test_a_steered_protein_turns_beside_its_start(home):
     home.page.wait_for_url("**/steering?run=*")
 
 
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+def test_it_stands_still_for_whom_motion_is_too_much(tab, motion):
+    one = tab(reduced_motion=motion).open()
+    one.page.frame_locator("iframe").frame_locator("iframe").get_by_text("changed").first.wait_for()
+    frame = one.page.frames[-1]
+    frame.wait_for_function("() => window.viewer_structures")
+    one.page.wait_for_timeout(2500)  # it is told to stop after half a second
+    turned = []
+    for _ in range(2):
+        turned.append(frame.evaluate("() => viewer_structures.getView()"))
+        one.page.wait_for_timeout(1000)
+    assert (turned[0] == turned[1]) == (motion == "reduce")
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_no_title_is_cut(tab, width):
     one = tab(width=width).open()
