@@ -105,7 +105,7 @@ def pairs_and_random(model: Model, spec: DegeneratePairsSpec, result: Result) ->
     """Pairs at thresholds that are moved live, beside random ones as soon as these are there."""
     n = result.numbers
     p0, table = n["p0"], result.tables["all_pairs"]
-    first, second, third = st.columns(3)
+    first, second, third = st.columns(3, vertical_alignment="bottom")
     low = first.slider("T low: alone, at most lost", 0.0, 0.5, T_LOW, 0.01, key="t_low")
     high = second.slider("T high: together, at least lost", 0.0, 0.9, T_HIGH, 0.01, key="t_high")
     most = third.slider("Synergy at most", 0.0, 1.5, 1.5, 0.01, key="synergy")
@@ -155,11 +155,8 @@ def beside_random(spec: DegeneratePairsSpec, result: Result) -> None:
 
 def look_at(pairs: pd.DataFrame, p0: float) -> None:
     """Table and graph of the pairs, and the one that is chosen."""
-    left, right = st.columns(2, gap="medium")
-    with left:
-        rows = listed(pairs)
-    with right:
-        who_backs_whom(pairs)
+    rows = listed(pairs)
+    who_backs_whom(pairs)
     chosen = pairs.iloc[[rows[-1] if rows else 0]]
     exports.chart(
         pair_bars(p0, chosen.iloc[0]),

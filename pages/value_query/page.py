@@ -261,21 +261,18 @@ def query_neurons(model: Model, result: Result) -> None:
                 f"{VALUE_NEURONS - count} of the {VALUE_NEURONS} best {KINDS[of]} are left out by "
                 f"their {key} subkey: what it sees nearly cancels."
             )
-    left, right = st.columns(2, gap="medium")
-    with left:
-        query_layers(result, of)
-    with right:
-        st.markdown(f"**Only query, only value, or both**: the best {LISTED['ffn']} of each.")
-        table = result.tables["roles"]
-        table = table[table["of"] == of].drop(columns="of").reset_index(drop=True)
-        exports.chart(
-            figures.roles(table, model.layers),
-            table,
-            "roles",
-            "Stacked bars per layer: FFN neurons that are query neurons, value neurons or both.",
-        )
-        counts = table["role"].value_counts()
-        st.caption(", ".join(f"{counts.get(role, 0)} {role}" for role in figures.ROLES) + ".")
+    query_layers(result, of)
+    st.markdown(f"**Only query, only value, or both**: the best {LISTED['ffn']} of each.")
+    table = result.tables["roles"]
+    table = table[table["of"] == of].drop(columns="of").reset_index(drop=True)
+    exports.chart(
+        figures.roles(table, model.layers),
+        table,
+        "roles",
+        "Stacked bars per layer: FFN neurons that are query neurons, value neurons or both.",
+    )
+    counts = table["role"].value_counts()
+    st.caption(", ".join(f"{counts.get(role, 0)} {role}" for role in figures.ROLES) + ".")
     query_list(result, of, table)
 
 
