@@ -86,8 +86,8 @@ def structures_view(
             view.setBackgroundColor(ground, viewer=at)
         _draw(view, at, structure, look, RIBBONS[i if overlaid else 0][1])
     if turning:
-        view.spin("y", _TURN, viewer=(0, 0))  # the others follow
-    html = page_of(view, start, "structures") + (_STILL if turning else "")
+        view.startjs += _TURN
+    html = page_of(view, start, "structures")
     heads = _heads(structures, labels, colour, overlaid)
     style = STYLE.format(ground=ground, ink=ink, columns=len(structures))
     legend = _legend(colour, values)
@@ -97,11 +97,12 @@ def structures_view(
     )
 
 
-# Degrees a frame. Its page knows the first view of the grid by this name, the others not at all.
-_TURN = 0.6
-_STILL = (
-    "<script>setTimeout(() => viewer_structures && viewer_structures.spin(false), "
-    "matchMedia('(prefers-reduced-motion: reduce)').matches ? 500 : 15000);</script>"
+# What the page does once its views are there, however long they take. The name gets its end from
+# py3Dmol; the other views follow the first.
+_TURN = (
+    "if (!matchMedia('(prefers-reduced-motion: reduce)').matches) {\n"
+    "viewer_UNIQUEID.spin('y', 0.6);\n"
+    "setTimeout(() => viewer_UNIQUEID.spin(false), 15000); }\n"
 )
 STYLE = (
     "body {{ margin: 0; background: {ground}; color: {ink}; font: 14px sans-serif; }} "

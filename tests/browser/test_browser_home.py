@@ -72,7 +72,6 @@ def test_it_stands_still_for_whom_motion_is_too_much(tab, motion):
     one.page.frame_locator("iframe").frame_locator("iframe").get_by_text("changed").first.wait_for()
     frame = one.page.frames[-1]
     frame.wait_for_function("() => window.viewer_structures")
-    one.page.wait_for_timeout(2500)  # it is told to stop after half a second
     turned = []
     for _ in range(2):
         turned.append(frame.evaluate("() => viewer_structures.getView()"))
