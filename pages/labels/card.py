@@ -18,8 +18,9 @@ from neuronlab.neurons.activity import per_residue
 from neuronlab.proteins.backbones import find
 from neuronlab.proteins.features import FEATURES
 from neuronlab.runs import Result
+from neuronlab.studies.exemplars import ExemplarsSpec
 from neuronlab.studies.neuron_labels import NeuronLabelsSpec, question
-from neuronlab.widgets import exports, services, structure
+from neuronlab.widgets import exports, runs, services, shown, state, structure
 from neuronlab.widgets.guard import plain
 
 # How many of a neuron's proteins with a structure there are to choose from, on one scale.
@@ -41,9 +42,11 @@ def card(
             + (f", false discovery rate {row['q']:.1g}" if pd.notna(row.get("q")) else "")
             + "."
         )
-        exemplars = _exemplars(spec)
-        if exemplars is None or f"top.{neuron.component}" not in exemplars.arrays:
-            st.caption("Its proteins are not on this machine.")
+        exemplars = _exemplars(spec.exemplars)
+        if exemplars is None:
+            return
+        if f"top.{neuron.component}" not in exemplars.arrays:  # imported labels of other neurons
+            st.caption("The proteins of these neurons were not looked for here.")
             return
         _proteins(model, exemplars, neuron, str(row["concept"]))
         _others(result, neuron)
@@ -61,9 +64,27 @@ def title(neuron: Neuron, label: str) -> None:
     st.markdown(f"### {plain(label)}")
 
 
-def _exemplars(spec: NeuronLabelsSpec) -> Result | None:
-    key = spec.exemplars.key
-    return services.result(key)[1] if services.store().has(key) else None
+def _exemplars(spec: ExemplarsSpec) -> Result | None:
+    """The proteins that drive every neuron; where only its labels are here, the way to them."""
+    run = services.queue().get(spec.key)
+    if not services.store().has(spec.key) and (run is None or not run.active):
+        st.caption(
+            "Labels alone are stored here. One pass over the same proteins finds those that drive "
+            f"each neuron, for all neurons at once. {shown.cost(spec)}"
+        )
+        st.button(
+            "Find its proteins",
+            key="label_exemplars",
+            icon=":material/search:",
+            on_click=_find,
+            args=(spec,),
+        )
+    runs.wait(spec.key, "exemplars")
+    return services.result(spec.key)[1] if services.store().has(spec.key) else None
+
+
+def _find(spec: ExemplarsSpec) -> None:
+    runs.submit(spec, state.device())
 
 
 def _proteins(model: Model, exemplars: Result, neuron: Neuron, concept: str) -> None:

@@ -148,3 +148,15 @@ def test_an_endpoint_needs_an_address_and_its_key_is_in_no_spec(labels, results)
     labels.press("run")
     labels.one_error("127.0.0.1")
     assert not [p for p in results.rglob("*.json") if "secret-key" in p.read_text()]
+
+
+def test_labels_that_came_alone_find_their_proteins(labels, results, visit):
+    spec = few_labels(MODEL, entry(MODEL).revision).exemplars
+    Store(results).delete(spec.key)
+    page = visit("labels", model=MODEL)
+    assert page.says("Labels alone are stored here")
+    assert not [d for d in page.at.dataframe if "protein" in d.value]
+    page.press("label_exemplars")
+    assert page.errors() == []
+    assert not page.says("Labels alone are stored here")
+    assert [d for d in page.at.dataframe if "protein" in d.value]
