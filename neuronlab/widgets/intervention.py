@@ -26,7 +26,7 @@ from neuronlab.neurons import (
 )
 from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM, RANDOM_SETS, WRITTEN
 from neuronlab.neurons.interventions import Positions
-from neuronlab.widgets import bystanders, exports, state
+from neuronlab.widgets import bystanders, exports, links, state
 from neuronlab.widgets.guard import counted, guard
 
 _KINDS = {
@@ -202,6 +202,7 @@ def _change(components: tuple[Component, ...]) -> Change:
             key="prove_factor",
             persist_state="session",
         )
+        links.carry("factor", f"{settings['a']:.2f}" if settings["a"] else "")
     elif kind == "affine":
         first, second = st.columns(2)
         settings["a"] = first.slider("a in a·h + b", -3.0, 5.0, 1.0, 0.05, key="prove_a")

@@ -1,21 +1,37 @@
-"""Deep links: the address carries a run's key and the neuron looked at."""
+"""Deep links: the address carries a run's key, the neuron looked at, the basket and a factor."""
 
 from __future__ import annotations
 
 import re
+from urllib.parse import urlencode
 
 import streamlit as st
 
 from neuronlab.errors import UserError
-from neuronlab.neurons import Neuron
-from neuronlab.widgets import prompt_form, services
+from neuronlab.neurons import Neuron, NeuronSet
+from neuronlab.widgets import prompt_form, services, state
 from neuronlab.widgets.guard import complain
 
+# Neurons of a basket that an address carries: browsers and proxies take a few thousand letters.
+LONGEST = 200
 _KEY = re.compile(r"[0-9a-f]{16}")
+_FACTOR = re.compile(r"[0-2](\.\d{1,2})?|3(\.0{1,2})?")
+# Streamlit makes an entry of the browser's history whenever the address changes. Within a page its
+# last address takes the place of the one before, so that Back leaves the page at once.
+ONE_ENTRY = """<script>
+if (!window.neuronlabPush) {
+  window.neuronlabPush = history.pushState.bind(history);
+  history.pushState = (state, title, url) =>
+    new URL(url ?? location.href, location.href).pathname === location.pathname
+      ? history.replaceState(state, title, url)
+      : window.neuronlabPush(state, title, url);
+}
+</script>"""
 
 
 def follow() -> None:
     """Open what the address names: model, form, result and neuron; or say why it cannot be."""
+    st.html(ONE_ENTRY, unsafe_allow_javascript=True)
     key = st.query_params.get("run")
     if key and key not in _shown().values():
         try:
@@ -24,6 +40,14 @@ def follow() -> None:
             # The page goes on with something else, and so does the address.
             del st.query_params["run"]
             st.session_state["link_problem"] = str(error)
+    if "address_read" not in st.session_state:  # then the session says what the address carries
+        st.session_state["address_read"] = True
+        try:
+            _unpack(st.query_params.get("basket", ""), st.query_params.get("factor", ""))
+        except UserError as error:
+            st.session_state["link_problem"] = str(error)
+    names = [str(neuron) for neuron in state.basket()]
+    carry("basket", ",".join(names) if len(names) <= LONGEST else "")
     problem = st.session_state.get("link_problem")
     if problem:
         complain(problem)
@@ -54,16 +78,53 @@ def _open(key: str, neuron: str | None) -> None:
     show(key, spec["study"])
     st.session_state["view"] = spec["study"]
     if chosen:
-        st.session_state["neuron"] = chosen
+        look_at(chosen)
         st.session_state["neuron_opened"] = True
+
+
+def _unpack(basket: str, factor: str) -> None:
+    if basket:
+        names = basket.split(",", LONGEST)[:LONGEST]
+        state.set_basket(NeuronSet(map(Neuron.parse, names)))
+    if _FACTOR.fullmatch(factor):
+        st.session_state["prove_factor"] = float(factor)
 
 
 def show(key: str, study: str) -> None:
     """Look at a run; the address follows."""
-    if shown(study) != key:
-        st.session_state.pop("neuron", None)
     _shown()[study] = key
-    st.query_params["run"] = key
+    carry("run", key)
+
+
+def neuron() -> Neuron | None:
+    """The neuron looked at in the run that the address names: each run has its own."""
+    return _neurons().get(st.query_params.get("run"))
+
+
+def look_at(neuron: Neuron) -> None:
+    """Look at a neuron; the address follows."""
+    _neurons()[st.query_params.get("run")] = neuron
+    carry("neuron", str(neuron))
+
+
+def _neurons() -> dict[str | None, Neuron]:
+    return st.session_state.setdefault("neurons", {})
+
+
+def carry(name: str, value: str) -> None:
+    """Have the address carry a setting; "" carries none. What it carries already is not sent."""
+    if value == st.query_params.get(name, ""):
+        return
+    if value:
+        st.query_params[name] = value
+    else:
+        del st.query_params[name]
+
+
+def address() -> str:
+    """The page's own, with all that it carries."""
+    carried = urlencode(st.query_params.to_dict(), safe=",")
+    return f"{(st.context.url or '').split('?')[0]}?{carried}"
 
 
 def _spec(key: str) -> dict:

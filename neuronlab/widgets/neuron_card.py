@@ -12,7 +12,7 @@ from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.models import Model, Prompt
 from neuronlab.neurons import Neuron, NeuronCard, NeuronScores, NeuronSet, neuron_card
 from neuronlab.studies.bases.prompts import prompts
-from neuronlab.widgets import exports, label_sets, state, token_strip
+from neuronlab.widgets import exports, label_sets, links, state, token_strip
 from neuronlab.widgets.guard import counted, plain
 
 
@@ -87,9 +87,7 @@ def _actions(neuron: Neuron) -> None:
             state.set_basket(basket - one if inside else basket | one)
             st.rerun(scope="app")
         with st.popover("Link", icon=":material/link:"):
-            run = st.query_params.get("run")
-            asked = f"run={run}&neuron={neuron}" if run else f"neuron={neuron}"
-            st.code(f"{(st.context.url or '').split('?')[0]}?{asked}", language=None)
+            st.code(links.address(), language=None, wrap_lines=True)
 
 
 def _elsewhere(model: Model, neuron: Neuron) -> None:

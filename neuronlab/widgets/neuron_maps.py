@@ -12,25 +12,22 @@ from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.figures.heatmaps import bin_of, by_layer, strip
 from neuronlab.neurons import Neuron, NeuronScores, NeuronSet
 from neuronlab.runs import Result
-from neuronlab.widgets import exports, heatmaps, state
+from neuronlab.widgets import exports, heatmaps, links, state
 
 _TOP = 200
 
 
 def chosen() -> Neuron:
     """The neuron this session looks at, once one was chosen: see `start`."""
-    return st.session_state["neuron"]
+    neuron = links.neuron()
+    assert neuron is not None
+    return neuron
 
 
 def choose(neuron: Neuron) -> None:
     """Look at a neuron that was clicked; the URL remembers it."""
-    _look_at(neuron)
+    links.look_at(neuron)
     st.session_state["neuron_opened"] = True
-
-
-def _look_at(neuron: Neuron) -> None:
-    st.session_state["neuron"] = neuron
-    st.query_params["neuron"] = str(neuron)
 
 
 def start(scores: NeuronScores, *, preview: bool = False) -> None:
@@ -38,15 +35,16 @@ def start(scores: NeuronScores, *, preview: bool = False) -> None:
 
     What a preview has chosen by itself does not stay.
     """
-    neuron = st.session_state.get("neuron")
+    neuron = links.neuron()
     if not preview and neuron == st.session_state.pop("neuron_of_preview", None):
         neuron = None
     if neuron is not None and neuron.component in scores.arrays:
         layers, size = scores[neuron.component].shape
         if neuron.layer < layers and neuron.index < size:
+            links.look_at(neuron)
             return
     best = scores.top(1).iloc[0]
-    _look_at(Neuron(int(best["layer"]), best["component"], int(best["neuron"])))
+    links.look_at(Neuron(int(best["layer"]), best["component"], int(best["neuron"])))
     if preview:
         st.session_state["neuron_of_preview"] = chosen()
 

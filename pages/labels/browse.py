@@ -20,7 +20,7 @@ from neuronlab.neurons import Neuron
 from neuronlab.proteins import corpora
 from neuronlab.runs import Result
 from neuronlab.studies.neuron_labels import NeuronLabelsSpec
-from neuronlab.widgets import exports, label_sets, model_fetch, neuron_maps
+from neuronlab.widgets import exports, label_sets, links, model_fetch, neuron_maps
 from neuronlab.widgets.guard import counted, plain
 from pages.labels.card import card, control
 
@@ -162,7 +162,7 @@ def _search(
             table, "label_rows", "Neurons with their labels.", height=520, order=columns
         )
     with right:
-        chosen = st.session_state.get("neuron")
+        chosen = links.neuron()
         if chosen is None or labels.label_of(chosen) is None:
             first = table.iloc[0]
             chosen = Neuron(int(first["layer"]), first["component"], int(first["neuron"]))

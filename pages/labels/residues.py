@@ -16,7 +16,7 @@ from neuronlab.models import Model
 from neuronlab.neurons import Neuron
 from neuronlab.runs import Result
 from neuronlab.studies.residue_labels import FOLLOWS, ResidueLabelsSpec, small
-from neuronlab.widgets import components, exports, neuron_maps, services, shown, state
+from neuronlab.widgets import components, exports, links, neuron_maps, services, shown, state
 from neuronlab.widgets.guard import complain, counted
 from pages.labels.card import painted, title
 
@@ -125,7 +125,7 @@ def _list(model: Model, rows: pd.DataFrame, result: Result) -> None:
 def _card(model: Model, rows: pd.DataFrame, result: Result) -> None:
     """The chosen neuron, or the best of the rows where it is none of theirs."""
     index = [Neuron(int(r.layer), r.component, int(r.neuron)) for r in rows.itertuples()]
-    neuron = st.session_state.get("neuron")
+    neuron = links.neuron()
     if neuron not in index:
         neuron = index[0]
         neuron_maps.choose(neuron)

@@ -155,6 +155,22 @@ def test_a_link_reopens_the_same_prompt_result_and_neuron(tab):
     other.healthy()
 
 
+def test_a_page_is_one_entry_of_the_history_and_a_reload_keeps_the_basket(tab):
+    one = tab().open("runs")
+    entries = one.page.evaluate("history.length")
+    one.page.get_by_test_id("stSidebarNavLink").filter(has_text="made it say that?").click()
+    one.results()
+    one.press("Add the first 10")
+    one.page.get_by_text("Basket: 10 neurons").wait_for()
+    assert one.page.evaluate("history.length") == entries + 1
+    one.page.reload()
+    one.results().page.get_by_text("Basket: 10 neurons").wait_for()
+    one.page.go_back()
+    one.page.wait_for_url("**/runs*")
+    assert "neuron" not in one.page.url
+    one.idle().healthy()
+
+
 def test_two_people_do_not_disturb_each_other(tab):
     one, two = tab().open("attribution").results(), tab().open("attribution").results()
     one.press("Add the first 10")

@@ -50,7 +50,7 @@ def test_concept_layer_and_correlation_narrow_the_list(page, results):
     listed = page.at.dataframe(key="residue_rows").value
     assert listed["neuron"].tolist() == expected["neuron"].tolist() != []
     second = expected.iloc[1]
-    page.at.session_state["neuron"] = Neuron(4, "ffn", int(second["neuron"]))
+    page.at.session_state["neurons"] = {page.query("run"): Neuron(4, "ffn", int(second["neuron"]))}
     page.run()
     assert page.says(f"Neuron 4 / FFN / {second['neuron']}")
     page.at.slider(key="residue_least").set_value(0.6)

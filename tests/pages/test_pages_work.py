@@ -80,6 +80,34 @@ def test_the_basket_is_on_every_page(visit, results):
         assert app.go(page).basket() == "Basket: 10 neurons"
 
 
+def test_an_address_carries_the_basket_and_the_factor(visit, results):
+    app = visit("attribution", basket="24.ffn.1005,29.ffn.778", factor="2.00")
+    assert app.basket() == "Basket: 2 neurons"
+    assert app.at.slider(key="prove_factor").value == 2
+    app.press("card_basket")
+    assert app.query("basket") == "0.ffn.1297,24.ffn.1005,29.ffn.778"
+    app.at.slider(key="prove_factor").set_value(0.0)
+    app.run()
+    assert "factor" not in app.at.query_params
+    app.press("basket_empty")
+    assert "basket" not in app.at.query_params
+    assert app.basket() == "Basket: 0 neurons"
+
+
+def test_an_address_with_a_damaged_basket_says_so(visit, results):
+    app = visit("attribution", basket="24.ffn.1005,29.none.778")
+    app.one_error("29.none.778")
+    assert app.basket() == "Basket: 0 neurons"
+
+
+def test_a_run_keeps_its_neuron_while_another_page_is_visited(visit, results):
+    app = visit("attribution")
+    first = app.query("neuron")
+    app.go("value_query")
+    assert app.query("neuron") != first
+    assert app.go("attribution").query("neuron") == first
+
+
 def test_the_card_adds_and_removes_its_neuron(visit, results):
     app = visit("attribution")
     app.press("card_basket")
