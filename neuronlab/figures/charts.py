@@ -12,7 +12,6 @@ from neuronlab.figures.colours import (
     AGAINST,
     COMPONENT_COLOURS,
     COMPONENT_NAMES,
-    DIVERGING,
     FOR,
     NEUTRAL,
 )
@@ -186,8 +185,6 @@ def matrix(
     """
     z = values.to_numpy(float)
     limit = float(np.abs(np.nan_to_num(z)).max()) or 1.0
-    steps = np.linspace(0, 1, len(DIVERGING))
-    scale = [[float(s), c] for s, c in zip(steps, DIVERGING, strict=True)]
     form = ".0%" if percent else ".2f"
     written = z.size <= 64 and z.shape[1] <= _WRITTEN
     figure = go.Figure(
@@ -195,7 +192,6 @@ def matrix(
             z=z,
             x=[plain(str(c)) for c in values.columns],
             y=[plain(str(i)) for i in values.index],
-            colorscale=scale if signed else "Cividis",
             zmin=-limit if signed else 0,
             zmax=limit,
             texttemplate=f"%{{z:{form}}}" if written else None,

@@ -213,22 +213,40 @@ def precision_recall(curves: pd.DataFrame, titles: Mapping[str, str]) -> go.Figu
 
 
 def _lines(curves: pd.DataFrame, titles: Mapping[str, str], x: str, y: str) -> go.Figure:
+    """A curve for each scorer; of several random sets their mean, in a band that holds them all."""
     figure = go.Figure()
+    grid = np.linspace(0, 1, 101)
     for scorer, title in titles.items():
         colour, dash = _style(titles, scorer)
-        columns = curves[curves["scorer"] == scorer].groupby("column", sort=False)
-        for number, (_, curve) in enumerate(columns):
+        of_one = curves[curves["scorer"] == scorer]
+        columns = [curve for _, curve in of_one.groupby("column", sort=False)]
+        if not columns:
+            continue
+        line = columns[0][[x, y]].to_numpy()
+        shared = {"name": title, "legendgroup": scorer, "line": {"color": colour, "dash": dash}}
+        if len(columns) > 1:
+            # Where a curve rises at one place, its end counts.
+            ends = [curve.groupby(x)[y].max() for curve in columns]
+            each = np.array([np.interp(grid, end.index, end) for end in ends])
+            line = np.column_stack([grid, each.mean(0)])
             figure.add_scatter(
-                x=curve[x],
-                y=curve[y],
-                name=title,
-                legendgroup=scorer,
-                showlegend=number == 0,
-                # What is one decision for all candidates is a point, not a curve.
-                mode="lines" if len(curve) > 2 else "lines+markers",
-                line={"color": colour, "dash": dash, "width": 1 if len(columns) > 1 else 2},
-                hovertemplate=f"%{{x:.2f}}, %{{y:.2f}}<extra>{title}</extra>",
+                x=[*grid, *grid[::-1]],
+                y=[*each.max(0), *each.min(0)[::-1]],
+                fill="toself",
+                opacity=0.25,
+                mode="none",
+                hoverinfo="skip",
+                showlegend=False,
+                **shared,
             )
+        figure.add_scatter(
+            x=line[:, 0],
+            y=line[:, 1],
+            # What is one decision for all candidates is a point, not a curve.
+            mode="lines" if len(line) > 2 else "lines+markers",
+            hovertemplate=f"%{{x:.2f}}, %{{y:.2f}}<extra>{title}</extra>",
+            **shared,
+        )
     figure.update_layout(height=400, margin=MARGIN, legend=_LEGEND)
     return figure
 

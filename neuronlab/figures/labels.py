@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from jaxtyping import Float
-from plotly.colors import sequential
 from plotly.subplots import make_subplots
 
 from neuronlab.figures.charts import MARGIN, plain, visible
-from neuronlab.figures.colours import COLOURS, DASHES, MARKS, NEUTRAL
+from neuronlab.figures.colours import COLOURS, DASHES, MARKS, NEUTRAL, SEQUENTIAL
 from neuronlab.figures.maps import heatmap
 
 OTHERS = "others"
@@ -97,7 +96,7 @@ def concept_map(
         "max": float(values.max()) if len(values) else 1.0,
         "precision": 2 if coloured == "share" else 0,
         "text": ["of the layer's labels" if coloured == "share" else "neurons", ""],
-        "inRange": {"color": sequential.Cividis},
+        "inRange": {"color": SEQUENTIAL},
     }
     return option
 

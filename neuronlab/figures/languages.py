@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from neuronlab.figures.charts import BEHIND_INTERVALS, MARGIN, error_bars
-from neuronlab.figures.colours import COLOURS, DIVERGING, FOR, NEUTRAL, NULL_NAMES, PATTERNS
+from neuronlab.figures.colours import COLOURS, FOR, NEUTRAL, NULL_NAMES, PATTERNS
 
 _LEGEND = {"orientation": "h", "y": 1.14, "x": 0}
 
@@ -111,7 +111,6 @@ def edit_matrix(table: pd.DataFrame) -> go.Figure:
     cells = table.set_index(["edit", "language"])
     values = [[cells.loc[(e, k), "relative"] for k in languages] for e in edits]
     limit = min(max(abs(float(table["relative"].abs().max())), 0.01), 2.0)
-    steps = [i / (len(DIVERGING) - 1) for i in range(len(DIVERGING))]
 
     def text(edit: str, language: str) -> str:
         row = cells.loc[(edit, language)]
@@ -129,7 +128,6 @@ def edit_matrix(table: pd.DataFrame) -> go.Figure:
             z=values,
             x=languages,
             y=edits,
-            colorscale=[list(pair) for pair in zip(steps, DIVERGING, strict=True)],
             zmin=-limit,
             zmax=limit,
             text=[[text(e, k) for k in languages] for e in edits],

@@ -182,7 +182,6 @@ def contact_map(
         z=percent,
         x=names,
         y=names,
-        colorscale="Cividis",
         zmin=0,
         zmax=100,
         hovertemplate="%{y} and %{x}: %{z} %<extra></extra>",

@@ -11,11 +11,10 @@ from jaxtyping import Float
 from plotly.subplots import make_subplots
 
 from neuronlab.figures.charts import MARGIN, plain
-from neuronlab.figures.colours import COLOURS, DIVERGING, NEUTRAL
+from neuronlab.figures.colours import COLOURS, NEUTRAL
 from neuronlab.proteins.secondary import Secondary
 
 STATE_NAMES = ("helix", "strand", "neither")
-_DIVERGING = [[i / (len(DIVERGING) - 1), colour] for i, colour in enumerate(DIVERGING)]
 _LINES = ((NEUTRAL, "solid"), (COLOURS[0], "dash"), (COLOURS[5], "solid"))
 
 
@@ -87,10 +86,10 @@ def contact_changes(
         horizontal_spacing=0.16,
     )
     panels = (
-        (both, {"colorscale": "Cividis", "zmin": 0, "zmax": 100}, 0.43),
-        (change, {"colorscale": _DIVERGING, "zmin": -100, "zmax": 100}, 1.0),
+        (both, {"zmin": 0, "zmax": 100}, 0.43),
+        (change, {"zmin": -100, "zmax": 100}, 1.0),
     )
-    for column, (z, colours, bar) in enumerate(panels, start=1):
+    for column, (z, limits, bar) in enumerate(panels, start=1):
         figure.add_heatmap(
             z=z,
             x=residues,
@@ -99,7 +98,7 @@ def contact_changes(
             col=column,
             hovertemplate="%{y} and %{x}: %{z} %<extra></extra>",
             colorbar={"thickness": 10, "ticksuffix": " %", "x": bar, "len": 0.9},
-            **colours,
+            **limits,
         )
         axis = "" if column == 1 else "2"
         figure.update_yaxes(

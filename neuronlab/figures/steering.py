@@ -194,7 +194,8 @@ def doses(table: pd.DataFrame, name: str, title: str) -> go.Figure:
             z=values.to_numpy(),
             x=[f"{b:g}" for b in values.columns],
             y=[f"{a:g}" for a in values.index],
-            colorscale="Cividis",
+            # Values of both signs are coloured around zero.
+            zmid=0 if values.min(axis=None) < 0 < values.max(axis=None) else None,
             texttemplate="%{z:.3~g}",
             customdata=details,
             hovertemplate="a = %{y}, b = %{x}: %{z:.4g}<br>"
@@ -235,7 +236,6 @@ def residue_changes(start: str, sequences: Sequence[str], free: Sequence[int]) -
             z=shares.fillna(0).to_numpy(),
             x=names,
             y=[plain(letter) for letter in letters],
-            colorscale="Cividis",
             zmin=0,
             zmax=1,
             xgap=1,

@@ -165,7 +165,8 @@ class SteeringStudy(Study[SteeringSpec]):
     structure, over the steered chain and over its free residues), ``doses`` (a, b, chain, one
     column per goal, entropy), ``neurons`` (layer, component, neuron, score), ``structures`` (name,
     sequence, confidence and confidence_free of the steered chain, rmsd to the start, helix, strand,
-    coil, secondary: of all chains). Perplexity and confidence are of as many chains of either kind
+    coil, secondary: of all chains), ``path`` (step, sequence: of the steered chain whose value is
+    the median). Perplexity and confidence are of as many chains of either kind
     of random sets as there are steered ones: of the first chain of the first sets. What cannot be
     folded has no confidence and no file. Files: start.pdb, unsteered.pdb and steered.pdb,
     superposed; of the chains whose value is the median.
@@ -279,6 +280,7 @@ class SteeringStudy(Study[SteeringSpec]):
             "finals": finals,
             "neurons": parts[0].tables["neurons"],
             "structures": folded,
+            "path": _path(chains, finals, spec.goals[0]),
         }
         if "doses" in parts[-1].tables:
             tables["doses"] = doses(parts[-1].tables["doses"], spec.goals, spec.places)
@@ -513,6 +515,14 @@ def _tokens(spec: SteeringSpec) -> Literal["all"] | tuple[int, ...]:
 
 def _spread(values: Float[np.ndarray, " chain"]) -> dict[str, float]:
     return {"mean": float(values.mean()), "sd": float(values.std(ddof=1))}
+
+
+def _path(chains: pd.DataFrame, finals: pd.DataFrame, goal: Goal) -> pd.DataFrame:
+    chain = finals.loc[median_chain(finals, STEERED, goal.property), "chain"]
+    of_chain = chains[(chains["condition"] == STEERED) & (chains["chain"] == chain)]
+    return (
+        pd.DataFrame({"sequence": of_chain["sequences"].iloc[0]}).rename_axis("step").reset_index()
+    )
 
 
 def median_chain(finals: pd.DataFrame, condition: str, name: str) -> int:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from neuronlab.attribution import METHODS
 from neuronlab.facts import SETS
+from neuronlab.models.catalogue import title_of as title_of_model
 from neuronlab.proteins.corpora import CORPORA
 from neuronlab.proteins.labelled import LABELLED
 from neuronlab.runs import Preview, Run, Spec
+from neuronlab.steering.goals import Goal
 from neuronlab.studies import STUDIES
 from neuronlab.studies.bases.over_facts import OWN
 from neuronlab.widgets import services
@@ -22,33 +25,53 @@ from neuronlab.widgets.guard import complain, plain
 _TICK = 0.5
 # Of a run whose bar stands still for so many seconds, people are told.
 _QUIET = 10
+# Letters of a prompt where a run is named.
+_SHORT = 40
 # Of what stood on the page before, a preview leaves nothing: elements that the browser removes.
 _REPLACED = 40
 _CANCELLED = "This run was cancelled. Press Run to start it again."
 
 
-def title(study: str, spec: dict) -> str:
+def title(study: str, spec: Mapping[str, Any]) -> str:
     """A run in a few words, from its spec."""
-    if "text" not in spec:
-        name = STUDIES[study].title if study in STUDIES else study
-        data = str(spec.get("data") or spec.get("facts") or spec.get("corpus", ""))
-        if goals := spec.get("goals"):
-            data = " and ".join(f"{dict(g)['property']} {dict(g)['direction']}" for g in goals)
-        sets: list[Any] = [*SETS.values(), *LABELLED.values(), *CORPORA.values()]
-        titles = {each.name: each.title for each in sets}
-        parts = [spec.get("fact") or (titles | {OWN: "own data"}).get(data, data)]
-        if spec.get("per_relation"):
-            parts.append(f"{spec['per_relation']} of a kind")
-        if spec.get("languages"):
-            parts.append(" ".join(spec["languages"]))
-        models = [spec["model"]] if "model" in spec else _labelled(spec.get("labels", ()))
-        words = ", ".join(filter(None, parts))
-        return f"{name}{': ' if words else ''}{words}, on {' and '.join(models)}"
-    text = str(spec["text"])
-    short = text if len(text) <= 40 else f"{text[:37]}…"
-    answer = f" → {spec['target']}" if "target" in spec else ""
-    foil = f", not {spec['foil']}" if spec.get("foil") is not None else ""
-    return f"{spec.get('method', study)}: {short}{answer}{foil}"
+    of, asked = heading(study, spec), question(spec)
+    on = "" if "text" in spec else f", on {models_of(spec)}"
+    return f"{of}{': ' if asked else ''}{asked}{on}"
+
+
+def heading(study: str, spec: Mapping[str, Any]) -> str:
+    """What kind of run it is: the method of an attribution, else the study."""
+    if spec.get("method") in METHODS:
+        return METHODS[spec["method"]].title
+    return STUDIES[study].title if study in STUDIES else study
+
+
+def question(spec: Mapping[str, Any]) -> str:
+    """What was asked: a prompt and its answer, or which data with which settings."""
+    if "text" in spec:
+        text = str(spec["text"])
+        short = text if len(text) <= _SHORT else f"{text[: _SHORT - 3]}…"
+        answer = f" → {spec['target']}" if spec.get("target") is not None else ""
+        foil = f", not {spec['foil']}" if spec.get("foil") is not None else ""
+        return f"{short}{answer}{foil}"
+    data = str(spec.get("data") or spec.get("facts") or spec.get("corpus", ""))
+    if spec.get("goals"):
+        goals = (Goal.model_validate(dict(goal)) for goal in spec["goals"])
+        data = " and ".join(f"{goal.title} {goal.direction}" for goal in goals)
+    sets: list[Any] = [*SETS.values(), *LABELLED.values(), *CORPORA.values()]
+    titles = {each.name: each.title for each in sets}
+    parts = [spec.get("fact") or (titles | {OWN: "own data"}).get(data, data)]
+    if spec.get("per_relation"):
+        parts.append(f"{spec['per_relation']} of a kind")
+    if spec.get("languages"):
+        parts.append(" ".join(spec["languages"]))
+    return ", ".join(filter(None, parts))
+
+
+def models_of(spec: Mapping[str, Any]) -> str:
+    """The models of a run, as people know them."""
+    names = [spec["model"]] if "model" in spec else _labelled(spec.get("labels", ()))
+    return " and ".join(map(title_of_model, names))
 
 
 def _labelled(labels: dict | Spec | Sequence[dict | Spec]) -> list[str]:

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from neuronlab.attribution import residue_scores
-from neuronlab.figures.protein import contact_map, residue_track
+from neuronlab.figures.protein import STATES, contact_map, residue_track, state_name
 from neuronlab.models import COMPONENTS, Model, tuned
 from neuronlab.models.residues import clean_sequence
 from neuronlab.neurons import NeuronSet
@@ -68,6 +68,12 @@ def draw() -> None:
             "residues",
             "The sequence, each residue coloured by its score, with its secondary structure.",
         )
+        if secondary:
+            letters = (state_name(letter) for letter in STATES if letter in secondary)
+            st.caption(
+                "The lower line is the secondary structure in the crystal, by DSSP: "
+                f"{plain(', '.join(letters))}."
+            )
         left, right = st.columns(2, gap="medium")
         with left:
             contacts(model, sequence, values)

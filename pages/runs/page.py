@@ -76,13 +76,26 @@ def history() -> None:
     if not records:
         st.caption("Nothing yet.")
         return
+    table = pd.DataFrame([row(record) for record in records])
+    words = st.text_input(
+        "Find", key="history_words", placeholder="words of a page, a prompt or a model"
+    )
+    if words:
+        lines = table[["page", "run", "asked", "model", "key"]].agg(" ".join, axis=1).str.lower()
+        fits = [all(word in line for word in words.lower().split()) for line in lines]
+        records = [record for record, fit in zip(records, fits, strict=True) if fit]
+        table = table[fits]
+        if not records:
+            st.info("No run has all of these words.", icon=":material/search_off:")
+            return
     event = st.dataframe(
-        pd.DataFrame([row(record) for record in records]),
+        table,
         hide_index=True,
         height=min(40 + 35 * len(records), 420),
         on_select="rerun",
         selection_mode="multi-row",
-        key="history",
+        # Another after each deletion: else the row that moves up is selected.
+        key=f"history_{st.session_state.setdefault('history_deletions', 0)}",
         column_config={
             "when": st.column_config.DatetimeColumn(format="D MMM, HH:mm"),
             "seconds": st.column_config.NumberColumn(format="%.1f"),
@@ -106,14 +119,13 @@ def history() -> None:
 
 def row(record: Record) -> dict:
     """A record as a row of the table."""
-    spec = record.spec
+    page = PAGE_OF.get(record.study)
     return {
         "when": record.created,
-        "study": record.study,
-        "model": spec.get("model", ""),
-        "prompt": spec.get("text") or spec.get("facts", ""),
-        "target": str(spec.get("target", "")),
-        "method": spec.get("method", ""),
+        "page": page.title if page else "",
+        "run": runs.heading(record.study, record.spec),
+        "asked": runs.question(record.spec),
+        "model": runs.models_of(record.spec),
         "seconds": record.seconds,
         "KB": round(record.bytes / 1000),
         "state": "ready" if record.readable else "not readable",
@@ -150,6 +162,7 @@ def delete(keys: list[str]) -> None:
     for key in keys:
         services.store().delete(key)
     services.result.clear()
+    st.session_state["history_deletions"] += 1
 
 
 def compare(first: Record, second: Record) -> None:

@@ -2,8 +2,11 @@
 
 from functools import partial
 
+import streamlit as st
+
 from neuronlab.studies.steering import SteeringStudy
 from neuronlab.widgets import protein_models, services, shown, state
+from neuronlab.widgets.guard import guard
 from pages.steering.form import form
 from pages.steering.results import results
 
@@ -14,9 +17,14 @@ def main() -> None:
     if not protein_models.choose(("masked",), "masked protein model, which fills in residues"):
         return
     model = services.model(state.model_name(), state.device())
-    spec = form(model)
+    with st.expander("Steer something", icon=":material/tune:"):
+        spec = form(model)
+        shown.run_button(spec)
     first = SteeringStudy().example(model)
-    shown.study(STUDY, model, spec, partial(results, model), first=first)
+    finished = shown.finished(STUDY, model.name, spec, first, partial(results, model))
+    if finished is not None:
+        with guard():
+            results(model, *finished)
 
 
 main()

@@ -16,10 +16,10 @@ from neuronlab.runs import Result
 from neuronlab.studies.steering import STEERED, UNSTEERED, SteeringSpec, median_chain
 from neuronlab.verdicts import domain
 from neuronlab.widgets import badges, exports, label_sets, state, token_strip
-from neuronlab.widgets.guard import counted, plain
+from neuronlab.widgets.guard import counted, guard, plain
 from pages.steering.form import CHOICES
 from pages.steering.predicted import predicted
-from pages.steering.structures import chosen_neurons, structures
+from pages.steering.structures import chosen_neurons, on_the_starts_backbone, structures
 
 # Of the start: with less left a chain is another protein.
 _KEPT = 0.5
@@ -44,7 +44,7 @@ def results(model: Model, spec: SteeringSpec, result: Result) -> None:
     if not badges.draw(domain(model.name, spec.sequence, "protein")):
         return
     warnings(finals)
-    changes(spec, finals)
+    changes(goal, spec, result)
     structures(model, spec, result)
     compared(goal, spec)
     moved(goal, result.tables["trajectories"], finals)
@@ -173,10 +173,17 @@ def compared(goal: dict, spec: SteeringSpec) -> None:
     )
 
 
-def changes(spec: SteeringSpec, finals: pd.DataFrame) -> None:
-    """What steering has changed in the sequence, of the chain whose value is the median."""
-    at = median_chain(finals, STEERED, spec.goals[0].property)
-    steered = str(finals.loc[at, "sequence"])
+@st.fragment
+def changes(goal: dict, spec: SteeringSpec, result: Result) -> None:
+    """What steering has changed, after any of its steps, of the chain whose value is the median."""
+    finals = result.tables["finals"]
+    row = finals.loc[median_chain(finals, STEERED, spec.goals[0].property)]
+    steered, when = str(row["sequence"]), ""
+    if "path" in result.tables:  # results of earlier versions have the end alone
+        path = result.tables["path"]
+        step = st.slider("After step", 0, spec.steps, spec.steps, key=f"steer_step_{spec.key}")
+        steered = str(path.loc[path["step"] == step, "sequence"].iloc[0])
+        when = f" after step {step}{_value(goal, result.tables['trajectories'], row, step)}"
     pairs = list(zip(spec.begin, steered, strict=True))
     names = [
         f"{old}{place}{new}" if old != new else f"{old}{place}, as at the start"
@@ -185,7 +192,7 @@ def changes(spec: SteeringSpec, finals: pd.DataFrame) -> None:
     changed = [name for name, (old, new) in zip(names, pairs, strict=True) if old != new]
     chain = "heavy chain, " if spec.light else ""
     st.markdown(
-        f"**The sequence**: {counted(len(changed), 'residue')} of {len(pairs)} changed "
+        f"**The sequence**{when}: {counted(len(changed), 'residue')} of {len(pairs)} changed "
         f"({chain}the steered chain of median value; residues count from 1): "
         f"{plain(', '.join(changed)) or 'none'}."
     )
@@ -194,6 +201,16 @@ def changes(spec: SteeringSpec, finals: pd.DataFrame) -> None:
         list(steered), marks, "changed", residues=True, clickable=False, names=names
     )
     token_strip.draw(data, "steered")
+    if not result.files:
+        with guard():
+            on_the_starts_backbone(spec, steered)
+
+
+def _value(goal: dict, trajectories: pd.DataFrame, chain: pd.Series, step: int) -> str:
+    """The goal's value of the chain at that step, where it was looked at."""
+    at = trajectories["condition"].eq(STEERED) & trajectories["chain"].eq(chain["chain"])
+    values = trajectories.loc[at & trajectories["step"].eq(step), goal["property"]]
+    return f", {plain(title(goal))} {values.iloc[0]:+.3g}" if len(values) else ""
 
 
 def beside_unsteered(goal: dict, finals: pd.DataFrame) -> str:

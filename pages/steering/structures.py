@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from neuronlab.figures.colours import NEUTRAL
@@ -17,7 +16,7 @@ from neuronlab.proteins.backbones import find
 from neuronlab.proteins.predictors import PREDICTORS
 from neuronlab.proteins.viewer import framed, viewer_url
 from neuronlab.runs import Result
-from neuronlab.studies.steering import STEERED, SteeringSpec, median_chain
+from neuronlab.studies.steering import SteeringSpec
 from neuronlab.widgets import exports, structure
 from neuronlab.widgets.guard import guard, plain
 
@@ -30,13 +29,11 @@ COLOURS: dict[Colouring, str] = {
 
 def structures(model: Model, spec: SteeringSpec, result: Result) -> None:
     """Start, unsteered and steered in 3D; or why not."""
-    st.subheader("Structures")
     if not result.files:
         if spec.predictor:
             st.info(plain(result.numbers["no_structures"]), icon=":material/info:")
-        with guard():
-            on_the_starts_backbone(spec, result.tables["finals"])
         return
+    st.subheader("Structures")
     folded = {
         name: _read(spec.predictor, result.files[f"{name}.pdb"])
         for name in result.tables["structures"]["name"]  # what could not be folded is not there
@@ -64,16 +61,14 @@ def structures(model: Model, spec: SteeringSpec, result: Result) -> None:
     files(html, result, list(folded))
 
 
-def on_the_starts_backbone(spec: SteeringSpec, finals: pd.DataFrame) -> None:
-    """The steered chain whose value is the median: its changes, marked where the start is known."""
+def on_the_starts_backbone(spec: SteeringSpec, steered: str) -> None:
+    """What steering has changed, marked where the backbone of the start is known."""
     fit = find(spec.begin)
     if fit is None:
         st.caption(
             "No structure that comes with the app is of the start: FlashABB folds antibodies."
         )
         return
-    at = median_chain(finals, STEERED, spec.goals[0].property)
-    steered = str(finals.loc[at, "sequence"])
     changes = [
         f"{old}{place}{new}" if old != new else ""
         for place, (old, new) in enumerate(zip(spec.begin, steered, strict=True), start=1)

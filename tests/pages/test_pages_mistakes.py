@@ -184,7 +184,7 @@ def test_a_damaged_result_on_the_runs_page(visit, results, damage):
     table = app.at.dataframe[-1].value
     kept = [path for path in results.iterdir() if not path.name.startswith(".")]
     assert len(table) == len(kept)
-    app.select("history", table.index[table["key"] == example("antiberty").key][0])
+    app.select("history_0", table.index[table["key"] == example("antiberty").key][0])
     if damage in (truncate, garble):
         app.one_error("damaged")
         assert "Yes, delete" in [b.label for b in app.at.button if not b.disabled]

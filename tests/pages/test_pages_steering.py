@@ -125,6 +125,21 @@ def test_residues_are_given_as_ranges(steered, words):
     steered.one_error("residue" if words else "set some free")
 
 
+def test_each_step_shows_its_own_sequence(steered, results):
+    result = steered.result(results)
+    path = result.tables["path"]
+    finals = result.tables["finals"]
+    median = finals.loc[median_chain(finals, "steered", "gravy")]
+    assert path["step"].tolist() == [0, 1, 2]
+    assert path["sequence"].iloc[-1] == median["sequence"]
+    (slider,) = (s for s in steered.at.slider if s.key.startswith("steer_step"))
+    slider.set_value(0)
+    steered.run()
+    assert steered.errors() == []
+    assert steered.says("after step 0, ")
+    assert steered.says(": 0 residues of ")
+
+
 def test_neurons_from_an_empty_basket_or_without_labels_are_one_sentence(steered):
     steered.at.selectbox(key="steer_choose").set_value("basket")
     steered.run()
