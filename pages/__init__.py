@@ -63,8 +63,18 @@ class Page:
 
 _LANGUAGE = ("smollm2-135m",)
 HOME = Page("home", "Home", "home")
+LEARN = Page(
+    "learn",
+    "Learn",
+    "school",
+    card="Lessons of five minutes, from what a neuron is to how to fool yourself: guess first, "
+    "then see it measured.",
+    question="Lessons of five minutes: guess first, then see it measured.",
+    section="Learn",
+)
 PAGES = (
     HOME,
+    LEARN,
     Page(
         "attribution",
         "Which neurons made it say that?",
@@ -79,13 +89,13 @@ PAGES = (
     ),
     Page(
         "value_query",
-        "Value and query neurons",
+        "Writing and waking neurons",
         "account_tree",
         card="Which layers, heads and neurons write the answer, which earlier neurons wake those, "
         "and how it flows from one to the other.",
         question="Which neurons write the answer, and which neurons wake those?",
         paper="After arXiv 2312.12141.",
-        terms=("Value neuron", "Query neuron", "Logit lens", "Matched random set"),
+        terms=("Writing neuron", "Waking neuron", "Logit lens", "Matched random set"),
         studies=("value_query",),
         former="writers",
     ),
@@ -113,8 +123,8 @@ PAGES = (
         question="Layers, neurons and heads of six kinds of facts, and whether they stay the same.",
         paper="After arXiv 2312.12141.",
         terms=(
-            "Value neuron",
-            "Query neuron",
+            "Writing neuron",
+            "Waking neuron",
             "Jaccard index",
             "Matched random set",
             "Bootstrap interval",

@@ -1,4 +1,4 @@
-"""Figures of value and query neurons: layers, heads, the path, and the flow between neurons."""
+"""Figures of value and waking neurons: layers, heads, the path, and the flow between neurons."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from neuronlab.figures.charts import MARGIN, visible
 from neuronlab.figures.colours import (
     AGAINST,
+    COLOURS,
     COMPONENT_COLOURS,
     COMPONENT_NAMES,
     DIVERGING,
@@ -20,7 +21,8 @@ from neuronlab.figures.colours import (
 from neuronlab.figures.maps import Grid, graph, heatmap, mark
 
 _LEGEND = {"orientation": "h", "y": 1.12, "x": 0}
-ROLES = {"query only": "#0072B2", "both": "#E69F00", "value only": "#CC79A7"}
+# How results name the roles, after the paper, and how people read them.
+ROLES = {"query only": "waking only", "both": "both", "value only": "writing only"}
 # The columns of the flow, left to right, and what a node there is called.
 _STAGES = ("query", "attention", "ffn", "target")
 
@@ -106,12 +108,12 @@ def histogram(table: pd.DataFrame) -> go.Figure:
 
 
 def roles(table: pd.DataFrame, layers: int) -> go.Figure:
-    """Query-only, value-only and both, per layer."""
+    """Waking only, writing only and both, per layer."""
     figure = go.Figure()
-    for role, colour in ROLES.items():
+    for (role, words), colour in zip(ROLES.items(), COLOURS[:2] + COLOURS[3:4], strict=True):
         counts = table[table["role"] == role]["layer"].value_counts()
         counts = counts.reindex(range(layers), fill_value=0)
-        figure.add_bar(x=counts.index, y=counts, name=role, marker_color=colour)
+        figure.add_bar(x=counts.index, y=counts, name=words, marker_color=colour)
     figure.update_layout(
         barmode="stack",
         height=280,

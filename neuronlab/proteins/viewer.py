@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import shutil
 import subprocess
 import tarfile
@@ -72,20 +73,36 @@ def viewer_url() -> str:
     return "data:text/javascript;base64," + base64.b64encode(path.read_bytes()).decode()
 
 
-def framed(page: str, title: str = "3D view") -> str:
+def framed(page: str, title: str = "3D view", camera: str = "") -> str:
     """A page for `st.iframe` that shows another, whose scripts reach nothing but that page.
 
     What Streamlit frames acts as the app itself; a sandbox inside has an origin of its own.
 
     Args:
         title: what it shows, for those who do not see it.
+        camera: pages of one name are looked at from one side: the next begins where a person has
+            turned the last. "" keeps nothing.
     """
+    keeper = _KEEPER.replace("CAMERA", json.dumps(camera).replace("<", r"\u003c"))
     return (
         "<style>body { margin: 0; } iframe { display: block; border: 0; width: 100%; "
         "height: 100vh; }</style>"
+        f"{keeper if camera else ''}"
         f'<iframe sandbox="allow-scripts" title="{escape(title)}" '
         f'srcdoc="{escape(page)}"></iframe>'
     )
+
+
+# Where a view was turned to is kept in the app's own window, as the sandbox inside tells it: an
+# array of numbers, which is all that is taken from there.
+_KEEPER = """<script>
+const views = (parent.neuronlabViews ??= {});
+addEventListener("message", ({data, source}) => {
+  if (source !== document.querySelector("iframe").contentWindow) return;
+  if (data === "view?") views[CAMERA] && source.postMessage(views[CAMERA], "*");
+  else if (Array.isArray(data) && data.every(Number.isFinite)) views[CAMERA] = data;
+});
+</script>"""
 
 
 def _intact(path: Path) -> bool:

@@ -54,7 +54,7 @@ class ValueQueryStudy(Study[ValueQuerySpec]):
     """
 
     name = "value_query"
-    title = "Value and query neurons"
+    title = "Writing and waking neurons"
     spec_type = ValueQuerySpec
 
     def default(self) -> ValueQuerySpec:

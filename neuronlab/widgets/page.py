@@ -8,6 +8,12 @@ GLOSSARY = {
     "Neuron": "One number inside a layer. FFN: an input of the layer's last projection, after "
     "activation and gate. Query, key, value: an output of that projection. Attention: an input of "
     "attention's output projection.",
+    "FFN": "The part of a block that looks at each token by itself: its neurons look for something "
+    "in the stream, and write something into it.",
+    "Residual stream": "The list of numbers that each token has, and to which every layer adds; at "
+    "the end the next token is read off it.",
+    "Attention": "The part of a block that lets a token read from earlier ones: where its query "
+    "fits a key, the value there is taken along.",
     "Attribution": "How much of a prediction is due to each neuron.",
     "Integrated gradients": "Turn the neurons up from nothing to what they are, and add up how "
     "much the prediction follows each of them on the way.",
@@ -16,11 +22,15 @@ GLOSSARY = {
     "Matched random set": "As many neurons drawn at random from the same layers and components: "
     "what an effect has to beat. Most neurons are nearly silent; matched in activity, each is "
     "drawn among those most like a chosen one in activation and in how much they write.",
+    "Bystander": "A prompt that has nothing to do with the change, or little: what becomes of its "
+    "answer tells whether the model was broken.",
+    "Specificity": "How many times as much the answer itself changes as bystanders do.",
     "Basket": "The neurons you collect; every page can use them.",
     "Rank": "1 means the model's first choice.",
-    "Value neuron": "A neuron that, added to the stream where it belongs, raises the target's "
-    "log-probability most: it writes the answer.",
-    "Query neuron": "An earlier neuron whose output makes value neurons fire.",
+    "Writing neuron": "A neuron that, added to the stream where it belongs, raises the target's "
+    "log-probability most: it writes the answer; “value neuron” in arXiv 2312.12141.",
+    "Waking neuron": "An earlier neuron whose output makes writing neurons fire; “query neuron” in "
+    "arXiv 2312.12141.",
     "Language-independent neuron": "A neuron that a fact rests on in every language asked.",
     "Degenerate pair": "Two neurons of which either alone can be switched off at little cost, but "
     "not both.",
@@ -37,6 +47,7 @@ GLOSSARY = {
     "Mean ablation": "Neurons go to their mean over residues instead of zero, which a model never "
     "sees.",
     "DSSP": "Secondary structure of a known structure, one letter for each residue.",
+    "Masked model": "A model that fills in what is hidden, from both sides.",
     "Exemplars": "The proteins of a corpus that a neuron answers to most, and least.",
     "Label": "What a neuron's proteins have in common, in words; the hypothesis that predicts its "
     "activation best on proteins it was not made from.",

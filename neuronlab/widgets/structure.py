@@ -106,7 +106,7 @@ def in_space(structure: Structure, fit: Match, paint: Paint, alt: str) -> str:
         height=360,
         dark=st.context.theme.type == "dark",
     )
-    st.iframe(framed(html, alt), height=415)
+    st.iframe(framed(html, alt, f"{fit.chain} {hash(structure.text)}"), height=415)
     return html
 
 

@@ -25,7 +25,7 @@ from neuronlab.widgets import (
 )
 from neuronlab.widgets.bars import Bar, draw
 from neuronlab.widgets.guard import guard, plain
-from pages import PAGES
+from pages import LEARN, PAGES
 from pages.home import doors
 
 # Of the first choices, and of those that come up without the neurons.
@@ -43,6 +43,8 @@ def main() -> None:
         result = live_example(spec)
         if result is not None:
             show(spec, result)
+    with st.container(border=True):
+        st.page_link(LEARN.path, label=f"**{LEARN.title}**: {LEARN.card}", icon=LEARN.symbol)
     language, protein = st.columns(2, gap="large")
     with language:
         st.subheader("Language", anchor=False)
@@ -56,7 +58,7 @@ def main() -> None:
             doors.steered()
         doors.cards(page for page in PAGES if page.alphabet == "protein")
     with st.container(horizontal=True):
-        for page in (page for page in PAGES if page.section):
+        for page in (page for page in PAGES if page.section and page is not LEARN):
             st.page_link(page.path, label=f"**{page.title}**: {page.card}", icon=page.symbol)
 
 

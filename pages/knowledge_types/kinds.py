@@ -58,7 +58,7 @@ def value_layers(result: Result) -> None:
 
 
 def query_layers(result: Result) -> None:
-    """In which layers the value neurons of each kind are woken."""
+    """In which layers the writing neurons of each kind are woken."""
     left, right = st.columns(2)
     of = left.segmented_control(
         "Who wakes the",
@@ -67,8 +67,8 @@ def query_layers(result: Result) -> None:
         key="kinds_of",
         required=True,
         format_func={
-            "attention": "attention value neurons",
-            "ffn": "FFN value neurons",
+            "attention": "writing attention neurons",
+            "ffn": "writing FFN neurons",
         }.__getitem__,
     )
     by = right.segmented_control(

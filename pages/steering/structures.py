@@ -132,7 +132,8 @@ def in_space(model: Model, result: Result, folded: dict[str, folding.Folded]) ->
             overlaid=overlaid,
             dark=st.context.theme.type == "dark",
         )
-        st.iframe(framed(html), height=530)
+        camera = f"{folded['start'].sequence} {overlaid}"
+        st.iframe(framed(html, camera=camera), height=530)
     return html
 
 

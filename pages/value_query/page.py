@@ -1,4 +1,4 @@
-"""Value and query neurons: who writes a prediction, and who wakes the writers."""
+"""Writing and waking neurons: who writes a prediction, and who wakes the writers."""
 
 from functools import partial
 
@@ -35,7 +35,10 @@ from neuronlab.widgets import (
 )
 from neuronlab.widgets.guard import plain
 
-KINDS: dict[Sublayer, str] = {"attention": "attention value neurons", "ffn": "FFN value neurons"}
+KINDS: dict[Sublayer, str] = {
+    "attention": "writing attention neurons",
+    "ffn": "writing FFN neurons",
+}
 
 
 def main() -> None:
@@ -80,9 +83,9 @@ def results(model: Model, spec: ValueQuerySpec, result: Result) -> None:
     heads(model, result)
     left, right = neuron_card.columns()
     with left:
-        st.subheader("Value neurons")
+        st.subheader("Writing neurons")
         value_neurons(result)
-        st.subheader("Query neurons")
+        st.subheader("Waking neurons")
         query_neurons(model, result)
         st.subheader("From neuron to neuron")
         flow(result)
@@ -144,7 +147,8 @@ def headline(result: Result) -> None:
     words, mean, sd = control_in(n)
     st.markdown(
         f"**{label}** has {n['probability']:.1%} (rank {n['rank']:,}); {rise(result)}. "
-        f"Without its {n['suppressed']} top value neurons: **{n['probability_suppressed']:.1%}**. "
+        f"Without its {n['suppressed']} top writing neurons: "
+        f"**{n['probability_suppressed']:.1%}**. "
         f"Without as many {words}: {mean:.1%} ± {sd:.1%}."
     )
     if n.get("note"):
@@ -228,7 +232,7 @@ def value_neurons(result: Result) -> None:
     neuron_maps.listed(
         table,
         f"value_{kind}",
-        f"The best {kind} value neurons.",
+        f"The best writing {kind} neurons.",
         order=[c for c in table if c not in ("rank", "component", "bound")],
     )
     st.caption(
@@ -246,7 +250,7 @@ def value_neurons(result: Result) -> None:
 
 
 def query_neurons(model: Model, result: Result) -> None:
-    """Query layers, query neurons, and which neurons are value neurons too."""
+    """Waking layers and neurons, and which neurons are writing neurons too."""
     of = st.segmented_control(
         "Who wakes the",
         list(KINDS),
@@ -262,25 +266,26 @@ def query_neurons(model: Model, result: Result) -> None:
                 f"their {key} subkey: what it sees nearly cancels."
             )
     query_layers(result, of)
-    st.markdown(f"**Only query, only value, or both**: the best {LISTED['ffn']} of each.")
+    st.markdown(f"**Only waking, only writing, or both**: the best {LISTED['ffn']} of each.")
     table = result.tables["roles"]
     table = table[table["of"] == of].drop(columns="of").reset_index(drop=True)
     exports.chart(
         figures.roles(table, model.layers),
         table,
         "roles",
-        "Stacked bars per layer: FFN neurons that are query neurons, value neurons or both.",
+        "Stacked bars per layer: FFN neurons that are waking neurons, writing neurons or both.",
     )
     counts = table["role"].value_counts()
-    st.caption(", ".join(f"{counts.get(role, 0)} {role}" for role in figures.ROLES) + ".")
+    told = (f"{counts.get(role, 0)} {words}" for role, words in figures.ROLES.items())
+    st.caption(f"{', '.join(told)}.")
     query_list(result, of, table)
 
 
 def query_layers(result: Result, of: str) -> None:
-    """The share of each layer in waking value neurons of a kind."""
+    """The share of each layer in waking the writing neurons of a kind."""
     table = result.tables["query_layers"]
     table = table[table["of"] == of].drop(columns="of")
-    st.markdown("**Query layers**: the share of each layer's attention and FFN.")
+    st.markdown("**Waking layers**: the share of each layer's attention and FFN.")
     exports.chart(
         figures.layer_bars(table, "score", "query score"),
         table,
@@ -292,7 +297,7 @@ def query_layers(result: Result, of: str) -> None:
 
 
 def query_list(result: Result, of: str, roles: pd.DataFrame) -> None:
-    """The query neurons of value neurons of a kind, or those of a role.
+    """The waking neurons of writing neurons of a kind, or those of a role.
 
     Args:
         roles: of the neurons of this kind.
@@ -301,7 +306,7 @@ def query_list(result: Result, of: str, roles: pd.DataFrame) -> None:
         "List",
         ["query", *figures.ROLES],
         default="query",
-        format_func=lambda r: "all query neurons" if r == "query" else r,
+        format_func=lambda role: figures.ROLES.get(role, "all waking neurons"),
         key="query_list",
         label_visibility="collapsed",
         required=True,
@@ -317,7 +322,7 @@ def query_list(result: Result, of: str, roles: pd.DataFrame) -> None:
     neuron_maps.listed(
         rows.reset_index(drop=True),
         f"query_{role.replace(' ', '_')}",
-        "FFN neurons that wake the value neurons.",
+        "FFN neurons that wake the writing neurons.",
         height=260,
     )
 
@@ -325,10 +330,10 @@ def query_list(result: Result, of: str, roles: pd.DataFrame) -> None:
 def flow(result: Result) -> None:
     """The strongest neurons of each stage; a click opens the card."""
     st.markdown(
-        "Query FFN → attention value → FFN value → target: the eight strongest value neurons of "
-        "either kind, and the eight neurons that wake these attention neurons most (the list above "
-        "is over all value neurons). Lines are shares of the increase, dashed where they speak "
-        "against. Click a neuron for its card."
+        "Waking FFN → writing attention → writing FFN → target: the eight strongest writing "
+        "neurons of either kind, and the eight neurons that wake these attention neurons most (the "
+        "list above is over all writing neurons). Lines are shares of the increase, dashed where "
+        "they speak against. Click a neuron for its card."
     )
     nodes, links = result.tables["flow_nodes"], result.tables["flow_links"]
     grid = figures.flow(nodes, links, result.numbers["target_label"])
@@ -338,7 +343,7 @@ def flow(result: Result) -> None:
             neuron_maps.choose(Neuron(int(cell["layer"]), cell["component"], int(cell["neuron"])))
 
     neuron_maps.clickable(
-        grid, "flow", 560, "Graph from query neurons to value neurons to the target.", pick
+        grid, "flow", 560, "Graph from waking neurons to writing neurons to the target.", pick
     )
     exports.tables(links, "flow_links", label="Table and files of the lines")
 

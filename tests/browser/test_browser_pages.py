@@ -53,7 +53,7 @@ def test_the_dark_theme(tab, address):
 def test_moving_between_pages_keeps_the_model_box(tab):
     one = tab().open()
     for name in (
-        "Value and query neurons",
+        "Writing and waking neurons",
         "Runs",
         "Models",
         "Which neurons made it say that?",

@@ -280,12 +280,11 @@ def test_roles_are_counted_per_layer_and_empty_layers_are_there():
     )
     for part in (table, table[table["role"] != "both"]):
         figure = value_query.roles(part, 5)
-        assert {trace.name for trace in figure.data} == set(value_query.ROLES)
+        assert {trace.name for trace in figure.data} == set(value_query.ROLES.values())
         for trace in figure.data:
             assert list(trace.x) == [0, 1, 2, 3, 4]
-            expected = [
-                ((part["layer"] == i) & (part["role"] == trace.name)).sum() for i in range(5)
-            ]
+            same = part["role"].map(value_query.ROLES) == trace.name
+            expected = [((part["layer"] == i) & same).sum() for i in range(5)]
             assert list(trace.y) == expected
         assert sum(sum(trace.y) for trace in figure.data) == len(part)
     assert figure.layout.barmode == "stack"

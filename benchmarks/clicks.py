@@ -1,0 +1,150 @@
+"""How long a person waits: every page until its last figure, and clicks until something answers.
+
+    python benchmarks/clicks.py [--turns 5]
+
+Starts the app in a home of its own, with the models of this one, and opens in Chromium (which has
+to be installed) what pages open on, to warm the server, then in turns: by a click in the
+navigation. Times are the browser's own: from the click to the first change of what the page says,
+and to the last change before it stands still for a second. The 3D views are waited for by asking
+them. Prints tables for docs/results.md: median and range in milliseconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import statistics
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+from server import PATIENCE, server, settled
+
+from pages import HOME, PAGES
+
+# What the browser notes: when it was clicked, and the first and last change of the page since.
+WATCH = """() => {
+  window.noted = {clicked: 0, first: 0, last: 0};
+  const note = () => {
+    const now = performance.now();
+    if (!noted.clicked) return;
+    noted.first ||= now;
+    noted.last = now;
+  };
+  const clicked = () => { noted.clicked = performance.now(); noted.first = noted.last = 0; };
+  addEventListener('pointerdown', clicked, true);
+  addEventListener('keydown', clicked, true);
+  document.addEventListener('DOMContentLoaded', () => new MutationObserver((changes) => {
+    const main = document.querySelector('[data-testid="stMain"]');
+    if (main && changes.some(({target}) => main.contains(target))) note();
+  }).observe(document, {subtree: true, childList: true, characterData: true}));
+}"""
+QUIET = 1000  # ms
+
+
+def still(page: Page) -> tuple[float, float]:
+    """Milliseconds from the click to the first and to the last change, once nothing changes."""
+    settled(page)
+    page.wait_for_function(f"() => performance.now() - noted.last > {QUIET}")
+    noted = page.evaluate("noted")
+    return noted["first"] - noted["clicked"], noted["last"] - noted["clicked"]
+
+
+def opened(page: Page, title: str) -> tuple[float, float]:
+    """A click in the navigation."""
+    link = page.get_by_test_id("stSidebarNavLink").filter(has_text=title).first
+    link.click()
+    page.wait_for_function("title => document.title.startsWith(title)", arg=title)
+    return still(page)
+
+
+def answered(page: Page, click: Callable[[], None], useful: str) -> float:
+    """Milliseconds from a click until an expression about the page is true."""
+    click()
+    handle = page.wait_for_function(f"() => ({useful}) && performance.now()")
+    return handle.json_value() - page.evaluate("noted.clicked")
+
+
+def row(name: str, *columns: list[float]) -> None:
+    cells = (f"{statistics.median(c):.0f} ({min(c):.0f} to {max(c):.0f})" for c in columns)
+    print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--turns", type=int, default=5)
+    turns = range(parser.parse_args().turns)
+    titles = [page.title for page in PAGES if page is not HOME]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        server(Path(folder)) as (_, address),
+        sync_playwright() as playwright,
+    ):
+        flags = ["--no-sandbox", "--disable-gpu"]
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
+        page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+        page.set_default_timeout(PATIENCE)
+        page.add_init_script(f"({WATCH})()")
+        page.goto(f"{address}/models")
+        settled(page)
+        for title in [*titles, *titles]:  # what is loaded and computed once, is
+            opened(page, title)
+        print("| page | first change | last change |")
+        print("|---|---|---|")
+        times = {title: [opened(page, title) for title in [title]] for title in titles}
+        for _ in turns[1:]:
+            for title in titles:
+                times[title].append(opened(page, title))
+        for title, pairs in times.items():
+            row(title, [first for first, _ in pairs], [last for _, last in pairs])
+        print()
+        print("| click | until it answers |")
+        print("|---|---|")
+        clicks(page, address, turns)
+        browser.close()
+
+
+def clicks(page: Page, address: str, turns: range) -> None:
+    """Of each page one or two clicks that people make."""
+    page.goto(address)
+    settled(page)
+    page.get_by_text("The same switch").wait_for()
+    bars = "document.querySelector('.st-key-bars_choices').innerText"
+    switch = page.locator(".st-key-home_off label").first
+    row("home: ten neurons off or on", repeated(page, turns, switch.click, bars))
+
+    page.goto(f"{address}/attribution")
+    settled(page)
+    page.get_by_text("Copy as command").wait_for()
+    card = "document.querySelector('[class*=st-key-neuron_panel]').innerText"
+    canvas = page.locator(".st-key-map_layers canvas").first
+
+    def next_cell() -> None:
+        canvas.focus()
+        canvas.press("ArrowRight")
+        canvas.press("Enter")
+
+    row("attribution: a cell, its neuron's card", repeated(page, turns, next_cell, card))
+    slider = page.locator(".st-key-prove_factor [role=slider]").first
+    proof = "document.querySelector('[data-testid=stMetricValue]').innerText"
+
+    def more() -> None:
+        slider.focus()
+        slider.press("ArrowRight")
+
+    row("attribution: the factor, its proof", repeated(page, turns, more, proof))
+
+
+def repeated(page: Page, turns: range, click: Callable[[], None], shown: str) -> list[float]:
+    """Times of the same click, each until what an expression shows is another."""
+    times = []
+    for _ in [-1, *turns]:  # the first warms up
+        page.evaluate(f"() => {{ window.before = {shown} }}")
+        times.append(answered(page, click, f"{shown} !== before"))
+        settled(page)
+    return times[1:]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""What lessons measure, by name: numbers for the text, a figure, and which answer was right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pages.learn.lesson import Step
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an experiment has found.
+
+    Attributes:
+        numbers: for the text, by the names that stand in it.
+        draw: shows it.
+        answer: the number of the choice that the measurement bears out, from 0; None where nothing
+            is asked.
+    """
+
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    draw: Callable[[], None] = lambda: None
+    answer: int | None = None
+
+
+Experiment = Callable[..., Outcome]
+EXPERIMENTS: dict[str, Experiment] = {}
+
+
+def experiment(function: Experiment) -> Experiment:
+    """Register a function of a step's settings, under its own name."""
+    EXPERIMENTS[function.__name__] = function
+    return function
+
+
+def outcome(step: Step) -> Outcome:
+    """What a step finds. Raises UserError where it cannot be measured here."""
+    return EXPERIMENTS[step.experiment](**step.settings) if step.experiment else Outcome()
+
+
+def band(value: float, *limits: float) -> int:
+    """In which of the bands between ascending limits a value lies, from 0."""
+    return sum(value >= limit for limit in limits)

@@ -1,0 +1,196 @@
+"""Learn: lessons that ask before they show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import streamlit as st
+
+from neuronlab.widgets import bars, links
+from neuronlab.widgets.bars import Bar
+from neuronlab.widgets.guard import counted, guard
+from neuronlab.widgets.page import GLOSSARY
+from pages import PAGES
+from pages.learn import classroom, handout, language, protein  # noqa: F401 (register experiments)
+from pages.learn.experiment import Outcome, outcome
+from pages.learn.lesson import Lesson, Step, lessons
+
+_COLUMNS = 2
+
+
+def main() -> None:
+    of = {lesson.name: lesson for lesson in lessons()}
+    lesson = of.get(st.query_params.get("lesson", ""))
+    if lesson is None:
+        shelf()
+        return
+    with guard():
+        take(lesson)
+
+
+def shelf() -> None:
+    """All lessons, in their order."""
+    links.carry("lesson", "")
+    links.carry("step", "")
+    places = st.columns(_COLUMNS, gap="medium")
+    for number, lesson in enumerate(lessons()):
+        with places[number % _COLUMNS], st.container(border=True, height="stretch"):
+            asked = [at for at, step in enumerate(lesson.steps) if step.question]
+            done = sum(classroom.answered((lesson.name, at)) is not None for at in asked)
+            st.markdown(f"#### {number + 1}. {lesson.title}")
+            st.caption(lesson.about)
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.button(
+                    "Begin" if not done else "Go on",
+                    key=f"lesson_{lesson.name}",
+                    icon=":material/play_arrow:",
+                    on_click=go,
+                    args=(lesson.name, 1),
+                )
+                words = f"{lesson.minutes} minutes"
+                st.caption(f"{words}, {done} of {counted(len(asked), 'answer')} given")
+
+
+def go(lesson: str, step: int) -> None:
+    """Turn to a step; the address follows."""
+    links.carry("lesson", lesson)
+    links.carry("step", str(step) if lesson else "")
+
+
+def take(lesson: Lesson) -> None:
+    """One step of a lesson, and the way on."""
+    asked = st.query_params.get("step", "1")
+    number = min(max(int(asked), 1), len(lesson.steps)) if asked.isdecimal() else 1
+    step, last = lesson.steps[number - 1], number == len(lesson.steps)
+    back = ":material/arrow_back:"
+    st.button("All lessons", icon=back, type="tertiary", on_click=go, args=("", 1))
+    st.header(lesson.title, anchor=False)
+    st.progress(number / len(lesson.steps), f"Step {number} of {len(lesson.steps)}")
+    answered = show(step, (lesson.name, number))
+    with st.container(horizontal=True):
+        if number > 1:
+            st.button("Back", key="lesson_back", on_click=go, args=(lesson.name, number - 1))
+        if not last:
+            st.button(
+                "Next",
+                key="lesson_next",
+                type="primary",
+                disabled=not answered,
+                on_click=go,
+                args=(lesson.name, number + 1),
+            )
+    if last and answered:
+        end(lesson)
+
+
+def show(step: Step, at: tuple[str, int]) -> bool:
+    """A step; whether nothing is left to answer in it."""
+    st.subheader(step.title, anchor=False)
+    with guard():
+        found = outcome(step)
+        st.markdown(handout.told(step.text, found))
+        if step.question:
+            chosen = classroom.answered(at)
+            if chosen is None:
+                ask(step, at)
+                return False
+            with st.container(border=True):
+                given(step, found, at, chosen)
+        found.draw()
+        if step.reveal:
+            st.markdown(handout.told(step.reveal, found))
+    return True
+
+
+def ask(step: Step, at: tuple[str, int]) -> None:
+    """The question, before anything is seen."""
+    assert step.question is not None
+    with st.container(border=True):
+        choices = step.question.choices
+        chosen = st.radio(
+            f"**What do you think?** {step.question.ask}",
+            range(len(choices)),
+            index=None,
+            format_func=choices.__getitem__,
+            key=f"lesson_choice_{at[0]}_{at[1]}",
+        )
+        if st.button(
+            "That is my guess: show it",
+            key="lesson_guess",
+            type="primary",
+            disabled=chosen is None,
+        ):
+            assert chosen is not None
+            classroom.answer(at, chosen)
+            st.rerun()
+
+
+def given(step: Step, found: Outcome, at: tuple[str, int], chosen: int) -> None:
+    """What was guessed, what is right, and what the class has guessed."""
+    assert step.question is not None
+    st.markdown(step.question.ask)
+    said = f"You said “{step.question.choices[chosen]}”"
+    if chosen == found.answer:
+        st.success(f"{said}, and so it is.", icon=":material/check:")
+    else:
+        st.info(f"{said}. Measured: “{handout.right(step, found)}”.", icon=":material/lightbulb:")
+    counts = classroom.classroom().counts(at)
+    if counts.total() > 1:
+        st.caption(f"What {counts.total()} people on this server have guessed:")
+        rows = [
+            Bar(choice, counts[number] / counts.total(), number == found.answer)
+            for number, choice in enumerate(step.question.choices)
+        ]
+        bars.draw(rows, f"class_{at[0]}_{at[1]}", "Guesses of the class.")
+
+
+def end(lesson: Lesson) -> None:
+    """What is left to do alone, the words, and the lesson on paper."""
+    page = next(each for each in PAGES if each.name == lesson.alone.page)
+    with st.container(border=True):
+        st.markdown(f"**Now you.** {lesson.alone.text}")
+        st.page_link(page.path, label=f"**{page.title}**", icon=page.symbol)
+    if lesson.terms:
+        st.markdown("**Words of this lesson**")
+        for term in lesson.terms:
+            st.markdown(f"- **{term}.** {GLOSSARY[term]}")
+    names = [each.name for each in lessons()]
+    after = names.index(lesson.name) + 1
+    with st.container(horizontal=True):
+        if after < len(names):
+            st.button(
+                f"Next lesson: {lessons()[after].title}",
+                key="lesson_after",
+                type="primary",
+                on_click=go,
+                args=(names[after], 1),
+            )
+        st.button("Take it again", key="lesson_again", on_click=again, args=(lesson.name,))
+        for words, make in (("Worksheet", handout.worksheet), ("Teacher's notes", handout.notes)):
+            st.download_button(
+                f"{words} (to print)",
+                partial(printed, make, lesson),
+                f"{lesson.name}_{words.split()[-1].lower()}.html",
+                "text/html",
+                on_click="ignore",
+                type="tertiary",
+                icon=":material/print:",
+                key=f"lesson_{words.split()[-1]}",
+            )
+    st.caption("The link of this lesson, for others:")
+    st.code(links.address(), language=None, wrap_lines=True)
+
+
+def printed(make: Callable[[Lesson, Sequence[Outcome]], str], lesson: Lesson) -> str:
+    """A handout with the numbers of this server."""
+    return make(lesson, [outcome(step) for step in lesson.steps])
+
+
+def again(name: str) -> None:
+    """Begin a lesson anew."""
+    classroom.forget(name)
+    go(name, 1)
+
+
+main()

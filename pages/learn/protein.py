@@ -1,0 +1,124 @@
+"""Experiments of the lessons on proteins, and on what is stored of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+
+from neuronlab.attribution import residue_scores
+from neuronlab.figures.charts import MARGIN
+from neuronlab.figures.colours import COLOURS
+from neuronlab.models import COMPONENTS
+from neuronlab.models.residues import AMINO_ACIDS
+from neuronlab.neurons.effect import AS_ACTIVE, RANDOM
+from neuronlab.proteins.backbones import backbone
+from neuronlab.studies.bases.prompts import UBIQUITIN
+from neuronlab.studies.steering import STEERED, UNSTEERED
+from neuronlab.widgets import bars, services, state, structure
+from neuronlab.widgets.bars import Bar
+from pages.learn.experiment import Outcome, band, experiment
+from pages.learn.language import stored
+
+_ENZYME = "esm2-8m-enzyme"
+
+
+@experiment
+def hidden(position: int) -> Outcome:
+    """What the masked model expects at a hidden residue of ubiquitin."""
+    scores = stored("mutations", "esm2-8m").arrays["log_odds"][position - 1]
+    p = np.exp(scores) / np.exp(scores).sum()
+    wild = UBIQUITIN[position - 1]
+    order = np.argsort(-p)
+    rank = int(np.flatnonzero(order == AMINO_ACIDS.index(wild))[0]) + 1
+    rows = [
+        Bar(AMINO_ACIDS[i], float(p[i]), AMINO_ACIDS[i] == wild)
+        for i in dict.fromkeys([*order[:6], AMINO_ACIDS.index(wild)])
+    ]
+    return Outcome(
+        {"wild": wild, "p": float(p[AMINO_ACIDS.index(wild)]), "rank": rank, "position": position},
+        lambda: bars.draw(rows, "learn_hidden", "Probability of amino acids."),
+        band(rank, 2, 11),
+    )
+
+
+@st.cache_data(max_entries=4, show_spinner="Attributing")
+def _residues(sequence: str, target: int) -> tuple[np.ndarray, float]:
+    model = services.model(_ENZYME, state.device())
+    return residue_scores(
+        model, sequence, target, None, method="gradient_x_activation", components=COMPONENTS
+    )
+
+
+@experiment
+def enzyme(protein: str, residues: list[int]) -> Outcome:
+    """Which residues of a known enzyme speak for "enzyme", on its structure."""
+    of = backbone(protein)
+    values, p = _residues(of.sequence, 1)
+    order = np.argsort(-values)
+    tenth = set(order[: len(values) // 10].tolist())
+    inside = sum(place - 1 in tenth for place in residues)
+    colours = {"score": structure.Colour("score", lambda: values)}
+    return Outcome(
+        {
+            "p": p,
+            "inside": inside,
+            "of": len(residues),
+            "residues": len(values),
+            "best": f"{of.sequence[order[0]]}{order[0] + 1}",
+        },
+        lambda: structure.draw(of.sequence, colours, "learn", secondary=of.secondary),
+        band(inside, 1, len(residues)),
+    )
+
+
+@experiment
+def steered() -> Outcome:
+    """What turning neurons up did to an antibody, beside random neurons; stored."""
+    n = stored("steering", "antiberty").numbers
+    names = {"start": "the start", UNSTEERED: "left alone", STEERED: "steered", RANDOM: "random"}
+    names[AS_ACTIVE] = "random, as active"
+    means = {key: n[key] if key == "start" else n[key]["mean"] for key in names}
+
+    def draw() -> None:
+        figure = go.Figure(go.Bar(x=list(names.values()), y=list(means.values())))
+        figure.update_traces(marker_color=COLOURS[0])
+        figure.update_yaxes(title="GRAVY")
+        st.plotly_chart(figure.update_layout(height=260, margin=MARGIN), key="learn_steered")
+
+    random = max(means[RANDOM], means[AS_ACTIVE]) - means["start"]
+    steered = means[STEERED] - means["start"]
+    return Outcome(
+        {**{str(key).replace(" ", "_"): value for key, value in means.items()}, "p": n["p_value"]},
+        draw,
+        band(random / steered, 0.5, 0.9),
+    )
+
+
+@experiment
+def price() -> Outcome:
+    """How confident the structure predictor is of steered chains; stored."""
+    finals = stored("steering", "antiberty").tables["finals"]
+    of = finals.groupby("condition")[["confidence", "confidence_free", "perplexity"]].mean()
+    whole = {name: float(of.loc[name, "confidence"]) for name in (UNSTEERED, STEERED)}
+    free = {name: float(of.loc[name, "confidence_free"]) for name in (UNSTEERED, STEERED)}
+    surprise = {name: float(of.loc[name, "perplexity"]) for name in (UNSTEERED, STEERED)}
+    rows = [
+        Bar("whole chain, left alone", whole[UNSTEERED] / 100),
+        Bar("whole chain, steered", whole[STEERED] / 100),
+        Bar("changed loops, left alone", free[UNSTEERED] / 100),
+        Bar("changed loops, steered", free[STEERED] / 100, True),
+    ]
+    drop = whole[UNSTEERED] - whole[STEERED]
+    return Outcome(
+        {
+            "whole_unsteered": whole[UNSTEERED],
+            "whole": whole[STEERED],
+            "free_unsteered": free[UNSTEERED],
+            "free": free[STEERED],
+            "surprise_unsteered": surprise[UNSTEERED],
+            "surprise": surprise[STEERED],
+        },
+        lambda: bars.draw(rows, "learn_price", "Confidence of the structure predictor."),
+        band(drop, 5, 20),
+    )

@@ -1,0 +1,40 @@
+"""A lesson as people take it: read, guess, see."""
+
+import pytest
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_lesson_asks_before_it_shows(tab, width):
+    one = tab(width=width).open("learn")
+    one.page.locator(".st-key-lesson_proof button").click()
+    one.page.get_by_text("Step 1 of 3").wait_for()
+    one.idle()
+    assert "lesson=proof" in one.page.url
+    bars = one.page.locator(".st-key-bars_learn_best [role=listitem]")
+    assert bars.count() == 0
+    one.page.get_by_text("Nearly all of it goes").click()
+    one.idle()
+    one.press("That is my guess: show it")
+    one.page.get_by_text("and so it is").wait_for()
+    assert bars.first.is_visible()
+    assert one.overflowing() == []
+    assert one.idle().barriers() == []
+    one.press("Next")
+    one.page.get_by_text("Step 2 of 3").wait_for()
+    other = tab(width=width).open(one.page.url)  # a step is a link
+    other.page.get_by_text("Step 2 of 3").wait_for()
+    one.healthy()
+
+
+def test_the_block_has_the_numbers_of_the_sentence(tab):
+    one = tab(reduced_motion="reduce").open("learn?lesson=neuron")
+    block = one.page.locator(".nl-block")
+    block.wait_for()
+    stages = block.locator("li > b").all_inner_texts()
+    assert stages == [
+        "Tokens", "Embedding", "Query", "Key", "Value", "Attention", "FFN", "Stream", "Next token",
+    ]  # fmt: skip
+    assert "Paris" in block.locator("li").last.inner_text()
+    moving = "e => getComputedStyle(e).animationName"
+    assert block.locator("li").first.evaluate(moving) == "none"
+    one.healthy()

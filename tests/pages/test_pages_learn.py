@@ -1,0 +1,112 @@
+"""Lessons: each is walked through to its end, and asks before it shows."""
+
+import re
+
+import pytest
+
+from neuronlab.widgets.page import GLOSSARY
+from pages import PAGES
+from pages.learn import classroom, handout, language, protein  # noqa: F401 (register experiments)
+from pages.learn.experiment import EXPERIMENTS, Outcome, band
+from pages.learn.lesson import lessons
+
+NAMES = [lesson.name for lesson in lessons()]
+
+
+@pytest.fixture(autouse=True)
+def _empty_classroom():
+    classroom.classroom.clear()
+
+
+def begin(visit, name, **query):
+    page = visit("learn", lesson=name, **query)
+    assert page.errors() == []
+    return page
+
+
+def guess(page, choice):
+    page.at.radio[0].set_value(choice)
+    page.run()
+    return page.press("lesson_guess")
+
+
+@pytest.mark.parametrize("lesson", lessons(), ids=NAMES)
+def test_a_lesson_is_walked_through(visit, results, lesson):
+    page = begin(visit, lesson.name)
+    for number, step in enumerate(lesson.steps, start=1):
+        assert page.says(f"Step {number} of {len(lesson.steps)}") or page.at.get("progress")
+        if step.question:
+            # Nothing is shown, and nobody goes on, before there is a guess.
+            assert page.at.button(key="lesson_guess").disabled
+            if number < len(lesson.steps):
+                assert page.at.button(key="lesson_next").disabled
+            guess(page, 0)
+            assert page.says("You said")
+        assert page.errors() == []
+        shown = " ".join(page.texts())
+        assert not re.search(r"\{\w+[:}]", shown)
+        assert "nan" not in shown.lower().split()
+        if number < len(lesson.steps):
+            page.press("lesson_next")
+            assert page.query("step") == str(number + 1)
+    assert page.says("Now you.")
+    for term in lesson.terms:
+        assert page.says(GLOSSARY[term].replace("*", ""))
+
+
+@pytest.mark.parametrize("lesson", lessons(), ids=NAMES)
+def test_a_lesson_names_what_there_is(lesson):
+    assert lesson.alone.page in {page.name for page in PAGES}
+    assert set(lesson.terms) <= GLOSSARY.keys()
+    for step in lesson.steps:
+        assert not step.experiment or step.experiment in EXPERIMENTS
+        assert not step.question or step.experiment
+
+
+def test_what_is_right_is_measured_and_the_class_is_told(visit, results):
+    one = guess(begin(visit, "proof"), 0)
+    assert one.says("Measured: “Nearly all of it goes”")
+    assert not one.says("people on this server")
+    two = guess(begin(visit, "proof"), 2)
+    assert two.says("and so it is")
+    assert two.says("What 2 people on this server have guessed")
+    assert classroom.classroom().counts(("proof", 1)) == {0: 1, 2: 1}
+
+
+def test_the_first_answer_counts_and_old_ones_give_way(monkeypatch):
+    monkeypatch.setattr(classroom, "_MOST", 2)
+    room = classroom.Classroom()
+    for person, choice in (("a", 0), ("a", 1), ("b", 1), ("c", 1)):
+        room.answer(("x", 1), person, choice)
+    assert room.counts(("x", 1)) == {1: 2}
+
+
+def test_a_lesson_can_be_taken_again(visit, results):
+    page = guess(begin(visit, "languages"), 1)
+    page.press("lesson_again")
+    assert page.at.button(key="lesson_guess").disabled
+
+
+@pytest.mark.parametrize("query", [{"lesson": "nothing"}, {"lesson": "proof", "step": "x"}])
+def test_a_damaged_link_leads_somewhere(visit, results, query):
+    page = begin(visit, query.pop("lesson"), **query)
+    assert page.says("Prove it")
+
+
+def test_on_paper_answers_are_for_the_teacher_alone():
+    lesson = next(each for each in lessons() if each.name == "languages")
+    numbers = {"shared": 5.5, "same_relation": 4.3, "other_relation": 2.2, "expected": 0.03}
+    found = [Outcome({**numbers, "facts": 15}, answer=1)]
+    sheet, notes = handout.worksheet(lesson, found), handout.notes(lesson, found)
+    right = lesson.steps[0].question.choices[1]
+    assert right in sheet
+    assert f"{right} (right)" not in sheet
+    assert f"{right} (right)" in notes
+    assert "5.5 on average" in notes
+    assert "5.5 on average" not in sheet
+    assert "**" not in notes
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0.0, 0), (0.2, 1), (0.5, 1), (0.8, 2), (3, 2)])
+def test_a_band_begins_at_its_limit(value, expected):
+    assert band(value, 0.2, 0.8) == expected
