@@ -1,6 +1,6 @@
 """How long a person waits: every page until its last figure, and clicks until something answers.
 
-    python benchmarks/clicks.py [--turns 5]
+    python benchmarks/clicks.py [--turns 5] [--part pages] [--part clicks]
 
 Starts the app in a home of its own, with the models of this one, and opens in Chromium (which has
 to be installed) what pages open on, to warm the server, then in turns: by a click in the
@@ -33,6 +33,9 @@ WATCH = """() => {
     noted.last = now;
   };
   const clicked = () => { noted.clicked = performance.now(); noted.first = noted.last = 0; };
+  const text = (node) => node.nodeType === Node.TEXT_NODE
+    ? node.data : [...(node.shadowRoot ?? node).childNodes].map(text).join(" ");
+  window.words = (selector) => text(document.querySelector(selector));
   addEventListener('pointerdown', clicked, true);
   addEventListener('keydown', clicked, true);
   document.addEventListener('DOMContentLoaded', () => new MutationObserver((changes) => {
@@ -41,6 +44,7 @@ WATCH = """() => {
   }).observe(document, {subtree: true, childList: true, characterData: true}));
 }"""
 QUIET = 1000  # ms
+PARTS = ("pages", "clicks")
 
 
 def still(page: Page) -> tuple[float, float]:
@@ -74,7 +78,9 @@ def row(name: str, *columns: list[float]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--turns", type=int, default=5)
-    turns = range(parser.parse_args().turns)
+    parser.add_argument("--part", action="append", choices=PARTS, help="only this")
+    arguments = parser.parse_args()
+    turns, parts = range(arguments.turns), arguments.part or PARTS
     titles = [page.title for page in PAGES if page is not HOME]
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -88,36 +94,43 @@ def main() -> None:
         page.add_init_script(f"({WATCH})()")
         page.goto(f"{address}/models")
         settled(page)
-        for title in [*titles, *titles]:  # what is loaded and computed once, is
-            opened(page, title)
-        print("| page | first change | last change |")
-        print("|---|---|---|")
-        times = {title: [opened(page, title) for title in [title]] for title in titles}
-        for _ in turns[1:]:
-            for title in titles:
-                times[title].append(opened(page, title))
-        for title, pairs in times.items():
-            row(title, [first for first, _ in pairs], [last for _, last in pairs])
-        print()
-        print("| click | until it answers |")
-        print("|---|---|")
-        clicks(page, address, turns)
+        if "pages" in parts:
+            by_page(page, titles, turns)
+        if "clicks" in parts:
+            clicks(page, address, turns)
         browser.close()
 
 
+def by_page(page: Page, titles: list[str], turns: range) -> None:
+    """Every page by a click in the navigation, in turns."""
+    for title in [*titles, *titles]:  # what is loaded and computed once, is
+        opened(page, title)
+    times: dict[str, list[tuple[float, float]]] = {title: [] for title in titles}
+    for _ in turns:
+        for title in titles:
+            times[title].append(opened(page, title))
+    print("| page | first change | last change |")
+    print("|---|---|---|")
+    for title, pairs in times.items():
+        row(title, [first for first, _ in pairs], [last for _, last in pairs])
+    print()
+
+
 def clicks(page: Page, address: str, turns: range) -> None:
-    """Of each page one or two clicks that people make."""
+    """Clicks that people make most."""
+    print("| click | until it answers |")
+    print("|---|---|")
     page.goto(address)
     settled(page)
     page.get_by_text("The same switch").wait_for()
-    bars = "document.querySelector('.st-key-bars_choices').innerText"
+    bars = "words('.st-key-bars_choices')"
     switch = page.locator(".st-key-home_off label").first
     row("home: ten neurons off or on", repeated(page, turns, switch.click, bars))
 
     page.goto(f"{address}/attribution")
     settled(page)
     page.get_by_text("Copy as command").wait_for()
-    card = "document.querySelector('[class*=st-key-neuron_panel]').innerText"
+    card = "words('[class*=st-key-neuron_panel]')"
     canvas = page.locator(".st-key-map_layers canvas").first
 
     def next_cell() -> None:
@@ -127,7 +140,7 @@ def clicks(page: Page, address: str, turns: range) -> None:
 
     row("attribution: a cell, its neuron's card", repeated(page, turns, next_cell, card))
     slider = page.locator(".st-key-prove_factor [role=slider]").first
-    proof = "document.querySelector('[data-testid=stMetricValue]').innerText"
+    proof = "words('[data-testid=stMetricValue]')"
 
     def more() -> None:
         slider.focus()

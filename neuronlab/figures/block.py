@@ -52,7 +52,8 @@ def _stage(stage: Stage, number: int) -> str:
 
 def _cell(label: str, value: float | None, largest: float, percent: bool) -> str:
     strength = round(100 * abs(value or 0) / largest)
-    shown = "" if value is None else f"{value:.0%}" if percent else f"{value:+.2f}"
+    share = f"{value or 0:.0%}" if abs(value or 0) >= 0.01 else f"{value or 0:.2%}"
+    shown = "" if value is None else share if percent else f"{value:+.2f}"
     sign = "against" if value is not None and value < 0 else "for"
     name = f"<em>{escape(visible(label))}</em>" if label else ""
     return f"<span class='nl-{sign}' style='--strength: {strength}%'>{name}{shown}</span>"

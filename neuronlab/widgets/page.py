@@ -71,6 +71,8 @@ def header(title: str, question: str, paper: str, how_to_read: str, terms: tuple
     """Title, the question a page answers, its paper, and help that folds open."""
     st.title(title)
     st.markdown(f"{question} :gray[{paper}]")
+    if not how_to_read and not terms:
+        return
     with st.expander("How to read this", icon=":material/help:"):
         st.markdown(how_to_read)
         for term in terms:

@@ -76,11 +76,11 @@ def block(layer: int) -> Outcome:
     loudest = np.argsort(-np.abs(ffn))[:SHOWN]
     path = result.tables["path"].set_index("state")["probability"]
     choices = result.tables["predictions"].head(_FIRST)
-    last = visible(encoded.tokens[-1])
+    last = encoded.tokens[-1].strip()
     words = {
-        "query": "what this place asks the earlier ones for",
-        "key": "what this place offers to be found by",
-        "value": "what this place would hand on to later ones",
+        "query": "What this place asks the earlier ones for",
+        "key": "What this place offers to be found by",
+        "value": "What this place would hand on to later ones",
     }
     stages = [
         Stage("Tokens", "The sentence in pieces.", [(t, None) for t in encoded.tokens]),
@@ -207,7 +207,7 @@ def attributed() -> Outcome:
     return Outcome(
         numbers,
         lambda: heatmaps.draw(by_layer(scores), "learn", lambda cell: None, files=False),
-        band(half / len(every), 0.02, 0.3),
+        band(half / len(every), 0.05, 0.6),
     )
 
 
@@ -218,7 +218,7 @@ def _switched(count: int) -> Any:
 
 
 def _falls(before: float, after: float) -> int:
-    """Which choice of "hardly", "about a half", "nearly all of it goes" is right."""
+    """Which choice of "hardly", "a good part", "nearly all of it goes" is right."""
     return 2 - band(after / before, 0.2, 0.8)
 
 
@@ -231,6 +231,7 @@ def switch(count: int, which: str = "best") -> Outcome:
     shown = {"best": after, "random": random, "active": active}[which]
     numbers = {
         "count": count,
+        "neurons": sum(values.size for values in scores_of(stored("attribution")).arrays.values()),
         "before": before,
         "after": after,
         "random": random,
@@ -256,6 +257,7 @@ def bystander(count: int, text: str, target: str) -> Outcome:
     encoded = model.encode(Prompt(text, target=target))
     before, after = predict_many(model, encoded, [None, Suppress(_best(count))])
     first = visible(model.label(int(after.logits.argmax()))).strip("␣")
+    first = f"“{first}”" if first else "nothing that can be seen"
     rows = [Bar("as it is", before.probability), Bar("without them", after.probability, True)]
     return Outcome(
         {"before": before.probability, "after": after.probability, "first": first},
@@ -325,7 +327,8 @@ def unwoken(count: int) -> Outcome:
 @experiment
 def shared() -> Outcome:
     """How many neurons facts share between two languages; stored, of Gemma 3 270M."""
-    numbers = stored("language_independent", "gemma3-270m").numbers
+    result = stored("language_independent", "gemma3-270m")
+    numbers, overlap = result.numbers, result.tables["overlap"]
     names = ("shared", "same_relation", "other_relation", "expected")
     means = [float(numbers[name]) for name in names]
 
@@ -337,7 +340,13 @@ def shared() -> Outcome:
         st.plotly_chart(figure.update_layout(height=240, margin=MARGIN), key="learn_shared")
 
     return Outcome(
-        {**dict(zip(names, means, strict=True)), "facts": numbers["facts"]},
+        {
+            **dict(zip(names, means, strict=True)),
+            "facts": numbers["facts"],
+            "neurons": numbers["layers"] * numbers["size"],
+            "english": float(overlap["en"].mean()),
+            "chinese": float(overlap["zh"].mean()),
+        },
         draw,
         band(means[0], 0.5, 100),
     )
@@ -347,7 +356,7 @@ def shared() -> Outcome:
 def pair() -> Outcome:
     """The pair whose loss together is most beyond what two separate effects would leave."""
     result = stored("degenerate_pairs")
-    before = float(result.numbers["probability"])
+    before = float(stored("attribution").numbers["probability"])
     table = result.tables["all_pairs"]
     table = table[(table["p_a"] > 0.8 * before) & (table["p_b"] > 0.8 * before)]
     best = table.sort_values("synergy").iloc[0]

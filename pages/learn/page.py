@@ -179,7 +179,7 @@ def end(lesson: Lesson) -> None:
                 key=f"lesson_{words.split()[-1]}",
             )
     st.caption("The link of this lesson, for others:")
-    st.code(links.address(), language=None, wrap_lines=True)
+    st.code(f"{links.address().split('?')[0]}?lesson={lesson.name}", language=None)
 
 
 def printed(make: Callable[[Lesson, Sequence[Outcome]], str], lesson: Lesson) -> str:

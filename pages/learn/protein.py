@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from importlib.resources import files
+
 import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
@@ -35,8 +38,16 @@ def hidden(position: int) -> Outcome:
         Bar(AMINO_ACIDS[i], float(p[i]), AMINO_ACIDS[i] == wild)
         for i in dict.fromkeys([*order[:6], AMINO_ACIDS.index(wild)])
     ]
+    card = json.loads((files("neuronlab.models") / "data" / "esm2-8m.json").read_text("utf-8"))
     return Outcome(
-        {"wild": wild, "p": float(p[AMINO_ACIDS.index(wild)]), "rank": rank, "position": position},
+        {
+            "wild": wild,
+            "p": float(p[AMINO_ACIDS.index(wild)]),
+            "rank": rank,
+            "position": position,
+            "perplexity": card["test"]["perplexity at masks"],
+            "frequencies": card["frequencies alone"],
+        },
         lambda: bars.draw(rows, "learn_hidden", "Probability of amino acids."),
         band(rank, 2, 11),
     )
