@@ -147,6 +147,21 @@ def unzipped(file: str, data: bytes, most: int) -> Iterator[tuple[str, io.Buffer
                 yield info.filename, opened
 
 
+def whole(file: str, content: io.BufferedIOBase, most: int) -> bytes:
+    """All that a file of a zip holds.
+
+    Raises:
+        UserError: it has more bytes than `most`, or is damaged.
+    """
+    try:
+        data = content.read(most + 1)
+    except _DAMAGED as error:
+        raise _damaged(file, error) from None
+    if len(data) > most:
+        raise too_large(f"{file}, unpacked,", most)
+    return data
+
+
 def member(file: str, archive: zipfile.ZipFile, name: str, most: int) -> bytes:
     """The content of one file of a zip.
 

@@ -21,6 +21,7 @@ STORED = Path(__file__).with_name("data")
 LARGE: dict[tuple[str, str], dict[str, Any]] = {
     ("knowledge_types", DEFAULT_MODEL): {"facts": "knowledge_types", "per_relation": 10},
     ("fact_checking", DEFAULT_MODEL): {"facts": "knowledge_types", "per_relation": 20},
+    ("method_comparison", DEFAULT_MODEL): {"per_relation": None},
     ("stability", DEFAULT_MODEL): {"facts": "knowledge_types", "per_relation": 6},
     ("language_independent", "gemma3-270m"): {"fact": None, "per_relation": 5, "filtered": True},
     ("mutations", "esm2-8m"): {},

@@ -7,6 +7,7 @@ from neuronlab.runs.queue import Queue
 from neuronlab.runs.records import Record
 from neuronlab.runs.result import Result
 from neuronlab.runs.running import run_study, stored_result
+from neuronlab.runs.shelf import Shelf
 from neuronlab.runs.spec import Seed, Spec, read_spec, spec_of
 from neuronlab.runs.store import Store
 from neuronlab.runs.study import Cancelled, Context, Preview, Study
@@ -22,6 +23,7 @@ __all__ = [
     "Result",
     "Run",
     "Seed",
+    "Shelf",
     "Spec",
     "Status",
     "Store",

@@ -29,7 +29,7 @@ SPEC, META = "spec.json", "meta.json"
 _BESIDE = {SPEC, META}
 _RESERVED = {_NUMBERS, _CONTENTS, _ARRAYS, *_BESIDE}
 # Names become file names on any system, and must not be able to leave the folder.
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*")
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*")
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # Windows has none
 
 
@@ -55,7 +55,7 @@ class Result:
         """
         beside = beside or {}
         for name in [*self.tables, *self.arrays, *self.files]:
-            if not _NAME.fullmatch(name):
+            if not NAME.fullmatch(name):
                 raise ValueError(f"{name!r} cannot be the name of a part of a result.")
         for name in self.files:
             if name in _RESERVED or name.endswith(_TABLE):
@@ -224,7 +224,7 @@ def _read(folder: Path, name: str, read: Callable[[Path], Any]) -> Any:
 
 def _is_part(path: str) -> bool:
     """Whether `path` is one that `Result.save` writes; an edited summary may say anything."""
-    return path != _CONTENTS and _NAME.fullmatch(path.removeprefix(_OLD_FILES)) is not None
+    return path != _CONTENTS and NAME.fullmatch(path.removeprefix(_OLD_FILES)) is not None
 
 
 def _save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:

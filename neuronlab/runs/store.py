@@ -14,15 +14,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from neuronlab import home
+from neuronlab import home, uploads
 from neuronlab.runs.errors import MissingResult, UnreadableResult, UserError
 from neuronlab.runs.pending import Pending, process_is_alive, this_process
 from neuronlab.runs.records import Record, check_stored, read_record
-from neuronlab.runs.result import META, SPEC, Result, read_files, read_json
+from neuronlab.runs.result import META, NAME, SPEC, Result, read_files, read_json
 from neuronlab.runs.spec import KEY_LENGTH, Spec
 
 _KEY = re.compile(rf"[0-9a-f]{{{KEY_LENGTH}}}")
 _DAY = 24 * 3600.0
+# Of one uploaded result.
+_MAX_FILES = 200
 
 
 class Store:
@@ -83,6 +85,42 @@ class Store:
             folder.mkdir()
             for name in files.namelist():
                 (folder / name.removeprefix(f"{key}/")).write_bytes(files.read(name))
+
+    def receive(self, file: str, key: str, data: bytes, room: uploads.Room) -> str:
+        """Store a result that `export` wrote, and that somebody has uploaded; returns its key.
+
+        A result that is here stays as it is. Nothing is stored unless the archive holds that one
+        result, whole.
+
+        Args:
+            file: what the upload is called in sentences.
+            room: how much may be unpacked.
+
+        Raises:
+            UserError: it holds something else, is damaged, or larger than the room.
+        """
+        refused = UserError(f"{file} holds what is no result that was exported here.")
+        if not _KEY.fullmatch(key):
+            raise refused
+        with (
+            self._explained(),
+            suppress(FileExistsError),
+            home.publish(self.path(key), replace=False) as folder,
+        ):
+            folder.mkdir()
+            for name, content in uploads.unzipped(file, data, _MAX_FILES):
+                path = name.removeprefix(f"{key}/")
+                if not NAME.fullmatch(path):
+                    raise refused
+                part = uploads.whole(file, content, room.most)
+                room.take(file, len(part))
+                (folder / path).write_bytes(part)
+            try:
+                check_stored(folder)
+                Result.load(folder)
+            except UnreadableResult:
+                raise refused from None
+        return key
 
     def provenance(self, key: str) -> dict[str, Any]:
         """When a result was computed, in how many seconds, and what `save` was given beside."""

@@ -1,5 +1,7 @@
 """Everything computed on this server: open, compare, export, delete, resume."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -7,7 +9,8 @@ import streamlit as st
 from neuronlab.figures.charts import agreement
 from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.neurons import NeuronScores
-from neuronlab.runs import Pending, Record, Run
+from neuronlab.runs import Pending, Record, Run, Shelf
+from neuronlab.runs import shelf as shelves
 from neuronlab.studies.attribution import AttributionSpec, scores_of
 from neuronlab.widgets import exports, links, runs, services
 from neuronlab.widgets.guard import complain, counted, guard, plain
@@ -76,12 +79,28 @@ def history() -> None:
     if not records:
         st.caption("Nothing yet.")
         return
-    table = pd.DataFrame([row(record) for record in records])
-    words = st.text_input(
-        "Find", key="history_words", placeholder="words of a page, a prompt or a model"
+    shelf = Shelf(services.store())
+    collections(shelf)
+    left, right = st.columns([3, 2])
+    of = right.selectbox(
+        "Collection",
+        ["", *shelf.collections()],
+        format_func=lambda name: name or "all runs",
+        key="history_collection",
+    )
+    if of:
+        at = {key: place for place, key in enumerate(shelf.collections().get(of, ()))}
+        records = sorted((r for r in records if r.key in at), key=lambda r: at[r.key])
+    if not records:
+        st.info("None of its runs is on this server any more.", icon=":material/info:")
+        return
+    table = pd.DataFrame([row(record, shelf.about(record.key).name) for record in records])
+    words = left.text_input(
+        "Find", key="history_words", placeholder="words of a name, a page, a prompt or a model"
     )
     if words:
-        lines = table[["page", "run", "asked", "model", "key"]].agg(" ".join, axis=1).str.lower()
+        looked_at = table[["name", "page", "run", "asked", "model", "key"]]
+        lines = looked_at.agg(" ".join, axis=1).str.lower()
         fits = [all(word in line for word in words.lower().split()) for line in lines]
         records = [record for record, fit in zip(records, fits, strict=True) if fit]
         table = table[fits]
@@ -102,10 +121,15 @@ def history() -> None:
         },
     )
     chosen = [records[i] for i in event.selection.rows if i < len(records)]
-    st.caption("Select one run to open, export or delete it, two to compare them.")
+    st.caption(
+        "Select one run to open, name, export or delete it, two to compare them, and any number to "
+        "put them into a collection."
+    )
     if not chosen:
         return
     actions(chosen)
+    with guard():
+        said(shelf, chosen)
     for record in chosen:
         if not record.readable:
             complain(record.problem)
@@ -117,11 +141,72 @@ def history() -> None:
                 st.info("Only attributions of one prompt can be compared.")
 
 
-def row(record: Record) -> dict:
+def collections(shelf: Shelf) -> None:
+    """Results that belong together, to take along as one file."""
+    with st.popover("Collections", icon=":material/collections_bookmark:"), guard():
+        for number, (name, keys) in enumerate(shelf.collections().items()):
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.markdown(f"**{plain(name)}**: {counted(len(keys), 'run')}")
+                st.download_button(
+                    "Download",
+                    partial(shelf.pack, name),
+                    f"{name}.zip",
+                    "application/zip",
+                    on_click="ignore",
+                    key=f"collection_pack_{number}",
+                )
+                st.button(
+                    "Forget",
+                    key=f"collection_forget_{number}",
+                    on_click=shelf.discard,
+                    args=(name,),
+                    help="Its runs stay.",
+                )
+        if not shelf.collections():
+            st.caption("None yet: select runs below, and put them into one.")
+        with st.form("collection_import", clear_on_submit=True, border=False):
+            file = st.file_uploader(
+                "Bring a collection from another server (zip)",
+                type="zip",
+                max_upload_size=shelves.MAX_BYTES // 1_000_000,
+            )
+            if st.form_submit_button("Bring it here") and file is not None:
+                name = shelf.unpack(file.name, file.getvalue())
+                st.session_state["history_collection"] = name
+                st.rerun()
+
+
+def said(shelf: Shelf, chosen: list[Record]) -> None:
+    """What people say of a run, and in which collections runs are."""
+    if len(chosen) == 1:
+        key, about = chosen[0].key, shelf.about(chosen[0].key)
+        with st.form(f"about_{key}", border=False):
+            name = st.text_input("Name", about.name, max_chars=shelves.MAX_NAME)
+            note = st.text_area("Note", about.note, max_chars=shelves.MAX_NOTE, height=80)
+            if st.form_submit_button("Keep name and note"):
+                shelf.describe(key, name, note)
+                st.rerun()
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        into = st.selectbox(
+            "Put into a collection",
+            list(shelf.collections()),
+            None,
+            accept_new_options=True,
+            placeholder="choose one, or type a new name",
+            key="collection_name",
+            width=320,
+        )
+        if st.button("Put in", disabled=not into, key="collection_put"):
+            shelf.collect(str(into), [record.key for record in chosen])
+            st.rerun()
+
+
+def row(record: Record, name: str) -> dict:
     """A record as a row of the table."""
     page = PAGE_OF.get(record.study)
     return {
         "when": record.created,
+        "name": name,
         "page": page.title if page else "",
         "run": runs.heading(record.study, record.spec),
         "asked": runs.question(record.spec),

@@ -89,7 +89,11 @@ def test_a_lesson_can_be_taken_again(visit, results):
 
 @pytest.mark.parametrize(
     ("lesson", "step", "button"),
-    [("nothing", "2", "lesson_proof"), ("proof", "x", "lesson_guess"), ("proof", "9", "lesson_back")],
+    [
+        ("nothing", "2", "lesson_proof"),
+        ("proof", "x", "lesson_guess"),
+        ("proof", "9", "lesson_back"),
+    ],
 )
 def test_a_damaged_link_leads_somewhere(visit, results, lesson, step, button):
     page = begin(visit, lesson, step=step)

@@ -2,6 +2,7 @@
 
 from neuronlab.examples import example, opened, stored_keys
 from neuronlab.models.catalogue import EMBEDDED, title_of
+from neuronlab.runs import Shelf, Store
 from pages import PAGE_OF
 
 COMPUTED = {s.key for model in EMBEDDED if model.default for s in opened(model.name)}
@@ -84,3 +85,19 @@ def test_runs_that_have_nothing_in_common_say_so(visit, results):
     assert app.says("nothing to compare")
     app.select("history_0", *table.index[table["model"] == SMOLLM2][:2])
     assert app.says("Only attributions of one prompt can be compared")
+
+
+def test_a_run_has_a_name_and_a_collection(visit, results):
+    app = visit("runs")
+    table = app.at.dataframe[-1].value
+    key = example("antiberty").key
+    app.select("history_0", table.index[table["key"] == key][0])
+    Shelf(Store(results)).describe(key, "For Monday", "a note")
+    Shelf(Store(results)).collect("my lecture", [key])
+    app = visit("runs")
+    assert "For Monday" in app.at.dataframe[-1].value["name"].tolist()
+    app.at.selectbox(key="history_collection").set_value("my lecture")
+    app.run()
+    assert app.errors() == []
+    assert app.at.dataframe[-1].value["key"].tolist() == [key]
+    assert app.says("my lecture")
