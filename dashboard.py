@@ -3,7 +3,7 @@
 import streamlit as st
 
 from neuronlab.figures.colours import GROUND
-from neuronlab.widgets import links, sidebar, state, suited
+from neuronlab.widgets import exports, links, sidebar, state, suited
 from neuronlab.widgets.guard import guard
 from neuronlab.widgets.page import header
 from neuronlab.widgets.suited import Needs
@@ -79,8 +79,20 @@ STYLE += f"""
   .st-key-close_neuron {{ display: block; }}
 }}
 """
+if exports.PRESENTED in st.query_params:
+    STYLE += """
+[data-testid="stSidebar"], [data-testid="stHeader"] { display: none; }
+.stMainBlockContainer { padding-top: 1rem; }
+"""
+    st.button(
+        "Leave the presentation",
+        icon=":material/close_fullscreen:",
+        type="tertiary",
+        on_click=lambda: st.query_params.pop(exports.PRESENTED, None),
+    )
 st.html(f"<style>{STYLE}</style>")
 state.start()
+exports.begin()
 with guard():
     links.follow()
 with guard():

@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+import plotly.io as pio
 
 from neuronlab.figures.colours import (
     AGAINST,
+    COLOURS,
     COMPONENT_COLOURS,
     COMPONENT_NAMES,
+    DIVERGING,
     FOR,
     NEUTRAL,
+    SEQUENTIAL,
 )
 from neuronlab.neurons import NeuronScores
 
 MARGIN = {"l": 8, "r": 8, "t": 30, "b": 8}
 # In more columns of a matrix, numbers would run into each other.
 _WRITTEN = 12
+
+
+def standalone(figure: go.Figure) -> go.Figure:
+    """A copy with colours of its own: in the app they are the theme's, and stand for nothing else.
+
+    The template that Streamlit gives every figure holds marks in their place.
+    """
+    template = go.layout.Template(pio.templates["plotly_white"])
+    template.data.heatmap = None
+    template.layout.colorway = COLOURS
+    template.layout.colorscale = {
+        "sequential": _scale(SEQUENTIAL),
+        "sequentialminus": _scale(SEQUENTIAL[::-1]),
+        "diverging": _scale(DIVERGING),
+    }
+    return go.Figure(figure).update_layout(template=template)
+
+
+def _scale(colours: Sequence[str]) -> list[list[float | str]]:
+    return [[i / (len(colours) - 1), colour] for i, colour in enumerate(colours)]
 
 
 def visible(token: str) -> str:

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 from jaxtyping import Float
+from plotly.subplots import make_subplots
 
 from neuronlab.figures.colours import COMPONENT_NAMES, DIVERGING, DIVERGING_DARK
 from neuronlab.models import Component
@@ -166,6 +168,31 @@ def strip(scores: NeuronScores, chosen: Neuron) -> Heatmaps:
         }
     )
     return Heatmaps(_data([panel], _limit(scores), place), cells)
+
+
+def still(maps: Heatmaps) -> go.Figure:
+    """The panels as a figure of plotly, which no click chooses from: for files."""
+    panels = [panel for _, panel in maps.cells.groupby("panel", sort=True)]
+    figure = make_subplots(
+        cols=len(panels),
+        subplot_titles=[COMPONENT_NAMES[panel["component"].iloc[0]] for panel in panels],
+        horizontal_spacing=0.04,
+    )
+    limit = maps.data["limit"]
+    for column, panel in enumerate(panels, start=1):
+        grid = panel.pivot(index="row", columns="column", values="score")
+        figure.add_heatmap(
+            z=grid.to_numpy(),
+            x=grid.columns,
+            y=grid.index,
+            zmin=-limit,
+            zmax=limit,
+            showscale=column == len(panels),
+            hovertemplate="row %{y}, bin %{x}: %{z:.4g}<extra></extra>",
+            row=1,
+            col=column,
+        )
+    return figure.update_layout(height=420)
 
 
 def _data(

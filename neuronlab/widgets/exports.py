@@ -9,8 +9,13 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from neuronlab import spreadsheets
-from neuronlab.widgets import services
+from neuronlab import __version__, spreadsheets
+from neuronlab.figures.charts import standalone
+from neuronlab.figures.report import Part, report
+from neuronlab.widgets import runs, services
+
+# In the address: the page alone, without what is around it.
+PRESENTED = "present"
 
 
 def chart(figure: go.Figure, table: pd.DataFrame, name: str, alt: str) -> None:
@@ -26,9 +31,20 @@ def chart(figure: go.Figure, table: pd.DataFrame, name: str, alt: str) -> None:
         "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
     }
     st.plotly_chart(figure, key=f"chart_{name}", config=config, alt=alt)
+    reported(name, Part(alt, lambda: figure, table))
     # The figure is in the page already: its file is made when asked for.
-    files = {"HTML": ("html", lambda: figure.to_html(include_plotlyjs="cdn"), "text/html")}
+    files = {"HTML": ("html", lambda: standalone(figure).to_html(), "text/html")}
     tables(table, name, files)
+
+
+def begin() -> None:
+    """A page is drawn anew: a report has what it shows, and nothing of the last one."""
+    st.session_state["reported"] = {}
+
+
+def reported(name: str, part: Part) -> None:
+    """Have a report of the page hold a figure."""
+    st.session_state.setdefault("reported", {})[name] = part
 
 
 def listed(table: pd.DataFrame, height: int | Literal["auto"] = "auto") -> None:
@@ -81,13 +97,50 @@ def map_files(option: dict[str, Any]) -> dict[str, tuple]:
     return {"ECharts": ("echarts.json", lambda: json.dumps(option), "application/json")}
 
 
+def _present() -> None:
+    st.query_params[PRESENTED] = "1"
+
+
 def share(key: str, python: str, command: str) -> None:
-    """The exact calls that give a result, and the whole of it as a file."""
+    """The exact calls that give a result, and the whole of it as files."""
+    parts = [*st.session_state.get("reported", {}).values()]
+
+    def page() -> str:
+        spec, made = services.result(key)[0], services.store().provenance(key)
+        facts = {
+            "asked": runs.question(spec),
+            "model": runs.models_of(spec),
+            "computed": f"{made['created'][:10]}, in {made['seconds']:.1f} s",
+            "settings": ", ".join(f"{name} {value}" for name, value in spec.items()),
+            "with": f"NeuronLab {__version__}, run {key}",
+        }
+        title = runs.heading(str(spec["study"]), spec)
+        return report(title, facts, parts, {"Python": python, "Command": command})
+
     with st.container(horizontal=True):
+        st.button(
+            "Present",
+            icon=":material/slideshow:",
+            type="tertiary",
+            key="present",
+            on_click=_present,
+        )
         with st.popover("Copy as Python", icon=":material/code:", type="tertiary"):
             st.code(python, language="python")
         with st.popover("Copy as command", icon=":material/terminal:", type="tertiary"):
             st.code(command, language="bash")
+        st.download_button(
+            "Report (HTML)",
+            page,
+            f"{key}.html",
+            "text/html",
+            on_click="ignore",
+            disabled=not services.store().has(key),  # a preview
+            type="tertiary",
+            icon=":material/description:",
+            key="report_run",
+            help="The figures of this page, live, in one file that opens offline.",
+        )
         st.download_button(
             "Whole result (zip)",
             lambda: services.store().export(key),

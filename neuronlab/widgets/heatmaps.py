@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pandas as pd
 import streamlit as st
 
-from neuronlab.figures.heatmaps import Heatmaps
+from neuronlab.figures.heatmaps import Heatmaps, still
+from neuronlab.figures.report import Part
 from neuronlab.widgets import exports
 from neuronlab.widgets.browser import element
 
@@ -33,4 +35,6 @@ def draw(
 
     _mount(key=key, data=maps.data, on_picked_change=picked)
     if files:
-        exports.tables(maps.cells.drop(columns=["panel", "row", "column"]), name)
+        table = maps.cells.drop(columns=["panel", "row", "column"])
+        exports.reported(name, Part("Where the scores are.", partial(still, maps), table))
+        exports.tables(table, name)

@@ -30,3 +30,34 @@ def test_methods_are_compared_cancelled_and_resumed(tab):
     cancel.click()
     one.page.get_by_text("This run was cancelled").wait_for()
     one.healthy()
+
+
+def test_a_report_opens_from_disk_and_offline(tab, tmp_path):
+    one = tab().open("attribution").results()
+    with one.page.expect_download() as download:
+        one.page.get_by_role("button", name="Report (HTML)").click()
+    path = tmp_path / "report.html"
+    download.value.save_as(path)
+    page = one.context.new_page()
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(path.as_uri())
+    page.locator(".js-plotly-plot .main-svg").first.wait_for()
+    assert page.locator(".js-plotly-plot").count() >= 3
+    assert "The capital of France is" in page.locator("body").inner_text()
+    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+
+
+def test_a_presentation_has_the_page_alone(tab):
+    one = tab().open("attribution").results()
+    one.press("Present")
+    one.page.get_by_role("button", name="Leave the presentation").wait_for()
+    one.idle()
+    assert not one.page.locator('[data-testid="stSidebar"]').is_visible()
+    assert "present=1" in one.page.url
+    other = tab().open(one.page.url).results()  # it is a link, too
+    assert not other.page.locator('[data-testid="stSidebar"]').is_visible()
+    one.press("Leave the presentation")
+    one.page.locator('[data-testid="stSidebar"]').wait_for()
+    one.idle().healthy()
+    assert "present" not in one.page.url
