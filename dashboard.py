@@ -88,7 +88,8 @@ if exports.PRESENTED in st.query_params:
         "Leave the presentation",
         icon=":material/close_fullscreen:",
         type="tertiary",
-        on_click=lambda: st.query_params.pop(exports.PRESENTED, None),
+        on_click=exports.present,
+        args=(False,),
     )
 st.html(f"<style>{STYLE}</style>")
 state.start()

@@ -97,8 +97,12 @@ def map_files(option: dict[str, Any]) -> dict[str, tuple]:
     return {"ECharts": ("echarts.json", lambda: json.dumps(option), "application/json")}
 
 
-def _present() -> None:
-    st.query_params[PRESENTED] = "1"
+def present(on: bool = True) -> None:
+    """Show the page alone, or what is around it again; the address says so."""
+    if on:
+        st.query_params[PRESENTED] = "1"
+    else:
+        del st.query_params[PRESENTED]
 
 
 def share(key: str, python: str, command: str) -> None:
@@ -123,7 +127,8 @@ def share(key: str, python: str, command: str) -> None:
             icon=":material/slideshow:",
             type="tertiary",
             key="present",
-            on_click=_present,
+            on_click=present,
+            help="The page alone, for a projector.",
         )
         with st.popover("Copy as Python", icon=":material/code:", type="tertiary"):
             st.code(python, language="python")
