@@ -80,6 +80,7 @@ def test_a_click_on_a_token_shows_the_scores_at_it(page):
     page.page.get_by_text("Click a token to see the scores at it.").wait_for()
 
 
+@pytest.mark.slow  # with others, to keep `make test` short
 def test_a_token_is_asked_for_itself(page):
     page.page.locator(".st-key-strip_tokens").get_by_role("button").nth(3).click()
     page.press("Which neurons made it say that here?")
@@ -137,6 +138,7 @@ def test_a_run_can_be_cancelled_and_another_started(tab):
     assert main.get_by_role("button", name="Cancel").count() == 0
 
 
+@pytest.mark.slow  # with others, to keep `make test` short
 def test_a_link_reopens_the_same_prompt_result_and_neuron(tab):
     one = tab().open("attribution").results()
     one.prompt("The opposite of hot is")

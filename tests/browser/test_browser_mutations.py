@@ -18,7 +18,8 @@ def following(one, act):
     return one
 
 
-@pytest.mark.parametrize("width", [1280, pytest.param(390, marks=pytest.mark.slow)])
+@pytest.mark.slow  # with others, to keep `make test` short
+@pytest.mark.parametrize("width", [1280, 390])
 def test_a_click_attributes_the_mutation(tab, width):
     (spec,) = (each for each in opened("antiberty") if each.study == "mutations")
     one = tab(width).open(f"attribution?run={spec.key}").finished()

@@ -35,6 +35,7 @@ def test_a_click_on_a_neuron_of_the_flow_opens_its_card(page):
         assert page.card() == (neuron.layer, neuron.component, neuron.index)
 
 
+@pytest.mark.slow  # with others, to keep `make test` short
 def test_another_prompt_is_run_and_proved(page):
     page.prompt("The opposite of hot is")
     page.run().healthy()
