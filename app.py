@@ -7,7 +7,7 @@ from starlette.middleware import Middleware
 from streamlit.runtime.pages_manager import PagesManager
 
 from neuronlab.widgets.server import Doorkeeper, Moved, opened
-from pages import PAGES
+from pages import HOME, PAGES
 
 # The files in pages/ are no pages of their own. Else a fresh server's first request, where it is a
 # link to a page, is told that there is no such page.
@@ -19,6 +19,7 @@ app = st.App(
     lifespan=opened,
     middleware=[
         Middleware(Doorkeeper),
-        Middleware(Moved, {page.former: page.name for page in PAGES if page.former}),
+        # Of its own name Streamlit's default page knows nothing.
+        Middleware(Moved, {HOME.name: ""} | {p.former: p.name for p in PAGES if p.former}),
     ],
 )

@@ -64,6 +64,13 @@ def test_moving_between_pages_keeps_the_model_box(tab):
         assert one.page.locator(".st-key-model").count() == 1
 
 
+def test_home_has_an_address_of_its_name(tab):
+    one = tab().open("home")
+    one.page.get_by_text("Which neurons made the model say that?").wait_for()
+    assert one.page.get_by_text("Page not found").count() == 0
+    one.healthy()
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if page.former], ids=lambda p: p.former)
 def test_a_former_address_leads_to_its_page(tab, page):
     one = tab()
