@@ -29,10 +29,14 @@ if (!window.neuronlabPush) {
 </script>"""
 
 
-def follow() -> None:
-    """Open what the address names: model, form, result and neuron; or say why it cannot be."""
+def follow(*, runs: bool) -> None:
+    """Open what the address names: model, form, result and neuron; or say why it cannot be.
+
+    Args:
+        runs: whether the page shows any; what leads away from another may leave one in its address.
+    """
     st.html(ONE_ENTRY, unsafe_allow_javascript=True)
-    key = st.query_params.get("run")
+    key = st.query_params.get("run") if runs else None
     if key and key not in _shown().values():
         try:
             _open(key, st.query_params.get("neuron"))

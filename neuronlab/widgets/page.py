@@ -8,6 +8,12 @@ GLOSSARY = {
     "Neuron": "One number inside a layer. FFN: an input of the layer's last projection, after "
     "activation and gate. Query, key, value: an output of that projection. Attention: an input of "
     "attention's output projection.",
+    "Token": "A piece of text that a model reads as one: a word, or a part of one.",
+    "Block": "What a model repeats: attention, then FFN; also called a layer, and counted from 0.",
+    "Head": "One of several readers that attention has side by side.",
+    "Logit": "The score that a token has before scores are made probabilities.",
+    "p": "How often a random set does at least as much, the chosen one counting as one of them: "
+    "with 20 sets never below 1/21.",
     "FFN": "The part of a block that looks at each token by itself: its neurons look for something "
     "in the stream, and write something into it.",
     "Residual stream": "The list of numbers that each token has, and to which every layer adds; at "

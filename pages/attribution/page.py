@@ -225,7 +225,12 @@ def on_structure(model: Model, text: str, result: Result) -> None:
             lambda: per_residue(model, text, basket),
         )
     if model.kind == "masked":
-        for at, title in enumerate(("p of the residue when hidden", "entropy when hidden, bits")):
+        for at, title in enumerate(
+            (
+                "p of the residue when hidden",
+                "conservation: entropy when hidden, bits (0: one residue fits)",
+            )
+        ):
             colours[f"conservation_{at}"] = structure.Colour(
                 title, partial(_conservation, model, model.name, model.revision, text, at)
             )

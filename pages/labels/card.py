@@ -48,7 +48,7 @@ def card(
         if f"top.{neuron.component}" not in exemplars.arrays:  # imported labels of other neurons
             st.caption("The proteins of these neurons were not looked for here.")
             return
-        _proteins(model, exemplars, neuron, str(row["concept"]))
+        _proteins(model, exemplars, neuron, str(row["concept"]), spec.pooling)
         _others(result, neuron)
         if spec.explainer != "statistics":
             with st.expander("What the language model was asked"):
@@ -87,7 +87,7 @@ def _find(spec: ExemplarsSpec) -> None:
     runs.submit(spec, state.device())
 
 
-def _proteins(model: Model, exemplars: Result, neuron: Neuron, concept: str) -> None:
+def _proteins(model: Model, exemplars: Result, neuron: Neuron, concept: str, pooling: str) -> None:
     """Both ends, and a feature of them: first the one that the label names."""
     rows = {}
     for end, title in (("top", "Drives it most"), ("bottom", "Drives it least")):
@@ -97,7 +97,7 @@ def _proteins(model: Model, exemplars: Result, neuron: Neuron, concept: str) -> 
         shown_rows = pd.DataFrame(
             {
                 "protein": proteins["name"].to_numpy(),
-                "activation": exemplars.arrays[f"{end}.{neuron.component}"][at],
+                f"{pooling} activation": exemplars.arrays[f"{end}.{neuron.component}"][at],
                 "annotations": [", ".join(map(str, a)) for a in proteins["annotations"]],
                 "sequence": proteins["sequence"].to_numpy(),
             }
@@ -108,7 +108,9 @@ def _proteins(model: Model, exemplars: Result, neuron: Neuron, concept: str) -> 
                 hide_index=True,
                 height=210,
                 key=f"label_{end}",
-                column_config={"activation": st.column_config.NumberColumn(format="%+.3f")},
+                column_config={
+                    f"{pooling} activation": st.column_config.NumberColumn(format="%+.3f")
+                },
             )
             exports.tables(shown_rows, f"{end}_proteins")
     driving = exemplars.tables["proteins"].iloc[rows["top"]]

@@ -31,7 +31,7 @@ from neuronlab.widgets.bars import Bar
 from pages.learn.experiment import Outcome, band, experiment
 
 # What a person is told to be loud: of a neuron against the loudest of its layer.
-_LOUD = 0.1
+_LOUD = 0.2
 _FIRST = 5
 
 
@@ -101,7 +101,7 @@ def block(layer: int) -> Outcome:
         ),
         Stage(
             "Attention",
-            "How much is read from each place (mean of the heads), where query and key fit.",
+            "How much is read from each place, where query and key fit (mean of the heads).",
             [(t, float(looks[i])) for i, t in enumerate(encoded.tokens)],
             percent=True,
         ),
@@ -180,7 +180,7 @@ def says(neuron: str, words: list[str]) -> Outcome:
         figure = go.Figure(
             go.Bar(x=[visible(w) for w in words], y=table["pushed by"], marker_color=COLOURS[0])
         )
-        figure.update_yaxes(title="change of the logit")
+        figure.update_yaxes(title="push (change of the logit)")
         st.plotly_chart(figure.update_layout(height=240, margin=MARGIN), key="learn_says")
         tokens = ", ".join(f"“{visible(t)}”" for t in card.promotes["token"][:8])
         st.caption(f"Of all tokens it pushes these most by itself: {tokens}.")
@@ -259,8 +259,10 @@ def bystander(count: int, text: str, target: str) -> Outcome:
     first = visible(model.label(int(after.logits.argmax()))).strip("␣")
     first = f"“{first}”" if first else "nothing that can be seen"
     rows = [Bar("as it is", before.probability), Bar("without them", after.probability, True)]
+    still = "still" if int(after.logits.argmax()) == before.target else "now"
+    numbers = {"before": before.probability, "after": after.probability}
     return Outcome(
-        {"before": before.probability, "after": after.probability, "first": first},
+        {**numbers, "first": first, "still": still},
         lambda: bars.draw(rows, f"learn_{target.strip()}", f"Probability of {target}."),
         _falls(before.probability, after.probability),
     )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import streamlit as st
 
 from neuronlab.widgets import bars, links
 from neuronlab.widgets.bars import Bar
-from neuronlab.widgets.guard import counted, guard
+from neuronlab.widgets.guard import counted, guard, plain
 from neuronlab.widgets.page import GLOSSARY
 from pages import PAGES
 from pages.learn import classroom, handout, language, protein  # noqa: F401 (register experiments)
@@ -33,10 +33,12 @@ def shelf() -> None:
     """All lessons, in their order."""
     links.carry("lesson", "")
     links.carry("step", "")
-    places = st.columns(_COLUMNS, gap="medium")
-    for number, lesson in enumerate(lessons()):
-        with places[number % _COLUMNS], st.container(border=True, height="stretch"):
-            asked = [at for at, step in enumerate(lesson.steps) if step.question]
+    # Row by row, so that a phone shows them in order.
+    rows = [st.columns(_COLUMNS, gap="medium") for _ in lessons()[::_COLUMNS]]
+    places = [place for row in rows for place in row]
+    for number, (place, lesson) in enumerate(zip(places, lessons(), strict=False)):
+        with place, st.container(border=True, height="stretch"):
+            asked = [at for at, step in enumerate(lesson.steps, start=1) if step.question]
             done = sum(classroom.answered((lesson.name, at)) is not None for at in asked)
             st.markdown(f"#### {number + 1}. {lesson.title}")
             st.caption(lesson.about)
@@ -135,9 +137,14 @@ def given(step: Step, found: Outcome, at: tuple[str, int], chosen: int) -> None:
         st.success(f"{said}, and so it is.", icon=":material/check:")
     else:
         st.info(f"{said}. Measured: “{handout.right(step, found)}”.", icon=":material/lightbulb:")
+    choices = (
+        f"- **{plain(choice)}**" if number == found.answer else f"- {plain(choice)}"
+        for number, choice in enumerate(step.question.choices)
+    )
+    st.markdown("\n".join(choices))
     counts = classroom.classroom().counts(at)
     if counts.total() > 1:
-        st.caption(f"What {counts.total()} people on this server have guessed:")
+        st.caption(f"What was guessed on this server, {counts.total()} times:")
         rows = [
             Bar(choice, counts[number] / counts.total(), number == found.answer)
             for number, choice in enumerate(step.question.choices)
@@ -155,6 +162,7 @@ def end(lesson: Lesson) -> None:
         st.markdown("**Words of this lesson**")
         for term in lesson.terms:
             st.markdown(f"- **{term}.** {GLOSSARY[term]}")
+    found = [Outcome(numbers, answer=answer) for numbers, answer in _measured(lesson.name, lesson)]
     names = [each.name for each in lessons()]
     after = names.index(lesson.name) + 1
     with st.container(horizontal=True):
@@ -170,7 +178,7 @@ def end(lesson: Lesson) -> None:
         for words, make in (("Worksheet", handout.worksheet), ("Teacher's notes", handout.notes)):
             st.download_button(
                 f"{words} (to print)",
-                partial(printed, make, lesson),
+                partial(make, lesson, found),
                 f"{lesson.name}_{words.split()[-1].lower()}.html",
                 "text/html",
                 on_click="ignore",
@@ -179,12 +187,14 @@ def end(lesson: Lesson) -> None:
                 key=f"lesson_{words.split()[-1]}",
             )
     st.caption("The link of this lesson, for others:")
-    st.code(f"{links.address().split('?')[0]}?lesson={lesson.name}", language=None)
+    st.code(f"{links.address().split('?')[0]}?lesson={lesson.name}", language=None, wrap_lines=True)
 
 
-def printed(make: Callable[[Lesson, Sequence[Outcome]], str], lesson: Lesson) -> str:
-    """A handout with the numbers of this server."""
-    return make(lesson, [outcome(step) for step in lesson.steps])
+@st.cache_data(max_entries=32, show_spinner="Measuring for the handouts")
+def _measured(name: str, _lesson: Lesson) -> list[tuple[dict[str, Any], int | None]]:
+    """Numbers and answers of a lesson's steps: a download is made where no session is."""
+    found = [outcome(step) for step in _lesson.steps]
+    return [(dict(each.numbers), each.answer) for each in found]
 
 
 def again(name: str) -> None:

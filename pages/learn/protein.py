@@ -6,24 +6,29 @@ import json
 from importlib.resources import files
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
 from neuronlab.attribution import residue_scores
 from neuronlab.figures.charts import MARGIN
 from neuronlab.figures.colours import COLOURS
-from neuronlab.models import COMPONENTS
+from neuronlab.models import COMPONENTS, Prompt
 from neuronlab.models.residues import AMINO_ACIDS
+from neuronlab.neurons import predict_many
 from neuronlab.neurons.effect import AS_ACTIVE, RANDOM
 from neuronlab.proteins.backbones import backbone
 from neuronlab.studies.bases.prompts import UBIQUITIN
 from neuronlab.studies.steering import STEERED, UNSTEERED
-from neuronlab.widgets import bars, services, state, structure
+from neuronlab.widgets import bars, exports, services, state, structure
 from neuronlab.widgets.bars import Bar
 from pages.learn.experiment import Outcome, band, experiment
 from pages.learn.language import stored
 
 _ENZYME = "esm2-8m-enzyme"
+# Residues of a sequence that stand in a text.
+_SHOWN = 30
+_SURE = 0.8
 
 
 @experiment
@@ -47,6 +52,7 @@ def hidden(position: int) -> Outcome:
             "position": position,
             "perplexity": card["test"]["perplexity at masks"],
             "frequencies": card["frequencies alone"],
+            "gapped": f"{UBIQUITIN[: position - 1]}?{UBIQUITIN[position:_SHOWN]}",
         },
         lambda: bars.draw(rows, "learn_hidden", "Probability of amino acids."),
         band(rank, 2, 11),
@@ -70,6 +76,19 @@ def enzyme(protein: str, residues: list[int]) -> Outcome:
     tenth = set(order[: len(values) // 10].tolist())
     inside = sum(place - 1 in tenth for place in residues)
     colours = {"score": structure.Colour("score", lambda: values)}
+    ranks = {place: int(np.flatnonzero(order == place - 1)[0]) + 1 for place in residues}
+    table = pd.DataFrame(
+        {
+            "residue": [f"{of.sequence[place - 1]}{place}" for place in residues],
+            "score": [float(values[place - 1]) for place in residues],
+            f"rank of {len(values)}": list(ranks.values()),
+        }
+    )
+
+    def draw() -> None:
+        exports.listed(table)
+        structure.draw(of.sequence, colours, "learn", secondary=of.secondary)
+
     return Outcome(
         {
             "p": p,
@@ -78,8 +97,34 @@ def enzyme(protein: str, residues: list[int]) -> Outcome:
             "residues": len(values),
             "best": f"{of.sequence[order[0]]}{order[0] + 1}",
         },
-        lambda: structure.draw(of.sequence, colours, "learn", secondary=of.secondary),
+        draw,
         band(inside, 1, len(residues)),
+    )
+
+
+@st.cache_data(max_entries=4, show_spinner="Asking about random letters")
+def _random_p(count: int, length: int) -> np.ndarray:
+    model = services.model(_ENZYME, state.device())
+    letters = np.random.default_rng(0).choice(list(AMINO_ACIDS), (count, length))
+    prompts = [model.encode(Prompt("".join(row), target=1)) for row in letters]
+    return np.array([predict_many(model, prompt, [None])[0].probability for prompt in prompts])
+
+
+@experiment
+def random_letters(count: int) -> Outcome:
+    """How sure the enzyme classifier is of sequences that are no proteins."""
+    p = _random_p(count, len(backbone("4I8H_A").sequence))
+    sure = int((np.maximum(p, 1 - p) >= _SURE).sum())
+
+    def draw() -> None:
+        figure = go.Figure(go.Histogram(x=p, xbins={"start": 0, "end": 1.0001, "size": 0.1}))
+        figure.update_traces(marker_color=COLOURS[0])
+        figure.update_xaxes(title="probability of “enzyme”", range=[0, 1], tickformat=".0%")
+        figure.update_yaxes(title="random sequences")
+        st.plotly_chart(figure.update_layout(height=240, margin=MARGIN), key="learn_letters")
+
+    return Outcome(
+        {"count": count, "sure": sure, "mean": float(p.mean())}, draw, band(sure / count, 0.15, 0.9)
     )
 
 

@@ -87,6 +87,7 @@ def history() -> None:
         ["", *shelf.collections()],
         format_func=lambda name: name or "all runs",
         key="history_collection",
+        persist_state="session",
     )
     if of:
         at = {key: place for place, key in enumerate(shelf.collections().get(of, ()))}
@@ -96,7 +97,10 @@ def history() -> None:
         return
     table = pd.DataFrame([row(record, shelf.about(record.key).name) for record in records])
     words = left.text_input(
-        "Find", key="history_words", placeholder="words of a name, a page, a prompt or a model"
+        "Find",
+        key="history_words",
+        placeholder="words of a name, a page, a prompt or a model",
+        persist_state="session",
     )
     if words:
         looked_at = table[["name", "page", "run", "asked", "model", "key"]]

@@ -38,3 +38,18 @@ def test_the_block_has_the_numbers_of_the_sentence(tab):
     moving = "e => getComputedStyle(e).animationName"
     assert block.locator("li").first.evaluate(moving) == "none"
     one.healthy()
+
+
+def test_notes_for_the_teacher_are_downloaded(tab, tmp_path):
+    one = tab().open("learn?lesson=languages")
+    one.page.get_by_text("A few: between one and a hundred").click()
+    one.idle()
+    one.press("That is my guess: show it")
+    one.page.get_by_text("Now you.").wait_for()
+    one.idle()
+    with one.page.expect_download() as download:
+        one.page.get_by_role("button", name="Teacher's notes (to print)").click()
+    path = tmp_path / "notes.html"
+    download.value.save_as(path)
+    assert "A few: between one and a hundred (right)" in path.read_text("utf-8")
+    one.healthy()

@@ -66,10 +66,10 @@ def test_a_lesson_names_what_there_is(lesson):
 def test_what_is_right_is_measured_and_the_class_is_told(visit, results):
     one = guess(begin(visit, "proof"), 0)
     assert one.says("Measured: “Nearly all of it goes”")
-    assert not one.says("people on this server")
+    assert not one.says("What was guessed on this server")
     two = guess(begin(visit, "proof"), 2)
     assert two.says("and so it is")
-    assert two.says("What 2 people on this server have guessed")
+    assert two.says("What was guessed on this server, 2 times")
     assert classroom.classroom().counts(("proof", 1)) == {0: 1, 2: 1}
 
 
