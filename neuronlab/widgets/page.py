@@ -5,9 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 GLOSSARY = {
-    "Neuron": "One number inside a layer. FFN: an input of the layer's last projection, after "
-    "activation and gate. Query, key, value: an output of that projection. Attention: an input of "
-    "attention's output projection.",
+    "Neuron": "One number inside a layer, computed anew for every text: what a query, key or value "
+    "is made of, what the FFN's detectors say (after activation and gate, before its last "
+    "projection), or what attention has gathered (before its output projection).",
     "Token": "A piece of text that a model reads as one: a word, or a part of one.",
     "Block": "What a model repeats: attention, then FFN; also called a layer, and counted from 0.",
     "Head": "One of several readers that attention has side by side.",

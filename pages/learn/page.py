@@ -50,8 +50,24 @@ def shelf() -> None:
                     on_click=go,
                     args=(lesson.name, 1),
                 )
-                words = f"{lesson.minutes} minutes"
-                st.caption(f"{words}, {done} of {counted(len(asked), 'answer')} given")
+                took = f"{lesson.minutes} minutes"
+                st.caption(f"{took}, {done} of {counted(len(asked), 'answer')} given")
+    glossary()
+
+
+def glossary() -> None:
+    """The glossary, by the alphabet."""
+    with st.expander(f"All {len(GLOSSARY)} words", icon=":material/menu_book:"):
+        wanted = st.text_input("Find a word", key="glossary_words").lower()
+        listed = {
+            term: said
+            for term, said in sorted(GLOSSARY.items(), key=lambda entry: entry[0].lower())
+            if wanted in f"{term} {said}".lower()
+        }
+        for term, said in listed.items():
+            st.markdown(f"**{term}.** {said}")
+        if not listed:
+            st.caption("No word has that in it.")
 
 
 def go(lesson: str, step: int) -> None:

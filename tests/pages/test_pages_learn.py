@@ -118,3 +118,15 @@ def test_on_paper_answers_are_for_the_teacher_alone():
 @pytest.mark.parametrize(("value", "expected"), [(0.0, 0), (0.2, 1), (0.5, 1), (0.8, 2), (3, 2)])
 def test_a_band_begins_at_its_limit(value, expected):
     assert band(value, 0.2, 0.8) == expected
+
+
+def test_the_glossary_is_found_by_words(visit, results):
+    page = visit("learn")
+    assert all(page.says(f"**{term}.**") for term in GLOSSARY)
+    page.at.text_input(key="glossary_words").set_value("HYDROPHOBIC")
+    page.run()
+    assert page.says("**GRAVY.**")
+    assert not page.says("**Basket.**")
+    page.at.text_input(key="glossary_words").set_value("nothinglikethis")
+    page.run()
+    assert page.says("No word has that in it")
