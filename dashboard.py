@@ -95,7 +95,7 @@ st.html(f"<style>{STYLE}</style>")
 state.start()
 exports.begin()
 with guard():
-    links.follow(runs=bool(shown.studies))
+    links.follow(runs=bool(shown.studies) or shown is HOME)
 with guard():
     instead = suited.choose(
         shown.name,

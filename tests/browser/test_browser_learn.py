@@ -16,7 +16,7 @@ def test_a_lesson_asks_before_it_shows(tab, width):
     one.idle()
     one.press("That is my guess: show it")
     one.page.get_by_text("and so it is").wait_for()
-    assert bars.first.is_visible()
+    bars.first.wait_for()
     assert one.overflowing() == []
     assert one.idle().barriers() == []
     one.press("Next")

@@ -2,10 +2,10 @@
 
 import pytest
 
+from neuronlab import examples
 from neuronlab.figures.colours import CONTROL_NAMES
 from neuronlab.models.catalogue import entry
 from neuronlab.statistics import FEWEST
-from neuronlab.studies import STUDIES
 from neuronlab.studies.method_comparison import KS, at
 
 
@@ -107,7 +107,7 @@ def test_a_file_of_ones_own_is_asked_for(methods):
 
 
 def test_a_link_opens_the_comparison(visit, results):
-    key = STUDIES["method_comparison"].example(entry("smollm2-135m")).key
+    key = examples.first("method_comparison", entry("smollm2-135m")).key
     app = visit("methods", run=key)
     assert app.errors() == []
     assert app.query("run") == key
