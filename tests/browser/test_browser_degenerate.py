@@ -17,6 +17,7 @@ def test_a_click_on_a_neuron_of_the_pairs_opens_its_card(tab):
     assert one.card() == (cell["layer"], "ffn", cell["neuron"])
 
 
+@pytest.mark.slow  # with others, to keep `make test` short
 def test_facts_are_checked_at_any_threshold(tab):
     one = tab().open("degenerate")
     one.page.get_by_text("Copy as command").wait_for()

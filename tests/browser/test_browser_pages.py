@@ -50,6 +50,7 @@ def test_the_dark_theme(tab, address):
     assert max(channels) < 100
 
 
+@pytest.mark.slow  # with others, to keep `make test` short
 def test_moving_between_pages_keeps_the_model_box(tab):
     one = tab().open()
     for name in (

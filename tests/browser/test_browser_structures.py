@@ -3,7 +3,8 @@
 import pytest
 
 
-@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
+@pytest.mark.slow  # with others, to keep `make test` short
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_protein_people_know_is_drawn_in_three_dimensions(tab, scheme):
     one = tab(color_scheme=scheme).open("classifier")
     one.look("One protein")
