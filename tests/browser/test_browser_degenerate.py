@@ -1,5 +1,7 @@
 """Backup neurons and fact-checking in a browser."""
 
+import pytest
+
 from neuronlab.figures.degenerate import pair_graph
 from neuronlab.studies.degenerate_pairs import published
 
