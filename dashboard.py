@@ -95,13 +95,14 @@ st.html(f"<style>{STYLE}</style>")
 state.start()
 exports.begin()
 with guard():
-    links.follow(runs=bool(shown.studies) or shown is HOME)
+    links.follow(runs=not shown.section)
 with guard():
     instead = suited.choose(
         shown.name,
         Needs(shown.kinds, shown.alphabet, shown.several_languages, shown.stored),
         shown.models,
     )
+links.carry_basket()
 with guard():
     sidebar.draw()
 with guard():

@@ -202,7 +202,6 @@ def _change(components: tuple[Component, ...]) -> Change:
             key="prove_factor",
             persist_state="session",
         )
-        links.carry("factor", f"{settings['a']:.2f}" if settings["a"] else "")
     elif kind == "affine":
         first, second = st.columns(2)
         settings["a"] = first.slider("a in a·h + b", -3.0, 5.0, 1.0, 0.05, key="prove_a")
@@ -214,6 +213,8 @@ def _change(components: tuple[Component, ...]) -> Change:
         )
         names = ", ".join(COMPONENT_NAMES[c] for c in components)
         st.caption(f"All other {names} neurons are emptied, in every layer.")
+    factor = settings["a"] if kind == "scale" else 0.0
+    links.carry("factor", f"{factor:.2f}" if factor else "")
     positions: Positions = st.segmented_control(
         "At",
         ["all", "predicted"],

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from neuronlab.errors import UserError
+from neuronlab.models.catalogue import entry
 from neuronlab.neurons import Neuron, NeuronSet
 from neuronlab.widgets import prompt_form, services, state
 from neuronlab.widgets.guard import complain
@@ -33,7 +34,8 @@ def follow(*, runs: bool) -> None:
     """Open what the address names: model, form, result and neuron; or say why it cannot be.
 
     Args:
-        runs: whether the page shows any; what leads away from another may leave one in its address.
+        runs: whether the page looks into any; else a run in its address is left over from the way
+            to another page.
     """
     st.html(ONE_ENTRY, unsafe_allow_javascript=True)
     key = st.query_params.get("run") if runs else None
@@ -50,8 +52,6 @@ def follow(*, runs: bool) -> None:
             _unpack(st.query_params.get("basket", ""), st.query_params.get("factor", ""))
         except UserError as error:
             st.session_state["link_problem"] = str(error)
-    names = [str(neuron) for neuron in state.basket()]
-    carry("basket", ",".join(names) if len(names) <= LONGEST else "")
     problem = st.session_state.get("link_problem")
     if problem:
         complain(problem)
@@ -86,10 +86,23 @@ def _open(key: str, neuron: str | None) -> None:
         st.session_state["neuron_opened"] = True
 
 
+def carry_basket() -> None:
+    """Have the address carry the basket, and whose neurons they are.
+
+    To be called once the page has its model. A basket of more than ``LONGEST`` is not carried.
+    """
+    names = [str(neuron) for neuron in state.basket()]
+    carried = f"{state.model_name()}:{','.join(names)}"
+    carry("basket", carried if 0 < len(names) <= LONGEST else "")
+
+
 def _unpack(basket: str, factor: str) -> None:
     if basket:
-        names = basket.split(",", LONGEST)[:LONGEST]
-        state.set_basket(NeuronSet(map(Neuron.parse, names)))
+        model, _, names = basket.rpartition(":")
+        neurons = map(Neuron.parse, names.split(",", LONGEST)[:LONGEST])
+        state.set_basket(NeuronSet(neurons), model)
+        if "run" not in st.query_params and entry(model):  # a link alone fetches no other
+            st.session_state["model"] = model
     if _FACTOR.fullmatch(factor):
         st.session_state["prove_factor"] = float(factor)
 

@@ -81,11 +81,11 @@ def test_the_basket_is_on_every_page(visit, results):
 
 
 def test_an_address_carries_the_basket_and_the_factor(visit, results):
-    app = visit("attribution", basket="24.ffn.1005,29.ffn.778", factor="2.00")
+    app = visit("attribution", basket="smollm2-135m:24.ffn.1005,29.ffn.778", factor="2.00")
     assert app.basket() == "Basket: 2 neurons"
     assert app.at.slider(key="prove_factor").value == 2
     app.press("card_basket")
-    assert app.query("basket") == "0.ffn.1297,24.ffn.1005,29.ffn.778"
+    assert app.query("basket") == "smollm2-135m:0.ffn.1297,24.ffn.1005,29.ffn.778"
     app.at.slider(key="prove_factor").set_value(0.0)
     app.run()
     assert "factor" not in app.at.query_params
@@ -94,8 +94,21 @@ def test_an_address_carries_the_basket_and_the_factor(visit, results):
     assert app.basket() == "Basket: 0 neurons"
 
 
+def test_an_address_carries_no_basket_of_another_model(visit, results):
+    app = visit("attribution", basket="smollm2-135m:24.ffn.1005")
+    app.go("steering")  # takes a model that suits it
+    assert app.basket() == "Basket: 0 neurons"
+    assert "basket" not in app.at.query_params
+    # A page without a run says nothing of the model: the basket does.
+    other = visit("runs", basket="antiberty:3.ffn.7")
+    assert other.basket() == "Basket: 1 neuron"
+    assert other.at.session_state["model"] == "antiberty"
+    unlisted = visit("runs", basket="someone/else:3.ffn.7")
+    assert unlisted.at.session_state["model"] == "smollm2-135m"
+
+
 def test_an_address_with_a_damaged_basket_says_so(visit, results):
-    app = visit("attribution", basket="24.ffn.1005,29.none.778")
+    app = visit("attribution", basket="smollm2-135m:24.ffn.1005,29.none.778")
     app.one_error("29.none.778")
     assert app.basket() == "Basket: 0 neurons"
 
