@@ -100,6 +100,15 @@ class Room:
         if self.taken > self.most:
             raise too_large(f"{file}, unpacked,", self.most)
 
+    def read(self, file: str, content: io.BufferedIOBase) -> bytes:
+        """All of a content, counted; UserError where that is more than there may be, or damaged."""
+        try:
+            data = content.read(max(self.most - self.taken, 0) + 1)
+        except _DAMAGED as error:
+            raise _damaged(file, error) from None
+        self.take(file, len(data))
+        return data
+
 
 def ungzipped(file: str, data: bytes) -> io.BufferedIOBase:
     """The content, unpacked while it is read where it is packed with gzip.
@@ -147,21 +156,6 @@ def unzipped(file: str, data: bytes, most: int) -> Iterator[tuple[str, io.Buffer
                 yield info.filename, opened
 
 
-def whole(file: str, content: io.BufferedIOBase, most: int) -> bytes:
-    """All that a file of a zip holds.
-
-    Raises:
-        UserError: it has more bytes than `most`, or is damaged.
-    """
-    try:
-        data = content.read(most + 1)
-    except _DAMAGED as error:
-        raise _damaged(file, error) from None
-    if len(data) > most:
-        raise too_large(f"{file}, unpacked,", most)
-    return data
-
-
 def member(file: str, archive: zipfile.ZipFile, name: str, most: int) -> bytes:
     """The content of one file of a zip.
 
@@ -170,10 +164,7 @@ def member(file: str, archive: zipfile.ZipFile, name: str, most: int) -> bytes:
         Exception: there is none of that name, or it is damaged.
     """
     with _opened(archive, archive.getinfo(name)) as opened:
-        content = opened.read(most + 1)
-    if len(content) > most:
-        raise too_large(f"{file}, unpacked,", most)
-    return content
+        return Room(most).read(file, opened)
 
 
 def _opened(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> io.BufferedIOBase:

@@ -20,14 +20,14 @@ from neuronlab.runs.errors import UnreadableResult
 
 _NUMBERS = "result.json"
 _CONTENTS = "contents.json"
-_ARRAYS = "arrays.npz"
-_TABLE = ".parquet"
+ARRAYS = "arrays.npz"
+TABLE = ".parquet"
 # Where text files used to be; now they lie beside the numbers.
 _OLD_FILES = "files/"
 # The texts that may lie beside a result and belong to it.
 SPEC, META = "spec.json", "meta.json"
 _BESIDE = {SPEC, META}
-_RESERVED = {_NUMBERS, _CONTENTS, _ARRAYS, *_BESIDE}
+_RESERVED = {_NUMBERS, _CONTENTS, ARRAYS, *_BESIDE}
 # Names become file names on any system, and must not be able to leave the folder.
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*")
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # Windows has none
@@ -58,7 +58,7 @@ class Result:
             if not NAME.fullmatch(name):
                 raise ValueError(f"{name!r} cannot be the name of a part of a result.")
         for name in self.files:
-            if name in _RESERVED or name.endswith(_TABLE):
+            if name in _RESERVED or name.endswith(TABLE):
                 raise ValueError(f"{name!r} cannot be the name of a file of a result.")
         if not _BESIDE.issuperset(beside):
             raise ValueError(f"Beside a result lie {SPEC} and {META} only.")
@@ -67,11 +67,11 @@ class Result:
         folder.mkdir(parents=True, exist_ok=True)
         written = []
         for name, table in self.tables.items():
-            written.append(name + _TABLE)
+            written.append(name + TABLE)
             table.to_parquet(folder / written[-1])
         if self.arrays:
-            written.append(_ARRAYS)
-            _save_arrays(folder / _ARRAYS, self.arrays)
+            written.append(ARRAYS)
+            _save_arrays(folder / ARRAYS, self.arrays)
         for name, text in texts.items():
             written.append(name)
             # Bytes, because text mode would change the line ends.
@@ -103,11 +103,11 @@ class Result:
         return result
 
     def _add(self, path: str, data: bytes) -> None:
-        if path == _ARRAYS:
+        if path == ARRAYS:
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
                 self.arrays.update({name: arrays[name] for name in arrays.files})
-        elif path.endswith(_TABLE) and not path.startswith(_OLD_FILES):
-            self.tables[path.removesuffix(_TABLE)] = pd.read_parquet(io.BytesIO(data))
+        elif path.endswith(TABLE) and not path.startswith(_OLD_FILES):
+            self.tables[path.removesuffix(TABLE)] = pd.read_parquet(io.BytesIO(data))
         else:
             self.files[path.removeprefix(_OLD_FILES)] = data.decode()
 

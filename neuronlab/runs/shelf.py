@@ -37,11 +37,27 @@ class About(BaseModel):
     note: str = Field("", max_length=MAX_NOTE)
 
 
-class _Shelf(BaseModel):
-    """The file: by key what people say, by collection the keys in their order."""
+class Contents(BaseModel):
+    """What a shelf holds.
+
+    Attributes:
+        about: what people say of results, by key; see ``of``.
+        collections: keys in their order, by collection; of deleted results, too.
+    """
 
     about: dict[str, About] = Field(default_factory=dict)
     collections: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+    def of(self, key: str) -> About:
+        """What people say of a result; nothing, where nobody has."""
+        return self.about.get(key, About())
+
+    def put(self, name: str, keys: Iterable[str]) -> None:
+        """Put results at the end of a collection. Raises UserError where they are too many."""
+        together = dict.fromkeys([*self.collections.get(name, ()), *keys])
+        if len(together) > _MAX_RESULTS:
+            raise UserError(f"A collection holds at most {_MAX_RESULTS:,} results.")
+        self.collections[name] = tuple(together)
 
 
 class Shelf:
@@ -55,13 +71,14 @@ class Shelf:
         self.store = store
         self._path = store.root / FILE
 
-    def about(self, key: str) -> About:
-        """What people say of a result; nothing, where nobody has."""
-        return self._read().about.get(key, About())
-
-    def collections(self) -> dict[str, tuple[str, ...]]:
-        """The keys of every collection; of deleted results, too."""
-        return self._read().collections
+    def read(self) -> Contents:
+        """What it holds now; nothing, where there is no file, or a damaged one."""
+        try:
+            if self._path.stat().st_size <= _MAX_LIST:
+                return Contents.model_validate_json(self._path.read_bytes())
+        except (OSError, ValidationError):
+            pass
+        return Contents()
 
     def describe(self, key: str, name: str, note: str) -> None:
         """Name a result, and say something of it; "" takes that away.
@@ -70,7 +87,7 @@ class Shelf:
             UserError: too long.
         """
         about = _about(name, note)
-        self._change(lambda shelf: shelf.about.__setitem__(key, about))
+        self._change(lambda contents: contents.about.__setitem__(key, about))
 
     def collect(self, name: str, keys: Iterable[str]) -> None:
         """Put results at the end of a collection, which is made where there is none.
@@ -78,35 +95,28 @@ class Shelf:
         Raises:
             UserError: no name, or one that is too long; too many results.
         """
-        name = _named(name)
-
-        def change(shelf: _Shelf) -> None:
-            together = dict.fromkeys([*shelf.collections.get(name, ()), *keys])
-            if len(together) > _MAX_RESULTS:
-                raise UserError(f"A collection holds at most {_MAX_RESULTS:,} results.")
-            shelf.collections[name] = tuple(together)
-
-        self._change(change)
+        named = _named(name)
+        self._change(lambda contents: contents.put(named, keys))
 
     def discard(self, name: str) -> None:
         """Forget a collection; its results stay."""
-        self._change(lambda shelf: shelf.collections.pop(name, None))
+        self._change(lambda contents: contents.collections.pop(name, None))
 
     def pack(self, name: str) -> bytes:
         """A collection with its results, names and notes, as a zip that ``unpack`` takes.
 
         Results that were deleted, or cannot be read, are left out.
         """
-        shelf, packed, kept = self._read(), io.BytesIO(), []
+        contents, packed, kept = self.read(), io.BytesIO(), []
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
-            for key in shelf.collections.get(name, ()):
+            for key in contents.collections.get(name, ()):
                 try:
                     archive.writestr(f"{key}.zip", self.store.export(key))
                 except (MissingResult, UnreadableResult):
                     continue
                 kept.append(key)
-            about = {key: shelf.about[key].model_dump() for key in kept if key in shelf.about}
-            card = {"name": name, "keys": kept, "about": about}
+            about = {key: contents.of(key).model_dump() for key in kept}
+            card = {"name": name, "about": about}
             archive.writestr(_CARD, json.dumps(card, indent=2))
         return packed.getvalue()
 
@@ -124,35 +134,29 @@ class Shelf:
         room, card = uploads.Room(_MAX_UNPACKED), None
         keys = []
         for name, content in uploads.unzipped(file, data, _MAX_RESULTS + 1):
-            part = uploads.whole(file, content, MAX_BYTES)
-            room.take(file, len(part))
+            part = room.read(file, content)
             if name == _CARD:
                 card = _card(file, part)
             else:
                 keys.append(self.store.receive(file, name.removesuffix(".zip"), part, room))
         if card is None:
             raise UserError(f"{file} is no collection that was downloaded from the page Runs.")
-        self.collect(card.name, keys)
-        for key, about in card.about.items():
-            if key in keys:
-                self.describe(key, about.name, about.note)
-        return card.name
+        name, about = _named(card.name), {key: card.about.get(key, About()) for key in keys}
 
-    def _read(self) -> _Shelf:
-        try:
-            if self._path.stat().st_size <= _MAX_LIST:
-                return _Shelf.model_validate_json(self._path.read_bytes())
-        except (OSError, ValidationError):
-            pass
-        return _Shelf()
+        def change(contents: Contents) -> None:
+            contents.put(name, keys)
+            contents.about |= {key: each for key, each in about.items() if each != About()}
 
-    def _change(self, change: Callable[[_Shelf], object]) -> None:
+        self._change(change)
+        return name
+
+    def _change(self, change: Callable[[Contents], object]) -> None:
         with _lock:
-            shelf = self._read()
-            change(shelf)
+            contents = self.read()
+            change(contents)
             try:
                 with home.publish(self._path, work=self.store.root) as path:
-                    path.write_text(shelf.model_dump_json(indent=1), encoding="utf-8")
+                    path.write_text(contents.model_dump_json(indent=1), encoding="utf-8")
             except OSError as error:
                 raise UserError(f"{self._path} cannot be written: {error.strerror}.") from error
 

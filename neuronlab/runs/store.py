@@ -20,6 +20,7 @@ from neuronlab.runs.pending import Pending, process_is_alive, this_process
 from neuronlab.runs.records import Record, check_stored, read_record
 from neuronlab.runs.result import META, NAME, SPEC, Result, read_files, read_json
 from neuronlab.runs.spec import KEY_LENGTH, Spec
+from neuronlab.runs.unpacked import unpacked
 
 _KEY = re.compile(rf"[0-9a-f]{{{KEY_LENGTH}}}")
 _DAY = 24 * 3600.0
@@ -112,9 +113,14 @@ class Store:
                 path = name.removeprefix(f"{key}/")
                 if not NAME.fullmatch(path):
                     raise refused
-                part = uploads.whole(file, content, room.most)
-                room.take(file, len(part))
+                part = room.read(file, content)
                 (folder / path).write_bytes(part)
+                try:
+                    room.take(file, unpacked(path, part))
+                except UserError:
+                    raise
+                except Exception:  # damaged files fail in many ways
+                    raise refused from None
             try:
                 check_stored(folder)
                 Result.load(folder)

@@ -1,5 +1,6 @@
 """Everything computed on this server: open, compare, export, delete, resume."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -10,11 +11,14 @@ from neuronlab.figures.charts import agreement
 from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.neurons import NeuronScores
 from neuronlab.runs import Pending, Record, Run, Shelf
-from neuronlab.runs import shelf as shelves
+from neuronlab.runs.shelf import MAX_BYTES, MAX_NAME, MAX_NOTE, Contents
 from neuronlab.studies.attribution import AttributionSpec, scores_of
 from neuronlab.widgets import exports, links, runs, services
 from neuronlab.widgets.guard import complain, counted, guard, plain
 from pages import PAGE_OF
+
+# Of the widget that names the collection whose runs are listed.
+COLLECTION = "history_collection"
 
 
 def main() -> None:
@@ -74,43 +78,17 @@ def resume(pending: Pending) -> None:
 
 def history() -> None:
     """The table of finished runs and what can be done with the selected ones."""
-    records = services.store().history()
-    st.subheader(f"Finished: {len(records)}")
-    if not records:
+    everything = services.store().history()
+    st.subheader(f"Finished: {len(everything)}")
+    shelf = Shelf(services.store())
+    contents = shelf.read()
+    collections(shelf, contents)
+    if not everything:
         st.caption("Nothing yet.")
         return
-    shelf = Shelf(services.store())
-    collections(shelf)
-    left, right = st.columns([3, 2])
-    of = right.selectbox(
-        "Collection",
-        ["", *shelf.collections()],
-        format_func=lambda name: name or "all runs",
-        key="history_collection",
-        persist_state="session",
-    )
-    if of:
-        at = {key: place for place, key in enumerate(shelf.collections().get(of, ()))}
-        records = sorted((r for r in records if r.key in at), key=lambda r: at[r.key])
+    records, table = wanted(everything, contents)
     if not records:
-        st.info("None of its runs is on this server any more.", icon=":material/info:")
         return
-    table = pd.DataFrame([row(record, shelf.about(record.key).name) for record in records])
-    words = left.text_input(
-        "Find",
-        key="history_words",
-        placeholder="words of a name, a page, a prompt or a model",
-        persist_state="session",
-    )
-    if words:
-        looked_at = table[["name", "page", "run", "asked", "model", "key"]]
-        lines = looked_at.agg(" ".join, axis=1).str.lower()
-        fits = [all(word in line for word in words.lower().split()) for line in lines]
-        records = [record for record, fit in zip(records, fits, strict=True) if fit]
-        table = table[fits]
-        if not records:
-            st.info("No run has all of these words.", icon=":material/search_off:")
-            return
     event = st.dataframe(
         table,
         hide_index=True,
@@ -133,7 +111,7 @@ def history() -> None:
         return
     actions(chosen)
     with guard():
-        said(shelf, chosen)
+        notes(shelf, contents, chosen)
     for record in chosen:
         if not record.readable:
             complain(record.problem)
@@ -145,10 +123,41 @@ def history() -> None:
                 st.info("Only attributions of one prompt can be compared.")
 
 
-def collections(shelf: Shelf) -> None:
+def wanted(records: Sequence[Record], contents: Contents) -> tuple[list[Record], pd.DataFrame]:
+    """The runs of a collection, or all, that have some words; and their rows."""
+    left, right = st.columns([3, 2])
+    of = right.selectbox(
+        "Collection",
+        ["", *contents.collections],
+        format_func=lambda name: name or "all runs",
+        key=COLLECTION,
+        persist_state="session",
+    )
+    words = left.text_input(
+        "Find",
+        key="history_words",
+        placeholder="words of a name, a page, a prompt or a model",
+        persist_state="session",
+    )
+    if of:
+        by_key = {record.key: record for record in records}
+        records = [by_key[key] for key in contents.collections[of] if key in by_key]
+        if not records:
+            st.info("None of its runs is on this server any more.", icon=":material/info:")
+            return [], pd.DataFrame()
+    table = pd.DataFrame([row(record, contents.of(record.key).name) for record in records])
+    searched = table[["name", "page", "run", "asked", "model", "key"]]
+    lines = searched.agg(" ".join, axis=1).str.lower()
+    fits = [all(word in line for word in words.lower().split()) for line in lines]
+    if not any(fits):
+        st.info("No run has all of these words.", icon=":material/search_off:")
+    return [record for record, fit in zip(records, fits, strict=True) if fit], table[fits]
+
+
+def collections(shelf: Shelf, contents: Contents) -> None:
     """Results that belong together, to take along as one file."""
     with st.popover("Collections", icon=":material/collections_bookmark:"), guard():
-        for number, (name, keys) in enumerate(shelf.collections().items()):
+        for number, (name, keys) in enumerate(contents.collections.items()):
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.markdown(f"**{plain(name)}**: {counted(len(keys), 'run')}")
                 st.download_button(
@@ -162,38 +171,43 @@ def collections(shelf: Shelf) -> None:
                 st.button(
                     "Forget",
                     key=f"collection_forget_{number}",
-                    on_click=shelf.discard,
-                    args=(name,),
+                    on_click=forget,
+                    args=(shelf, name),
                     help="Its runs stay.",
                 )
-        if not shelf.collections():
+        if not contents.collections:
             st.caption("None yet: select runs below, and put them into one.")
         with st.form("collection_import", clear_on_submit=True, border=False):
             file = st.file_uploader(
                 "Bring a collection from another server (zip)",
                 type="zip",
-                max_upload_size=shelves.MAX_BYTES // 1_000_000,
+                max_upload_size=MAX_BYTES // 1_000_000,
             )
             if st.form_submit_button("Bring it here") and file is not None:
-                name = shelf.unpack(file.name, file.getvalue())
-                st.session_state["history_collection"] = name
+                st.session_state[COLLECTION] = shelf.unpack(file.name, file.getvalue())
                 st.rerun()
 
 
-def said(shelf: Shelf, chosen: list[Record]) -> None:
+def forget(shelf: Shelf, name: str) -> None:
+    """Take a collection off the shelf, and show all runs."""
+    shelf.discard(name)
+    st.session_state[COLLECTION] = ""
+
+
+def notes(shelf: Shelf, contents: Contents, chosen: list[Record]) -> None:
     """What people say of a run, and in which collections runs are."""
     if len(chosen) == 1:
-        key, about = chosen[0].key, shelf.about(chosen[0].key)
+        key, about = chosen[0].key, contents.of(chosen[0].key)
         with st.form(f"about_{key}", border=False):
-            name = st.text_input("Name", about.name, max_chars=shelves.MAX_NAME)
-            note = st.text_area("Note", about.note, max_chars=shelves.MAX_NOTE, height=80)
+            name = st.text_input("Name", about.name, max_chars=MAX_NAME)
+            note = st.text_area("Note", about.note, max_chars=MAX_NOTE, height=80)
             if st.form_submit_button("Keep name and note"):
                 shelf.describe(key, name, note)
                 st.rerun()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         into = st.selectbox(
             "Put into a collection",
-            list(shelf.collections()),
+            list(contents.collections),
             None,
             accept_new_options=True,
             placeholder="choose one, or type a new name",

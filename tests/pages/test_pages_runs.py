@@ -101,3 +101,20 @@ def test_a_run_has_a_name_and_a_collection(visit, results):
     assert app.errors() == []
     assert app.at.dataframe[-1].value["key"].tolist() == [key]
     assert app.says("my lecture")
+
+
+def test_a_forgotten_collection_leaves_all_runs(visit, results):
+    Shelf(Store(results)).collect("my lecture", [example("antiberty").key])
+    app = visit("runs")
+    app.at.selectbox(key="history_collection").set_value("my lecture")
+    app.run()
+    assert len(app.at.dataframe[-1].value) == 1
+    app.press("collection_forget_0")
+    assert app.errors() == []
+    assert len(app.at.dataframe[-1].value) == len(EXAMPLES)
+
+
+def test_a_server_without_runs_takes_a_collection(visit, home):
+    app = visit("runs")
+    assert app.says("Nothing yet.")
+    assert app.says("None yet: select runs below")

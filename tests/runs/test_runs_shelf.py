@@ -3,10 +3,12 @@
 import io
 import zipfile
 
+import numpy as np
+import pandas as pd
 import pytest
 from runs_toys import ToySpec, full_result
 
-from neuronlab.runs import Shelf, Store, UserError, shelf
+from neuronlab.runs import Result, Shelf, Store, UserError, shelf
 
 SPECS = [ToySpec(text=word) for word in ("one", "two", "three")]
 KEYS = [spec.key for spec in SPECS]
@@ -39,12 +41,12 @@ def card(name="mine"):
 
 def test_names_and_notes_are_kept_and_taken_away(store):
     one = Shelf(store)
-    assert one.about(KEYS[0]).name == ""
+    assert one.read().of(KEYS[0]).name == ""
     one.describe(KEYS[0], "  Paris ", "for <b>Monday</b>")
-    again = Shelf(Store(store.root)).about(KEYS[0])
+    again = Shelf(Store(store.root)).read().of(KEYS[0])
     assert (again.name, again.note) == ("Paris", "for <b>Monday</b>")
     one.describe(KEYS[0], "", "")
-    assert one.about(KEYS[0]) == one.about(KEYS[1])
+    assert one.read().of(KEYS[0]) == one.read().of(KEYS[1])
     with pytest.raises(UserError, match="at most 100 letters"):
         one.describe(KEYS[0], "x" * 101, "")
 
@@ -53,9 +55,9 @@ def test_a_collection_keeps_its_order_and_holds_each_once(store):
     one = Shelf(store)
     one.collect("my lecture", [KEYS[2], KEYS[0]])
     one.collect("my lecture", [KEYS[0], KEYS[1]])
-    assert one.collections() == {"my lecture": (KEYS[2], KEYS[0], KEYS[1])}
+    assert one.read().collections == {"my lecture": (KEYS[2], KEYS[0], KEYS[1])}
     one.discard("my lecture")
-    assert one.collections() == {}
+    assert one.read().collections == {}
     assert store.has(KEYS[0])
     for bad in ("", "   ", "x" * 101):
         with pytest.raises(UserError, match="name"):
@@ -68,8 +70,8 @@ def test_a_collection_opens_on_another_server(store, other):
     one.describe(KEYS[1], "the second", "why")
     store.delete(KEYS[2])
     assert two.unpack("mine.zip", one.pack("my lecture")) == "my lecture"
-    assert two.collections() == {"my lecture": tuple(KEYS[:2])}
-    assert two.about(KEYS[1]) == one.about(KEYS[1])
+    assert two.read().collections == {"my lecture": tuple(KEYS[:2])}
+    assert two.read().of(KEYS[1]) == one.read().of(KEYS[1])
     for key in KEYS[:2]:
         spec, result = other.load(key)
         assert spec == store.load(key)[0]
@@ -77,7 +79,7 @@ def test_a_collection_opens_on_another_server(store, other):
         assert other.provenance(key) == store.provenance(key)
     # Again: what is here stays, and nothing is there twice.
     two.unpack("mine.zip", one.pack("my lecture"))
-    assert two.collections() == {"my lecture": tuple(KEYS[:2])}
+    assert two.read().collections == {"my lecture": tuple(KEYS[:2])}
 
 
 def test_what_is_no_collection_is_refused_and_leaves_nothing(store, other, monkeypatch):
@@ -104,7 +106,7 @@ def test_what_is_no_collection_is_refused_and_leaves_nothing(store, other, monke
         with pytest.raises(UserError) as caught:
             Shelf(other).unpack("mine.zip", data)
         assert "mine.zip" in str(caught.value), what
-        assert Shelf(other).collections() == {}, what
+        assert Shelf(other).read().collections == {}, what
         assert not other.has(KEYS[1]), what
     assert sorted(path.name for path in other.root.parent.iterdir()) == ["other", "runs"]
     fresh = Store(other.root.parent / "fresh")
@@ -118,9 +120,29 @@ def test_what_is_no_collection_is_refused_and_leaves_nothing(store, other, monke
         Shelf(fresh).unpack("mine.zip", b"x" * 101)
 
 
+def test_what_unpacks_to_more_than_there_may_be_is_refused(store, other, monkeypatch):
+    big = ToySpec(text="big")
+    texts = pd.DataFrame({"text": ["x" * 10_000] * 5_000})  # 50 MB of one text
+    results = {
+        "arrays": Result(arrays={"zeros": np.zeros(5_000_000)}),
+        "tables": Result(tables={"texts": texts}),
+    }
+    monkeypatch.setattr(shelf, "_MAX_UNPACKED", 20_000_000)
+    for what, result in results.items():
+        store.save(big, result, seconds=1)
+        whole = store.export(big.key)
+        assert len(whole) < 1_000_000, what
+        with pytest.raises(UserError, match=r"mine\.zip, unpacked, is larger than 20 MB"):
+            Shelf(other).unpack(
+                "mine.zip", packed(**{"collection.json": card(), f"{big.key}.zip": whole})
+            )
+        assert not other.has(big.key), what
+        store.delete(big.key)
+
+
 def test_a_damaged_shelf_is_an_empty_one(store):
     (store.root / shelf.FILE).write_text("{")
-    assert Shelf(store).collections() == {}
+    assert Shelf(store).read().collections == {}
     Shelf(store).collect("mine", KEYS)
-    assert Shelf(store).collections() == {"mine": tuple(KEYS)}
+    assert Shelf(store).read().collections == {"mine": tuple(KEYS)}
     assert len(store.history()) == 3
