@@ -271,17 +271,23 @@ def page_of(view: py3Dmol.view, start: str, name: str) -> str:
         name: of the view in its page.
     """
     # In a script only JSON strings hold "<", and none may end the script.
-    view.startjs = start + view.startjs.removeprefix(start).replace("<", r"\u003c") + _CAMERA
+    drawn = view.startjs.removeprefix(start).replace("<", r"\u003c")
+    view.startjs = start + _VIEWERS + drawn + _CAMERA
     # The same view is the same page, so that a browser that shows it keeps it.
     return view.write_html().replace(view.uniqueid, name)
 
 
+# All panels of a page, by one name. Those side by side share a person's drags, and nothing else.
+_VIEWERS = """
+const viewers = typeof viewergrid_UNIQUEID === "undefined"
+  ? [viewer_UNIQUEID] : viewergrid_UNIQUEID.flat();
+"""
 # The frame around it may know where a person has turned an earlier view: see `proteins.viewer`.
 _CAMERA = """
-viewer_UNIQUEID.render();
-addEventListener("message", ({data}) => viewer_UNIQUEID.setView(data));
-viewer_UNIQUEID.setViewChangeCallback((view) => parent.postMessage(view, "*"));
-parent.postMessage("view?", "*");
+addEventListener("message", ({data}) => viewers.forEach((viewer, at) => viewer.setView(data[at])));
+viewers.at(-1).setViewChangeCallback(
+  () => parent.postMessage(viewers.map((viewer) => viewer.getView()), "*"));
+parent.postMessage("views?", "*");
 """
 # What a browser does when the pointer leaves a residue.
 UNLABEL = "function(atom, viewer) { viewer.removeAllLabels(); }"

@@ -97,12 +97,11 @@ def structures_view(
     )
 
 
-# What the page does once its views are there, however long they take. The name gets its end from
-# py3Dmol; the other views follow the first.
+# What the page does once its views are there, however long they take: see `page_of`.
 _TURN = (
     "if (!matchMedia('(prefers-reduced-motion: reduce)').matches) {\n"
-    "viewer_UNIQUEID.spin('y', 0.6);\n"
-    "setTimeout(() => viewer_UNIQUEID.spin(false), 15000); }\n"
+    "viewers.forEach((viewer) => viewer.spin('y', 0.6));\n"
+    "setTimeout(() => viewers.forEach((viewer) => viewer.spin(false)), 15000); }\n"
 )
 STYLE = (
     "body {{ margin: 0; background: {ground}; color: {ink}; font: 14px sans-serif; }} "

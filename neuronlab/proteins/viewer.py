@@ -93,14 +93,15 @@ def framed(page: str, title: str = "3D view", camera: str = "") -> str:
     )
 
 
-# Where a view was turned to is kept in the app's own window, as the sandbox inside tells it: an
-# array of numbers, which is all that is taken from there.
+# Where views were turned to is kept in the app's own window, as the sandbox inside tells it: arrays
+# of numbers, which is all that is taken from there.
 _KEEPER = """<script>
 const views = (parent.neuronlabViews ??= {});
 addEventListener("message", ({data, source}) => {
   if (source !== document.querySelector("iframe").contentWindow) return;
-  if (data === "view?") views[CAMERA] && source.postMessage(views[CAMERA], "*");
-  else if (Array.isArray(data) && data.every(Number.isFinite)) views[CAMERA] = data;
+  if (data === "views?") views[CAMERA] && source.postMessage(views[CAMERA], "*");
+  else if (Array.isArray(data) && data.every((view) => view.every?.(Number.isFinite)))
+    views[CAMERA] = data;
 });
 </script>"""
 

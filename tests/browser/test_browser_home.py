@@ -77,6 +77,16 @@ def test_it_stands_still_for_whom_motion_is_too_much(tab, motion):
         turned.append(frame.evaluate("() => viewer_structures.getView()"))
         one.page.wait_for_timeout(1000)
     assert (turned[0] == turned[1]) == (motion == "reduce")
+    element = one.page.locator("iframe").first
+    element.scroll_into_view_if_needed()
+    box = element.bounding_box()
+    half = box["width"] / 2
+    for left in (box["x"], box["x"] + half):  # start and steered, each in its panel
+        panel = {"x": left, "y": box["y"] + 100, "width": half, "height": 120}
+        pictures = [one.page.screenshot(clip=panel)]
+        one.page.wait_for_timeout(1000)
+        pictures.append(one.page.screenshot(clip=panel))
+        assert (pictures[0] == pictures[1]) == (motion == "reduce")
 
 
 @pytest.mark.parametrize("width", [1280, 390])

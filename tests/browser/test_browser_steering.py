@@ -1,5 +1,7 @@
 """Steering in a browser: the structures are drawn."""
 
+import pytest
+
 
 def test_a_steered_protein_is_drawn_in_three_dimensions(tab):
     one = tab().open("steering")
@@ -20,3 +22,28 @@ def test_a_steered_protein_is_drawn_in_three_dimensions(tab):
     one.look("confidence")
     one.idle().healthy()
     assert one.overflowing() == []
+
+
+def test_a_view_stays_turned_when_its_colours_change(tab):
+    one = tab().open("steering")
+    one.pick("model", "AntiBERTy")
+    one.finished()
+    frame = one.page.locator("iframe").first
+    frame.content_frame.locator("iframe").content_frame.locator("canvas").first.wait_for()
+    frame.scroll_into_view_if_needed()
+    box = frame.bounding_box()
+    views = "() => Object.values(window.neuronlabViews ?? {})[0]"
+    one.page.wait_for_timeout(1000)  # drawn, it does not tell that it can be dragged
+    one.page.mouse.move(box["x"] + 150, box["y"] + 250)
+    one.page.mouse.down()
+    one.page.mouse.move(box["x"] + 260, box["y"] + 300, steps=5)
+    one.page.mouse.up()
+    one.page.wait_for_function(views)
+    turned = one.page.evaluate(views)
+    assert len(turned) == 3
+    one.page.evaluate(f"() => {{ ({views})().before = true; }}")
+    one.look("confidence")
+    one.page.wait_for_function(f"() => !({views})().before")
+    again = one.page.evaluate(views)
+    assert again == [pytest.approx(view, abs=1e-3) for view in turned]
+    one.healthy()
