@@ -2,9 +2,9 @@
 
     python benchmarks/any_protein.py [--part map --part secondary --part steering]
 
-The mutation map and the secondary structure beside the usual loop, one sequence at a time through
-transformers alone, on a part of the same proteins, with how far results agree; a steering run has
-no reference. Prints rows for docs/results.md.
+The mutation map beside a loop over positions through transformers alone, the secondary structure
+beside the same prediction of one protein at a time, both on a part and scaled up, with how far
+results agree; a steering run has no reference. Prints rows for docs/results.md.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def mutations(sequence: str) -> None:
     def loop() -> None:
         looped.clear()
         for place in range(_LOOPED):
-            (ids,) = torch.tensor([model.residue_ids(sequence)]).unbind(0)
+            ids = torch.tensor(model.residue_ids(sequence))
             ids[place + 1] = model.tokenizer.mask_token_id
             with torch.no_grad():
                 logits = model.hf(input_ids=ids[None]).logits[0, place + 1]

@@ -5,21 +5,20 @@
 Starts the app in a home of its own, with the models of this one, and opens in Chromium (which has
 to be installed) what pages open on, to warm the server, then in turns: by a click in the
 navigation. Times are the browser's own: from the click to the first change of what the page says,
-and to the last change before it stands still for a second. The 3D views are waited for by asking
-them. Prints tables for docs/results.md: median and range in milliseconds.
+and to the last change before it stands still for a second; what happens inside a 3D view is no
+change of the page. Prints tables for docs/results.md: median and range in milliseconds.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
 import statistics
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
-from server import PATIENCE, server, settled
+from playwright.sync_api import Page
+from server import chromium, server, settled, tab
 
 from pages import HOME, PAGES
 
@@ -85,12 +84,9 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
         server(Path(folder)) as (_, address),
-        sync_playwright() as playwright,
+        chromium() as browser,
     ):
-        flags = ["--no-sandbox", "--disable-gpu"]
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
-        page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
-        page.set_default_timeout(PATIENCE)
+        page = tab(browser)
         page.add_init_script(f"({WATCH})()")
         page.goto(f"{address}/models")
         settled(page)
@@ -98,7 +94,6 @@ def main() -> None:
             by_page(page, titles, turns)
         if "clicks" in parts:
             clicks(page, address, turns)
-        browser.close()
 
 
 def by_page(page: Page, titles: list[str], turns: range) -> None:

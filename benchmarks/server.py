@@ -67,6 +67,23 @@ def server(folder: Path) -> Iterator[tuple[psutil.Process, str]]:
         process.wait(30)
 
 
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """The browser of this machine."""
+    with sync_playwright() as playwright:
+        flags = ["--no-sandbox", "--disable-gpu"]
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
+        yield browser
+        browser.close()
+
+
+def tab(browser: Browser) -> Page:
+    """A new tab of a person of its own."""
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.set_default_timeout(PATIENCE)
+    return page
+
+
 def settled(page: Page) -> None:
     """Wait until the page's script has ended and stays ended."""
     quiet = 0
@@ -78,8 +95,7 @@ def settled(page: Page) -> None:
 
 def opened(browser: Browser, address: str) -> Page:
     """A new tab with a finished result, set to the method of a single pass."""
-    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
-    page.set_default_timeout(PATIENCE)
+    page = tab(browser)
     page.goto(f"{address}/attribution")
     page.get_by_text("Copy as command").wait_for()
     settled(page)
@@ -121,10 +137,8 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
         server(Path(folder)) as (process, address),
-        sync_playwright() as playwright,
+        chromium() as browser,
     ):
-        flags = ["--no-sandbox", "--disable-gpu"]
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
         page = opened(browser, address)
         print(f"idle, one tab: {idle(process, arguments.idle):.2%} of a core", flush=True)
         first = 0.0
@@ -143,7 +157,6 @@ def main() -> None:
                     flush=True,
                 )
         print(f"idle, one tab: {idle(process, arguments.idle):.2%} of a core", flush=True)
-        browser.close()
 
 
 if __name__ == "__main__":

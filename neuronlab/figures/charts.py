@@ -28,9 +28,9 @@ _WRITTEN = 12
 
 
 def standalone(figure: go.Figure) -> go.Figure:
-    """A copy with colours of its own: in the app they are the theme's, and stand for nothing else.
+    """A copy with colours of its own, for files: in the app they are the theme's.
 
-    The template that Streamlit gives every figure holds marks in their place.
+    In their place the template that Streamlit gives every figure holds marks, near black.
     """
     template = go.layout.Template(pio.templates["plotly_white"])
     template.data.heatmap = None

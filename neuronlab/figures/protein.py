@@ -283,10 +283,13 @@ const viewers = typeof viewergrid_UNIQUEID === "undefined"
   ? [viewer_UNIQUEID] : viewergrid_UNIQUEID.flat();
 """
 # The frame around it may know where a person has turned an earlier view: see `proteins.viewer`.
+# Only after its answer does it hear of this one's, which would otherwise take the earlier's place.
 _CAMERA = """
-addEventListener("message", ({data}) => viewers.forEach((viewer, at) => viewer.setView(data[at])));
-viewers.at(-1).setViewChangeCallback(
-  () => parent.postMessage(viewers.map((viewer) => viewer.getView()), "*"));
+addEventListener("message", ({data}) => {
+  viewers.at(-1).setViewChangeCallback(
+    () => parent.postMessage(viewers.map((viewer) => viewer.getView()), "*"));
+  data.forEach((view, at) => viewers[at]?.setView(view));
+});
 parent.postMessage("views?", "*");
 """
 # What a browser does when the pointer leaves a residue.

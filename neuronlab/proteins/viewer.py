@@ -99,7 +99,7 @@ _KEEPER = """<script>
 const views = (parent.neuronlabViews ??= {});
 addEventListener("message", ({data, source}) => {
   if (source !== document.querySelector("iframe").contentWindow) return;
-  if (data === "views?") views[CAMERA] && source.postMessage(views[CAMERA], "*");
+  if (data === "views?") source.postMessage(views[CAMERA] ?? [], "*");
   else if (Array.isArray(data) && data.every((view) => view.every?.(Number.isFinite)))
     views[CAMERA] = data;
 });

@@ -520,9 +520,8 @@ def _spread(values: Float[np.ndarray, " chain"]) -> dict[str, float]:
 def _path(chains: pd.DataFrame, finals: pd.DataFrame, goal: Goal) -> pd.DataFrame:
     chain = finals.loc[median_chain(finals, STEERED, goal.property), "chain"]
     of_chain = chains[(chains["condition"] == STEERED) & (chains["chain"] == chain)]
-    return (
-        pd.DataFrame({"sequence": of_chain["sequences"].iloc[0]}).rename_axis("step").reset_index()
-    )
+    sequences = of_chain["sequences"].iloc[0]
+    return pd.DataFrame({"step": range(len(sequences)), "sequence": sequences})
 
 
 def median_chain(finals: pd.DataFrame, condition: str, name: str) -> int:

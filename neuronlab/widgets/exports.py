@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any, Literal
 
 import pandas as pd
@@ -16,6 +17,7 @@ from neuronlab.widgets import runs, services
 
 # In the address: the page alone, without what is around it.
 PRESENTED = "present"
+_REPORT = "The figures of this page, live, in one file that opens offline."
 
 
 def chart(figure: go.Figure, table: pd.DataFrame, name: str, alt: str) -> None:
@@ -44,7 +46,7 @@ def begin() -> None:
 
 def reported(name: str, part: Part) -> None:
     """Have a report of the page hold a figure."""
-    st.session_state.setdefault("reported", {})[name] = part
+    st.session_state["reported"][name] = part
 
 
 def listed(table: pd.DataFrame, height: int | Literal["auto"] = "auto") -> None:
@@ -107,10 +109,12 @@ def present(on: bool = True) -> None:
 
 def share(key: str, python: str, command: str) -> None:
     """The exact calls that give a result, and the whole of it as files."""
-    parts = [*st.session_state.get("reported", {}).values()]
+    store = services.store()
+    # What is drawn again after this, such as another proof, is in it as it stands then.
+    parts: dict[str, Part] = st.session_state["reported"]
 
     def page() -> str:
-        spec, made = services.result(key)[0], services.store().provenance(key)
+        spec, made = services.result(key)[0], store.provenance(key)
         facts = {
             "asked": runs.question(spec),
             "model": runs.models_of(spec),
@@ -119,7 +123,7 @@ def share(key: str, python: str, command: str) -> None:
             "with": f"NeuronLab {__version__}, run {key}",
         }
         title = runs.heading(str(spec["study"]), spec)
-        return report(title, facts, parts, {"Python": python, "Command": command})
+        return report(title, facts, [*parts.values()], {"Python": python, "Command": command})
 
     with st.container(horizontal=True):
         st.button(
@@ -134,26 +138,26 @@ def share(key: str, python: str, command: str) -> None:
             st.code(python, language="python")
         with st.popover("Copy as command", icon=":material/terminal:", type="tertiary"):
             st.code(command, language="bash")
-        st.download_button(
-            "Report (HTML)",
-            page,
-            f"{key}.html",
-            "text/html",
-            on_click="ignore",
-            disabled=not services.store().has(key),  # a preview
-            type="tertiary",
-            icon=":material/description:",
-            key="report_run",
-            help="The figures of this page, live, in one file that opens offline.",
-        )
-        st.download_button(
-            "Whole result (zip)",
-            lambda: services.store().export(key),
-            f"{key}.zip",
-            "application/zip",
-            on_click="ignore",
-            disabled=not services.store().has(key),  # a preview
-            type="tertiary",
-            icon=":material/download:",
-            key="export_run",
-        )
+        for name, make, ending, mime, icon, about in (
+            ("Report (HTML)", page, "html", "text/html", "description", _REPORT),
+            (
+                "Whole result (zip)",
+                partial(store.export, key),
+                "zip",
+                "application/zip",
+                "download",
+                "",
+            ),
+        ):
+            st.download_button(
+                name,
+                make,
+                f"{key}.{ending}",
+                mime,
+                on_click="ignore",
+                disabled=not store.has(key),  # a preview
+                type="tertiary",
+                icon=f":material/{icon}:",
+                key=f"export_run_{ending}",
+                help=about or None,
+            )

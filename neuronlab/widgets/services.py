@@ -25,6 +25,11 @@ def store() -> Store:
     return queue().store
 
 
+def finished(key: str) -> Result | None:
+    """A result that is stored, or comes with the project and is stored now."""
+    return result(key)[1] if at_hand(key) else None
+
+
 def at_hand(key: str) -> bool:
     """Whether a result is stored, or comes with the project and is stored now."""
     return store().has(key) or examples.adopt(key, store())

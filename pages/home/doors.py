@@ -35,11 +35,6 @@ def cards(pages: Iterable[Page]) -> None:
                 st.caption(page.card)
 
 
-def finished(spec: Spec) -> Result | None:
-    """The result of an example, if it is there or comes with the project."""
-    return services.result(spec.key)[1] if services.at_hand(spec.key) else None
-
-
 def open_button(label: str, spec: Spec, *, type: Literal["primary", "secondary"]) -> None:
     """Leads to the page of an example."""
     page = PAGE_OF[spec.study]
@@ -73,7 +68,7 @@ def steered() -> None:
     """A protein before and after steering, turning."""
     page = PAGE_OF[SteeringSpec.study]
     spec = examples.first(SteeringSpec.study, entry(page.models[0]))
-    result = finished(spec) if isinstance(spec, SteeringSpec) else None
+    result = services.finished(spec.key) if isinstance(spec, SteeringSpec) else None
     if result is None or not isinstance(spec, SteeringSpec):
         return
     names = [name for name in ("start", STEERED) if f"{name}.pdb" in result.files]

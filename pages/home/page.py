@@ -64,11 +64,11 @@ def main() -> None:
 
 def live_example(spec: AttributionSpec) -> Result | None:
     """The first example of the default model: stored, computed at set-up, or computed now."""
-    result = doors.finished(spec)
+    result = services.finished(spec.key)
     if result is None and model_fetch.ready(spec.model):
         runs.open_on(spec, state.device())
         runs.wait(spec.key, "home")
-        result = doors.finished(spec)
+        result = services.finished(spec.key)
     return result
 
 

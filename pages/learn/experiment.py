@@ -6,6 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import pandas as pd
+import plotly.graph_objects as go
+
+from neuronlab.figures.charts import MARGIN
+from neuronlab.widgets import exports
 from pages.learn.lesson import Step
 
 
@@ -35,7 +40,12 @@ def experiment(function: Experiment) -> Experiment:
     return function
 
 
-def outcome(step: Step) -> Outcome:
+def plot(figure: go.Figure, table: pd.DataFrame, name: str, alt: str) -> None:
+    """A small figure of a lesson, with its table; see ``exports.chart``."""
+    exports.chart(figure.update_layout(height=260, margin=MARGIN), table, f"learn_{name}", alt)
+
+
+def measure(step: Step) -> Outcome:
     """What a step finds. Raises UserError where it cannot be measured here."""
     return EXPERIMENTS[step.experiment](**step.settings) if step.experiment else Outcome()
 

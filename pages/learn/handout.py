@@ -21,8 +21,8 @@ h1 { font-size: 20pt; } h2 { font-size: 14pt; margin-top: 1.6em; }
 def worksheet(lesson: Lesson, outcomes: Sequence[Outcome]) -> str:
     """A page to print: texts and questions, without what is revealed."""
     parts = [f"<p class='name'>Name: ____________________</p><h1>{escape(lesson.title)}</h1>"]
-    for number, (step, found) in enumerate(zip(lesson.steps, outcomes, strict=True), start=1):
-        parts.append(f"<h2>{number}. {escape(step.title)}</h2>{_text(step.text, found)}")
+    for number, (step, outcome) in enumerate(zip(lesson.steps, outcomes, strict=True), start=1):
+        parts.append(f"<h2>{number}. {escape(step.title)}</h2>{_text(step.text, outcome)}")
         if step.question:
             choices = "".join(f"<li>{escape(choice)}</li>" for choice in step.question.choices)
             parts.append(f"<p><b>{escape(step.question.ask)}</b></p><ul>{choices}</ul>")
@@ -38,35 +38,35 @@ def notes(lesson: Lesson, outcomes: Sequence[Outcome]) -> str:
     parts.append(
         f"<p>About {lesson.minutes} minutes. The numbers were measured on this server just now.</p>"
     )
-    for number, (step, found) in enumerate(zip(lesson.steps, outcomes, strict=True), start=1):
-        parts.append(f"<h2>{number}. {escape(step.title)}</h2>{_text(step.text, found)}")
+    for number, (step, outcome) in enumerate(zip(lesson.steps, outcomes, strict=True), start=1):
+        parts.append(f"<h2>{number}. {escape(step.title)}</h2>{_text(step.text, outcome)}")
         if step.question:
             choices = "".join(
-                f"<li class='{'right' if at == found.answer else ''}'>{escape(choice)}"
-                f"{' (right)' if at == found.answer else ''}</li>"
+                f"<li class='{'right' if at == outcome.answer else ''}'>{escape(choice)}"
+                f"{' (right)' if at == outcome.answer else ''}</li>"
                 for at, choice in enumerate(step.question.choices)
             )
             parts.append(f"<p><b>{escape(step.question.ask)}</b></p><ul>{choices}</ul>")
-        parts.append(_text(step.reveal, found))
+        parts.append(_text(step.reveal, outcome))
     parts.append(f"<h2>Alone</h2>{_text(lesson.alone.text)}")
     return _page(f"{lesson.title}: notes", parts)
 
 
-def told(text: str, found: Outcome) -> str:
+def filled(text: str, outcome: Outcome) -> str:
     """A text with the numbers of its experiment in it."""
-    return text.format(**found.numbers)
+    return text.format(**outcome.numbers)
 
 
-def right(step: Step, found: Outcome) -> str:
+def right(step: Step, outcome: Outcome) -> str:
     """The answer that the measurement bears out, in words."""
     assert step.question is not None
-    assert found.answer is not None
-    return step.question.choices[found.answer]
+    assert outcome.answer is not None
+    return step.question.choices[outcome.answer]
 
 
-def _text(text: str, found: Outcome | None = None) -> str:
+def _text(text: str, outcome: Outcome | None = None) -> str:
     """The little Markdown that lessons have: paragraphs, bold and emphasis."""
-    words = escape(told(text, found) if found else text, quote=False)
+    words = escape(filled(text, outcome) if outcome else text, quote=False)
     words = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", words, flags=re.DOTALL)
     words = re.sub(r"\*(.+?)\*", r"<i>\1</i>", words, flags=re.DOTALL)
     return "".join(f"<p>{part}</p>" for part in words.strip().split("\n\n") if part)

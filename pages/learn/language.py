@@ -1,8 +1,7 @@
-"""Experiments of the lessons on a language model, and on what is stored of one."""
+"""Experiments of the lessons on what switching neurons off does, and on stored results."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -11,210 +10,21 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from neuronlab import examples
-from neuronlab.errors import UserError
-from neuronlab.examples import DEFAULT_MODEL
-from neuronlab.figures.block import SHOWN, Stage
-from neuronlab.figures.block import block as drawing
-from neuronlab.figures.charts import MARGIN, visible
-from neuronlab.figures.colours import COLOURS, NEUTRAL
-from neuronlab.figures.heatmaps import by_layer
-from neuronlab.models import Model, Prompt
-from neuronlab.models.catalogue import entry
+from neuronlab.figures.charts import visible
+from neuronlab.figures.colours import COLOURS
+from neuronlab.models import Prompt
 from neuronlab.neurons import Neuron, NeuronSet, Suppress, effect, predict_many
-from neuronlab.neurons.card import neuron_card
 from neuronlab.neurons.effect import AS_ACTIVE, RANDOM
-from neuronlab.runs import Result
-from neuronlab.studies.attribution import scores_of
-from neuronlab.widgets import bars, heatmaps, services, state
+from neuronlab.widgets import bars
 from neuronlab.widgets.bars import Bar
-from pages.learn.experiment import Outcome, band, experiment
-
-# What a person is told to be loud: of a neuron against the loudest of its layer.
-_LOUD = 0.2
-_FIRST = 5
-
-
-def stored(study: str, model: str = DEFAULT_MODEL) -> Result:
-    """What a page opens on: it comes with the project.
-
-    Raises:
-        UserError: it does not, and was not computed here either.
-    """
-    of = entry(model)
-    first = examples.first(study, of) if study != "attribution" else examples.example(model)
-    if first is None or not services.at_hand(first.key):
-        raise UserError("The result that this step shows is not on this server: see the page Runs.")
-    return services.result(first.key)[1]
-
-
-def default_model() -> Model:
-    """The language model of all lessons."""
-    return services.model(DEFAULT_MODEL, state.device())
-
-
-def _prompt() -> Prompt:
-    spec = examples.example(DEFAULT_MODEL)
-    return replace(spec.prompt, target=int(stored("attribution").numbers["target"]))
-
-
-def _best(count: int) -> NeuronSet:
-    return scores_of(stored("attribution")).select(top=count)
-
-
-@experiment
-def block(layer: int) -> Outcome:
-    """The lesson's prompt on its way through one block."""
-    model, prompt, result = default_model(), _prompt(), stored("value_query")
-    encoded = model.encode(prompt)
-    seen = model.read(encoded, ("query", "key", "value", "ffn"))
-    at = {c: seen[layer, c][0, -1].float().numpy(force=True) for c in ("query", "key", "value")}
-    ffn = seen[layer, "ffn"][0, -1].float().numpy(force=True)
-    token = model.hf.get_input_embeddings()(encoded.input_ids)[0, -1].float().numpy(force=True)
-    looks = result.tables["head_positions"]
-    looks = looks[looks["layer"] == layer].groupby("position")["attention"].mean()
-    loudest = np.argsort(-np.abs(ffn))[:SHOWN]
-    path = result.tables["path"].set_index("state")["probability"]
-    choices = result.tables["predictions"].head(_FIRST)
-    last = encoded.tokens[-1].strip()
-    words = {
-        "query": "What this place asks the earlier ones for",
-        "key": "What this place offers to be found by",
-        "value": "What this place would hand on to later ones",
-    }
-    stages = [
-        Stage("Tokens", "The sentence in pieces.", [(t, None) for t in encoded.tokens]),
-        Stage(
-            "Embedding",
-            f"“{last}” becomes {len(token):,} numbers.",
-            [("", float(value)) for value in token[:SHOWN]],
-            of=len(token),
-        ),
-        *(
-            Stage(
-                c.title(),
-                f"{said}: {len(at[c]):,} numbers, each a neuron.",
-                [("", float(value)) for value in at[c][:SHOWN]],
-                of=len(at[c]),
-            )
-            for c, said in words.items()
-        ),
-        Stage(
-            "Attention",
-            "How much is read from each place, where query and key fit (mean of the heads).",
-            [(t, float(looks[i])) for i, t in enumerate(encoded.tokens)],
-            percent=True,
-        ),
-        Stage(
-            "FFN",
-            f"{len(ffn):,} neurons look at what was gathered; the loudest, by their numbers.",
-            [(str(i), float(ffn[i])) for i in loudest],
-            of=len(ffn),
-        ),
-        Stage(
-            "Stream",
-            "All of it is added up. Read here already, the next token would be",
-            [(" Paris", float(path[f"ffn {layer}"]))],
-            percent=True,
-        ),
-        Stage(
-            "Next token",
-            f"After {model.layers} such blocks:",
-            [(str(c.token), float(c.probability)) for c in choices.itertuples()],
-            percent=True,
-        ),
-    ]
-    numbers = {
-        "layer": layer,
-        "layers": model.layers,
-        "width": len(token),
-        "ffn": len(ffn),
-        "here": float(path[f"ffn {layer}"]),
-        "end": float(choices["probability"].iloc[0]),
-        "neurons": model.layers * sum(model.sizes[c] for c in ("query", "key", "value", "ffn")),
-    }
-
-    def draw() -> None:
-        st.html(drawing(stages))
-
-    return Outcome(numbers, draw)
-
-
-@experiment
-def loud(layer: int) -> Outcome:
-    """How many FFN neurons of a layer say anything on the prompt."""
-    seen = default_model().read(default_model().encode(_prompt()), ("ffn",))[layer, "ffn"]
-    sizes = np.sort(np.abs(seen[0, -1].float().numpy(force=True)))[::-1]
-    count = int((sizes >= _LOUD * sizes[0]).sum())
-
-    def draw() -> None:
-        figure = go.Figure(
-            go.Scatter(
-                x=np.arange(1, len(sizes) + 1), y=sizes, fill="tozeroy", line={"color": COLOURS[0]}
-            )
-        )
-        figure.add_vline(x=count, line={"dash": "dot", "color": NEUTRAL})
-        figure.update_xaxes(title="neurons of the layer, the loudest first")
-        figure.update_yaxes(title="size of the activation")
-        st.plotly_chart(figure.update_layout(height=260, margin=MARGIN), key="learn_loud")
-
-    share = count / len(sizes)
-    return Outcome({"count": count, "of": len(sizes), "share": share}, draw, band(share, 0.2, 0.7))
-
-
-@experiment
-def says(neuron: str, words: list[str]) -> Outcome:
-    """What a neuron writes: which of the words it pushes most."""
-    model, prompt = default_model(), _prompt()
-    card = neuron_card(model, prompt, Neuron.parse(neuron))
-    activation = float(card.activations["activation"].iloc[-1])
-    at = [model.tokenizer(word, add_special_tokens=False)["input_ids"][0] for word in words]
-    pushed = predict_many(
-        model, model.encode(prompt), [None, Suppress(NeuronSet([Neuron.parse(neuron)]))]
-    )
-    gains = [float(pushed[0].logits[i] - pushed[1].logits[i]) for i in at]
-    gains = [gain - float(np.mean(gains)) for gain in gains]
-
-    def draw() -> None:
-        table = pd.DataFrame({"word": words, "pushed by": gains})
-        figure = go.Figure(
-            go.Bar(x=[visible(w) for w in words], y=table["pushed by"], marker_color=COLOURS[0])
-        )
-        figure.update_yaxes(title="push (change of the logit)")
-        st.plotly_chart(figure.update_layout(height=240, margin=MARGIN), key="learn_says")
-        tokens = ", ".join(f"“{visible(t)}”" for t in card.promotes["token"][:8])
-        st.caption(f"Of all tokens it pushes these most by itself: {tokens}.")
-
-    return Outcome({"activation": activation, "gain": max(gains)}, draw, int(np.argmax(gains)))
-
-
-@experiment
-def attributed() -> Outcome:
-    """The scores of all neurons of the prompt, layer over layer."""
-    scores = scores_of(stored("attribution"))
-    every = np.concatenate([values.ravel() for values in scores.arrays.values()])
-    rising = np.sort(every[every > 0])[::-1]
-    half = int(np.searchsorted(np.cumsum(rising), rising.sum() / 2) + 1)
-    ten = scores.top(10)
-    numbers = {
-        "neurons": len(every),
-        "half": half,
-        "share": half / len(every),
-        "ten": float(ten["score"].sum() / rising.sum()),
-        "best": f"{ten['layer'][0]}.{ten['neuron'][0]}",
-        "late": int((ten["layer"] >= 20).sum()),
-    }
-    return Outcome(
-        numbers,
-        lambda: heatmaps.draw(by_layer(scores), "learn", lambda cell: None, files=False),
-        band(half / len(every), 0.05, 0.6),
-    )
+from pages.learn.experiment import Outcome, band, experiment, plot
+from pages.learn.material import capital_prompt, capital_scores, default_model, stored
 
 
 @st.cache_data(max_entries=16, show_spinner="Switching neurons off")
 def _switched(count: int) -> Any:
-    chosen = _best(count)
-    return effect(default_model(), _prompt(), chosen, Suppress)
+    chosen = capital_scores().select(top=count)
+    return effect(default_model(), capital_prompt(), chosen, Suppress)
 
 
 def _falls(before: float, after: float) -> int:
@@ -231,7 +41,7 @@ def switch(count: int, which: str = "best") -> Outcome:
     shown = {"best": after, "random": random, "active": active}[which]
     numbers = {
         "count": count,
-        "neurons": sum(values.size for values in scores_of(stored("attribution")).arrays.values()),
+        "neurons": sum(values.size for values in capital_scores().arrays.values()),
         "before": before,
         "after": after,
         "random": random,
@@ -255,7 +65,9 @@ def bystander(count: int, text: str, target: str) -> Outcome:
     """Another prompt without the neurons that were chosen for the lesson's."""
     model = default_model()
     encoded = model.encode(Prompt(text, target=target))
-    before, after = predict_many(model, encoded, [None, Suppress(_best(count))])
+    before, after = predict_many(
+        model, encoded, [None, Suppress(capital_scores().select(top=count))]
+    )
     first = visible(model.label(int(after.logits.argmax()))).strip("␣")
     first = f"“{first}”" if first else "nothing that can be seen"
     rows = [Bar("as it is", before.probability), Bar("without them", after.probability, True)]
@@ -288,8 +100,9 @@ def written() -> Outcome:
         for (name, values), colour in zip(counts.items(), (COLOURS[0], COLOURS[1]), strict=True):
             figure.add_bar(x=names, y=values, name=f"neurons that {name}", marker_color=colour)
         figure.update_yaxes(title="of the 20 best")
-        figure.update_layout(height=260, margin=MARGIN, barmode="group")
-        st.plotly_chart(figure, key="learn_written")
+        figure.update_layout(barmode="group")
+        table = pd.DataFrame({"layers": names, **counts})
+        plot(figure, table, "written", "Bars: where the neurons are that write, and that wake.")
 
     return Outcome(
         {
@@ -312,7 +125,7 @@ def unwoken(count: int) -> Outcome:
     chosen = NeuronSet(
         Neuron(int(row.layer), row.component, int(row.neuron)) for row in table.itertuples()
     )
-    measured = effect(default_model(), _prompt(), chosen, Suppress)
+    measured = effect(default_model(), capital_prompt(), chosen, Suppress)
     before, after = measured.probability
     rows = [
         Bar("as it is", before),
@@ -339,7 +152,8 @@ def shared() -> Outcome:
         figure = go.Figure(go.Bar(y=words, x=means, orientation="h", marker_color=COLOURS[0]))
         figure.update_yaxes(autorange="reversed")
         figure.update_xaxes(title="FFN neurons in common")
-        st.plotly_chart(figure.update_layout(height=240, margin=MARGIN), key="learn_shared")
+        table = pd.DataFrame({"what": words, "in common": means})
+        plot(figure, table, "shared", "Bars: neurons in common.")
 
     return Outcome(
         {
@@ -384,14 +198,14 @@ def pair() -> Outcome:
 @experiment
 def loudest_off(count: int) -> Outcome:
     """The loudest neurons against those with the best scores, both switched off."""
-    model, prompt = default_model(), _prompt()
+    model, prompt = default_model(), capital_prompt()
     seen = model.read(model.encode(prompt), ("ffn",))
     sizes = np.stack([seen[i, "ffn"][0, -1].abs().numpy(force=True) for i in range(model.layers)])
     layers, indices = np.unravel_index(np.argsort(-sizes, axis=None)[:count], sizes.shape)
     loudest = NeuronSet(
         Neuron(int(layer), "ffn", int(index)) for layer, index in zip(layers, indices, strict=True)
     )
-    best = scores_of(stored("attribution"))
+    best = capital_scores()
     chosen = NeuronSet(
         Neuron(int(r.layer), "ffn", int(r.neuron))
         for r in best.top(1000).query("component == 'ffn'").head(count).itertuples()

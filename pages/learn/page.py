@@ -12,8 +12,8 @@ from neuronlab.widgets.bars import Bar
 from neuronlab.widgets.guard import counted, guard, plain
 from neuronlab.widgets.page import GLOSSARY
 from pages import PAGES
-from pages.learn import classroom, handout, language, protein  # noqa: F401 (register experiments)
-from pages.learn.experiment import Outcome, outcome
+from pages.learn import classroom, handout, language, neuron, protein  # noqa: F401 (register experiments)
+from pages.learn.experiment import Outcome, measure
 from pages.learn.lesson import Lesson, Step, lessons
 
 _COLUMNS = 2
@@ -60,12 +60,12 @@ def glossary() -> None:
     with st.expander(f"All {len(GLOSSARY)} words", icon=":material/menu_book:"):
         wanted = st.text_input("Find a word", key="glossary_words").lower()
         listed = {
-            term: said
-            for term, said in sorted(GLOSSARY.items(), key=lambda entry: entry[0].lower())
-            if wanted in f"{term} {said}".lower()
+            term: meaning
+            for term, meaning in sorted(GLOSSARY.items(), key=lambda entry: entry[0].lower())
+            if wanted in f"{term} {meaning}".lower()
         }
-        for term, said in listed.items():
-            st.markdown(f"**{term}.** {said}")
+        for term, meaning in listed.items():
+            st.markdown(f"**{term}.** {meaning}")
         if not listed:
             st.caption("No word has that in it.")
 
@@ -106,18 +106,18 @@ def show(step: Step, at: tuple[str, int]) -> bool:
     """A step; whether nothing is left to answer in it."""
     st.subheader(step.title, anchor=False)
     with guard():
-        found = outcome(step)
-        st.markdown(handout.told(step.text, found))
+        outcome = measure(step)
+        st.markdown(handout.filled(step.text, outcome))
         if step.question:
             chosen = classroom.answered(at)
             if chosen is None:
                 ask(step, at)
                 return False
             with st.container(border=True):
-                given(step, found, at, chosen)
-        found.draw()
+                given(step, outcome, at, chosen)
+        outcome.draw()
         if step.reveal:
-            st.markdown(handout.told(step.reveal, found))
+            st.markdown(handout.filled(step.reveal, outcome))
     return True
 
 
@@ -144,17 +144,19 @@ def ask(step: Step, at: tuple[str, int]) -> None:
             st.rerun()
 
 
-def given(step: Step, found: Outcome, at: tuple[str, int], chosen: int) -> None:
+def given(step: Step, outcome: Outcome, at: tuple[str, int], chosen: int) -> None:
     """What was guessed, what is right, and what the class has guessed."""
     assert step.question is not None
     st.markdown(step.question.ask)
-    said = f"You said “{step.question.choices[chosen]}”"
-    if chosen == found.answer:
-        st.success(f"{said}, and so it is.", icon=":material/check:")
+    guess = f"You said “{step.question.choices[chosen]}”"
+    if chosen == outcome.answer:
+        st.success(f"{guess}, and so it is.", icon=":material/check:")
     else:
-        st.info(f"{said}. Measured: “{handout.right(step, found)}”.", icon=":material/lightbulb:")
+        st.info(
+            f"{guess}. Measured: “{handout.right(step, outcome)}”.", icon=":material/lightbulb:"
+        )
     choices = (
-        f"- **{plain(choice)}**" if number == found.answer else f"- {plain(choice)}"
+        f"- **{plain(choice)}**" if number == outcome.answer else f"- {plain(choice)}"
         for number, choice in enumerate(step.question.choices)
     )
     st.markdown("\n".join(choices))
@@ -162,7 +164,7 @@ def given(step: Step, found: Outcome, at: tuple[str, int], chosen: int) -> None:
     if counts.total() > 1:
         st.caption(f"What was guessed on this server, {counts.total()} times:")
         rows = [
-            Bar(choice, counts[number] / counts.total(), number == found.answer)
+            Bar(choice, counts[number] / counts.total(), number == outcome.answer)
             for number, choice in enumerate(step.question.choices)
         ]
         bars.draw(rows, f"class_{at[0]}_{at[1]}", "Guesses of the class.")
@@ -178,7 +180,9 @@ def end(lesson: Lesson) -> None:
         st.markdown("**Words of this lesson**")
         for term in lesson.terms:
             st.markdown(f"- **{term}.** {GLOSSARY[term]}")
-    found = [Outcome(numbers, answer=answer) for numbers, answer in _measured(lesson.name, lesson)]
+    outcomes = [
+        Outcome(numbers, answer=answer) for numbers, answer in _measured(lesson.name, lesson)
+    ]
     names = [each.name for each in lessons()]
     after = names.index(lesson.name) + 1
     with st.container(horizontal=True):
@@ -194,7 +198,7 @@ def end(lesson: Lesson) -> None:
         for words, make in (("Worksheet", handout.worksheet), ("Teacher's notes", handout.notes)):
             st.download_button(
                 f"{words} (to print)",
-                partial(make, lesson, found),
+                partial(make, lesson, outcomes),
                 f"{lesson.name}_{words.split()[-1].lower()}.html",
                 "text/html",
                 on_click="ignore",
@@ -209,8 +213,8 @@ def end(lesson: Lesson) -> None:
 @st.cache_data(max_entries=32, show_spinner="Measuring for the handouts")
 def _measured(name: str, _lesson: Lesson) -> list[tuple[dict[str, Any], int | None]]:
     """Numbers and answers of a lesson's steps: a download is made where no session is."""
-    found = [outcome(step) for step in _lesson.steps]
-    return [(dict(each.numbers), each.answer) for each in found]
+    outcomes = [measure(step) for step in _lesson.steps]
+    return [(dict(outcome.numbers), outcome.answer) for outcome in outcomes]
 
 
 def again(name: str) -> None:

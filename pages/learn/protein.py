@@ -11,7 +11,6 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from neuronlab.attribution import residue_scores
-from neuronlab.figures.charts import MARGIN
 from neuronlab.figures.colours import COLOURS
 from neuronlab.models import COMPONENTS, Prompt
 from neuronlab.models.residues import AMINO_ACIDS
@@ -22,8 +21,8 @@ from neuronlab.studies.bases.prompts import UBIQUITIN
 from neuronlab.studies.steering import STEERED, UNSTEERED
 from neuronlab.widgets import bars, exports, services, state, structure
 from neuronlab.widgets.bars import Bar
-from pages.learn.experiment import Outcome, band, experiment
-from pages.learn.language import stored
+from pages.learn.experiment import Outcome, band, experiment, plot
+from pages.learn.material import stored
 
 _ENZYME = "esm2-8m-enzyme"
 # Residues of a sequence that stand in a text.
@@ -121,7 +120,8 @@ def random_letters(count: int) -> Outcome:
         figure.update_traces(marker_color=COLOURS[0])
         figure.update_xaxes(title="probability of “enzyme”", range=[0, 1], tickformat=".0%")
         figure.update_yaxes(title="random sequences")
-        st.plotly_chart(figure.update_layout(height=240, margin=MARGIN), key="learn_letters")
+        table = pd.DataFrame({"probability": p})
+        plot(figure, table, "letters", "Histogram: what the classifier says of random letters.")
 
     return Outcome(
         {"count": count, "sure": sure, "mean": float(p.mean())}, draw, band(sure / count, 0.15, 0.9)
@@ -140,7 +140,8 @@ def steered() -> Outcome:
         figure = go.Figure(go.Bar(x=list(names.values()), y=list(means.values())))
         figure.update_traces(marker_color=COLOURS[0])
         figure.update_yaxes(title="GRAVY")
-        st.plotly_chart(figure.update_layout(height=260, margin=MARGIN), key="learn_steered")
+        table = pd.DataFrame({"what": names.values(), "GRAVY": means.values()})
+        plot(figure, table, "steered", "Bars: GRAVY of steered chains and of their controls.")
 
     random = max(means[RANDOM], means[AS_ACTIVE]) - means["start"]
     steered = means[STEERED] - means["start"]

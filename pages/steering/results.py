@@ -218,15 +218,13 @@ def beside_unsteered(goal: dict, finals: pd.DataFrame) -> str:
     low, high = goal["shift_interval"]
     shift = goal[STEERED]["mean"] - goal[UNSTEERED]["mean"]
     surprise = finals.groupby("condition")["perplexity"].mean()
-    price = "The price: a"
-    low_price = ""
-    if surprise[STEERED] < surprise[UNSTEERED]:
-        price = "The unchanged model is not more surprised: a"
-        low_price = " Repeats are easy to guess: that alone makes no better protein."
+    dearer = surprise[STEERED] >= surprise[UNSTEERED]
+    price = "The price: a" if dearer else "The unchanged model is not more surprised: a"
+    caution = "" if dearer else " What repeats itself is easy to guess, and no better for that."
     return (
         f"Beyond unsteered chains: {shift:+.3g}, 95 % interval over chains {low:+.3g} to "
         f"{high:+.3g}. {price} pseudo-perplexity of **{surprise[STEERED]:.3g}** instead of "
-        f"{surprise[UNSTEERED]:.3g} (1 is no surprise, 20 is a guess).{low_price}"
+        f"{surprise[UNSTEERED]:.3g} (1 is no surprise, 20 is a guess).{caution}"
     )
 
 

@@ -276,8 +276,8 @@ def query_neurons(model: Model, result: Result) -> None:
         "Stacked bars per layer: FFN neurons that are waking neurons, writing neurons or both.",
     )
     counts = table["role"].value_counts()
-    told = (f"{counts.get(role, 0)} {words}" for role, words in figures.ROLES.items())
-    st.caption(f"{', '.join(told)}.")
+    by_role = (f"{counts.get(role, 0)} {words}" for role, words in figures.ROLES.items())
+    st.caption(f"{', '.join(by_role)}.")
     query_list(result, of, table)
 
 

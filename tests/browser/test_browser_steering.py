@@ -33,14 +33,18 @@ def test_a_view_stays_turned_when_its_colours_change(tab):
     frame.scroll_into_view_if_needed()
     box = frame.bounding_box()
     views = "() => Object.values(window.neuronlabViews ?? {})[0]"
-    one.page.wait_for_timeout(1000)  # drawn, it does not tell that it can be dragged
-    one.page.mouse.move(box["x"] + 150, box["y"] + 250)
-    one.page.mouse.down()
-    one.page.mouse.move(box["x"] + 260, box["y"] + 300, steps=5)
-    one.page.mouse.up()
-    one.page.wait_for_function(views)
-    turned = one.page.evaluate(views)
+    turned = None
+    for _ in range(50):  # drawn, it does not tell that it can be dragged
+        if turned:
+            break
+        one.page.mouse.move(box["x"] + 150, box["y"] + 250)
+        one.page.mouse.down()
+        one.page.mouse.move(box["x"] + 260, box["y"] + 300, steps=5)
+        one.page.mouse.up()
+        one.page.wait_for_timeout(200)
+        turned = one.page.evaluate(views)
     assert len(turned) == 3
+    assert turned[0][4:] != [0, 0, 0, 1]
     one.page.evaluate(f"() => {{ ({views})().before = true; }}")
     one.look("confidence")
     one.page.wait_for_function(f"() => !({views})().before")

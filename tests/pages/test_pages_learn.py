@@ -6,7 +6,7 @@ import pytest
 
 from neuronlab.widgets.page import GLOSSARY
 from pages import PAGES
-from pages.learn import classroom, handout, language, protein  # noqa: F401 (register experiments)
+from pages.learn import classroom, handout, language, neuron, protein  # noqa: F401 (register experiments)
 from pages.learn.experiment import EXPERIMENTS, Outcome, band
 from pages.learn.lesson import lessons
 
@@ -104,8 +104,8 @@ def test_on_paper_answers_are_for_the_teacher_alone():
     lesson = next(each for each in lessons() if each.name == "languages")
     numbers = {"shared": 5.5, "same_relation": 4.3, "other_relation": 2.2, "expected": 0.03}
     numbers |= {"english": 15.0, "chinese": 20.0, "neurons": 36_864}
-    found = [Outcome({**numbers, "facts": 15}, answer=1)]
-    sheet, notes = handout.worksheet(lesson, found), handout.notes(lesson, found)
+    outcomes = [Outcome({**numbers, "facts": 15}, answer=1)]
+    sheet, notes = handout.worksheet(lesson, outcomes), handout.notes(lesson, outcomes)
     right = lesson.steps[0].question.choices[1]
     assert right in sheet
     assert f"{right} (right)" not in sheet
