@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from neuronlab.attribution import attribute
+from neuronlab.errors import UserError
 from neuronlab.figures.charts import token_bars, visible
 from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.models import Model, Prompt
@@ -103,11 +106,12 @@ def _elsewhere(model: Model, neuron: Neuron) -> None:
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _best(_model: Model, name: str, revision: str) -> dict[str, NeuronSet]:
     """The ten best neurons of each of the model's example prompts."""
-    examples = prompts(name, _model.kind, _model.alphabet)
-    return {
-        title: attribute(_model, Prompt(**example), method="gradient_x_activation").select(top=10)
-        for title, example in examples.items()
-    }
+    best = {}
+    for title, example in prompts(name, _model.kind, _model.alphabet).items():
+        with suppress(UserError):  # the answer may be no word of a person's own model
+            scores = attribute(_model, Prompt(**example), method="gradient_x_activation")
+            best[title] = scores.select(top=10)
+    return best
 
 
 def _label(model: Model, neuron: Neuron) -> None:
