@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from html import escape
@@ -28,6 +29,8 @@ CONFIDENCE = (
     (0, "#FF7D45", "very low"),
 )
 CHANGED = "#D55E00"
+# Of what has not changed, by chain: the first two of an antibody are told apart.
+CHAINS = (NEUTRAL, "#7FA8C4", "#B9A36B")
 # How structures over one another are drawn: colour already says something else.
 RIBBONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("flat ribbon", {}),
@@ -90,7 +93,7 @@ def structures_view(
     html = page_of(view, start, "structures")
     heads = _heads(structures, labels, colour, overlaid)
     style = STYLE.format(ground=ground, ink=ink, columns=len(structures))
-    legend = _legend(colour, values)
+    legend = _legend(structures[0], colour, values)
     return (
         f'<style>{style}</style>\n<div class="heads">{heads}</div>\n{html}\n'
         f'<div class="legend">{legend}</div>'
@@ -180,15 +183,7 @@ def _looks(
             for begin, end, of_one in zip(cuts[:-1], cuts[1:], values, strict=True)
         ]
     if colour == "changed":
-        hits = [changed(structure, structures[0]) for structure in structures]
-        return [
-            _Look(
-                [CHANGED if hit else NEUTRAL for hit in of_one],
-                ["changed" if hit else "" for hit in of_one],
-                of_one.tolist(),
-            )
-            for of_one in hits
-        ]
+        return [_changes(structure, structures[0]) for structure in structures]
     return [
         _Look(
             [next(c for least, c, _ in CONFIDENCE if value >= least) for value in s.confidence],
@@ -197,6 +192,21 @@ def _looks(
         )
         for s in structures
     ]
+
+
+def _changes(structure: Folded, first: Folded) -> _Look:
+    hits = changed(structure, first)
+    shades = [shade for shade, (_, sequence) in _shades(structure) for _ in sequence]
+    return _Look(
+        [CHANGED if hit else shade for hit, shade in zip(hits, shades, strict=True)],
+        ["changed" if hit else "" for hit in hits],
+        hits.tolist(),
+    )
+
+
+def _shades(structure: Folded) -> list[tuple[str, tuple[str, str]]]:
+    """A shade for each chain, with the chain."""
+    return list(zip(itertools.cycle(CHAINS), structure.chains, strict=False))
 
 
 def _draw(
@@ -251,11 +261,14 @@ def _caption(structure: Folded, first: Folded, colour: Colouring) -> str:
     return f"{len(hits)} changed: {', '.join(names)}{f' and {more} more' if more else ''}"
 
 
-def _legend(colour: Colouring, values: Sequence[np.ndarray]) -> str:
+def _legend(first: Folded, colour: Colouring, values: Sequence[np.ndarray]) -> str:
     if colour == "attribution":
         return scale_bar("attribution", np.concatenate(values))
     if colour == "changed":
-        steps = [(CHANGED, "changed (with sticks)"), (NEUTRAL, "as in the first")]
+        steps = [(CHANGED, "changed (with sticks)")]
+        for shade, (chain, _) in _shades(first):
+            of = f", chain {escape(chain)}" if len(first.chains) > 1 else ""
+            steps.append((shade, f"as in the first{of}"))
     else:
         steps = [(shade, f"{name} (from {least})") for least, shade, name in CONFIDENCE]
     return f"{colour}: " + "".join(

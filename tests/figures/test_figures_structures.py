@@ -65,6 +65,17 @@ def test_changed_residues_have_sticks_and_names():
     sticks = [(panel, c["chain"], c["resi"]) for panel, (c, _) in calls(html, "addStyle")]
     assert sticks == [(1, "H", [2]), (1, "L", [4])]
     assert "2 changed: H:W2, L:L4" in Page(html).text
+    # What has not changed tells the chains apart.
+    others = {
+        chain: {shade for shade in shades.values() if shade != figures.CHANGED}
+        for _, chain, shades in schemes(html)
+    }
+    heavy, light = figures.CHAINS[:2]
+    assert others == {"H": {heavy}, "L": {light}}
+    assert "as in the first, chain H" in Page(html).text
+    one = figures.structures_view([folded("AC"), folded("AD")], ["a", "b"], URL, colour="changed")
+    assert "as in the first" in Page(one).text
+    assert "chain" not in Page(one).text
 
 
 def test_many_changes_are_counted():
