@@ -3,7 +3,7 @@
 import streamlit as st
 
 from neuronlab.figures.colours import GROUND
-from neuronlab.widgets import exports, links, sidebar, state, suited
+from neuronlab.widgets import exports, links, sidebar, state, suited, terms
 from neuronlab.widgets.guard import guard
 from neuronlab.widgets.page import header
 from neuronlab.widgets.suited import Needs
@@ -66,6 +66,10 @@ STYLE += f"""
 [class*="st-key-files_"] button {{ min-height: 1.5rem; padding: 0 0.3rem; }}
 [class*="st-key-files_"] button p {{ font-size: 0.8rem; }}
 .st-key-close_neuron {{ display: none; }}
+.st-key-terms {{ position: absolute; }}
+::highlight(neuronlab-terms) {{
+  text-decoration: underline dotted color-mix(in srgb, var(--ink) 55%, var(--page));
+}}
 @media (min-width: 800px) {{
   .stColumn:has(.st-key-neuron_panel, .st-key-neuron_panel_opened) > div {{
     position: sticky; top: 4rem; max-height: calc(100vh - 5rem); overflow-y: auto;
@@ -92,6 +96,7 @@ if exports.PRESENTED in st.query_params:
         args=(False,),
     )
 st.html(f"<style>{STYLE}</style>")
+terms.draw()
 state.start()
 exports.begin()
 with guard():

@@ -1,0 +1,84 @@
+// Explains the glossary's words where they first stand on the page. The page itself stays as it is:
+// words are marked by the browser's own highlights, and the pointer is looked up among them.
+// See neuronlab/widgets/terms.py for what it is given.
+
+const MARKED = "neuronlab-terms"; // its style is the page's: see dashboard.py
+const TEXT =
+  ':is([data-testid="stMarkdownContainer"], [data-testid="stCaptionContainer"]) :is(p, li)';
+const NOT_TEXT = "button, label, summary, a, code, h1, h2, h3, h4, h5, h6";
+
+export default function ({ data, parentElement }) {
+  const root = parentElement.querySelector(".terms");
+  if (root.ranges || !window.Highlight) return;
+  root.ranges = [];
+  const words = Object.keys(data.terms).sort((a, b) => b.length - a.length);
+  const any = new RegExp(`(?<![\\w-])(${words.join("|")})(s?)(?![\\w-])`, "gi");
+  const term = new Map(words.map((word) => [word.toLowerCase(), word]));
+  const tip = document.createElement("div");
+  tip.setAttribute("role", "tooltip");
+  tip.hidden = true;
+  root.append(tip);
+
+  // After the page has come to rest: it is drawn piece by piece.
+  let waiting;
+  const later = () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(mark, 400);
+  };
+  new MutationObserver(later).observe(document.body, { childList: true, subtree: true });
+  document.addEventListener("toggle", later, true);
+  document.addEventListener("pointermove", point);
+  document.addEventListener("pointerdown", point);
+  document.addEventListener("keydown", (event) => event.key === "Escape" && (tip.hidden = true));
+  document.addEventListener("scroll", () => (tip.hidden = true), true);
+  later();
+
+  function mark() {
+    const seen = new Set();
+    root.ranges = [];
+    for (const part of document.querySelectorAll(`[data-testid="stMain"] ${TEXT}`)) {
+      if (part.closest(NOT_TEXT) || !part.checkVisibility()) continue;
+      const texts = document.createTreeWalker(part, NodeFilter.SHOW_TEXT);
+      while (texts.nextNode()) {
+        const node = texts.currentNode;
+        // A glossary's entry explains its own word.
+        if (node.parentElement.closest(NOT_TEXT) || /^\.\s/.test(next(node))) continue;
+        for (const match of node.data.matchAll(any)) {
+          const word = term.get(match[1].toLowerCase());
+          if (seen.has(word)) continue;
+          seen.add(word);
+          const range = new Range();
+          range.setStart(node, match.index);
+          range.setEnd(node, match.index + match[0].length);
+          root.ranges.push({ range, word });
+        }
+      }
+    }
+    CSS.highlights.set(MARKED, new Highlight(...root.ranges.map(({ range }) => range)));
+  }
+
+  function next(node) {
+    const strong = node.parentElement.closest("strong");
+    return node.data.endsWith(".") && strong === strong?.parentElement?.firstChild ? ". " : "";
+  }
+
+  function point({ clientX, clientY }) {
+    const found = root.ranges.find(({ range }) =>
+      [...range.getClientRects()].some(
+        (box) =>
+          clientX >= box.left && clientX <= box.right && clientY >= box.top && clientY <= box.bottom
+      )
+    );
+    tip.hidden = !found;
+    if (!found) return;
+    const box = found.range.getBoundingClientRect();
+    tip.textContent = "";
+    const name = document.createElement("b");
+    name.textContent = `${found.word}. `;
+    tip.append(name, data.terms[found.word]);
+    const left = Math.min(box.left, document.documentElement.clientWidth - tip.offsetWidth - 8);
+    tip.style.left = `${Math.max(8, left)}px`;
+    const below = box.bottom + 6 + tip.offsetHeight < window.innerHeight;
+    tip.style.top = `${below ? box.bottom + 6 : box.top - 6 - tip.offsetHeight}px`;
+  }
+}
