@@ -29,7 +29,9 @@ def test_importing_it_imports_neither_torch_nor_studies():
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("first", ["neuronlab.models.catalogue", "os"])
+@pytest.mark.parametrize(
+    "first", ["neuronlab.models.catalogue", pytest.param("os", marks=pytest.mark.slow)]
+)
 def test_models_and_studies_are_listed_whatever_was_imported_before(first):
     code = f"import {first}, neuronlab as nl; print(len(nl.models()) > 20, len(nl.studies()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

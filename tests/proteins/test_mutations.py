@@ -74,6 +74,7 @@ def test_the_table_has_every_substitution_the_most_preferred_first(residues_mode
 
 
 @pytest.mark.fetched
+@pytest.mark.slow
 def test_what_the_model_of_antibodies_says_of_trastuzumab(antiberty):
     """The cysteines of the disulfide bridge stand fast."""
     from neuronlab.proteins.sequences import TRASTUZUMAB_VH

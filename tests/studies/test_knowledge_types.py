@@ -444,7 +444,7 @@ def test_heads_that_matter_are_found():
     assert np.mean(found) > 0.9
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_the_intervals_hold_what_more_facts_would_give():
     draw = np.random.default_rng(2)
     hits = {"change": [], "difference": []}

@@ -93,7 +93,7 @@ def sets_of(model, chosen, seed=0):
     }
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_chains_are_those_of_the_generation(ran):
     model, _, result = ran
     table = result.tables["neurons"]
@@ -332,7 +332,7 @@ def corpus(count=60, length=20):
     ]
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_correlations_over_proteins_and_residues(model, monkeypatch):
     monkeypatch.setattr(corpora, "proteins", lambda name: corpus())
     sequences = [p.sequence for p in corpus()]

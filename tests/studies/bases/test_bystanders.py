@@ -72,8 +72,12 @@ def test_a_classifier_of_text_has_none(tiny):
 @pytest.mark.parametrize(
     ("name", "prompt"),
     [
-        ("smollm2-135m", nl.Prompt("The capital of France is", target=" Paris")),
-        ("antiberty", nl.Prompt(TRASTUZUMAB_VH, mask=95)),
+        pytest.param(
+            "smollm2-135m",
+            nl.Prompt("The capital of France is", target=" Paris"),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param("antiberty", nl.Prompt(TRASTUZUMAB_VH, mask=95), marks=pytest.mark.slow),
         ("esm2-8m", nl.Prompt(UBIQUITIN, mask=38)),
         ("esm2-8m-enzyme", nl.Prompt(LYSOZYME)),
     ],

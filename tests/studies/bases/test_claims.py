@@ -12,6 +12,7 @@ pytestmark = pytest.mark.fetched
 TEXT = "The capital of Japan is"
 
 
+@pytest.mark.slow
 def test_scores_are_means_over_the_neurons_and_probability_is_the_models(smollm):
     sets = {
         "a": NeuronSet([(29, "ffn", 1426), (0, "ffn", 2)]),
