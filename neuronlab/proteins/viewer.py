@@ -3,24 +3,15 @@
 import base64
 import hashlib
 import json
-import shutil
-import subprocess
-import tarfile
-import tempfile
-import urllib.request
 from html import escape
-from http.client import HTTPException
 from pathlib import Path
 
-from neuronlab import home
+from neuronlab import home, npm
 from neuronlab.errors import UserError
 
 PACKAGE, VERSION = "3dmol", "2.5.5"
-MEMBER = "package/build/3Dmol-min.js"
+MEMBER = "build/3Dmol-min.js"
 SHA256 = "f7cc78921ae72e7623e89cdd111434f58c2efddd2ffda1cd212644b406fb8016"
-# The same file, for machines without npm; what py3Dmol itself falls back to.
-CDN = f"https://cdn.jsdelivr.net/npm/{PACKAGE}@{VERSION}/build/3Dmol-min.js"
-TIMEOUT = 120.0  # s
 
 
 def viewer_file() -> Path:
@@ -37,17 +28,7 @@ def fetch_viewer() -> Path:
     path = viewer_file()
     if _intact(path):
         return path
-    npm = shutil.which("npm")
-    try:
-        data = _packed(npm) if npm else _served()
-    except (OSError, HTTPException) as error:
-        raise UserError(
-            "The 3D viewer could not be downloaded: check the connection, then run the set-up "
-            "again.",
-            details=str(error),
-        ) from error
-    if hashlib.sha256(data).hexdigest() != SHA256:
-        raise UserError("The downloaded 3D viewer is not the one that was tested: it is unused.")
+    data = npm.files(PACKAGE, VERSION, {MEMBER: SHA256}, "The 3D viewer")[MEMBER]
     try:
         with home.publish(path) as made:
             made.write_bytes(data)
@@ -111,29 +92,3 @@ def _intact(path: Path) -> bool:
         return hashlib.sha256(path.read_bytes()).hexdigest() == SHA256
     except OSError:
         return False
-
-
-def _packed(npm: str) -> bytes:
-    """The viewer from the npm registry. Raises OSError."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        command = [npm, "pack", f"{PACKAGE}@{VERSION}", "--silent"]
-        details = ""
-        try:
-            done = subprocess.run(
-                command, cwd=folder, capture_output=True, timeout=TIMEOUT, stdin=subprocess.DEVNULL
-            )
-            details = done.stderr.decode(errors="replace")
-            with tarfile.open(folder / f"{PACKAGE}-{VERSION}.tgz") as archive:
-                member = archive.extractfile(MEMBER)
-                if member is None:
-                    raise LookupError(f"{MEMBER} is no file")
-                return member.read()
-        except (OSError, subprocess.TimeoutExpired, tarfile.TarError, LookupError) as error:
-            raise OSError(details or str(error)) from error
-
-
-def _served() -> bytes:
-    """The viewer from the web. Raises OSError and HTTPException."""
-    with urllib.request.urlopen(CDN, timeout=TIMEOUT) as answer:
-        return answer.read()

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import pytest
 
+from neuronlab import npm as packages
 from neuronlab.errors import UserError
 from neuronlab.proteins import viewer
 
@@ -41,9 +42,9 @@ def npm(monkeypatch):
                     archive.addfile(info, io.BytesIO(data))
         return subprocess.CompletedProcess(command, 0, b"", b"npm says why")
 
-    Npm.members = {viewer.MEMBER: SCRIPT, "package/../../evil.js": b"evil"}
-    monkeypatch.setattr(viewer.shutil, "which", lambda name: "/bin/npm")
-    monkeypatch.setattr(viewer.subprocess, "run", run)
+    Npm.members = {f"package/{viewer.MEMBER}": SCRIPT, "package/../../evil.js": b"evil"}
+    monkeypatch.setattr(packages.shutil, "which", lambda name: "/bin/npm")
+    monkeypatch.setattr(packages.subprocess, "run", run)
     return Npm
 
 
@@ -69,9 +70,9 @@ def test_without_npm_it_comes_from_where_py3dmol_would_take_it(monkeypatch, home
     import py3Dmol
 
     asked = []
-    monkeypatch.setattr(viewer.shutil, "which", lambda name: None)
+    monkeypatch.setattr(packages.shutil, "which", lambda name: None)
     monkeypatch.setattr(
-        viewer.urllib.request, "urlopen", lambda url, **_: asked.append(url) or io.BytesIO(SCRIPT)
+        packages.urllib.request, "urlopen", lambda url, **_: asked.append(url) or io.BytesIO(SCRIPT)
     )
     assert viewer.fetch_viewer().read_bytes() == SCRIPT
     assert viewer.fetch_viewer() == home / "assets" / "3Dmol-min.js"
@@ -83,8 +84,8 @@ def test_without_npm_and_without_the_web(monkeypatch, failure, sentence):
     def fail(url, **_):
         raise failure
 
-    monkeypatch.setattr(viewer.shutil, "which", lambda name: None)
-    monkeypatch.setattr(viewer.urllib.request, "urlopen", fail)
+    monkeypatch.setattr(packages.shutil, "which", lambda name: None)
+    monkeypatch.setattr(packages.urllib.request, "urlopen", fail)
     sentence(viewer.fetch_viewer, says="could not be downloaded")
 
 
@@ -118,7 +119,7 @@ def test_the_local_address_holds_the_script(npm):
     assert base64.b64decode(data) == SCRIPT
 
 
-@pytest.mark.parametrize("members", [None, {}, {viewer.MEMBER: b"another script"}])
+@pytest.mark.parametrize("members", [None, {}, {f"package/{viewer.MEMBER}": b"another script"}])
 def test_another_file_or_none_is_refused(npm, home, members):
     npm.members = members
     with pytest.raises(UserError):
