@@ -5,28 +5,26 @@ Memory does not grow with the corpus: of every neuron only its extremes and its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from neuronlab.errors import UserError
+from neuronlab.labels.reading import protein_ids, visit
 from neuronlab.models import Component, Model
-from neuronlab.models.batches import TOKENS, of_like_length
-from neuronlab.models.hooks import Edit, Neurons
+from neuronlab.models.hooks import Neurons
 from neuronlab.progress import Fraction, unheard
 
 Pooling = Literal["mean", "max", "cls"]
 Array = np.ndarray
-Keep = Callable[[list[int], int, Component, Neurons, Tensor], None]
 KEEP = 30
 ENDS = ("top", "bottom")
 _ARRAYS = ("top", "top_at", "bottom", "bottom_at", "total", "square")
-_TOKENS_PER_BATCH = TOKENS
 
 
 def pooled(
@@ -61,65 +59,8 @@ def pooled(
     ) -> None:
         activations[component][rows, layer] = _pool(neurons.float(), residues, pooling).cpu()
 
-    visit(model, sequences, components, keep, progress)
+    visit(model, protein_ids(model, sequences), model.residues_at, components, keep, progress)
     return activations
-
-
-@torch.no_grad()
-def visit(
-    model: Model,
-    sequences: Sequence[str],
-    components: Sequence[Component],
-    keep: Keep,
-    progress: Fraction = unheard,
-) -> None:
-    """Show the neurons at all tokens to a function, in one pass over proteins of like length.
-
-    Args:
-        sequences: longer ones are cut to what the model takes, ``max_tokens - 2``.
-        keep: called for each batch, layer and component with the numbers of the batch's proteins,
-            layer, component, the neurons (row, token, neuron), and which tokens are residues (row,
-            token).
-        progress: called with a fraction after every batch; an exception it raises ends the work.
-
-    Raises:
-        UserError: a sequence has a residue that the model does not know.
-    """
-    ids = [model.residue_ids(sequence[: model.max_tokens - 2]) for sequence in sequences]
-    places = [(layer, c) for layer in range(model.layers) for c in components]
-    done = 0
-    for rows in of_like_length([*map(len, ids)], _TOKENS_PER_BATCH):
-        tokens, seen, residues = _padded(model, [ids[row] for row in rows])
-
-        def show(
-            at: tuple[int, Component], rows: list[int] = rows, residues: Tensor = residues
-        ) -> Edit:
-            def function(neurons: Neurons) -> Neurons:
-                keep(rows, *at, neurons, residues)
-                return neurons
-
-            return function
-
-        with model.lock, model.edit({at: show(at) for at in places}):
-            model.hidden(tokens, 0, attention_mask=seen)
-        done += len(rows)
-        progress(done / len(ids))
-
-
-def _padded(
-    model: Model, ids: Sequence[list[int]]
-) -> tuple[Int[Tensor, "row token"], Int[Tensor, "row token"], Bool[Tensor, "row token"]]:
-    """Tokens padded at the end; which of them are attended to; and which are residues."""
-    longest, padding = max(map(len, ids)), model.tokenizer.pad_token_id or 0
-    rest = [longest - len(row) for row in ids]
-    tokens = model.ids([row + [padding] * r for row, r in zip(ids, rest, strict=True)])
-    seen = model.ids([[1] * (longest - r) + [0] * r for r in rest])
-    # Special tokens are no residues.
-    start, end = model.residues_at.start, -(model.residues_at.stop or 0)
-    residues = model.ids(
-        [[0] * start + [1] * (longest - r - start - end) + [0] * (end + r) for r in rest]
-    )
-    return tokens, seen, residues.bool()
 
 
 def _pool(neurons: Neurons, residues: Tensor, pooling: Pooling) -> Float[Tensor, "row neuron"]:

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from neuronlab.labels.exemplars import visit
+from neuronlab.labels.reading import protein_ids, visit
 from neuronlab.models import Component, Model
 from neuronlab.models.hooks import Neurons
 from neuronlab.progress import Fraction, unheard
@@ -96,7 +96,7 @@ def correlations(
         first[component][layer] += active.sum(0)
         second[component][layer] += active.square().sum(0)
 
-    visit(model, sequences, components, add, progress)
+    visit(model, protein_ids(model, sequences), model.residues_at, components, add, progress)
     count = sum(map(len, cut))
     marked = torch.stack([of.sum(0) for of in cut]).sum(0)[:, None, None] / count
     of_component = {}

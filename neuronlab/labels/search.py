@@ -20,21 +20,24 @@ MAX_QUERY = 1_000
 _WORD = re.compile(r"[^\W_]+")
 
 
-def search_words(rows: pd.DataFrame, query: str) -> pd.DataFrame:
+def search_words(rows: pd.DataFrame, query: str, column: str = "label") -> pd.DataFrame:
     """The rows whose label has every word of the query, or a word that begins with it.
 
     So "sheet" finds "sheets" but not "worksheet". Words in quotation marks stand next to each
     other just so; a minus before a word or a phrase excludes it. Case and punctuation do not
     matter; a query without words finds all labels.
+
+    Args:
+        column: where the label stands.
     """
     wanted, unwanted = _terms(query)
-    plain = {label: _plain(label) for label in rows["label"].unique() if label}
+    plain = {label: _plain(label) for label in rows[column].unique() if label}
     matches = [
         label
         for label, words in plain.items()
         if all(term in words for term in wanted) and not any(term in words for term in unwanted)
     ]
-    return rows[rows["label"].isin(matches)].reset_index(drop=True)
+    return rows[rows[column].isin(matches)].reset_index(drop=True)
 
 
 def _terms(query: str) -> tuple[list[str], list[str]]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from neuronlab.labels import exemplars
+from neuronlab.labels import reading
 from neuronlab.labels.exemplars import Exemplars, pooled
 from neuronlab.models import READABLE
 
@@ -52,7 +52,7 @@ POOL = {
 @pytest.mark.parametrize("pooling", POOL)
 @pytest.mark.parametrize("tokens", [1, 30, 4096])
 def test_batches_are_as_one_protein_alone(model, oracle, monkeypatch, pooling, tokens):
-    monkeypatch.setattr(exemplars, "_TOKENS_PER_BATCH", tokens)
+    monkeypatch.setattr(reading, "_TOKENS_PER_BATCH", tokens)
     found = pooled(model, SEQUENCES, READABLE, pooling)
     assert set(found) == set(READABLE)
     for component, own in found.items():
@@ -96,7 +96,7 @@ def test_no_proteins_have_no_activations(model):
 
 
 def test_progress_rises_and_may_end_the_work(model, monkeypatch, hooks_of, sentence):
-    monkeypatch.setattr(exemplars, "_TOKENS_PER_BATCH", 30)
+    monkeypatch.setattr(reading, "_TOKENS_PER_BATCH", 30)
     hooks, heard = hooks_of(model), []
     pooled(model, SEQUENCES, ("ffn",), "mean", heard.append)
     assert heard == sorted(heard)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from neuronlab.labels import exemplars
+from neuronlab.labels import reading
 from neuronlab.labels.residues import CONCEPTS, concepts, correlations, labels
 from neuronlab.proteins.secondary import three_states
 
@@ -43,7 +43,7 @@ def test_the_concepts_of_a_hand_made_chain():
 
 @pytest.mark.parametrize("tokens", [40, 4096])
 def test_correlations_are_numpys_over_all_residues(model, oracle, monkeypatch, tokens):
-    monkeypatch.setattr(exemplars, "_TOKENS_PER_BATCH", tokens)
+    monkeypatch.setattr(reading, "_TOKENS_PER_BATCH", tokens)
     room, vocabulary = model.max_tokens - 2, model.tokenizer.get_vocab()
     r = correlations(model, SEQUENCES, MARKS, ("ffn", "query"))
     marks = np.concatenate([of[:room] for of in MARKS])

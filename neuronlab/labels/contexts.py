@@ -1,0 +1,155 @@
+"""The places in texts at which every neuron of a language model is most and least active.
+
+One pass; memory does not grow with the texts, since of every neuron its extremes alone are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from neuronlab.labels.reading import visit
+from neuronlab.models import Component, Model
+from neuronlab.models.hooks import Neurons
+from neuronlab.progress import Fraction, unheard
+
+# A longer text is cut: its activations are looked at word by word.
+MAX_TOKENS = 128
+# Places kept at the low end: most neurons are as silent at thousands of others.
+LEAST = 2
+ENDS = ("top", "bottom")
+# What is kept of a place: the activation, the number of the text, and the token's place in it.
+PARTS: dict[str, type] = {"value": np.float16, "text": np.int32, "token": np.uint8}
+
+Array = np.ndarray
+
+
+def token_ids(model: Model, texts: Sequence[str]) -> list[list[int]]:
+    """The tokens of each text with the model's special ones, ``MAX_TOKENS`` at most."""
+    length = min(MAX_TOKENS, model.max_tokens)
+    return model.tokenizer(list(texts), truncation=True, max_length=length)["input_ids"]
+
+
+def counted(model: Model) -> slice:
+    """Which tokens of a text count: no special ones, and from left to right not the first.
+
+    All others look at the first token of a text, whatever it is: what neurons do there says nothing
+    about it.
+    """
+    if model.family.causal:
+        return slice(1, None)
+    return slice(1, -1) if model.tokenizer.num_special_tokens_to_add() else slice(None)
+
+
+class Contexts:
+    """Where texts drive the neurons of one component most and least, each text counting once."""
+
+    def __init__(self, keep: int) -> None:
+        """None yet.
+
+        Args:
+            keep: places kept at the high end; at the low end ``LEAST`` of them.
+        """
+        self._keep = {"top": keep, "bottom": min(LEAST, keep)}
+        self._kept: dict[tuple[str, int], tuple[Tensor, ...]] = {}
+
+    def add(
+        self,
+        layer: int,
+        texts: Sequence[int],
+        neurons: Float[Tensor, "text token neuron"],
+        counting: Bool[Tensor, "text token"],
+    ) -> None:
+        """Some more texts, as one layer sees them: of each the token that is most at either end."""
+        values, others = neurons.float(), ~counting[..., None]
+        numbers = torch.tensor(texts, device="cpu", dtype=torch.int32)
+        extremes = {
+            "top": values.masked_fill(others, -torch.inf).max(1),
+            "bottom": values.masked_fill(others, torch.inf).min(1),
+        }
+        for end, (value, token) in extremes.items():
+            places = token.T.cpu().to(torch.uint8)
+            self._add(end, layer, value.T.cpu(), numbers.expand(places.shape), places)
+
+    def join(self, arrays: Mapping[str, Array], component: Component) -> None:
+        """What another part of the texts gave as ``arrays``."""
+        for end in ENDS:
+            parts = [torch.from_numpy(arrays[f"{end}_{name}.{component}"]) for name in PARTS]
+            for layer, (value, text, token) in enumerate(zip(*parts, strict=True)):
+                self._add(end, layer, value.float(), text, token)
+
+    def _add(self, end: str, layer: int, value: Tensor, text: Tensor, token: Tensor) -> None:
+        parts: tuple[Tensor, ...] = (value, text, token)
+        kept = self._kept.get((end, layer))
+        if kept is not None:
+            parts = tuple(torch.cat(pair, -1) for pair in zip(kept, parts, strict=True))
+        count = min(self._keep[end], parts[0].shape[-1])
+        order = parts[0].topk(count, largest=end == "top").indices
+        self._kept[end, layer] = tuple(part.gather(-1, order) for part in parts)
+
+    def arrays(self, component: Component) -> dict[str, Array]:
+        """As arrays of a result, ``{end}_{part}.{component}`` (layer, neuron, kept), best first."""
+        arrays: dict[str, Array] = {}
+        for end in ENDS:
+            layers = [kept for (e, _), kept in sorted(self._kept.items()) if e == end]
+            for (name, dtype), parts in zip(PARTS.items(), zip(*layers, strict=True), strict=True):
+                arrays[f"{end}_{name}.{component}"] = (
+                    torch.stack(parts).numpy(force=True).astype(dtype)
+                )
+        return arrays
+
+
+def contexts(
+    model: Model,
+    ids: Sequence[list[int]],
+    numbers: Sequence[int],
+    components: Sequence[Component],
+    keep: int,
+    progress: Fraction = unheard,
+) -> dict[Component, Contexts]:
+    """The extremes of all neurons on some texts.
+
+    Args:
+        ids: the tokens of each text (``token_ids``).
+        numbers: of the texts, as the places name them.
+        keep: see ``Contexts``.
+        progress: called with a fraction after every batch; an exception it raises ends the work.
+    """
+    by_component = {c: Contexts(keep) for c in components}
+
+    def see(
+        rows: list[int], layer: int, component: Component, neurons: Neurons, counting: Tensor
+    ) -> None:
+        some = [at for at, any_ in enumerate(counting.any(1).tolist()) if any_]
+        texts = [numbers[rows[at]] for at in some]
+        by_component[component].add(layer, texts, neurons[some], counting[some])
+
+    visit(model, ids, counted(model), components, see, progress)
+    return by_component
+
+
+def words(model: Model) -> tuple[list[str], Int[Array, " token"]]:
+    """All words that tokens are, spaces and case aside, and which of them each token is."""
+    texts = [model.token(token).strip().casefold() for token in range(model.embeddings)]
+    distinct, of_token = np.unique(texts, return_inverse=True)
+    return distinct.tolist(), of_token
+
+
+def activations(
+    model: Model, texts: Sequence[str], component: Component, layer: int, neuron: int
+) -> list[tuple[list[str], Float[Array, " token"]]]:
+    """Of each text its tokens, as a person reads them, and a neuron's activation at each."""
+    ids = token_ids(model, texts)
+    seen: dict[int, Array] = {}
+
+    def see(rows: list[int], at: int, _: Component, neurons: Neurons, counting: Tensor) -> None:
+        if at == layer:
+            for place, row in enumerate(rows):
+                seen[row] = neurons[place, : len(ids[row]), neuron].float().numpy(force=True)
+
+    visit(model, ids, counted(model), (component,), see)
+    return [([model.token(token) for token in row], seen[at]) for at, row in enumerate(ids)]
