@@ -13,6 +13,7 @@ from neuronlab import home
 from neuronlab.cli.models import accepted_by_environment, fetch
 from neuronlab.cli.terminal import quiet
 from neuronlab.errors import UserError
+from neuronlab.labels import wordnet
 from neuronlab.models import weights
 from neuronlab.models.catalogue import EMBEDDED, TOOLS
 from neuronlab.proteins.viewer import fetch_viewer
@@ -37,6 +38,7 @@ def run(args: argparse.Namespace) -> None:
         if model.default or accepted_by_environment(model):
             fetch(model)
     _corpora()
+    _texts()
     if not args.no_viewer:
         _viewer()
     if not args.no_examples:
@@ -56,6 +58,16 @@ def _corpora() -> None:
             print(f"{corpus.title} are here", flush=True)
         except UserError as error:
             print(f"Warning: {error}", file=sys.stderr)
+
+
+def _texts() -> None:
+    """English that language models' neurons are read on; the app works without it."""
+    try:
+        wordnet.fetch()
+    except UserError as error:
+        print(f"Warning: {error}", file=sys.stderr)
+        return
+    print(f"{wordnet.TITLE} are here", flush=True)
 
 
 def _viewer() -> None:

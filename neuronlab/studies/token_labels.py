@@ -1,0 +1,215 @@
+"""A label for every neuron of a language model, from the words where it is most active."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+
+from neuronlab.cost import Cost
+from neuronlab.labels import wordnet
+from neuronlab.labels.contexts import token_ids, words
+from neuronlab.labels.token_labels import (
+    ROLES,
+    Judge,
+    TokenLabel,
+    judge,
+    standing,
+    token_labels,
+)
+from neuronlab.models import Component, Model
+from neuronlab.runs import Context, Result, Study
+from neuronlab.statistics import seeds
+from neuronlab.studies.bases.prompts import Described
+from neuronlab.studies.contexts import JUDGING, ContextsSpec, ContextsStudy
+
+# Tokens that a neuron promotes, as many as are kept.
+_PROMOTED = 3
+
+
+class TokenLabelsSpec(ContextsSpec):
+    """Whose neurons are labelled, from how many texts."""
+
+    study: ClassVar[str] = "token_labels"
+
+    @property
+    def contexts(self) -> ContextsSpec:
+        """The places that labels are made from."""
+        return ContextsSpec(**{name: getattr(self, name) for name in ContextsSpec.model_fields})
+
+
+class TokenLabelsStudy(Study[TokenLabelsSpec]):
+    """Says what the words are at which every neuron is most active, and tests it on other texts.
+
+    Table ``labels``: model, layer, component, neuron; label ("at “dog”, “cat”"; "" where the places
+    have nothing in common beyond chance), role, p; peaks, the words at its places; correlation of
+    the label with the activation over the tokens of the texts that judge (nan where fewer than 5
+    of these tokens bear its words), control_correlation, the same with the label of another neuron
+    of its layer, and bearing, how many tokens do; promotes, the tokens whose logits an active FFN
+    neuron raises most by what it writes.
+
+    Numbers: neurons, labelled, distinct, judged (texts), tokens (of these), tested (labels with a
+    correlation), correlation and control_correlation (medians), texts (that the places are of).
+    """
+
+    name = "token_labels"
+    title = "Words that each neuron answers to"
+    spec_type = TokenLabelsSpec
+    needing = 0.85
+
+    def default(self) -> TokenLabelsSpec:
+        """All FFN neurons of SmolLM2 on all texts."""
+        return TokenLabelsSpec()
+
+    def needs(self, spec: TokenLabelsSpec) -> list[tuple[Study, ContextsSpec]]:
+        """The places."""
+        return [(ContextsStudy(), spec.contexts)]
+
+    def example(self, model: Described) -> TokenLabelsSpec | None:
+        """Some texts, of a language model."""
+        suits = model.alphabet == "text" and wordnet.file().is_file()
+        return small(model.name, model.revision) if suits else None
+
+    def cost(self, spec: TokenLabelsSpec, context: Context) -> Cost:
+        """Two passes, over all texts and those that judge."""
+        cost = ContextsStudy().cost(spec.contexts, context)
+        return replace(cost, seconds=cost.seconds * (1 + 2 * JUDGING))
+
+    def run_shard(self, spec: TokenLabelsSpec, shard: Any, context: Context) -> Result:
+        """Labels from the places, judged on the texts kept apart."""
+        model = context.model(spec.model, spec.revision)
+        (places,) = context.given
+        vocabulary, of_token = words(model)
+        context.progress(0.0, "reading the texts")
+        texts = spec.texts
+        judging = spec.judging(len(texts))
+        explaining = token_ids(model, [t for t, out in zip(texts, judging, strict=True) if not out])
+        frequency = np.bincount(of_token[np.concatenate(explaining)], minlength=len(vocabulary))
+        known = token_ids(model, places.tables["texts"]["text"].tolist())
+        labels, peaks = {}, {}
+        for number, c in enumerate(spec.components):
+            context.progress(0.1 + 0.2 * number / len(spec.components), "naming what is common")
+            there = _standing(places, c, known, of_token)
+            flat = {role: there[role].reshape(-1, there[role].shape[-1]) for role in ROLES}
+            found = token_labels(flat, frequency / frequency.sum())
+            size = model.sizes[c]
+            labels[c] = [found[i : i + size] for i in range(0, len(found), size)]
+            peaks[c] = [" ".join(dict.fromkeys(vocabulary[w] for w in row)) for row in flat["at"]]
+        others = {c: _others(of_layers, spec) for c, of_layers in labels.items()}
+        judges = [
+            {c: Judge(of_layers, len(vocabulary)) for c, of_layers in each.items()}
+            for each in (labels, others)
+        ]
+        held = token_ids(model, [t for t, out in zip(texts, judging, strict=True) if out])
+        part = context.part(0.3, 0.6)
+        judge(model, held, of_token, judges, lambda done: part.progress(done, "judging labels"))
+        context.progress(0.9, "reading what neurons write")
+        tables = []
+        for c in spec.components:
+            promoted = _promoted(model, places.arrays[f"top_value.{c}"]) if c == "ffn" else None
+            tables.append(
+                _table(spec.model, c, labels[c], vocabulary, peaks[c], [j[c] for j in judges])
+            )
+            tables[-1]["promotes"] = promoted if promoted is not None else ""
+        table = pd.concat(tables, ignore_index=True)
+        kept = table[table["label"] != ""]
+        numbers = {
+            "neurons": len(table),
+            "labelled": len(kept),
+            "distinct": kept["label"].nunique(),
+            "judged": len(held),
+            "tokens": sum(map(len, held)),
+            "tested": int(kept["correlation"].notna().sum()),
+            "correlation": float(kept["correlation"].median()),
+            "control_correlation": float(kept["control_correlation"].median()),
+            "texts": places.numbers["texts"],
+            "read": places.numbers["tokens"],
+        }
+        return Result(numbers, {"labels": table})
+
+
+def small(model: str, revision: str) -> TokenLabelsSpec:
+    """Some texts, in a minute or less."""
+    return TokenLabelsSpec(model=model, revision=revision, limit=1_000)
+
+
+def _standing(
+    places: Result, component: Component, ids: Sequence[list[int]], of_token: np.ndarray
+) -> dict[str, np.ndarray]:
+    """By role the words (layer, neuron, kept) at the places where a neuron is most active."""
+    begin = np.cumsum([0, *map(len, ids)])
+    text, token = (places.arrays[f"top_{part}.{component}"] for part in ("text", "token"))
+    return {
+        role: np.concatenate([standing(np.array(row), of_token, role) for row in ids])[
+            begin[text] + token
+        ]
+        for role in ROLES
+    }
+
+
+def _others(
+    layers: Sequence[Sequence[TokenLabel]], spec: TokenLabelsSpec
+) -> list[list[TokenLabel]]:
+    """For each neuron with a label that of another of its layer: the control."""
+    swapped = []
+    for number, labels in enumerate(layers):
+        draw = np.random.default_rng([seeds(spec.seed, 3)[2], number])
+        named = draw.permutation([n for n, label in enumerate(labels) if label.role])
+        others = [TokenLabel()] * len(labels)
+        for neuron, other in zip(named, np.roll(named, 1), strict=True):
+            others[neuron] = labels[other]
+        swapped.append(others)
+    return swapped
+
+
+@torch.no_grad()
+def _promoted(model: Model, values: Float[np.ndarray, "layer neuron kept"]) -> list[str] | None:
+    """The tokens that a neuron's output raises most where it is most active, through the norm.
+
+    None where the unembedding does not read the stream itself.
+    """
+    norm = model.family.final_norm(model.hf)
+    if norm is None or model.kind != "causal":
+        return None
+    scale, unembedding = model.family.norm_scale(norm), model.hf.get_output_embeddings().weight
+    promoted = []
+    for layer in range(model.layers):
+        directions = model.family.directions(model.block(layer), "ffn") * scale
+        sign = torch.from_numpy(np.sign(values[layer, :, 0]).astype(np.float32))
+        directions = directions * sign.to(directions)[:, None]
+        best = (directions @ unembedding.T).topk(_PROMOTED).indices
+        promoted += [" ".join(f"“{model.token(t)}”" for t in row) for row in best.tolist()]
+    return promoted
+
+
+def _table(
+    model: str,
+    component: Component,
+    layers: Sequence[Sequence[TokenLabel]],
+    vocabulary: Sequence[str],
+    peaks: Sequence[str],
+    judges: Sequence[Judge],
+) -> pd.DataFrame:
+    own, control = judges
+    labels = [label for of_layer in layers for label in of_layer]
+    layer, neuron = np.indices(own.bearing.shape)
+    return pd.DataFrame(
+        {
+            "model": model,
+            "layer": layer.ravel(),
+            "component": component,
+            "neuron": neuron.ravel(),
+            "label": [label.text(vocabulary) for label in labels],
+            "role": [label.role for label in labels],
+            "p": [label.p for label in labels],
+            "peaks": peaks,
+            "correlation": own.correlation.ravel(),
+            "control_correlation": control.correlation.ravel(),
+            "bearing": own.bearing.ravel().astype(int),
+        }
+    )
