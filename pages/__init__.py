@@ -192,9 +192,9 @@ PAGES = (
         "labels",
         "What does each neuron know?",
         "label",
-        card="A label for every neuron of a protein model, in words, with how well it predicts the "
-        "neuron; search them by words and by meaning.",
-        question="Which proteins drive it, and what do they share?",
+        card="A label for every neuron of a protein or language model, in words, with how well it "
+        "predicts the neuron; search them by words and by meaning.",
+        question="Which proteins or texts drive it, and what do they share?",
         paper="After arXiv 2507.06458.",
         terms=(
             "Exemplars",
@@ -204,11 +204,9 @@ PAGES = (
             "DSSP",
             "Basket",
         ),
-        studies=("neuron_labels", "residue_labels", "scaling"),
+        studies=("neuron_labels", "residue_labels", "scaling", "token_labels"),
         former="known",
-        kinds=("masked", "classifier"),
-        alphabet="protein",
-        models=("esm2-8m", "antiberty", "esm2-8m-enzyme"),
+        models=("esm2-8m", "smollm2-135m", "antiberty"),
     ),
     Page(
         "steering",

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from plotly.subplots import make_subplots
 
 from neuronlab.figures.charts import MARGIN, plain, visible
-from neuronlab.figures.colours import COLOURS, DASHES, MARKS, NEUTRAL, SEQUENTIAL
+from neuronlab.figures.colours import COLOURS, DASHES, MARKS, NEUTRAL, PATTERNS, SEQUENTIAL
 from neuronlab.figures.maps import heatmap
 
 OTHERS = "others"
@@ -101,18 +101,51 @@ def concept_map(
     return option
 
 
-def correlations(labels: pd.DataFrame) -> go.Figure:
+def by_layer(counts: pd.DataFrame) -> go.Figure:
+    """Bars of each layer, one part a column.
+
+    Args:
+        counts: of neurons; a row a layer, a column a kind of label.
+    """
+    figure = go.Figure()
+    for number, name in enumerate(counts):
+        figure.add_bar(
+            x=counts.index,
+            y=counts[name],
+            name=plain(str(name)),
+            marker={"color": COLOURS[number], "pattern_shape": PATTERNS[number]},
+            hovertemplate="layer %{x}: %{y:,} neurons<extra>%{fullData.name}</extra>",
+        )
+    figure.update_layout(
+        barmode="stack",
+        height=320,
+        margin=MARGIN,
+        legend=_LEGEND,
+        xaxis_title="layer",
+        yaxis_title="neurons",
+    )
+    return figure
+
+
+def correlations(
+    labels: pd.DataFrame,
+    *,
+    judges: str = "proteins",
+    control: str = "other neurons' labels, mean",
+) -> go.Figure:
     """How well labels predict activations, against the labels of the layer's other neurons.
 
     Args:
         labels: columns correlation, control_correlation; nan where there is none.
+        judges: what the correlations are told on.
+        control: what the control is.
     """
     edges = np.linspace(-1, 1, BINS + 1)
     figure = go.Figure()
     for i, (column, name, colour) in enumerate(
         (
             ("correlation", "its own label", COLOURS[0]),
-            ("control_correlation", "other neurons' labels, mean", NEUTRAL),
+            ("control_correlation", control, NEUTRAL),
         )
     ):
         values = labels[column].dropna().to_numpy(float)
@@ -133,7 +166,7 @@ def correlations(labels: pd.DataFrame) -> go.Figure:
         height=320,
         margin={**MARGIN, "t": 46},
         legend=_LEGEND,
-        xaxis_title="correlation on held-out proteins",
+        xaxis_title=f"correlation on held-out {judges}",
         yaxis_title="neurons",
     )
     return figure

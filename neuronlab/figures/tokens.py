@@ -27,6 +27,7 @@ def strip(
     large: bool = False,
     predicted: str = "",
     names: Sequence[str] = (),
+    limit: float | None = None,
 ) -> dict[str, Any]:
     """The data of a strip of tokens.
 
@@ -40,9 +41,11 @@ def strip(
         large: as a title.
         names: of the tokens, instead of their places.
         predicted: what the model says next, behind the tokens.
+        limit: the value of the strongest colour; the largest of these values, if not given.
     """
     places = [at for at in range(len(texts)) if at not in special]
-    limit = max((abs(values[at]) for at in places), default=0.0) if values is not None else 0.0
+    if limit is None:
+        limit = 0.0 if values is None else max((abs(values[at]) for at in places), default=0.0)
     written = values is not None and not (residues or large) and len(places) <= _WRITTEN
     number_of = {at: number for number, at in enumerate(places, start=1)} if residues else {}
     tokens = []

@@ -12,7 +12,7 @@ from neuronlab.labels.label_set import LabelSet
 from neuronlab.labels.library import Library
 from neuronlab.neurons import Neuron
 from neuronlab.proteins.corpora import CORPORA
-from neuronlab.studies.neuron_labels import NeuronLabelsSpec
+from neuronlab.studies import STUDIES
 from neuronlab.widgets import links, services
 
 STUDY = "neuron_labels"
@@ -25,7 +25,7 @@ def current(model: str) -> LabelSet | None:
         spec = _spec(opened)
         if spec.get("model") == model and _of_today(spec):
             return of_run(opened)
-    newest = _newest(model)
+    newest = newest_run(STUDY, model)
     # It may have been deleted since it was found.
     return of_run(newest) if newest and services.store().has(newest) else imported(model)
 
@@ -84,15 +84,18 @@ def _spec(key: str) -> dict:
 
 
 @st.cache_data(ttl=20, show_spinner=False)
-def _newest(model: str) -> str | None:
-    """Looking at every stored result takes a while: not at every rerun."""
+def newest_run(study: str, model: str) -> str | None:
+    """The key of a model's newest result; None without one.
+
+    Looking at every stored result takes a while: not at every rerun.
+    """
     for record in services.store().history():
-        mine = record.study == STUDY and record.spec.get("model") == model
+        mine = record.study == study and record.spec.get("model") == model
         if record.readable and mine and _of_today(record.spec):
             return record.key
     return None
 
 
 def _of_today(spec: dict[str, Any]) -> bool:
-    """Labels that an earlier version of the study made are not those of this one."""
-    return spec.get("version") == NeuronLabelsSpec.version
+    """Labels that an earlier version of a study made are not those of this one."""
+    return spec.get("version") == STUDIES[spec["study"]].spec_type.version

@@ -15,7 +15,7 @@ from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.models import Model, Prompt
 from neuronlab.neurons import Neuron, NeuronCard, NeuronScores, NeuronSet, neuron_card
 from neuronlab.studies.bases.prompts import prompts
-from neuronlab.widgets import exports, label_sets, links, state, token_strip
+from neuronlab.widgets import contexts, exports, label_sets, links, state, token_strip
 from neuronlab.widgets.guard import counted, plain
 
 
@@ -60,6 +60,7 @@ def draw(model: Model, prompt: Prompt, neuron: Neuron, scores: NeuronScores) -> 
         where = "the predicted position" if model.kind != "classifier" else "the token it reads"
         st.markdown(f"{_standing(scores, neuron)}; activation **{activation:+.3g}** at {where}.")
         _actions(neuron)
+        contexts.brief(model, neuron)
         _words(card)
         _tokens(model, prompt, card, scores)
         _elsewhere(model, neuron)

@@ -55,10 +55,10 @@ GLOSSARY = {
     "DSSP": "Secondary structure of a known structure, one letter for each residue.",
     "Masked model": "A model that fills in what is hidden, from both sides.",
     "Exemplars": "The proteins of a corpus that a neuron answers to most, and least.",
-    "Label": "What a neuron's proteins have in common, in words; the hypothesis that predicts its "
-    "activation best on proteins it was not made from.",
+    "Label": "What a neuron's proteins, or the words where it is most active, have in common; the "
+    "hypothesis that predicts its activation best on what it was not made from.",
     "Held-out correlation": "Pearson's r between what the label predicts and what the neuron does, "
-    "on proteins that neither made nor chose the label.",
+    "on proteins or texts that neither made nor chose the label.",
     "Control correlation": "The same with the labels of the layer's other neurons, each turned the "
     "way in which it fits this one: what any label would get.",
     "Steering": "Changing neurons while a model generates, to move what it makes.",

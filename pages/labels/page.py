@@ -1,8 +1,12 @@
-"""Labels for every neuron of a protein model (arXiv 2507.06458)."""
+"""Labels for every neuron: of protein models (arXiv 2507.06458), and of language models."""
 
-from neuronlab.widgets import protein_models, shown
-from pages.labels import labelling, residues, scaling
+import streamlit as st
 
+from neuronlab.models.catalogue import entry
+from neuronlab.widgets import model_fetch, protein_models, services, shown, state
+from pages.labels import contexts, labelling, residues, scaling
+
+# Of protein models; of a language model there is one.
 VIEWS = {
     "neuron_labels": "Labels",
     "residue_labels": "Along the chain",
@@ -12,6 +16,10 @@ KINDS = ("masked", "classifier")
 
 
 def main() -> None:
+    # Those side by side are compared whatever is chosen.
+    if st.session_state.get("view") != "scaling" and _reads_text():
+        contexts.draw()
+        return
     view = shown.view(VIEWS)
     if view == "scaling":
         scaling.draw()
@@ -20,6 +28,15 @@ def main() -> None:
             residues.draw()
     elif protein_models.choose(KINDS, "protein model"):
         labelling.draw()
+
+
+def _reads_text() -> bool:
+    """Whether the chosen model does; one that the catalogue does not list has to be loaded."""
+    name = state.model_name()
+    listed = entry(name)
+    if listed is not None:
+        return listed.alphabet == "text"
+    return model_fetch.ready(name) and services.model(name, state.device()).alphabet == "text"
 
 
 main()

@@ -55,7 +55,7 @@ def _forget():
     services.queue.clear()
     services.result.clear()
     model_fetch._fetches.clear()
-    for cached in (label_sets._newest, label_sets._of_run, label_sets._imported):
+    for cached in (label_sets.newest_run, label_sets._of_run, label_sets._imported):
         cached.clear()
 
 

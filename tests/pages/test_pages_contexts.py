@@ -1,0 +1,73 @@
+"""The labels of a language model: what the page says is what is stored, and the card follows."""
+
+import pytest
+
+from neuronlab.neurons import Neuron
+from neuronlab.runs import Store
+from neuronlab.studies.token_labels import TokenLabelsSpec
+
+MODEL = "smollm2-135m"
+
+
+@pytest.fixture
+def page(visit, results):
+    page = visit("labels", model=MODEL)
+    assert page.errors() == []
+    return page
+
+
+def test_the_best_labels_are_listed_with_their_control(page, results):
+    spec, result = page.stored(results)
+    assert (spec["study"], spec["model"]) == ("token_labels", MODEL)
+    table, n = result.tables["labels"], result.numbers
+    labelled = table[table["label"] != ""].sort_values("correlation", ascending=False)
+    assert page.says(f"{len(labelled):,} of 46,080** neurons answer to words")
+    assert page.says(f"{n['correlation']:.2f}**, another neuron's label")
+    listed = page.at.dataframe(key="context_rows").value
+    assert listed["correlation"].tolist() == labelled["correlation"].head(2_000).tolist()
+    best = labelled.iloc[0]
+    assert page.says(f"Neuron {best['layer']} / FFN / {best['neuron']}")
+    assert page.says(f"{best['bearing']:,} held-out tokens")
+
+
+def test_words_find_labels_and_places_and_a_row_opens_its_card(page, results):
+    table = page.result(results).tables["labels"]
+    page.at.text_input(key="context_query").set_value("music")
+    page.run()
+    listed = page.at.dataframe(key="context_rows").value
+    words = (table["label"] + " " + table["peaks"]).str.lower()
+    assert 0 < len(listed) <= words.str.contains("music").sum()
+    second = listed.iloc[1]
+    page.at.session_state["neurons"] = {
+        page.query("run"): Neuron(int(second["layer"]), "ffn", int(second["neuron"]))
+    }
+    page.run()
+    assert page.errors() == []
+    assert page.says(f"Neuron {second['layer']} / FFN / {second['neuron']}")
+    page.at.text_input(key="context_query").set_value("qqqq")
+    page.run()
+    assert page.says("No neuron answers to such words")
+
+
+def test_the_card_of_any_page_shows_two_places(visit, results):
+    stored = next(
+        record
+        for record in Store(results).history()
+        if record.study == "token_labels" and record.spec["model"] == MODEL
+    )
+    table = Store(results).load(stored.key)[1].tables["labels"]
+    row = table[table["label"] != ""].iloc[0]
+    app = visit("attribution", model=MODEL, neuron=f"{row['layer']}.ffn.{row['neuron']}")
+    assert app.errors() == []
+    assert app.says(f"Most active **{row['label']}**")
+    assert app.says("in WordNet's definitions")
+
+
+def test_a_link_to_a_run_opens_its_labels(visit, results):
+    stored = next(r for r in Store(results).history() if r.study == "token_labels")
+    app = visit("labels", run=stored.key)
+    assert app.errors() == []
+    assert app.query("run") == stored.key
+    fields = {n: v for n, v in stored.spec.items() if n in TokenLabelsSpec.model_fields}
+    spec = TokenLabelsSpec(**fields)
+    assert spec.key == stored.key
