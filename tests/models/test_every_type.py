@@ -1,0 +1,269 @@
+"""Every model type there is, against its weights, its layout and plain loops; each is built once.
+
+The types that other tests run on are in ``test_families``, too.
+"""
+
+import pytest
+import test_families
+import test_stream
+import torch
+from tiny_models import EVERY, HEADS, MORE, ROWS, build, plain
+
+import neuronlab as nl
+from neuronlab.attribution.growing_batch import GrowingBatch, Path
+from neuronlab.models import COMPONENTS
+from neuronlab.models.families import FAMILIES
+from neuronlab.models.stream import read_stream
+from neuronlab.neurons import NeuronSet, Suppress, applied
+
+FURTHER = [pair for pair in EVERY if pair[0] in MORE and pair[1] != "classifier"]
+PREDICTING = [pair for pair in EVERY if pair[1] != "classifier"]
+EXPERTS = [(name, head) for name, head in EVERY if ROWS[name].down == "mlp.units"]
+# Attention adds a bias to the values after what is read.
+BIASED = {"deberta"}
+# Query and key of all heads share one norm.
+NORMED_TOGETHER = {"olmo2", "olmo3", "olmoe", "flex_olmo"}
+NODES = (0.3, 1.0)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """``made(type, head)``: the same call gives the same model."""
+    models = {}
+
+    def make(model_type, head):
+        if (model_type, head) not in models:
+            folder = tmp_path_factory.mktemp("vocabulary")
+            models[model_type, head] = build(model_type, head, folder)
+        return models[model_type, head]
+
+    return make
+
+
+@pytest.fixture(params=EVERY, ids=["-".join(pair) for pair in EVERY])
+def any_model(request, made):
+    return made(*request.param)
+
+
+@pytest.fixture(params=PREDICTING, ids=[name for name, _ in PREDICTING])
+def predicting(request, made):
+    """With the head that predicts tokens."""
+    return made(*request.param)
+
+
+def test_every_type_of_every_family_has_its_row():
+    types = [model_type for family in FAMILIES for model_type in family.model_types]
+    assert sorted(types) == sorted(ROWS)
+    assert len(types) == len(set(types)) >= 60
+
+
+def test_neurons_are_where_the_layout_says_and_writing_them_back_changes_no_bit(
+    any_model, asked, oracle
+):
+    test_families.test_writing_back_what_was_read_changes_no_bit(any_model, asked)
+    test_families.test_sites_agree_with_the_layout_of_the_checkpoint(any_model, asked, oracle)
+    test_families.test_projections_agree_with_the_weights(any_model, asked, oracle)
+    test_families.test_an_edit_of_any_single_neuron_group_reaches_the_logits(any_model, asked)
+    test_families.test_a_residual_unit_is_a_dimension_of_a_layers_output(any_model, asked)
+
+
+def test_a_head_reads_the_place_that_the_model_means(any_model, asked, oracle):
+    test_families.test_hidden_and_head_give_the_logits_of_transformers(any_model, asked, oracle)
+    test_families.test_the_predicted_position_is_read_from_the_right_token(any_model, asked)
+    test_families.test_the_final_norm_maps_the_residual_stream_to_the_normed_state(any_model, asked)
+
+
+@pytest.mark.parametrize("component", ["query", "key", "value"])
+def test_a_head_of_neurons_reaches_the_heads_that_use_it_and_no_other(predicting, asked, component):
+    encoded, config = predicting.encode(asked(predicting)), predicting.hf.config
+    size = test_families.head_size(predicting.hf)
+    shared = predicting.sizes["query"] // predicting.sizes[component]
+    own = range(shared, 2 * shared) if predicting.sizes[component] > size else range(HEADS)
+    for layer in range(predicting.layers):
+        entering = test_families.head_output_module(predicting.hf, layer)
+
+        def heads(module=entering):
+            ids = encoded.input_ids
+            mixed = test_families.captured(module, lambda: predicting.hf(input_ids=ids))
+            return mixed.view(ids.shape[1], -1, size)
+
+        before, first = heads(), min(own) // shared * size
+        neurons = [(layer, component, first + i) for i in range(size)]
+        with applied(predicting, encoded, [Suppress(NeuronSet(neurons))]):
+            now = heads()
+        for head in range(before.shape[1]):
+            change = float((now[:, head] - before[:, head]).abs().max())
+            together = component != "value" and config.model_type in NORMED_TOGETHER
+            assert (change > 1e-4) == (head in own or together), (layer, head)
+            if component == "value" and head in own:
+                silent = config.model_type not in BIASED
+                assert (float(now[:, head].abs().max()) < 1e-6) == silent
+
+
+def test_ffn_neurons_are_what_the_ffn_adds_up(predicting, asked):
+    if predicting.hf.config.model_type not in {name for name, _ in EXPERTS}:
+        test_families.test_ffn_neurons_are_what_the_down_projection_adds_up(predicting, asked)
+    else:
+        encoded = predicting.encode(asked(predicting))
+        read = predicting.read(encoded, ["ffn"])
+        for layer, block in enumerate(predicting.blocks):
+            output = test_families.captured(
+                block.mlp, lambda: predicting.hf(input_ids=encoded.input_ids), "output"
+            )
+            vectors = predicting.family.ffn_vectors(block)
+            torch.testing.assert_close(read[layer, "ffn"] @ vectors, output)
+
+
+@pytest.mark.parametrize("pair", [pair for pair in EVERY if pair[0] in MORE], ids="-".join)
+def test_what_is_replaced_computes_the_same(pair, made, asked):
+    model = made(*pair)
+    ids = model.encode(asked(model)).input_ids
+    hf = plain(*pair, model.tokenizer).eval()
+    with torch.no_grad():
+        expected = hf(input_ids=ids).logits
+        torch.testing.assert_close(model.hf(input_ids=ids).logits, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("pair", EXPERTS, ids="-".join)
+def test_a_neuron_of_an_expert_is_its_unit_times_its_share(pair, made, asked):
+    """By plain loops over tokens and experts, in a model whose experts are as they were made."""
+    model = made(*pair)
+    encoded = model.encode(asked(model))
+    read = model.read(encoded, ["ffn"])
+    hf = plain(*pair, model.tokenizer)
+    for layer in range(model.layers):
+        mlp = hf.get_submodule(f"model.layers.{layer}.mlp")
+        entering = test_families.captured(mlp, lambda: hf(input_ids=encoded.input_ids))[0]
+        router = mlp.gate if hasattr(mlp, "gate") else mlp.router
+        width = mlp.experts.down_proj.shape[2]
+        expected = torch.zeros(len(entering), 4 * width)
+        _, shares, chosen = router(entering)
+        assert chosen.shape == (len(entering), 2)
+        for token, state in enumerate(entering):
+            for share, expert in zip(shares[token], chosen[token].tolist(), strict=True):
+                weight = mlp.experts.gate_up_proj[expert]
+                gate, up = weight[:width] @ state, weight[width:] @ state
+                units = share * mlp.experts.act_fn(gate) * up
+                expected[token, expert * width : (expert + 1) * width] = units
+        seen = read[layer, "ffn"][0]
+        torch.testing.assert_close(seen[:, : 4 * width], expected, atol=1e-5, rtol=1e-4)
+        assert (seen[:, : 4 * width] == 0).float().mean() >= 0.5  # two of four are chosen
+        assert seen.shape[1] == 4 * width + (20 if hasattr(mlp, "shared_expert") else 0)
+
+
+def test_parts_of_the_stream_add_up_to_the_logits(predicting, asked):
+    encoded = predicting.encode(asked(predicting))
+    before = predicting.hf.config._attn_implementation
+    found = encoded, read_stream(predicting, encoded)
+    test_stream.test_the_parts_add_up_to_the_final_state(predicting, found)
+    test_stream.test_the_final_state_reads_out_as_the_models_own_logits(predicting, found)
+    test_stream.test_neurons_add_up_to_heads_and_heads_to_layers(predicting, found)
+    test_stream.test_attention_neurons_are_what_enters_the_output_projection(predicting, found)
+    test_stream.test_readout_is_linear(predicting, found)
+    if predicting.family.stream_norms(predicting.block(0))[0] is None:
+        test_stream.test_states_between_layers_are_the_models_own_where_nothing_norms_the_stream(
+            predicting, found
+        )
+    assert predicting.hf.config._attn_implementation == before
+
+
+def test_subkeys_of_values_give_the_values(predicting, asked):
+    """A value neuron is its row times what enters the projection, with its bias."""
+    encoded = predicting.encode(asked(predicting))
+    for layer, block in enumerate(predicting.blocks):
+        module = predicting.site(layer, "value").module
+        ids = encoded.input_ids
+        entering = test_families.captured(module, lambda ids=ids: predicting.hf(input_ids=ids))
+        silent = torch.zeros_like(entering)
+        every = torch.arange(predicting.sizes["attention"])
+        rows = predicting.family.subkeys(block, "attention", every)["value"]
+        read = predicting.read(encoded, ["value"])[layer, "value"]
+        site = predicting.site(layer, "value")
+        columns = slice(None) if site.columns is None else site.columns
+        read = read - module(silent)[..., columns]
+        size = test_families.head_size(predicting.hf)
+        heads = read.unflatten(-1, (-1, size))
+        mixed = heads.repeat_interleave(len(every) // read.shape[-1], dim=-2).flatten(-2)
+        torch.testing.assert_close(entering @ rows.T, mixed, atol=1e-4, rtol=1e-4)
+
+
+def precision(model):
+    """What brute force runs in: float64, but where a model has a number that only float32 holds."""
+    return torch.float32 if model.family.name == "xglm" else torch.float64
+
+
+def gradients_one_by_one(hf, encoded, at, span, oracle):
+    """Of the target's logit, with respect to the neurons at each node, by one pass for each."""
+    ids, found = encoded.input_ids, []
+    clean = oracle.neurons(hf, ids, *at)[:, span]
+    for node in NODES:
+        moved = (node * clean).requires_grad_()
+
+        def put(neurons, moved=moved):
+            changed = neurons.clone()
+            changed[:, span] = moved
+            return changed
+
+        with oracle.hooked(hf, *at, put):
+            logits = oracle.logits(hf, ids, encoded.position)
+        found.append(torch.autograd.grad(logits[0, encoded.target], moved)[0])
+    return torch.cat(found)
+
+
+@pytest.mark.parametrize("pair", FURTHER, ids=[name for name, _ in FURTHER])
+def test_a_folder_is_loaded_as_it_was_saved(pair, made, asked, tmp_path):
+    model = made(*pair)
+    plain(*pair, model.tokenizer).save_pretrained(tmp_path)
+    model.tokenizer.save_pretrained(tmp_path)
+    loaded = nl.load(str(tmp_path), device="cpu", dtype="float32")
+    assert (loaded.kind, loaded.sizes, loaded.layers) == (pair[1], model.sizes, model.layers)
+    expected = nl.predict(model, asked(model)).logits
+    torch.testing.assert_close(nl.predict(loaded, asked(model)).logits, expected)
+
+
+@pytest.mark.parametrize("pair", FURTHER, ids=[name for name, _ in FURTHER])
+def test_integrated_gradients_equal_brute_force(pair, made, asked, twin, oracle):
+    model = made(*pair)
+    encoded = model.encode(asked(model))
+    exact = twin(model, precision(model)).hf
+    scores = nl.attribute(model, asked(model), method="integrated_gradients", tolerance=1e-3)
+    for component in COMPONENTS:
+        expected = oracle.integrated_gradients(
+            exact,
+            encoded,
+            1,
+            component,
+            target=encoded.target,
+            objective="probability",
+            everywhere=False,
+        )[0]
+        found = torch.from_numpy(scores[component][1]).to(expected)
+        scale = float(expected.abs().max())
+        assert scale > 1e-6, component  # or the comparison says nothing
+        # Where a router chooses another expert, a path jumps, and no rule is exact.
+        within = 0.05 if pair in EXPERTS else 0.02
+        assert float((found - expected).abs().max()) <= within * scale + 3e-6, component
+
+
+@pytest.mark.parametrize(
+    ("pair", "everywhere"),
+    [(pair, False) for pair in EVERY] + [(pair, True) for pair in PREDICTING],
+)
+def test_gradients_along_paths_equal_a_loop_over_layers_and_nodes(
+    pair, everywhere, made, asked, twin, oracle
+):
+    model = made(*pair)
+    encoded = model.encode(asked(model))
+    exact = twin(model, precision(model))
+    places = [(layer, c) for layer in range(exact.layers) for c in COMPONENTS]
+    batch = GrowingBatch(
+        exact, encoded, lambda logits: logits[:, encoded.target], everywhere=everywhere
+    )
+    _, results = batch.run([Path(at, NODES) for at in places])
+    span = slice(None) if everywhere else slice(encoded.position, encoded.position + 1)
+    for at in places:
+        expected = gradients_one_by_one(exact.hf, encoded, at, span, oracle)
+        scale = float(expected.abs().max())
+        assert scale > 1e-8, at
+        # Heads compute float32 logits.
+        assert float((results[at].gradients - expected).abs().max()) <= 1e-4 * scale, at
