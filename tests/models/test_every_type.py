@@ -3,13 +3,15 @@
 The types that other tests run on are in ``test_families``, too.
 """
 
+import re
+from pathlib import Path as Folder
+
 import pytest
 import test_families
 import test_stream
 import torch
-from tiny_models import EVERY, HEADS, MORE, ROWS, build, plain
+from tiny_models import EVERY, HEADS, MORE, ROWS, TINY, build, plain
 
-import neuronlab as nl
 from neuronlab.attribution.growing_batch import GrowingBatch, Path
 from neuronlab.models import COMPONENTS
 from neuronlab.models.families import FAMILIES
@@ -18,12 +20,15 @@ from neuronlab.neurons import NeuronSet, Suppress, applied
 
 FURTHER = [pair for pair in EVERY if pair[0] in MORE and pair[1] != "classifier"]
 PREDICTING = [pair for pair in EVERY if pair[1] != "classifier"]
+# Classifiers of the usual types are in ``test_families`` alone.
+CHECKED = [pair for pair in EVERY if pair in PREDICTING or pair not in TINY]
 EXPERTS = [(name, head) for name, head in EVERY if ROWS[name].down == "mlp.units"]
 # Attention adds a bias to the values after what is read.
 BIASED = {"deberta"}
 # Query and key of all heads share one norm.
 NORMED_TOGETHER = {"olmo2", "olmo3", "olmoe", "flex_olmo"}
 NODES = (0.3, 1.0)
+HEADS_TOLD = {"causal": "next token", "masked": "masked token", "classifier": "classes"}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +45,7 @@ def made(tmp_path_factory):
     return make
 
 
-@pytest.fixture(params=EVERY, ids=["-".join(pair) for pair in EVERY])
+@pytest.fixture(params=CHECKED, ids=["-".join(pair) for pair in CHECKED])
 def any_model(request, made):
     return made(*request.param)
 
@@ -192,22 +197,19 @@ def precision(model):
     return torch.float32 if model.family.name == "xglm" else torch.float64
 
 
-def gradients_one_by_one(hf, encoded, at, span, oracle):
-    """Of the target's logit, with respect to the neurons at each node, by one pass for each."""
-    ids, found = encoded.input_ids, []
-    clean = oracle.neurons(hf, ids, *at)[:, span]
-    for node in NODES:
-        moved = (node * clean).requires_grad_()
+def gradients_at_nodes(hf, encoded, at, span, oracle):
+    """Of the target's logit, with respect to the neurons of one place at each node, (node, ...)."""
+    clean = oracle.neurons(hf, encoded.input_ids, *at)[:, span]
+    moved = (torch.tensor(NODES).to(clean)[:, None, None] * clean).requires_grad_()
 
-        def put(neurons, moved=moved):
-            changed = neurons.clone()
-            changed[:, span] = moved
-            return changed
+    def put(neurons):
+        changed = neurons.clone()
+        changed[:, span] = moved
+        return changed
 
-        with oracle.hooked(hf, *at, put):
-            logits = oracle.logits(hf, ids, encoded.position)
-        found.append(torch.autograd.grad(logits[0, encoded.target], moved)[0])
-    return torch.cat(found)
+    with oracle.hooked(hf, *at, put):
+        logits = oracle.logits(hf, encoded.input_ids.expand(len(NODES), -1), encoded.position)
+    return torch.autograd.grad(logits[:, encoded.target].sum(), moved)[0]
 
 
 @pytest.mark.parametrize("pair", FURTHER, ids=[name for name, _ in FURTHER])
@@ -262,8 +264,17 @@ def test_gradients_along_paths_equal_a_loop_over_layers_and_nodes(
     _, results = batch.run([Path(at, NODES) for at in places])
     span = slice(None) if everywhere else slice(encoded.position, encoded.position + 1)
     for at in places:
-        expected = gradients_one_by_one(exact.hf, encoded, at, span, oracle)
+        expected = gradients_at_nodes(exact.hf, encoded, at, span, oracle)
         scale = float(expected.abs().max())
         assert scale > 1e-8, at
         # Heads compute float32 logits.
         assert float((results[at].gradients - expected).abs().max()) <= 1e-4 * scale, at
+
+
+def test_the_guide_lists_every_type_with_its_heads():
+    table = (Folder(__file__).parents[2] / "docs" / "guide.md").read_text("utf-8")
+    rows = [line.split("|")[2:4] for line in table.splitlines() if line.startswith("| ")]
+    told = {name: heads for types, heads in rows for name in re.findall(r"`([^`]+)`", types)}
+    for name in ROWS:
+        heads = {HEADS_TOLD[head] for model_type, head in EVERY if model_type == name}
+        assert heads == set(told[name].strip().split(", ")), name
