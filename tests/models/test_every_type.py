@@ -12,9 +12,10 @@ import test_stream
 import torch
 from tiny_models import EVERY, HEADS, MORE, ROWS, TINY, build, plain
 
+import neuronlab as nl
 from neuronlab.attribution.growing_batch import GrowingBatch, Path
 from neuronlab.models import COMPONENTS
-from neuronlab.models.families import FAMILIES
+from neuronlab.models.families import FAMILIES, check
 from neuronlab.models.stream import read_stream
 from neuronlab.neurons import NeuronSet, Suppress, applied
 
@@ -62,14 +63,18 @@ def test_every_type_of_every_family_has_its_row():
     assert len(types) == len(set(types)) >= 60
 
 
+def check_layout(model, asked, oracle):
+    test_families.test_writing_back_what_was_read_changes_no_bit(model, asked)
+    test_families.test_sites_agree_with_the_layout_of_the_checkpoint(model, asked, oracle)
+    test_families.test_projections_agree_with_the_weights(model, asked, oracle)
+    test_families.test_an_edit_of_any_single_neuron_group_reaches_the_logits(model, asked)
+    test_families.test_a_residual_unit_is_a_dimension_of_a_layers_output(model, asked)
+
+
 def test_neurons_are_where_the_layout_says_and_writing_them_back_changes_no_bit(
     any_model, asked, oracle
 ):
-    test_families.test_writing_back_what_was_read_changes_no_bit(any_model, asked)
-    test_families.test_sites_agree_with_the_layout_of_the_checkpoint(any_model, asked, oracle)
-    test_families.test_projections_agree_with_the_weights(any_model, asked, oracle)
-    test_families.test_an_edit_of_any_single_neuron_group_reaches_the_logits(any_model, asked)
-    test_families.test_a_residual_unit_is_a_dimension_of_a_layers_output(any_model, asked)
+    check_layout(any_model, asked, oracle)
 
 
 def test_a_head_reads_the_place_that_the_model_means(any_model, asked, oracle):
@@ -124,6 +129,7 @@ def test_what_is_replaced_computes_the_same(pair, made, asked):
     model = made(*pair)
     ids = model.encode(asked(model)).input_ids
     hf = plain(*pair, model.tokenizer).eval()
+    check(model.family, "it", hf)  # all its parts are there before anything is replaced
     with torch.no_grad():
         expected = hf(input_ids=ids).logits
         torch.testing.assert_close(model.hf(input_ids=ids).logits, expected, atol=1e-5, rtol=1e-5)
@@ -156,20 +162,24 @@ def test_a_neuron_of_an_expert_is_its_unit_times_its_share(pair, made, asked):
         assert seen.shape[1] == 4 * width + (20 if hasattr(mlp, "shared_expert") else 0)
 
 
-def test_parts_of_the_stream_add_up_to_the_logits(predicting, asked):
-    encoded = predicting.encode(asked(predicting))
-    before = predicting.hf.config._attn_implementation
-    found = encoded, read_stream(predicting, encoded)
-    test_stream.test_the_parts_add_up_to_the_final_state(predicting, found)
-    test_stream.test_the_final_state_reads_out_as_the_models_own_logits(predicting, found)
-    test_stream.test_neurons_add_up_to_heads_and_heads_to_layers(predicting, found)
-    test_stream.test_attention_neurons_are_what_enters_the_output_projection(predicting, found)
-    test_stream.test_readout_is_linear(predicting, found)
-    if predicting.family.stream_norms(predicting.block(0))[0] is None:
+def check_stream(model, asked):
+    encoded = model.encode(asked(model))
+    before = model.hf.config._attn_implementation
+    found = encoded, read_stream(model, encoded)
+    test_stream.test_the_parts_add_up_to_the_final_state(model, found)
+    test_stream.test_the_final_state_reads_out_as_the_models_own_logits(model, found)
+    test_stream.test_neurons_add_up_to_heads_and_heads_to_layers(model, found)
+    test_stream.test_attention_neurons_are_what_enters_the_output_projection(model, found)
+    test_stream.test_readout_is_linear(model, found)
+    if model.family.stream_norms(model.block(0))[0] is None:
         test_stream.test_states_between_layers_are_the_models_own_where_nothing_norms_the_stream(
-            predicting, found
+            model, found
         )
-    assert predicting.hf.config._attn_implementation == before
+    assert model.hf.config._attn_implementation == before
+
+
+def test_parts_of_the_stream_add_up_to_the_logits(predicting, asked):
+    check_stream(predicting, asked)
 
 
 def test_subkeys_of_values_give_the_values(predicting, asked):
@@ -247,14 +257,7 @@ def test_integrated_gradients_equal_brute_force(pair, made, asked, twin, oracle)
         assert float((found - expected).abs().max()) <= within * scale + 3e-6, component
 
 
-@pytest.mark.parametrize(
-    ("pair", "everywhere"),
-    [(pair, False) for pair in EVERY] + [(pair, True) for pair in PREDICTING],
-)
-def test_gradients_along_paths_equal_a_loop_over_layers_and_nodes(
-    pair, everywhere, made, asked, twin, oracle
-):
-    model = made(*pair)
+def check_gradients(model, everywhere, asked, twin, oracle):
     encoded = model.encode(asked(model))
     exact = twin(model, precision(model))
     places = [(layer, c) for layer in range(exact.layers) for c in COMPONENTS]
@@ -269,6 +272,77 @@ def test_gradients_along_paths_equal_a_loop_over_layers_and_nodes(
         assert scale > 1e-8, at
         # Heads compute float32 logits.
         assert float((results[at].gradients - expected).abs().max()) <= 1e-4 * scale, at
+
+
+@pytest.mark.parametrize(
+    ("pair", "everywhere"),
+    [(pair, False) for pair in EVERY] + [(pair, True) for pair in PREDICTING],
+)
+def test_gradients_along_paths_equal_a_loop_over_layers_and_nodes(
+    pair, everywhere, made, asked, twin, oracle
+):
+    check_gradients(made(*pair), everywhere, asked, twin, oracle)
+
+
+# Settings beside those of the table, and what they change in it.
+OTHERWISE = {
+    "a key-value head for each, after one another": (
+        "falcon",
+        {
+            "new_decoder_architecture": False,
+            "multi_query": False,
+            "num_kv_heads": HEADS,
+            "bias": True,
+            "parallel_attn": False,
+        },
+        lambda part: torch.arange(96).view(HEADS, 3, 8)[:, part].flatten(),
+    ),
+    "one key-value head": (
+        "falcon",
+        {"new_decoder_architecture": False, "multi_query": True},
+        lambda part: (slice(0, 32), slice(32, 40), slice(40, 48))[part],
+    ),
+    "a key-value head for each": (
+        "gpt_bigcode",
+        {"multi_query": False},
+        lambda part: torch.arange(96).view(HEADS, 3, 8)[:, part].flatten(),
+    ),
+    "parallel": ("stablelm", {"use_parallel_residual": True}, None),
+    "not parallel": ("gpt_neox", {"use_parallel_residual": False}, None),
+    "groups of layers": ("albert", {"num_hidden_layers": 4, "num_hidden_groups": 2}, None),
+    "no experts' weights made one": ("qwen3_moe", {"norm_topk_prob": False}, None),
+    "norms without weights, no clipping": ("olmo", {"clip_qkv": None}, None),
+}
+
+
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_other_settings_of_a_type_are_read_as_well(
+    name, monkeypatch, asked, twin, oracle, tmp_path
+):
+    model_type, settings, columns = OTHERWISE[name]
+    row = ROWS[model_type]._replace(config=ROWS[model_type].config | settings)
+    row = row if columns is None else row._replace(columns=columns)
+    monkeypatch.setitem(ROWS, model_type, row)
+    pair = model_type, row.heads[0]
+    model = build(*pair, tmp_path)
+    check_layout(model, asked, oracle)
+    check_stream(model, asked)
+    for everywhere in (False, True):
+        check_gradients(model, everywhere, asked, twin, oracle)
+    hf = plain(*pair, model.tokenizer).eval()
+    check(model.family, "it", hf)
+    ids = model.encode(asked(model)).input_ids
+    with torch.no_grad():
+        torch.testing.assert_close(model.hf(input_ids=ids).logits, hf(input_ids=ids).logits)
+
+
+def test_every_type_runs_in_half_precision(predicting, asked, twin):
+    half = twin(predicting, torch.bfloat16)
+    encoded = half.encode(asked(half))
+    logits = nl.predict(half, encoded).logits
+    assert read_stream(half, encoded).states().isfinite().all()
+    exact = nl.predict(predicting, encoded).logits
+    assert torch.corrcoef(torch.stack([logits, exact]).flatten(1))[0, 1] > 0.9
 
 
 def test_the_guide_lists_every_type_with_its_heads():

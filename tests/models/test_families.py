@@ -254,6 +254,7 @@ def test_a_type_that_makes_no_such_model_is_refused_without_its_parts(sentence):
         ("opt", "causal", {"do_layer_norm_before": False}, "do_layer_norm_before"),
         ("opt", "causal", {"word_embed_proj_dim": 8}, "word_embed_proj_dim"),
         ("bloom", "causal", {"apply_residual_connection_post_layernorm": True}, "residual"),
+        ("falcon", "causal", {"alibi": True}, "alibi"),
         ("modernbert", "classifier", {"classifier_pooling": "mean"}, "classifier_pooling"),
         ("deberta", "masked", {"legacy": False}, "legacy"),
         ("deberta-v2", "masked", {"conv_kernel_size": 3}, "conv_kernel_size"),

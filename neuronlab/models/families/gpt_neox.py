@@ -53,13 +53,19 @@ BLOOM = Bloom(
 )
 
 
-# One key-value head for all query heads, one for each group of them, or one for each.
-FALCON = Family(
+class Falcon(Family):
+    """One key-value head for all query heads, one for each group of them, or one for each."""
+
+    def unsupported(self, hf: Any) -> str:
+        """With ALiBi, the attention that it puts out is not the attention that it computes."""
+        return "alibi" if hf.config.alibi else ""
+
+
+FALCON = Falcon(
     name="falcon",
     title="Falcon",
     model_types=("falcon",),
     interface=False,
-    per_row=("self_attention.alibi",),
     places=replace(
         _OF_BLOOM,
         input_norms=("ln_attn|input_layernorm", "ln_mlp|post_attention_layernorm|input_layernorm"),

@@ -35,7 +35,8 @@ class Experts(nn.Module):
             token, place = (chosen == expert).nonzero(as_tuple=True)
             projected = nn.functional.linear(flat[token], experts.gate_up_proj[expert])
             gate, up = projected.chunk(2, dim=-1)
-            units[token, expert] = experts.act_fn(gate) * up * weights[token, place, None]
+            shares = weights[token, place, None].to(units.dtype)
+            units[token, expert] = experts.act_fn(gate) * up * shares
         units = units.flatten(1)
         shared = part(self, "shared_expert")
         if shared is not None:
