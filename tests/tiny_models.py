@@ -352,6 +352,13 @@ MORE = {
     "camembert": _bert(
         "camembert", "roberta", USUAL["roberta"].special, max_position_embeddings=66
     ),
+    "data2vec-text": _bert("x", "data2vec_text", **_ROBERTA),
+    "esmc": Row(
+        _COMMON | {"num_key_value_heads": HEADS, "attention_bias": True, "mlp_bias": True},
+        ("masked", "classifier"),
+        protein=True,
+        blocks="esmc.layers",
+    ),
     "xlm-roberta-xl": _bert("x", "roberta", **_ROBERTA),
     "roberta-prelayernorm": _bert("x", "roberta_prelayernorm", **_ROBERTA),
     "mpnet": _bert("mpnet", "mpnet", max_position_embeddings=66)._replace(

@@ -27,7 +27,7 @@ EXPERTS = [(name, head) for name, head in EVERY if ROWS[name].down == "mlp.units
 # Attention adds a bias to the values after what is read.
 BIASED = {"deberta"}
 # Query and key of all heads share one norm.
-NORMED_TOGETHER = {"olmo2", "olmo3", "olmoe", "flex_olmo"}
+NORMED_TOGETHER = {"olmo2", "olmo3", "olmoe", "flex_olmo", "esmc"}
 NODES = (0.3, 1.0)
 HEADS_TOLD = {"causal": "next token", "masked": "masked token", "classifier": "classes"}
 

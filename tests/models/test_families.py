@@ -243,6 +243,13 @@ def test_an_unsupported_type_is_told_what_it_lacks_and_what_it_has(sentence):
     assert "self_attn.q_b_proj" in refused.value.details  # what there is instead
 
 
+def test_an_unsupported_type_with_all_parts_of_another_is_told_so(sentence):
+    def ask():
+        return family_of("rembert", lambda: empty("rembert", "masked", num_hidden_layers=2))
+
+    sentence(ask, says=["'rembert'", "BERT", "all of whose parts are there", "output.dense"])
+
+
 def test_a_type_that_makes_no_such_model_is_refused_without_its_parts(sentence):
     sentence(family_of, "t5", lambda: empty("t5"), says="docs/guide.md")
 

@@ -55,10 +55,13 @@ def family_of(model_type: str, empty: Callable[[], Any] | None = None) -> Family
         ", ".join(path for path, missing in parts.items() if missing is asked)
         for asked in (True, False)
     )
+    told = (
+        f"of which these parts are missing: {lacking}; and these are there: {there or 'none'}."
+        if lacking
+        else f"all of whose parts are there: {there}; what differs is what it does with them."
+    )
     raise UserError(
-        f"Models of the type '{model_type}' are not supported; nearest is {nearest.title}, of "
-        f"which these parts are missing: {lacking or 'none'}; and these are there: "
-        f"{there or 'none'}.",
+        f"Models of the type '{model_type}' are not supported; nearest is {nearest.title}, {told}",
         details=f"Its own parts are {_parts(hf)}.\n{_types()}",
     )
 

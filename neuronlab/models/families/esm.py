@@ -1,4 +1,4 @@
-"""ESM-2: a protein encoder with rotary positions and norms before each half of a block."""
+"""ESM: protein encoders with rotary positions and norms before each half of a block."""
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from neuronlab.models.families.base import Family, Part
+from neuronlab.models.families.base import Family, Part, Places
 from neuronlab.models.families.roberta import ROBERTA_PLACES
 
 
@@ -107,5 +107,24 @@ ESM = Esm(
         norm="encoder.emb_layer_norm_after",
         input_norms=("attention.LayerNorm", "LayerNorm"),
         stream_norms=("", ""),
+    ),
+)
+
+
+class EsmC(Family):
+    """Llama's parts, and a factor on what a block adds, which falls with the number of blocks."""
+
+    def branch_factor(self, block: Part) -> float:
+        """Each block has it as a number that it divides by."""
+        return 1 / block.scaling_factor
+
+
+ESMC = EsmC(
+    name="esmc",
+    title="ESM C",
+    model_types=("esmc",),
+    causal=False,
+    places=replace(
+        Places(), transform=("lm_head.dense", "lm_head.layer_norm"), classifier=("classifier",)
     ),
 )
