@@ -73,8 +73,8 @@ def _encoder(name: str, special: tuple[str, ...] = _BERT_SPECIAL, **changes: Any
     )
 
 
-# One row a model type.
-ROWS = {
+# One row a model type. Of these every test of the package runs on each.
+USUAL = {
     "llama": Row(_COMMON | _GROUPED, ("causal", "classifier")),
     "mistral": Row(_COMMON | _GROUPED | {"sliding_window": 4}),
     "qwen2": Row(_COMMON | _GROUPED | {"use_sliding_window": False}),
@@ -127,9 +127,311 @@ ROWS = {
         is_folding_model=False,
     ),
 }
-TINY = [(name, head) for name, row in ROWS.items() for head in row.heads]
+
+
+_CLASSES = {"num_labels": 3, "id2label": _COMMON["id2label"]}
+_BOTH = ("causal", "classifier")
+# Windows are shorter than the prompts, and not in every layer.
+_WINDOWS = {
+    "sliding_window": 4,
+    "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+}
+
+
+def _llama(heads: tuple[str, ...] = _BOTH, *, down: str = "mlp.down_proj", **changes: Any) -> Row:
+    biases = {"attention_bias": True, "mlp_bias": True, "use_bias": True}
+    return Row(_COMMON | _GROUPED | biases | changes, heads, down=down)
+
+
+def _side_by_side(part: int) -> slice:
+    """Four query heads, then two of key and two of value."""
+    return (slice(0, 32), slice(32, 48), slice(48, 64))[part]
+
+
+def _beside(part: int) -> torch.Tensor:
+    """Per head its query, its key and its value."""
+    return torch.arange(3 * HIDDEN).view(HEADS, 3, HEAD)[:, part].flatten()
+
+
+def _thirds(part: int) -> slice:
+    return slice(part * HIDDEN, (part + 1) * HIDDEN)
+
+
+def _codegen(part: int) -> torch.Tensor:
+    """Of each quarter of the heads, one here: query, then value, then key."""
+    return torch.cat([torch.arange(8) + 24 * head + 8 * (0, 2, 1)[part] for head in range(HEADS)])
+
+
+def _falcon(part: int) -> torch.Tensor:
+    """Per key-value head: its two query heads, its key, its value."""
+    heads = ((0, 1, 4, 5), (2, 6), (3, 7))[part]
+    return torch.cat([torch.arange(8) + 8 * head for head in heads])
+
+
+def _one_for_all(part: int) -> slice:
+    """Four query heads, one key head, one value head."""
+    return (slice(0, 32), slice(32, 40), slice(40, 48))[part]
+
+
+_OF_GPT2 = {
+    "n_embd": HIDDEN,
+    "n_inner": FFN,
+    "n_layer": LAYERS,
+    "n_head": HEADS,
+    "n_positions": 64,
+    "rotary_dim": 4,
+    **_CLASSES,
+}
+_EXPERTS = {
+    "num_experts": 4,
+    "num_local_experts": 4,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 12,
+    "shared_expert_intermediate_size": 20,
+    "norm_topk_prob": True,
+    "decoder_sparse_step": 1,
+}
+_FAIRSEQ = {"mixed": "self_attn.out_proj", "down": "fc2"}
+
+
+def _bert(name: str, trunk: str, special: tuple[str, ...] = _BERT_SPECIAL, **changes: Any) -> Row:
+    return _encoder(name, special, **changes)._replace(blocks=f"{trunk}.encoder.layer")
+
+
+_ROBERTA = {"special": USUAL["roberta"].special, "max_position_embeddings": 66}
+# Of these the adapters alone are checked, on each.
+MORE = {
+    "cwm": _llama(("causal",), bos_token_id=0, **_WINDOWS),
+    "ernie4_5": _llama(("causal",)),
+    "helium": _llama(),
+    "hunyuan_v1_dense": _llama(),
+    "ministral": _llama(**_WINDOWS),
+    "ministral3": _llama(sliding_window=4),
+    "seed_oss": _llama(attention_out_bias=True),
+    "smollm3": _llama(no_rope_layers=[1, 0, 1], **_WINDOWS, use_sliding_window=True),
+    "gemma": _llama(tie_word_embeddings=True, head_dim=16),
+    "gemma2": _llama(
+        query_pre_attn_scalar=HEAD,
+        final_logit_softcapping=5.0,
+        attn_logit_softcapping=2.0,
+        **_WINDOWS,
+    ),
+    "glm": _llama(partial_rotary_factor=0.5),
+    "glm4": _llama(partial_rotary_factor=0.5),
+    "arcee": _llama(),
+    "jais2": _llama(("causal",)),
+    "apertus": _llama(("causal",)),
+    "nemotron": _llama(partial_rotary_factor=0.5, hidden_act="relu2"),
+    "starcoder2": _llama(down="mlp.c_proj", sliding_window=4),
+    "stablelm": _llama(use_qkv_bias=True, qk_layernorm=True, use_parallel_residual=False),
+    "olmo": _llama(clip_qkv=0.5),
+    "olmo2": _llama(),
+    "olmo3": _llama(**_WINDOWS),
+    "exaone4": _llama(**_WINDOWS),
+    "granite": _llama(
+        ("causal",),
+        residual_multiplier=0.6,
+        logits_scaling=3.0,
+        embedding_multiplier=2.0,
+        attention_multiplier=0.3,
+    ),
+    "cohere": _llama(("causal",), logit_scale=0.3, use_qk_norm=True),
+    "cohere2": _llama(("causal",), logit_scale=0.3, **_WINDOWS),
+    "phi": _llama(qk_layernorm=True, partial_rotary_factor=0.5, down="mlp.fc2")._replace(
+        mixed="self_attn.dense"
+    ),
+    "phi3": _llama(sliding_window=4)._replace(
+        projections=("self_attn.qkv_proj",) * 3, columns=_side_by_side
+    ),
+    "gpt_neo": Row(
+        {
+            "hidden_size": HIDDEN,
+            "intermediate_size": FFN,
+            "num_layers": LAYERS,
+            "num_heads": HEADS,
+            "max_position_embeddings": 64,
+            "attention_types": [[["global", "local", "global"], 1]],
+            "window_size": 4,
+            **_CLASSES,
+        },
+        _BOTH,
+        blocks="transformer.h",
+        projections=tuple(f"attn.attention.{letter}_proj" for letter in "qkv"),
+        mixed="attn.attention.out_proj",
+        down="mlp.c_proj",
+    ),
+    "gptj": Row(
+        _OF_GPT2,
+        _BOTH,
+        blocks="transformer.h",
+        projections=tuple(f"attn.{letter}_proj" for letter in "qkv"),
+        mixed="attn.out_proj",
+        down="mlp.fc_out",
+    ),
+    "codegen": Row(
+        _OF_GPT2,
+        blocks="transformer.h",
+        projections=("attn.qkv_proj",) * 3,
+        columns=_codegen,
+        mixed="attn.out_proj",
+        down="mlp.fc_out",
+    ),
+    "gpt_bigcode": Row(
+        _OF_GPT2 | {"multi_query": True},
+        _BOTH,
+        blocks="transformer.h",
+        projections=("attn.c_attn",) * 3,
+        columns=_one_for_all,
+        mixed="attn.c_proj",
+        down="mlp.c_proj",
+    ),
+    "bloom": Row(
+        {"hidden_size": HIDDEN, "n_layer": LAYERS, "n_head": HEADS, **_CLASSES},
+        _BOTH,
+        blocks="transformer.h",
+        projections=("self_attention.query_key_value",) * 3,
+        columns=_beside,
+        mixed="self_attention.dense",
+        down="mlp.dense_4h_to_h",
+    ),
+    "falcon": Row(
+        _COMMON
+        | {"new_decoder_architecture": True, "num_kv_heads": KV_HEADS, "ffn_hidden_size": FFN},
+        _BOTH,
+        blocks="transformer.h",
+        projections=("self_attention.query_key_value",) * 3,
+        columns=_falcon,
+        mixed="self_attention.dense",
+        down="mlp.dense_4h_to_h",
+    ),
+    "mpt": Row(
+        {
+            "d_model": HIDDEN,
+            "n_layers": LAYERS,
+            "n_heads": HEADS,
+            "max_seq_len": 64,
+            "attn_config": {"clip_qkv": 1.5},
+            **_CLASSES,
+        },
+        _BOTH,
+        blocks="transformer.blocks",
+        projections=("attn.Wqkv",) * 3,
+        columns=_thirds,
+        mixed="attn.out_proj",
+        down="ffn.down_proj",
+    ),
+    "opt": Row(
+        _COMMON | {"ffn_dim": FFN, "word_embed_proj_dim": HIDDEN, "dropout": 0.0},
+        _BOTH,
+        blocks="model.decoder.layers",
+        **_FAIRSEQ,
+    ),
+    "xglm": Row(
+        {
+            "d_model": HIDDEN,
+            "ffn_dim": FFN,
+            "num_layers": LAYERS,
+            "attention_heads": HEADS,
+            "max_position_embeddings": 64,
+            "dropout": 0.0,
+        },
+        **_FAIRSEQ,
+    ),
+    "biogpt": Row(_COMMON, _BOTH, blocks="biogpt.layers", **_FAIRSEQ),
+    "mixtral": _llama(down="mlp.units", **_EXPERTS, sliding_window=4),
+    "olmoe": _llama(("causal",), down="mlp.units", **_EXPERTS),
+    "phimoe": _llama(down="mlp.units", **_EXPERTS),
+    "qwen2_moe": _llama(down="mlp.units", **_EXPERTS),
+    "qwen3_moe": _llama(down="mlp.units", **_EXPERTS),
+    "flex_olmo": _llama(("causal",), down="mlp.units", **_EXPERTS),
+    "ernie": _bert("ernie", "ernie"),
+    "electra": _bert("electra", "electra", embedding_size=16),
+    "xlm-roberta": _bert(
+        "roberta", "roberta", USUAL["roberta"].special, max_position_embeddings=66
+    ),
+    "camembert": _bert(
+        "camembert", "roberta", USUAL["roberta"].special, max_position_embeddings=66
+    ),
+    "data2vec-text": _bert("x", "data2vec_text", **_ROBERTA),
+    "esmc": Row(
+        _COMMON | {"num_key_value_heads": HEADS, "attention_bias": True, "mlp_bias": True},
+        ("masked", "classifier"),
+        protein=True,
+        blocks="esmc.layers",
+    ),
+    "xlm-roberta-xl": _bert("x", "roberta", **_ROBERTA),
+    "roberta-prelayernorm": _bert("x", "roberta_prelayernorm", **_ROBERTA),
+    "mpnet": _bert("mpnet", "mpnet", max_position_embeddings=66)._replace(
+        projections=tuple(f"attention.attn.{letter}" for letter in "qkv"),
+        mixed="attention.attn.o",
+    ),
+    "distilbert": Row(
+        {
+            "dim": HIDDEN,
+            "hidden_dim": FFN,
+            "n_layers": LAYERS,
+            "n_heads": HEADS,
+            "max_position_embeddings": 64,
+            **_CLASSES,
+        },
+        ("masked", "classifier"),
+        _BERT_SPECIAL,
+        blocks="distilbert.transformer.layer",
+        projections=tuple(f"attention.{letter}_lin" for letter in "qkv"),
+        mixed="attention.out_lin",
+        down="ffn.lin2",
+    ),
+    "deberta": _bert(
+        "deberta", "deberta", relative_attention=True, pos_att_type=["c2p", "p2c"]
+    )._replace(projections=("attention.self.in_proj",) * 3, columns=_beside),
+    "deberta-v2": _bert(
+        "deberta",
+        "deberta",
+        relative_attention=True,
+        pos_att_type=["c2p", "p2c"],
+        position_buckets=4,
+        norm_rel_ebd="layer_norm",
+        share_att_key=True,
+    )._replace(
+        projections=tuple(f"attention.self.{part}_proj" for part in ("query", "key", "value"))
+    ),
+    "modernbert": Row(
+        _COMMON
+        | {
+            "global_attn_every_n_layers": 2,
+            "local_attention": 4,
+            "classifier_pooling": "cls",
+            "attention_bias": True,
+            "mlp_bias": True,
+            "norm_bias": True,
+        },
+        ("masked", "classifier"),
+        _BERT_SPECIAL,
+        projections=("attn.Wqkv",) * 3,
+        columns=_thirds,
+        mixed="attn.Wo",
+        down="mlp.Wo",
+    ),
+    "albert": Row(
+        _COMMON | {"embedding_size": 16, "num_hidden_groups": 1, "inner_group_num": 1},
+        ("masked", "classifier"),
+        _BERT_SPECIAL,
+        blocks="albert.encoder.albert_layer_groups",
+        projections=tuple(
+            f"albert_layers.0.attention.{part}" for part in ("query", "key", "value")
+        ),
+        mixed="albert_layers.0.attention.dense",
+        down="albert_layers.0.ffn_output",
+    ),
+}
+ROWS = USUAL | MORE
+TINY = [(name, head) for name, row in USUAL.items() for head in row.heads]
 LANGUAGE = [pair for pair in TINY if pair[1] != "classifier"]
-_HEADS = {
+# With heads that the other tests leave out.
+EVERY = [(name, head) for name, row in ROWS.items() for head in row.heads] + [
+    (name, "classifier") for name in ("mistral", "qwen2", "qwen3", "gemma3_text", "gpt_neox")
+]
+AUTO = {
     "causal": transformers.AutoModelForCausalLM,
     "masked": transformers.AutoModelForMaskedLM,
     "classifier": transformers.AutoModelForSequenceClassification,
@@ -175,24 +477,33 @@ def randomise(hf, seed):
                 parameter.add_(0.15 * noise)
 
 
-def build(model_type, kind, folder, *, seed=0, title="", protein=False, **settings):
-    """A tiny seeded model with its tokenizer; ``settings`` override the configuration."""
-    row, words = ROWS[model_type], " ".join(RESIDUES) if protein else WORDS
-    tokenizer = esm_tokenizer(folder) if row.protein else text_tokenizer(model_type, words)
+def plain(model_type, kind, tokenizer, *, seed=0, **settings):
+    """A tiny seeded model as transformers makes it; ``settings`` override the configuration."""
+    row = ROWS[model_type]
     config = transformers.AutoConfig.for_model(
         model_type,
         **{
-            **row.config,
             "vocab_size": len(tokenizer),
             "pad_token_id": tokenizer.pad_token_id,
             "bos_token_id": None,
             "eos_token_id": tokenizer.eos_token_id,
             "mask_token_id": tokenizer.mask_token_id,
+            **row.config,
             **settings,
         },
     )
-    hf = _HEADS[kind].from_config(config, attn_implementation="sdpa")
+    hf = AUTO[kind].from_config(config)
     randomise(hf, seed)
+    return hf
+
+
+def build(model_type, kind, folder, *, title="", protein=False, **settings):
+    """The same with its tokenizer; of the types of ``MORE`` as it is when it is loaded."""
+    row, words = ROWS[model_type], " ".join(RESIDUES) if protein else WORDS
+    tokenizer = esm_tokenizer(folder) if row.protein else text_tokenizer(model_type, words)
+    hf = plain(model_type, kind, tokenizer, **settings)
+    if model_type in MORE:
+        family_of(model_type).fuse(hf)
     alphabet = "protein" if protein or row.protein else "text"
     return wrap(hf, tokenizer, kind, alphabet, title or f"Tiny {model_type}")
 

@@ -72,9 +72,11 @@ class Gradients:
 def last_token_alone(model: Model, encoded: Encoded, *, everywhere: bool) -> bool:
     """Whether a row can be the last token alone, on keys and values that no change reaches.
 
-    Only a causal model leaves the prefix untouched, and only when the last token alone moves.
+    Only a causal model leaves the prefix untouched, and only when the last token alone moves; and
+    its attention must be there to be replaced.
     """
-    return model.family.causal and not everywhere and encoded.input_ids.shape[1] > 1
+    replaceable = model.family.causal and model.family.interface
+    return replaceable and not everywhere and encoded.input_ids.shape[1] > 1
 
 
 class GrowingBatch:

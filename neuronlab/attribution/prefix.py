@@ -7,7 +7,7 @@ of all rows with the shared keys instead of a copy of the keys per row.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,7 +15,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 
-from neuronlab.models.hooks import attention_by
+from neuronlab.models.families.base import part
+from neuronlab.models.hooks import attention_by, for_each_row
 
 if TYPE_CHECKING:
     from neuronlab.models import Encoded, Model
@@ -43,7 +44,12 @@ def inputs_of(model: Model, encoded: Encoded, *, single: bool) -> dict[str, Any]
 
 def attending(model: Model, *, single: bool) -> AbstractContextManager[None]:
     """The attention that those inputs need, while open; the caller holds the model's lock."""
-    return attention_by(model.hf, SHARED_PREFIX) if single else nullcontext()
+    if single:
+        return attention_by(model.hf, SHARED_PREFIX)
+    paths = [path.rpartition(".") for path in model.family.per_row]
+    return for_each_row(
+        (part(block, module), name) for module, _, name in paths for block in model.blocks
+    )
 
 
 def _attend(
@@ -54,6 +60,7 @@ def _attend(
     attention_mask: Tensor | None,
     *,
     scaling: float | None = None,
+    softcap: float | None = None,
     prefix: Any = None,
     **kwargs: Any,
 ) -> tuple[Float[Tensor, "row 1 head dim"], None]:
@@ -69,6 +76,8 @@ def _attend(
     own_key = key.squeeze(2).transpose(0, 1).unsqueeze(2).expand_as(grouped).reshape_as(flat)
     to_self = (flat * own_key).sum(-1, keepdim=True)
     scores = torch.cat([to_prefix, to_self], dim=-1)
+    if softcap is not None:
+        scores = softcap * torch.tanh(scores / softcap)
     to_prefix, to_self = scores.softmax(-1).split([to_prefix.shape[-1], 1], dim=-1)
     own_value = value.squeeze(2).transpose(0, 1).unsqueeze(2).expand_as(grouped).reshape_as(flat)
     mixed = to_prefix @ layer.values[0] + to_self * own_value

@@ -152,6 +152,7 @@ def shares(model: Model, encoded: Encoded, values: Sequence[ValueNeuron]) -> Sha
         if norm is not None:
             biases[active] += subkeys @ norm.shift
             subkeys = rows[active] = norm.of(places).back(subkeys)
+        subkeys = subkeys * model.family.branch_factor(model.block(layer))
         branch = written.branch_norms[layer, sublayer]
         if branch is not None:
             biases[active] += subkeys @ branch.shift

@@ -59,7 +59,7 @@ class Entry(_Row):
 
     Attributes:
         aliases: other names that the hub knows it by.
-        family: a file of ``families``.
+        family: the name of one of ``families``.
         download_bytes: what is downloaded, for a hub model about that much.
         conversion: of ``convert``: what makes the wheels' files a folder that loads.
         default: whether set-up fetches it.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 if TYPE_CHECKING:
     from neuronlab.models.model import Model
@@ -90,12 +90,12 @@ class FrozenNorm:
 
 def frozen_norm(model: Model, norm: Any, states: Float[Tensor, "state hidden"]) -> FrozenNorm:
     """A norm with the statistics it has on these states."""
-    centred = isinstance(norm, nn.LayerNorm)
+    family = model.family
+    centred = family.norm_centred(norm)
     if centred:
         states = states - states.mean(-1, keepdim=True)
-    eps = getattr(norm, "variance_epsilon", None) or norm.eps
-    scale = model.family.norm_scale(norm).float()
-    scale = scale / torch.sqrt((states**2).mean(-1, keepdim=True) + eps)
+    scale = torch.ones_like(states) * family.norm_scale(norm)
+    scale = scale / torch.sqrt((states**2).mean(-1, keepdim=True) + family.norm_epsilon(norm))
     bias = getattr(norm, "bias", None)
     shift = torch.zeros_like(scale[0]) if bias is None else bias.float()
     return FrozenNorm(scale, shift, centred)
@@ -115,22 +115,23 @@ def readout_of(
         final: the state that the head reads; ``logits`` what it made of it.
     """
     family = model.family
-    size = len(final)
-    matrix = torch.eye(size, device=final.device, dtype=final.dtype)
-    inner = Affine(matrix, torch.zeros_like(final))
     norm, transform = family.final_norm(model.hf), family.head_transform(model.hf)
+    matrix = torch.eye(len(final), device=final.device, dtype=final.dtype)
+    inner = Affine(matrix, torch.zeros_like(final))
     if norm is not None:
         inner = frozen_norm(model, norm, seen["norm"]).affine()
     state = final
     if transform is not None:
-        dense = Affine(transform[0].weight.float(), transform[0].bias.float())
+        bias = getattr(transform[0], "bias", None)
+        weight = transform[0].weight.float()
+        dense = Affine(weight, weight.new_zeros(len(weight)) if bias is None else bias.float())
         # The gelu multiplies each unit by a gate, which is frozen like a norm's statistics.
         gate = (seen["gated"][0] / dense(final)).nan_to_num(0.5, 0.5, 0.5)
         gated = Affine(gate[:, None] * dense.matrix, gate * dense.shift)
         last = frozen_norm(model, transform[1], seen["gated"]).affine()
         step = last.after(gated)
         state, inner = step(final), step.after(inner)
-    unembedding = model.hf.get_output_embeddings().weight.float()
+    unembedding = model.hf.get_output_embeddings().weight.float() * family.logit_factor(model.hf)
     plain = unembedding @ state
     if family.logit_cap(model.hf) is None:
         return Readout(inner, unembedding, logits - plain, torch.ones_like(plain))

@@ -1,6 +1,6 @@
 """Read and write neurons during a forward pass. Hooks never outlive their context."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -59,6 +59,30 @@ def before_sums(
 
 
 @contextmanager
+def for_each_row(modules: Iterable[tuple[nn.Module, str]]) -> Iterator[None]:
+    """Repeat an input of each module, by its name, for all rows of the hidden states beside it.
+
+    As it comes, it is for one row.
+    """
+
+    def hook_of(name: str) -> Callable[..., Any]:
+        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            given = kwargs.get(name)
+            if given is None:
+                return args, kwargs
+            rows = len(args[0] if args else kwargs["hidden_states"])
+            return args, kwargs | {name: given.repeat(rows, *[1] * (given.dim() - 1))}
+
+        return hook
+
+    with ExitStack() as stack:
+        for module, name in modules:
+            handle = module.register_forward_pre_hook(hook_of(name), with_kwargs=True)
+            stack.callback(handle.remove)
+        yield
+
+
+@contextmanager
 def attention_by(hf: Any, name: str) -> Iterator[None]:
     """While open, all attention is computed by the function registered under this name.
 
@@ -81,6 +105,10 @@ def _register(site: Site, function: Edit) -> torch.utils.hooks.RemovableHandle:
         edited = function(neurons)
         return tensor if edited is neurons else tensor.index_copy(-1, columns, edited)
 
+    def put_out(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        # Some blocks put out attention's weights beside the stream.
+        return (write(output[0]), *output[1:]) if isinstance(output, tuple) else write(output)
+
     if site.side == "output":
-        return site.module.register_forward_hook(lambda module, args, output: write(output))
+        return site.module.register_forward_hook(put_out)
     return site.module.register_forward_pre_hook(lambda module, args: (write(args[0]), *args[1:]))

@@ -16,7 +16,7 @@ from neuronlab.models.catalogue import entry
 from neuronlab.models.device import free_memory, resolve_device
 from neuronlab.models.entries import Alphabet, Kind
 from neuronlab.models.exclusion import making
-from neuronlab.models.families import Family, family_of
+from neuronlab.models.families import Family, check, family_of
 from neuronlab.models.hub import downloaded, hub_reachable
 from neuronlab.models.model import Model
 from neuronlab.models.refusals import check_configuration, unavailable
@@ -67,9 +67,12 @@ def load(name: str, *, device: str = "auto", dtype: str = "auto") -> Model:
     try:
         config = AutoConfig.from_pretrained(source, **_HERE)
         check_configuration(name, Path(source), config)
-        family = family_of(config.model_type)
-        kind = cast(Kind, listed.kind) if listed else _kind(name, config)
-        torch_dtype = _fitting_dtype(name, config, kind, device, dtype)
+        given = cast(Kind, listed.kind) if listed else None
+        family = family_of(config.model_type, lambda: _empty(config, given or _kind(name, config)))
+        kind = given or _kind(name, config)
+        empty = _empty(config, kind)
+        check(family, name, empty)
+        torch_dtype = _fitting_dtype(name, empty, device, dtype)
         with making():
             hf, tokenizer = _read(source, kind, torch_dtype, family)
             family.fuse(hf)
@@ -168,7 +171,6 @@ def _read(source: str, kind: Kind, dtype: torch.dtype, family: Family) -> tuple[
     hf, report = _auto_class(kind).from_pretrained(
         source,
         dtype=dtype,
-        attn_implementation="sdpa",
         weights_only=True,
         output_loading_info=True,
         **_HERE,
@@ -183,11 +185,15 @@ def _read(source: str, kind: Kind, dtype: torch.dtype, family: Family) -> tuple[
     return hf, AutoTokenizer.from_pretrained(source, **_HERE)
 
 
-def _fitting_dtype(name: str, config: Any, kind: Kind, device: str, dtype: str) -> torch.dtype:
-    """The type to load in, checked against the free memory before any weight is read."""
+def _empty(config: Any, kind: Kind) -> Any:
+    """The model without weights."""
     with making(), torch.device("meta"):
-        empty = _auto_class(kind).from_config(config, trust_remote_code=False)
-        parameters = sum(p.numel() for p in empty.parameters())
+        return _auto_class(kind).from_config(config, trust_remote_code=False)
+
+
+def _fitting_dtype(name: str, empty: Any, device: str, dtype: str) -> torch.dtype:
+    """The type to load in, checked against the free memory before any weight is read."""
+    parameters = sum(p.numel() for p in empty.parameters())
     free = free_memory(device)
     choices = ["float32", "bfloat16"] if dtype == "auto" else [dtype]
     need = 0

@@ -116,7 +116,7 @@ class Model(TokenModel):
         There may be more rows than ids had: hooks may add some on the way.
         """
         inputs = {"use_cache": False, **inputs} if self.kind == "causal" else inputs
-        return self.hf.base_model(input_ids=ids, **inputs).last_hidden_state[:, position]
+        return self.family.states(self.hf, ids, **inputs)[:, position]
 
     def logits(self, hidden: Float[Tensor, "row hidden"]) -> Float[Tensor, "row choice"]:
         """Logits over the vocabulary or the classes, float32."""
@@ -153,7 +153,7 @@ class Model(TokenModel):
 
         def keep(at: tuple[int, Component]) -> Edit:
             def function(neurons: Neurons) -> Neurons:
-                seen[at] = neurons
+                seen[at] = neurons.clone()  # some models clip them in place afterwards
                 return neurons
 
             return function
@@ -184,7 +184,7 @@ class Model(TokenModel):
         """
         block = self.blocks[layer]
         norm = self.family.input_norms(block)[SUBLAYERS.index(sublayer)]
-        scale = 1.0 if norm is None else self.family.norm_scale(norm).float()
+        scale = 1.0 if norm is None else self.family.norm_scale(norm)
         keys = self.family.subkeys(block, sublayer, self.ids(neurons))
         return {name: rows.float() * scale for name, rows in keys.items()}
 

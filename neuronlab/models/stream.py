@@ -10,7 +10,8 @@ parts are told in the coordinates of the state that the last block puts out.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -147,16 +148,17 @@ def read_stream(model: Model, encoded: Encoded) -> Stream:
     """
     position = encoded.position
     weights: list[tuple[Tensor, Tensor]] = []
-    with model.lock, attention_by(model.hf, _NAME):
-        written, readout = _recorded(
-            model, encoded, [position], recorded=weights, recorded_position=position
-        )
+    recorder = _by_interface if model.family.interface else _by_outputs
+    with model.lock, recorder(model, position, weights) as inputs:
+        written, readout = _recorded(model, encoded, [position], **inputs)
 
     # From the last block's output backwards: what each part still passes through.
     onward: Map = None
+    eye = torch.eye(written.start.shape[1], device=model.device, dtype=torch.float32)
     maps: dict[tuple[int, Sublayer], Map] = {}
     biases = written.start.new_zeros(model.layers, 2, written.start.shape[1])
     for layer in reversed(range(model.layers)):
+        factor = model.family.branch_factor(model.block(layer))
         for i, sublayer in reversed([*enumerate(SUBLAYERS)]):
             at = layer, sublayer
             stream, branch = written.stream_norms[at], written.branch_norms[at]
@@ -164,11 +166,11 @@ def read_stream(model: Model, encoded: Encoded) -> Stream:
                 step = stream.affine()
                 biases[layer, i] += _mapped(step.shift, onward)
                 onward = _joined(onward, step.matrix)
-            maps[at] = onward
+            maps[at] = onward if factor == 1.0 else _joined(onward, factor * eye)
             if branch is not None:
                 step = branch.affine()
-                biases[layer, i] += _mapped(step.shift, onward)
-                maps[at] = _joined(onward, step.matrix)
+                biases[layer, i] += _mapped(step.shift, maps[at])
+                maps[at] = _joined(maps[at], step.matrix)
             bias = model.output_bias(layer, sublayer)
             if bias is not None:
                 biases[layer, i] += _mapped(bias.float(), maps[at])
@@ -255,6 +257,51 @@ def _joined(onward: Map, first: Float[Tensor, "hidden hidden"]) -> Float[Tensor,
     return first if onward is None else onward @ first
 
 
+@contextmanager
+def _by_interface(
+    model: Model, position: int, weights: list[tuple[Tensor, Tensor]]
+) -> Iterator[dict[str, Any]]:
+    """Inputs of a pass that notes weights and values where transformers computes attention."""
+    with attention_by(model.hf, _NAME):
+        yield {"recorded": weights, "recorded_position": position}
+
+
+@contextmanager
+def _by_outputs(
+    model: Model, position: int, weights: list[tuple[Tensor, Tensor]]
+) -> Iterator[dict[str, Any]]:
+    """The same of a model that computes attention itself, and puts out its weights when asked."""
+    family = model.family
+    values: dict[int, Tensor] = {}
+    patterns: dict[int, Tensor] = {}
+
+    def keep(layer: int) -> Edit:
+        def function(neurons: Tensor) -> Tensor:
+            mixed = family.mixed_values(model.block(layer), neurons)[0]
+            values[layer] = mixed.unflatten(-1, (-1, model.head_size)).transpose(0, 1)
+            return neurons
+
+        return function
+
+    def note(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        patterns.update(enumerate(output.attentions))
+
+    trunk = model.hf.base_model
+    with (
+        attention_by(model.hf, "eager"),
+        model.edit({(layer, "value"): keep(layer) for layer in range(model.layers)}),
+    ):
+        handle = trunk.register_forward_hook(note, with_kwargs=True)
+        try:
+            yield {"output_attentions": True}
+        finally:
+            handle.remove()
+    for layer in range(model.layers):
+        pattern = patterns[layer][0, :, position]
+        group = len(pattern) // len(values[layer])
+        weights.append((pattern, values[layer].repeat_interleave(group, dim=0)))
+
+
 def _attend(
     module: nn.Module,
     query: Float[Tensor, "row head token dim"],
@@ -263,6 +310,7 @@ def _attend(
     attention_mask: Tensor | None,
     *,
     scaling: float | None = None,
+    softcap: float | None = None,
     recorded: list[tuple[Tensor, Tensor]],
     recorded_position: int,
     **kwargs: Any,
@@ -273,6 +321,8 @@ def _attend(
     value = value.repeat_interleave(group, dim=1)
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
     scores = query @ key.transpose(-1, -2) * scaling
+    if softcap is not None:
+        scores = softcap * torch.tanh(scores / softcap)
     if attention_mask is not None:
         scores = scores + attention_mask
     weights = scores.softmax(-1)

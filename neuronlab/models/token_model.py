@@ -73,7 +73,8 @@ class TokenModel:
     @property
     def max_tokens(self) -> int:
         """The longest prompt, special tokens included."""
-        positions = getattr(self.hf.config, "max_position_embeddings", None)
+        names = "max_position_embeddings", "max_seq_len"
+        positions = next(filter(None, (getattr(self.hf.config, n, None) for n in names)), None)
         if positions is None:
             return MAX_TOKENS
         return min(positions - self.family.first_position, MAX_TOKENS)

@@ -4,11 +4,13 @@ from contextlib import ExitStack
 
 import pytest
 import torch
-from tiny_models import HEAD, ROWS
+import transformers
+from tiny_models import AUTO, HEAD, ROWS
 from transformers.pytorch_utils import Conv1D
 
+from neuronlab.errors import UserError
 from neuronlab.models import COMPONENTS, READABLE
-from neuronlab.models.families import FAMILIES, family_of
+from neuronlab.models.families import FAMILIES, check, family_of
 from neuronlab.neurons import NeuronSet, Suppress, applied
 
 
@@ -84,7 +86,7 @@ def test_an_edit_of_any_single_neuron_group_reaches_the_logits(model, asked):
         before = model.hf(input_ids=encoded.input_ids).logits
         for layer in range(model.layers):
             for component in READABLE:
-                with model.edit({(layer, component): lambda neurons: neurons * 1.5}):
+                with model.edit({(layer, component): lambda neurons: neurons.roll(1, -1)}):
                     after = model.hf(input_ids=encoded.input_ids).logits
                 assert not torch.equal(before, after), (layer, component)
 
@@ -213,8 +215,61 @@ def test_the_final_norm_maps_the_residual_stream_to_the_normed_state(model, aske
 
 
 def test_an_unsupported_family_is_refused_in_one_sentence(sentence):
-    text = sentence(family_of, "t5", says=["'t5'", *(family.title for family in FAMILIES)])
+    text = sentence(family_of, "t5", says=["'t5'", "docs/guide.md"])
     assert text.count(". ") == 0
+    with pytest.raises(UserError) as refused:
+        family_of("t5")
+    for model_type in (each for family in FAMILIES for each in family.model_types):
+        assert model_type in refused.value.details
+
+
+def empty(model_type, kind="causal", **settings):
+    """A model without weights."""
+    with torch.device("meta"):
+        config = transformers.AutoConfig.for_model(model_type, **settings)
+        return AUTO[kind].from_config(config)
+
+
+def test_an_unsupported_type_is_told_what_it_lacks_and_what_it_has(sentence):
+    def ask():
+        return family_of("minicpm3", lambda: empty("minicpm3", num_hidden_layers=2))
+
+    text = sentence(ask, says=["'minicpm3'", "Llama", "self_attn.q_proj", "mlp.down_proj"])
+    lacking, there = text.split("; and these are there: ")
+    assert "self_attn.q_proj" in lacking
+    assert "mlp.down_proj" in there
+    with pytest.raises(UserError, match="nearest") as refused:
+        ask()
+    assert "self_attn.q_b_proj" in refused.value.details  # what there is instead
+
+
+def test_an_unsupported_type_with_all_parts_of_another_is_told_so(sentence):
+    def ask():
+        return family_of("rembert", lambda: empty("rembert", "masked", num_hidden_layers=2))
+
+    sentence(ask, says=["'rembert'", "BERT", "all of whose parts are there", "output.dense"])
+
+
+def test_a_type_that_makes_no_such_model_is_refused_without_its_parts(sentence):
+    sentence(family_of, "t5", lambda: empty("t5"), says="docs/guide.md")
+
+
+@pytest.mark.parametrize(
+    ("model_type", "kind", "settings", "says"),
+    [
+        ("qwen3_moe", "causal", {"mlp_only_layers": [1]}, "mlp.experts.down_proj"),
+        ("opt", "causal", {"do_layer_norm_before": False}, "do_layer_norm_before"),
+        ("opt", "causal", {"word_embed_proj_dim": 8}, "word_embed_proj_dim"),
+        ("bloom", "causal", {"apply_residual_connection_post_layernorm": True}, "residual"),
+        ("falcon", "causal", {"alibi": True}, "alibi"),
+        ("modernbert", "classifier", {"classifier_pooling": "mean"}, "classifier_pooling"),
+        ("deberta", "masked", {"legacy": False}, "legacy"),
+        ("deberta-v2", "masked", {"conv_kernel_size": 3}, "conv_kernel_size"),
+    ],
+)
+def test_a_setting_that_is_not_covered_is_refused(sentence, model_type, kind, settings, says):
+    config = ROWS[model_type].config | settings
+    sentence(check, family_of(model_type), "it", empty(model_type, kind, **config), says=says)
 
 
 def test_real_models_keep_every_bit(smollm, hemopi, asked):

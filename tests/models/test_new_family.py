@@ -13,34 +13,26 @@ import neuronlab as nl
 from neuronlab.models import families
 from neuronlab.models.catalogue import CATALOGUE
 
-FILE = '''"""StarCoder2: like Llama, with layer norms and an FFN without a gate."""
+FILE = '''"""VaultGemma: like Gemma 2, but what attention and FFN put out is not normed."""
 
-from neuronlab.models.components import Component
-from neuronlab.models.families.base import GatedDecoder, Site
+from dataclasses import replace
 
+from neuronlab.models.families.base import Family
+from neuronlab.models.families.gemma import GEMMA2_PLACES
 
-class Starcoder2(GatedDecoder):
-    """An FFN neuron is a unit after the activation: the input of ``c_proj``."""
-
-    name = "starcoder2"
-    title = "StarCoder2"
-    model_types = ("starcoder2",)
-
-    def site(self, block, component: Component) -> Site:
-        if component == "ffn":
-            return Site(block.mlp.c_proj, "input", block.mlp.c_proj.in_features)
-        return super().site(block, component)
-
-    def ffn_vectors(self, block):
-        return block.mlp.c_proj.weight.T
-
-    def ffn_inputs(self, block):
-        return {"input": block.mlp.c_fc.weight}
+VAULT_GEMMA = Family(
+    name="vaultgemma",
+    title="VaultGemma",
+    model_types=("vaultgemma",),
+    less_one=True,
+    places=replace(GEMMA2_PLACES, branch_norms=("", "")),
+)
 '''
 ROW = Row(
-    tiny_models._COMMON | {"num_key_value_heads": 2, "use_bias": True, "sliding_window": None},
-    ("causal", "classifier"),
-    down="mlp.c_proj",
+    tiny_models._COMMON
+    | tiny_models._GROUPED
+    | tiny_models._WINDOWS
+    | {"final_logit_softcapping": 5.0, "attn_logit_softcapping": 2.0}
 )
 # Those that ask nothing but a model, a prompt that fits it, and the layout of the checkpoint.
 CHECKS = [
@@ -61,12 +53,12 @@ CHECKS_OF_LAYOUT = [
 @pytest.fixture(params=ROW.heads)
 def toy(request, tmp_path, monkeypatch):
     """A tiny model of the new family, which is there from its file and its row alone."""
-    (tmp_path / "starcoder2.py").write_text(FILE)
+    (tmp_path / "vaultgemma.py").write_text(FILE)
     monkeypatch.setattr(families, "__path__", [*families.__path__, str(tmp_path)])
     monkeypatch.setattr(families, "FAMILIES", tuple(families.defined()))
-    monkeypatch.setitem(tiny_models.ROWS, "starcoder2", ROW)
-    yield tiny_models.build("starcoder2", request.param, tmp_path)
-    del sys.modules["neuronlab.models.families.starcoder2"]
+    monkeypatch.setitem(tiny_models.ROWS, "vaultgemma", ROW)
+    yield tiny_models.build("vaultgemma", request.param, tmp_path)
+    del sys.modules["neuronlab.models.families.vaultgemma"]
 
 
 def test_its_adapter_is_checked_like_any_other(toy, asked, oracle):
@@ -80,11 +72,11 @@ def test_its_adapter_is_checked_like_any_other(toy, asked, oracle):
         )
 
 
-def test_it_is_loaded_and_explained_like_any_other(toy, asked, tmp_path, sentence):
+def test_it_is_loaded_and_explained_like_any_other(toy, asked, tmp_path):
     toy.hf.save_pretrained(tmp_path / "saved")
     toy.tokenizer.save_pretrained(tmp_path / "saved")
     model = nl.load(str(tmp_path / "saved"), device="cpu")
-    assert (model.family.title, model.kind, model.layers) == ("StarCoder2", toy.kind, 3)
+    assert (model.family.title, model.kind, model.layers) == ("VaultGemma", toy.kind, 3)
     target = 1 if model.kind == "classifier" else "France"
     scores = nl.attribute(model, asked(model, target), method="integrated_gradients")
     chosen = scores.select(top=10)
@@ -92,7 +84,9 @@ def test_it_is_loaded_and_explained_like_any_other(toy, asked, tmp_path, sentenc
     after = nl.predict(model, asked(model, target), intervention=nl.Suppress(chosen))
     assert after.probability != pytest.approx(before.probability, rel=1e-3)
     assert scores.provenance["model"]
-    sentence(families.family_of, "t5", says="StarCoder2")
+    with pytest.raises(nl.UserError) as refused:
+        families.family_of("t5")
+    assert "vaultgemma" in refused.value.details
 
 
 @pytest.mark.long
@@ -113,4 +107,4 @@ def test_nothing_else_asks_for_a_family_or_a_model_by_name():
 
 
 def test_without_its_file_it_is_not_supported(sentence):
-    sentence(families.family_of, "starcoder2", says=["'starcoder2'", "Llama"])
+    sentence(families.family_of, "vaultgemma", says=["'vaultgemma'", "not supported"])

@@ -1,30 +1,105 @@
-"""One adapter file per architecture family; that a file here defines a family registers it."""
+"""One file per architecture family; that a file here says where its parts are registers it."""
 
-from neuronlab.discovery import classes
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from neuronlab.discovery import files
 from neuronlab.errors import UserError
 from neuronlab.models.families.base import Family, Site
 
 
 def defined() -> list[Family]:
-    """The families that the files of this folder define; what several share has no model types."""
-    families = classes(__name__, __path__, Family)  # type: ignore[type-abstract]  # none is made of it
-    return [family() for family in families if hasattr(family, "model_types")]
+    """The families that the files of this folder define, by name."""
+    found = {
+        each.name: each
+        for file in files(__name__, __path__)
+        for each in vars(file).values()
+        if isinstance(each, Family)
+    }
+    return [found[name] for name in sorted(found)]
 
 
 FAMILIES: tuple[Family, ...] = tuple(defined())
 
 
-def family_of(model_type: str) -> Family:
-    """The adapter for a transformers ``model_type``.
+def family_of(model_type: str, empty: Callable[[], Any] | None = None) -> Family:
+    """The family of a transformers ``model_type``.
+
+    Args:
+        empty: makes a model of that type, which needs no weights; what it lacks is told.
 
     Raises:
-        UserError: no adapter; the sentence lists the families there are.
+        UserError: no family; of the nearest one, the sentence says which parts are not there and
+            which are, and the details what there is instead.
     """
     for family in FAMILIES:
         if model_type in family.model_types:
             return family
-    titles = ", ".join(family.title for family in FAMILIES)
-    raise UserError(f"Models of the type '{model_type}' are not supported; these are: {titles}.")
+    hf = None
+    if empty is not None:
+        # A type without this head, or with settings that its own code does not take.
+        with suppress(Exception):
+            hf = empty()
+    if hf is None:
+        raise UserError(
+            f"Models of the type '{model_type}' are not supported: docs/guide.md has the types "
+            "that are.",
+            details=_types(),
+        )
+    # Of two that are equally near, the one that more types are like.
+    nearest = min(FAMILIES, key=lambda f: (_distance(f.missing(hf)), -len(f.model_types)))
+    parts = nearest.missing(hf)
+    lacking, there = (
+        ", ".join(path for path, missing in parts.items() if missing is asked)
+        for asked in (True, False)
+    )
+    told = (
+        f"of which these parts are missing: {lacking}; and these are there: {there or 'none'}."
+        if lacking
+        else f"all of whose parts are there: {there}; what differs is what it does with them."
+    )
+    raise UserError(
+        f"Models of the type '{model_type}' are not supported; nearest is {nearest.title}, {told}",
+        details=f"Its own parts are {_parts(hf)}.\n{_types()}",
+    )
 
 
-__all__ = ["FAMILIES", "Family", "Site", "family_of"]
+def check(family: Family, name: str, hf: Any) -> None:
+    """Raise UserError where a model of the family has not all its parts, or an odd setting.
+
+    Args:
+        name: the model's, for the sentence.
+        hf: the model; it needs no weights.
+    """
+    if setting := family.unsupported(hf):
+        raise UserError(
+            f"'{name}' has a setting that is not supported for {family.title}: {setting}."
+        )
+    lacking = [path for path, missing in family.missing(hf).items() if missing]
+    if lacking:
+        raise UserError(
+            f"'{name}' is no usual {family.title} model: not every block has {', '.join(lacking)}.",
+            details=f"Its own parts are {_parts(hf)}.",
+        )
+
+
+def _distance(missing: dict[str, bool]) -> int:
+    """How many more parts a model lacks of a family than it has."""
+    return 2 * sum(missing.values()) - len(missing)
+
+
+def _parts(hf: Any) -> str:
+    """All modules with parameters, those of one block of many."""
+    names = [name.removesuffix(".weight") for name, _ in hf.named_parameters()]
+    return ", ".join(dict.fromkeys(re.sub(r"\.\d+\.", ".0.", name) for name in names))
+
+
+def _types() -> str:
+    return "These types are supported: " + ", ".join(
+        sorted(model_type for family in FAMILIES for model_type in family.model_types)
+    )
+
+
+__all__ = ["FAMILIES", "Family", "Site", "check", "family_of"]

@@ -1,19 +1,31 @@
-"""What an adapter says about one architecture family, and where a neuron sits in a module."""
+"""What the package asks of an architecture family, and where a neuron sits in a module.
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection
+A family is data: ``Places`` names its parts, ``Family`` says what else sets it apart. A family has
+a class of its own where its models compute something of their own.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 from neuronlab.models.components import SUBLAYERS, Component, Sublayer
 
 # A module of which a family knows the parts by name; in an `nn.Module` each may be a tensor, too.
 Part: TypeAlias = Any
+# Columns of query, key and value in the output of one projection, from its width, the width of the
+# query and the size of a head.
+Layout: TypeAlias = Callable[[int, int, int], tuple[Tensor, Tensor, Tensor]]
+
+_PROJECTED = ("query", "key", "value")
 
 
 @dataclass(frozen=True)
@@ -30,27 +42,112 @@ class Site:
     columns: Tensor | None = None
 
 
-class Family(ABC):
-    """One adapter per architecture family: where blocks, neurons and heads are.
+def side_by_side(width: int, query: int, head: int) -> tuple[Tensor, Tensor, Tensor]:
+    """All of query, then all of key, then all of value."""
+    every, other = _range(width), (width - query) // 2
+    return every[:query], every[query : query + other], every[query + other :]
 
-    The transformers module computes what it always does, though ``fuse`` may have it done faster;
-    everything works through hooks on the modules named here. An adapter is right when the parity
-    tests pass: writing back what was read leaves the logits bit for bit as they were, and the
-    columns agree with the weights.
+
+def by_group(width: int, query: int, head: int) -> tuple[Tensor, Tensor, Tensor]:
+    """For each key-value head, the query heads that share it, then its key, then its value."""
+    groups = (width - query) // 2 // head
+    grid = _range(width).view(groups, -1, head)
+    return grid[:, :-2].flatten(), grid[:, -2].flatten(), grid[:, -1].flatten()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where a family has what: attributes, dotted; "" is not there, "a|b" is whichever is there.
+
+    Those of a decoder that is built like Llama, where nothing else is said.
+
+    Attributes:
+        blocks, norm: below the trunk; the norm is what follows the last block.
+        projections: below a block, like all that follow: of query, key and value.
+        layout: where one projection puts out all three; None where each has one of its own.
+        head_size: a number; asked for where several query heads share a key-value head.
+        output: what takes the mixed values of all heads back to the residual stream.
+        down: what reads the FFN's neurons.
+        inputs: what an FFN neuron's activation comes from, by name. Those with the same path are
+            equal parts of it, in this order.
+        input_norms: of what attention and FFN read.
+        branch_norms: of what they put out, before it is added to the stream.
+        stream_norms: of the stream itself, after it was added.
+        branch_factor: a number that what they put out is multiplied by.
+        parallel: whether the FFN reads what attention reads; without it, where both have one norm.
+        attention: the module in whose name attention is computed, where ``sums`` are there.
+        sums: what takes attention's and the FFN's neurons and the stream, and adds up per token;
+            all that follows in the block reads its output alone.
+        head: below the model, like all that follow: what makes logits over the vocabulary of the
+            normed final state, one after the other.
+        transform: a masked model's dense layer and norm before the unembedding; between them an
+            activation.
+        logit_cap: a number, or None: where the head squeezes its logits into (-cap, cap).
+        classifier: what makes logits over the classes of the pooled state, one after the other.
     """
 
-    name: ClassVar[str]
-    title: ClassVar[str]
-    model_types: ClassVar[tuple[str, ...]]
-    # Whether a token sees only itself and what comes before it.
-    causal: ClassVar[bool] = True
-    # The number of the first token's position; there are so many fewer than position embeddings.
-    first_position: ClassVar[int] = 0
-    # Whether the trunks of its models can be tuned here: see ``with_classes``.
-    tunable: ClassVar[bool] = False
+    blocks: str = "layers"
+    norm: str = "norm"
+    projections: tuple[str, str, str] = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
+    layout: Layout | None = None
+    head_size: str = "self_attn.head_dim"
+    output: str = "self_attn.o_proj"
+    down: str = "mlp.down_proj"
+    inputs: Mapping[str, str] = field(
+        default_factory=lambda: {"gate": "mlp.gate_proj", "up": "mlp.up_proj"}
+    )
+    input_norms: tuple[str, str] = ("input_layernorm", "post_attention_layernorm")
+    branch_norms: tuple[str, str] = ("", "")
+    stream_norms: tuple[str, str] = ("", "")
+    branch_factor: str = ""
+    parallel: str = ""
+    attention: str = ""
+    sums: tuple[str, str] = ("", "")
+    head: tuple[str, ...] = ("lm_head",)
+    transform: tuple[str, str] = ("", "")
+    logit_cap: str = ""
+    classifier: tuple[str, ...] = ("score",)
 
-    def fuse(self, hf: Any) -> None:  # noqa: B027 (most families have nothing to fuse)
-        """Replace modules that are needlessly slow by equal ones, with the same parameters."""
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """One architecture family: its parts, and what the package asks about them.
+
+    The transformers module computes what it always does, though ``fuse`` may have it done in
+    another way; everything works through hooks on the modules named here. A family is right when
+    the parity tests pass: writing back what was read leaves the logits bit for bit as they were,
+    and the columns agree with the weights.
+
+    Attributes:
+        causal: whether a token sees only itself and what comes before it.
+        first_position: the number of the first token's position; there are so many fewer than
+            position embeddings.
+        tunable: whether the trunks of its models can be tuned here: see ``with_classes``.
+        interface: whether transformers' attention interface computes its attention and is given
+            all that the model is given, so that other attention can take its place.
+        per_row: inputs of modules of a block, dotted, that have entries for each row of a batch;
+            all others serve rows of any number.
+        less_one: whether the weights of norms are stored less one.
+        centred: whether its norms that are none of torch's take away the mean.
+    """
+
+    name: str
+    title: str
+    model_types: tuple[str, ...]
+    places: Places = Places()
+    causal: bool = True
+    first_position: int = 0
+    tunable: bool = False
+    interface: bool = True
+    per_row: tuple[str, ...] = ()
+    less_one: bool = False
+    centred: bool = False
+
+    def fuse(self, hf: Any) -> None:
+        """Replace modules that are needlessly slow, or hide neurons, by equal ones.
+
+        They have the same parameters.
+        """
 
     def do_without(self, hf: Any, missing: Collection[str]) -> list[str]:
         """Those of the weights which the files lack that the model needs; others are switched off.
@@ -87,13 +184,53 @@ class Family(ABC):
         """While open, a mask is read as any other token is; the caller holds the model's lock."""
         return nullcontext()
 
-    @abstractmethod
+    def unsupported(self, hf: Any) -> str:
+        """The setting of this model that is not covered here, or "" where all are."""
+        return ""
+
+    def missing(self, hf: Any) -> dict[str, bool]:
+        """The parts that are looked for, and whether each is missing, in whichever block."""
+        places, trunk = self.places, hf.base_model
+        head = places.classifier if hasattr(hf, "num_labels") else places.head
+        parts = {
+            **{path: part(trunk, path) is None for path in (places.blocks, places.norm)},
+            **{path: part(hf, path) is None for path in head},
+        }
+        blocks = [] if parts[places.blocks] else self.blocks(hf)
+        norms = (*places.input_norms, *places.branch_norms, *places.stream_norms)
+        paths = (*places.projections, places.output, places.down, *places.inputs.values(), *norms)
+        for path in paths:
+            parts[path] = not blocks or any(part(block, path) is None for block in blocks)
+        return {path: missing for path, missing in parts.items() if path}
+
+    def states(
+        self, hf: Any, ids: Int[Tensor, "row token"], **inputs: Any
+    ) -> Float[Tensor, "rows tokens hidden"]:
+        """Normed final hidden states; more rows than ids had, where hooks add some on the way."""
+        return hf.base_model(input_ids=ids, **inputs).last_hidden_state
+
     def blocks(self, hf: Any) -> list[nn.Module]:
         """The transformer blocks, first to last."""
+        return list(part(hf.base_model, self.places.blocks))
 
-    @abstractmethod
     def site(self, block: Part, component: Component) -> Site:
-        """Where query, key, value or FFN neurons are in ``block``."""
+        """Where query, key, value or FFN neurons are in ``block``.
+
+        An FFN neuron is a unit behind the activation and the gate. Key and value neurons of models
+        with grouped queries are fewer: one set per key-value head.
+        """
+        if component == "ffn":
+            down = part(block, self.places.down)
+            return Site(down, "input", matrix(down).shape[1])
+        number = _PROJECTED.index(component)
+        module = part(block, self.places.projections[number])
+        width = len(matrix(module))
+        if self.places.layout is None:
+            return Site(module, "output", width)
+        query = matrix(self.attention_output(block)).shape[1]
+        head_size = part(block, self.places.head_size)
+        columns = self.places.layout(width, query, head_size)[number]
+        return Site(module, "output", len(columns), columns)
 
     def attention_site(self, block: Part) -> Site:
         """Attention neurons: what enters the attention's output projection."""
@@ -103,40 +240,51 @@ class Family(ABC):
         """Dimensions of the residual stream: what the block puts out."""
         return Site(block, "output", self.ffn_vectors(block).shape[1])
 
-    @abstractmethod
     def ffn_vectors(self, block: Part) -> Float[Tensor, "neuron hidden"]:
         """What each FFN neuron adds to the FFN's output per unit of activation."""
+        return matrix(part(block, self.places.down)).T
 
-    @abstractmethod
     def attention_output(self, block: Part) -> Part:
         """The projection that takes the mixed values of all heads back to the residual stream."""
+        return part(block, self.places.output)
 
     def attention(self, block: Part) -> nn.Module | None:
         """The module in whose name attention is computed; None where ``sums`` has none."""
-        return None
+        return part(block, self.places.attention)
 
     def sums(self, block: Part) -> tuple[nn.Module | None, nn.Module | None]:
         """What takes attention's and the FFN's neurons and the stream, and adds up, per token.
 
         What follows in the block reads its output alone. None where no module does this.
         """
-        return None, None
+        return _pair(block, self.places.sums)
 
     def attention_vectors(self, block: Part) -> Float[Tensor, "neuron hidden"]:
         """What each attention neuron (head, dimension) adds to the attention's output per unit."""
-        return self.attention_output(block).weight.T
+        return matrix(self.attention_output(block)).T
 
     def vectors(self, block: Part, sublayer: Sublayer) -> Float[Tensor, "neuron hidden"]:
         """``attention_vectors`` or ``ffn_vectors``."""
         return self.ffn_vectors(block) if sublayer == "ffn" else self.attention_vectors(block)
 
-    @abstractmethod
     def ffn_inputs(self, block: Part) -> dict[str, Float[Tensor, "neuron hidden"]]:
         """Projections that an FFN neuron's activation comes from, by name."""
+        paths = list(self.places.inputs.values())
+        rows = {}
+        for number, (name, path) in enumerate(self.places.inputs.items()):
+            equal = matrix(part(block, path)).chunk(paths.count(path))
+            rows[name] = equal[paths[:number].count(path)]
+        return rows
 
-    @abstractmethod
+    def mixed_values(self, block: Part, neurons: Float[Tensor, "*row neuron"]) -> Tensor:
+        """What attention mixes, from the value neurons."""
+        return neurons
+
     def input_norms(self, block: Part) -> tuple[nn.Module | None, nn.Module | None]:
         """Norms of what attention and FFN read from the stream, inside the block."""
+        first, second = _pair(block, self.places.input_norms)
+        # In place of a norm that one block lacks and others have.
+        return None if isinstance(first, nn.Identity) else first, second
 
     def subkeys(
         self, block: Part, sublayer: Sublayer, neurons: Int[Tensor, " neuron"]
@@ -145,159 +293,119 @@ class Family(ABC):
         if sublayer == "ffn":
             return {name: rows[neurons] for name, rows in self.ffn_inputs(block).items()}
         site = self.site(block, "value")
+        mixed = len(self.attention_vectors(block))
+        if site.size != mixed:  # several query heads share the values of one key-value head
+            size = part(block, self.places.head_size)
+            neurons = neurons // size // (mixed // site.size) * size + neurons % size
         rows = neurons if site.columns is None else site.columns.to(neurons.device)[neurons]
-        weight: Any = site.module.weight
-        return {"value": weight[rows]}
+        return {"value": matrix(site.module)[rows]}
 
     def parallel(self, block: Part) -> bool:
         """Whether the FFN reads what attention reads, not what attention has added to."""
-        return False
+        flag, (first, second) = part(block, self.places.parallel), self.places.input_norms
+        return bool(first) and first == second if flag is None else bool(flag)
 
     def branch_norms(self, block: Part) -> tuple[nn.Module | None, nn.Module | None]:
         """Norms of what attention and FFN put out, before it is added to the stream."""
-        return None, None
+        return _pair(block, self.places.branch_norms)
+
+    def branch_factor(self, block: Part) -> float:
+        """What the output of attention and FFN is multiplied by, before it is added."""
+        factor = part(block, self.places.branch_factor)
+        return 1.0 if factor is None else float(factor)
 
     def stream_norms(self, block: Part) -> tuple[nn.Module | None, nn.Module | None]:
         """Norms of the stream itself, after attention's and the FFN's output were added."""
-        return None, None
+        return _pair(block, self.places.stream_norms)
 
     def directions(self, block: Part, sublayer: Sublayer) -> Float[Tensor, "neuron hidden"]:
         """What each FFN or attention neuron adds to the residual stream per unit.
 
         Up to a positive factor where a norm of the branch follows.
         """
-        vectors = self.vectors(block, sublayer)
+        vectors = self.vectors(block, sublayer) * self.branch_factor(block)
         norm = self.branch_norms(block)[SUBLAYERS.index(sublayer)]
         return vectors if norm is None else vectors * self.norm_scale(norm)
 
-    def norm_scale(self, norm: Part) -> Float[Tensor, " hidden"]:
-        """What a norm multiplies the normed state by."""
-        return norm.weight
+    def norm_scale(self, norm: Part) -> Float[Tensor, " hidden"] | float:
+        """What a norm multiplies the normed state by; 1 where it has no weights."""
+        weight = getattr(norm, "weight", None)
+        if weight is None:
+            return 1.0
+        return 1 + weight if self.less_one else weight
+
+    def norm_centred(self, norm: Part) -> bool:
+        """Whether a norm takes away the mean."""
+        return self.centred or isinstance(norm, nn.LayerNorm)
+
+    def norm_epsilon(self, norm: Part) -> float:
+        """What a norm adds to the variance."""
+        return getattr(norm, "variance_epsilon", None) or norm.eps
 
     def head_transform(self, hf: Any) -> tuple[Part, Part] | None:
         """A masked model's dense layer and norm before the unembedding; between them a gelu."""
-        return None
+        dense, norm = _pair(hf, self.places.transform)
+        return None if dense is None else (dense, norm)
 
     def logit_cap(self, hf: Any) -> float | None:
         """Where the head squeezes its logits into (-cap, cap)."""
-        return None
+        return part(hf, self.places.logit_cap)
 
-    @abstractmethod
+    def logit_factor(self, hf: Any) -> float:
+        """What the head multiplies its logits by, before any cap."""
+        return 1.0
+
     def language_head(self, hf: Any, hidden: Float[Tensor, "row hidden"]) -> Tensor:
         """Logits over the vocabulary, (row, vocabulary), from the normed final hidden state."""
+        logits = _through(hf, self.places.head, hidden)
+        factor, cap = self.logit_factor(hf), self.logit_cap(hf)
+        logits = logits if factor == 1.0 else logits * factor
+        return logits if cap is None else torch.tanh(logits / cap) * cap
 
     def final_norm(self, hf: Any) -> nn.Module | None:
         """The norm between the residual stream and the head; None where blocks end in a norm."""
-        return None
+        return part(hf.base_model, self.places.norm)
 
     def classifier_head(self, hf: Any, hidden: Float[Tensor, "row hidden"]) -> Tensor:
-        """Logits over the classes, (row, class). A decoder's head scores the last token."""
-        return hf.score(hidden)
+        """Logits over the classes, (row, class).
+
+        A decoder's head scores the last token. An encoder's picks the first itself: it gets a
+        sequence of one.
+        """
+        return _through(hf, self.places.classifier, hidden if self.causal else hidden[:, None])
 
 
-class Encoder(Family):
-    """What the bidirectional families share: separate projections, a head on the first token."""
-
-    causal = False
-
-    def attention(self, block: Part) -> nn.Module:
-        """Between the projections and the output projection."""
-        return block.attention.self
-
-    def sums(self, block: Part) -> tuple[nn.Module, nn.Module]:
-        """Output projection and sum with the stream, and BERT's norm."""
-        return block.attention.output, block.output
-
-    def site(self, block: Part, component: Component) -> Site:
-        """Separate query, key and value projections; the FFN's output projection is ``output``."""
-        if component == "ffn":
-            dense = block.output.dense
-            return Site(dense, "input", dense.in_features)
-        projection = getattr(block.attention.self, component)
-        return Site(projection, "output", projection.out_features)
-
-    def residual_site(self, block: Part) -> Site:
-        """The last module of the block puts out the stream itself."""
-        return Site(block.output, "output", self.ffn_vectors(block).shape[1])
-
-    def ffn_vectors(self, block: Part) -> Float[Tensor, "neuron hidden"]:
-        """Columns of the FFN's output projection."""
-        return block.output.dense.weight.T
-
-    def ffn_inputs(self, block: Part) -> dict[str, Float[Tensor, "neuron hidden"]]:
-        """The intermediate layer."""
-        return {"input": block.intermediate.dense.weight}
-
-    def attention_output(self, block: Part) -> nn.Module:
-        """The dense layer after self-attention."""
-        return block.attention.output.dense
-
-    def classifier_head(self, hf: Any, hidden: Float[Tensor, "row hidden"]) -> Tensor:
-        """A head that picks the first token itself: it gets a sequence of one."""
-        return hf.classifier(hidden[:, None])
+def part(root: Any, path: str) -> Part:
+    """The attribute at a path of ``Places``; None where it is not there."""
+    for name in path.split("|"):
+        found = root
+        for step in filter(None, name.split(".")):
+            found = getattr(found, step, None)
+        if name and found is not None:
+            return found
+    return None
 
 
-class PostNormEncoder(Encoder):
-    """Encoders that norm the residual stream itself, after each half of a block."""
-
-    def input_norms(self, block: Part) -> tuple[None, None]:
-        """None: the stream is normed already."""
-        return None, None
-
-    def stream_norms(self, block: Part) -> tuple[nn.Module, nn.Module]:
-        """After attention's and after the FFN's output were added."""
-        return block.attention.output.LayerNorm, block.output.LayerNorm
+def matrix(projection: Part) -> Float[Tensor, "out in"]:
+    """The weights of a projection, a row for each of its outputs, however they are stored."""
+    return projection.weight.T if isinstance(projection, Conv1D) else projection.weight
 
 
-class GatedDecoder(Family):
-    """What Llama-like families share: separate projections and a gated FFN."""
-
-    def blocks(self, hf: Any) -> list[nn.Module]:
-        """The decoder layers."""
-        return list(hf.base_model.layers)
-
-    def site(self, block: Part, component: Component) -> Site:
-        """An FFN neuron is a unit after the gate: the input of ``down_proj``."""
-        if component == "ffn":
-            return Site(block.mlp.down_proj, "input", block.mlp.down_proj.in_features)
-        projection = getattr(block.self_attn, f"{component[0]}_proj")
-        return Site(projection, "output", projection.out_features)
-
-    def ffn_vectors(self, block: Part) -> Float[Tensor, "neuron hidden"]:
-        """Columns of ``down_proj``."""
-        return block.mlp.down_proj.weight.T
-
-    def ffn_inputs(self, block: Part) -> dict[str, Float[Tensor, "neuron hidden"]]:
-        """Gate and up projection: the activation is their product."""
-        return {"gate": block.mlp.gate_proj.weight, "up": block.mlp.up_proj.weight}
-
-    def input_norms(self, block: Part) -> tuple[nn.Module, nn.Module]:
-        """Before attention and before the FFN."""
-        return block.input_layernorm, block.post_attention_layernorm
-
-    def subkeys(
-        self, block: Part, sublayer: Sublayer, neurons: Int[Tensor, " neuron"]
-    ) -> dict[str, Float[Tensor, "neuron hidden"]]:
-        """Several query heads share the values of one key-value head."""
-        if sublayer == "attention":
-            attention = block.self_attn
-            head, dimension = neurons // attention.head_dim, neurons % attention.head_dim
-            neurons = head // attention.num_key_value_groups * attention.head_dim + dimension
-        return super().subkeys(block, sublayer, neurons)
-
-    def attention_output(self, block: Part) -> nn.Module:
-        """``o_proj``."""
-        return block.self_attn.o_proj
-
-    def language_head(self, hf: Any, hidden: Float[Tensor, "row hidden"]) -> Tensor:
-        """The unembedding."""
-        return hf.lm_head(hidden)
-
-    def final_norm(self, hf: Any) -> nn.Module:
-        """The norm after the last layer."""
-        return hf.base_model.norm
+def twin(module: nn.Module, config: Any) -> nn.Module:
+    """A module of its own on the same parameters, and with the same configuration."""
+    same = [*module.parameters(), *module.buffers(), config]
+    return copy.deepcopy(module, {id(each): each for each in same})
 
 
-def columns(start: int, stop: int) -> Tensor:
-    """The columns ``start`` to ``stop`` (exclusive) of a fused projection."""
-    return torch.arange(start, stop, device="cpu", dtype=torch.long)
+def _pair(root: Any, paths: tuple[str, str]) -> tuple[Part, Part]:
+    return part(root, paths[0]), part(root, paths[1])
+
+
+def _through(hf: Any, paths: tuple[str, ...], hidden: Tensor) -> Tensor:
+    for path in paths:
+        hidden = part(hf, path)(hidden)
+    return hidden
+
+
+def _range(width: int) -> Int[Tensor, " column"]:
+    return torch.arange(width, device="cpu", dtype=torch.long)

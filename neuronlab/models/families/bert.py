@@ -1,33 +1,41 @@
-"""BERT: norms after each half of a block, so no final norm; a transform before the unembedding."""
+"""BERT and the encoders built like it."""
 
-from typing import Any
+from dataclasses import replace
 
-from jaxtyping import Float
-from torch import Tensor, nn
+from neuronlab.models.families.base import Family, Places
 
-from neuronlab.models.families.base import PostNormEncoder
-
-
-class Bert(PostNormEncoder):
-    """BERT and the protein models built on it."""
-
-    name = "bert"
-    title = "BERT"
-    model_types = ("bert",)
-
-    def blocks(self, hf: Any) -> list[nn.Module]:
-        """The encoder layers."""
-        return list(hf.bert.encoder.layer)
-
-    def language_head(self, hf: Any, hidden: Float[Tensor, "row hidden"]) -> Tensor:
-        """Transform, norm, unembedding and bias."""
-        return hf.cls(hidden)
-
-    def head_transform(self, hf: Any) -> tuple[nn.Module, nn.Module]:
-        """Dense layer and norm of the transform."""
-        transform = hf.cls.predictions.transform
-        return transform.dense, transform.LayerNorm
-
-    def classifier_head(self, hf: Any, hidden: Float[Tensor, "row hidden"]) -> Tensor:
-        """The pooler, then the classifier."""
-        return hf.classifier(hf.bert.pooler(hidden[:, None]))
+# The stream is normed after each half of a block, so that nothing follows the last one.
+BERT_PLACES = Places(
+    blocks="encoder.layer",
+    norm="",
+    projections=("attention.self.query", "attention.self.key", "attention.self.value"),
+    output="attention.output.dense",
+    down="output.dense",
+    inputs={"input": "intermediate.dense"},
+    input_norms=("", ""),
+    stream_norms=("attention.output.LayerNorm", "output.LayerNorm"),
+    attention="attention.self",
+    sums=("attention.output", "output"),
+    head=("cls",),
+    transform=("cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm"),
+    classifier=("base_model.pooler", "classifier"),
+)
+BERT = Family(
+    name="bert",
+    title="BERT",
+    model_types=("bert", "ernie"),
+    causal=False,
+    places=BERT_PLACES,
+)
+ELECTRA = Family(
+    name="electra",
+    title="ELECTRA",
+    model_types=("electra",),
+    causal=False,
+    places=replace(
+        BERT_PLACES,
+        head=("generator_predictions", "generator_lm_head"),
+        transform=("generator_predictions.dense", "generator_predictions.LayerNorm"),
+        classifier=("classifier",),
+    ),
+)

@@ -1,14 +1,16 @@
-"""ESM-2: a protein encoder with rotary positions and norms before each half of a block."""
+"""ESM: protein encoders with rotary positions and norms before each half of a block."""
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from neuronlab.models.families.base import Encoder, Part
+from neuronlab.models.families.base import Family, Part, Places
+from neuronlab.models.families.roberta import ROBERTA_PLACES
 
 
 class FusedIntermediate(nn.Module):
@@ -27,14 +29,8 @@ class FusedIntermediate(nn.Module):
         return torch.nn.functional.gelu(self.dense(hidden))
 
 
-class Esm(Encoder):
+class Esm(Family):
     """A query neuron is read before the scaling and the rotary embedding."""
-
-    name = "esm"
-    title = "ESM-2"
-    model_types = ("esm",)
-    first_position = 2  # padding_idx + 1
-    tunable = True
 
     def fuse(self, hf: Any) -> None:
         """See ``FusedIntermediate``."""
@@ -98,22 +94,37 @@ class Esm(Encoder):
         finally:
             embeddings.token_dropout = usual
 
-    def blocks(self, hf: Any) -> list[nn.Module]:
-        """The encoder layers."""
-        return list(hf.esm.encoder.layer)
 
-    def input_norms(self, block: Part) -> tuple[nn.Module, nn.Module]:
-        """Before attention and before the FFN."""
-        return block.attention.LayerNorm, block.LayerNorm
+ESM = Esm(
+    name="esm",
+    title="ESM-2",
+    model_types=("esm",),
+    causal=False,
+    first_position=2,  # padding_idx + 1
+    tunable=True,
+    places=replace(
+        ROBERTA_PLACES,
+        norm="encoder.emb_layer_norm_after",
+        input_norms=("attention.LayerNorm", "LayerNorm"),
+        stream_norms=("", ""),
+    ),
+)
 
-    def language_head(self, hf: Any, hidden: Float[Tensor, "row hidden"]) -> Tensor:
-        """Transform, norm, unembedding and bias."""
-        return hf.lm_head(hidden)
 
-    def final_norm(self, hf: Any) -> nn.Module:
-        """The norm after the last layer."""
-        return hf.esm.encoder.emb_layer_norm_after
+class EsmC(Family):
+    """Llama's parts, and a factor on what a block adds, which falls with the number of blocks."""
 
-    def head_transform(self, hf: Any) -> tuple[nn.Module, nn.Module]:
-        """Dense layer and norm of the head."""
-        return hf.lm_head.dense, hf.lm_head.layer_norm
+    def branch_factor(self, block: Part) -> float:
+        """Each block has it as a number that it divides by."""
+        return 1 / block.scaling_factor
+
+
+ESMC = EsmC(
+    name="esmc",
+    title="ESM C",
+    model_types=("esmc",),
+    causal=False,
+    places=replace(
+        Places(), transform=("lm_head.dense", "lm_head.layer_norm"), classifier=("classifier",)
+    ),
+)

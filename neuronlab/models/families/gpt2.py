@@ -1,68 +1,80 @@
-"""GPT-2: query, key and value come from one fused projection whose weights are transposed."""
+"""GPT-2 and what is built like it: pre-norm blocks named ``h``, an FFN without a gate."""
 
+from dataclasses import replace
 from typing import Any
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from neuronlab.models.components import Component, Sublayer
-from neuronlab.models.families.base import Family, Part, Site, columns
+from neuronlab.models.families.base import Family, Places, by_group, side_by_side
+
+GPT2_PLACES = Places(
+    blocks="h",
+    norm="ln_f",
+    projections=("attn.c_attn", "attn.c_attn", "attn.c_attn"),
+    layout=side_by_side,
+    head_size="attn.head_dim",
+    output="attn.c_proj",
+    down="mlp.c_proj",
+    inputs={"input": "mlp.c_fc"},
+    input_norms=("ln_1", "ln_2"),
+)
+GPT2 = Family(name="gpt2", title="GPT-2", model_types=("gpt2",), places=GPT2_PLACES)
 
 
-class GPT2(Family):
-    """``c_attn`` puts out query, key and value side by side; Conv1D stores (in, out)."""
+class GPTBigCode(Family):
+    """One key-value head for all query heads, or as many as these, each beside its query."""
 
-    name = "gpt2"
-    title = "GPT-2"
-    model_types = ("gpt2",)
+    def states(
+        self, hf: Any, ids: Int[Tensor, "row token"], **inputs: Any
+    ) -> Float[Tensor, "rows tokens hidden"]:
+        """Taken from the last norm: the trunk insists on as many rows as it was given."""
+        kept: list[Tensor] = []
 
-    def blocks(self, hf: Any) -> list[nn.Module]:
-        """The decoder blocks."""
-        return list(hf.transformer.h)
+        def keep(module: nn.Module, args: Any, output: Tensor) -> Tensor:
+            kept.append(output)
+            return output[: len(ids)]
 
-    def site(self, block: Part, component: Component) -> Site:
-        """Thirds of ``c_attn``; the input of the FFN's ``c_proj``."""
-        if component == "ffn":
-            return Site(block.mlp.c_proj, "input", block.mlp.c_proj.nx)
-        size = block.attn.split_size
-        start = ("query", "key", "value").index(component) * size
-        return Site(block.attn.c_attn, "output", size, columns(start, start + size))
+        handle = hf.base_model.ln_f.register_forward_hook(keep)
+        try:
+            super().states(hf, ids, **inputs)
+        finally:
+            handle.remove()
+        return kept[0]
 
-    def ffn_vectors(self, block: Part) -> Float[Tensor, "neuron hidden"]:
-        """Rows of ``c_proj``, whose weight is stored (in, out)."""
-        return block.mlp.c_proj.weight
 
-    def ffn_inputs(self, block: Part) -> dict[str, Float[Tensor, "neuron hidden"]]:
-        """Columns of ``c_fc``, whose weight is stored (in, out)."""
-        return {"input": block.mlp.c_fc.weight.T}
-
-    def input_norms(self, block: Part) -> tuple[nn.Module, nn.Module]:
-        """Before attention and before the FFN."""
-        return block.ln_1, block.ln_2
-
-    def subkeys(
-        self, block: Part, sublayer: Sublayer, neurons: Int[Tensor, " neuron"]
-    ) -> dict[str, Float[Tensor, "neuron hidden"]]:
-        """As everywhere, from transposed weights."""
-        if sublayer == "ffn":
-            return super().subkeys(block, sublayer, neurons)
-        site = self.site(block, "value")
-        weight: Any = site.module.weight
-        assert site.columns is not None  # queries, keys and values come from one projection
-        return {"value": weight.T[site.columns.to(neurons.device)[neurons]]}
-
-    def attention_output(self, block: Part) -> nn.Module:
-        """``c_proj``."""
-        return block.attn.c_proj
-
-    def attention_vectors(self, block: Part) -> Float[Tensor, "neuron hidden"]:
-        """Rows of ``c_proj``, whose weight is stored (in, out)."""
-        return block.attn.c_proj.weight
-
-    def language_head(self, hf: Any, hidden: Float[Tensor, "row hidden"]) -> Tensor:
-        """The unembedding."""
-        return hf.lm_head(hidden)
-
-    def final_norm(self, hf: Any) -> nn.Module:
-        """The norm after the last block."""
-        return hf.transformer.ln_f
+GPT_BIGCODE = GPTBigCode(
+    name="gpt_bigcode",
+    title="GPT-BigCode (StarCoder)",
+    model_types=("gpt_bigcode",),
+    places=replace(GPT2_PLACES, layout=by_group),
+)
+GPT_NEO = Family(
+    name="gpt_neo",
+    title="GPT-Neo",
+    model_types=("gpt_neo",),
+    interface=False,
+    places=replace(
+        GPT2_PLACES,
+        projections=(
+            "attn.attention.q_proj",
+            "attn.attention.k_proj",
+            "attn.attention.v_proj",
+        ),
+        layout=None,
+        output="attn.attention.out_proj",
+    ),
+)
+# Attention and FFN read the same normed stream.
+GPTJ_PLACES = replace(
+    GPT2_PLACES,
+    projections=("attn.q_proj", "attn.k_proj", "attn.v_proj"),
+    layout=None,
+    output="attn.out_proj",
+    down="mlp.fc_out",
+    inputs={"input": "mlp.fc_in"},
+    input_norms=("ln_1", "ln_1"),
+)
+GPTJ = Family(
+    name="gptj", title="GPT-J", model_types=("gptj",), interface=False, places=GPTJ_PLACES
+)

@@ -1,59 +1,74 @@
-"""GPT-NeoX and Pythia: one fused projection, interleaved head by head."""
+"""GPT-NeoX (Pythia), BLOOM and Falcon: one projection, interleaved head by head."""
 
+from dataclasses import replace
 from typing import Any
 
-from jaxtyping import Float
-from torch import Tensor, nn
+from neuronlab.models.families.base import Family, Places, by_group
 
-from neuronlab.models.components import Component
-from neuronlab.models.families.base import Family, Part, Site, columns
+NEOX_PLACES = Places(
+    norm="final_layer_norm",
+    projections=("attention.query_key_value",) * 3,
+    layout=by_group,
+    head_size="attention.head_size",
+    output="attention.dense",
+    down="mlp.dense_4h_to_h",
+    inputs={"input": "mlp.dense_h_to_4h"},
+    parallel="use_parallel_residual",
+)
 
 
-class GPTNeoX(Family):
-    """The fused output is (head, query | key | value, head dimension), not three blocks."""
+GPT_NEOX = Family(
+    name="gpt_neox",
+    title="GPT-NeoX (Pythia)",
+    model_types=("gpt_neox",),
+    places=NEOX_PLACES,
+)
+_OF_BLOOM = replace(
+    NEOX_PLACES,
+    blocks="h",
+    norm="ln_f",
+    projections=("self_attention.query_key_value",) * 3,
+    head_size="self_attention.head_dim",
+    output="self_attention.dense",
+    parallel="",
+)
 
-    name = "gpt_neox"
-    title = "GPT-NeoX (Pythia)"
-    model_types = ("gpt_neox",)
 
-    def blocks(self, hf: Any) -> list[nn.Module]:
-        """The decoder layers."""
-        return list(hf.gpt_neox.layers)
+class Bloom(Family):
+    """Attention falls with distance (ALiBi)."""
 
-    def site(self, block: Part, component: Component) -> Site:
-        """Neuron (head, dimension) of a component, read from the interleaved output."""
-        if component == "ffn":
-            dense = block.mlp.dense_4h_to_h
-            return Site(dense, "input", dense.in_features)
-        fused, head_size = block.attention.query_key_value, block.attention.head_size
-        layout = columns(0, fused.out_features).view(-1, 3, head_size)
-        chosen = layout[:, ("query", "key", "value").index(component)].reshape(-1)
-        return Site(fused, "output", len(chosen), chosen)
+    def unsupported(self, hf: Any) -> str:
+        """A block may add to what it has normed, and then the stream is no sum."""
+        name = "apply_residual_connection_post_layernorm"
+        return name if getattr(hf.config, name) else ""
 
-    def ffn_vectors(self, block: Part) -> Float[Tensor, "neuron hidden"]:
-        """Columns of ``dense_4h_to_h``."""
-        return block.mlp.dense_4h_to_h.weight.T
 
-    def ffn_inputs(self, block: Part) -> dict[str, Float[Tensor, "neuron hidden"]]:
-        """``dense_h_to_4h``."""
-        return {"input": block.mlp.dense_h_to_4h.weight}
+BLOOM = Bloom(
+    name="bloom",
+    title="BLOOM",
+    model_types=("bloom",),
+    interface=False,
+    per_row=("self_attention.alibi",),
+    places=_OF_BLOOM,
+)
 
-    def input_norms(self, block: Part) -> tuple[nn.Module, nn.Module]:
-        """Before attention and before the FFN."""
-        return block.input_layernorm, block.post_attention_layernorm
 
-    def parallel(self, block: Part) -> bool:
-        """As the configuration says."""
-        return block.use_parallel_residual
+class Falcon(Family):
+    """One key-value head for all query heads, one for each group of them, or one for each."""
 
-    def attention_output(self, block: Part) -> nn.Module:
-        """``dense``."""
-        return block.attention.dense
+    def unsupported(self, hf: Any) -> str:
+        """With ALiBi, the attention that it puts out is not the attention that it computes."""
+        return "alibi" if hf.config.alibi else ""
 
-    def language_head(self, hf: Any, hidden: Float[Tensor, "row hidden"]) -> Tensor:
-        """The unembedding."""
-        return hf.get_output_embeddings()(hidden)
 
-    def final_norm(self, hf: Any) -> nn.Module:
-        """The norm after the last layer."""
-        return hf.gpt_neox.final_layer_norm
+FALCON = Falcon(
+    name="falcon",
+    title="Falcon",
+    model_types=("falcon",),
+    interface=False,
+    places=replace(
+        _OF_BLOOM,
+        input_norms=("ln_attn|input_layernorm", "ln_mlp|post_attention_layernorm|input_layernorm"),
+        parallel="config.parallel_attn",
+    ),
+)
