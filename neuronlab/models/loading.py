@@ -14,21 +14,15 @@ from neuronlab.errors import UserError, memory_told
 from neuronlab.models import folders, tuned, weights
 from neuronlab.models.catalogue import entry
 from neuronlab.models.device import free_memory, resolve_device
-from neuronlab.models.entries import Alphabet, Kind
+from neuronlab.models.entries import Kind
 from neuronlab.models.exclusion import making
 from neuronlab.models.families import Family, check, family_of
 from neuronlab.models.hub import downloaded, hub_reachable
+from neuronlab.models.in_memory import adopt
+from neuronlab.models.kinds import alphabet_of, kind_of, tried
 from neuronlab.models.model import Model
 from neuronlab.models.refusals import check_configuration, unavailable
-from neuronlab.models.residues import AMINO_ACIDS
 
-_HEADS: dict[str, Kind] = {
-    "ForSequenceClassification": "classifier",
-    "ForMaskedLM": "masked",
-    "ForPreTraining": "masked",  # BERT's, with a second head beside it that nobody asks
-    "ForCausalLM": "causal",
-    "LMHeadModel": "causal",
-}
 _HERE = {"local_files_only": True, "trust_remote_code": False}
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # What a forward and a backward pass need beside the weights, in bytes.
@@ -43,11 +37,13 @@ _OF_THE_TRUNK = re.compile(
 
 
 @memory_told()
-def load(name: str, *, device: str = "auto", dtype: str = "auto") -> Model:
+def load(name: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str = "auto") -> Model:
     """Load a model of a supported family, frozen and in evaluation mode.
 
     Args:
-        name: a catalogue name (fetched first if need be), a hub id, or a local folder.
+        name: a catalogue name (fetched first if need be), a hub id, or a local folder; or a
+            transformers model that is in memory, which stays as it is, or a pipeline.
+        tokenizer: of a model that is in memory.
         device: "auto" (a GPU when there is one), "cpu", "cuda", "cuda:1", "mps".
         dtype: "auto" is float32, or bfloat16 where float32 does not fit; or a type's name.
 
@@ -58,7 +54,7 @@ def load(name: str, *, device: str = "auto", dtype: str = "auto") -> Model:
     from transformers import AutoConfig
 
     if not isinstance(name, str):
-        raise TypeError(f"A model's name is a str, not {type(name).__name__}.")
+        return adopt(name, tokenizer, device="" if device == "auto" else device)
     listed = entry(name)
     if listed and listed.kind == "tool":
         raise UserError(f"{listed.title} has no neurons to explain: choose another model.")
@@ -68,8 +64,10 @@ def load(name: str, *, device: str = "auto", dtype: str = "auto") -> Model:
         config = AutoConfig.from_pretrained(source, **_HERE)
         check_configuration(name, Path(source), config)
         given = cast(Kind, listed.kind) if listed else None
-        family = family_of(config.model_type, lambda: _empty(config, given or _kind(name, config)))
-        kind = given or _kind(name, config)
+        family = family_of(
+            config.model_type, lambda: _empty(config, given or kind_of(name, config))
+        )
+        kind = given or kind_of(name, config)
         empty = _empty(config, kind)
         check(family, name, empty)
         torch_dtype = _fitting_dtype(name, empty, device, dtype)
@@ -83,27 +81,15 @@ def load(name: str, *, device: str = "auto", dtype: str = "auto") -> Model:
             name=name,
             title=listed.title if listed else Path(name).name,
             kind=kind,
-            alphabet=listed.alphabet if listed else _alphabet(tokenizer),
+            alphabet=listed.alphabet if listed else alphabet_of(tokenizer),
             revision=_revision(name, source, config),
         )
-        _try(model)
+        tried(model)
     except (UserError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # files of all kinds of damage end in errors of all kinds
         raise unavailable(name, source, error) from error
     return model
-
-
-@torch.no_grad()
-def _try(model: Model) -> None:
-    """One small pass, so that what cannot run is said now; ValueError where a part is missing."""
-    if model.kind == "classifier":
-        model.labels  # noqa: B018 (a KeyError where one has no name)
-    if model.kind == "masked" and model.tokenizer.mask_token_id is None:
-        raise ValueError("The tokenizer has no mask token.")
-    tokens = model.ids([[i % model.embeddings for i in range(3)]])
-    with model.lock:
-        model.logits(model.hidden(tokens, 0))
 
 
 def _source(name: str) -> str:
@@ -132,23 +118,6 @@ def _source(name: str) -> str:
         return downloaded(name)
     except Exception as error:  # the hub's client has errors of several libraries
         raise unavailable(name, name, error, reached=True) from error
-
-
-def _kind(name: str, config: Any) -> Kind:
-    for architecture in config.architectures or ():
-        for ending, kind in _HEADS.items():
-            if not str(architecture).endswith(ending):
-                continue
-            if kind == "classifier" and config.num_labels == 1:
-                raise UserError(
-                    f"'{name}' puts out one number (a regression or a ranking), not classes: "
-                    "choose a classifier with at least two."
-                )
-            return kind
-    raise UserError(
-        f"'{name}' has no head to explain: it must predict the next token, a masked token "
-        "or a class of a sequence."
-    )
 
 
 def _auto_class(kind: Kind) -> Any:
@@ -207,12 +176,6 @@ def _fitting_dtype(name: str, empty: Any, device: str, dtype: str) -> torch.dtyp
         f"'{name}' does not fit: it needs {need / 1e9:.1f} GB in {choices[-1]} and "
         f"{free / 1e9:.1f} GB are free on {device}; choose a smaller model."
     )
-
-
-def _alphabet(tokenizer: Any) -> Alphabet:
-    """Protein models have a vocabulary of little more than the residues."""
-    vocabulary = tokenizer.get_vocab()
-    return "protein" if set(AMINO_ACIDS) <= vocabulary.keys() and len(vocabulary) < 64 else "text"
 
 
 def _revision(name: str, source: str, config: Any) -> str:

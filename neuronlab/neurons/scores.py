@@ -70,6 +70,10 @@ class NeuronScores:
 
         return layer_profile(self)
 
+    def _repr_html_(self) -> str:
+        """In a notebook: the ten best neurons."""
+        return self.top(10).to_html(index=False)
+
     def score(self, neuron: Neuron) -> float:
         """The score of one neuron."""
         return float(self.arrays[neuron.component][neuron.layer, neuron.index])

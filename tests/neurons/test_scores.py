@@ -141,3 +141,11 @@ def test_files_that_hold_no_scores(tmp_path, sentence):
         except Exception as error:
             refused[name] = f"{type(error).__name__}: {error}"
     assert refused == {}
+
+
+def test_a_notebook_shows_the_ten_best():
+    scores = NeuronScores({"ffn": np.arange(24, dtype=np.float32).reshape(2, 12)})
+    shown = scores._repr_html_()
+    places = [shown.index(f"<td>{score}.0</td>") for score in range(23, 13, -1)]
+    assert places == sorted(places)
+    assert "<td>13.0</td>" not in shown

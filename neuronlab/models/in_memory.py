@@ -1,0 +1,88 @@
+"""A transformers model that is already in memory, looked into and left as it is."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from typing import Any
+
+import torch
+from torch import nn
+
+from neuronlab.errors import UserError
+from neuronlab.models.device import resolve_device
+from neuronlab.models.exclusion import making
+from neuronlab.models.families import check, family_of
+from neuronlab.models.kinds import alphabet_of, kind_of, tried
+from neuronlab.models.model import Model
+
+
+def adopt(hf: Any, tokenizer: Any = None, *, device: str = "") -> Model:
+    """Look into a model that somebody has loaded, which stays as it is.
+
+    The modules are copied and the weights are shared: no second copy of these is made, unless
+    they are to be on another device. Hooks that hang on the original are not on the copy.
+
+    Args:
+        hf: a transformers model with a head, or a pipeline.
+        tokenizer: its tokenizer; a pipeline has its own.
+        device: by default, where the weights are.
+
+    Raises:
+        UserError: no head, a type that is not supported, weights that are quantised or on several
+            devices, or no tokenizer.
+    """
+    if tokenizer is None and hasattr(hf, "model"):  # a pipeline
+        tokenizer = getattr(hf, "tokenizer", None)
+        hf = hf.model
+    name = type(hf).__name__
+    if not isinstance(hf, nn.Module) or not hasattr(hf, "config"):
+        raise TypeError(f"What is looked into is a transformers model or its name, not a {name}.")
+    if tokenizer is None:
+        raise UserError(f"A {name} in memory needs its tokenizer: nl.load(model, tokenizer).")
+    if getattr(hf, "is_quantized", False):
+        raise UserError(f"The weights of this {name} are quantised: load them in float32.")
+    devices = {parameter.device for parameter in hf.parameters()}
+    if len(devices) != 1 or devices == {torch.device("meta")}:
+        raise UserError(f"The weights of this {name} must be on one device: load them there.")
+    config: Any = hf.config
+    kind = kind_of(name, config, [name])
+    family = family_of(config.model_type)
+    check(family, name, hf)
+    with making():
+        twin = _twin(hf)
+        family.fuse(twin)
+    model = Model(
+        twin.to(resolve_device(device)) if device else twin,
+        tokenizer,
+        family,
+        name=f"{name} in memory",
+        kind=kind,
+        alphabet=alphabet_of(tokenizer),
+        revision=_revision(twin),
+    )
+    tried(model)
+    return model
+
+
+def _twin(hf: nn.Module) -> Any:
+    """Modules of their own on the same weights, with nothing hanging on them."""
+    weights: dict[int, Any] = {
+        id(weight): nn.Parameter(weight.detach(), requires_grad=False) for weight in hf.parameters()
+    }
+    weights |= {id(buffer): buffer for buffer in hf.buffers()}
+    twin: Any = copy.deepcopy(hf, weights)
+    for module in twin.modules():
+        for hooks in (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks):
+            hooks.clear()
+    twin.set_attn_implementation("sdpa")
+    return twin
+
+
+def _revision(hf: nn.Module) -> str:
+    """Of what the weights are, without reading all of them twice: sums of each."""
+    told = hashlib.sha256()
+    for name, weight in hf.named_parameters():
+        total = float(weight.detach().sum(dtype=torch.float64))
+        told.update(f"{name} {tuple(weight.shape)} {weight.dtype} {total!r}".encode())
+    return f"memory:{told.hexdigest()[:16]}"

@@ -1,0 +1,61 @@
+"""What a model predicts and what it reads, where no catalogue says so; and whether it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from neuronlab.errors import UserError
+from neuronlab.models.entries import Alphabet, Kind
+from neuronlab.models.model import Model
+from neuronlab.models.residues import AMINO_ACIDS
+
+_HEADS: dict[str, Kind] = {
+    "ForSequenceClassification": "classifier",
+    "ForMaskedLM": "masked",
+    "ForPreTraining": "masked",  # BERT's, with a second head beside it that nobody asks
+    "ForCausalLM": "causal",
+    "LMHeadModel": "causal",
+}
+
+
+def kind_of(name: str, config: Any, architectures: Sequence[str] = ()) -> Kind:
+    """What a model predicts, by the names of its classes; those of its configuration, if none.
+
+    Raises:
+        UserError: nothing that can be explained.
+    """
+    for architecture in architectures or config.architectures or ():
+        for ending, kind in _HEADS.items():
+            if not str(architecture).endswith(ending):
+                continue
+            if kind == "classifier" and config.num_labels == 1:
+                raise UserError(
+                    f"'{name}' puts out one number (a regression or a ranking), not classes: "
+                    "choose a classifier with at least two."
+                )
+            return kind
+    raise UserError(
+        f"'{name}' has no head to explain: it must predict the next token, a masked token "
+        "or a class of a sequence."
+    )
+
+
+def alphabet_of(tokenizer: Any) -> Alphabet:
+    """Protein models have a vocabulary of little more than the residues."""
+    vocabulary = tokenizer.get_vocab()
+    return "protein" if set(AMINO_ACIDS) <= vocabulary.keys() and len(vocabulary) < 64 else "text"
+
+
+@torch.no_grad()
+def tried(model: Model) -> None:
+    """One small pass, so that what cannot run is said now; ValueError where a part is missing."""
+    if model.kind == "classifier":
+        model.labels  # noqa: B018 (a KeyError where one has no name)
+    if model.kind == "masked" and model.tokenizer.mask_token_id is None:
+        raise ValueError("The tokenizer has no mask token.")
+    tokens = model.ids([[i % model.embeddings for i in range(3)]])
+    with model.lock:
+        model.logits(model.hidden(tokens, 0))
