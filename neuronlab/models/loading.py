@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 
 from neuronlab.errors import UserError, memory_told
-from neuronlab.models import folders, tuned, weights
+from neuronlab.models import folders, gguf_files, tuned, weights
 from neuronlab.models.catalogue import entry
 from neuronlab.models.device import free_memory, resolve_device
 from neuronlab.models.entries import Kind
@@ -41,7 +41,7 @@ def load(name: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str =
     """Load a model of a supported family, frozen and in evaluation mode.
 
     Args:
-        name: a catalogue name (fetched first if need be), a hub id, or a local folder; or a
+        name: a catalogue name (fetched first if need be), a hub id, a folder or a GGUF file; or a
             transformers model that is in memory, which stays as it is, or a pipeline.
         tokenizer: of a model that is in memory.
         device: "auto" (a GPU when there is one), "cpu", "cuda", "cuda:1", "mps".
@@ -104,6 +104,9 @@ def _source(name: str) -> str:
     folder = folders.named(name)
     if folder is not None:
         return str(folder)
+    file = gguf_files.named(name)
+    if file is not None:
+        return str(gguf_files.converted(file))
     if not _HUB_ID.fullmatch(name):
         raise UserError(
             f"There is no model folder {folders.shown(name)}: give a catalogue name, a hub id such "

@@ -19,6 +19,7 @@ from neuronlab.labels.contexts import ENDS, Contexts, contexts, token_ids
 from neuronlab.runs import Context, Result, Seed, Spec, Study
 from neuronlab.statistics import seeds
 from neuronlab.studies.bases.components import ReadComponents
+from neuronlab.studies.bases.prompts import Described
 
 PORTION = 2_048
 # Of the texts, so many judge labels and drive no neuron.
@@ -79,6 +80,10 @@ class ContextsStudy(Study[ContextsSpec]):
         """All FFN neurons of SmolLM2 on all texts."""
         return ContextsSpec()
 
+    def example(self, model: Described) -> ContextsSpec | None:
+        """Some texts, of a language model."""
+        return small(model.name, model.revision) if model.alphabet == "text" else None
+
     def shards(self, spec: ContextsSpec, context: Context) -> list[int]:
         """Where each portion begins."""
         return list(range(0, len(spec.texts), PORTION))
@@ -125,6 +130,11 @@ class ContextsStudy(Study[ContextsSpec]):
         every = spec.texts
         table = pd.DataFrame({"text": [every[i] for i in shown]})
         return Result({"texts": texts, "tokens": tokens}, {"texts": table}, arrays)
+
+
+def small(model: str, revision: str) -> ContextsSpec:
+    """Some texts, in a minute or less."""
+    return ContextsSpec(model=model, revision=revision, limit=1_000)
 
 
 @lru_cache(maxsize=2)

@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Float
 
 from neuronlab.cost import Cost
-from neuronlab.labels import wordnet
 from neuronlab.labels.contexts import token_ids, words
 from neuronlab.labels.token_labels import (
     ROLES,
@@ -72,8 +71,8 @@ class TokenLabelsStudy(Study[TokenLabelsSpec]):
 
     def example(self, model: Described) -> TokenLabelsSpec | None:
         """Some texts, of a language model."""
-        suits = model.alphabet == "text" and wordnet.file().is_file()
-        return small(model.name, model.revision) if suits else None
+        places = ContextsStudy().example(model)
+        return None if places is None else TokenLabelsSpec(**dict(places))
 
     def cost(self, spec: TokenLabelsSpec, context: Context) -> Cost:
         """Two passes, over all texts and those that judge."""
@@ -131,11 +130,6 @@ class TokenLabelsStudy(Study[TokenLabelsSpec]):
             "read": places.numbers["tokens"],
         }
         return Result(numbers, {"labels": table})
-
-
-def small(model: str, revision: str) -> TokenLabelsSpec:
-    """Some texts, in a minute or less."""
-    return TokenLabelsSpec(model=model, revision=revision, limit=1_000)
 
 
 def _standing(
@@ -201,15 +195,15 @@ def _table(
     return pd.DataFrame(
         {
             "model": model,
-            "layer": layer.ravel(),
+            "layer": layer.ravel().astype(np.int32),
             "component": component,
-            "neuron": neuron.ravel(),
+            "neuron": neuron.ravel().astype(np.int32),
             "label": [label.text(vocabulary) for label in labels],
             "role": [label.role for label in labels],
-            "p": [label.p for label in labels],
+            "p": np.array([label.p for label in labels], np.float32),
             "peaks": peaks,
-            "correlation": own.correlation.ravel(),
-            "control_correlation": control.correlation.ravel(),
-            "bearing": own.bearing.ravel().astype(int),
+            "correlation": own.correlation.ravel().astype(np.float32),
+            "control_correlation": control.correlation.ravel().astype(np.float32),
+            "bearing": own.bearing.ravel().astype(np.int32),
         }
     )

@@ -13,9 +13,9 @@ from neuronlab.labels.search import search_meaning, search_words
 from neuronlab.labels.token_labels import ROLES
 from neuronlab.models import Model
 from neuronlab.neurons import Neuron
-from neuronlab.runs import Result
+from neuronlab.runs import Result, Spec
 from neuronlab.studies.contexts import ContextsSpec
-from neuronlab.studies.token_labels import TokenLabelsSpec, small
+from neuronlab.studies.token_labels import TokenLabelsSpec
 from neuronlab.widgets import (
     components,
     contexts,
@@ -41,14 +41,12 @@ def draw() -> None:
     if not model_fetch.ready(state.model_name()):
         return
     model = services.model(state.model_name(), state.device())
-    first = examples.first(contexts.STUDY, model) or small(model.name, model.revision)
+    first: Spec | None = examples.first(contexts.STUDY, model)
     with st.expander("Make labels", icon=":material/label:"), guard():
         spec = _form(model)
         shown.run_button(spec)
-    if first.key not in examples.stored_keys() and not wordnet.file().is_file():
-        spec = None
-        if not links.shown(contexts.STUDY):
-            return
+    if first is not None and first.key not in examples.stored_keys() and spec is None:
+        first = None  # without the texts it cannot be computed
     finished = shown.finished(contexts.STUDY, model.name, spec, first)
     if finished is not None:
         with guard():

