@@ -28,7 +28,7 @@ from neuronlab.studies.bases.prompts import Described
 from neuronlab.studies.contexts import JUDGING, ContextsSpec, ContextsStudy
 
 # Tokens that a neuron promotes, as many as are kept.
-_PROMOTED = 3
+_PROMOTED = 2
 
 
 class TokenLabelsSpec(ContextsSpec):
@@ -200,10 +200,10 @@ def _table(
             "neuron": neuron.ravel().astype(np.int32),
             "label": [label.text(vocabulary) for label in labels],
             "role": [label.role for label in labels],
-            "p": np.array([label.p for label in labels], np.float32),
+            "p": np.array([float(f"{label.p:.2g}") for label in labels], np.float32),
             "peaks": peaks,
-            "correlation": own.correlation.ravel().astype(np.float32),
-            "control_correlation": control.correlation.ravel().astype(np.float32),
+            "correlation": own.correlation.ravel().round(3).astype(np.float32),
+            "control_correlation": control.correlation.ravel().round(3).astype(np.float32),
             "bearing": own.bearing.ravel().astype(np.int32),
         }
     )

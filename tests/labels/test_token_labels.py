@@ -85,7 +85,11 @@ def test_few_tokens_judge_nothing():
 @pytest.mark.parametrize("pair", [("llama", "causal"), ("bert", "masked")], ids="-".join)
 def test_a_pass_over_texts_judges_counted_tokens_alone(pair, tiny, oracle):
     model = tiny(*pair)
-    texts = ["the capital of France is Paris", "a dog is the dog of the fox", "the lazy dog", "fox"]
+    texts = [
+        "the capital of France is Paris",
+        "a dog is the dog of the fox",
+        "the lazy dog jumps over the fox",
+    ]
     ids = token_ids(model, texts)
     vocabulary, of_token = words(model)
     label = TokenLabel("before", (vocabulary.index("the"),))

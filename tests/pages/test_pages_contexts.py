@@ -2,6 +2,7 @@
 
 import pytest
 
+from neuronlab.examples import example
 from neuronlab.neurons import Neuron
 from neuronlab.runs import Store
 from neuronlab.studies.token_labels import TokenLabelsSpec
@@ -57,7 +58,7 @@ def test_the_card_of_any_page_shows_two_places(visit, results):
     )
     table = Store(results).load(stored.key)[1].tables["labels"]
     row = table[table["label"] != ""].iloc[0]
-    app = visit("attribution", model=MODEL, neuron=f"{row['layer']}.ffn.{row['neuron']}")
+    app = visit("attribution", run=example(MODEL).key, neuron=f"{row['layer']}.ffn.{row['neuron']}")
     assert app.errors() == []
     assert app.says(f"Most active **{row['label']}**")
     assert app.says("in WordNet's definitions")
