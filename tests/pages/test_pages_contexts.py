@@ -22,13 +22,19 @@ def test_the_best_labels_are_listed_with_their_control(page, results):
     assert (spec["study"], spec["model"]) == ("token_labels", MODEL)
     table, n = result.tables["labels"], result.numbers
     labelled = table[table["label"] != ""].sort_values("correlation", ascending=False)
+    rare = labelled[labelled["bearing"] <= 0.002 * n["tokens"]]
     assert page.says(f"{len(labelled):,} of 46,080** neurons answer to words")
     assert page.says(f"{n['correlation']:.2f}**, another neuron's label")
     listed = page.at.dataframe(key="context_rows").value
-    assert listed["correlation"].tolist() == labelled["correlation"].head(2_000).tolist()
-    best = labelled.iloc[0]
+    assert listed["correlation"].tolist() == rare["correlation"].head(2_000).tolist()
+    best = listed.iloc[0]
     assert page.says(f"Neuron {best['layer']} / FFN / {best['neuron']}")
     assert page.says(f"{best['bearing']:,} held-out tokens")
+    page.at.segmented_control(key="context_frequency").set_value("any")
+    page.run()
+    listed = page.at.dataframe(key="context_rows").value
+    assert listed["correlation"].tolist() == labelled["correlation"].head(2_000).tolist()
+    assert len(rare) < len(labelled)
 
 
 def test_words_find_labels_and_places_and_a_row_opens_its_card(page, results):
@@ -38,7 +44,8 @@ def test_words_find_labels_and_places_and_a_row_opens_its_card(page, results):
     listed = page.at.dataframe(key="context_rows").value
     words = (table["label"] + " " + table["peaks"]).str.lower()
     assert 0 < len(listed) <= words.str.contains("music").sum()
-    second = listed.iloc[1]
+    first, second = listed.iloc[0], listed.iloc[1]
+    assert page.says(f"Neuron {first['layer']} / FFN / {first['neuron']}")  # the card follows
     page.at.session_state["neurons"] = {
         page.query("run"): Neuron(int(second["layer"]), "ffn", int(second["neuron"]))
     }
