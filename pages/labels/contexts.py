@@ -70,9 +70,9 @@ def _form(model: Model, most: int) -> TokenLabelsSpec | None:
     left, right = st.columns(2)
     chosen = components.pills("Neurons", "context_components", left)
     limit = right.number_input(
-        "Definitions to read (0: all 117,791)",
+        f"Definitions to read (0: all {wordnet.COUNT:,})",
         0,
-        117_791,
+        wordnet.COUNT,
         most,
         step=1_000,
         key="context_limit",

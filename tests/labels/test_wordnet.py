@@ -38,6 +38,14 @@ def test_it_is_fetched_once_and_read_as_it_was(monkeypatch):
     assert wordnet.read() == [*wordnet.parse(DATA)] * 4
 
 
+@pytest.mark.fetched
+def test_it_is_as_large_as_is_said(monkeypatch):
+    monkeypatch.undo()
+    if not wordnet.file().is_file():
+        pytest.skip("WordNet could not be fetched at set-up, which goes on without it.")
+    assert len(wordnet.read()) == wordnet.COUNT
+
+
 def test_what_is_not_there_or_damaged_says_what_to_do(sentence):
     sentence(wordnet.read, says="fetch them first")
     wordnet.file().parent.mkdir(parents=True)
