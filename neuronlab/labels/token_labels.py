@@ -22,7 +22,7 @@ from neuronlab.models import Component, Model
 from neuronlab.models.hooks import Neurons
 from neuronlab.progress import Fraction, unheard
 
-# Where a label's words stand, seen from the token at which the neuron is active.
+# Where a word stands, seen from the token at which the neuron is active: and the other way round.
 ROLES = {"at": "at", "before": "right after", "after": "right before"}
 _SHIFT = {"at": 0, "before": -1, "after": 1}
 LEVEL = 0.05
@@ -52,7 +52,8 @@ class TokenLabel:
 
     def text(self, vocabulary: Sequence[str]) -> str:
         """In words; "" where there is none."""
-        named = ", ".join(f"“{vocabulary[word]}”" for word in self.words[:_NAMED])
+        # What is nothing but spaces is one word, too.
+        named = ", ".join(f"“{vocabulary[word] or '␣'}”" for word in self.words[:_NAMED])
         return f"{ROLES[self.role]} {named}" if self.role else ""
 
 
@@ -64,6 +65,22 @@ def standing(ids: Int[Array, " token"], of_token: Int[Array, " vocabulary"], rol
     if role == "after":
         return np.concatenate([found[1:], [NOTHING]])
     return found
+
+
+def frequencies(
+    ids: Sequence[list[int]], of_token: Int[Array, " vocabulary"], some: slice
+) -> dict[str, Int[Array, " word"]]:
+    """By role how many tokens of some texts each word stands at, before or after.
+
+    Args:
+        some: the tokens of a text that count.
+    """
+    size = int(of_token.max()) + 1
+    counts = {}
+    for role in ROLES:
+        there = np.concatenate([standing(np.array(row), of_token, role)[some] for row in ids])
+        counts[role] = np.bincount(there[there != NOTHING], minlength=size)
+    return counts
 
 
 def token_labels(

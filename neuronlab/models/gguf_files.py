@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 
 from neuronlab import home
@@ -10,19 +11,24 @@ from neuronlab.errors import UserError
 from neuronlab.models import convert, folders
 from neuronlab.models.subprocesses import run
 
-ENDING = ".gguf"
+ENDING, _MAGIC = ".gguf", b"GGUF"
 
 
 def named(text: str) -> Path | None:
-    """The GGUF file of this machine that a text names, or None; limited as folders are."""
-    if not text.lower().endswith(ENDING):
-        return None
+    """The GGUF file of this machine that a text names, or None; limited as folders are.
+
+    Ollama keeps such files without an ending: their first bytes tell.
+    """
     path = Path(text.strip()).expanduser()
     folder = folders.named(str(path.parent))
     file = None if folder is None else folder / path.name
     if file is None or not file.is_file() or (folders.limited() and file.is_symlink()):
         return None
-    return file
+    if file.suffix.lower() == ENDING:
+        return file
+    with suppress(OSError), file.open("rb") as stream:
+        return file if stream.read(len(_MAGIC)) == _MAGIC else None
+    return None
 
 
 def converted(file: Path) -> Path:

@@ -9,14 +9,16 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Int
 
 from neuronlab.cost import Cost
-from neuronlab.labels.contexts import token_ids, words
+from neuronlab.labels.contexts import counted, token_ids, words
 from neuronlab.labels.token_labels import (
+    FEW,
     ROLES,
     Judge,
     TokenLabel,
+    frequencies,
     judge,
     standing,
     token_labels,
@@ -29,6 +31,8 @@ from neuronlab.studies.contexts import JUDGING, ContextsSpec, ContextsStudy
 
 # Tokens that a neuron promotes, as many as are kept.
 _PROMOTED = 2
+# A label with this held-out correlation, or more, says something about the neuron.
+PREDICTS = 0.2
 
 
 class TokenLabelsSpec(ContextsSpec):
@@ -49,11 +53,12 @@ class TokenLabelsStudy(Study[TokenLabelsSpec]):
     have nothing in common beyond chance), role, p; peaks, the words at its places; correlation of
     the label with the activation over the tokens of the texts that judge (nan where fewer than 5
     of these tokens bear its words), control_correlation, the same with the label of another neuron
-    of its layer, and bearing, how many tokens do; promotes, the tokens whose logits an active FFN
-    neuron raises most by what it writes.
+    of its layer, and bearing, how many tokens do; promotes, the tokens whose logits an FFN neuron
+    raises most by what it writes where it is positive.
 
     Numbers: neurons, labelled, distinct, judged (texts), tokens (of these), tested (labels with a
-    correlation), correlation and control_correlation (medians), texts (that the places are of).
+    correlation), predicting (those with one above .2), correlation and control_correlation
+    (medians), texts and read (texts and tokens that the places are of).
     """
 
     name = "token_labels"
@@ -99,18 +104,19 @@ class TokenLabelsStudy(Study[TokenLabelsSpec]):
             size = model.sizes[c]
             labels[c] = [found[i : i + size] for i in range(0, len(found), size)]
             peaks[c] = [" ".join(dict.fromkeys(vocabulary[w] for w in row)) for row in flat["at"]]
-        others = {c: _others(of_layers, spec) for c, of_layers in labels.items()}
+        held = token_ids(model, [t for t, out in zip(texts, judging, strict=True) if out])
+        bearing = frequencies(held, of_token, counted(model))
+        others = {c: _others(of_layers, bearing, spec) for c, of_layers in labels.items()}
         judges = [
             {c: Judge(of_layers, len(vocabulary)) for c, of_layers in each.items()}
             for each in (labels, others)
         ]
-        held = token_ids(model, [t for t, out in zip(texts, judging, strict=True) if out])
         part = context.part(0.3, 0.6)
         judge(model, held, of_token, judges, lambda done: part.progress(done, "judging labels"))
         context.progress(0.9, "reading what neurons write")
         tables = []
         for c in spec.components:
-            promoted = _promoted(model, places.arrays[f"top_value.{c}"]) if c == "ffn" else None
+            promoted = _promoted(model) if c == "ffn" else None
             tables.append(
                 _table(spec.model, c, labels[c], vocabulary, peaks[c], [j[c] for j in judges])
             )
@@ -124,6 +130,7 @@ class TokenLabelsStudy(Study[TokenLabelsSpec]):
             "judged": len(held),
             "tokens": sum(map(len, held)),
             "tested": int(kept["correlation"].notna().sum()),
+            "predicting": int((kept["correlation"] > PREDICTS).sum()),
             "correlation": float(kept["correlation"].median()),
             "control_correlation": float(kept["control_correlation"].median()),
             "texts": places.numbers["texts"],
@@ -147,13 +154,21 @@ def _standing(
 
 
 def _others(
-    layers: Sequence[Sequence[TokenLabel]], spec: TokenLabelsSpec
+    layers: Sequence[Sequence[TokenLabel]],
+    bearing: dict[str, Int[np.ndarray, " word"]],
+    spec: TokenLabelsSpec,
 ) -> list[list[TokenLabel]]:
-    """For each neuron with a label that of another of its layer: the control."""
+    """For each neuron whose label can be judged that of another one of its layer: the control."""
     swapped = []
     for number, labels in enumerate(layers):
         draw = np.random.default_rng([seeds(spec.seed, 3)[2], number])
-        named = draw.permutation([n for n, label in enumerate(labels) if label.role])
+        named = draw.permutation(
+            [
+                n
+                for n, label in enumerate(labels)
+                if label.role and bearing[label.role][list(label.words)].sum() >= FEW
+            ]
+        )
         others = [TokenLabel()] * len(labels)
         for neuron, other in zip(named, np.roll(named, 1), strict=True):
             others[neuron] = labels[other]
@@ -162,8 +177,8 @@ def _others(
 
 
 @torch.no_grad()
-def _promoted(model: Model, values: Float[np.ndarray, "layer neuron kept"]) -> list[str] | None:
-    """The tokens that a neuron's output raises most where it is most active, through the norm.
+def _promoted(model: Model) -> list[str] | None:
+    """The tokens that a neuron's output raises most where it is positive, through the norm.
 
     None where the unembedding does not read the stream itself.
     """
@@ -174,8 +189,6 @@ def _promoted(model: Model, values: Float[np.ndarray, "layer neuron kept"]) -> l
     promoted = []
     for layer in range(model.layers):
         directions = model.family.directions(model.block(layer), "ffn") * scale
-        sign = torch.from_numpy(np.sign(values[layer, :, 0]).astype(np.float32))
-        directions = directions * sign.to(directions)[:, None]
         best = (directions @ unembedding.T).topk(_PROMOTED).indices
         promoted += [" ".join(f"“{model.token(t)}”" for t in row) for row in best.tolist()]
     return promoted

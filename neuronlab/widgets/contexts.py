@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from neuronlab.figures.tokens import strip
-from neuronlab.labels.contexts import activations
+from neuronlab.labels.contexts import ENDS, activations, counted
 from neuronlab.models import Component, Model
 from neuronlab.neurons import Neuron
 from neuronlab.runs import Result
@@ -22,8 +22,12 @@ STUDY = "token_labels"
 _BRIEF = 2
 
 
-def brief(model: Model, neuron: Neuron) -> None:
-    """What a neuron is called and the first texts that drive it; nothing where none are known."""
+def brief(model: Model, neuron: Neuron, activation: float) -> None:
+    """What a neuron is called and the first texts that drive it; nothing where none are known.
+
+    Args:
+        activation: in the prompt; texts are those that drive the neuron to the same side.
+    """
     key = label_sets.newest_run(STUDY, model.name) if model.alphabet == "text" else None
     if key is None or not services.store().has(key):
         return
@@ -32,10 +36,11 @@ def brief(model: Model, neuron: Neuron) -> None:
         return
     row = row_of(labels, neuron)
     if row is not None and row["label"]:
-        st.markdown(f"Most active **{plain(str(row['label']))}**{judged(row)}.")
+        st.markdown(f"Most positive **{plain(str(row['label']))}**{judged(row)}.")
     if services.store().has(spec.contexts.key):
-        st.caption("Where else it is active, in WordNet's definitions:")
-        draw(model, services.result(spec.contexts.key)[1], neuron, "top", "card", _BRIEF)
+        end, side = ("top", "positive") if activation >= 0 else ("bottom", "negative")
+        st.caption(f"Where in WordNet's definitions it is most {side}:")
+        draw(model, services.result(spec.contexts.key)[1], neuron, end, "card", _BRIEF)
 
 
 def judged(row: pd.Series) -> str:
@@ -87,9 +92,14 @@ def draw(
         token_strip.draw(data, f"{name}_{end}_{number}")
 
 
-def _uncounted(model: Model, tokens: int) -> Sequence[int]:
-    from neuronlab.labels.contexts import counted
+def stronger(places: Result, neuron: Neuron) -> str:
+    """The end, "top" or "bottom", at which a neuron is further from zero."""
+    at = (neuron.layer, neuron.index, 0)
+    sizes = {end: abs(places.arrays[f"{end}_value.{neuron.component}"][at]) for end in ENDS}
+    return max(sizes, key=sizes.__getitem__)
 
+
+def _uncounted(model: Model, tokens: int) -> Sequence[int]:
     places = range(tokens)
     return sorted(set(places) - set(places[counted(model)]))
 

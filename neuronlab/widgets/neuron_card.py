@@ -60,7 +60,7 @@ def draw(model: Model, prompt: Prompt, neuron: Neuron, scores: NeuronScores) -> 
         where = "the predicted position" if model.kind != "classifier" else "the token it reads"
         st.markdown(f"{_standing(scores, neuron)}; activation **{activation:+.3g}** at {where}.")
         _actions(neuron)
-        contexts.brief(model, neuron)
+        contexts.brief(model, neuron, activation)
         _words(card)
         _tokens(model, prompt, card, scores)
         _elsewhere(model, neuron)

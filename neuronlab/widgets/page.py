@@ -28,9 +28,10 @@ GLOSSARY = {
     "Matched random set": "As many neurons drawn at random from the same layers and components: "
     "what an effect has to beat. Most neurons are nearly silent; matched in activity, each is "
     "drawn among those most like a chosen one in activation and in how much they write.",
-    "Bystander": "A prompt that has nothing to do with the change, or little: what becomes of its "
-    "answer tells whether the model was broken.",
-    "Specificity": "How many times as much the answer itself changes as bystanders do.",
+    "Bystander": "A prompt that asks for something else, of the same kind or of another: what "
+    "becomes of its answer tells whether the model was broken.",
+    "Specificity": "How many times as much the answer itself changes as bystanders do; at 1 they "
+    "change alike.",
     "Basket": "The neurons you collect; every page can use them.",
     "Rank": "1 means the model's first choice.",
     "Writing neuron": "A neuron that, added to the stream where it belongs, raises the target's "
@@ -55,12 +56,11 @@ GLOSSARY = {
     "DSSP": "Secondary structure of a known structure, one letter for each residue.",
     "Masked model": "A model that fills in what is hidden, from both sides.",
     "Exemplars": "The proteins of a corpus that a neuron answers to most, and least.",
-    "Label": "What a neuron's proteins, or the words where it is most active, have in common; the "
-    "hypothesis that predicts its activation best on what it was not made from.",
+    "Label": "What a neuron's proteins, or the words where it is most positive, have in common.",
     "Held-out correlation": "Pearson's r between what the label predicts and what the neuron does, "
     "on proteins or texts that neither made nor chose the label.",
-    "Control correlation": "The same with the labels of the layer's other neurons, each turned the "
-    "way in which it fits this one: what any label would get.",
+    "Control correlation": "The same with labels of the layer's other neurons (of a language "
+    "model, of one other): what any label would get.",
     "Steering": "Changing neurons while a model generates, to move what it makes.",
     "Pseudo-perplexity": "How surprised a masked model is by a sequence: exp of the mean -log p of "
     "its residues, each hidden alone; 1 is no surprise, 20 is a guess.",

@@ -19,7 +19,7 @@ def draw() -> None:
             key="model",
             format_func=_name,
             accept_new_options=True,
-            help="A model of the list, or type a hub id or the path of a local folder.",
+            help="A model of the list, or type a hub id or the path of a folder or GGUF file.",
         )
         st.caption(_about(state.model_name()))
         st.selectbox("Device", devices(), key="device", help="Where the model runs.")

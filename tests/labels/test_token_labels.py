@@ -11,6 +11,7 @@ from neuronlab.labels.token_labels import (
     NOTHING,
     Judge,
     TokenLabel,
+    frequencies,
     judge,
     standing,
     token_labels,
@@ -44,6 +45,20 @@ def test_random_places_have_no_labels():
         role: draw.choice(len(FREQUENCY), size, p=FREQUENCY) for role in ("at", "before", "after")
     }
     assert np.mean([bool(label.role) for label in token_labels(there, FREQUENCY)]) < 0.05
+
+
+def test_words_of_nothing_but_spaces_are_seen():
+    assert TokenLabel("after", (0,)).text([""]) == "right before “␣”"
+
+
+def test_how_many_tokens_bear_a_word_by_role():
+    ids, of_token = [[3, 1, 2], [1, 1]], np.array([9, 8, 7, 6])
+    counts = frequencies(ids, of_token, slice(1, None))
+    assert {role: dict(enumerate(of)) for role, of in counts.items()} == {
+        "at": {w: {7: 1, 8: 2}.get(w, 0) for w in range(10)},
+        "before": {w: {6: 1, 8: 2}.get(w, 0) for w in range(10)},
+        "after": {w: {7: 1}.get(w, 0) for w in range(10)},
+    }
 
 
 def test_what_stands_before_and_after_a_token():

@@ -111,6 +111,14 @@ def test_a_file_is_converted_once_and_anew_when_it_has_changed(tmp_path, home, m
     assert gguf_files.converted(path) != one
 
 
+def test_a_file_without_the_ending_is_told_by_its_first_bytes(tmp_path, home):
+    write(tmp_path / "sha256-ab")
+    assert gguf_files.named(str(tmp_path / "sha256-ab")) == tmp_path / "sha256-ab"
+    (tmp_path / "other").write_bytes(b"GGML")
+    assert gguf_files.named(str(tmp_path / "other")) is None
+    assert gguf_files.named("gpt2") is None
+
+
 def test_a_damaged_file_is_told_and_leaves_nothing(tmp_path, home, sentence):
     path = tmp_path / "half.gguf"
     write(path)

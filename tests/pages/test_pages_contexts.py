@@ -22,15 +22,16 @@ def test_the_best_labels_are_listed_with_their_control(page, results):
     assert (spec["study"], spec["model"]) == ("token_labels", MODEL)
     table, n = result.tables["labels"], result.numbers
     labelled = table[table["label"] != ""].sort_values("correlation", ascending=False)
-    rare = labelled[labelled["bearing"] <= 0.002 * n["tokens"]]
-    assert page.says(f"{len(labelled):,} of 46,080** neurons answer to words")
-    assert page.says(f"{n['correlation']:.2f}**, another neuron's label")
+    rare = labelled[labelled["bearing"] <= 0.001 * n["tokens"]]
+    assert page.says(f"{len(labelled):,} of 46,080** neurons have words, or pieces of words")
+    assert page.says(f"{n['predicting']:,} predict the neuron")
+    assert page.says(f"{n['correlation']:.2f}** (another neuron's label")
     listed = page.at.dataframe(key="context_rows").value
     assert listed["correlation"].tolist() == rare["correlation"].head(2_000).tolist()
     best = listed.iloc[0]
     assert page.says(f"Neuron {best['layer']} / FFN / {best['neuron']}")
     assert page.says(f"{best['bearing']:,} held-out tokens")
-    page.at.segmented_control(key="context_frequency").set_value("any")
+    page.at.segmented_control(key="context_frequency").set_value("kept")
     page.run()
     listed = page.at.dataframe(key="context_rows").value
     assert listed["correlation"].tolist() == labelled["correlation"].head(2_000).tolist()
@@ -44,6 +45,8 @@ def test_words_find_labels_and_places_and_a_row_opens_its_card(page, results):
     listed = page.at.dataframe(key="context_rows").value
     words = (table["label"] + " " + table["peaks"]).str.lower()
     assert 0 < len(listed) <= words.str.contains("music").sum()
+    named = listed["label"].str.contains("music").tolist()
+    assert named == sorted(named, reverse=True)  # labels first, then places
     first, second = listed.iloc[0], listed.iloc[1]
     assert page.says(f"Neuron {first['layer']} / FFN / {first['neuron']}")  # the card follows
     page.at.session_state["neurons"] = {
@@ -67,8 +70,8 @@ def test_the_card_of_any_page_shows_two_places(visit, results):
     row = table[table["label"] != ""].iloc[0]
     app = visit("attribution", run=example(MODEL).key, neuron=f"{row['layer']}.ffn.{row['neuron']}")
     assert app.errors() == []
-    assert app.says(f"Most active **{row['label']}**")
-    assert app.says("in WordNet's definitions")
+    assert app.says(f"Most positive **{row['label']}**")
+    assert app.says("Where in WordNet's definitions it is most")
 
 
 def test_a_link_to_a_run_opens_its_labels(visit, results):

@@ -60,6 +60,10 @@ def test_labels_are_judged_on_texts_that_drove_no_neuron(model, tmp_path, texts)
     assert n["labelled"] == len(labelled) > 10
     assert labelled["role"].isin(list(ROLES)).all()
     assert (labelled["p"] < 0.05).all()
+    # Every label that is judged has the control beside it, but where it is alone in its layer.
+    judged = labelled[labelled["correlation"].notna()]
+    assert judged["control_correlation"].notna().all()
+    assert n["predicting"] == (judged["correlation"] > 0.2).sum()
     assert table.loc[table["label"] == "", "correlation"].isna().all()
     # A word that stands where a neuron is most active predicts it elsewhere, another's does not.
     assert n["correlation"] > n["control_correlation"] + 0.1
