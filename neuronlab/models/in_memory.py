@@ -37,7 +37,7 @@ def adopt(hf: Any, tokenizer: Any = None, *, device: str = "") -> Model:
         hf = hf.model
     name = type(hf).__name__
     if not isinstance(hf, nn.Module) or not hasattr(hf, "config"):
-        raise TypeError(f"What is looked into is a transformers model or its name, not a {name}.")
+        raise TypeError(f"A model's name is a str, and a model one of transformers, not {name}.")
     if tokenizer is None:
         raise UserError(f"A {name} in memory needs its tokenizer: nl.load(model, tokenizer).")
     if getattr(hf, "is_quantized", False):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from neuronlab.labels import reading
+from neuronlab.labels import exemplars, reading
 from neuronlab.labels.exemplars import Exemplars, pooled
 from neuronlab.models import READABLE
 

@@ -113,5 +113,5 @@ def test_what_cannot_be_looked_into_is_told(tmp_path, sentence):
     )  # fmt: skip
     other = transformers.WhisperForCausalLM(whisper)
     sentence(nl.load, other, model.tokenizer, says="'whisper' are not supported")
-    with pytest.raises(TypeError, match="a transformers model or its name, not a int"):
+    with pytest.raises(TypeError, match="a model one of transformers, not int"):
         nl.load(3)
