@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from neuronlab import examples
 from neuronlab.figures.tokens import strip
 from neuronlab.labels.contexts import ENDS, activations, counted
 from neuronlab.models import Component, Model
@@ -37,10 +38,18 @@ def brief(model: Model, neuron: Neuron, activation: float) -> None:
     row = row_of(labels, neuron)
     if row is not None and row["label"]:
         st.markdown(f"Most positive **{plain(str(row['label']))}**{judged(row)}.")
-    if services.store().has(spec.contexts.key):
+    places = places_of(spec)
+    if places is not None:
         end, side = ("top", "positive") if activation >= 0 else ("bottom", "negative")
         st.caption(f"Where in WordNet's definitions it is most {side}:")
-        draw(model, services.result(spec.contexts.key)[1], neuron, end, "card", _BRIEF)
+        draw(model, places, neuron, end, "card", _BRIEF)
+
+
+def places_of(spec: TokenLabelsSpec) -> Result | None:
+    """The places that labels are made from, if they are here or come with the project."""
+    key, store = spec.contexts.key, services.store()
+    there = store.has(key) or examples.adopt(key, store)
+    return services.result(key)[1] if there else None
 
 
 def judged(row: pd.Series) -> str:

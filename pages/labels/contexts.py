@@ -262,9 +262,11 @@ def _judged(row: pd.Series) -> str:
 
 def _places(spec: TokenLabelsSpec) -> Result | None:
     """The texts; where labels alone are here, the way to them."""
-    key = spec.contexts.key
+    places, key = contexts.places_of(spec), spec.contexts.key
+    if places is not None:
+        return places
     run = services.queue().get(key)
-    if not services.store().has(key) and (run is None or not run.active):
+    if run is None or not run.active:
         st.caption(f"Labels alone are stored here. {shown.cost(spec.contexts)}")
         st.button(
             "Find its texts",
@@ -274,7 +276,7 @@ def _places(spec: TokenLabelsSpec) -> Result | None:
             args=(spec.contexts,),
         )
     runs.wait(key, "contexts")
-    return services.result(key)[1] if services.store().has(key) else None
+    return contexts.places_of(spec)
 
 
 def _find(spec: ContextsSpec) -> None:
