@@ -1,4 +1,4 @@
-"""Folders that a person names: on a server for others only those that its settings list."""
+"""Folders and files that a person names: on a server for others only those in listed folders."""
 
 import os
 from collections.abc import Iterable
@@ -22,6 +22,17 @@ def named(text: str) -> Path | None:
     the disk, and neither ``..`` nor a symbolic link leads there. The simulators that were trained
     here may always be named.
     """
+    path = _reached(text)
+    return path if path is not None and os.path.isdir(path) else None
+
+
+def named_file(text: str) -> Path | None:
+    """The file of this machine that a text names, or None; limited as folders are."""
+    path = _reached(text)
+    return path if path is not None and os.path.isfile(path) else None
+
+
+def _reached(text: str) -> Path | None:
     if not text.strip():
         return None
     try:
@@ -33,7 +44,7 @@ def named(text: str) -> Path | None:
             path = os.path.realpath(path)
             if not _within(path, listed):
                 return None
-        return Path(path) if os.path.isdir(path) else None
+        return Path(path)
     except ValueError:  # no path at all, such as one with a NUL
         return None
 

@@ -19,12 +19,8 @@ def named(text: str) -> Path | None:
 
     Ollama keeps such files without an ending: their first bytes tell.
     """
-    path = Path(text.strip()).expanduser()
-    folder = folders.named(str(path.parent))
-    file = None if folder is None else folder / path.name
-    if file is None or not file.is_file() or (folders.limited() and file.is_symlink()):
-        return None
-    if file.suffix.lower() == ENDING:
+    file = folders.named_file(text)
+    if file is None or file.suffix.lower() == ENDING:
         return file
     with suppress(OSError), file.open("rb") as stream:
         return file if stream.read(len(_MAGIC)) == _MAGIC else None
@@ -41,8 +37,8 @@ def converted(file: Path) -> Path:
         UserError: it is damaged, or of a type that transformers does not read from GGUF.
     """
     facts = file.stat()
-    told = f"{file} {facts.st_size} {facts.st_mtime_ns} {convert.GGUF_VERSION}"
-    folder = home.folder() / "gguf" / hashlib.sha256(told.encode()).hexdigest()[:16]
+    identity = f"{file} {facts.st_size} {facts.st_mtime_ns} {convert.GGUF_VERSION}"
+    folder = home.folder() / "gguf" / hashlib.sha256(identity.encode()).hexdigest()[:16]
     if folder.is_dir():
         return folder
     try:
