@@ -17,7 +17,7 @@ from neuronlab.models.kinds import alphabet_of, kind_of, tried
 from neuronlab.models.model import Model
 
 
-def adopt(hf: Any, tokenizer: Any = None, *, device: str = "") -> Model:
+def adopt(hf: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str = "auto") -> Model:
     """Look into a model that somebody has loaded, which stays as it is.
 
     The modules are copied and the weights are shared: no second copy of these is made, unless
@@ -26,11 +26,12 @@ def adopt(hf: Any, tokenizer: Any = None, *, device: str = "") -> Model:
     Args:
         hf: a transformers model with a head, or a pipeline.
         tokenizer: its tokenizer; a pipeline has its own.
-        device: by default, where the weights are.
+        device: "auto" is where the weights are.
+        dtype: "auto" is what the weights are; nothing else is to be had.
 
     Raises:
-        UserError: no head, a type that is not supported, weights that are quantised or on several
-            devices, or no tokenizer.
+        UserError: no head, a type that is not supported, weights that are quantised, on several
+            devices or of another type than is asked for, or no tokenizer.
     """
     if tokenizer is None and hasattr(hf, "model"):  # a pipeline
         tokenizer = getattr(hf, "tokenizer", None)
@@ -42,18 +43,20 @@ def adopt(hf: Any, tokenizer: Any = None, *, device: str = "") -> Model:
         raise UserError(f"A {name} in memory needs its tokenizer: nl.load(model, tokenizer).")
     if getattr(hf, "is_quantized", False):
         raise UserError(f"The weights of this {name} are quantised: load them in float32.")
+    if dtype not in ("auto", str(hf.dtype).removeprefix("torch.")):
+        raise UserError(f"The weights of this {name} are {hf.dtype}: give one that is {dtype}.")
     devices = {parameter.device for parameter in hf.parameters()}
     if len(devices) != 1 or devices == {torch.device("meta")}:
         raise UserError(f"The weights of this {name} must be on one device: load them there.")
     config: Any = hf.config
     kind = kind_of(name, config, [name])
-    family = family_of(config.model_type)
+    family = family_of(config.model_type, lambda: hf)
     check(family, name, hf)
     with making():
         twin = _twin(hf)
         family.fuse(twin)
     model = Model(
-        twin.to(resolve_device(device)) if device else twin,
+        twin if device == "auto" else twin.to(resolve_device(device)),
         tokenizer,
         family,
         name=f"{name} in memory",
@@ -73,16 +76,17 @@ def _twin(hf: nn.Module) -> Any:
     weights |= {id(buffer): buffer for buffer in hf.buffers()}
     twin: Any = copy.deepcopy(hf, weights)
     for module in twin.modules():
-        for hooks in (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks):
-            hooks.clear()
-    twin.set_attn_implementation("sdpa")
+        for kind in ("forward", "forward_pre", "backward", "backward_pre"):
+            getattr(module, f"_{kind}_hooks").clear()
+    if twin._supports_sdpa:  # as loading chooses
+        twin.set_attn_implementation("sdpa")
     return twin
 
 
 def _revision(hf: nn.Module) -> str:
     """Of what the weights are, without reading all of them twice: sums of each."""
-    told = hashlib.sha256()
+    digest = hashlib.sha256()
     for name, weight in hf.named_parameters():
         total = float(weight.detach().sum(dtype=torch.float64))
-        told.update(f"{name} {tuple(weight.shape)} {weight.dtype} {total!r}".encode())
-    return f"memory:{told.hexdigest()[:16]}"
+        digest.update(f"{name} {tuple(weight.shape)} {weight.dtype} {total!r}".encode())
+    return f"memory:{digest.hexdigest()[:16]}"

@@ -54,7 +54,7 @@ def load(name: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str =
     from transformers import AutoConfig
 
     if not isinstance(name, str):
-        return adopt(name, tokenizer, device="" if device == "auto" else device)
+        return adopt(name, tokenizer, device=device, dtype=dtype)
     listed = entry(name)
     if listed and listed.kind == "tool":
         raise UserError(f"{listed.title} has no neurons to explain: choose another model.")

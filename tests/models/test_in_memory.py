@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from tiny_models import build
+from tiny_models import ROWS, build, text_tokenizer
 
 import neuronlab as nl
 from neuronlab.attribution import attribute
@@ -115,3 +115,25 @@ def test_what_cannot_be_looked_into_is_told(tmp_path, sentence):
     sentence(nl.load, other, model.tokenizer, says="'whisper' are not supported")
     with pytest.raises(TypeError, match="a model one of transformers, not int"):
         nl.load(3)
+
+
+@pytest.mark.parametrize("model_type", ["gemma2", "xglm", "deberta-v2", "albert", "mixtral"])
+def test_types_with_ways_of_their_own_are_looked_into(model_type, tmp_path):
+    """Attention that is not sdpa, and modules that are put in place of others."""
+    kind = ROWS[model_type].heads[0]
+    hf = build(model_type, kind, tmp_path).hf
+    original = copy.deepcopy(hf)
+    model = nl.load(hf, text_tokenizer(model_type))
+    ids = torch.tensor([[3, 5, 7, 9]])
+    with torch.no_grad():
+        expected = original(input_ids=ids).logits
+        assert model.logits(model.hidden(ids, slice(None))[0]) == pytest.approx(
+            expected[0], abs=1e-4
+        )
+        assert torch.equal(hf(input_ids=ids).logits, expected)
+
+
+def test_a_type_of_weights_that_it_has_not_is_refused(saved, sentence):
+    hf, tokenizer = loaded(saved)
+    assert nl.load(hf, tokenizer, dtype="float32").dtype == torch.float32
+    sentence(lambda: nl.load(hf, tokenizer, dtype="bfloat16"), says="give one that is bfloat16")
