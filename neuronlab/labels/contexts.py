@@ -1,4 +1,4 @@
-"""The places in texts at which every neuron of a language model is most and least active.
+"""The places in texts at which every neuron of a language model is most positive and negative.
 
 One pass; memory does not grow with the texts, since of every neuron its extremes alone are kept.
 """
@@ -19,7 +19,7 @@ from neuronlab.progress import Fraction, unheard
 
 # A longer text is cut: its activations are looked at word by word.
 MAX_TOKENS = 128
-# Places kept at the low end: most neurons are as silent at thousands of others.
+# Places kept at the negative end, of which no label is made.
 LEAST = 2
 ENDS = ("top", "bottom")
 # What is kept of a place: the activation, the number of the text, and the token's place in it.
@@ -46,13 +46,13 @@ def counted(model: Model) -> slice:
 
 
 class Contexts:
-    """Where texts drive the neurons of one component most and least, each text counting once."""
+    """Where texts drive the neurons of one component most, either way, each text counting once."""
 
     def __init__(self, keep: int) -> None:
         """None yet.
 
         Args:
-            keep: places kept at the high end; at the low end ``LEAST`` of them.
+            keep: places kept at the positive end; at the negative end ``LEAST`` of them.
         """
         self._keep = {"top": keep, "bottom": min(LEAST, keep)}
         self._kept: dict[tuple[str, int], tuple[Tensor, ...]] = {}
@@ -114,21 +114,22 @@ def contexts(
     """The extremes of all neurons on some texts.
 
     Args:
-        ids: the tokens of each text (``token_ids``).
+        ids: the tokens of each text (``token_ids``); one of which none counts has no place.
         numbers: of the texts, as the places name them.
         keep: see ``Contexts``.
         progress: called with a fraction after every batch; an exception it raises ends the work.
     """
     by_component = {c: Contexts(keep) for c in components}
+    some = counted(model)
+    rows_of_text = [at for at, row in enumerate(ids) if row[some]]
 
     def see(
         rows: list[int], layer: int, component: Component, neurons: Neurons, counting: Tensor
     ) -> None:
-        some = [at for at, any_ in enumerate(counting.any(1).tolist()) if any_]
-        texts = [numbers[rows[at]] for at in some]
-        by_component[component].add(layer, texts, neurons[some], counting[some])
+        texts = [numbers[rows_of_text[row]] for row in rows]
+        by_component[component].add(layer, texts, neurons, counting)
 
-    visit(model, ids, counted(model), components, see, progress)
+    visit(model, [ids[at] for at in rows_of_text], some, components, see, progress)
     return by_component
 
 

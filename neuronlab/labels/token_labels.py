@@ -1,4 +1,4 @@
-"""Labels from the words at the places where a neuron is most active, before and after them.
+"""Labels from the words at the places where a neuron is most positive, before and after them.
 
 Such a label ("at “dog”", "right after “of”") predicts where the neuron is active: it is judged by
 its correlation with the activations on texts that had no part in it.
@@ -24,7 +24,6 @@ from neuronlab.progress import Fraction, unheard
 
 # Where a word stands, seen from the token at which the neuron is active: and the other way round.
 ROLES = {"at": "at", "before": "right after", "after": "right before"}
-_SHIFT = {"at": 0, "before": -1, "after": 1}
 LEVEL = 0.05
 # Words that a label names at most.
 _NAMED = 3
@@ -59,12 +58,12 @@ class TokenLabel:
 
 def standing(ids: Int[Array, " token"], of_token: Int[Array, " vocabulary"], role: str) -> Array:
     """The word that stands at, before or after each token of a text; ``NOTHING`` at its ends."""
-    found = of_token[ids]
+    words = of_token[ids]
     if role == "before":
-        return np.concatenate([[NOTHING], found[:-1]])
+        return np.concatenate([[NOTHING], words[:-1]])
     if role == "after":
-        return np.concatenate([found[1:], [NOTHING]])
-    return found
+        return np.concatenate([words[1:], [NOTHING]])
+    return words
 
 
 def frequencies(

@@ -1,4 +1,4 @@
-"""The texts that drive every neuron of a language model most and least, in one pass."""
+"""The texts that drive every neuron of a language model most, either way, in one pass."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ContextsSpec(Spec):
     Attributes:
         model: a language model.
         limit: at most as many texts, drawn at random; None takes all.
-        keep: places kept of every neuron where it is most active.
+        keep: places kept of every neuron where it is most positive.
         seed: of what is drawn at random.
     """
 
@@ -60,7 +60,7 @@ class ContextsSpec(Spec):
 
 
 class ContextsStudy(Study[ContextsSpec]):
-    """Finds the places at which every neuron of a language model is most and least active.
+    """Finds the places at which every neuron of a language model is most positive and negative.
 
     Arrays per component (layer, neuron, kept), at both ends, "top" and "bottom", the most extreme
     first: ``{end}_value`` activations, ``{end}_text`` rows of the table, ``{end}_token`` the
@@ -82,7 +82,9 @@ class ContextsStudy(Study[ContextsSpec]):
 
     def example(self, model: Described) -> ContextsSpec | None:
         """Some texts, of a language model."""
-        return small(model.name, model.revision) if model.alphabet == "text" else None
+        if model.alphabet != "text":
+            return None
+        return ContextsSpec(model=model.name, revision=model.revision, limit=1_000)
 
     def shards(self, spec: ContextsSpec, context: Context) -> list[int]:
         """Where each portion begins."""
@@ -131,11 +133,6 @@ class ContextsStudy(Study[ContextsSpec]):
         every = spec.texts
         table = pd.DataFrame({"text": [every[i] for i in shown]})
         return Result({"texts": texts, "tokens": tokens}, {"texts": table}, arrays)
-
-
-def small(model: str, revision: str) -> ContextsSpec:
-    """Some texts, in a minute or less."""
-    return ContextsSpec(model=model, revision=revision, limit=1_000)
 
 
 @lru_cache(maxsize=2)

@@ -1,4 +1,4 @@
-"""A label for every neuron of a language model, from the words where it is most active."""
+"""A label for every neuron of a language model, from the words where it is most positive."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class TokenLabelsSpec(ContextsSpec):
 
 
 class TokenLabelsStudy(Study[TokenLabelsSpec]):
-    """Says what the words are at which every neuron is most active, and tests it on other texts.
+    """Says what the words are where every neuron is most positive, and tests it on other texts.
 
     Table ``labels``: model, layer, component, neuron; label ("at “dog”, “cat”"; "" where the places
     have nothing in common beyond chance), role, p; peaks, the words at its places; correlation of
@@ -100,9 +100,9 @@ class TokenLabelsStudy(Study[TokenLabelsSpec]):
             context.progress(0.1 + 0.2 * number / len(spec.components), "naming what is common")
             there = _standing(places, c, known, of_token)
             flat = {role: there[role].reshape(-1, there[role].shape[-1]) for role in ROLES}
-            found = token_labels(flat, frequency / frequency.sum())
+            every = token_labels(flat, frequency / frequency.sum())
             size = model.sizes[c]
-            labels[c] = [found[i : i + size] for i in range(0, len(found), size)]
+            labels[c] = [every[i : i + size] for i in range(0, len(every), size)]
             peaks[c] = [" ".join(dict.fromkeys(vocabulary[w] for w in row)) for row in flat["at"]]
         held = token_ids(model, [t for t, out in zip(texts, judging, strict=True) if out])
         bearing = frequencies(held, of_token, counted(model))
