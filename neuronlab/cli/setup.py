@@ -7,6 +7,7 @@ import hashlib
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from neuronlab import home
@@ -16,7 +17,7 @@ from neuronlab.errors import UserError
 from neuronlab.labels import wordnet
 from neuronlab.models import weights
 from neuronlab.models.catalogue import EMBEDDED, TOOLS
-from neuronlab.proteins.viewer import fetch_viewer
+from neuronlab.proteins.viewer import fetch_viewer, viewer_file
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -38,9 +39,10 @@ def run(args: argparse.Namespace) -> None:
         if model.default or accepted_by_environment(model):
             fetch(model)
     _corpora()
-    _texts()
+    if not wordnet.file().is_file():
+        _optional(wordnet.fetch, f"{wordnet.TITLE} are here")
     if not args.no_viewer:
-        _viewer()
+        _optional(fetch_viewer, f"The 3D viewer is in {viewer_file()}")
     if not args.no_examples:
         _examples()
     print(f"Set-up is complete ({time.perf_counter() - began:.0f} s).")
@@ -51,32 +53,18 @@ def _corpora() -> None:
     from neuronlab.proteins.corpora import CORPORA
 
     for corpus in CORPORA.values():
-        if corpus.ready:
-            continue
-        try:
-            corpus.fetch()
-            print(f"{corpus.title} are here", flush=True)
-        except UserError as error:
-            print(f"Warning: {error}", file=sys.stderr)
+        if not corpus.ready:
+            _optional(corpus.fetch, f"{corpus.title} are here")
 
 
-def _texts() -> None:
-    """English that language models' neurons are read on; the app works without it."""
+def _optional(fetch: Callable[[], object], done: str) -> None:
+    """Fetch what the app works without, and say that it is there; or why not."""
     try:
-        wordnet.fetch()
+        fetch()
     except UserError as error:
         print(f"Warning: {error}", file=sys.stderr)
-        return
-    print(f"{wordnet.TITLE} are here", flush=True)
-
-
-def _viewer() -> None:
-    try:
-        path = fetch_viewer()
-    except UserError as error:
-        print(f"Warning: {error}", file=sys.stderr)
-        return
-    print(f"The 3D viewer is in {path}", flush=True)
+    else:
+        print(done, flush=True)
 
 
 def _examples() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from neuronlab.figures.colours import (
     DIVERGING,
     FOR,
     NEUTRAL,
+    PATTERNS,
     SEQUENTIAL,
 )
 from neuronlab.neurons import NeuronScores
@@ -45,6 +46,38 @@ def standalone(figure: go.Figure) -> go.Figure:
 
 def _scale(colours: Sequence[str]) -> list[list[float | str]]:
     return [[i / (len(colours) - 1), colour] for i, colour in enumerate(colours)]
+
+
+def stacked_layers(
+    table: pd.DataFrame, roles: Mapping[str, str], layers: int, title: str = "neurons"
+) -> go.Figure:
+    """How many neurons of each layer have which role: a bar a layer, a part a role.
+
+    Args:
+        table: columns layer and role; a row a neuron.
+        roles: what each role is called.
+        layers: of the model; those without a neuron are there, too.
+        title: what is counted.
+    """
+    figure = go.Figure()
+    for number, (role, name) in enumerate(roles.items()):
+        counts = table.loc[table["role"] == role, "layer"].value_counts()
+        counts = counts.reindex(range(layers), fill_value=0)
+        figure.add_bar(
+            x=counts.index,
+            y=counts,
+            name=plain(name),
+            marker={"color": COLOURS[number], "pattern_shape": PATTERNS[number]},
+            hovertemplate="layer %{x}: %{y:,}<extra>%{fullData.name}</extra>",
+        )
+    return figure.update_layout(
+        barmode="stack",
+        height=300,
+        margin=MARGIN,
+        legend={"orientation": "h", "y": 1.12, "x": 0},
+        xaxis_title="layer",
+        yaxis_title=title,
+    )
 
 
 def visible(token: str) -> str:

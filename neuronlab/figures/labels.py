@@ -11,7 +11,7 @@ from jaxtyping import Float
 from plotly.subplots import make_subplots
 
 from neuronlab.figures.charts import MARGIN, plain, visible
-from neuronlab.figures.colours import COLOURS, DASHES, MARKS, NEUTRAL, PATTERNS, SEQUENTIAL
+from neuronlab.figures.colours import COLOURS, DASHES, MARKS, NEUTRAL, SEQUENTIAL
 from neuronlab.figures.maps import heatmap
 
 OTHERS = "others"
@@ -99,32 +99,6 @@ def concept_map(
         "inRange": {"color": SEQUENTIAL},
     }
     return option
-
-
-def by_layer(counts: pd.DataFrame) -> go.Figure:
-    """Bars of each layer, one part a column.
-
-    Args:
-        counts: of neurons; a row a layer, a column a kind of label.
-    """
-    figure = go.Figure()
-    for number, name in enumerate(counts):
-        figure.add_bar(
-            x=counts.index,
-            y=counts[name],
-            name=plain(str(name)),
-            marker={"color": COLOURS[number], "pattern_shape": PATTERNS[number]},
-            hovertemplate="layer %{x}: %{y:,} neurons<extra>%{fullData.name}</extra>",
-        )
-    figure.update_layout(
-        barmode="stack",
-        height=320,
-        margin=MARGIN,
-        legend=_LEGEND,
-        xaxis_title="layer",
-        yaxis_title="neurons",
-    )
-    return figure
 
 
 def correlations(

@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from neuronlab.figures.charts import MARGIN, visible
+from neuronlab.figures.charts import MARGIN, stacked_layers, visible
 from neuronlab.figures.colours import (
     AGAINST,
-    COLOURS,
     COMPONENT_COLOURS,
     COMPONENT_NAMES,
     DIVERGING,
@@ -109,20 +108,7 @@ def histogram(table: pd.DataFrame) -> go.Figure:
 
 def roles(table: pd.DataFrame, layers: int) -> go.Figure:
     """Waking only, writing only and both, per layer."""
-    figure = go.Figure()
-    for (role, words), colour in zip(ROLES.items(), COLOURS[:2] + COLOURS[3:4], strict=True):
-        counts = table[table["role"] == role]["layer"].value_counts()
-        counts = counts.reindex(range(layers), fill_value=0)
-        figure.add_bar(x=counts.index, y=counts, name=words, marker_color=colour)
-    figure.update_layout(
-        barmode="stack",
-        height=280,
-        margin=MARGIN,
-        legend=_LEGEND,
-        xaxis_title="layer",
-        yaxis_title="FFN neurons",
-    )
-    return figure
+    return stacked_layers(table, ROLES, layers, "FFN neurons")
 
 
 def head_grid(heads: pd.DataFrame, chosen: tuple[int, int] | None = None) -> Grid:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from neuronlab import examples
 from neuronlab.figures.tokens import strip
 from neuronlab.labels.contexts import ENDS, activations, counted
 from neuronlab.models import Component, Model
 from neuronlab.neurons import Neuron
 from neuronlab.runs import Result
 from neuronlab.studies.token_labels import TokenLabelsSpec
-from neuronlab.widgets import label_sets, services, token_strip
+from neuronlab.widgets import label_sets, neuron_maps, services, token_strip
 from neuronlab.widgets.guard import plain
 
 STUDY = "token_labels"
@@ -35,21 +35,14 @@ def brief(model: Model, neuron: Neuron, activation: float) -> None:
     spec, labels = _labels(key)
     if neuron.component not in spec.components:
         return
-    row = row_of(labels, neuron)
+    row = neuron_maps.row_of(labels, neuron)
     if row is not None and row["label"]:
         st.markdown(f"Most positive **{plain(str(row['label']))}**{judged(row)}.")
-    places = places_of(spec)
+    places = services.finished(spec.contexts.key)
     if places is not None:
         end, side = ("top", "positive") if activation >= 0 else ("bottom", "negative")
         st.caption(f"Where in WordNet's definitions it is most {side}:")
         draw(model, places, neuron, end, "card", _BRIEF)
-
-
-def places_of(spec: TokenLabelsSpec) -> Result | None:
-    """The places that labels are made from, if they are here or come with the project."""
-    key, store = spec.contexts.key, services.store()
-    there = store.has(key) or examples.adopt(key, store)
-    return services.result(key)[1] if there else None
 
 
 def judged(row: pd.Series) -> str:
@@ -59,16 +52,6 @@ def judged(row: pd.Series) -> str:
     control = row["control_correlation"]
     other = "" if pd.isna(control) else f"; another neuron's label {control:.2f}"
     return f" :gray[(held-out correlation {row['correlation']:.2f}{other})]"
-
-
-def row_of(labels: pd.DataFrame, neuron: Neuron) -> pd.Series | None:
-    """The row of a neuron; None where it has none."""
-    rows = labels[
-        (labels["layer"] == neuron.layer)
-        & (labels["component"] == neuron.component)
-        & (labels["neuron"] == neuron.index)
-    ]
-    return rows.iloc[0] if len(rows) else None
 
 
 def draw(
@@ -124,5 +107,4 @@ def _activations(
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _labels(key: str) -> tuple[TokenLabelsSpec, pd.DataFrame]:
     raw, result = services.result(key)
-    fields = {name: raw[name] for name in TokenLabelsSpec.model_fields if name in raw}
-    return TokenLabelsSpec(**fields), result.tables["labels"]
+    return cast(TokenLabelsSpec, services.spec_of(raw)), result.tables["labels"]

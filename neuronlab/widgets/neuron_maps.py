@@ -189,6 +189,16 @@ def listed(
         exports.tables(table, f"{name}_neurons", corner=False)
 
 
+def row_of(table: pd.DataFrame, neuron: Neuron) -> pd.Series | None:
+    """The row of a neuron in a table with the columns layer, component, neuron; None without."""
+    rows = table[
+        (table["layer"] == neuron.layer)
+        & (table["component"] == neuron.component)
+        & (table["neuron"] == neuron.index)
+    ]
+    return rows.iloc[0] if len(rows) else None
+
+
 def add_button(label: str, neurons: NeuronSet, key: str) -> None:
     """Puts neurons into the basket."""
     if st.button(label, key=key, disabled=not len(neurons), icon=":material/add:"):

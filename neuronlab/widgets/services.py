@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -10,7 +12,7 @@ import streamlit as st
 from neuronlab import examples
 from neuronlab.models import Model, shared
 from neuronlab.proteins.contacts import predicted_contacts
-from neuronlab.runs import Queue, Result, Store
+from neuronlab.runs import Queue, Result, Spec, Store
 from neuronlab.studies import STUDIES
 
 
@@ -33,6 +35,12 @@ def finished(key: str) -> Result | None:
 def at_hand(key: str) -> bool:
     """Whether a result is stored, or comes with the project and is stored now."""
     return store().has(key) or examples.adopt(key, store())
+
+
+def spec_of(raw: Mapping[str, Any]) -> Spec:
+    """A stored spec as its study has it now; fields that this no longer has are left out."""
+    spec_type = STUDIES[raw["study"]].spec_type
+    return spec_type(**{name: raw[name] for name in spec_type.model_fields if name in raw})
 
 
 def owner() -> str:

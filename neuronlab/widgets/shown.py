@@ -153,9 +153,7 @@ def finished(
     if not services.store().has(key):
         return None
     raw, result = services.result(key)
-    spec_type = STUDIES[study].spec_type
-    fields = {name: value for name, value in raw.items() if name in spec_type.model_fields}
-    stored = spec_type(**fields)
+    stored = services.spec_of(raw)
     if stored.key != key:  # an earlier version of the study computed it, otherwise
         if not services.store().has(stored.key):
             _offer(stored)

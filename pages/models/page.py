@@ -12,8 +12,9 @@ from neuronlab.widgets.guard import complain, guard, plain
 
 
 def main() -> None:
-    families = ", ".join(family.title for family in FAMILIES)
-    st.caption(plain(f"Supported families: {families}."))
+    types = sorted(model_type for family in FAMILIES for model_type in family.model_types)
+    with st.expander(f"{len(types)} model types are supported"):
+        st.caption(plain(", ".join(types)))
     for model in EMBEDDED:
         with st.container(border=True), guard():
             embedded(model)

@@ -89,6 +89,8 @@ def test_labels_are_searched_and_the_search_may_find_nothing(labels, results):
     hits = labels.at.dataframe(key="label_rows").value["label"]
     assert len(hits)
     assert all(word.lower() in label.lower() for label in hits)
+    first = labels.at.dataframe(key="label_rows").value.iloc[0]
+    assert labels.says(f"Neuron {first['layer']} / FFN / {first['neuron']}")  # the card follows
     labels.at.text_input(key="label_query").set_value("nothinglikethis")
     labels.run()
     assert labels.errors() == []

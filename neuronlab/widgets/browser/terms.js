@@ -25,15 +25,27 @@ export default function ({ data, parentElement }) {
     clearTimeout(waiting);
     waiting = setTimeout(mark, 400);
   };
-  new MutationObserver(later).observe(document.body, { childList: true, subtree: true });
-  document.addEventListener("toggle", later, true);
-  document.addEventListener("pointermove", point);
-  document.addEventListener("pointerdown", point);
-  document.addEventListener("keydown", (event) => event.key === "Escape" && (tip.hidden = true));
-  document.addEventListener("scroll", () => (tip.hidden = true), true);
+  const hide = () => (tip.hidden = true);
+  const left = new AbortController();
+  const watcher = new MutationObserver(later);
+  watcher.observe(document.body, { childList: true, subtree: true });
+  for (const [event, does] of Object.entries({
+    toggle: later,
+    pointermove: point,
+    pointerdown: point,
+    keydown: ({ key }) => key === "Escape" && hide(),
+    scroll: hide,
+  }))
+    document.addEventListener(event, does, { capture: true, signal: left.signal });
   later();
 
   function mark() {
+    // Another element has taken the place of this one.
+    if (!root.isConnected) {
+      left.abort();
+      watcher.disconnect();
+      return;
+    }
     const seen = new Set();
     root.ranges = [];
     for (const part of document.querySelectorAll(`[data-testid="stMain"] ${TEXT}`)) {
@@ -76,8 +88,8 @@ export default function ({ data, parentElement }) {
     const name = document.createElement("b");
     name.textContent = `${found.word}. `;
     tip.append(name, data.terms[found.word]);
-    const left = Math.min(box.left, document.documentElement.clientWidth - tip.offsetWidth - 8);
-    tip.style.left = `${Math.max(8, left)}px`;
+    const most = document.documentElement.clientWidth - tip.offsetWidth - 8;
+    tip.style.left = `${Math.max(8, Math.min(box.left, most))}px`;
     const below = box.bottom + 6 + tip.offsetHeight < window.innerHeight;
     tip.style.top = `${below ? box.bottom + 6 : box.top - 6 - tip.offsetHeight}px`;
   }

