@@ -35,10 +35,13 @@ def follow(*, runs: bool) -> None:
 
     Args:
         runs: whether the page looks into any; else a run in its address is left over from the way
-            to another page.
+            to another page (a slow browser gives it that page's before it goes there), and leaves.
     """
     st.html(ONE_ENTRY, unsafe_allow_javascript=True)
-    key = st.query_params.get("run") if runs else None
+    if not runs:
+        carry("run", "")
+        carry("neuron", "")
+    key = st.query_params.get("run")
     if key and key not in _shown().values():
         try:
             _open(key, st.query_params.get("neuron"))

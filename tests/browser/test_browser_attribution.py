@@ -168,8 +168,8 @@ def test_a_page_is_one_entry_of_the_history_and_a_reload_keeps_the_basket(tab):
     one.page.reload()
     one.results().page.get_by_text("Basket: 10 neurons").wait_for()
     one.page.go_back()
-    one.page.wait_for_url("**/runs*")
-    assert "neuron" not in one.page.url
+    # What the other page's address carries may reach this one's on a slow machine, and leaves it.
+    one.page.wait_for_url(lambda url: "/runs" in url and "neuron" not in url)
     one.idle().healthy()
 
 

@@ -94,6 +94,14 @@ def test_an_address_carries_the_basket_and_the_factor(visit, results):
     assert app.basket() == "Basket: 0 neurons"
 
 
+def test_what_another_page_carries_leaves_the_address(visit, results):
+    """On a slow machine a browser gives it to this page, on the way to the other."""
+    app = visit("runs", run="0123456789abcdef", neuron="0.ffn.1297", basket="antiberty:3.ffn.7")
+    assert app.basket() == "Basket: 1 neuron"
+    assert "run" not in app.at.query_params
+    assert "neuron" not in app.at.query_params
+
+
 def test_an_address_carries_no_basket_of_another_model(visit, results):
     app = visit("attribution", basket="smollm2-135m:24.ffn.1005")
     app.go("steering")  # takes a model that suits it
