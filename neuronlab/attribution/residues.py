@@ -1,18 +1,19 @@
-"""What neurons contribute at each residue of one protein."""
+"""What neurons contribute at each residue of one protein, and which at one of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 
 from neuronlab.attribution.attribute import baseline_of
 from neuronlab.attribution.registry import method as method_named
-from neuronlab.attribution.request import Request
+from neuronlab.attribution.request import Attribution, Request
 from neuronlab.attribution.streamed import TOLERANCE
-from neuronlab.models import ALL_COMPONENTS, COMPONENTS, Component, Model, Prompt
-from neuronlab.neurons import NeuronSet, predict
+from neuronlab.models import ALL_COMPONENTS, COMPONENTS, Component, Encoded, Model, Prompt
+from neuronlab.neurons import NeuronScores, NeuronSet, predict
 
 
 def residue_scores(
@@ -36,6 +37,51 @@ def residue_scores(
     encoded = model.encode(Prompt(sequence, target=target))
     if neurons is not None:
         components = tuple(c for c in ALL_COMPONENTS if c in neurons.counts())
+    attribution = _at_all(model, encoded, target, method, components)
+    places = None if neurons is None else neurons.by_place()
+    total = np.zeros(encoded.input_ids.shape[1])
+    for at, scores in attribution.scores.items():
+        if places is None:
+            total += scores.double().sum(1).numpy(force=True)
+        elif at in places:
+            total += scores[:, places[at]].double().sum(1).numpy(force=True)
+    return total[model.residues_at], predict(model, encoded).probability
+
+
+def neurons_at_residue(
+    model: Model,
+    sequence: str,
+    target: int,
+    residue: int,
+    *,
+    count: int = 10,
+    components: Sequence[Component] = COMPONENTS,
+) -> pd.DataFrame:
+    """The neurons that contribute most at one residue towards a class's logit, by a single pass.
+
+    Args:
+        residue: its place, from 0.
+
+    Returns:
+        Columns rank, layer, component, neuron, score (gradient x activation there).
+
+    Raises:
+        UserError: the sequence does not fit the model.
+    """
+    encoded = model.encode(Prompt(sequence, target=target))
+    scores = _at_all(model, encoded, target, "gradient_x_activation", components).scores
+    place = range(encoded.input_ids.shape[1])[model.residues_at][residue]
+    arrays = {
+        c: np.stack([scores[at, c][place].numpy(force=True) for at in range(model.layers)])
+        for c in components
+    }
+    return NeuronScores(arrays, {}).top(count)
+
+
+def _at_all(
+    model: Model, encoded: Encoded, target: int, method: str, components: Sequence[Component]
+) -> Attribution:
+    """Towards the logit, at every token; integrated gradients begin at the masked sequence."""
     chosen = method_named(method)
     request = Request(
         model=model,
@@ -47,12 +93,4 @@ def residue_scores(
         baseline=baseline_of(model, encoded, "input", components) if chosen.integrates else None,
         tolerance=TOLERANCE,
     )
-    attribution = chosen.engines["fast"](request)
-    places = None if neurons is None else neurons.by_place()
-    total = np.zeros(encoded.input_ids.shape[1])
-    for at, scores in attribution.scores.items():
-        if places is None:
-            total += scores.double().sum(1).numpy(force=True)
-        elif at in places:
-            total += scores[:, places[at]].double().sum(1).numpy(force=True)
-    return total[model.residues_at], predict(model, encoded).probability
+    return chosen.engines["fast"](request)

@@ -11,9 +11,9 @@ import py3Dmol
 from jaxtyping import Float
 
 from neuronlab.figures.colours import GROUND, NEUTRAL
-from neuronlab.figures.protein import UNLABEL, page_of, scale_bar, state_name, value_colours
+from neuronlab.figures.protein import page_of, scale_bar, state_name, value_colours
 from neuronlab.figures.structures import STYLE, TRACK
-from neuronlab.proteins.features import HELIX, STRAND
+from neuronlab.proteins.secondary import three_states
 
 
 class Paint(NamedTuple):
@@ -48,10 +48,10 @@ def by_value(
 
 def by_state(states: str) -> Paint:
     """Residues by DSSP's letters: helix, strand, or neither."""
-    kinds = ["H" if s in HELIX else "E" if s in STRAND else "-" for s in states]
     colours = {kind: colour for kind, _, _, colour in TRACK}
     legend = "".join(f'<i style="background: {colour}"></i>{name}' for _, name, _, colour in TRACK)
-    return Paint([colours[kind] for kind in kinds], [state_name(s) for s in states], legend)
+    shades = [colours[kind] for kind in three_states(states)]
+    return Paint(shades, [state_name(s) for s in states], legend)
 
 
 def structure_view(
@@ -80,12 +80,12 @@ def structure_view(
     """
     if len(residues) != len(paint.colours):
         raise ValueError(f"{len(paint.colours)} colours for {len(residues)} residues")
-    colours, labels = {}, {}
-    for residue, colour, text in zip(residues, paint.colours, paint.texts, strict=True):
+    colours, places = {}, {}
+    for place, residue in enumerate(residues):
         if residue is not None:
             number, name = residue
-            colours[number] = colour
-            labels[number] = f"{name}: {text}"
+            colours[number] = paint.colours[place]
+            places[place + 1] = (number, f"{name}: {paint.texts[place]}")
     ground, ink = GROUND[dark]
     view = py3Dmol.view(width="100%", height=height, js=js_url)
     start = view.startjs
@@ -95,7 +95,9 @@ def structure_view(
     view.setStyle({}, {"cartoon": others})
     shades = {"color": NEUTRAL, "colorscheme": {"prop": "resi", "map": colours}}
     view.setStyle({"chain": chain}, {"cartoon": shades})
-    view.setHoverable({"chain": chain}, True, _label(labels), UNLABEL)
+    view.startjs += _LINK % (json.dumps(chain), json.dumps(places), json.dumps(ink))
+    view.setHoverable({"chain": chain}, True, _TELL, _TELL_NONE)
+    view.setClickable({"chain": chain}, True, _CHOOSE)
     view.zoomTo({"chain": chain})
     view.zoom(0.85)  # what fits the height may be wider than a phone
     style = STYLE.format(ground=ground, ink=ink, columns=1)
@@ -103,10 +105,31 @@ def structure_view(
     return f'<style>{style}</style>\n{html}\n<div class="legend">{paint.legend}</div>'
 
 
-def _label(labels: dict[int, str]) -> str:
-    return (
-        "function(atom, viewer) { "
-        f"const text = {json.dumps(labels)}[atom.resi]; "
-        "if (text) viewer.addLabel(atom.resn + ' ' + text, "
-        "{position: atom, fontSize: 13, inFront: true}); }"
-    )
+# Residues are numbered as in the sequence; the frame around the view passes on which one the
+# pointer is on, and which ones other figures tell of: see `proteins.viewer`.
+_LINK = """
+const chain = %s, places = %s, ink = %s;
+const residueOf = {};
+for (const n in places) residueOf[places[n][0]] = Number(n);
+const tell = (residues, chosen = false) => parent.postMessage({residues, chosen}, "*");
+function mark(residues) {
+  const view = viewers[0];
+  view.removeAllLabels();
+  view.removeAllShapes();
+  const atoms = residues.filter((n) => places[n]).flatMap((n) => {
+    const [resi, text] = places[n];
+    const [atom] = view.selectedAtoms({chain, resi, atom: "CA"});
+    if (atom) view.addLabel(`${atom.resn} ${text}`, {position: atom, fontSize: 13, inFront: true});
+    return atom ?? [];
+  });
+  for (const {x, y, z} of atoms)
+    view.addSphere({center: {x, y, z}, radius: 1.3, color: ink, opacity: 0.6});
+  if (atoms.length === 2)
+    view.addCylinder({start: atoms[0], end: atoms[1], radius: 0.15, color: ink, dashed: true});
+  view.render();
+}
+addEventListener("message", ({data}) => { if (data.residues) mark(data.residues); });
+"""
+_TELL = "function(atom) { const n = residueOf[atom.resi]; if (n) { mark([n]); tell([n]); } }"
+_TELL_NONE = "function() { mark([]); tell([]); }"
+_CHOOSE = "function(atom) { const n = residueOf[atom.resi]; if (n) tell([n], true); }"

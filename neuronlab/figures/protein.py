@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -13,7 +14,7 @@ import py3Dmol
 from jaxtyping import Float
 
 from neuronlab.figures.charts import BEHIND_INTERVALS, MARGIN, error_bars, plain
-from neuronlab.figures.colours import DIVERGING, NEUTRAL
+from neuronlab.figures.colours import DIVERGING, DIVERGING_DARK, NEUTRAL
 
 # Of DSSP, letter by letter; "-" and " " are what some programs write for coil.
 STATES = {
@@ -172,14 +173,10 @@ def contact_map(
     Raises:
         ValueError: not one row and column of contacts, or one value, per residue.
     """
-    _check(sequence, values)
-    if contacts.shape != (len(sequence), len(sequence)):
-        raise ValueError(f"contacts of shape {contacts.shape} for {len(sequence)} residues")
+    percents = _percents(contacts, values, sequence)
     names = [f"{plain(letter)}{i}" for i, letter in enumerate(sequence, start=1)]
-    # Whole percents in a byte each: a map of 1,000 residues stays near 1 MB in the page.
-    percent = np.rint(100 * np.clip(contacts, 0, 1)).astype(np.uint8)
     cells = go.Heatmap(
-        z=percent,
+        z=percents,
         x=names,
         y=names,
         zmin=0,
@@ -189,6 +186,44 @@ def contact_map(
     )
     figure = go.Figure([cells, *_edges(values, names, title)])
     return figure.update_layout(height=560, margin=MARGIN, **_AXES)
+
+
+def contact_data(
+    contacts: Float[np.ndarray, "residue residue"],
+    values: Float[np.ndarray, " residue"],
+    sequence: str,
+    *,
+    title: str = "score",
+    linked: str = "",
+) -> dict[str, Any]:
+    """What ``widgets/browser/contacts.js`` draws: the same map, read and chosen pair by pair.
+
+    Args:
+        contacts, values, sequence, title: as of ``contact_map``.
+        linked: the name that the figures of one protein share: see ``figures.tokens.strip``.
+
+    Raises:
+        ValueError: not one row and column of contacts, or one value, per residue.
+    """
+    return {
+        "letters": sequence,
+        "percents": base64.b64encode(_percents(contacts, values, sequence).tobytes()).decode(),
+        "values": values.tolist(),
+        "limit": float(np.abs(values).max(initial=0)) or 1.0,
+        "what": title,
+        "linked": linked,
+        "alt": f"Which of {len(sequence)} residues are in contact.",
+        "light": DIVERGING,
+        "dark": DIVERGING_DARK,
+    }
+
+
+def _percents(contacts: np.ndarray, values: np.ndarray, sequence: str) -> np.ndarray:
+    """Whole percents in a byte each: a map of 1,000 residues stays near 1 MB in the page."""
+    _check(sequence, values)
+    if contacts.shape != (len(sequence), len(sequence)):
+        raise ValueError(f"contacts of shape {contacts.shape} for {len(sequence)} residues")
+    return np.rint(100 * np.clip(contacts, 0, 1)).astype(np.uint8)
 
 
 # The residues' names stand between the map and the bars of its colours.
@@ -286,6 +321,7 @@ const viewers = typeof viewergrid_UNIQUEID === "undefined"
 # Only after its answer does it hear of this one's, which would otherwise take the earlier's place.
 _CAMERA = """
 addEventListener("message", ({data}) => {
+  if (!Array.isArray(data)) return;
   viewers.at(-1).setViewChangeCallback(
     () => parent.postMessage(viewers.map((viewer) => viewer.getView()), "*"));
   data.forEach((view, at) => viewers[at]?.setView(view));

@@ -10,6 +10,9 @@ from typing import Any
 
 from neuronlab.figures.charts import visible
 from neuronlab.figures.colours import DIVERGING, DIVERGING_DARK
+from neuronlab.figures.protein import state_name
+from neuronlab.figures.structures import TRACK
+from neuronlab.proteins.secondary import three_states
 
 # Up to so many tokens have their numbers written below them.
 _WRITTEN = 32
@@ -28,6 +31,9 @@ def strip(
     predicted: str = "",
     names: Sequence[str] = (),
     limit: float | None = None,
+    states: str = "",
+    linked: str = "",
+    legend: bool = False,
 ) -> dict[str, Any]:
     """The data of a strip of tokens.
 
@@ -42,6 +48,11 @@ def strip(
         names: of the tokens, instead of their places.
         predicted: what the model says next, behind the tokens.
         limit: the value of the strongest colour; the largest of these values, if not given.
+        states: DSSP letters of the residues: a line below each says helix, strand or neither, and
+            a key what it means.
+        linked: the name that the figures of one protein share: a residue under the pointer is
+            marked in all of them.
+        legend: the scale of the colours is below the strip: of scores, for and against.
     """
     places = [at for at in range(len(texts)) if at not in special]
     if limit is None:
@@ -54,13 +65,16 @@ def strip(
         name = names[at] if names else _name(at, text, number_of.get(at))
         words = name if value is None or names else f"{name}: {what} {value:+.3g}"
         number = number_of.get(at, 0)
+        state = states[number - 1] if states and number else ""
         tokens.append(
             {
                 "special": at in special,
                 "text": _shown(text),
                 "space": text.startswith(" "),
                 "value": value,
-                "words": words,
+                "words": f"{words}, {state_name(state)}" if state else words,
+                "residue": number,
+                "state": three_states(state),
                 "number": str(number) if number == 1 or (number and not number % 10) else "",
                 "below": f"{value:+.2f}" if written and value is not None else "",
             }
@@ -77,6 +91,9 @@ def strip(
         "clickable": clickable,
         "large": large,
         "residues": residues,
+        "states": {kind: (words, colour) for kind, words, _, colour in TRACK} if states else None,
+        "linked": linked,
+        "legend": legend,
         "alt": f"{len(places)} {count}" + (f", coloured by {what}" if what else ""),
         "light": DIVERGING,
         "dark": DIVERGING_DARK,

@@ -20,17 +20,26 @@ def clean_sequence(text: str, letters: Collection[str] = AMINO_ACIDS) -> str:
     """The sequence in upper case without white space.
 
     Args:
-        text: one-letter codes as typed; lower case and line breaks are accepted.
+        text: one-letter codes as typed; lower case and line breaks are accepted, and FASTA of a
+            single protein, whose first line is left out.
         letters: the residues the model knows.
 
     Raises:
         UserError: nothing is left, or a character is no residue; the sentence says which and where.
     """
+    text = text.lstrip()
+    if text.startswith(">"):
+        text = "\n".join(text.splitlines()[1:])
+        if not text.strip():
+            raise UserError(
+                "This looks like the first line of FASTA: paste the residues in lines below it, or "
+                "alone."
+            )
+        if ">" in text:
+            raise UserError("These are several proteins in FASTA: paste one of them.")
     sequence = upper(text)
     if not sequence:
         raise UserError("The sequence is empty: paste a protein in one-letter codes.")
-    if text.lstrip().startswith(">"):
-        raise UserError("This looks like FASTA: upload it as a file, or paste the residues alone.")
     for place, letter in enumerate(sequence, start=1):
         if letter in letters:
             continue

@@ -54,7 +54,7 @@ def viewer_url() -> str:
     return "data:text/javascript;base64," + base64.b64encode(path.read_bytes()).decode()
 
 
-def framed(page: str, title: str = "3D view", camera: str = "") -> str:
+def framed(page: str, title: str = "3D view", camera: str = "", linked: str = "") -> str:
     """A page for `st.iframe` that shows another, whose scripts reach nothing but that page.
 
     What Streamlit frames acts as the app itself; a sandbox inside has an origin of its own.
@@ -63,27 +63,47 @@ def framed(page: str, title: str = "3D view", camera: str = "") -> str:
         title: what it shows, for those who do not see it.
         camera: pages of one name are looked at from one side: the next begins where a person has
             turned the last. "" keeps nothing.
+        linked: the name that the figures of one protein share: a residue under the pointer is
+            marked in all of them. "" shares nothing.
     """
-    keeper = _KEEPER.replace("CAMERA", json.dumps(camera).replace("<", r"\u003c"))
+    keeper = _KEEPER
+    for place, name in {"CAMERA": camera, "LINKED": linked}.items():
+        keeper = keeper.replace(place, json.dumps(name).replace("<", r"\u003c"))
     return (
         "<style>body { margin: 0; } iframe { display: block; border: 0; width: 100%; "
         "height: 100vh; }</style>"
-        f"{keeper if camera else ''}"
+        f"{keeper if camera or linked else ''}"
         f'<iframe sandbox="allow-scripts" title="{escape(title)}" '
         f'srcdoc="{escape(page)}"></iframe>'
     )
 
 
-# Where views were turned to is kept in the app's own window, as the sandbox inside tells it: arrays
-# of numbers, which is all that is taken from there.
+# Where views were turned to is kept in the app's own window, and residues that a pointer is on pass
+# through it (widgets/browser/residues.js), as the sandbox inside tells them: numbers, which is all
+# that is taken from there.
 _KEEPER = """<script>
+const camera = CAMERA, linked = LINKED;
 const views = (parent.neuronlabViews ??= {});
+const bus = (parent.neuronlabResidues ??= Object.assign(new parent.EventTarget(), {chosen: {}}));
+const inside = () => document.querySelector("iframe")?.contentWindow;
+const others = (residues) => residues.length ? residues : bus.chosen[linked] ?? [];
 addEventListener("message", ({data, source}) => {
-  if (source !== document.querySelector("iframe").contentWindow) return;
-  if (data === "views?") source.postMessage(views[CAMERA] ?? [], "*");
-  else if (Array.isArray(data) && data.every((view) => view.every?.(Number.isFinite)))
-    views[CAMERA] = data;
+  if (source !== inside()) return;
+  if (data === "views?") {
+    source.postMessage(views[camera] ?? [], "*");
+    source.postMessage({residues: others([])}, "*");
+  } else if (camera && Array.isArray(data) && data.every((view) => view.every?.(Number.isFinite)))
+    views[camera] = data;
+  else if (linked && Array.isArray(data?.residues) && data.residues.every(Number.isInteger)) {
+    const detail = {residues: others(data.residues), chosen: data.chosen === true};
+    bus.dispatchEvent(new parent.CustomEvent(linked, {detail}));
+  }
 });
+if (linked) {
+  const hear = ({detail}) => inside()?.postMessage({residues: detail.residues}, "*");
+  bus.addEventListener(linked, hear);
+  addEventListener("pagehide", () => bus.removeEventListener(linked, hear));
+}
 </script>"""
 
 

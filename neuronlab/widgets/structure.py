@@ -52,7 +52,14 @@ class _Shown(NamedTuple):
     pdb: str
 
 
-def draw(sequence: str, colours: Mapping[str, Colour], name: str, *, secondary: str = "") -> None:
+def draw(
+    sequence: str,
+    colours: Mapping[str, Colour],
+    name: str,
+    *,
+    secondary: str = "",
+    linked: str = "",
+) -> None:
     """The structure of a protein: one that comes with the app, or one that a person gives.
 
     Args:
@@ -60,6 +67,7 @@ def draw(sequence: str, colours: Mapping[str, Colour], name: str, *, secondary: 
             secondary structure, too.
         name: of the files, and of the widgets: unique on the page.
         secondary: DSSP letters, one per residue, where the page knows them.
+        linked: the name that the figures of one protein share: see ``figures.tokens.strip``.
     """
     view = st.container()
     fit = find(sequence)
@@ -87,15 +95,16 @@ def draw(sequence: str, colours: Mapping[str, Colour], name: str, *, secondary: 
         )
         return
     with view, guard():
-        _view(sequence, shown, colours, name, actions)
+        _view(sequence, shown, colours, name, actions, linked)
 
 
-def in_space(structure: Structure, fit: Match, paint: Paint, alt: str) -> str:
+def in_space(structure: Structure, fit: Match, paint: Paint, alt: str, linked: str = "") -> str:
     """Draw a painted chain in 3D; its page, to take along.
 
     Args:
         fit: where the painted residues are in the structure.
         alt: what it shows, for those who do not see it.
+        linked: see ``draw``.
     """
     html = structure_view(
         structure.text,
@@ -106,7 +115,8 @@ def in_space(structure: Structure, fit: Match, paint: Paint, alt: str) -> str:
         height=360,
         dark=st.context.theme.type == "dark",
     )
-    st.iframe(framed(html, alt, f"{fit.chain} {hash(structure.text)}"), height=415)
+    camera = f"{fit.chain} {hash(structure.text)}"
+    st.iframe(framed(html, alt, camera, linked), height=415)
     return html
 
 
@@ -116,6 +126,7 @@ def _view(
     colours: Mapping[str, Colour],
     name: str,
     actions: st.delta_generator.DeltaGenerator,
+    linked: str,
 ) -> None:
     titles = {key: colour.title for key, colour in colours.items()}
     if shown.secondary:
@@ -138,7 +149,7 @@ def _view(
         table[colours[chosen].title] = values
         paint = by_value(values, colours[chosen].title, colours[chosen].over)
     alt = f"3D view of {shown.words} Coloured by {titles[chosen]}; the table has the values."
-    html = in_space(shown.structure, shown.match, paint, alt)
+    html = in_space(shown.structure, shown.match, paint, alt, linked)
     st.caption(plain(f"{shown.words} Drag to turn, scroll to zoom."))
     files = {"View (HTML)": ("html", lambda: html, "text/html")}
     if shown.pdb:

@@ -236,7 +236,7 @@ def on_structure(model: Model, text: str, result: Result) -> None:
             )
     there = find(text) is not None
     with st.expander("On its structure", icon=":material/view_in_ar:", expanded=there):
-        structure.draw(text, colours, "attributed")
+        structure.draw(text, colours, "attributed", linked="attributed")
 
 
 @st.cache_data(max_entries=16, show_spinner="Hiding each residue in turn")

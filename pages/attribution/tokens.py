@@ -96,7 +96,7 @@ def _strip(model: Model, spec: AttributionSpec, totals: pd.DataFrame, at: int | 
     else:
         values = neuron_card.activations(model, spec.prompt, neuron)
         what = f"activation of {neuron}"
-    data = token_strip.of_prompt(model, spec.prompt, values, what, chosen=at)
+    data = token_strip.of_prompt(model, spec.prompt, values, what, chosen=at, linked="attributed")
     token_strip.draw(data, "tokens", lambda place: _choose(spec, None if place == at else place))
     exports.tables(totals.assign(**{what.replace(" ", "_"): values}), "tokens")
 

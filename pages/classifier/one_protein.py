@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from neuronlab.attribution import residue_scores
-from neuronlab.figures.protein import STATES, contact_map, residue_track, state_name
+from neuronlab.attribution.residues import neurons_at_residue
+from neuronlab.figures.protein import residue_track, state_name
+from neuronlab.figures.report import Part
+from neuronlab.figures.tokens import strip as strip_data
 from neuronlab.models import COMPONENTS, Model, tuned
 from neuronlab.models.residues import clean_sequence
-from neuronlab.neurons import NeuronSet
+from neuronlab.neurons import Neuron, NeuronSet
 from neuronlab.neurons.activity import per_residue
 from neuronlab.proteins.backbones import gallery
+from neuronlab.proteins.sequences import is_fasta, read_fasta
 from neuronlab.studies.submodels import SubmodelsSpec, SubmodelsStudy
 from neuronlab.verdicts import domain
-from neuronlab.widgets import badges, exports, links, services, state, structure
+from neuronlab.widgets import badges, exports, links, services, state, structure, token_strip
+from neuronlab.widgets import contacts as contact_maps
 from neuronlab.widgets.guard import counted, doubted, guard, plain
 from pages.classifier.ranking import METHODS, scores_of
 
 # Trypsin: an enzyme that the classifier calls one, and of which it sees contacts.
 _FIRST = "4I8H_A"
 TYPED = "Type a sequence"
+# What the figures of the page share: see `figures.tokens.strip`.
+_LINKED = "one"
+# Residues are in contact from this probability on, and neighbours of the chain are left out.
+_TOUCHING, _APART = 0.5, 4
 _METHODS = ("integrated_gradients", "gradient_x_activation")
 
 
@@ -62,21 +73,15 @@ def draw() -> None:
         )
         if not badges.draw(domain(model.name, sequence, "protein")):
             return
-        exports.chart(
-            residue_track(sequence, values, secondary),
-            table,
-            "residues",
-            "The sequence, each residue coloured by its score, with its secondary structure.",
-        )
-        if secondary:
-            letters = (state_name(letter) for letter in STATES if letter in secondary)
-            st.caption(
-                "The lower line is the secondary structure in the crystal, by DSSP: "
-                f"{plain(', '.join(letters))}."
-            )
+        strip(table, values, secondary)
+        probabilities = services.contacts(model, sequence)
+        at = _residue(sequence)
+        with st.container():  # always there: what follows keeps its place, and is not drawn anew
+            if at is not None:
+                one_residue(model, table, at, target, probabilities)
         left, right = st.columns(2, gap="medium")
         with left:
-            contacts(model, sequence, values)
+            contacts(sequence, values, probabilities)
         with right:
             on_structure(model, sequence, values, secondary, neurons)
 
@@ -100,9 +105,16 @@ def protein(model: Model) -> tuple[str, str, int]:
     if which != TYPED:
         sequence, secondary, label, _ = choices[which]
         return sequence, secondary, label
-    text = st.text_area("Sequence in one-letter codes", key="one_sequence", max_chars=4000)
+    text = st.text_area(
+        "Sequence in one-letter codes, or FASTA", key="one_sequence", max_chars=50_000
+    )
     if not text.strip():
         return "", "", 0
+    if text.count(">") > 1 and is_fasta(text):
+        proteins = read_fasta(text.encode())
+        names = [f"{number}: {p.name}" for number, p in enumerate(proteins, start=1)]
+        of_these = st.selectbox("Of these", names, key="one_of_these")
+        text = proteins[names.index(of_these)].sequence
     sequence = clean_sequence(text, model.residues)
     doubted(sequence)
     return sequence, "", 1
@@ -170,28 +182,100 @@ def _scores(
     return residue_scores(_model, sequence, target, selection, method=method, components=COMPONENTS)
 
 
-def contacts(model: Model, sequence: str, values: np.ndarray) -> None:
+def strip(table: pd.DataFrame, values: np.ndarray, secondary: str) -> None:
+    """The numbered sequence, each residue coloured by its score; a click chooses one."""
+    sequence = "".join(table["letter"])
+    at = _residue(sequence)
+    data = strip_data(
+        list(sequence),
+        values.tolist(),
+        "score",
+        residues=True,
+        states=secondary,
+        chosen=at,
+        linked=_LINKED,
+        legend=True,
+    )
+
+    def choose(place: int) -> None:
+        st.session_state["one_residue"] = sequence, None if place == at else place
+
+    token_strip.draw(data, "residues", choose)
+    alt = "The sequence, each residue coloured by its score, with its secondary structure."
+    still = partial(residue_track, sequence, values, secondary)
+    exports.reported("residues", Part(alt, still, table))
+    exports.tables(table, "residues")
+    words = "The line below each residue is its secondary structure in the crystal, by DSSP. "
+    st.caption(
+        f"{words if secondary else ''}A residue under the pointer is marked in the contacts and on "
+        "the structure, too; a click says more about it."
+    )
+
+
+def _residue(sequence: str) -> int | None:
+    """The place of the residue that this session looks at; None where it looks at all."""
+    of, at = st.session_state.get("one_residue", ("", None))
+    return at if of == sequence else None
+
+
+def one_residue(
+    model: Model, table: pd.DataFrame, at: int, target: int, probabilities: np.ndarray | None
+) -> None:
+    """What is known of the chosen residue, and which neurons act there."""
+    row, sequence = table.loc[at], "".join(table["letter"])
+    rank = int((table["score"] > row["score"]).sum()) + 1
+    words = [f"**{row['letter']}{row['residue']}**: score {row['score']:+.4f}"]
+    words.append(f" (rank {rank} of {len(table)})")
+    if "DSSP" in table:
+        words.append(f"; {state_name(str(row['DSSP']))}")
+    if probabilities is not None:
+        apart = np.abs(np.arange(len(table)) - at) >= _APART
+        near = np.flatnonzero((probabilities[at] >= _TOUCHING) & apart)
+        names = ", ".join(f"{table['letter'][i]}{i + 1}" for i in near)
+        words.append(f"; in contact with {names}" if names else "; no far residue in contact")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"{''.join(words)}.")
+        st.button(
+            "All residues",
+            icon=":material/close:",
+            type="tertiary",
+            on_click=st.session_state.pop,
+            args=("one_residue", None),
+        )
+    neurons = _neurons_there(model, model.name, model.revision, sequence, target, at)
+    names = (neurons["layer"].astype(str) + "." + neurons["component"]).str.cat(
+        neurons["neuron"].astype(str), "."
+    )
+    st.markdown(
+        "What contributes most there, by gradient x activation: "
+        + ", ".join(f"`{name}`" for name in names)
+    )
+    with st.container(horizontal=True):
+        st.button(
+            "Add these to the basket",
+            icon=":material/add:",
+            type="tertiary",
+            key="add_there",
+            on_click=state.add_to_basket,
+            args=(NeuronSet(map(Neuron.parse, names)),),
+        )
+        exports.tables(neurons, "neurons_there", corner=False)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _neurons_there(
+    _model: Model, name: str, revision: str, sequence: str, target: int, at: int
+) -> pd.DataFrame:
+    return neurons_at_residue(_model, sequence, target, at)
+
+
+def contacts(sequence: str, values: np.ndarray, probabilities: np.ndarray | None) -> None:
     """Which residues touch, as the trunk sees it."""
     st.markdown("**Contacts** that the trunk predicts, the residues' scores along the edges.")
-    probabilities = services.contacts(model, sequence)
     if probabilities is None:
         st.caption("This model has no contact head.")
-        return
-    i, j = np.triu_indices(len(sequence), 4)
-    strongest = np.argsort(-probabilities[i, j])[:200]
-    pairs = pd.DataFrame(
-        {
-            "a": i[strongest] + 1,
-            "b": j[strongest] + 1,
-            "probability": probabilities[i, j][strongest],
-        }
-    )
-    exports.chart(
-        contact_map(probabilities, values, sequence),
-        pairs,
-        "contacts",
-        "Heatmap of predicted contacts.",
-    )
+    else:
+        contact_maps.draw(probabilities, values, sequence, "contacts", linked=_LINKED)
 
 
 def on_structure(
@@ -204,4 +288,4 @@ def on_structure(
         colours["activation"] = structure.Colour(
             "mean activation", lambda: per_residue(model, sequence, neurons)
         )
-    structure.draw(sequence, colours, "one", secondary=secondary)
+    structure.draw(sequence, colours, "one", secondary=secondary, linked=_LINKED)

@@ -6,6 +6,7 @@ import torch
 
 import neuronlab as nl
 from neuronlab.attribution import residue_scores
+from neuronlab.attribution.residues import neurons_at_residue
 from neuronlab.attribution.streamed import SCORED, STATES, TOLERANCE, Streamed
 from neuronlab.models import COMPONENTS
 from neuronlab.neurons import NeuronSet
@@ -246,6 +247,18 @@ def test_residues_against_plain_hooks(model, oracle):
     total = sum(expected[n.layer, n.component][1:-1, n.index] for n in NEURONS)
     assert scores == pytest.approx(total.numpy(), rel=1e-4, abs=1e-6)
     assert np.abs(scores).max() > 1e-3
+
+
+@pytest.mark.parametrize("residue", [0, 7, 11])
+def test_the_neurons_at_a_residue_against_plain_hooks(model, oracle, residue):
+    places = [(layer, c) for layer in range(3) for c in COMPONENTS]
+    expected = gradient_x_activation(model, oracle, places)
+    top = neurons_at_residue(model, SEQUENCE, 1, residue, count=5)
+    every = torch.cat([scores[1 + residue] for scores in expected.values()])
+    assert top["score"].tolist() == pytest.approx(every.topk(5).values.tolist(), rel=1e-4)
+    for row in top.itertuples():
+        there = expected[row.layer, row.component][1 + residue, row.neuron]
+        assert row.score == pytest.approx(float(there), rel=1e-4, abs=1e-7)
 
 
 @pytest.mark.parametrize("method", SCORED[1:])

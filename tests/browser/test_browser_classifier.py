@@ -24,7 +24,7 @@ def test_submodels_follow_the_slider_and_a_protein_is_coloured(classifier):
     one.look("One protein")
     one.page.get_by_text("Each residue is coloured").wait_for()
     one.idle().healthy()
-    residues = one.page.locator('[class*="st-key-chart_residues"] .plotly').first
+    residues = one.page.locator(".st-key-strip_residues .line")
     residues.wait_for()
     before = residues.inner_html()
     one.pick("one_method", "Gradient x activation")

@@ -25,3 +25,47 @@ def test_a_protein_people_know_is_drawn_in_three_dimensions(tab, scheme):
     one.idle().healthy()
     one.page.set_viewport_size({"width": 390, "height": 844})
     assert one.idle().overflowing() == []
+
+
+def test_a_residue_is_the_same_in_all_figures_of_a_protein(tab):
+    one = tab().open("classifier")
+    one.look("One protein")
+    one.page.get_by_text("Each residue is coloured").wait_for()
+    one.idle()
+    chips = one.page.locator(".st-key-strip_residues button")
+    label = one.page.locator("iframe").first.content_frame.locator("iframe").content_frame
+    label.locator("canvas").first.wait_for()
+    # What the view in its sandbox is told, and what it tells.
+    label.locator("body").evaluate(
+        "() => { window.told = []; addEventListener('message', ({data}) => told.push(data)); }"
+    )
+    chips.nth(30).hover()
+    one.wait_until(lambda: label.locator("body").evaluate("told.at(-1)") == {"residues": [31]})
+    label.locator("body").evaluate("parent.postMessage({residues: [40], chosen: false}, '*')")
+    one.wait_until(lambda: "told" in chips.nth(39).get_attribute("class"))
+    assert "told" not in chips.nth(30).get_attribute("class")
+    label.locator("body").evaluate("parent.postMessage({residues: ['<b>'], chosen: true}, '*')")
+    # A pair of the map: its first residue is chosen, as by a click on it in the sequence.
+    canvas = one.page.locator(".st-key-contacts_contacts canvas")
+    canvas.scroll_into_view_if_needed()
+    start, top, side = (float(canvas.get_attribute(f"data-{n}")) for n in ("start", "top", "side"))
+    count = chips.count()
+    cell = side / count
+    place = {"x": start + 9.5 * cell, "y": top + 19.5 * cell}
+    canvas.hover(position=place)
+    one.page.get_by_text("% likely in contact").first.wait_for()
+    classes = [chips.nth(at).get_attribute("class") or "" for at in range(count)]
+    assert [at for at in range(count) if "told" in classes[at]] == [9, 19]
+    canvas.click(position=place)
+    one.page.get_by_text("What contributes most there").wait_for()
+    one.idle().healthy()
+    assert chips.nth(19).get_attribute("aria-pressed") == "true"
+    assert f"{chips.nth(19).locator('b').inner_text()}20: score" in one.text()
+    # By the keys alone: Enter on what is chosen lets it go, whichever figure it is in.
+    canvas.press("Enter")
+    one.page.get_by_text("What contributes most there").wait_for(state="detached")
+    one.idle()
+    chips.nth(4).press("Enter")
+    one.page.get_by_text("What contributes most there").wait_for()
+    one.idle().healthy()
+    assert chips.nth(4).get_attribute("aria-pressed") == "true"

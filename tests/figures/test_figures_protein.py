@@ -1,5 +1,7 @@
 """Values of residues: the same colours in the sequence and the map."""
 
+import base64
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -134,3 +136,17 @@ def test_no_letter_becomes_markup():
             names = [trace.x, trace.y] if trace.type == "bar" else [trace.x, trace.y, trace.text]
             shown = [str(t) for part in names if part is not None for t in np.ravel(part)]
             assert not [t for t in shown if "<" in t or t == "&"]
+
+
+def test_the_map_of_a_browser_has_the_percents_of_the_still_one():
+    contacts, values = (
+        np.array([[0, 0.126, 2], [0.126, 0, 0.5], [-1, 0.5, 0]]),
+        np.array([1.0, -2, 0]),
+    )
+    data = protein.contact_data(contacts, values, "MKT", linked="x")
+    percents = np.frombuffer(base64.b64decode(data["percents"]), np.uint8).reshape(3, 3)
+    assert percents.tolist() == [[0, 13, 100], [13, 0, 50], [0, 50, 0]]
+    assert np.array_equal(percents, protein.contact_map(contacts, values, "MKT").data[0].z)
+    assert (data["letters"], data["limit"], data["linked"]) == ("MKT", 2.0, "x")
+    with pytest.raises(ValueError, match="3 values for 4"):
+        protein.contact_data(contacts, values, "MKTA")

@@ -19,6 +19,17 @@ def test_residues_count_from_one_whatever_stands_before_them():
     assert [t["number"] for t in data["tokens"] if t.get("number")] == ["1", "10"]
 
 
+def test_residues_say_where_helices_and_strands_are():
+    data = tokens.strip(
+        ["<cls>", *"MKTA"], [0.0, 1, 2, 3, 4], "score", special=[0], residues=True, states="HGB-"
+    )
+    assert [token["state"] for token in data["tokens"]] == ["", "H", "H", "E", "-"]
+    assert [token["residue"] for token in data["tokens"]] == [0, 1, 2, 3, 4]
+    assert data["tokens"][2]["words"] == "residue 2 K: score +2, G 3₁₀-helix"
+    assert [name for name, _ in data["states"].values()] == ["helix", "strand", "coil"]
+    assert tokens.strip(["M"], residues=True)["states"] is None
+
+
 def test_a_text_keeps_its_gaps_and_its_numbers():
     data = tokens.strip(["The", " cat", " ", "\n"], [0.5, -0.25, 0.0, 0.125], "score")
     assert [token["text"] for token in data["tokens"]] == ["The", "cat", "␣", "↵"]

@@ -10,6 +10,11 @@ def test_case_and_white_space_do_not_matter(text):
     assert clean_sequence(text) == "MKTAY"
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_of_fasta_with_one_protein_the_first_line_is_left_out(end):
+    assert clean_sequence(end.join(["", ">sp|P01501|MEL > bee", "GIG", "av", ""])) == "GIGAV"
+
+
 def test_all_twenty_amino_acids_and_only_those():
     assert clean_sequence(AMINO_ACIDS) == AMINO_ACIDS
     assert len(set(AMINO_ACIDS)) == 20
@@ -32,7 +37,9 @@ def test_a_model_may_know_more_letters():
         ("M-K", ["Character 2", "gap", "remove"]),
         ("M.K", ["gap"]),
         ("MK*", ["stop", "remove"]),
-        (">sp|P01501\nGIGAV", ["FASTA", "upload"]),
+        (">sp|P01501 GIGAV", ["FASTA", "lines below"]),
+        (">sp|P01501\n", ["FASTA", "lines below"]),
+        (">a\nGIGAV\n>b\nMK", ["several proteins", "one of them"]),
         ("MK<b>", ["Character 3"]),
         ("MK'; DROP", ["Character 3"]),
         ("MK\u03b1", ["Character 3"]),

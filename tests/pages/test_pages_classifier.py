@@ -195,12 +195,19 @@ def test_the_tuned_model_stands_beside_the_baseline_chosen_on_validation(ends, w
 def test_a_proteins_residues_are_coloured(visit, results):
     page = view(visit("classifier", model=MODEL), "one_protein")
     assert page.errors() == []
-    assert {"chart_residues", "chart_contacts"} <= page.charts()
+    assert {"strip_residues", "contacts_contacts"} <= {e.key for e in page.at.main if e.key}
     page.at.selectbox(key="one_protein").set_value("Type a sequence")
     page.run()
-    page.at.text_area(key="one_sequence").set_value(UBIQUITIN)
+    page.at.text_area(key="one_sequence").set_value(f">a\nMKTAYIAKQR\n>b\n{UBIQUITIN}\n")
+    page.run()
+    page.at.selectbox(key="one_of_these").set_value("2: b")
     page.run()
     assert page.errors() == []
+    page.at.session_state["one_residue"] = UBIQUITIN, 47
+    page.run()
+    assert page.says("**K48**: score ")
+    page.press("add_there")
+    assert page.basket() == "Basket: 10 neurons"
     table = next(d.value for d in page.at.dataframe if "letter" in d.value)
     assert "".join(table["letter"]) == UBIQUITIN
     assert np.isfinite(table["score"]).all()

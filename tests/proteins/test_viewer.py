@@ -112,6 +112,12 @@ def test_a_framed_page_is_in_a_sandbox_and_whole(npm):
     assert attributes["title"] == 'of "A" <b>'
 
 
+def test_names_of_a_view_cannot_end_its_script(npm):
+    page = viewer.framed("<p>", camera="</script>A", linked="</script>B")
+    assert page.count("</script>") == 1
+    assert page.index("A") < page.index("B") < page.index("</script>")
+
+
 def test_the_local_address_holds_the_script(npm):
     viewer.fetch_viewer()
     head, data = viewer.viewer_url().split(",")

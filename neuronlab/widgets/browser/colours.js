@@ -1,4 +1,4 @@
-// Shared by the scripts beside it: colours of signed values, and the theme they stand on.
+// Shared by the scripts beside it: colours of signed values, their scale, and the theme they stand on.
 
 const rgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 
@@ -22,3 +22,25 @@ function colourAt(at, stops) {
 const css = ([r, g, b]) => `rgb(${r}, ${g}, ${b})`;
 const inkOn = ([r, g, b]) => (0.3 * r + 0.59 * g + 0.11 * b < 140 ? "#FFFFFF" : "#16181D");
 const signed = (value, digits = 3) => (value < 0 ? "−" : "+") + Math.abs(value).toPrecision(digits);
+
+// The scale of signed values, below a figure.
+function legend(root, limit, stops) {
+  const line = added("div", "legend", root);
+  added("span", "", line, "against");
+  const scale = added("div", "scale", line);
+  const shades = Array.from({ length: 21 }, (_, i) => css(colourAt(i / 10 - 1, stops)));
+  added("div", "ramp", scale).style.background = `linear-gradient(to right, ${shades.join(", ")})`;
+  for (const part of [-1, -0.25, 0, 0.25, 1]) {
+    const tick = added("span", "tick", scale, part ? signed(part * limit, 2) : "0");
+    tick.style.left = `${50 * (1 + place(part, 1))}%`;
+  }
+  added("span", "", line, "for");
+}
+
+function added(tag, name, parent, text = "") {
+  const made = document.createElement(tag);
+  made.className = name;
+  made.textContent = text;
+  parent.append(made);
+  return made;
+}

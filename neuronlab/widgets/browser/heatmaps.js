@@ -13,12 +13,12 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const styles = getComputedStyle(root);
   const ink = styles.getPropertyValue("--st-text-color") || (dark ? "#FAFAFA" : "#31333F");
   const accent = styles.getPropertyValue("--st-primary-color") || "#0072B2";
-  const tip = element("div", "tip", root);
-  const spoken = element("div", "spoken", root);
+  const tip = added("div", "tip", root);
+  const spoken = added("div", "spoken", root);
   spoken.setAttribute("aria-live", "polite");
-  const row = element("div", "panels", root);
+  const row = added("div", "panels", root);
   const panels = data.panels.map((panel, at) => build(panel, at));
-  if (data.legend) legend();
+  if (data.legend) legend(root, data.limit, stops);
   arrange();
   root.watcher = new ResizeObserver(arrange);
   root.watcher.observe(row);
@@ -33,20 +33,12 @@ export default function ({ data, parentElement, setTriggerValue }) {
     panels.forEach((one) => one.draw());
   }
 
-  function element(tag, name, parent, text = "") {
-    const made = document.createElement(tag);
-    made.className = name;
-    made.textContent = text;
-    parent.append(made);
-    return made;
-  }
-
   function build(panel, at) {
-    const figure = element("figure", "panel", row);
-    const title = element("figcaption", "", figure);
-    element("strong", "", title, panel.title);
-    element("span", "", title, panel.note);
-    const canvas = element("canvas", "", figure);
+    const figure = added("figure", "panel", row);
+    const title = added("figcaption", "", figure);
+    added("strong", "", title, panel.title);
+    added("span", "", title, panel.note);
+    const canvas = added("canvas", "", figure);
     canvas.tabIndex = 0;
     canvas.setAttribute("role", "application");
     canvas.setAttribute("aria-roledescription", "heatmap");
@@ -201,18 +193,5 @@ export default function ({ data, parentElement, setTriggerValue }) {
         root.focused = { panel: at, row, column };
       },
     };
-  }
-
-  function legend() {
-    const line = element("div", "legend", root);
-    element("span", "", line, "against");
-    const scale = element("div", "scale", line);
-    const shades = Array.from({ length: 21 }, (_, i) => css(colourAt(i / 10 - 1, stops)));
-    element("div", "ramp", scale).style.background = `linear-gradient(to right, ${shades.join(", ")})`;
-    for (const part of [-1, -0.25, 0, 0.25, 1]) {
-      const tick = element("span", "tick", scale, part ? signed(part * data.limit, 2) : "0");
-      tick.style.left = `${50 * (1 + place(part, 1))}%`;
-    }
-    element("span", "", line, "for");
   }
 }

@@ -1,13 +1,15 @@
 // A prompt's tokens or a protein's residues, coloured by a value each; a click or Enter chooses one.
+// Residues are those of other figures, too, and have a line for helix or strand below them.
 // See neuronlab/widgets/token_strip.py for what it is given.
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".tokens");
   const focused = root.focused;
   root.replaceChildren();
-  root.className = `tokens ${data.residues ? "residues" : "words"} ${data.large ? "large" : ""}`;
-  root.setAttribute("role", "group");
-  root.setAttribute("aria-label", data.alt);
+  const line = added("div", "", root);
+  line.className = `line ${data.residues ? "residues" : "words"} ${data.large ? "large" : ""}`;
+  line.setAttribute("role", "group");
+  line.setAttribute("aria-label", data.alt);
   const stops = isDark(root) ? data.dark : data.light;
   const chips = data.tokens.map((token, at) => {
     const chip = document.createElement("button");
@@ -17,10 +19,11 @@ export default function ({ data, parentElement, setTriggerValue }) {
     chip.setAttribute("aria-pressed", at === data.chosen);
     chip.setAttribute("aria-label", token.words);
     chip.dataset.words = token.words;
-    chip.append(part("b", token.text));
-    if (token.number) chip.append(part("i", token.number));
-    if (token.below) chip.append(part("small", token.below));
+    added("b", "", chip, token.text);
+    if (token.number) added("i", "", chip, token.number);
+    if (token.below) added("small", "", chip, token.below);
     if (token.space) chip.classList.add("spaced");
+    if (token.state) added("u", "", chip).style.background = data.states[token.state][1];
     if (!token.special && token.value !== null) {
       const colour = colourAt(place(token.value, data.limit), stops);
       chip.style.background = css(colour);
@@ -32,7 +35,13 @@ export default function ({ data, parentElement, setTriggerValue }) {
       root.focused = at;
       setTriggerValue("picked", at);
     });
-    chip.addEventListener("blur", () => (root.focused = undefined));
+    for (const event of ["pointerenter", "focus"])
+      chip.addEventListener(event, () => tell(token.residue ? [token.residue] : []));
+    chip.addEventListener("pointerleave", () => tell([]));
+    chip.addEventListener("blur", () => {
+      root.focused = undefined;
+      tell([]);
+    });
     chip.addEventListener("keydown", (event) => {
       const next = chips[at + { ArrowLeft: -1, ArrowRight: 1 }[event.key]];
       if (!next) return;
@@ -43,15 +52,27 @@ export default function ({ data, parentElement, setTriggerValue }) {
     });
     return chip;
   });
-  root.append(...chips);
+  line.append(...chips);
+  if (data.states) {
+    const key = added("div", "key", root);
+    for (const [words, colour] of Object.values(data.states)) {
+      added("u", "", key).style.background = colour;
+      added("span", "", key, words);
+    }
+  }
+  if (data.legend) legend(root, data.limit, stops);
+  const tell = linked(root, data.linked, ({ residues, chosen }) => {
+    chips.forEach((chip, at) => chip.classList.toggle("told", residues.includes(data.tokens[at].residue)));
+    const at = data.tokens.findIndex((token) => token.residue && token.residue === residues[0]);
+    if (chosen && at >= 0) setTriggerValue("picked", at);
+  });
+  if (data.linked) {
+    const residue = data.tokens[data.chosen]?.residue;
+    bus.chosen[data.linked] = residue ? [residue] : [];
+    tell([]);
+  }
   if (focused !== undefined && chips[focused]) {
     chips[focused].focus({ preventScroll: true });
     root.focused = focused;
-  }
-
-  function part(tag, text) {
-    const made = document.createElement(tag);
-    made.textContent = text;
-    return made;
   }
 }
