@@ -76,6 +76,49 @@ def regions(sequence: str) -> tuple[range, range, range]:
     return first, second, third
 
 
+def imgt_numbers(sequence: str) -> list[str]:
+    """IMGT's number of each residue of a variable domain, such as "31" or "112.1".
+
+    Loops have their gaps, and their insertions, in the middle; frameworks lack the positions that
+    their kind of chain lacks (10 in heavy and lambda, 73 in all, 81 and 82 in most light ones).
+    Residues before position 1 count down from 0, those after the domain on from its end.
+
+    Raises:
+        UserError: the sequence does not look like one variable domain.
+    """
+    first, second, third = regions(sequence)
+    lambda_like = first.start == 25 and sequence[5] == "Q"
+    lacks_ten = variable_domain(sequence) == "heavy" or lambda_like
+    before = [n for n in range(26, -len(sequence), -1) if n != 10 or not lacks_ten]
+    between = second.stop, third.start
+    lacking = {39: (), 38: (73,), 37: (73, 82)}.get(between[1] - between[0], (73, 81, 82))
+    framework = [n for n in range(104, -len(sequence), -1) if n not in lacking]
+    return [
+        *map(str, reversed(before[: first.start])),
+        *_loop(range(27, 39), len(first)),
+        *map(str, range(39, 39 + second.start - first.stop)),
+        *_loop(range(56, 66), len(second)),
+        *map(str, reversed(framework[: between[1] - between[0]])),
+        *_loop(range(105, 118), len(third)),
+        *map(str, range(118, 118 + len(sequence) - third.stop)),
+    ]
+
+
+def _loop(positions: range, count: int) -> list[str]:
+    """The numbers of a loop's residues: gaps in the middle, or insertions, first before its right.
+
+    Of 13 positions, 14 residues are 105 to 111, 112.1, 112 to 117; the next is 111.1.
+    """
+    left, room = -(-len(positions) // 2), len(positions)
+    if count <= room:
+        begin, end = -(-count // 2), count // 2
+        return [str(n) for n in (*positions[:begin], *positions[room - end :])]
+    more = count - room
+    before = [f"{positions[left - 1]}.{i}" for i in range(1, more // 2 + 1)]
+    after = [f"{positions[left]}.{i}" for i in range(-(-more // 2), 0, -1)]
+    return [*map(str, positions[:left]), *before, *after, *map(str, positions[left:])]
+
+
 def determining(sequence: str) -> tuple[int, ...]:
     """All residues of the three regions, counted from 0. Raises UserError as ``regions``."""
     return tuple(place for region in regions(sequence) for place in region)

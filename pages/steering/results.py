@@ -11,6 +11,7 @@ from neuronlab.figures import tokens
 from neuronlab.models import Model
 from neuronlab.neurons import NeuronSet
 from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM
+from neuronlab.proteins.antibodies import imgt_numbers, variable_domain
 from neuronlab.proteins.features import PROPERTIES
 from neuronlab.runs import Result
 from neuronlab.studies.steering import STEERED, UNSTEERED, SteeringSpec, median_chain
@@ -185,15 +186,24 @@ def changes(goal: dict, spec: SteeringSpec, result: Result) -> None:
         steered = str(path.loc[path["step"] == step, "sequence"].iloc[0])
         when = f" after step {step}{_value(goal, result.tables['trajectories'], row, step)}"
     pairs = list(zip(spec.begin, steered, strict=True))
+    numbers = [str(place) for place in range(1, len(pairs) + 1)]
+    counted_from = "residues count from 1"
+    if variable_domain(spec.begin) and st.toggle(
+        "IMGT numbers",
+        key="steer_imgt",
+        help="The numbering of antibodies' variable domains, by which residues of one place are "
+        "called the same in all of them: the loops are 27 to 38, 56 to 65 and 105 to 117.",
+    ):
+        numbers, counted_from = imgt_numbers(spec.begin), "IMGT numbers"
     names = [
-        f"{old}{place}{new}" if old != new else f"{old}{place}, as at the start"
-        for place, (old, new) in enumerate(pairs, start=1)
+        f"{old}{number}{new}" if old != new else f"{old}{number}, as at the start"
+        for number, (old, new) in zip(numbers, pairs, strict=True)
     ]
     changed = [name for name, (old, new) in zip(names, pairs, strict=True) if old != new]
     chain = "heavy chain, " if spec.light else ""
     st.markdown(
         f"**The sequence**{when}: {counted(len(changed), 'residue')} of {len(pairs)} changed "
-        f"({chain}the steered chain of median value; residues count from 1): "
+        f"({chain}the steered chain of median value; {counted_from}): "
         f"{plain(', '.join(changed)) or 'none'}."
     )
     marks = [float(old != new) for old, new in pairs]

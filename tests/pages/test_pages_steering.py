@@ -8,6 +8,7 @@ import pytest
 from neuronlab.models.catalogue import entry
 from neuronlab.neurons.effect import CONTROLS
 from neuronlab.proteins import secondary
+from neuronlab.proteins.antibodies import imgt_numbers
 from neuronlab.runs import Context, Store, run_study
 from neuronlab.studies.steering import SteeringSpec, SteeringStudy, median_chain
 from pages.steering.results import verdict
@@ -138,6 +139,22 @@ def test_each_step_shows_its_own_sequence(steered, results):
     assert steered.errors() == []
     assert steered.says("after step 0, ")
     assert steered.says(": 0 residues of ")
+
+
+def test_residues_of_an_antibody_have_imgts_numbers_where_asked(steered, results):
+    result = steered.result(results)
+    finals, path = result.tables["finals"], result.tables["path"]
+    start, end = path.loc[path["step"] == 0, "sequence"].iloc[0], path["sequence"].iloc[-1]
+    assert end in set(finals["sequence"])
+    place = next(i for i, (a, b) in enumerate(zip(start, end, strict=True)) if a != b)
+    assert steered.says(f"{start[place]}{place + 1}{end[place]}")
+    steered.at.toggle(key="steer_imgt").set_value(True)
+    steered.run()
+    assert steered.errors() == []
+    assert steered.says("IMGT numbers")
+    assert steered.says(
+        f"{start[place]}{imgt_numbers(start)[place]}{end[place]}".replace(".", "\\.")
+    )
 
 
 def test_neurons_from_an_empty_basket_or_without_labels_are_one_sentence(steered):
