@@ -76,7 +76,7 @@ def strip(
                 "residue": number,
                 "state": three_states(state),
                 "number": str(number) if number == 1 or (number and not number % 10) else "",
-                "below": f"{value:+.2f}" if written and value is not None else "",
+                "below": f"{round(value, 2) + 0.0:+.2f}" if written and value is not None else "",
             }
         )
     if predicted:

@@ -43,7 +43,8 @@ def draw(
             "probability": contacts[i, j][strongest],
         }
     )
-    _mount(key=f"contacts_{name}", data=contact_data(contacts, values, sequence, linked=linked))
+    key, alt = f"contacts_{name}", "Which residues are in contact."
+    _mount(key=key, data=contact_data(contacts, values, sequence, linked=linked))
     still = partial(contact_map, contacts, values, sequence)
-    exports.reported(name, Part("Which residues are in contact.", still, pairs))
-    exports.tables(pairs, name)
+    exports.reported(name, Part(alt, still, pairs))
+    exports.tables(pairs, name, figure=key, alt=alt)

@@ -14,14 +14,16 @@ from neuronlab import __version__, spreadsheets
 from neuronlab.figures.charts import standalone
 from neuronlab.figures.report import Part, report
 from neuronlab.widgets import runs, services
+from neuronlab.widgets.browser import element
 
+_mount = element("pictures")
 # In the address: the page alone, without what is around it.
 PRESENTED = "present"
 _REPORT = "The figures of this page, live, in one file that opens offline."
 
 
 def chart(figure: go.Figure, table: pd.DataFrame, name: str, alt: str) -> None:
-    """A plotly figure; its tool bar saves PNG, the fold below holds table and files.
+    """A plotly figure; the fold below holds table and files.
 
     Args:
         name: of the files, and of the widgets: unique on the page.
@@ -32,11 +34,14 @@ def chart(figure: go.Figure, table: pd.DataFrame, name: str, alt: str) -> None:
         "toImageButtonOptions": {"format": "svg", "filename": name},
         "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
     }
-    st.plotly_chart(figure, key=f"chart_{name}", config=config, alt=alt)
+    key = f"chart_{name}"
+    st.plotly_chart(figure, key=key, config=config, alt=alt)
     reported(name, Part(alt, lambda: figure, table))
     # The figure is in the page already: its file is made when asked for.
     files = {"HTML": ("html", lambda: standalone(figure).to_html(), "text/html")}
-    tables(table, name, files)
+    # Of thousands of points, which a browser draws past its page, the tool bar has the picture.
+    drawn = all(trace.type != "scattergl" for trace in figure.data)
+    tables(table, name, files, figure=key if drawn else "", alt=alt)
 
 
 def begin() -> None:
@@ -62,11 +67,15 @@ def tables(
     label: str = "Table and files",
     *,
     corner: bool = True,
+    figure: str = "",
+    alt: str = "",
 ) -> None:
     """The table behind a figure and downloads of it, folded.
 
     Args:
         corner: below a figure, in its corner; not in a row of buttons.
+        figure: key of the widget whose picture is among the files, with what was asked above it.
+        alt: what the figure shows: the picture's title.
     """
     with (
         st.container(
@@ -92,6 +101,11 @@ def tables(
                     key=f"file_{name}_{ending}",
                     on_click="ignore",
                 )
+            if figure:
+                _mount(
+                    key=f"picture_{name}",
+                    data={"figure": figure, "name": name, "title": alt, "caption": None},
+                )
 
 
 def map_files(option: dict[str, Any]) -> dict[str, tuple]:
@@ -105,6 +119,14 @@ def present(on: bool = True) -> None:
         st.query_params[PRESENTED] = "1"
     else:
         del st.query_params[PRESENTED]
+
+
+def _caption(key: str) -> list[str]:
+    """What is written above the pictures of a result's figures."""
+    spec, made = services.result(key)[0], services.store().provenance(key)
+    asked = [runs.heading(str(spec["study"]), spec), runs.question(spec), runs.models_of(spec)]
+    computed = f"NeuronLab {__version__}, {made['created'][:10]}, run {key}"
+    return [line for line in (*asked, computed) if line]
 
 
 def share(key: str, python: str, command: str) -> None:
@@ -125,6 +147,8 @@ def share(key: str, python: str, command: str) -> None:
         title = runs.heading(str(spec["study"]), spec)
         return report(title, facts, [*parts.values()], {"Python": python, "Command": command})
 
+    if store.has(key):
+        _mount(key="caption", data={"caption": _caption(key), "figure": ""})
     with st.container(horizontal=True):
         st.button(
             "Present",

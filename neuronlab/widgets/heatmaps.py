@@ -36,5 +36,6 @@ def draw(
     _mount(key=key, data=maps.data, on_picked_change=picked)
     if files:
         table = maps.cells.drop(columns=["panel", "row", "column"])
-        exports.reported(name, Part("Where the scores are.", partial(still, maps), table))
-        exports.tables(table, name)
+        alt = "Where the scores are."
+        exports.reported(name, Part(alt, partial(still, maps), table))
+        exports.tables(table, name, figure=key, alt=alt)

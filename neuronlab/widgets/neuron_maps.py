@@ -120,7 +120,11 @@ def clickable(
     if not files:
         return
     exports.tables(
-        grid.cells.drop(columns=["x", "y"], errors="ignore"), name, exports.map_files(grid.option)
+        grid.cells.drop(columns=["x", "y"], errors="ignore"),
+        name,
+        exports.map_files(grid.option),
+        figure=f"map_{name}",
+        alt=alt,
     )
 
 

@@ -98,7 +98,8 @@ def _strip(model: Model, spec: AttributionSpec, totals: pd.DataFrame, at: int | 
         what = f"activation of {neuron}"
     data = token_strip.of_prompt(model, spec.prompt, values, what, chosen=at, linked="attributed")
     token_strip.draw(data, "tokens", lambda place: _choose(spec, None if place == at else place))
-    exports.tables(totals.assign(**{what.replace(" ", "_"): values}), "tokens")
+    table = totals.assign(**{what.replace(" ", "_"): values})
+    exports.tables(table, "tokens", figure="strip_tokens", alt=f"The prompt, coloured by {what}.")
 
 
 def _ask_there(model: Model, spec: AttributionSpec, encoded: Encoded, at: int) -> None:

@@ -204,7 +204,7 @@ def strip(table: pd.DataFrame, values: np.ndarray, secondary: str) -> None:
     alt = "The sequence, each residue coloured by its score, with its secondary structure."
     still = partial(residue_track, sequence, values, secondary)
     exports.reported("residues", Part(alt, still, table))
-    exports.tables(table, "residues")
+    exports.tables(table, "residues", figure="strip_residues", alt=alt)
     words = "The line below each residue is its secondary structure in the crystal, by DSSP. "
     st.caption(
         f"{words if secondary else ''}A residue under the pointer is marked in the contacts and on "

@@ -1,6 +1,11 @@
 """The comparison of methods in a browser: cancel, and go on from there."""
 
+import struct
+from xml.etree import ElementTree
+
 import pytest
+
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 @pytest.mark.slow  # with others, to keep `make test` short
@@ -46,6 +51,23 @@ def test_a_report_opens_from_disk_and_offline(tab, tmp_path):
     assert page.locator(".js-plotly-plot").count() >= 3
     assert "The capital of France is" in page.locator("body").inner_text()
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    # A figure alone, as a picture that says what was asked: of our own elements and of a chart.
+    for name, held in (("layers", "image"), ("tokens", "rect"), ("predictions", "path")):
+        one.page.locator(f".st-key-files_{name}").get_by_role("button").click()
+        for form in ("SVG", "PNG"):
+            with one.page.expect_download() as download:
+                one.page.get_by_role("button", name=form, exact=True).click()
+            assert download.value.suggested_filename == f"{name}.{form.lower()}"
+            download.value.save_as(tmp_path / f"{name}.{form}")
+        one.page.keyboard.press("Escape")
+        drawing = ElementTree.parse(tmp_path / f"{name}.SVG")
+        texts = ["".join(text.itertext()) for text in drawing.iter(f"{SVG}text")]
+        assert "The capital of France is → Paris" in texts
+        assert "SmolLM2 135M Instruct" in texts
+        assert len(list(drawing.iter(f"{SVG}{held}"))) > 3
+        assert (tmp_path / f"{name}.PNG").read_bytes().startswith(b"\x89PNG")
+        wide, high = struct.unpack(">II", (tmp_path / f"{name}.PNG").read_bytes()[16:24])
+        assert [2 * float(drawing.getroot().get(n)) for n in ("width", "height")] == [wide, high]
 
 
 def test_a_presentation_has_the_page_alone(tab):
