@@ -12,10 +12,10 @@ from itertools import pairwise
 from pathlib import Path
 
 # Before the first import of the package: its jaxtyping annotations are checked while tests run.
+import typechecked
 from jaxtyping import config as jaxtyping_config
-from jaxtyping import install_import_hook
 
-install_import_hook("neuronlab", "typechecked.check")
+typechecked.install()
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
@@ -29,6 +29,12 @@ from neuronlab.attribution import METHODS  # noqa: E402
 from neuronlab.discovery import files  # noqa: E402
 
 TESTS = Path(__file__).parent
+
+
+def pytest_runtest_setup():
+    typechecked.calls.clear()
+
+
 # Tiny products gain nothing from threads, and lose much where other work shares the cores.
 torch.set_num_threads(1)
 

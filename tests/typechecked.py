@@ -1,5 +1,53 @@
-"""The type checker of the tests: as PEP 484 has it, an int will do for a float."""
+"""The type checker of the tests: jaxtyping's shapes and beartype, in the first calls of each test.
 
+To check every call took more than half of the suite's time; a wrong type is seen in the first ones.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import Callable
+from functools import wraps
+from types import CodeType
+from typing import Any
+
+import jaxtyping
 from beartype import BeartypeConf, beartype
 
+# As PEP 484 has it, an int will do for a float.
 check = beartype(conf=BeartypeConf(is_pep484_tower=True))
+# Calls of a function that are checked in a test; a function that is defined anew, such as a hook,
+# is the same.
+CALLS = 3
+calls: Counter[CodeType] = Counter()
+_jaxtyped = jaxtyping.jaxtyped
+
+
+def install() -> None:
+    """Check the package's types from its first import on."""
+    jaxtyping.jaxtyped = _first_calls
+    jaxtyping.install_import_hook("neuronlab", "typechecked.check")
+
+
+def _first_calls(*, typechecker: Callable[..., Any]) -> Callable[[Any], Any]:
+    """In the place of the decorator that the hook puts on every function and class."""
+    checking = _jaxtyped(typechecker=typechecker)
+
+    def decorate(thing: Any) -> Any:
+        if not inspect.isfunction(thing):
+            return checking(thing)
+        code, checked = thing.__code__, None
+
+        @wraps(thing)
+        def call(*arguments: Any, **keywords: Any) -> Any:
+            nonlocal checked
+            calls[code] += 1
+            if calls[code] > CALLS:
+                return thing(*arguments, **keywords)
+            checked = checked or checking(thing)
+            return checked(*arguments, **keywords)
+
+        return call
+
+    return decorate
