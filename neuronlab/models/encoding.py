@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from neuronlab.errors import UserError
-from neuronlab.models.prompt import MASK, MASKS, Encoded, Prompt, joined
+from neuronlab.models.prompt import MASK, MASKS, SEPARATOR, Encoded, Prompt, joined
 from neuronlab.models.residues import clean_sequence
 from neuronlab.models.token_model import TokenModel
 
@@ -109,7 +109,10 @@ def _tokenized(model: TokenModel, text: str, notes: list[str]) -> list[int]:
     if model.kind == "masked":
         for mask in MASKS:
             text = text.replace(mask, tokenizer.mask_token)
-    ids = tokenizer(text, verbose=False)["input_ids"]
+    texts = [text]
+    if model.kind == "classifier" and tokenizer.sep_token and text.count(SEPARATOR) == 1:
+        texts = [part.strip() for part in text.split(SEPARATOR)]
+    ids = tokenizer(*texts, verbose=False)["input_ids"]
     if model.kind != "causal":
         return ids
     plain = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
