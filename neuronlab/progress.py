@@ -12,5 +12,23 @@ Fraction = Callable[[float], None]
 Check = Callable[[], None]
 
 
+def bar() -> Progress:
+    """A bar that follows work, in a notebook or a terminal.
+
+    scores = nl.attribute(model, prompt, progress=bar())
+    """
+    from tqdm.auto import tqdm
+
+    shown = tqdm(total=1.0, bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}")
+
+    def report(fraction: float, words: str = "") -> None:
+        shown.set_description_str(words, refresh=False)
+        shown.update(fraction - shown.n)
+        if fraction >= 1:
+            shown.close()
+
+    return report
+
+
 def unheard(*report: object) -> None:
     """For work that nobody watches."""
