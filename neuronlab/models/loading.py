@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import torch
 
+from neuronlab.cost import memory
 from neuronlab.errors import UserError, memory_told
 from neuronlab.models import folders, gguf_files, tuned, weights
 from neuronlab.models.catalogue import entry
@@ -17,6 +18,7 @@ from neuronlab.models.device import free_memory, resolve_device
 from neuronlab.models.entries import Kind
 from neuronlab.models.exclusion import making
 from neuronlab.models.families import Family, check, family_of
+from neuronlab.models.footprint import footprint
 from neuronlab.models.hub import downloaded, hub_reachable
 from neuronlab.models.in_memory import adopt
 from neuronlab.models.kinds import alphabet_of, kind_of, tried
@@ -74,7 +76,7 @@ def load(name: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str =
         kind = given or kind_of(name, config)
         empty = _empty(config, kind)
         check(family, name, empty)
-        torch_dtype = _fitting_dtype(name, empty, device, dtype)
+        torch_dtype = _fitting_dtype(name, base, empty, device, dtype)
         with making():
             hf = _read(base, kind, torch_dtype, family, adapter)
             family.fuse(hf)
@@ -184,21 +186,22 @@ def _empty(config: Any, kind: Kind) -> Any:
         return _auto_class(kind).from_config(config, trust_remote_code=False)
 
 
-def _fitting_dtype(name: str, empty: Any, device: str, dtype: str) -> torch.dtype:
+def _fitting_dtype(name: str, source: str, empty: Any, device: str, dtype: str) -> torch.dtype:
     """The type to load in, checked against the free memory before any weight is read."""
-    parameters = sum(p.numel() for p in empty.parameters())
+    if dtype not in ("auto", *_DTYPES):
+        raise UserError(f"There is no dtype '{dtype}'; choose one of {', '.join(_DTYPES)}.")
     free = free_memory(device)
     choices = ["float32", "bfloat16"] if dtype == "auto" else [dtype]
-    need = 0
-    for choice in choices:
-        if choice not in _DTYPES:
-            raise UserError(f"There is no dtype '{choice}'; choose one of {', '.join(_DTYPES)}.")
-        need = parameters * _DTYPES[choice].itemsize + _HEADROOM
-        if need <= free:
+    taken = [footprint(empty, _DTYPES[choice], source) for choice in choices]
+    for choice, takes in zip(choices, taken, strict=True):
+        if takes.weights + _HEADROOM <= free:
             return _DTYPES[choice]
+    least = taken[-1]
     raise UserError(
-        f"'{name}' does not fit: it needs {need / 1e9:.1f} GB in {choices[-1]} and "
-        f"{free / 1e9:.1f} GB are free on {device}; choose a smaller model."
+        f"'{name}' does not fit: it needs {memory(least.weights + _HEADROOM)} in {choices[-1]} and "
+        f"{memory(free)} are free on {device}; choose a smaller model.",
+        details=f"Its weights take {memory(least.weights)}, a forward and a backward pass up to "
+        f"{memory(_HEADROOM)}; while they are loaded, {memory(least.peak)} are in use.",
     )
 
 
