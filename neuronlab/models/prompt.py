@@ -21,7 +21,8 @@ class Prompt:
     """Text or protein plus what is asked about it.
 
     Attributes:
-        text: the text, or the protein in one-letter codes. A masked language model's text holds
+        text: the text, or the protein in one-letter codes; a decoder's may begin with other tokens
+            of its vocabulary, such as "1" or "[HEAVY][HUMAN]". A masked language model's text holds
             ``[MASK]`` (or ``<mask>``) once; a classifier that reads two texts has ``[SEP]``
             between them.
         target: what is explained: text that follows the prompt (causal) or stands at the mask

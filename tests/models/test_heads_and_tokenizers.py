@@ -214,3 +214,20 @@ def test_a_decoder_of_residues_is_given_what_its_tokenizer_gives():
     hf, model = decoder(tokenizer)
     assert model.alphabet == "protein"
     check_next(hf, model, tokenizer("MKTAY")["input_ids"], "MKTAY")
+    check_next(hf, model, tokenizer("1MKTAY")["input_ids"], "1mktay")  # from its first residue on
+
+
+def test_a_decoder_may_be_told_what_protein_it_writes(tmp_path, sentence):
+    """As IgLM is: chain and species first, and not what BERT's tokenizer puts before a text."""
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[HEAVY]", "[LIGHT]", "[HUMAN]"]
+    tokenizer = transformers.BertTokenizer(
+        vocab={token: i for i, token in enumerate([*words, *RESIDUES])}, do_lower_case=False
+    )
+    hf, model = decoder(tokenizer)
+    assert model.alphabet == "protein"
+    ids = tokenizer.convert_tokens_to_ids(["[HEAVY]", "[HUMAN]", *"EVQLV"])
+    for text in ("[HEAVY][HUMAN]EVQLV", "[HEAVY] [HUMAN]\nevq lv"):
+        check_next(hf, model, ids, text)
+    sentence(model.encode, nl.Prompt("[HEAVY][HUMAN]"), says="empty")
+    sentence(model.encode, nl.Prompt("[MOUSE]EVQLV"), says="no residue")
+    sentence(model.encode, nl.Prompt("EVQ1LV"), says="digit")
