@@ -160,6 +160,18 @@ def test_a_classifier_of_two_texts_reads_them_as_the_pipeline_does(model_type, m
         assert not torch.allclose(without, nl.predict(model, encoded).logits, atol=1e-3)
 
 
+def test_what_is_scored_is_the_prediction_over_both_texts(made):
+    """The scores of a layer add up to the probability, less what is left without it."""
+    model = nl.load(*made("bert", "classifier"))
+    prompt = nl.Prompt("a quick fox jumps [SEP] Rome is the capital of Italy", target=1)
+    scores = nl.attribute(model, prompt, components=("ffn",), positions="all", tolerance=1e-4)
+    neurons = [(2, "ffn", index) for index in range(model.sizes["ffn"])]
+    without = nl.predict(model, prompt, intervention=nl.Suppress(nl.NeuronSet(neurons)))
+    change = nl.predict(model, prompt).probability - without.probability
+    assert abs(change) > 0.01
+    assert scores["ffn"][2].sum() == pytest.approx(change, abs=0.02 * abs(change))
+
+
 # Their tokenizers number the texts, and they do not look.
 TYPELESS = {"distilbert", "deberta", "deberta-v2", "modernbert"}
 
