@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 # The fraction that is done, 0 to 1, and what is being done; may raise to cancel.
 Progress = Callable[[float, str], None]
@@ -12,22 +13,24 @@ Fraction = Callable[[float], None]
 Check = Callable[[], None]
 
 
-def bar() -> Progress:
-    """A bar that follows work, in a notebook or a terminal.
+@contextmanager
+def bar() -> Iterator[Progress]:
+    """A bar that follows work, in a notebook or a terminal; full when the work has ended well.
 
-    scores = nl.attribute(model, prompt, progress=bar())
+    with bar() as progress:
+        scores = nl.attribute(model, prompt, progress=progress)
     """
     from tqdm.auto import tqdm
 
-    shown = tqdm(total=1.0, bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}")
+    bar_format = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
+    with tqdm(total=1.0, bar_format=bar_format) as shown:
 
-    def report(fraction: float, words: str = "") -> None:
-        shown.set_description_str(words, refresh=False)
-        shown.update(fraction - shown.n)
-        if fraction >= 1:
-            shown.close()
+        def report(fraction: float, words: str) -> None:
+            shown.set_description_str(words, refresh=False)
+            shown.update(fraction - shown.n)
 
-    return report
+        yield report
+        report(1.0, "done")
 
 
 def unheard(*report: object) -> None:

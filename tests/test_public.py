@@ -164,11 +164,23 @@ def test_a_result_shows_its_numbers_and_tables():
     assert shown.count("&lt;b&gt;") == 5
 
 
-def test_a_bar_follows_work(capfd):
-    report = bar()
-    for fraction, words in ((0.0, "starting"), (0.25, "layer 1"), (1.0, "done")):
-        report(fraction, words)
-    assert "done 100%" in capfd.readouterr().err
+def test_a_bar_follows_work_and_is_full_when_it_ended_well(tiny, capfd):
+    prompt = nl.Prompt("the capital of", target="fox")
+    with bar() as progress:
+        nl.attribute(tiny("llama"), prompt, components=("ffn",), progress=progress)
+    shown = capfd.readouterr().err
+    assert "  0%" in shown
+    assert "done 100%" in shown
+
+    def stop(*report):
+        progress(0.25, "layer 1")
+        raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"), bar() as progress:
+        nl.attribute(tiny("llama"), prompt, progress=stop)
+    shown = capfd.readouterr().err
+    assert "layer 1  25%" in shown
+    assert "100%" not in shown
 
 
 # --- Text ----------------------------------------------------------------------------------------
