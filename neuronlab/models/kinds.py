@@ -19,6 +19,8 @@ _HEADS: dict[str, Kind] = {
     "ForCausalLM": "causal",
     "LMHeadModel": "causal",
 }
+# It has the ending of those that fill in, and tells which tokens were replaced.
+_DISCRIMINATOR = "ElectraForPreTraining"
 
 
 def kind_of(name: str, config: Any, architectures: Sequence[str] = ()) -> Kind:
@@ -31,16 +33,28 @@ def kind_of(name: str, config: Any, architectures: Sequence[str] = ()) -> Kind:
         for ending, kind in _HEADS.items():
             if not str(architecture).endswith(ending):
                 continue
-            if kind == "classifier" and config.num_labels == 1:
+            if architecture == _DISCRIMINATOR:
                 raise UserError(
-                    f"'{name}' puts out one number (a regression or a ranking), not classes: "
-                    "choose a classifier with at least two."
+                    f"'{name}' tells which tokens were replaced (ELECTRA's discriminator) and "
+                    "predicts none: take the generator, which fills in."
                 )
+            if kind == "classifier":
+                _require_classes(name, config)
             return kind
     raise UserError(
         f"'{name}' has no head to explain: it must predict the next token, a masked token "
         "or a class of a sequence."
     )
+
+
+def _require_classes(name: str, config: Any) -> None:
+    """Raise UserError where the head's numbers are no classes."""
+    numbers = "one number" if config.num_labels == 1 else f"{config.num_labels} numbers"
+    if config.num_labels == 1 or getattr(config, "problem_type", None) == "regression":
+        raise UserError(
+            f"'{name}' puts out {numbers} (a regression or a ranking), not classes: choose a "
+            "classifier with at least two."
+        )
 
 
 def alphabet_of(tokenizer: Any) -> Alphabet:

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import torch
 
+from neuronlab.cost import memory
 from neuronlab.errors import UserError, memory_told
 from neuronlab.models import folders, gguf_files, tuned, weights
 from neuronlab.models.catalogue import entry
@@ -17,9 +18,11 @@ from neuronlab.models.device import free_memory, resolve_device
 from neuronlab.models.entries import Kind
 from neuronlab.models.exclusion import making
 from neuronlab.models.families import Family, check, family_of
+from neuronlab.models.footprint import footprint
 from neuronlab.models.hub import downloaded, hub_reachable
 from neuronlab.models.in_memory import adopt
 from neuronlab.models.kinds import alphabet_of, kind_of, tried
+from neuronlab.models.lora import Lora, adapter_in
 from neuronlab.models.model import Model
 from neuronlab.models.refusals import check_configuration, unavailable
 
@@ -42,7 +45,8 @@ def load(name: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str =
 
     Args:
         name: a catalogue name (fetched first if need be), a hub id, a folder or a GGUF file; or a
-            transformers model that is in memory, which stays as it is, or a pipeline.
+            transformers model that is in memory, which stays as it is, or a pipeline. A LoRA
+            adapter, in a folder or in memory, is merged into its base.
         tokenizer: of a model that is in memory.
         device: "auto" (a GPU when there is one), "cpu", "cuda", "cuda:1", "mps".
         dtype: "auto" is float32, or bfloat16 where float32 does not fit; or a type's name.
@@ -61,28 +65,31 @@ def load(name: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str =
     source = _source(name)
     device = resolve_device(device)
     try:
-        config = AutoConfig.from_pretrained(source, **_HERE)
-        check_configuration(name, Path(source), config)
-        given = cast(Kind, listed.kind) if listed else None
+        adapter = adapter_in(name, source)
+        base = source if adapter is None else _source(adapter.base)
+        config = AutoConfig.from_pretrained(base, **_HERE)
+        check_configuration(name, Path(base), config)
+        given = cast(Kind, listed.kind) if listed else adapter.kind if adapter else None
         family = family_of(
             config.model_type, lambda: _empty(config, given or kind_of(name, config))
         )
         kind = given or kind_of(name, config)
         empty = _empty(config, kind)
         check(family, name, empty)
-        torch_dtype = _fitting_dtype(name, empty, device, dtype)
+        torch_dtype = _fitting_dtype(name, base, empty, device, dtype)
         with making():
-            hf, tokenizer = _read(source, kind, torch_dtype, family)
+            hf = _read(base, kind, torch_dtype, family, adapter)
             family.fuse(hf)
+        tokenizer = _tokenizer(source, base)
         model = Model(
             hf.to(device),
             tokenizer,
             family,
             name=name,
-            title=listed.title if listed else Path(name).name,
+            title=_title(name, adapter),
             kind=kind,
             alphabet=listed.alphabet if listed else alphabet_of(tokenizer),
-            revision=_revision(name, source, config),
+            revision=_revision(name, source, base, config),
         )
         tried(model)
     except (UserError, MemoryError, torch.OutOfMemoryError):
@@ -90,6 +97,12 @@ def load(name: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str =
     except Exception as error:  # files of all kinds of damage end in errors of all kinds
         raise unavailable(name, source, error) from error
     return model
+
+
+def _title(name: str, adapter: Lora | None = None) -> str:
+    listed = entry(name)
+    title = listed.title if listed else Path(name).name
+    return f"{title} (adapter merged into {_title(adapter.base)})" if adapter else title
 
 
 def _source(name: str) -> str:
@@ -137,24 +150,34 @@ def _auto_class(kind: Kind) -> Any:
     }[kind]
 
 
-def _read(source: str, kind: Kind, dtype: torch.dtype, family: Family) -> tuple[Any, Any]:
-    from transformers import AutoTokenizer
-
+def _read(source: str, kind: Kind, dtype: torch.dtype, family: Family, adapter: Lora | None) -> Any:
     hf, report = _auto_class(kind).from_pretrained(
         source,
         dtype=dtype,
         weights_only=True,
         output_loading_info=True,
+        **({"num_labels": adapter.classes} if adapter is not None and adapter.classes else {}),
         **_HERE,
     )
     # What the files lack is drawn at random, and would be explained as if it had been trained.
-    if lacking := family.do_without(hf, report["missing_keys"]):
+    missing = set(report["missing_keys"]) - (set() if adapter is None else adapter.whole.keys())
+    if lacking := family.do_without(hf, missing):
         raise ValueError(f"The weights lack {', '.join(lacking)}.")
     # A head that is not asked may be left over; a layer, an adapter or a scale may not.
     left = [name for name in report["unexpected_keys"] if _OF_THE_TRUNK.search(name)]
     if left:
         raise ValueError(f"The weights hold more than the configuration: {', '.join(left[:5])}.")
-    return hf, AutoTokenizer.from_pretrained(source, **_HERE)
+    if adapter is not None:
+        adapter.merge(hf)
+    return hf
+
+
+def _tokenizer(source: str, base: str) -> Any:
+    """The tokenizer beside the weights; of an adapter that has none, its base's."""
+    from transformers import AutoTokenizer
+
+    beside = source == base or (Path(source) / "tokenizer_config.json").is_file()
+    return AutoTokenizer.from_pretrained(source if beside else base, **_HERE)
 
 
 def _empty(config: Any, kind: Kind) -> Any:
@@ -163,25 +186,29 @@ def _empty(config: Any, kind: Kind) -> Any:
         return _auto_class(kind).from_config(config, trust_remote_code=False)
 
 
-def _fitting_dtype(name: str, empty: Any, device: str, dtype: str) -> torch.dtype:
+def _fitting_dtype(name: str, source: str, empty: Any, device: str, dtype: str) -> torch.dtype:
     """The type to load in, checked against the free memory before any weight is read."""
-    parameters = sum(p.numel() for p in empty.parameters())
+    if dtype not in ("auto", *_DTYPES):
+        raise UserError(f"There is no dtype '{dtype}'; choose one of {', '.join(_DTYPES)}.")
     free = free_memory(device)
     choices = ["float32", "bfloat16"] if dtype == "auto" else [dtype]
-    need = 0
-    for choice in choices:
-        if choice not in _DTYPES:
-            raise UserError(f"There is no dtype '{choice}'; choose one of {', '.join(_DTYPES)}.")
-        need = parameters * _DTYPES[choice].itemsize + _HEADROOM
-        if need <= free:
+    taken = [footprint(empty, _DTYPES[choice], source) for choice in choices]
+    for choice, takes in zip(choices, taken, strict=True):
+        if takes.weights + _HEADROOM <= free:
             return _DTYPES[choice]
+    least = taken[-1]
     raise UserError(
-        f"'{name}' does not fit: it needs {need / 1e9:.1f} GB in {choices[-1]} and "
-        f"{free / 1e9:.1f} GB are free on {device}; choose a smaller model."
+        f"'{name}' does not fit: it needs {memory(least.weights + _HEADROOM)} in {choices[-1]} and "
+        f"{memory(free)} are free on {device}; choose a smaller model.",
+        details=f"Its weights take {memory(least.weights)}, a forward and a backward pass up to "
+        f"{memory(_HEADROOM)}; while they are loaded, {memory(least.peak)} are in use.",
     )
 
 
-def _revision(name: str, source: str, config: Any) -> str:
+def _revision(name: str, source: str, base: str, config: Any) -> str:
+    if base != source:  # an adapter and what it was merged into
+        parts = _revision(name, source, source, None), _revision("", base, base, config)
+        return "merged:" + hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
     listed = entry(name)
     if listed and listed.revision:
         return listed.revision

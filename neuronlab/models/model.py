@@ -59,6 +59,9 @@ class Model(TokenModel):
         self.layers = len(self.blocks)
         self.sizes: dict[Component, int] = {c: self.site(0, c).size for c in READABLE}
         self.lock = ModelLock()
+        types = "token_type_ids" in tokenizer.model_input_names
+        several = getattr(hf.config, "type_vocab_size", 0) > 1
+        self._two_texts = kind == "classifier" and types and several
 
     def __repr__(self) -> str:
         return f"Model({self.name!r}, {self.kind}, {self.layers} layers, {self.device})"
@@ -116,7 +119,14 @@ class Model(TokenModel):
         There may be more rows than ids had: hooks may add some on the way.
         """
         inputs = {"use_cache": False, **inputs} if self.kind == "causal" else inputs
+        if self._two_texts:
+            inputs = {"token_type_ids": self._token_types(ids), **inputs}
         return self.family.states(self.hf, ids, **inputs)[:, position]
+
+    def _token_types(self, ids: Int[Tensor, "row token"]) -> Int[Tensor, "row token"]:
+        """1 for the second of two texts, each of which ends in a separator."""
+        ends = (ids == self.tokenizer.sep_token_id).long()
+        return (ends.cumsum(-1) - ends) * (ends.sum(-1, keepdim=True) == 2)
 
     def logits(self, hidden: Float[Tensor, "row hidden"]) -> Float[Tensor, "row choice"]:
         """Logits over the vocabulary or the classes, float32."""

@@ -8,6 +8,8 @@ from jaxtyping import Int
 from torch import Tensor
 
 MASK = "[MASK]"
+# Between the two texts of a classifier that reads two.
+SEPARATOR = "[SEP]"
 # How models write it; a person may write any of them for any model.
 MASKS = (MASK, "<mask>")
 # After these an answer goes on without a space, even if it begins with a letter.
@@ -19,8 +21,10 @@ class Prompt:
     """Text or protein plus what is asked about it.
 
     Attributes:
-        text: the text, or the protein in one-letter codes. A masked language model's text holds
-            ``[MASK]`` (or ``<mask>``) once.
+        text: the text, or the protein in one-letter codes; a decoder's may begin with other tokens
+            of its vocabulary, such as "1" or "[HEAVY][HUMAN]". A masked language model's text holds
+            ``[MASK]`` (or ``<mask>``) once; a classifier that reads two texts has ``[SEP]``
+            between them.
         target: what is explained: text that follows the prompt (causal) or stands at the mask
             (masked), of which the first token counts, one residue, a class by its name; or the
             index of a token or class. ``None``: the model's own first choice.

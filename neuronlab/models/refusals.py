@@ -68,8 +68,7 @@ _SENTENCES: tuple[tuple[Callable[[_Failure], bool], str], ...] = (
         lambda failure: (
             "adapter_config.json" in failure.files and "config.json" not in failure.files
         ),
-        "'{name}' is an adapter without its base model: merge the two first (peft: "
-        "merge_and_unload), and save that.",
+        "The adapter '{name}' cannot be merged into its base model: check the files of both.",
     ),
     (
         lambda failure: (

@@ -96,13 +96,12 @@ class TokenModel:
 
     @property
     def special_ends(self) -> tuple[list[int], list[int]]:
-        """The special tokens before and after the residues of a protein."""
-        tokenizer = self.tokenizer
-        start = tokenizer.bos_token_id if tokenizer.cls_token_id is None else tokenizer.cls_token_id
-        end = tokenizer.sep_token_id if tokenizer.eos_token_id is None else tokenizer.eos_token_id
+        """The tokens that the tokenizer puts before and after the residues of a protein."""
+        residue = self.residues[0]
+        ids = self.tokenizer(residue, verbose=False)["input_ids"]
+        at = ids.index(self.tokenizer.convert_tokens_to_ids(residue))
         # What a causal model is asked comes after the last residue, not after the end.
-        end = None if self.kind == "causal" else end
-        return [start] if start is not None else [], [end] if end is not None else []
+        return ids[:at], [] if self.kind == "causal" else ids[at + 1 :]
 
     @property
     def residues_at(self) -> slice:

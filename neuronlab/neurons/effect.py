@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -83,6 +84,28 @@ class Effect:
     def judged(self) -> tuple[float, float]:
         """Before and after: the target's probability, or its log-odds against a foil."""
         return self.probability if self.log_odds is None else self.log_odds
+
+    def to_frame(self) -> pd.DataFrame:
+        """What is judged, before and after, beside the random sets of each kind.
+
+        Columns set, ``measure``, sd (over the random sets) and p (see ``p``); a row each for the
+        model as it is, the chosen neurons, and each kind of random sets.
+        """
+        before, after = self.judged
+        rows: list[dict[str, Any]] = [
+            {"set": "none", self.measure: before},
+            {"set": "the chosen neurons", self.measure: after},
+        ]
+        rows += [
+            {"set": CONTROLS[kind], self.measure: self.mean(kind)}
+            | {"sd": self.sd(kind), "p": self.p(kind)}
+            for kind in self.controls
+        ]
+        return pd.DataFrame(rows)
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the table of ``to_frame``."""
+        return self.to_frame().to_html(index=False, na_rep="")
 
     def mean(self, control: Control | str) -> float:
         """Mean over the random sets of a kind."""

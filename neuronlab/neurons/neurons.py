@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import operator
 import random
@@ -16,7 +17,13 @@ from neuronlab.errors import UserError
 from neuronlab.models.components import READABLE, Component
 
 if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
     from neuronlab.models import Model
+
+
+# Neurons of a set that a notebook shows.
+_SHOWN = 10
 
 
 class Neuron(NamedTuple):
@@ -106,6 +113,22 @@ class NeuronSet:
     def __repr__(self) -> str:
         shown = ", ".join(str(n) for n in list(self)[:5])
         return f"NeuronSet({len(self)} neurons: {shown}{', …' if len(self) > 5 else ''})"
+
+    def _repr_html_(self) -> str:
+        """In a notebook: how many neurons there are, and the first ten."""
+        more = f", of which these are the first {_SHOWN}" if len(self) > _SHOWN else ""
+        name = f"{html.escape(self.name)}: " if self.name else ""
+        table = self.to_frame().head(_SHOWN).to_html(index=False)
+        return f"<p>{name}{len(self):,} neurons{more}</p>{table}"
+
+    def plot(self) -> go.Figure:
+        """How many neurons of each layer are in the set, by component: a figure of plotly."""
+        from neuronlab.figures.charts import stacked_layers
+        from neuronlab.figures.colours import COMPONENT_NAMES
+
+        table = self.to_frame().rename(columns={"component": "role"})
+        roles: dict[str, str] = {c: COMPONENT_NAMES[c] for c in READABLE if c in self.counts()}
+        return stacked_layers(table, roles, max((n.layer for n in self), default=-1) + 1)
 
     def check(self, model: Model) -> None:
         """Raises UserError where the model does not have one of the neurons."""

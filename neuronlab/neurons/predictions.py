@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
@@ -15,6 +17,9 @@ from neuronlab.models import Encoded, Model, Prompt
 from neuronlab.models.encoding import check_foil
 from neuronlab.neurons.interventions import Intervention, applied, edits_of
 from neuronlab.progress import Fraction, unheard
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 # Rows that run together: enough to use the machine, few enough to bound the memory.
 _TOKENS_PER_BATCH = 4096
@@ -73,6 +78,17 @@ class Prediction:
     def label(self) -> str:
         """The target as a person reads it."""
         return self.model.label(self.target)
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the target's probability, and the first five choices."""
+        words = f"“{self.label}” has probability {self.probability:.4f}, rank {self.rank:,}"
+        return f"<p>{html.escape(words)}</p>{self.top(5).to_html(index=False)}"
+
+    def plot(self) -> go.Figure:
+        """The ten most probable choices: a figure of plotly."""
+        from neuronlab.figures.charts import predictions
+
+        return predictions(self.top(10), self.target)
 
     def top(self, count: int = 10) -> pd.DataFrame:
         """The most probable choices, at least one: columns rank, token, index, probability."""

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import html
 import io
 import json
 import os
@@ -30,6 +31,8 @@ _BESIDE = {SPEC, META}
 _RESERVED = {_NUMBERS, _CONTENTS, ARRAYS, *_BESIDE}
 # Names become file names on any system, and must not be able to leave the folder.
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*")
+# Rows of a table that a notebook shows.
+_SHOWN = 5
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # Windows has none
 
 
@@ -45,6 +48,15 @@ class Result:
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the numbers, and the first rows of each table."""
+        numbers = pd.Series(self.numbers, dtype=object).to_frame().to_html(header=False)
+        tables = (
+            f"<p>{html.escape(name)}: {len(table):,} rows</p>{table.head(_SHOWN).to_html()}"
+            for name, table in self.tables.items()
+        )
+        return "".join((numbers, *tables))
 
     def save(self, folder: Path, beside: Mapping[str, str] | None = None) -> None:
         """Write the result into `folder`, which is made when absent.

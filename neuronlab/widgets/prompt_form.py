@@ -13,7 +13,7 @@ from neuronlab.attribution import method
 from neuronlab.errors import UserError
 from neuronlab.figures.charts import visible
 from neuronlab.models import MASK, Model, Prompt
-from neuronlab.models.prompt import joined
+from neuronlab.models.prompt import SEPARATOR, joined
 from neuronlab.models.residues import clean_sequence
 from neuronlab.neurons import predict
 from neuronlab.proteins.backbones import backbone
@@ -133,14 +133,17 @@ def _text(model: Model, form: dict[str, Any]) -> Prompt:
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     with right:
         _pick_example(model)
-    help_ = f"Put {MASK} where the hidden word is." if model.kind == "masked" else None
+    helps = {
+        "masked": f"Put {MASK} where the hidden word is.",
+        "classifier": f"A classifier that reads two texts has {SEPARATOR} between them.",
+    }
     with left:
         text = st.text_area(
             "Prompt",
             form["typed"],
             key=_key("text"),
             height=68,
-            help=help_,
+            help=helps.get(model.kind),
             max_chars=20_000,
             placeholder="The capital of France is",
         )

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from neuronlab.home import folder
-
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```python *(.*)\n((?s:.*?))^```$", re.MULTILINE)
@@ -38,16 +36,6 @@ def run(code, namespace, document):
             assert value == pytest.approx(ast.literal_eval(gives[1]), rel=0.02), gives[0]
         else:
             exec(compile(ast.Module([statement], []), str(document), "exec"), namespace)
-
-
-@pytest.fixture
-def elsewhere(tmp_path, monkeypatch):
-    """Another folder, and a home without results, which shares the models that set-up fetched."""
-    home = tmp_path / "home"
-    home.mkdir()
-    (home / "models").symlink_to(folder() / "models")
-    monkeypatch.setenv("NEURONLAB_HOME", str(home))
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

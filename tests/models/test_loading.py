@@ -342,10 +342,6 @@ def test_an_adapter_is_not_ignored(tiny, tmp_path, sentence):
     path = saved(tiny("llama"), tmp_path / "mine")
     (tmp_path / "mine" / "adapter_config.json").write_text('{"peft_type": "LORA"}')
     sentence(nl.load, path, says=["adapter beside", "merge"])
-    alone = tmp_path / "alone"
-    alone.mkdir()
-    (alone / "adapter_config.json").write_text('{"peft_type": "LORA"}')
-    sentence(nl.load, str(alone), says=["adapter without", "merge"])
 
 
 def test_a_tokenizer_that_needs_sentencepiece(tiny, tmp_path, sentence):
