@@ -81,7 +81,7 @@ def load(name: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str =
             name=name,
             title=listed.title if listed else Path(name).name,
             kind=kind,
-            alphabet=listed.alphabet if listed else alphabet_of(tokenizer),
+            alphabet=listed.alphabet if listed else alphabet_of(tokenizer, kind),
             revision=_revision(name, source, config),
         )
         tried(model)
@@ -127,13 +127,17 @@ def _auto_class(kind: Kind) -> Any:
     from transformers import (
         AutoModelForCausalLM,
         AutoModelForMaskedLM,
+        AutoModelForSeq2SeqLM,
         AutoModelForSequenceClassification,
+        AutoModelForTextEncoding,
     )
 
     return {
         "causal": AutoModelForCausalLM,
         "masked": AutoModelForMaskedLM,
         "classifier": AutoModelForSequenceClassification,
+        "seq2seq": AutoModelForSeq2SeqLM,
+        "encoder": AutoModelForTextEncoding,
     }[kind]
 
 

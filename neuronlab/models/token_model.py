@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -67,8 +68,24 @@ class TokenModel:
     @property
     def residues(self) -> str:
         """The amino acids in a protein model's vocabulary, one letter each."""
+        return "".join(self.residue_tokens)
+
+    @cached_property
+    def residue_tokens(self) -> dict[str, int]:
+        """The tokens of these, by their letters; some vocabularies have them as words (▁M)."""
         vocabulary = self.tokenizer.get_vocab()
-        return "".join(letter for letter in RESIDUES if letter in vocabulary)
+        tokens = {
+            letter: vocabulary.get(letter, vocabulary.get(f"▁{letter}")) for letter in RESIDUES
+        }
+        return {letter: token for letter, token in tokens.items() if token is not None}
+
+    @property
+    def decoder_start(self) -> int | None:
+        """The token with which an encoder-decoder's decoder begins; None where nothing names it."""
+        settings = getattr(self.hf, "generation_config", None), self.hf.config
+        names = "decoder_start_token_id", "bos_token_id"
+        tokens = (getattr(each, name, None) for name in names for each in settings)
+        return next((token for token in tokens if token is not None), None)
 
     @property
     def max_tokens(self) -> int:
