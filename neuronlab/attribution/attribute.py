@@ -202,9 +202,16 @@ def _provenance(prompt: Prompt, request: Request, settings: dict[str, Any]) -> d
         **foil_in(model, request.foil),
         "tokens": list(encoded.tokens),
         "position": encoded.position,
+        **stacks_in(model),
         "settings": settings,
         "versions": {name: version(name) for name in ("torch", "transformers")},
     }
+
+
+def stacks_in(model: Model) -> dict[str, Any]:
+    """How many layers an encoder and its decoder have, in a result's numbers; of others nothing."""
+    stacks = {name: len(layers) for name, layers in model.stacks.items()}
+    return {} if len(stacks) == 1 else {"stacks": stacks}
 
 
 def foil_in(model: Model, foil: int | None) -> dict[str, Any]:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from neuronlab.errors import UserError
 from neuronlab.models.prompt import MASK, MASKS, Encoded, Prompt, joined
 from neuronlab.models.residues import clean_sequence
-from neuronlab.models.token_model import TokenModel
-
-# What stands for a part that is left out, where a family marks such parts so.
-_FIRST_SENTINEL = "<extra_id_0>"
-_SENTINEL = re.compile(r"<extra_id_\d+>")
+from neuronlab.models.token_model import FIRST_SENTINEL, SENTINEL, TokenModel
 
 
 def encode(model: TokenModel, prompt: Prompt) -> Encoded:
@@ -29,12 +26,15 @@ def encode(model: TokenModel, prompt: Prompt) -> Encoded:
     if prompt.prefix is not None and model.kind != "seq2seq":
         raise UserError(f"{model.title} has no decoder that a prefix could be of: leave it out.")
     prefix: list[int] = []
-    before, ids_before = prompt.text, None
+    before = prompt.text
     if model.alphabet == "protein":
         ids, position, notes = _protein(model, prompt)
     elif model.kind == "seq2seq":
         ids, before, prefix = _two_texts(model, prompt)
-        position, notes, ids_before = len(ids) + len(prefix) - 1, [], prefix
+        position, notes = len(ids) + len(prefix) - 1, []
+        if prompt.prefix is None:  # what fills a mask is a word of its own, however it is written
+            target, foil = _word(before, prompt.target), _word(before, prompt.foil)
+            prompt = replace(prompt, target=target, foil=foil)
     else:
         ids, position, notes = _text(model, prompt)
     limit = model.max_tokens
@@ -52,9 +52,9 @@ def encode(model: TokenModel, prompt: Prompt) -> Encoded:
             f"{model.title} has no embedding for '{model.token(unknown[0])}', which its tokenizer "
             "knows: leave it out, or use the tokenizer that belongs to these weights."
         )
-    ids_before = ids if ids_before is None else ids_before
-    target, whole = _choice(model, before, prompt.target, ids_before, notes)
-    foil, _ = _choice(model, before, prompt.foil, ids_before, notes)
+    said = ids if model.kind != "seq2seq" else prefix
+    target, whole = _choice(model, before, prompt.target, said, notes)
+    foil, _ = _choice(model, before, prompt.foil, said, notes)
     check_foil(model, target, foil)
     return Encoded(
         input_ids=model.ids([ids]),
@@ -127,16 +127,20 @@ def _two_texts(model: TokenModel, prompt: Prompt) -> tuple[list[int], str, list[
     """What an encoder reads, and what its decoder does, in words and as token ids."""
     text, said = prompt.text, prompt.prefix
     _check_length(model, text)
-    mask = _FIRST_SENTINEL if model.family.sentinels else model.tokenizer.mask_token
+    mask = FIRST_SENTINEL if model.family.sentinels else model.tokenizer.mask_token
     for written in MASKS if mask else ():
         text = text.replace(written, mask)
-    sentinel = _SENTINEL.search(text) if model.family.sentinels else None
+    sentinel = SENTINEL.search(text) if model.family.sentinels else None
     if said is None and sentinel:
         said = sentinel[0]
     elif said is None and model.family.restates and mask in text:
         said = text.partition(mask)[0].rstrip()
     said = said or ""
     return model.tokenizer(text, verbose=False)["input_ids"], said, _tokenized(model, said, [])
+
+
+def _word(before: str, answer: str | int | None) -> str | int | None:
+    return joined(before, answer) if isinstance(answer, str) else answer
 
 
 def _beginning(tokenizer: Any) -> list[int]:
@@ -229,8 +233,6 @@ def _choice(
                 f"'{_shown(target)}' is no residue this model knows: choose one of {letters}."
             )
         return model.residue_tokens[residue], True
-    if model.kind == "seq2seq" and text.endswith(">") and _SENTINEL.search(text):
-        target = joined(text, target)
     answer = _answer(model, text, target, ids, notes)
     tokenizer = model.tokenizer
     missing = not answer or answer[0] == tokenizer.unk_token_id != tokenizer.eos_token_id

@@ -28,6 +28,15 @@ from neuronlab.models.prompt import Encoded, Prompt
 from neuronlab.models.token_model import TokenModel
 
 
+def names_of_layers(stacks: Mapping[str, int]) -> list[str]:
+    """By their numbers; in an encoder-decoder by those in their stack, behind its name.
+
+    Args:
+        stacks: how many layers each has, by name.
+    """
+    return [f"{name} {at}".lstrip() for name, count in stacks.items() for at in range(count)]
+
+
 class Model(TokenModel):
     """One model on one device, frozen. Build it with ``neuronlab.load``.
 
@@ -109,10 +118,10 @@ class Model(TokenModel):
         chosen = tuple(components)
         return [(at, c) for at in range(self.layers) for c in chosen if self.has(at, c)]
 
-    def layer_name(self, layer: int) -> str:
-        """How a layer is called: its number, in an encoder-decoder behind its stack's name."""
-        name, layers = next((n, rows) for n, rows in self.stacks.items() if layer in rows)
-        return f"{name} {layer - layers.start}" if name else str(layer)
+    @property
+    def layer_names(self) -> list[str]:
+        """How layers are called: see ``names_of_layers``."""
+        return names_of_layers({name: len(layers) for name, layers in self.stacks.items()})
 
     def tokens_at(self, encoded: Encoded, at: tuple[int, Component]) -> slice:
         """The tokens of a prompt that have neurons of a layer and component.

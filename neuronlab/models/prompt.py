@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jaxtyping import Int
 from torch import Tensor
@@ -52,6 +52,11 @@ class Prompt:
         if not isinstance(self.prefix, str | None):
             raise TypeError(f"A prefix is a str, not {type(self.prefix).__name__}.")
 
+    @property
+    def unasked(self) -> Prompt:
+        """What is read, without what is explained of it."""
+        return replace(self, target=None, foil=None)
+
 
 @dataclass(frozen=True)
 class Encoded:
@@ -76,6 +81,12 @@ class Encoded:
     whole: bool = True
     foil: int | None = None
     prefix: Int[Tensor, "1 prefix"] | None = None
+
+    @property
+    def ids(self) -> list[int]:
+        """The ids of all tokens, those of a prefix last."""
+        texts = self.input_ids, self.prefix
+        return [token for ids in texts if ids is not None for token in ids[0].tolist()]
 
     @property
     def length(self) -> int:

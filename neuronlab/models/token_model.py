@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -14,6 +15,9 @@ from neuronlab.models.entries import Alphabet, Kind
 from neuronlab.models.families import Family
 from neuronlab.models.residues import RESIDUES
 
+# What stands for a part that is left out, where a family marks such parts so.
+FIRST_SENTINEL = "<extra_id_0>"
+SENTINEL = re.compile(r"<extra_id_\d+>")
 # Attention over more tokens than this costs more memory than the app promises to use.
 MAX_TOKENS = 2048
 
@@ -106,6 +110,11 @@ class TokenModel:
         if index in self.tokenizer.all_special_ids:
             return piece
         return self.tokenizer.decode([int(index)]) or piece
+
+    def hides(self, index: int) -> bool:
+        """Whether a token stands for what is left out of a text."""
+        piece = self.tokenizer.convert_ids_to_tokens(int(index)) or ""
+        return index == self.tokenizer.mask_token_id or bool(SENTINEL.search(piece))
 
     def label(self, index: int) -> str:
         """The name of what is predicted: a class or a token."""

@@ -160,8 +160,7 @@ class KeepOnly(Intervention):
             UserError: the prompt does not fit the model.
         """
         encoded = model.encode(prompt)
-        texts = encoded.input_ids, encoded.prefix
-        ids = [token for text in texts if text is not None for token in text[0].tolist()]
+        ids = encoded.ids
         special = {*model.tokenizer.all_special_ids} - {model.tokenizer.mask_token_id}
         means: dict[At, Tensor] = {}
         token_means: dict[int, dict[At, Tensor]] = {}

@@ -14,6 +14,7 @@ from jaxtyping import Float32
 
 from neuronlab.errors import UserError
 from neuronlab.models.components import READABLE, Component
+from neuronlab.models.model import names_of_layers
 from neuronlab.neurons.neurons import Neuron, NeuronSet
 
 if TYPE_CHECKING:
@@ -56,6 +57,12 @@ class NeuronScores:
 
     def __iter__(self) -> Iterator[Component]:
         return iter(c for c in READABLE if c in self.arrays)
+
+    @property
+    def layer_names(self) -> list[str]:
+        """How layers are called: see ``names_of_layers``; an encoder-decoder's provenance tells."""
+        stacks = self.provenance.get("stacks")
+        return names_of_layers(stacks or {"": max(len(each) for each in self.arrays.values())})
 
     @property
     def components(self) -> tuple[Component, ...]:
