@@ -531,6 +531,29 @@ def esm_tokenizer(folder):
     return transformers.EsmTokenizer(str(path))
 
 
+def protein_encoder(word_start):
+    """An encoder of T5 alone, and its tokenizer: residues, as words of one letter, and an end.
+
+    Args:
+        word_start: before each, "▁" as in ProtT5's vocabulary or nothing as in Ankh's.
+    """
+    pieces = [f"{word_start}{letter}" for letter in RESIDUES]
+    names = ["<pad>", "</s>", "<unk>", *pieces, *(f"<extra_id_{at}>" for at in range(40))]
+    vocabulary = {piece: at for at, piece in enumerate(names)}
+    model = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    model.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    model.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", 1)]
+    )
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=model, unk_token="<unk>", pad_token="<pad>", eos_token="</s>"
+    )
+    sizes = {"d_model": HIDDEN, "d_kv": HEAD, "d_ff": FFN, "num_heads": HEADS, "num_layers": 2}
+    hf = transformers.T5EncoderModel(transformers.T5Config(vocab_size=len(names), **sizes))
+    randomise(hf, 0)
+    return hf.eval(), tokenizer
+
+
 def randomise(hf, seed):
     """Weights large enough for effects far above rounding (the usual .02 gives almost none)."""
     generator = torch.Generator().manual_seed(seed)

@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 import torch
-import transformers
-from tiny_models import FFN, HEADS, HIDDEN, RESIDUES, randomise
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tiny_models import RESIDUES, protein_encoder
 
 import neuronlab as nl
 from neuronlab.labels.exemplars import pooled
@@ -15,30 +13,9 @@ from neuronlab.neurons.activity import per_residue
 SEQUENCES = ["MKTAYIAKQR", "GSLEDWAAKMKTAYIAKQ", "LLV"]
 
 
-def tokenizer(word_start):
-    """Residues as ProtT5's vocabulary has them, as words, or as Ankh's, as letters; and an end."""
-    pieces = [f"{word_start}{letter}" for letter in RESIDUES]
-    names = ["<pad>", "</s>", "<unk>", *pieces, *(f"<extra_id_{at}>" for at in range(40))]
-    vocabulary = {piece: at for at, piece in enumerate(names)}
-    model = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    model.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    model.post_processor = processors.TemplateProcessing(
-        single="$A </s>", special_tokens=[("</s>", 1)]
-    )
-    return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=model, unk_token="<unk>", pad_token="<pad>", eos_token="</s>"
-    )
-
-
 @pytest.fixture(params=["▁", ""], ids=["words", "letters"])
 def hf_and_tokenizer(request):
-    pieces = tokenizer(request.param)
-    config = transformers.T5Config(
-        vocab_size=len(pieces), d_model=HIDDEN, d_kv=8, d_ff=FFN, num_heads=HEADS, num_layers=2
-    )
-    hf = transformers.T5EncoderModel(config)
-    randomise(hf, 0)
-    return hf.eval(), pieces, request.param
+    return *protein_encoder(request.param), request.param
 
 
 @pytest.fixture
