@@ -127,8 +127,10 @@ def _two_texts(model: TokenModel, prompt: Prompt) -> tuple[list[int], str, list[
     """What an encoder reads, and what its decoder does, in words and as token ids."""
     text, said = prompt.text, prompt.prefix
     _check_length(model, text)
-    mask = FIRST_SENTINEL if model.family.sentinels else model.tokenizer.mask_token
-    for written in MASKS if mask else ():
+    mask = (FIRST_SENTINEL if model.family.sentinels else model.tokenizer.mask_token) or MASK
+    if sum(map(text.count, MASKS)) > 1:
+        raise UserError(f"Put {MASK} in the text once: it holds the place to predict.")
+    for written in MASKS:
         text = text.replace(written, mask)
     sentinel = SENTINEL.search(text) if model.family.sentinels else None
     if said is None and sentinel:
@@ -146,7 +148,8 @@ def _word(before: str, answer: str | int | None) -> str | int | None:
 def _beginning(tokenizer: Any) -> list[int]:
     """The special tokens that a tokenizer puts before a text."""
     ids, plain = (tokenizer("a", add_special_tokens=each)["input_ids"] for each in (True, False))
-    return ids[: next(i for i in range(len(ids)) if ids[i : i + len(plain)] == plain)]
+    starts = (i for i in range(len(ids)) if ids[i : i + len(plain)] == plain)
+    return ids[: next(starts, 0)]
 
 
 def _tokenized(model: TokenModel, text: str, notes: list[str]) -> list[int]:

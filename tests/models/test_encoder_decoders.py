@@ -84,6 +84,7 @@ def test_a_prefix_is_of_a_decoder(tiny, sentence):
 
 def test_what_is_too_long_or_empty_is_refused_in_either_text(model, sentence):
     sentence(model.encode, nl.Prompt(" "), says="empty")
+    sentence(model.encode, nl.Prompt("[MASK] is <mask>"), says="once")
     many = "fox " * (model.max_tokens + 1)
     sentence(model.encode, nl.Prompt(many), says="The prompt has")
     sentence(model.encode, nl.Prompt("fox", prefix=many), says="The prefix has")
