@@ -21,7 +21,7 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import tiny_models  # noqa: E402
 import torch  # noqa: E402
-from tiny_models import LANGUAGE, ROWS, TINY, build, question  # noqa: E402
+from tiny_models import LANGUAGE, ROWS, TINY, block_of, build, question  # noqa: E402
 
 import neuronlab as nl  # noqa: E402
 from neuronlab import attribution, home  # noqa: E402
@@ -133,12 +133,28 @@ def hemopi():
 # --- What the checkpoints say about themselves ---------------------------------------------------
 
 
+def checkpoint_span(hf, encoded, layer, component, everywhere):
+    """Where neurons are at the predicted position, of the tokens that have such neurons."""
+    if everywhere:
+        return slice(None)
+    position = encoded.position
+    if ROWS[hf.config.model_type].encoder:
+        if block_of(hf, layer)[1] or component in ("cross_key", "cross_value"):
+            return slice(None)  # made of the text, of which the decoder reads every token
+        position -= encoded.input_ids.shape[1]
+    return slice(position, position + 1)
+
+
 def checkpoint_site(hf, layer, component):
     """(module, side, columns) of a component's neurons, from the documented checkpoint layout."""
     row = ROWS[hf.config.model_type]
-    block = hf.get_submodule(f"{row.blocks}.{layer}")
+    block, in_encoder = block_of(hf, layer)
     if component == "ffn":
-        return block.get_submodule(row.down), "input", slice(None)
+        down = row.encoder_down if in_encoder and row.encoder_down else row.down
+        return block.get_submodule(down), "input", slice(None)
+    if component.startswith("cross_"):
+        part = ("cross_query", "cross_key", "cross_value").index(component)
+        return block.get_submodule(row.cross[part]), "output", slice(None)
     part = ("query", "key", "value").index(component)
     return block.get_submodule(row.projections[part]), "output", row.columns(part)
 
@@ -166,6 +182,8 @@ def hooked(hf, layer, component, function):
 def full_logits(hf, ids, position):
     """The transformers model run the usual way: logits at the predicted position, (row, choice)."""
     logits = hf(input_ids=ids).logits
+    if hf.config.is_encoder_decoder:
+        position -= ids.shape[1]
     return logits if logits.dim() == 2 else logits[:, position]
 
 
@@ -216,6 +234,7 @@ def oracle():
 
 class Oracle:
     site = staticmethod(checkpoint_site)
+    span = staticmethod(checkpoint_span)
     hooked = staticmethod(hooked)
     logits = staticmethod(full_logits)
     explained = staticmethod(explained)
@@ -230,7 +249,7 @@ class Oracle:
         ``blank``: token ids whose activations are the baseline; zero without them.
         """
         ids, position = encoded.input_ids, encoded.position
-        here = slice(None) if everywhere else slice(position, position + 1)
+        here = checkpoint_span(hf, encoded, layer, component, everywhere)
         clean = neurons_of(hf, ids, layer, component)[:, here]
         start = torch.zeros_like(clean)
         if blank is not None:
@@ -348,7 +367,7 @@ from neuronlab.attribution.request import Attribution, Request, on_cpu
 def toy(request: Request) -> Attribution:
     """Twice the activation."""
     seen = request.model.read(request.encoded, request.components)
-    return Attribution({at: on_cpu(2 * n[0, request.span]) for at, n in seen.items()})
+    return Attribution({at: on_cpu(2 * n[0, request.span(at)]) for at, n in seen.items()})
 
 
 register(

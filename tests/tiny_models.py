@@ -16,7 +16,9 @@ from neuronlab.models.families import family_of
 from neuronlab.models.model import Model
 
 WORDS = "the capital of France is Paris a quick brown fox jumps over lazy dog London two w x y z"
+SAID = "the quick brown fox"  # by a decoder
 RESIDUES = "LAGVSERTIDPKQNFYMHWCXBUZO"
+SENTINELS = ["<extra_id_0>", "<extra_id_1>"]
 LAYERS, HIDDEN, FFN, HEADS, KV_HEADS, HEAD = 3, 32, 48, 4, 2, 8
 
 _COMMON = {
@@ -46,6 +48,9 @@ class Row(NamedTuple):
         columns: the neurons in what a projection puts out, by 0 (query), 1 (key) or 2 (value).
         mixed: what reads the heads' outputs, side by side.
         down: what reads the FFN's neurons.
+        encoder: path of the blocks of an encoder; the others are then its decoder's.
+        encoder_down: what reads the FFN's neurons there, where that is elsewhere.
+        cross: projections of cross-attention.
     """
 
     config: dict[str, Any]
@@ -57,6 +62,9 @@ class Row(NamedTuple):
     columns: Callable[[int], Any] = lambda part: slice(None)
     mixed: str = "self_attn.o_proj"
     down: str = "mlp.down_proj"
+    encoder: str = ""
+    encoder_down: str = ""
+    cross: tuple[str, ...] = ()
 
 
 def _encoder(name: str, special: tuple[str, ...] = _BERT_SPECIAL, **changes: Any) -> Row:
@@ -192,6 +200,40 @@ _EXPERTS = {
     "decoder_sparse_step": 1,
 }
 _FAIRSEQ = {"mixed": "self_attn.out_proj", "down": "fc2"}
+
+
+def _t5(**changes: Any) -> Row:
+    """Two layers of an encoder and three of a decoder; heads that are wider than the stream's."""
+    sizes = {"d_model": HIDDEN, "d_kv": 16, "d_ff": FFN, "num_heads": HEADS, "num_layers": 2}
+    config = sizes | {"num_decoder_layers": LAYERS, "dropout_rate": 0.0}
+    return Row(
+        config | changes,
+        ("seq2seq",),
+        encoder="encoder.block",
+        blocks="decoder.block",
+        projections=tuple(f"layer.0.SelfAttention.{letter}" for letter in "qkv"),
+        cross=tuple(f"layer.1.EncDecAttention.{letter}" for letter in "qkv"),
+        mixed="layer.0.SelfAttention.o",
+        encoder_down="layer.1.DenseReluDense.wo",
+        down="layer.2.DenseReluDense.wo",
+    )
+
+
+def _bart(special: tuple[str, ...] = (), **changes: Any) -> Row:
+    """Layers as in ``_t5``."""
+    config = {"d_model": HIDDEN, "max_position_embeddings": 64, "dropout": 0.0}
+    for stack, layers in {"encoder": 2, "decoder": LAYERS}.items():
+        sizes = {"layers": layers, "attention_heads": HEADS, "ffn_dim": FFN}
+        config |= {f"{stack}_{name}": size for name, size in sizes.items()}
+    return Row(
+        config | {"scale_embedding": True} | changes,
+        ("seq2seq",),
+        special,
+        encoder="model.encoder.layers",
+        blocks="model.decoder.layers",
+        cross=tuple(f"encoder_attn.{letter}_proj" for letter in "qkv"),
+        **_FAIRSEQ,
+    )
 
 
 def _bert(name: str, trunk: str, special: tuple[str, ...] = _BERT_SPECIAL, **changes: Any) -> Row:
@@ -423,6 +465,12 @@ MORE = {
         mixed="albert_layers.0.attention.dense",
         down="albert_layers.0.ffn_output",
     ),
+    "t5": _t5(),
+    "mt5": _t5(feed_forward_proj="gated-gelu"),
+    "umt5": _t5(feed_forward_proj="gated-gelu"),
+    "bart": _bart(("<s>", "</s>", "<mask>")),
+    "mbart": _bart(("<s>", "</s>", "<mask>")),
+    "pegasus": _bart(),
 }
 ROWS = USUAL | MORE
 TINY = [(name, head) for name, row in USUAL.items() for head in row.heads]
@@ -435,7 +483,18 @@ AUTO = {
     "causal": transformers.AutoModelForCausalLM,
     "masked": transformers.AutoModelForMaskedLM,
     "classifier": transformers.AutoModelForSequenceClassification,
+    "seq2seq": transformers.AutoModelForSeq2SeqLM,
+    "encoder": transformers.AutoModelForTextEncoding,
 }
+
+
+def block_of(hf, layer):
+    """A layer's module, and whether it is an encoder's before a decoder."""
+    row = ROWS[hf.config.model_type]
+    first = len(hf.get_submodule(row.encoder)) if row.encoder else 0
+    if layer < first:
+        return hf.get_submodule(f"{row.encoder}.{layer}"), True
+    return hf.get_submodule(f"{row.blocks}.{layer - first}"), False
 
 
 def text_tokenizer(model_type, words=WORDS):
@@ -444,6 +503,8 @@ def text_tokenizer(model_type, words=WORDS):
     if special:
         cls, sep, mask = special
         first = [cls, "<pad>", sep, "<unk>", mask]
+    elif ROWS[model_type].encoder:  # as T5's: an end, and sentinels
+        first += SENTINELS
     vocabulary = {token: i for i, token in enumerate([*first, *words.split()])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -452,7 +513,12 @@ def text_tokenizer(model_type, words=WORDS):
         tokenizer.post_processor = processors.TemplateProcessing(
             single=f"{cls} $A {sep}", special_tokens=[(t, vocabulary[t]) for t in (cls, sep)]
         )
-        names = {"cls_token": cls, "sep_token": sep, "mask_token": mask}
+        names = {"cls_token": cls, "sep_token": sep, "mask_token": mask, "eos_token": sep}
+    elif ROWS[model_type].encoder:
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="$A <|end|>", special_tokens=[("<|end|>", vocabulary["<|end|>"])]
+        )
+        names["additional_special_tokens"] = SENTINELS
     return transformers.PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, unk_token="<unk>", pad_token="<pad>", **names
     )
@@ -465,16 +531,45 @@ def esm_tokenizer(folder):
     return transformers.EsmTokenizer(str(path))
 
 
+def protein_encoder(word_start):
+    """An encoder of T5 alone, and its tokenizer: residues, as words of one letter, and an end.
+
+    Args:
+        word_start: before each, "▁" as in ProtT5's vocabulary or nothing as in Ankh's.
+    """
+    pieces = [f"{word_start}{letter}" for letter in RESIDUES]
+    names = ["<pad>", "</s>", "<unk>", *pieces, *(f"<extra_id_{at}>" for at in range(40))]
+    vocabulary = {piece: at for at, piece in enumerate(names)}
+    model = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    words = pre_tokenizers.Metaspace, pre_tokenizers.WhitespaceSplit
+    model.pre_tokenizer = words[not word_start]()
+    model.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", 1)]
+    )
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=model, unk_token="<unk>", pad_token="<pad>", eos_token="</s>"
+    )
+    sizes = {"d_model": HIDDEN, "d_kv": HEAD, "d_ff": FFN, "num_heads": HEADS, "num_layers": 2}
+    hf = transformers.T5EncoderModel(transformers.T5Config(vocab_size=len(names), **sizes))
+    randomise(hf, 0)
+    return hf.eval(), tokenizer
+
+
 def randomise(hf, seed):
     """Weights large enough for effects far above rounding (the usual .02 gives almost none)."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for parameter in hf.parameters():
+        for name, parameter in hf.named_parameters():
             noise = torch.randn(parameter.shape, generator=generator)
+            if name.endswith("Attention.q.weight"):
+                noise /= 4  # T5's attention divides by nothing: its queries are small
             if parameter.dim() > 1:
                 parameter.copy_(0.25 * noise)
             else:  # biases around 0, scales of norms around 1
                 parameter.add_(0.15 * noise)
+        for name, buffer in hf.named_buffers():
+            if name == "final_logits_bias":
+                buffer.copy_(torch.randn(buffer.shape, generator=generator))
 
 
 def plain(model_type, kind, tokenizer, *, seed=0, **settings):
@@ -488,13 +583,30 @@ def plain(model_type, kind, tokenizer, *, seed=0, **settings):
             "bos_token_id": None,
             "eos_token_id": tokenizer.eos_token_id,
             "mask_token_id": tokenizer.mask_token_id,
+            **({"decoder_start_token_id": tokenizer.pad_token_id} if row.encoder else {}),
             **row.config,
             **settings,
         },
     )
     hf = AUTO[kind].from_config(config)
     randomise(hf, seed)
+    if kind == "seq2seq":
+        hf.register_forward_pre_hook(_decoding(tokenizer), with_kwargs=True)
     return hf
+
+
+def _decoding(tokenizer):
+    """Gives a decoder what ``question`` has it read, where it is not said what it reads."""
+    before = [] if tokenizer.cls_token_id is None else [tokenizer.cls_token_id]
+    words = tokenizer(SAID, add_special_tokens=False)["input_ids"]
+    ids = torch.tensor([[tokenizer.pad_token_id, *before, *words]])
+
+    def hook(module, args, kwargs):
+        rows = len(kwargs["input_ids"])
+        read = ids.to(kwargs["input_ids"].device).expand(rows, -1)
+        return args, {"decoder_input_ids": read} | kwargs
+
+    return hook
 
 
 def build(model_type, kind, folder, *, title="", protein=False, **settings):
@@ -533,6 +645,9 @@ def question(model, target=None):
         target = "K" if target is None and model.kind == "masked" else target
         mask = 3 if model.kind == "masked" else None
         return nl.Prompt("MKTAYIAKQR", target=1 if target is None else target, mask=mask)
+    if model.kind == "seq2seq":
+        text = "the capital of the fox is Paris"
+        return nl.Prompt(text, target=target or "France", prefix=SAID)
     if model.kind == "masked":
         return nl.Prompt("the capital of [MASK] is Paris", target=target or "France")
     if model.kind == "classifier":

@@ -364,14 +364,14 @@ def as_tf32(model: Model, label: str, length: int) -> list[Row]:
 def usual_loop(request: Request, at: tuple[int, str]) -> np.ndarray:
     """Full passes over 20 scaled copies, and the sum of their gradients (Dai et al. 2022)."""
     model, encoded = request.model, request.encoded
-    clean = model.read(encoded, (at[1],))[at][0, request.span]
+    clean = model.read(encoded, (at[1],))[at][0, request.span(at)]
     total, room = 0.0, max(1, int(4096 // encoded.input_ids.shape[1]))
     for part in torch.arange(1, STEPS + 1, device=model.device, dtype=clean.dtype).split(room):
         scaled = (part[:, None, None] / STEPS * clean).requires_grad_()
 
         def replace(neurons: torch.Tensor, scaled: torch.Tensor = scaled) -> torch.Tensor:
             changed = neurons.clone()
-            changed[:, request.span] = scaled
+            changed[:, request.span(at)] = scaled
             return changed
 
         with torch.enable_grad(), model.edit({at: replace}):

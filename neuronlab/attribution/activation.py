@@ -10,7 +10,7 @@ def activation(request: Request) -> Attribution:
     It says how loud a neuron is, not what for: the target does not enter.
     """
     seen = request.model.read(request.encoded, request.components)
-    return Attribution({at: on_cpu(n[0, request.span]).abs() for at, n in seen.items()})
+    return Attribution({at: on_cpu(n[0, request.span(at)]).abs() for at, n in seen.items()})
 
 
 register(

@@ -47,7 +47,7 @@ def mean_baseline(
     length = encoded.input_ids.shape[1]
     rows = encoded.input_ids.expand(length, -1).clone()
     rows.fill_diagonal_(blank_token(model))
-    places = [(layer, c) for layer in range(model.layers) for c in components]
+    places = model.places(components)
     sums: dict[At, Tensor] = {}
     precise = torch.promote_types(model.dtype, torch.float32)
 
@@ -61,14 +61,15 @@ def mean_baseline(
 
     with model.lock, model.edit({at: add(at) for at in places}):
         for part in rows.split(max(1, _TOKENS // length)):
-            model.hidden(part, encoded.position)
+            model.hidden(part, encoded.position, encoded.prefix)
     return {at: total / length for at, total in sums.items()}
 
 
 def blank_token(model: Model) -> int:
-    """The token that says nothing: the mask, or for causal models the end of text."""
+    """The token that says nothing: the mask, or for models without one the end of text."""
     tokenizer = model.tokenizer
-    return tokenizer.eos_token_id if model.family.causal else tokenizer.mask_token_id
+    masked = not model.family.causal and tokenizer.mask_token_id is not None
+    return tokenizer.mask_token_id if masked else tokenizer.eos_token_id
 
 
 def _authors(request: Request) -> Attribution:
@@ -90,7 +91,7 @@ def _authors(request: Request) -> Attribution:
             scores |= _scores(batch, portion)
             request.progress(number / len(request.places), "integrating")
             portion, spent = [], 0.0
-        portion.append(Path(at, alphas, request.baseline[at][0, request.span]))
+        portion.append(Path(at, alphas, request.baseline[at][0, request.span(at)]))
         spent += cost
     return Attribution(scores | _scores(batch, portion))
 

@@ -58,12 +58,15 @@ def attribute(
     Args:
         method: a name from ``methods()``.
         components: which neurons; by default query, key, value and FFN, or those of them that the
-            method can score.
+            method can score. ``model.components`` are all of an encoder-decoder, those of
+            cross-attention with them.
         objective: what is explained: the target's probability, log-probability or logit. Of a
             prompt with a foil it is the difference of the two log-probabilities, whatever is said
             here.
         positions: the neurons at the predicted position, or at all positions (scores are summed
-            over them; the top neurons keep their score at each token).
+            over them; the top neurons keep their score at each token). An encoder has no predicted
+            position: its neurons, and the keys and values that a decoder makes of its states, count
+            at all tokens of the text in either case.
         baseline: where the path of integrated gradients begins: all neurons at zero; their
             activations on an uninformative input of the same length ("input": every token
             replaced by the mask, or by the end of text; ESM-2 without its token dropout, which
@@ -81,7 +84,7 @@ def attribute(
             does not fit into the free memory.
     """
     chosen = _method(method, engine)
-    components = _components(chosen, components)
+    components = _components(chosen, model, components)
     baseline = chosen.baselines[0] if baseline is None else baseline
     _check_choices(chosen, objective, positions, variant, baseline)
     _check_numbers(tolerance, seed, steps)
@@ -118,18 +121,21 @@ def _method(name: str, engine: str) -> Method:
     return chosen
 
 
-def _components(chosen: Method, components: Sequence[Component] | None) -> tuple[Component, ...]:
+def _components(
+    chosen: Method, model: Model, components: Sequence[Component] | None
+) -> tuple[Component, ...]:
     """The components to score, each once and in one order."""
+    there = [c for c in chosen.components if c in model.sizes]
     if components is None:
         return chosen.default_components
-    wrong = [c for c in components if c not in chosen.components]
+    wrong = [c for c in components if c not in there]
     if wrong or not components:
         problem = "No component is chosen"
         if wrong:
             problem = f"'{wrong[0]}' is no component"
         if wrong and wrong[0] in ALL_COMPONENTS:
-            problem += f" of {chosen.title}"
-        raise UserError(f"{problem}: choose from {', '.join(chosen.components)}.")
+            problem += f" of {chosen.title if wrong[0] in model.sizes else model.title}"
+        raise UserError(f"{problem}: choose from {', '.join(there)}.")
     return tuple(c for c in ALL_COMPONENTS if c in components)
 
 
@@ -190,14 +196,22 @@ def _provenance(prompt: Prompt, request: Request, settings: dict[str, Any]) -> d
         "revision": model.revision,
         "prompt": prompt.text,
         "mask": prompt.mask,
+        **({} if prompt.prefix is None else {"prefix": prompt.prefix}),
         "target": request.target,
         "target_label": model.label(request.target),
         **foil_in(model, request.foil),
         "tokens": list(encoded.tokens),
         "position": encoded.position,
+        **stacks_in(model),
         "settings": settings,
         "versions": {name: version(name) for name in ("torch", "transformers")},
     }
+
+
+def stacks_in(model: Model) -> dict[str, Any]:
+    """How many layers an encoder and its decoder have, in a result's numbers; of others nothing."""
+    stacks = {name: len(layers) for name, layers in model.stacks.items()}
+    return {} if len(stacks) == 1 else {"stacks": stacks}
 
 
 def foil_in(model: Model, foil: int | None) -> dict[str, Any]:
@@ -208,25 +222,51 @@ def foil_in(model: Model, foil: int | None) -> dict[str, Any]:
 def _collect(
     attribution: Attribution, request: Request, provenance: dict[str, Any]
 ) -> NeuronScores:
-    layers = range(request.model.layers)
-    arrays = {
-        c: torch.stack([attribution.scores[layer, c].sum(0) for layer in layers]).numpy(force=True)
-        for c in request.components
-    }
+    model, scores_at = request.model, attribution.scores
+    sums = {at: scores.sum(0) for at, scores in scores_at.items()}
+    arrays = {c: by_layer(model, sums, c).numpy(force=True) for c in request.components}
     scores = NeuronScores(arrays, provenance, attribution.quality, certified=attribution.certified)
     if request.positions == "predicted":
         return scores
     return replace(
         scores,
-        tokens=_tokens(attribution.scores, scores),
+        tokens=_tokens(request, scores_at, scores),
         token_totals=token_totals(
             request.encoded.tokens,
-            {
-                c: torch.stack([attribution.scores[layer, c].sum(1) for layer in layers]).sum(0)
-                for c in request.components
-            },
+            {c: at_tokens(request, scores_at, c).nansum((0, 2)) for c in request.components},
         ),
     )
+
+
+def by_layer(model: Model, values: Mapping[At, Tensor], component: Component) -> Tensor:
+    """The values of a component's places, layer by layer; NaN in layers that do not have it."""
+    there = [layer for layer in range(model.layers) if (layer, component) in values]
+    if len(there) == model.layers:
+        return torch.stack([values[layer, component] for layer in there])
+    like = values[there[0], component]
+    table = torch.full_like(like, torch.nan).repeat(model.layers, *[1] * like.dim())
+    for layer in there:
+        table[layer] = values[layer, component]
+    return table
+
+
+def at_tokens(
+    request: Request, scores: Mapping[At, Tensor], component: Component
+) -> Float[Tensor, "layer token neuron"]:
+    """Scores at all tokens of the prompt; 0 at those that have no such neurons.
+
+    Args:
+        scores: per place at the tokens that have neurons there.
+    """
+    count = len(request.encoded.tokens)
+
+    def widened(at: At) -> Tensor:
+        wide = scores[at].new_zeros(count, scores[at].shape[1])
+        wide[request.model.tokens_at(request.encoded, at)] = scores[at]
+        return wide
+
+    places = request.model.places([component])
+    return by_layer(request.model, {at: widened(at) for at in places}, component)
 
 
 def token_totals(
@@ -239,13 +279,13 @@ def token_totals(
     return table
 
 
-def _tokens(by_place: dict[At, Tensor], scores: NeuronScores) -> pd.DataFrame:
+def _tokens(request: Request, by_place: dict[At, Tensor], scores: NeuronScores) -> pd.DataFrame:
     top = scores.top(KEEP_TOKENS, magnitude=True)[["layer", "component", "neuron"]]
-    values = [
-        by_place[layer, component][:, neuron].numpy(force=True)
-        for layer, component, neuron in top.itertuples(index=False)
-    ]
-    table = np.stack(values)
+    table = np.zeros((len(top), len(request.encoded.tokens)), np.float32)
+    for row, (layer, component, neuron) in enumerate(top.itertuples(index=False)):
+        at = layer, component
+        of_neuron = by_place[at][:, neuron].numpy(force=True)
+        table[row, request.model.tokens_at(request.encoded, at)] = of_neuron
     columns = [str(i) for i in range(table.shape[1])]
     return pd.concat([top, pd.DataFrame(table, columns=columns)], axis=1)
 
@@ -267,11 +307,16 @@ def baseline_of(
         return mean_baseline(model, encoded, components)
     if isinstance(baseline, Prompt):
         other = model.encode(baseline)
-        if other.input_ids.shape != encoded.input_ids.shape:
+        if _lengths(other) != _lengths(encoded):
             raise UserError("The baseline must have as many tokens as the prompt.")
         return model.read(other, components)
     with model.lock, model.family.reading_masks(model.hf):
         return model.read(_uninformative(model, encoded), components)
+
+
+def _lengths(encoded: Encoded) -> tuple[int, int]:
+    """Of the text and of a prefix."""
+    return encoded.input_ids.shape[1], len(encoded.tokens)
 
 
 def _uninformative(model: Model, encoded: Encoded) -> Encoded:
@@ -279,4 +324,4 @@ def _uninformative(model: Model, encoded: Encoded) -> Encoded:
     special = encoded.input_ids.new_tensor(model.tokenizer.all_special_ids)
     keep = torch.isin(encoded.input_ids, special)
     ids = torch.where(keep, encoded.input_ids, blank_token(model))
-    return Encoded(ids, encoded.position, encoded.target, encoded.tokens)
+    return replace(encoded, input_ids=ids)

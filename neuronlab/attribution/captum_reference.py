@@ -37,7 +37,8 @@ def one_place(request: Request, at: At) -> tuple[Tensor, float, float]:
     model, encoded = request.model, request.encoded
     site = model.site(*at)
     baseline = 0.0 if request.baseline is None else request.baseline[at]
-    length = encoded.input_ids.shape[1]
+    tokens = model.tokens_at(encoded, at)
+    length = tokens.stop - tokens.start
 
     gate = torch.ones(1, length, device=model.device, dtype=model.dtype)
     current = gate
@@ -48,11 +49,12 @@ def one_place(request: Request, at: At) -> tuple[Tensor, float, float]:
     def forward(rows: Tensor) -> Tensor:
         nonlocal current
         current = rows
-        hidden = model.hidden(encoded.input_ids.expand(len(rows), -1), encoded.position)
+        ids = encoded.input_ids.expand(len(rows), -1)
+        hidden = model.hidden(ids, encoded.position, encoded.prefix)
         return request.explained(model.logits(hidden))
 
     closed = gate.clone()
-    closed[:, request.span] = 0.0
+    closed[:, request.span(at)] = 0.0
     captum = LayerIntegratedGradients(forward, site.module)
     # Hooks run in the order of their registration: inside this context Captum's come second, so
     # what it takes for the layer are the mixed neurons.
@@ -70,5 +72,5 @@ def one_place(request: Request, at: At) -> tuple[Tensor, float, float]:
         attributions = attributions[0]
     if site.columns is not None:
         attributions = attributions[..., site.columns.to(attributions.device)]
-    scores = on_cpu(attributions[0, request.span])
+    scores = on_cpu(attributions[0, request.span(at)])
     return scores, float(scores.double().sum()), expected

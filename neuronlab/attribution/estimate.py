@@ -35,19 +35,19 @@ def estimate(
     """
     encoded = model.encode(prompt)
     chosen = method_named(method)
-    tokens = encoded.input_ids.shape[1]
+    tokens = encoded.length
     request = Request(model, encoded, 0, tuple(components), positions=positions)
     weights = sum(p.numel() for p in model.block(0).parameters())
     whole = weights * model.layers * tokens
     if not chosen.differentiates:
-        neurons = model.layers * sum(model.sizes[c] for c in components)
+        neurons = sum(model.sizes[c] for _, c in request.places)
         read = min(chosen.tokens_each, model.vocabulary) * neurons * model.hf.config.hidden_size
         return Cost(2 * (whole + read) / _rate(str(model.device)), 4 * whole / weights)
     per_row = _tokens_per_row(request)
     of_row = ig.row_bytes(request, per_row, 0)
     if not chosen.integrates:
         return Cost(4 * whole / _rate(str(model.device)), of_row)
-    rows = _ROWS * len(components) * model.layers
+    rows = _ROWS * len(request.places)
     head = 0 if model.kind == "classifier" else model.vocabulary * model.hf.config.hidden_size
     work = 4 * rows * (weights * per_row * (model.layers + 1) / 2 + head)
     return Cost(
@@ -84,7 +84,7 @@ def check_memory(request: Request) -> None:
 def _tokens_per_row(request: Request) -> int:
     everywhere = request.positions == "all"
     alone = last_token_alone(request.model, request.encoded, everywhere=everywhere)
-    return 1 if alone else request.encoded.input_ids.shape[1]
+    return 1 if alone else request.encoded.length
 
 
 @lru_cache(maxsize=4)

@@ -22,15 +22,16 @@ def gradient_x_activation(request: Request) -> Attribution:
 
         return function
 
-    # The parameters are frozen: gradients have to start somewhere, at the first block's input.
-    start = {0: (model.block(0), lambda hidden: hidden.detach().requires_grad_())}
+    # The parameters are frozen: gradients have to start somewhere, at the first blocks' inputs.
+    first = [layers.start for layers in model.stacks.values()]
+    start = {at: (model.block(at), lambda hidden: hidden.detach().requires_grad_()) for at in first}
     edits = model.edit({at: keep(at) for at in request.places})
     with model.lock, torch.enable_grad(), before(start), edits:
-        hidden = model.hidden(encoded.input_ids, encoded.position)
+        hidden = model.hidden(encoded.input_ids, encoded.position, encoded.prefix)
         value = request.explained(model.logits(hidden)).sum()
         gradients = torch.autograd.grad(value, list(seen.values()))
     scores = {
-        at: on_cpu((neurons * gradient)[0, request.span])
+        at: on_cpu((neurons * gradient)[0, request.span(at)])
         for (at, neurons), gradient in zip(seen.items(), gradients, strict=True)
     }
     return Attribution(scores)

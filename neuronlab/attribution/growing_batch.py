@@ -7,6 +7,9 @@ where a family's blocks allow it, where their neurons are written into the resid
 backward pass then gives the gradient at every node of every layer (METHODS of NeuronLab: an
 algorithm of our own; it equals the loop over layers and nodes to rounding).
 
+In an encoder-decoder the rows of the encoder's paths enter the decoder with what they have made of
+the text; those that join in the decoder read what the encoder made of it unchanged.
+
 The head reads one token. Where a family's blocks allow it, the last block goes on after its
 attention with that token alone: the others' neurons there have no effect, and a gradient of zero.
 """
@@ -93,7 +96,8 @@ class GrowingBatch:
     ) -> None:
         """
         Args:
-            everywhere: move the neurons at all positions; else at the predicted one alone.
+            everywhere: move the neurons at all positions; else at the predicted one alone, as
+                ``Model.span`` says.
             check: called at every layer of a pass; an exception it raises ends the pass.
         """
         self.check = check
@@ -102,7 +106,7 @@ class GrowingBatch:
         self.objective = objective
         self.everywhere = everywhere
         self.single = last_token_alone(model, encoded, everywhere=everywhere)
-        self.tokens_per_row = 1 if self.single else encoded.input_ids.shape[1]
+        self.tokens_per_row = 1 if self.single else encoded.length
         self._inputs = inputs_of(model, encoded, single=self.single)
         reader = {} if self.single else reader_of(model, self._read)
         self._narrow = bool(reader)
@@ -127,23 +131,23 @@ class GrowingBatch:
         unmoved = dict(zip(clean, gradients[len(leaves) :], strict=True))
         return float(values[0]), {
             at: Gradients(
-                self._widened(_wide(clean[at][0, self.moved(clean[at])].detach())),
-                self._widened(_wide(unmoved[at][0, self.moved(clean[at])])),
+                self._widened(_wide(clean[at][0, self.moved(at, clean[at])].detach())),
+                self._widened(_wide(unmoved[at][0, self.moved(at, clean[at])])),
                 values[rows],
                 self._widened(moved[at]),
             )
             for at, rows in running.rows.items()
         }
 
-    def moved(self, neurons: Float[Tensor, "row token neuron"]) -> slice:
+    def moved(self, at: At, neurons: Float[Tensor, "row token neuron"]) -> slice:
         """The positions that move, of those that are there."""
-        if self.everywhere or neurons.shape[1] == 1:
+        if neurons.shape[1] == 1:
             return slice(None)
-        return self._read
+        return self.model.span(self.encoded, at, everywhere=self.everywhere)
 
     def rows_of(self, path: Path, clean: Float[Tensor, "1 token neuron"]) -> tuple[Tensor, Tensor]:
         """What a path moves at each of its nodes, and the rows it is moved in."""
-        place = self.moved(clean)
+        place = self.moved(path.at, clean)
         end = _wide(clean[0, place].detach())
         baseline = path.baseline
         if isinstance(baseline, Tensor) and len(baseline) > len(end):
@@ -164,8 +168,8 @@ class GrowingBatch:
 
     def _widened(self, neurons: Float[Tensor, "*row token neuron"]) -> Tensor:
         """Zero for the tokens that the last block has dropped."""
-        tokens = self.tokens_per_row if self.everywhere else 1
-        if neurons.shape[-2] == tokens:
+        tokens = self.tokens_per_row
+        if not (self._narrow and self.everywhere) or neurons.shape[-2] == tokens:
             return neurons
         wide = neurons.new_zeros(*neurons.shape[:-2], tokens, neurons.shape[-1])
         wide[..., self._read, :] = neurons
@@ -194,8 +198,11 @@ class _Pass:
                 self.adding[layer, component] = path
             else:
                 self.entering.setdefault(layer, []).append(path)
+        # How many rows have joined before a layer.
+        self.earlier: list[int] = []
         count = 1
         for layer in range(batch.model.layers):
+            self.earlier.append(count)
             added = [self.adding[at] for at in product([layer], SUBLAYERS) if at in self.adding]
             for path in (*self.entering.get(layer, ()), *added):
                 self.rows[path.at] = slice(count, count + len(path.alphas))
@@ -205,10 +212,9 @@ class _Pass:
     def along(self) -> Iterator[None]:
         """While open, a forward pass of the clean prompt takes all rows along."""
         model = self.batch.model
-        entering = {
-            layer: (model.block(layer), self._enter(paths))
-            for layer, paths in self.entering.items()
-        }
+        # Where a stack begins, the rows that have joined in the one before go on.
+        layers = {stack.start for stack in model.stacks.values()} | self.entering.keys()
+        entering = {layer: (model.block(layer), self._enter(layer)) for layer in layers}
         edits = {path.at: self._move(path) for paths in self.entering.values() for path in paths}
         sums = {
             at: (module, self._add(path))
@@ -222,13 +228,14 @@ class _Pass:
         sums = self.batch.model.family.sums(self.batch.model.block(layer))
         return sums[SUBLAYERS.index(sublayer)]
 
-    def _enter(self, paths: Sequence[Path]) -> Callable[[Tensor], Tensor]:
+    def _enter(self, layer: int) -> Callable[[Tensor], Tensor]:
         """Rows join where the block begins."""
+        count = sum(len(path.alphas) for path in self.entering.get(layer, ()))
 
         def function(hidden: Tensor) -> Tensor:
             self.batch.check()
-            count = sum(len(path.alphas) for path in paths)
-            return torch.cat([hidden, hidden[:1].detach().expand(count, -1, -1)])
+            joining = self.earlier[layer] + count - len(hidden)
+            return torch.cat([hidden, hidden[:1].detach().expand(joining, -1, -1)])
 
         return function
 

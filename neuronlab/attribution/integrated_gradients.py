@@ -243,7 +243,7 @@ def integrated_gradients(request: Request) -> Attribution:
         at: _Walk(
             at,
             _untried(at, cheap=cheap),
-            0.0 if request.baseline is None else request.baseline[at][0, request.span],
+            0.0 if request.baseline is None else request.baseline[at][0, request.span(at)],
             rounding=_rounding(request.model),
         )
         for at in request.places

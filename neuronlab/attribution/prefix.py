@@ -21,7 +21,7 @@ from neuronlab.models.hooks import attention_by, for_each_row
 if TYPE_CHECKING:
     from neuronlab.models import Encoded, Model
 
-# Rows attend to the ``prefix`` they are given and to themselves; the name of this attention.
+# Rows attend to the prefix that they share and to themselves; the name of this attention.
 SHARED_PREFIX = "neuronlab_shared_prefix"
 
 
@@ -31,13 +31,13 @@ def prefix_of(model: Model, encoded: Encoded) -> dict[str, Any]:
     with torch.no_grad():
         cache = model.hf.base_model(input_ids=ids[:, :-1], use_cache=True).past_key_values
     position = ids.new_tensor([[ids.shape[1] - 1]])
-    return {"ids": ids[:, -1:], "position": 0, "position_ids": position, "prefix": cache}
+    return {"ids": ids[:, -1:], "position": 0, "position_ids": position, "shared": cache}
 
 
 def inputs_of(model: Model, encoded: Encoded, *, single: bool) -> dict[str, Any]:
     """Inputs of a batch: the last token on its prefix (``single``), or the whole prompt."""
     if not single:
-        return {"ids": encoded.input_ids, "position": encoded.position}
+        return {"ids": encoded.input_ids, "position": encoded.position, "prefix": encoded.prefix}
     with model.lock:
         return prefix_of(model, encoded)
 
@@ -47,9 +47,8 @@ def attending(model: Model, *, single: bool) -> AbstractContextManager[None]:
     if single:
         return attention_by(model.hf, SHARED_PREFIX)
     paths = [path.rpartition(".") for path in model.family.per_row]
-    return for_each_row(
-        (part(block, module), name) for module, _, name in paths for block in model.blocks
-    )
+    modules = [(part(block, path), name) for path, _, name in paths for block in model.blocks]
+    return for_each_row((module, name) for module, name in modules if module is not None)
 
 
 def _attend(
@@ -61,11 +60,11 @@ def _attend(
     *,
     scaling: float | None = None,
     softcap: float | None = None,
-    prefix: Any = None,
+    shared: Any = None,
     **kwargs: Any,
 ) -> tuple[Float[Tensor, "row 1 head dim"], None]:
     """Softmax attention of each row to the shared prefix and to itself."""
-    layer = prefix.layers[module.layer_idx]
+    layer = shared.layers[module.layer_idx]
     rows, heads, _, dim = query.shape
     kv_heads = key.shape[1]
     scaling = dim**-0.5 if scaling is None else scaling

@@ -32,7 +32,7 @@ class Request:
         target: index of the token or class whose ``objective`` is explained.
         foil: index of the one that the target is compared with: the difference of the two
             objectives is explained. None: the target's alone.
-        positions: neurons at the predicted position alone, or at all of them.
+        positions: neurons at the predicted position alone, or at all of them; see ``Model.span``.
         baseline: where paths begin, per (layer, component), (1, token, neuron); None is zero.
         tolerance: integrated gradients: the estimated error allowed in a layer, summed over its
             neurons, as a fraction of the sum of its absolute scores.
@@ -56,15 +56,12 @@ class Request:
 
     @property
     def places(self) -> list[At]:
-        """Every layer and component asked about."""
-        return [(layer, c) for layer in range(self.model.layers) for c in self.components]
+        """Every layer with each component asked about that it has."""
+        return self.model.places(self.components)
 
-    @property
-    def span(self) -> slice:
-        """The token positions whose neurons are scored."""
-        if self.positions == "all":
-            return slice(None)
-        return slice(self.encoded.position, self.encoded.position + 1)
+    def span(self, at: At) -> slice:
+        """The tokens whose neurons are scored, of those that have neurons there."""
+        return self.model.span(self.encoded, at, everywhere=self.positions == "all")
 
     def explained(self, logits: Float[Tensor, "row choice"]) -> Float[Tensor, " row"]:
         """The objective of the target, less that of a foil, one number per row."""

@@ -50,7 +50,7 @@ def rescaled(
         raise UserError(f"Activations are multiplied by a finite number, not {factor}.")
     single = last_token_alone(model, encoded, everywhere=False)
     inputs = inputs_of(model, encoded, single=single)
-    tokens = 1 if single else encoded.input_ids.shape[1]
+    tokens = 1 if single else encoded.length
     choices = len(model.labels) if model.kind == "classifier" else model.vocabulary
     step = max(1, min(LOGITS // choices, _TOKENS // tokens) - 1)
     order = sorted(range(len(sets)), key=lambda i: _first_layer(model, sets[i]))
@@ -72,32 +72,35 @@ def _batch(
     single: bool,
 ) -> Float[Tensor, " set"]:
     """One growing batch; the sets come in the order of their first layers."""
-    layers = [_first_layer(model, one) for one in sets]
-    joining = {layer: layers.count(layer) for layer in layers if layer < model.layers}
+    firsts = [_first_layer(model, one) for one in sets]
+    # Where a stack begins, the rows that have joined in the one before go on.
+    layers = {*firsts, *(stack.start for stack in model.stacks.values())} - {model.layers}
     touched: dict[At, list[tuple[int, list[int]]]] = {}
     for row, one in enumerate(sets, start=1):  # row 0 is the clean one
         for at, indices in one.by_place().items():
             touched.setdefault(at, []).append((row, indices))
-    place = 0 if single else encoded.position
 
-    def join(count: int) -> Callable[[Tensor], Tensor]:
-        return lambda hidden: torch.cat([hidden, hidden[:1].expand(count, -1, -1)])
+    def join(layer: int) -> Callable[[Tensor], Tensor]:
+        rows = 1 + sum(first <= layer for first in firsts)
+        return lambda hidden: torch.cat([hidden, hidden[:1].expand(rows - len(hidden), -1, -1)])
 
-    def rescale(rows: list[tuple[int, list[int]]]) -> Edit:
+    def rescale(at: At, rows: list[tuple[int, list[int]]]) -> Edit:
+        span = slice(None) if single else model.span(encoded, at, everywhere=False)
+
         def function(neurons: Neurons) -> Neurons:
             changed = neurons.clone()
             for row, indices in rows:
-                changed[row, place, indices] *= factor
+                changed[row, span, indices] *= factor
             return changed
 
         return function
 
-    entering = {layer: (model.block(layer), join(count)) for layer, count in joining.items()}
+    entering = {layer: (model.block(layer), join(layer)) for layer in layers}
     with (
         model.lock,
         attending(model, single=single),
         before(entering),
-        model.edit({at: rescale(rows) for at, rows in touched.items()}),
+        model.edit({at: rescale(at, rows) for at, rows in touched.items()}),
     ):
         logits = model.logits(model.hidden(**inputs))
         probabilities = model.probabilities(logits)[:, encoded.target]

@@ -59,6 +59,9 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--foil-id", type=int, metavar="I", help="the foil by its index in the vocabulary"
     )
     parser.add_argument("--mask", type=int, metavar="I", help="the hidden residue, from 0")
+    parser.add_argument(
+        "--prefix", help="of an encoder-decoder: what the decoder has said, as '<extra_id_0>'"
+    )
     methods = method_names()
     parser.add_argument("--method", default=methods[0], choices=methods)
     parser.add_argument(
@@ -125,7 +128,7 @@ def spec_of(args: argparse.Namespace) -> AttributionSpec:
 
     quiet()
     model = shared(args.model, args.device)
-    names = ("text", "mask", "method", "components", *CHOICES, "tolerance", "seed")
+    names = ("text", "mask", "prefix", "method", "components", *CHOICES, "tolerance", "seed")
     return AttributionSpec(
         model=args.model,
         revision=model.revision,
@@ -181,7 +184,7 @@ def _print(result: Result, scores: NeuronScores, top: int) -> None:
     choices = [(p.rank, repr(p.token), f"{p.probability:.4f}") for p in predictions]
     print("\n" + table(("rank", "prediction", "probability"), choices))
     rows = [
-        (n.rank, n.layer, n.component, n.neuron, f"{n.score:+.6f}")
+        (n.rank, scores.layer_names[n.layer], n.component, n.neuron, f"{n.score:+.6f}")
         for n in scores.top(top).itertuples(index=False)
     ]
     print("\n" + table(("rank", "layer", "component", "neuron", "score"), rows))

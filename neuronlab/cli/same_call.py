@@ -30,8 +30,11 @@ def attribute_command(spec: AttributionSpec) -> str:
     for name, choice in (("target", spec.target), ("foil", spec.foil)):
         if choice is not None:
             options.append((f"{name}-id" if isinstance(choice, int) else name, choice))
-    if spec.mask is not None:
-        options.append(("mask", spec.mask))
+    options += [
+        (name, value)
+        for name, value in (("mask", spec.mask), ("prefix", spec.prefix))
+        if value is not None
+    ]
     options.append(("method", spec.method))
     options += _other_than_default(spec).items()
     words = ["python", "-m", "neuronlab", "attribute"]
@@ -50,8 +53,8 @@ def attribute_python(spec: AttributionSpec) -> str:
     prompt = [repr(spec.text)]
     prompt += [
         f"{name}={value!r}"
-        for name, value in (("mask", spec.mask), ("target", spec.target), ("foil", spec.foil))
-        if value is not None
+        for name in ("mask", "target", "foil", "prefix")
+        if (value := getattr(spec, name)) is not None
     ]
     settings = {"method": spec.method, **_other_than_default(spec)}
     arguments = ["model", "prompt", *(f"{name}={value!r}" for name, value in settings.items())]

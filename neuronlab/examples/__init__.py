@@ -35,7 +35,9 @@ LARGE: dict[tuple[str, str], dict[str, Any]] = {
 def example(name: str) -> AttributionSpec:
     """The first example of an embedded model, as a spec."""
     (model,) = (each for each in EMBEDDED if each.name == name)
-    return AttributionStudy().example(model)
+    spec = AttributionStudy().example(model)
+    assert spec is not None  # each predicts something
+    return spec
 
 
 def first(study: str, model: Any) -> Spec | None:

@@ -70,14 +70,14 @@ def prompt_text(model: Model, fact: Fact) -> str:
     Raises:
         UserError: the model does not continue text, or not there.
     """
-    if model.alphabet != "text" or model.kind == "classifier":
+    if model.alphabet != "text" or model.kind in ("classifier", "encoder"):
         raise UserError(f"{model.title} does not continue text: choose a language model.")
     if model.kind == "causal" and MASK in fact.prompt:
         raise UserError(
             f"{model.title} predicts the next token and cannot fill in '{_short(fact.prompt)}': "
             "use prompts that end where the answer begins."
         )
-    masked = model.kind == "masked" and MASK not in fact.prompt
+    masked = model.kind in ("masked", "seq2seq") and MASK not in fact.prompt
     return f"{fact.prompt}{fact.joiner}{MASK}." if masked else fact.prompt
 
 

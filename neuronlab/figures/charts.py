@@ -137,19 +137,22 @@ def layer_profile(scores: NeuronScores) -> go.Figure:
     figure = go.Figure()
     for component in scores:
         values = scores[component]
-        layers = np.arange(len(values))
         for part in (np.clip(values, 0, None).sum(1), np.clip(values, None, 0).sum(1)):
             figure.add_bar(
-                x=layers,
+                x=np.arange(len(values)),
                 y=part,
+                customdata=scores.layer_names,
                 name=COMPONENT_NAMES[component],
                 legendgroup=component,
-                showlegend=bool((part >= 0).all()),
+                showlegend=bool((np.nan_to_num(part) >= 0).all()),
                 marker_color=COMPONENT_COLOURS[component],
-                hovertemplate="layer %{x}: %{y:.4f}<extra>"
+                hovertemplate="layer %{customdata}: %{y:.4f}<extra>"
                 + COMPONENT_NAMES[component]
                 + "</extra>",
             )
+    if "stacks" in scores.provenance:
+        names = scores.layer_names
+        figure.update_xaxes(tickvals=[*range(len(names))], ticktext=names)
     figure.update_layout(
         barmode="relative",
         height=280,

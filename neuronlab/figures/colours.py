@@ -8,6 +8,9 @@ COMPONENT_COLOURS: dict[Component, str] = {
     "key": "#E69F00",
     "value": "#009E73",
     "ffn": "#CC79A7",
+    "cross_query": "#5DA9DD",
+    "cross_key": "#B98A3E",
+    "cross_value": "#3FBF9B",
     "attention": "#56B4E9",
     "residual": "#D55E00",
 }
@@ -16,6 +19,9 @@ COMPONENT_NAMES: dict[Component, str] = {
     "key": "Key",
     "value": "Value",
     "ffn": "FFN",
+    "cross_query": "Cross query",
+    "cross_key": "Cross key",
+    "cross_value": "Cross value",
     "attention": "Attention",
     "residual": "Residual stream",
 }

@@ -69,16 +69,19 @@ def by_layer(
         tables.append(cells.assign(panel=at, component=component))
         if chosen is not None and chosen.component == component:
             column = chosen.index // panel["size"]
-            place = {"panel": at, "row": chosen.layer, "column": column}
+            rows = _rows(scores[component])
+            place = {"panel": at, "row": rows.index(chosen.layer), "column": column}
     sums = [abs(value) for panel in panels for pair in panel["sums"] for value in pair]
     data = _data(panels, _limit(scores), place) | {"sum_limit": max(sums, default=0) or 1.0}
     return Heatmaps(data, pd.concat(tables, ignore_index=True)[_COLUMNS])
 
 
 def _layers(scores: NeuronScores, component: Component) -> tuple[dict[str, Any], pd.DataFrame]:
-    """A component's panel, and its cells without panel and component."""
-    values, size = scores[component], _size(scores, component)
+    """A component's panel, of layers that have it; and its cells without panel and component."""
+    layers_with, size = _rows(scores[component]), _size(scores, component)
+    values = scores[component][layers_with]
     layers, width = values.shape
+    names = [scores.layer_names[layer] for layer in layers_with]
     columns = -(-width // size)
     bins = np.pad(values, ((0, 0), (0, columns * size - width))).reshape(layers, columns, size)
     strongest = np.abs(bins).argmax(-1) + size * np.arange(columns)
@@ -91,8 +94,8 @@ def _layers(scores: NeuronScores, component: Component) -> tuple[dict[str, Any],
         "rows": layers,
         "columns": columns,
         "rising": True,
-        "names": [str(layer) for layer in range(layers)],
-        "places": [f"layer {layer}, {name}" for layer in range(layers)],
+        "names": names,
+        "places": [f"layer {each}, {name}" for each in names],
         "starts": [0] * layers,
         "size": size,
         "stop": width,
@@ -105,7 +108,7 @@ def _layers(scores: NeuronScores, component: Component) -> tuple[dict[str, Any],
         {
             "row": row,
             "column": column,
-            "layer": row,
+            "layer": np.array(layers_with)[row],
             "start": size * column,
             "stop": np.minimum(size * (column + 1), width),
             "strongest": strongest.ravel(),
@@ -113,6 +116,11 @@ def _layers(scores: NeuronScores, component: Component) -> tuple[dict[str, Any],
         }
     )
     return panel, cells
+
+
+def _rows(values: Float[np.ndarray, "layer neuron"]) -> list[int]:
+    """The layers that have such neurons."""
+    return np.flatnonzero(~np.isnan(values).all(1)).tolist()
 
 
 def _size(scores: NeuronScores, component: Component) -> int:
@@ -135,16 +143,16 @@ def strip(scores: NeuronScores, chosen: Neuron) -> Heatmaps:
     rows, columns = -(-len(values) // _ROW), min(len(values), _ROW)
     row, column = np.divmod(np.arange(len(values)), columns)
     neurons = np.arange(start, stop)
-    name = COMPONENT_NAMES[component]
+    name, layer_name = COMPONENT_NAMES[component], scores.layer_names[layer]
     panel = {
-        "title": f"Layer {layer}, {name}",
+        "title": f"Layer {layer_name}, {name}",
         "note": f"neurons {start} to {stop - 1}, one by one",
         "rows": rows,
         "columns": columns,
         "rising": False,
         "tall": _TALL_SINGLE,
         "names": [str(start + _ROW * at) for at in range(rows)],
-        "places": [f"layer {layer}, {name}"] * rows,
+        "places": [f"layer {layer_name}, {name}"] * rows,
         "starts": [start + _ROW * at for at in range(rows)],
         "size": 1,
         "stop": stop,
@@ -211,7 +219,8 @@ def _data(
 
 def _limit(scores: NeuronScores) -> float:
     arrays: Mapping[Component, np.ndarray] = scores.arrays
-    return max((float(np.abs(each).max(initial=0)) for each in arrays.values()), default=0) or 1.0
+    largest = (float(np.nanmax(np.abs(each), initial=0)) for each in arrays.values())
+    return max(largest, default=0) or 1.0
 
 
 def _short(values: Float[np.ndarray, ...]) -> list[float]:

@@ -44,7 +44,7 @@ def visit(
             layer, component, the neurons (row, token, neuron), and which tokens count (row, token).
         progress: called with a fraction after every batch; an exception it raises ends the work.
     """
-    places = [(layer, c) for layer in range(model.layers) for c in components]
+    places = model.places(components)
     done = 0
     for rows in of_like_length([*map(len, ids)], _TOKENS_PER_BATCH):
         tokens, seen, counting = _padded(model, [ids[row] for row in rows], counted)

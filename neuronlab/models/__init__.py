@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from neuronlab.listing import Listing
-from neuronlab.models.components import ALL_COMPONENTS, COMPONENTS, READABLE, Component
+from neuronlab.models.components import ALL_COMPONENTS, COMPONENTS, CROSS, READABLE, Component
 
 if TYPE_CHECKING:
     from neuronlab.models.device import devices
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ALL_COMPONENTS",
     "COMPONENTS",
+    "CROSS",
     "MASK",
     "READABLE",
     "Component",

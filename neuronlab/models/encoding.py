@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from typing import Any
 
 from neuronlab.errors import UserError
 from neuronlab.models.prompt import MASK, MASKS, SEPARATOR, Encoded, Prompt, joined
 from neuronlab.models.residues import clean_sequence
-from neuronlab.models.token_model import TokenModel
+from neuronlab.models.token_model import FIRST_SENTINEL, SENTINEL, TokenModel
 
 
 def encode(model: TokenModel, prompt: Prompt) -> Encoded:
@@ -18,37 +20,51 @@ def encode(model: TokenModel, prompt: Prompt) -> Encoded:
             outside the vocabulary, a token without an embedding, a sequence the model's alphabet
             does not cover. One sentence that says what to do.
     """
-    for typed in (prompt.text, prompt.target, prompt.foil):
+    for typed in (prompt.text, prompt.target, prompt.foil, prompt.prefix):
         if isinstance(typed, str) and not _whole(typed):
             raise UserError("A character of the text is broken (half of a pair): type it anew.")
+    if prompt.prefix is not None and model.kind != "seq2seq":
+        raise UserError(f"{model.title} has no decoder that a prefix could be of: leave it out.")
+    prefix: list[int] = []
+    before = prompt.text
     if model.alphabet == "protein":
         ids, position, notes = _protein(model, prompt)
+    elif model.kind == "seq2seq":
+        ids, before, prefix = _two_texts(model, prompt)
+        position, notes = len(ids) + len(prefix) - 1, []
+        if prompt.prefix is None:  # what fills a mask is a word of its own, however it is written
+            target, foil = _word(before, prompt.target), _word(before, prompt.foil)
+            prompt = replace(prompt, target=target, foil=foil)
     else:
         ids, position, notes = _text(model, prompt)
     limit = model.max_tokens
-    if len(ids) > limit:
-        raise UserError(
-            f"The prompt has {len(ids):,} tokens and {model.title} takes {limit:,}: shorten it."
-        )
+    for what, tokens in (("prompt", ids), ("prefix", prefix)):
+        if len(tokens) > limit:
+            raise UserError(
+                f"The {what} has {len(tokens):,} tokens and {model.title} takes {limit:,}: shorten "
+                "it."
+            )
     if prompt.mask is not None and (model.kind != "masked" or model.alphabet == "text"):
         raise UserError(f"{model.title} fills in no residue: leave out the one to hide.")
-    unknown = [i for i in ids if not 0 <= i < model.embeddings]
+    unknown = [i for i in ids + prefix if not 0 <= i < model.embeddings]
     if unknown:
         raise UserError(
             f"{model.title} has no embedding for '{model.token(unknown[0])}', which its tokenizer "
             "knows: leave it out, or use the tokenizer that belongs to these weights."
         )
-    target, whole = _choice(model, prompt, prompt.target, ids, notes)
-    foil, _ = _choice(model, prompt, prompt.foil, ids, notes)
+    said = ids if model.kind != "seq2seq" else prefix
+    target, whole = _choice(model, before, prompt.target, said, notes)
+    foil, _ = _choice(model, before, prompt.foil, said, notes)
     check_foil(model, target, foil)
     return Encoded(
         input_ids=model.ids([ids]),
         position=position,
         target=target,
-        tokens=tuple(model.token(i) for i in ids),
+        tokens=tuple(model.token(i) for i in ids + prefix),
         note=" ".join(notes),
         whole=whole,
         foil=foil,
+        prefix=model.ids([prefix]) if prefix else None,
     )
 
 
@@ -77,13 +93,17 @@ def _shown(text: str) -> str:
     return text if len(text) <= 80 else f"{text[:77]}…"
 
 
-def _text(model: TokenModel, prompt: Prompt) -> tuple[list[int], int, list[str]]:
-    text = prompt.text
+def _check_length(model: TokenModel, text: str) -> None:
     if not text.strip():
         raise UserError("The prompt is empty: type a text whose next word you want explained.")
     # Beyond any model's reach: refuse before the tokenizer spends time on it.
     if len(text) > 100 * model.max_tokens:
         raise UserError(f"The prompt has {len(text):,} characters: shorten it.")
+
+
+def _text(model: TokenModel, prompt: Prompt) -> tuple[list[int], int, list[str]]:
+    text = prompt.text
+    _check_length(model, text)
     if model.kind == "causal" and any(mask in text for mask in MASKS):
         raise UserError(
             f"{model.title} goes on where the text ends and fills in nothing: end the prompt where "
@@ -103,8 +123,40 @@ def _text(model: TokenModel, prompt: Prompt) -> tuple[list[int], int, list[str]]
     return ids, len(ids) - 1, notes
 
 
+def _two_texts(model: TokenModel, prompt: Prompt) -> tuple[list[int], str, list[int]]:
+    """What an encoder reads, and what its decoder does, in words and as token ids."""
+    text, said = prompt.text, prompt.prefix
+    _check_length(model, text)
+    mask = (FIRST_SENTINEL if model.family.sentinels else model.tokenizer.mask_token) or MASK
+    if sum(map(text.count, MASKS)) > 1:
+        raise UserError(f"Put {MASK} in the text once: it holds the place to predict.")
+    for written in MASKS:
+        text = text.replace(written, mask)
+    sentinel = SENTINEL.search(text) if model.family.sentinels else None
+    if said is None and sentinel:
+        said = sentinel[0]
+    elif said is None and model.family.restates and mask in text:
+        said = text.partition(mask)[0].rstrip()
+    said = said or ""
+    return model.tokenizer(text, verbose=False)["input_ids"], said, _tokenized(model, said, [])
+
+
+def _word(before: str, answer: str | int | None) -> str | int | None:
+    return joined(before, answer) if isinstance(answer, str) else answer
+
+
+def _beginning(tokenizer: Any) -> list[int]:
+    """The special tokens that a tokenizer puts before a text."""
+    ids, plain = (tokenizer("a", add_special_tokens=each)["input_ids"] for each in (True, False))
+    starts = (i for i in range(len(ids)) if ids[i : i + len(plain)] == plain)
+    return ids[: next(starts, 0)]
+
+
 def _tokenized(model: TokenModel, text: str, notes: list[str]) -> list[int]:
-    """Token ids; a causal model's without the end that a tokenizer adds, and with one beginning."""
+    """Token ids; a causal model's without the end that a tokenizer adds, and with one beginning.
+
+    A decoder's are as those of a causal model, behind its start.
+    """
     tokenizer = model.tokenizer
     if model.kind == "masked":
         for mask in MASKS:
@@ -113,6 +165,9 @@ def _tokenized(model: TokenModel, text: str, notes: list[str]) -> list[int]:
     if model.kind == "classifier" and tokenizer.sep_token and text.count(SEPARATOR) == 1:
         texts = [part.strip() for part in text.split(SEPARATOR)]
     ids = tokenizer(*texts, verbose=False)["input_ids"]
+    if model.kind == "seq2seq":
+        plain = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        return [model.decoder_start, *_beginning(tokenizer), *plain]
     if model.kind != "causal":
         return ids
     plain = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
@@ -141,7 +196,7 @@ def _protein(model: TokenModel, prompt: Prompt) -> tuple[list[int], int, list[st
     tokenizer = model.tokenizer
     opening, text = _opening(model, prompt.text) if model.kind == "causal" else ([], prompt.text)
     sequence = clean_sequence(text, model.residues)
-    ids = [tokenizer.convert_tokens_to_ids(residue) for residue in sequence]
+    ids = [model.residue_tokens[residue] for residue in sequence]
     start, end = model.special_ends
     start = opening or start
     if model.kind == "masked":
@@ -172,9 +227,13 @@ def _opening(model: TokenModel, text: str) -> tuple[list[int], str]:
 
 
 def _choice(
-    model: TokenModel, prompt: Prompt, target: str | int | None, ids: list[int], notes: list[str]
+    model: TokenModel, text: str, target: str | int | None, ids: list[int], notes: list[str]
 ) -> tuple[int | None, bool]:
-    """Index of a target or foil, and whether it is all of the answer."""
+    """Index of a target or foil, and whether it is all of the answer.
+
+    Args:
+        text, ids: what it goes on with, or stands in.
+    """
     if target is None:
         return None, True
     if model.kind == "classifier":
@@ -197,8 +256,8 @@ def _choice(
             raise UserError(
                 f"'{_shown(target)}' is no residue this model knows: choose one of {letters}."
             )
-        return model.tokenizer.convert_tokens_to_ids(residue), True
-    answer = _answer(model, prompt.text, target, ids, notes)
+        return model.residue_tokens[residue], True
+    answer = _answer(model, text, target, ids, notes)
     tokenizer = model.tokenizer
     missing = not answer or answer[0] == tokenizer.unk_token_id != tokenizer.eos_token_id
     if missing or answer[0] >= model.vocabulary:

@@ -5,7 +5,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-Kind = Literal["causal", "masked", "classifier"]
+# What a model predicts: the token that goes on with a text, a masked token, a class, or the token
+# that goes on with what a decoder has said of a text; or nothing.
+Kind = Literal["causal", "masked", "classifier", "seq2seq", "encoder"]
 Alphabet = Literal["text", "protein"]
 # Raise it when a conversion writes something else: every cached model is then fetched again.
 CONVERTER_VERSION = 1

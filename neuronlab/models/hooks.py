@@ -60,9 +60,9 @@ def before_sums(
 
 @contextmanager
 def for_each_row(modules: Iterable[tuple[nn.Module, str]]) -> Iterator[None]:
-    """Repeat an input of each module, by its name, for all rows of the hidden states beside it.
+    """Give an input of each module, by its name, to all rows of the hidden states beside it.
 
-    As it comes, it is for one row.
+    As it comes, it is for the first of them, one or several; the others have that of the first.
     """
 
     def hook_of(name: str) -> Callable[..., Any]:
@@ -70,8 +70,9 @@ def for_each_row(modules: Iterable[tuple[nn.Module, str]]) -> Iterator[None]:
             given = kwargs.get(name)
             if given is None:
                 return args, kwargs
-            rows = len(args[0] if args else kwargs["hidden_states"])
-            return args, kwargs | {name: given.repeat(rows, *[1] * (given.dim() - 1))}
+            others = len(args[0] if args else kwargs["hidden_states"]) - len(given)
+            same = given[:1].detach().expand(others, *given.shape[1:])
+            return args, kwargs | {name: torch.cat([given, same])}
 
         return hook
 

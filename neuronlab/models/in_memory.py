@@ -64,7 +64,7 @@ def adopt(hf: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str = 
         family,
         name=f"{name} in memory",
         kind=kind,
-        alphabet=alphabet_of(tokenizer),
+        alphabet=alphabet_of(tokenizer, kind),
         revision=_revision(twin),
     )
     tried(model)

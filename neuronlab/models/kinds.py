@@ -18,6 +18,8 @@ _HEADS: dict[str, Kind] = {
     "ForPreTraining": "masked",  # BERT's, with a second head beside it that nobody asks
     "ForCausalLM": "causal",
     "LMHeadModel": "causal",
+    "ForConditionalGeneration": "seq2seq",
+    "EncoderModel": "encoder",
 }
 # It has the ending of those that fill in, and tells which tokens were replaced.
 _DISCRIMINATOR = "ElectraForPreTraining"
@@ -57,10 +59,14 @@ def _require_classes(name: str, config: Any) -> None:
         )
 
 
-def alphabet_of(tokenizer: Any) -> Alphabet:
-    """Protein models have a vocabulary of little more than the residues."""
-    vocabulary = tokenizer.get_vocab()
-    return "protein" if set(AMINO_ACIDS) <= vocabulary.keys() and len(vocabulary) < 64 else "text"
+def alphabet_of(tokenizer: Any, kind: Kind) -> Alphabet:
+    """Protein models have a vocabulary of little more than the residues, sentinels left out.
+
+    What an encoder-decoder is asked is a text in any case: of its proteins the encoder is read.
+    """
+    pieces = {piece.removeprefix("▁") for piece in tokenizer.get_vocab()}
+    few = len([piece for piece in pieces if not piece.startswith("<extra_id_")]) < 64
+    return "protein" if few and set(AMINO_ACIDS) <= pieces and kind != "seq2seq" else "text"
 
 
 @torch.no_grad()
@@ -70,6 +76,12 @@ def tried(model: Model) -> None:
         model.labels  # noqa: B018 (a KeyError where one has no name)
     if model.kind == "masked" and model.tokenizer.mask_token_id is None:
         raise ValueError("The tokenizer has no mask token.")
+    if model.kind == "seq2seq" and model.decoder_start is None:
+        raise ValueError("The configuration names no decoder_start_token_id.")
     tokens = model.ids([[i % model.embeddings for i in range(3)]])
+    decodes = model.kind == "seq2seq"
+    prefix = model.ids([[model.decoder_start]]) if decodes else None
     with model.lock:
-        model.logits(model.hidden(tokens, 0))
+        hidden = model.hidden(tokens, 3 if decodes else 0, prefix)
+        if model.kind != "encoder":
+            model.logits(hidden)

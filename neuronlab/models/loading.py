@@ -88,7 +88,7 @@ def load(name: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str =
             name=name,
             title=_title(name, adapter),
             kind=kind,
-            alphabet=listed.alphabet if listed else alphabet_of(tokenizer),
+            alphabet=listed.alphabet if listed else alphabet_of(tokenizer, kind),
             revision=_revision(name, source, base, config),
         )
         tried(model)
@@ -140,13 +140,17 @@ def _auto_class(kind: Kind) -> Any:
     from transformers import (
         AutoModelForCausalLM,
         AutoModelForMaskedLM,
+        AutoModelForSeq2SeqLM,
         AutoModelForSequenceClassification,
+        AutoModelForTextEncoding,
     )
 
     return {
         "causal": AutoModelForCausalLM,
         "masked": AutoModelForMaskedLM,
         "classifier": AutoModelForSequenceClassification,
+        "seq2seq": AutoModelForSeq2SeqLM,
+        "encoder": AutoModelForTextEncoding,
     }[kind]
 
 

@@ -9,7 +9,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from neuronlab.models.components import COMPONENTS, READABLE, SUBLAYERS, Component, Sublayer
+from neuronlab.errors import UserError
+from neuronlab.models.components import (
+    COMPONENTS,
+    CROSS,
+    READABLE,
+    SUBLAYERS,
+    Component,
+    Sublayer,
+)
 from neuronlab.models.encoding import encode
 from neuronlab.models.entries import Alphabet, Kind
 from neuronlab.models.exclusion import ModelLock
@@ -20,12 +28,23 @@ from neuronlab.models.prompt import Encoded, Prompt
 from neuronlab.models.token_model import TokenModel
 
 
+def names_of_layers(stacks: Mapping[str, int]) -> list[str]:
+    """By their numbers; in an encoder-decoder by those in their stack, behind its name.
+
+    Args:
+        stacks: how many layers each has, by name.
+    """
+    return [f"{name} {at}".lstrip() for name, count in stacks.items() for at in range(count)]
+
+
 class Model(TokenModel):
     """One model on one device, frozen. Build it with ``neuronlab.load``.
 
     Attributes:
-        layers: number of transformer blocks.
-        sizes: neurons per layer of each component.
+        layers: number of transformer blocks; an encoder's come before its decoder's.
+        stacks: the layers that read the same tokens, by name: all, without a name; or those of an
+            "encoder" and of its "decoder".
+        sizes: neurons per layer of each component, in layers that have it.
         revision: what the weights are: a hash or a commit, part of every result's identity.
         lock: held by whoever runs the model; a model is shared by all who use the server, and none
             is made while one runs.
@@ -57,7 +76,14 @@ class Model(TokenModel):
         self.revision = revision
         self.blocks = family.blocks(hf)
         self.layers = len(self.blocks)
-        self.sizes: dict[Component, int] = {c: self.site(0, c).size for c in READABLE}
+        self.stacks: dict[str, range] = {}
+        for name, count in family.stacks(hf).items():
+            first = sum(map(len, self.stacks.values()))
+            self.stacks[name] = range(first, first + count)
+        # A component that not every block has is the decoder's.
+        last = self.layers - 1
+        there = [c for c in READABLE if self.has(last, c)]
+        self.sizes: dict[Component, int] = {c: self.site(last, c).size for c in there}
         self.lock = ModelLock()
         types = "token_type_ids" in tokenizer.model_input_names
         several = getattr(hf.config, "type_vocab_size", 0) > 1
@@ -80,6 +106,51 @@ class Model(TokenModel):
     def head_size(self) -> int:
         """Dimensions of a head."""
         return self.sizes["attention"] // self.heads
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """Query, key, value and FFN, and those of cross-attention where the model has any."""
+        return tuple(c for c in (*COMPONENTS, *CROSS) if c in self.sizes)
+
+    def has(self, layer: int, component: Component) -> bool:
+        """Whether a layer has neurons of a component."""
+        return self.family.has(self.blocks[layer], component)
+
+    def places(self, components: Iterable[Component]) -> list[tuple[int, Component]]:
+        """Every layer with each of the components that it has."""
+        chosen = tuple(components)
+        return [(at, c) for at in range(self.layers) for c in chosen if self.has(at, c)]
+
+    @property
+    def layer_names(self) -> list[str]:
+        """How layers are called: see ``names_of_layers``."""
+        return names_of_layers({name: len(layers) for name, layers in self.stacks.items()})
+
+    def tokens_at(self, encoded: Encoded, at: tuple[int, Component]) -> slice:
+        """The tokens of a prompt that have neurons of a layer and component.
+
+        All; in an encoder-decoder those that the encoder reads or, from the decoder's layers on
+        and but for keys and values of cross-attention, those that the decoder does.
+        """
+        length, (layer, component) = encoded.input_ids.shape[1], at
+        decodes = encoded.prefix is not None and layer in self.stacks["decoder"]
+        if not decodes or component in ("cross_key", "cross_value"):
+            return slice(0, length)
+        return slice(length, encoded.length)
+
+    def span(self, encoded: Encoded, at: tuple[int, Component], *, everywhere: bool) -> slice:
+        """The tokens, of ``tokens_at``, whose neurons are meant at the predicted position.
+
+        That position alone; where it has no such neurons, as in an encoder, all.
+
+        Args:
+            everywhere: all in any case.
+        """
+        tokens = self.tokens_at(encoded, at)
+        place = encoded.position - tokens.start
+        if everywhere or not 0 <= place < tokens.stop - tokens.start:
+            return slice(None)
+        return slice(place, place + 1)
 
     def site(self, layer: int, component: Component) -> Site:
         """Where the neurons of a component of a layer are read and written."""
@@ -104,7 +175,7 @@ class Model(TokenModel):
         ids = encoded.input_ids[0].tolist()
         if self.kind == "masked":  # encoding hides a residue: put it back
             first = "".join(sequence.split())[0].upper()
-            ids[encoded.position] = self.tokenizer.convert_tokens_to_ids(first)
+            ids[encoded.position] = self.residue_tokens[first]
         return ids
 
     def encode(self, prompt: Prompt) -> Encoded:
@@ -113,11 +184,24 @@ class Model(TokenModel):
             raise TypeError(f"What is asked is an nl.Prompt, not a {type(prompt).__name__}.")
         return encode(self, prompt)
 
-    def hidden(self, ids: Int[Tensor, "row token"], position: int | slice, **inputs: Any) -> Tensor:
+    def hidden(
+        self,
+        ids: Int[Tensor, "row token"],
+        position: int | slice,
+        prefix: Int[Tensor, "1 prefix"] | None = None,
+        **inputs: Any,
+    ) -> Tensor:
         """Normed final hidden states at one position, (row, hidden), or a slice of them.
 
         There may be more rows than ids had: hooks may add some on the way.
+
+        Args:
+            prefix: what an encoder-decoder's decoder reads; positions count on from the ids to it.
         """
+        if prefix is not None:
+            assert isinstance(position, int)  # of a decoder one position is asked
+            inputs["prefix"] = prefix.expand(len(ids), -1)
+            position -= ids.shape[1]
         inputs = {"use_cache": False, **inputs} if self.kind == "causal" else inputs
         if self._two_texts:
             inputs = {"token_type_ids": self._token_types(ids), **inputs}
@@ -129,7 +213,16 @@ class Model(TokenModel):
         return (ends.cumsum(-1) - ends) * (ends.sum(-1, keepdim=True) == 2)
 
     def logits(self, hidden: Float[Tensor, "row hidden"]) -> Float[Tensor, "row choice"]:
-        """Logits over the vocabulary or the classes, float32."""
+        """Logits over the vocabulary or the classes, float32.
+
+        Raises:
+            UserError: an encoder alone predicts nothing.
+        """
+        if self.kind == "encoder":
+            raise UserError(
+                f"{self.title} is an encoder alone and predicts nothing: its neurons can be read "
+                "and labelled, not attributed."
+            )
         head = self.family.language_head
         if self.kind == "classifier":
             head = self.family.classifier_head
@@ -158,7 +251,10 @@ class Model(TokenModel):
         encoded: Encoded,
         components: Iterable[Component] = COMPONENTS,
     ) -> dict[tuple[int, Component], Neurons]:
-        """The neurons of the components in every layer, each (1, token, neuron)."""
+        """The neurons of the components in every layer that has them, each (1, token, neuron).
+
+        The tokens are those of ``tokens_at``.
+        """
         seen: dict[tuple[int, Component], Neurons] = {}
 
         def keep(at: tuple[int, Component]) -> Edit:
@@ -168,9 +264,9 @@ class Model(TokenModel):
 
             return function
 
-        places = [(layer, c) for layer in range(self.layers) for c in components]
+        places = self.places(components)
         with self.lock, torch.no_grad(), self.edit({at: keep(at) for at in places}):
-            self.hidden(encoded.input_ids, encoded.position)
+            self.hidden(encoded.input_ids, encoded.position, encoded.prefix)
         return seen
 
     def block(self, layer: int) -> nn.Module:

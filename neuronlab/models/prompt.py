@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jaxtyping import Int
 from torch import Tensor
@@ -31,6 +31,9 @@ class Prompt:
         mask: for a masked protein model, the residue to hide, counted from 0.
         foil: what the target is compared with, given as a target is: what is explained is then
             the difference of the two log-probabilities. ``None``: the target alone.
+        prefix: of an encoder-decoder, what its decoder has said so far, which the target goes on
+            with. ``None``: what comes before the answer where the text holds a mask (``[MASK]``, or
+            a sentinel such as ``<extra_id_0>``), else nothing but the decoder's start.
 
     Raises:
         TypeError: a field is of another type.
@@ -40,6 +43,7 @@ class Prompt:
     target: str | int | None = None
     mask: int | None = None
     foil: str | int | None = None
+    prefix: str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.text, str):
@@ -49,6 +53,13 @@ class Prompt:
                 raise TypeError(f"A {name} is a str or an int, not {type(choice).__name__}.")
         if not isinstance(self.mask, int | None) or isinstance(self.mask, bool):
             raise TypeError(f"A mask is the number of a residue, not {type(self.mask).__name__}.")
+        if not isinstance(self.prefix, str | None):
+            raise TypeError(f"A prefix is a str, not {type(self.prefix).__name__}.")
+
+    @property
+    def unasked(self) -> Prompt:
+        """What is read, without what is explained of it."""
+        return replace(self, target=None, foil=None)
 
 
 @dataclass(frozen=True)
@@ -56,13 +67,14 @@ class Encoded:
     """A prompt as a model takes it.
 
     Attributes:
-        input_ids: one row of token ids.
+        input_ids: one row of token ids; of an encoder-decoder, what the encoder reads.
         position: the token whose final hidden state is read to predict.
         target: index in the vocabulary or of the class; ``None`` where the prompt names none.
-        tokens: the tokens as a person reads them, one per position.
+        tokens: the tokens as a person reads them, one per position; those of a prefix come last.
         note: sentences a person should see (several tokens in the target, …), or "".
         whole: whether the target is all of the answer, not the first of its tokens.
         foil: index of what the target is compared with; ``None`` where the prompt names none.
+        prefix: one row of what an encoder-decoder's decoder reads, its start first; else ``None``.
     """
 
     input_ids: Int[Tensor, "1 token"]
@@ -72,6 +84,18 @@ class Encoded:
     note: str = ""
     whole: bool = True
     foil: int | None = None
+    prefix: Int[Tensor, "1 prefix"] | None = None
+
+    @property
+    def ids(self) -> list[int]:
+        """The ids of all tokens, those of a prefix last."""
+        texts = self.input_ids, self.prefix
+        return [token for ids in texts if ids is not None for token in ids[0].tolist()]
+
+    @property
+    def length(self) -> int:
+        """The number of tokens, those of a prefix with them."""
+        return self.input_ids.shape[1] + (0 if self.prefix is None else self.prefix.shape[1])
 
 
 def joined(text: str, answer: str) -> str:

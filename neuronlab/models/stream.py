@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
 
+from neuronlab.errors import UserError
 from neuronlab.models.components import SUBLAYERS, Sublayer
 from neuronlab.models.frozen import FrozenNorm, Readout, frozen_norm, readout_of
 from neuronlab.models.hooks import Edit, attention_by, before
@@ -145,6 +146,9 @@ def read_stream(model: Model, encoded: Encoded) -> Stream:
     """The residual stream of one prompt; one forward pass.
 
     Needs a language head: a causal or masked model.
+
+    Raises:
+        UserError: an encoder-decoder.
     """
     position = encoded.position
     weights: list[tuple[Tensor, Tensor]] = []
@@ -213,7 +217,17 @@ def _recorded(
     positions: Sequence[int],
     **inputs: Any,
 ) -> tuple[Recording, Readout]:
-    """The recording, and how the predicted position is read out."""
+    """The recording, and how the predicted position is read out.
+
+    Raises:
+        UserError: an encoder-decoder, whose answer is not a sum over one stream.
+    """
+    if len(model.stacks) > 1:
+        raise UserError(
+            f"{model.title} has two residual streams, an encoder's and a decoder's, and what is "
+            "asked adds up over one: choose a method that does without, such as integrated "
+            "gradients."
+        )
     at, modules = list(positions), _writers(model)
     seen: dict[Any, Tensor] = {}
 

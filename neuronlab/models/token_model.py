@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,6 +15,9 @@ from neuronlab.models.entries import Alphabet, Kind
 from neuronlab.models.families import Family
 from neuronlab.models.residues import RESIDUES
 
+# What stands for a part that is left out, where a family marks such parts so.
+FIRST_SENTINEL = "<extra_id_0>"
+SENTINEL = re.compile(r"<extra_id_\d+>")
 # Attention over more tokens than this costs more memory than the app promises to use.
 MAX_TOKENS = 2048
 
@@ -67,8 +72,24 @@ class TokenModel:
     @property
     def residues(self) -> str:
         """The amino acids in a protein model's vocabulary, one letter each."""
+        return "".join(self.residue_tokens)
+
+    @cached_property
+    def residue_tokens(self) -> dict[str, int]:
+        """The tokens of these, by their letters; some vocabularies have them as words (▁M)."""
         vocabulary = self.tokenizer.get_vocab()
-        return "".join(letter for letter in RESIDUES if letter in vocabulary)
+        tokens = {
+            letter: vocabulary.get(letter, vocabulary.get(f"▁{letter}")) for letter in RESIDUES
+        }
+        return {letter: token for letter, token in tokens.items() if token is not None}
+
+    @property
+    def decoder_start(self) -> int | None:
+        """The token with which an encoder-decoder's decoder begins; None where nothing names it."""
+        settings = getattr(self.hf, "generation_config", None), self.hf.config
+        names = "decoder_start_token_id", "bos_token_id"
+        tokens = (getattr(each, name, None) for name in names for each in settings)
+        return next((token for token in tokens if token is not None), None)
 
     @property
     def max_tokens(self) -> int:
@@ -90,6 +111,11 @@ class TokenModel:
             return piece
         return self.tokenizer.decode([int(index)]) or piece
 
+    def hides(self, index: int) -> bool:
+        """Whether a token stands for what is left out of a text."""
+        piece = self.tokenizer.convert_ids_to_tokens(int(index)) or ""
+        return index == self.tokenizer.mask_token_id or bool(SENTINEL.search(piece))
+
     def label(self, index: int) -> str:
         """The name of what is predicted: a class or a token."""
         return self.labels[index] if self.kind == "classifier" else self.token(index)
@@ -99,7 +125,7 @@ class TokenModel:
         """The tokens that the tokenizer puts before and after the residues of a protein."""
         residue = self.residues[0]
         ids = self.tokenizer(residue, verbose=False)["input_ids"]
-        at = ids.index(self.tokenizer.convert_tokens_to_ids(residue))
+        at = ids.index(self.residue_tokens[residue])
         # What a causal model is asked comes after the last residue, not after the end.
         return ids[:at], [] if self.kind == "causal" else ids[at + 1 :]
 

@@ -52,15 +52,16 @@ class Activity:
 
         Args:
             prompts: means are taken over them.
-            everywhere: over all tokens of a prompt instead of the predicted position alone; a
-                classifier has no predicted position, and is always read everywhere.
+            everywhere: over all tokens of a prompt instead of the predicted position alone (see
+                ``Model.span``); a classifier has no predicted position, and is always read
+                everywhere.
         """
         components = tuple(components)
         everywhere = everywhere or model.kind == "classifier"
         active: dict[tuple[int, Component], np.ndarray] = {}
         for prompt in prompts:
-            tokens = slice(None) if everywhere else slice(prompt.position, prompt.position + 1)
             for at, neurons in model.read(prompt, components).items():
+                tokens = model.span(prompt, at, everywhere=everywhere)
                 seen = neurons[0, tokens].float().abs().mean(0).numpy(force=True) / len(prompts)
                 active[at] = active[at] + seen if at in active else seen
         return cls(active, {at: _lengths(model, at) * seen for at, seen in active.items()})

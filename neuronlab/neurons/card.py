@@ -23,7 +23,8 @@ class NeuronCard:
         activations: one row per token: columns token, text, activation.
         promotes, suppresses: tokens whose logits rise or fall the most with the neuron's activity
             on this prompt: columns token, effect (change of the logit for the activation it has);
-            empty for query, key and value neurons and for models without a language head.
+            empty for query, key and value neurons, in an encoder, and for models without a language
+            head.
         residues: proteins: mean activation by residue type; columns residue, count, activation.
         head, dimension: of a query, key, value or attention neuron; None for FFN.
     """
@@ -46,18 +47,19 @@ def neuron_card(model: Model, prompt: Prompt, neuron: Neuron, *, count: int = 10
     encoded = model.encode(prompt)
     seen = model.read(encoded, (neuron.component,))[neuron.layer, neuron.component]
     activation = seen[0, :, neuron.index].float().cpu()
+    there = model.tokens_at(encoded, (neuron.layer, neuron.component))
     tokens = pd.DataFrame(
         {
-            "token": range(len(encoded.tokens)),
-            "text": encoded.tokens,
+            "token": range(there.start, there.stop),
+            "text": encoded.tokens[there],
             "activation": activation.tolist(),
         }
     )
     empty = pd.DataFrame(columns=["token", "effect"])
     promotes = suppresses = empty
     head = dimension = None
-    if neuron.component in ("ffn", "attention") and model.kind != "classifier":
-        effect = _effect(model, encoded, neuron, float(activation[encoded.position]))
+    if neuron.component in ("ffn", "attention") and _writes(model, neuron.layer):
+        effect = _effect(model, encoded, neuron, float(activation[encoded.position - there.start]))
         promotes = _tokens(model, *effect.topk(min(count, len(effect))))
         lowest, indices = (-effect).topk(min(count, len(effect)))
         suppresses = _tokens(model, -lowest, indices)
@@ -66,6 +68,11 @@ def neuron_card(model: Model, prompt: Prompt, neuron: Neuron, *, count: int = 10
     return NeuronCard(
         neuron, tokens, promotes, suppresses, _by_residue(model, tokens), head, dimension
     )
+
+
+def _writes(model: Model, layer: int) -> bool:
+    """Whether a layer writes to the stream from which tokens are read: an encoder's do not."""
+    return model.kind not in ("classifier", "encoder") and layer in [*model.stacks.values()][-1]
 
 
 @torch.no_grad()
@@ -81,17 +88,18 @@ def _effect(model: Model, encoded: Encoded, neuron: Neuron, activation: float) -
     direction = vector.float() * activation
     norm = model.family.final_norm(model.hf)
     states: list[Tensor] = []
+    first = model.tokens_at(encoded, (neuron.layer, neuron.component)).start
 
     def keep(hidden: Tensor) -> Tensor:
-        states.append(hidden[:1, encoded.position])
+        states.append(hidden[:1, encoded.position - first])
         return hidden
 
     with model.lock:
         if norm is None:
-            state = model.hidden(encoded.input_ids, encoded.position)
+            state = model.hidden(encoded.input_ids, encoded.position, encoded.prefix)
         else:
             with before({"norm": (norm, keep)}):
-                model.hidden(encoded.input_ids, encoded.position)
+                model.hidden(encoded.input_ids, encoded.position, encoded.prefix)
             state = states[0]
 
     def logits(hidden: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
@@ -13,7 +13,6 @@ from torch import Tensor
 
 from neuronlab.errors import UserError
 from neuronlab.models import COMPONENTS, Component, Encoded, Model, Prompt
-from neuronlab.models.components import READABLE
 from neuronlab.models.hooks import Edit, Neurons
 from neuronlab.neurons.neurons import NeuronSet
 
@@ -28,8 +27,8 @@ class Intervention:
 
     Attributes:
         neurons: which neurons change.
-        positions: at every token (as zeroing the parameters would), at the predicted one alone, or
-            at chosen tokens.
+        positions: at every token (as zeroing the parameters would), at the predicted one alone (of
+            an encoder at all, as ``Model.span`` says), or at chosen tokens.
     """
 
     neurons: NeuronSet
@@ -161,40 +160,37 @@ class KeepOnly(Intervention):
             UserError: the prompt does not fit the model.
         """
         encoded = model.encode(prompt)
-        ids = encoded.input_ids[0].tolist()
+        ids = encoded.ids
         special = {*model.tokenizer.all_special_ids} - {model.tokenizer.mask_token_id}
-        ends = [token for token in sorted({0, len(ids) - 1}) if ids[token] in special]
-        inner = [token for token in range(len(ids)) if token not in ends] or ends
-        seen = model.read(encoded, components)
-        return cls(
-            neurons,
-            positions,
-            components,
-            {at: values[0, inner].float().mean(0) for at, values in seen.items()},
-            {
-                token: {at: values[0, token].float() for at, values in seen.items()}
-                for token in ends
-            },
-        )
+        means: dict[At, Tensor] = {}
+        token_means: dict[int, dict[At, Tensor]] = {}
+        for at, values in model.read(encoded, components).items():
+            tokens = range(len(ids))[model.tokens_at(encoded, at)]
+            ends = [token for token in sorted({tokens[0], tokens[-1]}) if ids[token] in special]
+            inner = [token - tokens.start for token in tokens if token not in ends]
+            means[at] = values[0, inner or slice(None)].float().mean(0)
+            for token in ends:
+                token_means.setdefault(token, {})[at] = values[0, token - tokens.start].float()
+        return cls(neurons, positions, components, means, token_means)
 
     def coefficients(self, model: Model) -> dict[At, tuple[Tensor, Tensor]]:
         """Scale 1 for the set and 0 elsewhere; shift 0 for the set and the mean elsewhere."""
         self.neurons.check(model)
         wrong = [c for c in self.components if c not in model.sizes]
         if wrong:
-            raise UserError(f"'{wrong[0]}' is no component: choose from {', '.join(READABLE)}.")
+            there = ", ".join(model.sizes)
+            raise UserError(f"'{wrong[0]}' is no component: choose from {there}.")
         kept = self.neurons.by_place()
         changes = {}
-        for layer in range(model.layers):
-            for component in self.components:
-                size = model.sizes[component]
-                keep = torch.zeros(size, device=model.device, dtype=torch.float32)
-                if (layer, component) in kept:
-                    keep[kept[layer, component]] = 1.0
-                mean = torch.zeros_like(keep)
-                if self.means is not None:
-                    mean = self._mean(self.means, layer, component, size).to(keep)
-                changes[layer, component] = keep, (1 - keep) * mean
+        for at in model.places(self.components):
+            size = model.sizes[at[1]]
+            keep = torch.zeros(size, device=model.device, dtype=torch.float32)
+            if at in kept:
+                keep[kept[at]] = 1.0
+            mean = torch.zeros_like(keep)
+            if self.means is not None:
+                mean = self._mean(self.means, at, size).to(keep)
+            changes[at] = keep, (1 - keep) * mean
         return changes
 
     def token_shifts(self, model: Model) -> dict[At, dict[int, Tensor]]:
@@ -202,22 +198,19 @@ class KeepOnly(Intervention):
         kept = self.neurons.by_place()
         shifts: dict[At, dict[int, Tensor]] = {}
         for token, means in self.token_means.items():
-            for layer in range(model.layers):
-                for component in self.components:
-                    size = model.sizes[component]
-                    mean = self._mean(means, layer, component, size)
-                    mean = mean.to(model.device, torch.float32, copy=True)
-                    mean[kept.get((layer, component), [])] = 0
-                    shifts.setdefault((layer, component), {})[token] = mean
+            for at in model.places(self.components) if len(model.stacks) == 1 else means:
+                mean = self._mean(means, at, model.sizes[at[1]])
+                mean = mean.to(model.device, torch.float32, copy=True)
+                mean[kept.get(at, [])] = 0
+                shifts.setdefault(at, {})[token] = mean
         return shifts
 
     @staticmethod
-    def _mean(
-        means: Mapping[At, Tensor], layer: int, component: Component, size: int
-    ) -> Float[Tensor, " neuron"]:
-        mean = means.get((layer, component))
+    def _mean(means: Mapping[At, Tensor], at: At, size: int) -> Float[Tensor, " neuron"]:
+        mean = means.get(at)
         if isinstance(mean, Tensor) and mean.shape == (size,) and mean.is_floating_point():
             return mean
+        layer, component = at
         raise UserError(
             f"The means of layer {layer}, {component}, must be a tensor of {size} numbers."
         )
@@ -232,20 +225,21 @@ def applied(
     The model is locked for others while the context is open and is as before afterwards, also
     after an exception.
     """
-    with model.lock, model.edit(edits_of(model, interventions, encoded.position)):
+    with model.lock, model.edit(edits_of(model, interventions, encoded)):
         yield
 
 
 def edits_of(
-    model: Model, interventions: Sequence[Intervention | None], position: int
+    model: Model, interventions: Sequence[Intervention | None], encoded: Encoded | None = None
 ) -> dict[At, Edit]:
     """What ``Model.edit`` takes to run row i of a batch under intervention i.
 
     Args:
-        position: of interventions at the predicted position.
+        encoded: the prompt, of interventions at the predicted position and of encoder-decoders.
 
     Raises:
-        UserError: a set is of another model; and when the edits run, a chosen token is not there.
+        UserError: a set is of another model; or, at the latest when the edits run, a chosen token
+            is not there.
     """
     for one in interventions:
         if one is not None and not isinstance(one, Intervention):
@@ -253,34 +247,52 @@ def edits_of(
             raise TypeError(f"An intervention is nl.Suppress(…) or another of them, not a {kind}.")
     coefficients = [{} if i is None else i.coefficients(model) for i in interventions]
     token_shifts = [{} if i is None else i.token_shifts(model) for i in interventions]
-    tokens = [_tokens(i, position) for i in interventions]
     chosen = {token for i in interventions if i is not None for token in _chosen(i)}
+    if encoded is not None:
+        _check_tokens(chosen, encoded.length)
 
     def edit(at: At) -> Edit:
+        first = 0 if encoded is None else model.tokens_at(encoded, at).start
         one = torch.ones(model.sizes[at[1]], device=model.device, dtype=torch.float32)
         neutral = one, torch.zeros_like(one)
         scales, shifts = zip(*(row.get(at, neutral) for row in coefficients), strict=True)
         by_token: dict[int, dict[int, Tensor]] = {}
         for row, places in enumerate(token_shifts):
             for token, values in places.get(at, {}).items():
-                by_token.setdefault(token, {})[row] = values.to(model.dtype)
+                by_token.setdefault(token - first, {})[row] = values.to(model.dtype)
         return _RowEdit(
             scale=torch.stack(scales).to(model.dtype),
             shift=torch.stack(shifts).to(model.dtype),
             touched=[at in row for row in coefficients],
-            tokens=tokens,
-            chosen=chosen,
+            tokens=[_tokens(model, i, at, encoded) for i in interventions],
+            chosen=chosen if encoded is None else set(),
             token_shifts=by_token,
         )
 
     return {at: edit(at) for row in coefficients for at in row}
 
 
-def _tokens(intervention: Intervention | None, position: int) -> list[int] | None:
-    """Where neurons change; None is everywhere."""
+def _tokens(
+    model: Model, intervention: Intervention | None, at: At, encoded: Encoded | None
+) -> list[int] | None:
+    """Where the neurons of a place change, of the tokens that have any; None is everywhere."""
     if intervention is None or intervention.positions == "all":
         return None
-    return [position] if intervention.positions == "predicted" else list(intervention.positions)
+    if encoded is None:
+        return list(_chosen(intervention))
+    there = model.tokens_at(encoded, at)
+    tokens = range(there.stop - there.start)
+    if intervention.positions == "predicted":
+        return list(tokens[model.span(encoded, at, everywhere=False)])
+    return [each - there.start for each in _chosen(intervention) if each - there.start in tokens]
+
+
+def _check_tokens(chosen: Collection[int], length: int) -> None:
+    if any(not 0 <= token < length for token in chosen):
+        raise UserError(
+            f"There are {length} tokens, and neurons were to change at others: choose from "
+            f"0 to {length - 1}."
+        )
 
 
 def _chosen(intervention: Intervention) -> tuple[int, ...]:
@@ -307,11 +319,7 @@ class _RowEdit:
 
     def __call__(self, neurons: Neurons) -> Neurons:
         length = neurons.shape[1]
-        if any(not 0 <= token < length for token in self.chosen):
-            raise UserError(
-                f"There are {length} tokens, and neurons were to change at others: choose from "
-                f"0 to {length - 1}."
-            )
+        _check_tokens(self.chosen, length)
         changed = self._scaled(neurons)
         for number, shifts in self.token_shifts.items():
             if not -length <= number < length:

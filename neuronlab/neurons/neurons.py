@@ -133,7 +133,8 @@ class NeuronSet:
     def check(self, model: Model) -> None:
         """Raises UserError where the model does not have one of the neurons."""
         for layer, component, index in self.neurons:
-            if layer >= model.layers or index >= model.sizes[component]:
+            there = layer < model.layers and model.has(layer, component)
+            if not there or index >= model.sizes[component]:
                 raise UserError(
                     f"Neuron {layer}.{component}.{index} is not in {model.title}: the set was made "
                     "on another model."

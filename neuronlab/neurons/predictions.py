@@ -128,9 +128,8 @@ def predict_many(
         UserError: as ``predict``; or that first choice is the prompt's foil.
     """
     encoded = prompt if isinstance(prompt, Encoded) else model.encode(prompt)
-    length = encoded.input_ids.shape[1]
     choices = len(model.labels) if model.kind == "classifier" else model.vocabulary
-    step = max(1, min(_TOKENS_PER_BATCH // length, _LOGITS_PER_BATCH // choices))
+    step = max(1, min(_TOKENS_PER_BATCH // encoded.length, _LOGITS_PER_BATCH // choices))
     target = encoded.target
     asked = list(interventions) if target is not None else [None, *interventions]
     logits: list[Tensor] = []
@@ -138,7 +137,7 @@ def predict_many(
         part = asked[start : start + step]
         with applied(model, encoded, part):
             ids = encoded.input_ids.expand(len(part), -1)
-            logits += model.logits(model.hidden(ids, encoded.position)).cpu()
+            logits += model.logits(model.hidden(ids, encoded.position, encoded.prefix)).cpu()
     if any(row.isnan().any() for row in logits):
         raise UserError(
             f"{model.title} overflows in {str(model.dtype).removeprefix('torch.')}: load it in "
@@ -168,18 +167,18 @@ def predict_over(
     """
     if any(i is not None and i.positions != "all" for i in interventions):
         raise ValueError("interventions on many prompts are at all positions")
-    longest = max(prompt.input_ids.shape[1] for prompt in prompts)
+    longest = max(prompt.length for prompt in prompts)
     choices = len(model.labels) if model.kind == "classifier" else model.vocabulary
     step = max(1, min(_TOKENS_PER_BATCH // longest, _LOGITS_PER_BATCH // choices))
     shape = len(interventions), len(prompts), choices
     probabilities = torch.empty(shape, device="cpu", dtype=torch.float32)
     for start in range(0, len(interventions), step):
         part = interventions[start : start + step]
-        edits = edits_of(model, part, position=0)
+        edits = edits_of(model, part)
         for number, prompt in enumerate(prompts):
             ids = prompt.input_ids.expand(len(part), -1)
             with model.lock, model.edit(edits):
-                logits = model.logits(model.hidden(ids, prompt.position))
+                logits = model.logits(model.hidden(ids, prompt.position, prompt.prefix))
             rows = slice(start, start + len(part))
             probabilities[rows, number] = model.probabilities(logits).cpu()
             done = (number + 1) / len(prompts) * len(part)

@@ -14,6 +14,7 @@ from jaxtyping import Float32
 
 from neuronlab.errors import UserError
 from neuronlab.models.components import READABLE, Component
+from neuronlab.models.model import names_of_layers
 from neuronlab.neurons.neurons import Neuron, NeuronSet
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ class NeuronScores:
     """One number per neuron: how much it matters for the prediction.
 
     Attributes:
-        arrays: per component (layers, neurons), float32; positive speaks for the target.
+        arrays: per component (layers, neurons), float32; positive speaks for the target. NaN in
+            layers that have no such neurons, as an encoder's have none of cross-attention.
         provenance: model, revision, prompt, target, method, settings, versions.
         quality: one row per layer and component with the method's own error estimate, where it
             has one: columns layer, component, total (of the scores), expected (by completeness),
@@ -55,6 +57,12 @@ class NeuronScores:
 
     def __iter__(self) -> Iterator[Component]:
         return iter(c for c in READABLE if c in self.arrays)
+
+    @property
+    def layer_names(self) -> list[str]:
+        """How layers are called: see ``names_of_layers``; an encoder-decoder's provenance tells."""
+        stacks = self.provenance.get("stacks")
+        return names_of_layers(stacks or {"": max(len(each) for each in self.arrays.values())})
 
     @property
     def components(self) -> tuple[Component, ...]:
@@ -95,7 +103,8 @@ class NeuronScores:
             scores = self.arrays[component]
             order = np.abs(scores) if magnitude else scores
             flat = order.ravel()
-            best = np.argpartition(-flat, min(count, flat.size) - 1)[:count]
+            best = np.argpartition(-flat, min(count, flat.size) - 1)[:count]  # NaN comes last
+            best = best[~np.isnan(flat[best])]
             layer, neuron = np.unravel_index(best, scores.shape)
             part = {"layer": layer, "component": component, "neuron": neuron}
             parts.append(pd.DataFrame(part | {"score": scores[layer, neuron]}))
@@ -127,7 +136,7 @@ class NeuronScores:
             rows = table[["layer", "component", "neuron"]].itertuples(index=False)
             return NeuronSet([(int(a), b, int(c)) for a, b, c in rows], f"top {top}")
         assert threshold is not None
-        highest = max(float(self.arrays[c].max()) for c in self)
+        highest = max(float(np.nanmax(self.arrays[c])) for c in self)
         chosen = [
             (int(layer), c, int(neuron))
             for c in self
@@ -143,7 +152,7 @@ class NeuronScores:
             layer, neuron = np.indices(scores.shape).reshape(2, -1)
             part = {"layer": layer, "component": component, "neuron": neuron}
             parts.append(pd.DataFrame(part | {"score": scores.ravel()}))
-        return pd.concat(parts, ignore_index=True)
+        return pd.concat(parts, ignore_index=True).dropna(ignore_index=True)
 
     def save(self, path: str | Path) -> None:
         """Every neuron as parquet; provenance, quality and token scores in its metadata."""
@@ -172,7 +181,7 @@ class NeuronScores:
                 shape = int(part["layer"].max()) + 1, int(part["neuron"].max()) + 1
                 if part[["layer", "neuron"]].min().min() < 0 or shape[0] * shape[1] > MOST:
                     raise ValueError("numbers of neurons out of range")
-                array = np.zeros(shape, np.float32)
+                array = np.full(shape, np.nan, np.float32)
                 array[part["layer"], part["neuron"]] = part["score"]
                 arrays[component] = array
             names = ("quality", "tokens", "token_totals")

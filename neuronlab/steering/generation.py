@@ -146,7 +146,7 @@ def residue_logits(
     parts = []
     for first in range(0, len(tokens), step):
         rows = slice(first, first + step)
-        with model.lock, model.edit(edits_of(model, interventions[rows], 0)):
+        with model.lock, model.edit(edits_of(model, interventions[rows])):
             states = model.hidden(tokens[rows], slice(None))
             states = states.gather(1, at[rows, :, None].expand(-1, -1, states.shape[-1]))
             logits = model.logits(states.flatten(0, 1))

@@ -15,14 +15,14 @@ from pydantic import Field, StrictInt, field_validator, model_validator
 from torch import Tensor
 
 from neuronlab.attribution import attribute, method
-from neuronlab.attribution.attribute import foil_in, token_totals
+from neuronlab.attribution.attribute import at_tokens, foil_in, stacks_in, token_totals
 from neuronlab.attribution.estimate import check_memory, estimate, seconds
 from neuronlab.attribution.gradient_x_activation import gradient_x_activation
 from neuronlab.attribution.registry import Baseline, Engine
 from neuronlab.attribution.request import TOLERANCE, Objective, Positions, Request, Variant
 from neuronlab.cost import Cost
 from neuronlab.errors import UserError
-from neuronlab.models import ALL_COMPONENTS, COMPONENTS, Component, Model, Prompt
+from neuronlab.models import ALL_COMPONENTS, COMPONENTS, Component, Encoded, Model, Prompt
 from neuronlab.neurons import NeuronScores, predict
 from neuronlab.neurons.predictions import Prediction
 from neuronlab.neurons.specificity import specific_scores
@@ -122,12 +122,15 @@ class AttributionStudy(Study[AttributionSpec]):
             model="smollm2-135m", text="The capital of France is", target=" Paris"
         )
 
-    def example(self, model: Described) -> AttributionSpec:
-        """The first of the model's own prompts."""
+    def example(self, model: Described) -> AttributionSpec | None:
+        """The first of the model's own prompts; an encoder alone is asked nothing."""
+        if model.kind == "encoder":
+            return None
         return AttributionSpec(
             model=model.name,
             revision=model.revision,
             positions=default_positions(model.kind),
+            **({"components": model.components} if isinstance(model, Model) else {}),
             **first_prompt(model),
         )
 
@@ -137,7 +140,7 @@ class AttributionStudy(Study[AttributionSpec]):
         cost = estimate(model, spec.prompt, spec.method, spec.components, spec.positions)
         if not spec.specific:
             return cost
-        tokens = model.encode(spec.prompt).input_ids.shape[1]
+        tokens = model.encode(spec.prompt).length
         search = seconds(model, tokens, _ASKED, _ASKED)
         return replace(cost, seconds=cost.seconds * (_SUBTRACTED + 1) + search)
 
@@ -154,7 +157,7 @@ class AttributionStudy(Study[AttributionSpec]):
                 check_memory(everywhere(model, spec, prediction.target))
                 first = one_pass(model, spec, prediction.target)
                 words = f"{method(PREVIEW).title}, from one pass; {method(spec.method).title}"
-                shown = preview(spec, prediction, first, encoded.position)
+                shown = preview(spec, prediction, first, encoded)
                 context.preview(shown, f"{words} will replace it")
         share = _FIRST if spec.specific else 0.95
         scores = _scored(model, spec, spec.prompt, context.part(0, share))
@@ -238,30 +241,44 @@ def everywhere(model: Model, spec: AttributionSpec, target: int) -> Request:
 
 
 def one_pass(model: Model, spec: AttributionSpec, target: int) -> ByToken:
-    """Gradient x activation of every neuron at every token: a single pass gives it."""
-    scores = gradient_x_activation(everywhere(model, spec, target)).scores
-    return {
-        c: torch.stack([scores[layer, c] for layer in range(model.layers)]) for c in spec.components
-    }
+    """Gradient x activation of every neuron at every token: a single pass gives it.
+
+    Each as ``at_tokens`` gives it.
+    """
+    request = everywhere(model, spec, target)
+    scores = gradient_x_activation(request).scores
+    return {c: at_tokens(request, scores, c) for c in spec.components}
 
 
 def by_token(texts: Sequence[str], scores: ByToken) -> pd.DataFrame:
     """The sum over all neurons at each token: columns token, text, then one per component."""
-    return token_totals(texts, {c: of_all.sum((0, 2)) for c, of_all in scores.items()})
+    return token_totals(texts, {c: of_all.nansum((0, 2)) for c, of_all in scores.items()})
 
 
-def preview(spec: AttributionSpec, prediction: Prediction, first: ByToken, position: int) -> Result:
+def preview(
+    spec: AttributionSpec, prediction: Prediction, first: ByToken, encoded: Encoded
+) -> Result:
     """What a single pass says of where the scores are, until the method's own are there."""
-    span = slice(None) if spec.positions == "all" else slice(position, position + 1)
+    model = prediction.model
+
+    def summed(component: Component, scores: Float[Tensor, "layer token neuron"]) -> np.ndarray:
+        rows = []
+        for layer, of_layer in enumerate(scores):
+            at = layer, component
+            span = model.span(encoded, at, everywhere=spec.positions == "all")
+            rows.append(of_layer[model.tokens_at(encoded, at)][span].sum(0))
+        return torch.stack(rows).numpy(force=True)
+
     numbers = {
+        **stacks_in(model),
         "target": prediction.target,
         "target_label": prediction.label,
         "probability": prediction.probability,
         "rank": prediction.rank,
-        **foil_in(prediction.model, prediction.foil),
+        **foil_in(model, prediction.foil),
         **({} if prediction.foil is None else {"log_odds": prediction.log_odds}),
     }
-    arrays = {str(c): scores[:, span].sum(1).numpy(force=True) for c, scores in first.items()}
+    arrays = {str(c): summed(c, scores) for c, scores in first.items()}
     return Result(numbers, {"predictions": prediction.top(10)}, arrays)
 
 
@@ -315,7 +332,7 @@ def mean_error(scores: NeuronScores) -> float | None:
     """
     if scores.quality.empty:
         return None
-    size = sum(float(np.abs(scores[c]).sum()) for c in scores)
+    size = sum(float(np.nansum(np.abs(scores[c]))) for c in scores)
     return float(scores.quality["error"].sum() / max(size, 1e-12))
 
 

@@ -82,7 +82,7 @@ class ContextsStudy(Study[ContextsSpec]):
 
     def example(self, model: Described) -> ContextsSpec | None:
         """Some texts, of a language model."""
-        if model.alphabet != "text":
+        if model.alphabet != "text" or model.kind == "seq2seq":
             return None
         return ContextsSpec(model=model.name, revision=model.revision, limit=1_000)
 
@@ -102,6 +102,11 @@ class ContextsStudy(Study[ContextsSpec]):
         model = context.model(spec.model, spec.revision)
         if model.alphabet != "text":
             raise UserError(f"{model.title} reads no texts: choose a language model.")
+        if model.kind == "seq2seq":
+            raise UserError(
+                f"The decoder of {model.title} reads what it has said itself: choose a model that "
+                "reads texts alone, or this one's encoder."
+            )
         texts = spec.texts
         judging = spec.judging(len(texts))
         numbers = [i for i in range(shard, min(shard + PORTION, len(texts))) if not judging[i]]

@@ -131,6 +131,7 @@ class FactCheckingStudy(OverFacts[FactCheckingSpec]):
     name = "fact_checking"
     title = "Fact-checking"
     spec_type = FactCheckingSpec
+    of_one_stream = False
     small: ClassVar[dict[str, Any]] = {"per_relation": 4, "facts": "six_languages"}
 
     def default(self) -> FactCheckingSpec:

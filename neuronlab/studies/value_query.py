@@ -25,7 +25,7 @@ from neuronlab.neurons import NeuronScores, predict
 from neuronlab.runs import Context, Result, Study
 from neuronlab.studies.bases import circuit
 from neuronlab.studies.bases.one_prompt import PromptSpec, prove
-from neuronlab.studies.bases.prompts import Described, first_prompt
+from neuronlab.studies.bases.prompts import Described, first_prompt, one_stream
 
 # As many value and query neurons are compared, FFN neurons (as in the paper); as many attention
 # neurons are listed.
@@ -65,7 +65,7 @@ class ValueQueryStudy(Study[ValueQuerySpec]):
 
     def example(self, model: Described) -> ValueQuerySpec | None:
         """The first prompt of a model that predicts tokens."""
-        if model.kind == "classifier":
+        if not one_stream(model):
             return None
         return ValueQuerySpec(model=model.name, revision=model.revision, **first_prompt(model))
 

@@ -29,9 +29,9 @@ _HARDLY = 0.1
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def chosen(_model: Model, name: str, revision: str, text: str, mask: int | None) -> list[Bystander]:
+def chosen(_model: Model, name: str, revision: str, prompt: Prompt) -> list[Bystander]:
     """The bystanders of a prompt; cached for all sessions."""
-    return bystanders.choose(_model, Prompt(text, mask=mask))
+    return bystanders.choose(_model, prompt)
 
 
 def draw(
@@ -47,7 +47,8 @@ def draw(
         intervention: makes that on the neurons, which may take a pass of the model.
         key: what names the change among others, for the cache.
     """
-    others = chosen(model, model.name, model.revision, prompt.text, prompt.mask)
+    named = model, model.name, model.revision
+    others = chosen(*named, prompt.unasked)
     if others:
         st.markdown("##### What else broke?")
         beside = st.toggle(
@@ -58,13 +59,8 @@ def draw(
             persist_state="session",
         )
         measured = _measured(
-            model,
-            model.name,
-            model.revision,
-            prompt.text,
-            prompt.mask,
-            prompt.target,
-            prompt.foil,
+            *named,
+            prompt,
             tuple(neurons),
             key,
             RANDOM_SETS if beside else 0,
@@ -81,14 +77,13 @@ def suppressed(
     model: Model, prompt: Prompt, neurons: NeuronSet, random_sets: int = 0
 ) -> Specificity | None:
     """What switching neurons off does to bystanders; None where there are none to ask."""
-    named = model, model.name, model.revision, prompt.text, prompt.mask
-    others = chosen(*named)
+    named = model, model.name, model.revision
+    others = chosen(*named, prompt.unasked)
     if not others:
         return None
     return _measured(
         *named,
-        prompt.target,
-        prompt.foil,
+        prompt,
         tuple(neurons),
         SUPPRESSED,
         random_sets,
@@ -102,17 +97,13 @@ def _measured(
     _model: Model,
     name: str,
     revision: str,
-    text: str,
-    mask: int | None,
-    target: str | int | None,
-    foil: str | int | None,
+    prompt: Prompt,
     neurons: tuple,
     key: tuple,
     random_sets: int,
     _others: Sequence[Bystander],
     _intervention: Callable[[], Intervention],
 ) -> Specificity:
-    prompt = Prompt(text, target=target, mask=mask, foil=foil)
     # Means over the prompt are read once, not for every random set.
     made = _intervention()
     return specificity(

@@ -6,7 +6,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from neuronlab.figures.colours import COMPONENT_NAMES
-from neuronlab.models import READABLE, Component
+from neuronlab.models import COMPONENTS, Component
 
 
 def pills(label: str, key: str, place: DeltaGenerator | None = None) -> tuple[Component, ...]:
@@ -14,7 +14,7 @@ def pills(label: str, key: str, place: DeltaGenerator | None = None) -> tuple[Co
     return tuple(
         (st if place is None else place).pills(
             label,
-            [c for c in READABLE if c != "attention"],
+            [*COMPONENTS, "residual"],
             selection_mode="multi",
             default=["ffn"],
             format_func=COMPONENT_NAMES.__getitem__,

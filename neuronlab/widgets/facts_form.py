@@ -52,7 +52,7 @@ def language_model(hint: str = "") -> Model | None:
     if not model_fetch.ready(state.model_name()):
         return None
     model = services.model(state.model_name(), state.device())
-    if model.kind != "classifier" and model.alphabet == "text":
+    if model.kind not in ("classifier", "encoder") and model.alphabet == "text":
         return model
     st.info(
         "This page asks for facts in words: choose a language model in the sidebar." + hint,

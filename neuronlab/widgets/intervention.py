@@ -83,15 +83,11 @@ def _effect(
     _model: Model,
     name: str,
     revision: str,
-    text: str,
-    mask: int | None,
-    target: int,
-    foil: str | int | None,
+    prompt: Prompt,
     neurons: tuple,
     change: Change,
 ) -> Effect:
     """Run the change and its controls; cached for all sessions."""
-    prompt = Prompt(text, target=target, mask=mask, foil=foil)
     chosen = NeuronSet(neurons)
     # Means over the prompt are read once, not for every random set.
     intervention = change.of(chosen, _model, prompt)
@@ -137,10 +133,7 @@ def _panel(
             model,
             model.name,
             model.revision,
-            prompt.text,
-            prompt.mask,
-            target,
-            prompt.foil,
+            prompt,
             tuple(neurons),
             change,
         )
@@ -293,8 +286,9 @@ def _python(prompt: Prompt, model: Model, neurons: NeuronSet, change: Change) ->
     asked = [repr(prompt.text), f"target={prompt.target!r}"]
     if prompt.mask is not None:
         asked.append(f"mask={prompt.mask}")
-    if prompt.foil is not None:
-        asked.append(f"foil={prompt.foil!r}")
+    for name, value in (("foil", prompt.foil), ("prefix", prompt.prefix)):
+        if value is not None:
+            asked.append(f"{name}={value!r}")
     listed = ", ".join(f"({n.layer}, {n.component!r}, {n.index})" for n in neurons)
     return (
         "import neuronlab as nl\n\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import streamlit as st
@@ -10,6 +10,7 @@ import streamlit as st
 from neuronlab.attribution import METHODS, Method, method
 from neuronlab.attribution.request import TOLERANCE
 from neuronlab.figures.colours import COMPONENT_NAMES
+from neuronlab.models import Component
 
 Key = Callable[[str], str]
 _POSITIONS = {"predicted": "predicted position", "all": "all positions"}
@@ -28,11 +29,12 @@ _RANKINGS = ("score", "specific score")
 _TOLERANCES = (TOLERANCE, 0.01, 0.002)
 
 
-def draw(form: dict[str, Any], key: Key) -> dict[str, Any]:
+def draw(form: dict[str, Any], there: Collection[Component], key: Key) -> dict[str, Any]:
     """The method, its components and positions, and what few people change: fields of a spec.
 
     Args:
         form: what they are at first.
+        there: the components that the model has.
         key: makes a widget's key of its name.
     """
     first, second, third, fourth = st.columns([1.6, 2.4, 1.5, 0.9], vertical_alignment="bottom")
@@ -47,15 +49,15 @@ def draw(form: dict[str, Any], key: Key) -> dict[str, Any]:
             help="; ".join(f"{m.title}: {m.summary} Cost: {m.cost}" for m in METHODS.values()),
         )
     chosen = method(name)
+    offered = [c for c in chosen.components if c in there]
     with second:
         components = st.pills(
             "Components",
-            chosen.components,
+            offered,
             selection_mode="multi",
-            default=[c for c in form["components"] if c in chosen.components]
-            or chosen.default_components,
+            default=[c for c in form["components"] if c in offered] or chosen.default_components,
             format_func=COMPONENT_NAMES.__getitem__,
-            key=key(f"components_{'_'.join(chosen.components)}"),
+            key=key(f"components_{'_'.join(offered)}"),
             wrap=True,
         )
     places = [p for p in _POSITIONS if p == "predicted" or chosen.everywhere]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -20,16 +21,19 @@ from neuronlab.widgets.guard import counted, plain
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def _card(
-    _model: Model, name: str, revision: str, text: str, mask: int | None, neuron: Neuron
-) -> NeuronCard:
-    return neuron_card(_model, Prompt(text, mask=mask), neuron)
+def _card(_model: Model, name: str, revision: str, prompt: Prompt, neuron: Neuron) -> NeuronCard:
+    return neuron_card(_model, prompt, neuron)
+
+
+def _of(model: Model, prompt: Prompt, neuron: Neuron) -> NeuronCard:
+    """The card, whatever is asked of the prompt."""
+    return _card(model, model.name, model.revision, prompt.unasked, neuron)
 
 
 def activations(model: Model, prompt: Prompt, neuron: Neuron) -> list[float]:
-    """A neuron's activation at each token."""
-    card = _card(model, model.name, model.revision, prompt.text, prompt.mask, neuron)
-    return card.activations["activation"].tolist()
+    """A neuron's activation at each token; 0 at those that the neuron is not at."""
+    table = _of(model, prompt, neuron).activations.set_index("token")["activation"]
+    return table.reindex(range(model.encode(prompt).length), fill_value=0.0).tolist()
 
 
 def columns() -> tuple[DeltaGenerator, DeltaGenerator]:
@@ -47,17 +51,17 @@ def draw(model: Model, prompt: Prompt, neuron: Neuron, scores: NeuronScores) -> 
     Args:
         scores: those that the page shows.
     """
-    card = _card(model, model.name, model.revision, prompt.text, prompt.mask, neuron)
+    card = _of(model, prompt, neuron)
     opened = st.session_state.get("neuron_opened", False)
     with st.container(border=True, key="neuron_panel_opened" if opened else "neuron_panel"):
         st.button("Close", icon=":material/close:", key="close_neuron", on_click=_close)
         st.markdown(
-            f"**Neuron {neuron.layer} / {COMPONENT_NAMES[neuron.component]} / {neuron.index}**"
+            f"**Neuron {model.layer_names[neuron.layer]} / "
+            f"{COMPONENT_NAMES[neuron.component]} / {neuron.index}**"
             + (f" (head {card.head}, dimension {card.dimension})" if card.head is not None else "")
         )
         _label(model, neuron)
-        activation = float(card.activations["activation"].iloc[_position(model, prompt)])
-        where = "the predicted position" if model.kind != "classifier" else "the token it reads"
+        activation, where = _activation(model, prompt, card)
         st.markdown(f"{_standing(scores, neuron)}; activation **{activation:+.3g}** at {where}.")
         _actions(neuron)
         contexts.brief(model, neuron, activation)
@@ -74,7 +78,7 @@ def _standing(scores: NeuronScores, neuron: Neuron) -> str:
     """The score, and its rank among the neurons that the page shows."""
     score = scores.score(neuron) + 0.0  # no "-0"
     above = sum(int((values > score).sum()) for values in scores.arrays.values())
-    count = sum(values.size for values in scores.arrays.values())
+    count = sum(int(np.isfinite(values).sum()) for values in scores.arrays.values())
     return f"Score **{score:+.3g}**, rank **{above + 1:,}** of {count:,}"
 
 
@@ -125,8 +129,15 @@ def _label(model: Model, neuron: Neuron) -> None:
         )
 
 
-def _position(model: Model, prompt: Prompt) -> int:
-    return model.encode(prompt).position
+def _activation(model: Model, prompt: Prompt, card: NeuronCard) -> tuple[float, str]:
+    """The activation at the predicted position, or the largest where it is at others; and where."""
+    table = card.activations.set_index("token")["activation"]
+    position = model.encode(prompt).position
+    if position not in table.index:
+        strongest = table.abs().idxmax()
+        return float(table[strongest]), "the token where it is largest"
+    where = "the predicted position" if model.kind != "classifier" else "the token it reads"
+    return float(table[position]), where
 
 
 def _words(card: NeuronCard) -> None:
@@ -164,7 +175,8 @@ def _tokens(model: Model, prompt: Prompt, card: NeuronCard, scores: NeuronScores
             & (kept["neuron"] == neuron.index)
         ]
     if len(rows):
-        per_token = rows.drop(columns=["layer", "component", "neuron"]).iloc[0].tolist()
+        every = rows.drop(columns=["layer", "component", "neuron"]).iloc[0]
+        per_token = every.iloc[table["token"]].tolist()
         table = table.assign(score=per_token)
         _per_token(model, prompt, per_token, "score", table)
     values = card.activations["activation"].tolist()

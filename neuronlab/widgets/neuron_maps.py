@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -40,7 +41,8 @@ def start(scores: NeuronScores, *, preview: bool = False) -> None:
         neuron = None
     if neuron is not None and neuron.component in scores.arrays:
         layers, size = scores[neuron.component].shape
-        if neuron.layer < layers and neuron.index < size:
+        there = neuron.layer < layers and neuron.index < size
+        if there and not np.isnan(scores.score(neuron)):
             links.look_at(neuron)
             return
     best = scores.top(1).iloc[0]
@@ -144,7 +146,7 @@ def ranked(scores: NeuronScores) -> None:
         table["score"] = -table["score"]
     else:
         table = scores.top(_TOP, magnitude=order == "by magnitude")
-    listed(table, "ranked", "The neurons of highest score.")
+    listed(table, "ranked", "The neurons of highest score.", layers=scores.layer_names)
 
 
 def listed(
@@ -154,6 +156,7 @@ def listed(
     *,
     height: int = 340,
     order: Sequence[str] | None = None,
+    layers: Sequence[str] = (),
 ) -> None:
     """A table of neurons, best first; selected rows go to the basket, the last one to the card.
 
@@ -161,6 +164,7 @@ def listed(
         table: columns layer, component, neuron, score, and any others.
         name: of the widgets: unique on the page.
         order: columns to show, if not all.
+        layers: what layers are called, where not by their numbers alone.
     """
     neurons = [
         Neuron(int(r.layer), r.component, int(r.neuron)) for r in table.itertuples(index=False)
@@ -171,8 +175,9 @@ def listed(
         if rows:
             choose(neurons[rows[-1]])
 
+    named = not all(map(str.isdecimal, layers))
     event = st.dataframe(
-        table,
+        table.assign(layer=table["layer"].map(layers.__getitem__)) if named else table,
         hide_index=True,
         height=height,
         on_select=selected,

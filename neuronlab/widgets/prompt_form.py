@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -15,6 +16,7 @@ from neuronlab.figures.charts import visible
 from neuronlab.models import MASK, Model, Prompt
 from neuronlab.models.prompt import SEPARATOR, joined
 from neuronlab.models.residues import clean_sequence
+from neuronlab.models.token_model import FIRST_SENTINEL
 from neuronlab.neurons import predict
 from neuronlab.proteins.backbones import backbone
 from neuronlab.proteins.sequences import MAX_FASTA_BYTES, read_fasta
@@ -37,7 +39,7 @@ def fill(spec: dict[str, Any]) -> None:
         model=spec["model"], text=spec["text"]
     ).model_dump(exclude={"revision"})
     values = {name: spec[name] for name in form if name in spec}
-    asked = {name: spec.get(name) for name in ("mask", "target", "foil")}
+    asked = {name: spec.get(name) for name in ("mask", "target", "foil", "prefix")}
     forms[spec["model"]] = form | values | asked | {"typed": spec["text"]}
     st.session_state["form_version"] = st.session_state.get("form_version", 0) + 1
 
@@ -46,7 +48,7 @@ def draw(model: Model) -> AttributionSpec | None:
     """The form; returns the spec it stands for, or None with a message where it is not one."""
     asked = ask(model, foil=True)
     form = _form(model)
-    settings = method_form.draw(form, _key)
+    settings = method_form.draw(form, model.sizes, _key)
     # Streamlit forgets a widget that is not drawn, on another page or beside a mistake.
     form |= settings
     if not settings["components"]:
@@ -63,7 +65,7 @@ def draw(model: Model) -> AttributionSpec | None:
 
 
 def ask(model: Model, *, foil: bool = False) -> dict[str, Any] | None:
-    """Prompt and target alone: text, mask and target; None with a message where it is neither.
+    """Prompt and target alone: text, mask, prefix and target; None with a message where not.
 
     Args:
         foil: ask what the target is compared with, too.
@@ -74,7 +76,12 @@ def ask(model: Model, *, foil: bool = False) -> dict[str, Any] | None:
         left, right = st.columns(2) if foil else (st.container(), None)
         with left:
             target = _target(model, prompt, form)
-        asked = {"text": prompt.text, "mask": prompt.mask, "target": target}
+        asked = {
+            "text": prompt.text,
+            "mask": prompt.mask,
+            "target": target,
+            "prefix": prompt.prefix,
+        }
         if right is not None:
             with right:
                 asked["foil"] = _foil(model, prompt, form, target)
@@ -99,8 +106,8 @@ def _examples(model: Model) -> dict[str, dict]:
 
 def _start(model: Model, example: str) -> None:
     chosen = {"mask": None, "target": None} | _examples(model)[example]
-    positions = default_positions(model.kind)
-    fill(AttributionSpec(model=model.name, positions=positions, **chosen).model_dump())
+    settings = {"positions": default_positions(model.kind), "components": model.components}
+    fill(AttributionSpec(model=model.name, **settings, **chosen).model_dump())
 
 
 def _key(name: str) -> str:
@@ -133,8 +140,10 @@ def _text(model: Model, form: dict[str, Any]) -> Prompt:
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     with right:
         _pick_example(model)
+    fills = f"Put {MASK} where the hidden word is."
     helps = {
-        "masked": f"Put {MASK} where the hidden word is.",
+        "masked": fills,
+        "seq2seq": fills,
         "classifier": f"A classifier that reads two texts has {SEPARATOR} between them.",
     }
     with left:
@@ -148,7 +157,18 @@ def _text(model: Model, form: dict[str, Any]) -> Prompt:
             placeholder="The capital of France is",
         )
     form["typed"] = text
-    return Prompt(text)
+    if model.kind != "seq2seq":
+        return Prompt(text)
+    prefix = st.text_input(
+        "The decoder has said",
+        form.get("prefix") or "",
+        key=_key("prefix"),
+        max_chars=20_000,
+        placeholder="what comes before the hidden word, or nothing",
+        help="The target is what the decoder says next. Left empty, it has said what comes before "
+        f"{MASK}, or a sentinel such as {FIRST_SENTINEL}, where the prompt has one.",
+    )
+    return Prompt(text, prefix=prefix or None)
 
 
 def protein(model: Model) -> str | None:
@@ -251,10 +271,10 @@ def _fasta(form: dict[str, Any]) -> None:
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def top_choices(
-    _model: Model, name: str, revision: str, text: str, mask: int | None, count: int = 10
+    _model: Model, name: str, revision: str, prompt: Prompt, count: int = 10
 ) -> pd.DataFrame:
     """The model's most probable choices for a prompt; cached for all sessions."""
-    return predict(_model, Prompt(text, mask=mask)).top(count)
+    return predict(_model, prompt).top(count)
 
 
 def _target(model: Model, prompt: Prompt, form: dict[str, Any]) -> str | int:
@@ -310,13 +330,14 @@ def _foil(
 
 def _same(prompt: Prompt, form: dict[str, Any]) -> bool:
     """Whether the form's target and foil were chosen for this prompt."""
-    return prompt.text == form["text"] and prompt.mask == form["mask"]
+    there = prompt.text, prompt.mask, prompt.prefix
+    return there == (form["text"], form["mask"], form.get("prefix"))
 
 
 def _probabilities(model: Model, prompt: Prompt) -> dict[int, float]:
     """The first choices, the most probable first."""
     count = len(model.residues) if model.alphabet == "protein" else 10
-    top = top_choices(model, model.name, model.revision, prompt.text, prompt.mask, count)
+    top = top_choices(model, model.name, model.revision, prompt, count)
     return dict(zip(top["index"], top["probability"], strict=True))
 
 
@@ -341,7 +362,9 @@ def _pick(
         share = f"  {probability[choice]:.1%}" if choice in probability else ""
         return f"{visible(model.label(choice))}{share}"
 
-    digest = hashlib.sha256(f"{prompt.text}|{prompt.mask}".encode()).hexdigest()[:12]
+    digest = hashlib.sha256(f"{prompt.text}|{prompt.mask}|{prompt.prefix}".encode()).hexdigest()[
+        :12
+    ]
     chosen: int | str | None = st.selectbox(
         label,
         options,
@@ -355,8 +378,8 @@ def _pick(
         return None
     if isinstance(chosen, str):
         text = model.kind == "causal" and model.alphabet == "text"
-        typed = joined(prompt.text, chosen) if text else chosen
-        encoded = model.encode(Prompt(prompt.text, target=typed, mask=prompt.mask))
+        typed = joined(prompt.text, chosen) if text else joined(prompt.prefix or "", chosen)
+        encoded = model.encode(replace(prompt, target=typed))
         if encoded.note:
             st.caption(plain(encoded.note))
         chosen = encoded.target
@@ -365,7 +388,7 @@ def _pick(
 
 
 def _index(model: Model, prompt: Prompt, target: str | int) -> int:
-    index = model.encode(Prompt(prompt.text, target=target, mask=prompt.mask)).target
+    index = model.encode(replace(prompt, target=target)).target
     assert index is not None  # the prompt names a target
     return index
 

@@ -49,5 +49,6 @@ def special(model: Model, encoded: Encoded) -> list[int]:
         places = range(len(encoded.tokens))
         return sorted(set(places) - set(places[model.residues_at]))
     tokenizer = model.tokenizer
-    added = set(tokenizer.all_special_ids) - {tokenizer.mask_token_id}
-    return [at for at, token in enumerate(encoded.input_ids[0].tolist()) if token in added]
+    added = set(tokenizer.all_special_ids)
+    ids = encoded.input_ids[0].tolist()  # what a decoder begins with is where its neurons are
+    return [at for at, token in enumerate(ids) if token in added and not model.hides(token)]

@@ -32,6 +32,11 @@ def draw(model: Model, spec: AttributionSpec, result: Result, scores: NeuronScor
     at = _chosen(spec, len(encoded.tokens))
     totals, source = _totals(model, spec, result)
     _strip(model, spec, totals, at)
+    if encoded.prefix is not None:
+        said = " ".join(map(visible, encoded.tokens[encoded.input_ids.shape[1] :]))
+        st.caption(
+            plain(f"The last {encoded.prefix.shape[1]}, {said}, are what the decoder reads.")
+        )
     if at is None:
         if spec.specific:
             source += "They are of this prompt alone, nothing subtracted. "

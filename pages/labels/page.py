@@ -12,7 +12,7 @@ VIEWS = {
     "residue_labels": "Along the chain",
     "scaling": "Models side by side",
 }
-KINDS = ("masked", "classifier")
+KINDS = ("masked", "classifier", "encoder")
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from neuronlab.models.components import Sublayer
 from neuronlab.neurons import Neuron, NeuronSet
 from neuronlab.runs import Result
 from neuronlab.studies.bases.one_prompt import control_in, proof_in
+from neuronlab.studies.bases.prompts import one_stream
 from neuronlab.studies.value_query import (
     LISTED,
     ValueQuerySpec,
@@ -45,10 +46,10 @@ def main() -> None:
     if not model_fetch.ready(state.model_name()):
         return
     model = services.model(state.model_name(), state.device())
-    if model.kind == "classifier":
+    if not one_stream(model):
         st.info(
-            "This model predicts classes, not tokens: choose a language model or a masked protein "
-            "model in the sidebar.",
+            "This page adds up what is written to one residual stream and read as tokens: choose a "
+            "language model or a masked protein model in the sidebar.",
             icon=":material/info:",
         )
         return

@@ -240,6 +240,7 @@ def test_ctrl_c_is_one_word(home, monkeypatch, capsys):
         {"model": "antiberty", "text": "EVQLVES", "target": "L", "mask": 3},
         {"model": "antiberty", "text": "EVQLVES", "target": "L", "mask": 3, "foil": "V"},
         {"foil": 0},
+        {"text": "GIGK", "prefix": "-<extra_id_0>", "components": ("ffn", "cross_key")},
         {"model": "smollm2-135m", "text": "The capital is", "target": " Paris", "foil": "-"},
     ],
 )

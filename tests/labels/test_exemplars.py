@@ -6,7 +6,6 @@ import torch
 
 from neuronlab.labels import exemplars, reading
 from neuronlab.labels.exemplars import Exemplars, pooled
-from neuronlab.models import READABLE
 
 SEQUENCES = ["MKTAYIAKQR", "G", "LLVVMKCHYNQPTWGSLEDWAAK", "WO", "MKTAYIAKQK", "GSLEDWAAKXB"]
 
@@ -53,8 +52,8 @@ POOL = {
 @pytest.mark.parametrize("tokens", [1, 30, 4096])
 def test_batches_are_as_one_protein_alone(model, oracle, monkeypatch, pooling, tokens):
     monkeypatch.setattr(reading, "_TOKENS_PER_BATCH", tokens)
-    found = pooled(model, SEQUENCES, READABLE, pooling)
-    assert set(found) == set(READABLE)
+    found = pooled(model, SEQUENCES, tuple(model.sizes), pooling)
+    assert set(found) == set(model.sizes)
     for component, own in found.items():
         assert own.shape == (len(SEQUENCES), 3, model.sizes[component])
         assert own.dtype == torch.float32

@@ -21,6 +21,8 @@ from neuronlab.neurons import NeuronSet, Suppress, applied
 
 FURTHER = [pair for pair in EVERY if pair[0] in MORE and pair[1] != "classifier"]
 PREDICTING = [pair for pair in EVERY if pair[1] != "classifier"]
+# Whose answer is a sum over one residual stream.
+ONE_STREAM = [pair for pair in PREDICTING if pair[1] != "seq2seq"]
 # Classifiers of the usual types are in ``test_families`` alone.
 CHECKED = [pair for pair in EVERY if pair in PREDICTING or pair not in TINY]
 # A decoder's classifier reads the last token, as its other head does.
@@ -31,7 +33,12 @@ BIASED = {"deberta"}
 # Query and key of all heads share one norm.
 NORMED_TOGETHER = {"olmo2", "olmo3", "olmoe", "flex_olmo", "esmc"}
 NODES = (0.3, 1.0)
-HEADS_TOLD = {"causal": "next token", "masked": "masked token", "classifier": "classes"}
+HEADS_TOLD = {
+    "causal": "next token",
+    "masked": "masked token",
+    "classifier": "classes",
+    "seq2seq": "a decoder's next token",
+}
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +63,11 @@ def any_model(request, made):
 @pytest.fixture(params=PREDICTING, ids=[name for name, _ in PREDICTING])
 def predicting(request, made):
     """With the head that predicts tokens."""
+    return made(*request.param)
+
+
+@pytest.fixture(params=ONE_STREAM, ids=[name for name, _ in ONE_STREAM])
+def one_stream(request, made):
     return made(*request.param)
 
 
@@ -98,7 +110,7 @@ def test_a_head_of_neurons_reaches_the_heads_that_use_it_and_no_other(predicting
         def heads(module=entering):
             ids = encoded.input_ids
             mixed = test_families.captured(module, lambda: predicting.hf(input_ids=ids))
-            return mixed.view(ids.shape[1], -1, size)
+            return mixed[0].unflatten(-1, (-1, size))
 
         before, first = heads(), min(own) // shared * size
         neurons = [(layer, component, first + i) for i in range(size)]
@@ -181,8 +193,8 @@ def check_stream(model, asked):
     assert model.hf.config._attn_implementation == before
 
 
-def test_parts_of_the_stream_add_up_to_the_logits(predicting, asked):
-    check_stream(predicting, asked)
+def test_parts_of_the_stream_add_up_to_the_logits(one_stream, asked):
+    check_stream(one_stream, asked)
 
 
 def test_subkeys_of_values_give_the_values(predicting, asked):
@@ -241,18 +253,22 @@ def test_integrated_gradients_equal_brute_force(pair, made, asked, twin, oracle)
     model = made(*pair)
     encoded = model.encode(asked(model))
     exact = twin(model, precision(model)).hf
-    scores = nl.attribute(model, asked(model), method="integrated_gradients", tolerance=1e-3)
-    for component in COMPONENTS:
+    components = model.components
+    scores = nl.attribute(model, asked(model), components=components, tolerance=1e-3)
+    places = [(1, component) for component in COMPONENTS]
+    if pair[1] == "seq2seq":  # layer 1 is the encoder's last: and the decoder's middle one
+        places += [(3, component) for component in components]
+    for layer, component in places:
         expected = oracle.integrated_gradients(
             exact,
             encoded,
-            1,
+            layer,
             component,
             target=encoded.target,
             objective="probability",
             everywhere=False,
-        )[0]
-        found = torch.from_numpy(scores[component][1]).to(expected)
+        ).sum(0)
+        found = torch.from_numpy(scores[component][layer]).to(expected)
         scale = float(expected.abs().max())
         assert scale > 1e-6, component  # or the comparison says nothing
         # Where a router chooses another expert, a path jumps, and no rule is exact.
@@ -263,13 +279,13 @@ def test_integrated_gradients_equal_brute_force(pair, made, asked, twin, oracle)
 def check_gradients(model, everywhere, asked, twin, oracle):
     encoded = model.encode(asked(model))
     exact = twin(model, precision(model))
-    places = [(layer, c) for layer in range(exact.layers) for c in COMPONENTS]
+    places = test_families.places_of(exact, exact.components)
     batch = GrowingBatch(
         exact, encoded, lambda logits: logits[:, encoded.target], everywhere=everywhere
     )
     _, results = batch.run([Path(at, NODES) for at in places])
-    span = slice(None) if everywhere else slice(encoded.position, encoded.position + 1)
     for at in places:
+        span = oracle.span(exact.hf, encoded, *at, everywhere)
         expected = gradients_at_nodes(exact.hf, encoded, at, span, oracle)
         scale = float(expected.abs().max())
         assert scale > 1e-8, at
@@ -343,7 +359,8 @@ def test_every_type_runs_in_half_precision(predicting, asked, twin):
     half = twin(predicting, torch.bfloat16)
     encoded = half.encode(asked(half))
     logits = nl.predict(half, encoded).logits
-    assert read_stream(half, encoded).states().isfinite().all()
+    if len(half.stacks) == 1:
+        assert read_stream(half, encoded).states().isfinite().all()
     exact = nl.predict(predicting, encoded).logits
     assert torch.corrcoef(torch.stack([logits, exact]).flatten(1))[0, 1] > 0.9
 

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 import pytest
 import torch
 import transformers
-from tiny_models import AUTO, HEAD, ROWS
+from tiny_models import AUTO, HEAD, ROWS, block_of
 from transformers.pytorch_utils import Conv1D
 
 from neuronlab.errors import UserError
@@ -16,8 +16,7 @@ from neuronlab.neurons import NeuronSet, Suppress, applied
 
 def head_output_module(hf, layer):
     """The projection after attention: its input is the heads' outputs side by side."""
-    row = ROWS[hf.config.model_type]
-    return hf.get_submodule(f"{row.blocks}.{layer}.{row.mixed}")
+    return block_of(hf, layer)[0].get_submodule(ROWS[hf.config.model_type].mixed)
 
 
 def captured(module, run, side="input"):
@@ -48,17 +47,40 @@ def visible(model, layer, position, length):
     return slice(max(0, position + 1 - window) if sliding else 0, position + 1)
 
 
+def places_of(model, components=READABLE):
+    """All layers with the components, those of cross-attention in a decoder alone."""
+    decodes = [not block_of(model.hf, layer)[1] for layer in range(model.layers)]
+    cross = bool(ROWS[model.hf.config.model_type].encoder)
+    return [
+        (layer, c)
+        for layer in range(model.layers)
+        for c in components
+        if not c.startswith("cross_") or (cross and decodes[layer])
+    ]
+
+
+def shape_of(model, encoded, at):
+    """(token, neuron) of a place: an encoder, and what is made of its states, reads the text."""
+    layer, component = at
+    tokens = encoded.input_ids.shape[1]
+    of_text = block_of(model.hf, layer)[1] or component in ("cross_key", "cross_value")
+    if ROWS[model.hf.config.model_type].encoder and not of_text:
+        tokens = encoded.prefix.shape[1]
+    return tokens, model.sizes[component]
+
+
 def test_writing_back_what_was_read_changes_no_bit(model, asked):
-    ids = model.encode(asked(model)).input_ids
+    encoded = model.encode(asked(model))
+    ids = encoded.input_ids
     with torch.no_grad():
         before = model.hf(input_ids=ids).logits
-        places = [(layer, c) for layer in range(model.layers) for c in READABLE]
+        places = places_of(model)
         reads = dict.fromkeys(places, 0)
 
         def clone_at(at):
             def function(neurons):
                 reads[at] += 1
-                assert neurons.shape == (1, ids.shape[1], model.sizes[at[1]])
+                assert neurons.shape == (1, *shape_of(model, encoded, at))
                 return neurons.clone()
 
             return function
@@ -72,11 +94,22 @@ def test_writing_back_what_was_read_changes_no_bit(model, asked):
 def test_a_residual_unit_is_a_dimension_of_a_layers_output(model, asked):
     encoded = model.encode(asked(model))
     with torch.no_grad():
-        states = model.hf(input_ids=encoded.input_ids, output_hidden_states=True).hidden_states
+        output = model.hf(input_ids=encoded.input_ids, output_hidden_states=True)
+    stacks = (
+        [output.hidden_states]
+        if model.kind != "seq2seq"
+        else [output.encoder_hidden_states, output.decoder_hidden_states]
+    )
     seen = model.read(encoded, ("residual",))
-    for layer in range(model.layers - 1):  # transformers norms the last one where there is a norm
-        torch.testing.assert_close(seen[layer, "residual"], states[layer + 1], rtol=0, atol=0)
-    assert model.sizes["residual"] == states[0].shape[-1]
+    first = 0
+    for states in stacks:
+        blocks = len(states) - 1
+        for layer in range(blocks - 1):  # transformers norms the last one where there is a norm
+            found = seen[first + layer, "residual"]
+            torch.testing.assert_close(found, states[layer + 1], rtol=0, atol=0)
+        assert model.sizes["residual"] == states[0].shape[-1]
+        first += blocks
+    assert first == model.layers
 
 
 def test_an_edit_of_any_single_neuron_group_reaches_the_logits(model, asked):
@@ -84,25 +117,25 @@ def test_an_edit_of_any_single_neuron_group_reaches_the_logits(model, asked):
     encoded = model.encode(asked(model))
     with torch.no_grad():
         before = model.hf(input_ids=encoded.input_ids).logits
-        for layer in range(model.layers):
-            for component in READABLE:
-                with model.edit({(layer, component): lambda neurons: neurons.roll(1, -1)}):
-                    after = model.hf(input_ids=encoded.input_ids).logits
-                assert not torch.equal(before, after), (layer, component)
+        for at in places_of(model):
+            with model.edit({at: lambda neurons: neurons.roll(1, -1)}):
+                after = model.hf(input_ids=encoded.input_ids).logits
+            assert not torch.equal(before, after), at
 
 
 def test_projections_agree_with_the_weights(model, asked, oracle):
     """x W + b with the slice of W that the checkpoint's layout names."""
     encoded = model.encode(asked(model))
-    read = model.read(encoded)
-    for layer in range(model.layers):
-        for component in ("query", "key", "value"):
-            module, _, columns = oracle.site(model.hf, layer, component)
-            x = captured(module, lambda: model.hf(input_ids=encoded.input_ids))
-            weight = module.weight.T if isinstance(module, Conv1D) else module.weight
-            bias = None if module.bias is None else module.bias[columns]
-            expected = torch.nn.functional.linear(x, weight[columns], bias)
-            assert torch.allclose(read[layer, component], expected, atol=1e-5), component
+    read = model.read(encoded, READABLE)
+    for layer, component in places_of(model):
+        if component.removeprefix("cross_") not in ("query", "key", "value"):
+            continue
+        module, _, columns = oracle.site(model.hf, layer, component)
+        x = captured(module, lambda module=module: model.hf(input_ids=encoded.input_ids))
+        weight = module.weight.T if isinstance(module, Conv1D) else module.weight
+        bias = None if module.bias is None else module.bias[columns]
+        expected = torch.nn.functional.linear(x, weight[columns], bias)
+        assert torch.allclose(read[layer, component], expected, atol=1e-5), component
 
 
 def test_sizes_are_those_of_the_configuration(tiny):
@@ -162,7 +195,8 @@ def test_ffn_neurons_are_what_the_down_projection_adds_up(model, asked):
 
 def test_sites_agree_with_the_layout_of_the_checkpoint(model, asked, oracle):
     encoded = model.encode(asked(model))
-    read = model.read(encoded)
+    read = model.read(encoded, model.components)
+    assert read.keys() == {at for at in places_of(model) if at[1] not in ("attention", "residual")}
     for (layer, component), neurons in read.items():
         expected = oracle.neurons(model.hf, encoded.input_ids, layer, component)
         assert torch.equal(neurons, expected)
@@ -172,7 +206,7 @@ def test_hidden_and_head_give_the_logits_of_transformers(model, asked, oracle):
     encoded = model.encode(asked(model))
     with torch.no_grad():
         expected = oracle.logits(model.hf, encoded.input_ids, encoded.position)
-        found = model.logits(model.hidden(encoded.input_ids, encoded.position))
+        found = model.logits(model.hidden(encoded.input_ids, encoded.position, encoded.prefix))
     assert found.dtype == torch.float32
     assert torch.allclose(found, expected, atol=1e-5)
     width = 3 if model.kind == "classifier" else model.vocabulary
@@ -185,14 +219,15 @@ def test_the_predicted_position_is_read_from_the_right_token(model, asked):
     ids = encoded.input_ids[0]
     if model.kind == "masked":
         assert ids[encoded.position] == model.tokenizer.mask_token_id
-    elif model.family.causal:
-        assert encoded.position == len(ids) - 1
+    elif model.family.causal or model.kind == "seq2seq":
+        assert encoded.position == len(encoded.tokens) - 1
     else:
         assert encoded.position == 0
     with torch.no_grad():
-        other = (encoded.position + 1) % len(ids)
+        other = encoded.position + (1 if encoded.position == 0 else -1)
         found, wrong = (
-            model.logits(model.hidden(encoded.input_ids, p)) for p in (encoded.position, other)
+            model.logits(model.hidden(encoded.input_ids, p, encoded.prefix))
+            for p in (encoded.position, other)
         )
     assert (found - wrong).abs().max() > 0.01
 
@@ -208,17 +243,18 @@ def test_the_final_norm_maps_the_residual_stream_to_the_normed_state(model, aske
 
     with ExitStack() as stack, torch.no_grad():
         stack.callback(last.register_forward_hook(keep).remove)
-        expected = model.hidden(encoded.input_ids, encoded.position)
-        state = seen[0][:, encoded.position]
+        expected = model.hidden(encoded.input_ids, encoded.position, encoded.prefix)
+        read = 0 if encoded.prefix is None else encoded.input_ids.shape[1]
+        state = seen[0][:, encoded.position - read]
         normed = state if norm is None else norm(state)
     assert torch.allclose(normed, expected, atol=1e-5)
 
 
 def test_an_unsupported_family_is_refused_in_one_sentence(sentence):
-    text = sentence(family_of, "t5", says=["'t5'", "docs/guide.md"])
+    text = sentence(family_of, "prophetnet", says=["'prophetnet'", "docs/guide.md"])
     assert text.count(". ") == 0
     with pytest.raises(UserError) as refused:
-        family_of("t5")
+        family_of("prophetnet")
     for model_type in (each for family in FAMILIES for each in family.model_types):
         assert model_type in refused.value.details
 
@@ -251,7 +287,7 @@ def test_an_unsupported_type_with_all_parts_of_another_is_told_so(sentence):
 
 
 def test_a_type_that_makes_no_such_model_is_refused_without_its_parts(sentence):
-    sentence(family_of, "t5", lambda: empty("t5"), says="docs/guide.md")
+    sentence(family_of, "prophetnet", lambda: empty("prophetnet", "masked"), says="docs/guide.md")
 
 
 @pytest.mark.parametrize(
@@ -265,6 +301,7 @@ def test_a_type_that_makes_no_such_model_is_refused_without_its_parts(sentence):
         ("modernbert", "classifier", {"classifier_pooling": "mean"}, "classifier_pooling"),
         ("deberta", "masked", {"legacy": False}, "legacy"),
         ("deberta-v2", "masked", {"conv_kernel_size": 3}, "conv_kernel_size"),
+        ("bart", "seq2seq", {"encoder_ffn_dim": 40}, "encoder_ffn_dim"),
     ],
 )
 def test_a_setting_that_is_not_covered_is_refused(sentence, model_type, kind, settings, says):

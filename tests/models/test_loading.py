@@ -114,8 +114,10 @@ def write_config(path, **config):
 
 
 def test_a_family_that_is_not_supported(tmp_path, sentence):
-    path = write_config(tmp_path / "t5", model_type="t5", architectures=["T5Model"])
-    sentence(nl.load, path, says=["'t5'", "not supported", "docs/guide.md"])
+    path = write_config(
+        tmp_path / "prophetnet", model_type="prophetnet", architectures=["ProphetNetModel"]
+    )
+    sentence(nl.load, path, says=["'prophetnet'", "not supported", "docs/guide.md"])
 
 
 def test_a_tool_is_no_model_to_explain(sentence):

@@ -85,7 +85,7 @@ def test_it_is_loaded_and_explained_like_any_other(toy, asked, tmp_path):
     assert after.probability != pytest.approx(before.probability, rel=1e-3)
     assert scores.provenance["model"]
     with pytest.raises(nl.UserError) as refused:
-        families.family_of("t5")
+        families.family_of("prophetnet")
     assert "vaultgemma" in refused.value.details
 
 

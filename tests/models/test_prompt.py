@@ -151,7 +151,7 @@ def test_no_residue_hidden(tiny, sentence, mask):
         ("MK-TAY", ["Character 3", "gap", "remove"]),
         ("MK.TAY", ["gap", "remove"]),
         ("MKTAY*", ["Character 6", "stop", "remove"]),
-        (">name\nMKTAY", ["FASTA", "upload"]),
+        (">name MKTAY", ["FASTA", "lines below"]),
         ("MKTÄY", ["Character 4", "use"]),
     ],
 )

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from contexts import context_with, run
 from pydantic import ValidationError
+from tiny_models import protein_encoder
 
+import neuronlab as nl
 from neuronlab.labels.exemplars import pooled
 from neuronlab.proteins import corpora, families, features
 from neuronlab.proteins.annotated import AnnotatedProtein
@@ -99,6 +101,20 @@ def test_exemplars_are_those_of_a_full_sort(model, tmp_path, monkeypatch, poolin
 
 
 @pytest.mark.long
+def test_an_encoder_alone_has_exemplars(tmp_path):
+    """As ProtT5 is, of a model in memory."""
+    hf, tokenizer = protein_encoder("▁")
+    encoder = nl.load(hf, tokenizer)
+    found = run(encoder, spec(), tmp_path)
+    sequences = found.tables["proteins"]["sequence"]
+    for component in ("ffn", "residual"):
+        values = pooled(encoder, [*sequences], (component,), "mean")[component].numpy()
+        top, rows = found.arrays[f"top.{component}"], found.arrays[f"top_at.{component}"]
+        assert top.shape == (2, encoder.sizes[component], 6)
+        at = np.take_along_axis(values.transpose(1, 2, 0), rows, 2)
+        assert at == pytest.approx(top, rel=1e-3, abs=1e-5)
+
+
 @pytest.mark.parametrize("portion", [17, 40])
 def test_portions_and_steps_change_nothing(model, tmp_path, monkeypatch, portion):
     asked = spec()

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from contexts import run
+from tiny_models import plain, text_tokenizer
 
 import neuronlab as nl
 from neuronlab.facts import Fact
@@ -157,6 +158,31 @@ def test_shares_are_scores_over_the_highest(model, tmp_path):
     assert found.numbers["facts"] == 3
     assert (found.numbers["layers"], found.numbers["size"]) == scores.shape
     assert found.numbers["shared"] == pytest.approx(found.tables["overlap"]["shared"].mean())
+
+
+def test_an_encoder_decoder_is_asked_what_fills_the_gap(tmp_path):
+    """Of a model in memory; its neurons are those of both stacks, at all tokens of the text."""
+    tokenizer = text_tokenizer("mt5")
+    model = nl.load(plain("mt5", "seq2seq", tokenizer), tokenizer)
+    found = run(model, spec(), tmp_path)
+    assert (found.numbers["layers"], found.numbers["size"]) == (5, model.sizes["ffn"])
+    neurons = found.tables["neurons"]
+    fact = OWN[0]
+    text = f"{fact.prompt} <extra_id_0>."
+    prompt = nl.Prompt(text, target=fact.answers[0], prefix="<extra_id_0>")
+    encoded = model.encode(prompt)
+    scores = nl.attribute(model, prompt, method="amig", components=("ffn",))["ffn"]
+    own = neurons[(neurons["fact"] == fact.name) & (neurons["language"] == fact.language)]
+    expected = {
+        (layer, neuron): score / scores.max()
+        for (layer, neuron), score in np.ndenumerate(scores)
+        if score > 0.05 * scores.max()
+    }
+    got = {(r.layer, r.neuron): r.share for r in own.itertuples()}
+    assert got.keys() == expected.keys()
+    assert [got[k] for k in expected] == pytest.approx(list(expected.values()), abs=1e-5)
+    assert {layer < 2 for layer, _ in got} == {True, False}
+    assert encoded.tokens[-1] == "<extra_id_0>"
 
 
 @pytest.mark.long

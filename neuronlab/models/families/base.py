@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from neuronlab.models.components import SUBLAYERS, Component, Sublayer
+from neuronlab.models.components import CROSS, SUBLAYERS, Component, Sublayer
 
 # A module of which a family knows the parts by name; in an `nn.Module` each may be a tensor, too.
 Part: TypeAlias = Any
@@ -63,7 +63,10 @@ class Places:
 
     Attributes:
         blocks, norm: below the trunk; the norm is what follows the last block.
+        encoder: below the trunk, of an encoder-decoder: the blocks that read the text; ``blocks``
+            are then the decoder's.
         projections: below a block, like all that follow: of query, key and value.
+        cross: of query, key and value of a decoder's cross-attention.
         layout: where one projection puts out all three; None where each has one of its own.
         head_size: a number; asked for where several query heads share a key-value head.
         output: what takes the mixed values of all heads back to the residual stream.
@@ -88,7 +91,9 @@ class Places:
 
     blocks: str = "layers"
     norm: str = "norm"
+    encoder: str = ""
     projections: tuple[str, str, str] = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
+    cross: tuple[str, str, str] = ("", "", "")
     layout: Layout | None = None
     head_size: str = "self_attn.head_dim"
     output: str = "self_attn.o_proj"
@@ -129,6 +134,10 @@ class Family:
             all others serve rows of any number.
         less_one: whether the weights of norms are stored less one.
         centred: whether its norms that are none of torch's take away the mean.
+        sentinels: of an encoder-decoder, whether sentinels stand for what is left out of a text,
+            and the decoder names one before it says what belongs there.
+        restates: of another, whether the decoder says the whole text anew, so that what belongs
+            in the place of a mask follows what is before it.
     """
 
     name: str
@@ -142,6 +151,8 @@ class Family:
     per_row: tuple[str, ...] = ()
     less_one: bool = False
     centred: bool = False
+    sentinels: bool = False
+    restates: bool = False
 
     def fuse(self, hf: Any) -> None:
         """Replace modules that are needlessly slow, or hide neurons, by equal ones.
@@ -192,11 +203,12 @@ class Family:
         """The parts that are looked for, and whether each is missing, in whichever block."""
         places, trunk = self.places, hf.base_model
         head = places.classifier if hasattr(hf, "num_labels") else places.head
+        of_trunk = places.encoder, places.blocks, places.norm
         parts = {
-            **{path: part(trunk, path) is None for path in (places.blocks, places.norm)},
+            **{path: part(trunk, path) is None for path in of_trunk},
             **{path: part(hf, path) is None for path in head},
         }
-        blocks = [] if parts[places.blocks] else self.blocks(hf)
+        blocks = self.blocks(hf)
         norms = (*places.input_norms, *places.branch_norms, *places.stream_norms)
         paths = (*places.projections, places.output, places.down, *places.inputs.values(), *norms)
         for path in paths:
@@ -210,8 +222,23 @@ class Family:
         return hf.base_model(input_ids=ids, **inputs).last_hidden_state
 
     def blocks(self, hf: Any) -> list[nn.Module]:
-        """The transformer blocks, first to last."""
-        return list(part(hf.base_model, self.places.blocks))
+        """The transformer blocks, first to last; an encoder's before its decoder's."""
+        paths = self.places.encoder, self.places.blocks
+        return [block for path in paths for block in part(hf.base_model, path) or ()]
+
+    def stacks(self, hf: Any) -> dict[str, int]:
+        """How many blocks, one after the other, read the same tokens: by the stack's name.
+
+        One stack without a name; of an encoder-decoder "encoder", then "decoder".
+        """
+        return {"": len(self.blocks(hf))}
+
+    def has(self, block: Part, component: Component) -> bool:
+        """Whether a block has such neurons; all have those that are not of cross-attention."""
+        return component not in CROSS or self._crossing(block, component) is not None
+
+    def _crossing(self, block: Part, component: Component) -> Part:
+        return part(block, self.places.cross[CROSS.index(component)])
 
     def site(self, block: Part, component: Component) -> Site:
         """Where query, key, value or FFN neurons are in ``block``.
@@ -222,6 +249,9 @@ class Family:
         if component == "ffn":
             down = part(block, self.places.down)
             return Site(down, "input", matrix(down).shape[1])
+        if component in CROSS:
+            module = self._crossing(block, component)
+            return Site(module, "output", len(matrix(module)))
         number = _PROJECTED.index(component)
         module = part(block, self.places.projections[number])
         width = len(matrix(module))

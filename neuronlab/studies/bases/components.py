@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from neuronlab.models import COMPONENTS, READABLE, Component
+from neuronlab.models import COMPONENTS, CROSS, READABLE, Component
 
 
 def _of(allowed: Sequence[Component]) -> AfterValidator:
@@ -19,6 +19,7 @@ def _of(allowed: Sequence[Component]) -> AfterValidator:
     return AfterValidator(ordered)
 
 
-# Those with attributions, and those whose activations alone are read.
+# Those with attributions, and those whose activations alone are read; no study of many texts or
+# proteins is of a decoder with cross-attention.
 AttributedComponents = Annotated[tuple[Component, ...], _of(COMPONENTS)]
-ReadComponents = Annotated[tuple[Component, ...], _of(READABLE)]
+ReadComponents = Annotated[tuple[Component, ...], _of([c for c in READABLE if c not in CROSS])]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pandas as pd
-from pydantic import StrictInt
+from pydantic import Field, StrictInt
 
 from neuronlab.models import Model, Prompt
 from neuronlab.neurons import Effect, NeuronScores, NeuronSet, Suppress, effect
@@ -22,6 +22,8 @@ class PromptSpec(Spec):
 
     Attributes:
         revision: what the weights are; part of the key, so that other weights are another run.
+        prefix: what an encoder-decoder's decoder has said; without one a spec is written as before
+            there were any.
     """
 
     model: str
@@ -29,11 +31,12 @@ class PromptSpec(Spec):
     text: str
     target: str | StrictInt | None = None
     mask: StrictInt | None = None
+    prefix: str | None = Field(None, exclude_if=lambda prefix: prefix is None)
 
     @property
     def prompt(self) -> Prompt:
         """What is asked of the model."""
-        return Prompt(self.text, target=self.target, mask=self.mask)
+        return Prompt(self.text, target=self.target, mask=self.mask, prefix=self.prefix)
 
 
 def prove(model: Model, spec: PromptSpec, scores: NeuronScores) -> Result:

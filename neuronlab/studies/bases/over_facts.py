@@ -20,7 +20,7 @@ from neuronlab.models import Model
 from neuronlab.neurons import Prediction
 from neuronlab.runs import Context, Seed, Spec, Study
 from neuronlab.statistics import bootstrap
-from neuronlab.studies.bases.prompts import Described, completes_text
+from neuronlab.studies.bases.prompts import Described, completes_text, one_stream
 
 OWN = "own"
 # As many facts a run takes.
@@ -94,10 +94,12 @@ class OverFacts(Study[F]):
     previews = True
     # Fields of an example that takes seconds.
     small: ClassVar[Mapping[str, Any]]
+    # Whether it adds up what is in one residual stream.
+    of_one_stream: ClassVar[bool] = True
 
     def example(self, model: Described) -> F | None:
         """A few facts, asked of a model that continues or completes text."""
-        if not completes_text(model):
+        if not completes_text(model) or (self.of_one_stream and not one_stream(model)):
             return None
         return self.spec_type(model=model.name, revision=model.revision, **self.small)
 

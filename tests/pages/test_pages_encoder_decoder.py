@@ -1,0 +1,83 @@
+"""An encoder-decoder of one's own on the page of attributions: both stacks, by their names."""
+
+import json
+
+import pytest
+from tiny_models import plain, protein_encoder, text_tokenizer
+
+from neuronlab.widgets import heatmaps
+from pages.labels import labelling
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A tiny random T5 as ``save_pretrained`` leaves it."""
+    path, tokenizer = tmp_path / "tiny-t5", text_tokenizer("t5")
+    few = {"num_layers": 1, "num_decoder_layers": 2}
+    plain("t5", "seq2seq", tokenizer, **few).save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    return str(path)
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """What the maps are given, by the name of the widget."""
+    seen = {}
+    monkeypatch.setattr(heatmaps, "_mount", lambda key, data, **more: seen.update({key: data}))
+    return seen
+
+
+def said_in(page):
+    (field,) = [each for each in page.at.text_input if each.label == "The decoder has said"]
+    return field
+
+
+def test_the_maps_show_both_stacks_and_name_their_layers(visit, folder, drawn, home):
+    page = visit(model=folder)  # its first example
+    spec, result = page.stored(home / "runs")
+    assert spec["text"] == "The capital of France is [MASK]."
+    assert "prefix" not in spec  # written as before there were any
+    assert set(spec["components"]) > {"query", "cross_query"}
+    assert result.numbers["stacks"] == {"encoder": 1, "decoder": 2}
+    both = ["encoder 0", "decoder 0", "decoder 1"]
+    panels = {panel["title"]: panel for panel in drawn["map_layers"]["panels"]}
+    assert panels["Query"]["names"] == panels["FFN"]["names"] == both
+    assert panels["Cross query"]["names"] == both[1:]
+    assert panels["Cross value"]["rows"] == 2
+    assert panels["FFN"]["places"][2] == "layer decoder 1, FFN"
+    json.dumps(drawn["map_layers"], allow_nan=False)  # a browser takes no NaN
+    # The neuron that the page looks at is called by its stack, on its card as in the ranking.
+    layer = page.query("neuron").partition(".")[0]
+    assert page.says(f"**Neuron {both[int(layer)]} / ")
+    ranked = page.at.dataframe(key="ranked").value
+    assert set(ranked["layer"]) <= set(both)
+    assert page.says("are what the decoder reads")
+
+
+def test_what_the_decoder_has_said_is_asked_for_and_comes_along(visit, folder, home):
+    page = visit(model=folder)
+    assert said_in(page).value == ""
+    page.prompt("the capital of <extra_id_0> is Paris")
+    page.set("selectbox", "method", "gradient_x_activation")
+    said_in(page).set_value("the quick")
+    page.run()
+    page.press("run")
+    spec, _ = page.stored(home / "runs")
+    assert (spec["text"], spec["prefix"]) == ("the capital of <extra_id_0> is Paris", "the quick")
+    other = visit(run=page.query("run"))
+    assert said_in(other).value == "the quick"
+    assert any("prefix='the quick'" in code for code in other.texts_of_code())
+    assert any("--prefix 'the quick'" in code for code in other.texts_of_code())
+
+
+def test_an_encoder_alone_is_labelled_and_asked_nothing(visit, tmp_path, monkeypatch):
+    offered = []
+    monkeypatch.setattr(labelling, "draw", lambda: offered.append(True))
+    hf, tokenizer = protein_encoder("▁")
+    hf.save_pretrained(tmp_path / "encoder")
+    tokenizer.save_pretrained(tmp_path / "encoder")
+    page = visit("labels", model=str(tmp_path / "encoder"))
+    assert not page.errors()
+    assert offered
+    page.go("attribution")
+    page.one_error("predicts nothing")
