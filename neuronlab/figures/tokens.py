@@ -30,6 +30,7 @@ def strip(
     large: bool = False,
     predicted: str = "",
     names: Sequence[str] = (),
+    numbers: Sequence[str] = (),
     limit: float | None = None,
     states: str = "",
     linked: str = "",
@@ -46,6 +47,7 @@ def strip(
         chosen: place of the token that is marked.
         large: as a title.
         names: of the tokens, instead of their places.
+        numbers: of the residues, where they do not count from 1: one per residue.
         predicted: what the model says next, behind the tokens.
         limit: the value of the strongest colour; the largest of these values, if not given.
         states: DSSP letters of the residues: a line below each says helix, strand or neither, and
@@ -65,7 +67,7 @@ def strip(
         name = names[at] if names else _name(at, text, number_of.get(at))
         words = name if value is None or names else f"{name}: {what} {value:+.3g}"
         number = number_of.get(at, 0)
-        state = states[number - 1] if states and number else ""
+        state = states[number - 1].strip() if states and number else ""
         tokens.append(
             {
                 "special": at in special,
@@ -75,7 +77,7 @@ def strip(
                 "words": f"{words}, {state_name(state)}" if state else words,
                 "residue": number,
                 "state": three_states(state),
-                "number": str(number) if number == 1 or (number and not number % 10) else "",
+                "number": _written_number(number, numbers),
                 "below": f"{round(value, 2) + 0.0:+.2f}" if written and value is not None else "",
             }
         )
@@ -98,6 +100,14 @@ def strip(
         "light": DIVERGING,
         "dark": DIVERGING_DARK,
     }
+
+
+def _written_number(residue: int, numbers: Sequence[str]) -> str:
+    """What stands above a residue: the number of the first, and of every tenth."""
+    if not residue:
+        return ""
+    number = numbers[residue - 1] if numbers else str(residue)
+    return number if residue == 1 or (number.endswith("0") and "." not in number) else ""
 
 
 def _name(at: int, text: str, residue: int | None) -> str:

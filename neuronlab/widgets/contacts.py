@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -25,6 +26,7 @@ def draw(
     name: str,
     *,
     linked: str = "",
+    caption: Sequence[str] | None = None,
 ) -> None:
     """The map, with the residues' scores at its edges, its table and files.
 
@@ -33,6 +35,7 @@ def draw(
         values: one per residue.
         name: of the widget, and of the files: unique on the page.
         linked: the name that the figures of one protein share: see ``figures.tokens.strip``.
+        caption: what is written above the picture: see ``exports.tables``.
     """
     i, j = np.triu_indices(len(sequence), _APART)
     strongest = np.argsort(-contacts[i, j])[:_PAIRS]
@@ -43,8 +46,8 @@ def draw(
             "probability": contacts[i, j][strongest],
         }
     )
-    key, alt = f"contacts_{name}", "Which residues are in contact."
+    key, alt = f"contacts_{name}", "Which residues are in contact, as predicted."
     _mount(key=key, data=contact_data(contacts, values, sequence, linked=linked))
     still = partial(contact_map, contacts, values, sequence)
     exports.reported(name, Part(alt, still, pairs))
-    exports.tables(pairs, name, figure=key, alt=alt)
+    exports.tables(pairs, name, figure=key, alt=alt, caption=caption)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -69,6 +70,7 @@ def tables(
     corner: bool = True,
     figure: str = "",
     alt: str = "",
+    caption: Sequence[str] | None = None,
 ) -> None:
     """The table behind a figure and downloads of it, folded.
 
@@ -76,6 +78,7 @@ def tables(
         corner: below a figure, in its corner; not in a row of buttons.
         figure: key of the widget whose picture is among the files, with what was asked above it.
         alt: what the figure shows: the picture's title.
+        caption: what else is written above the picture, where it is of no run.
     """
     with (
         st.container(
@@ -104,7 +107,13 @@ def tables(
             if figure:
                 _mount(
                     key=f"picture_{name}",
-                    data={"figure": figure, "name": name, "title": alt, "caption": None},
+                    data={
+                        "figure": figure,
+                        "name": name,
+                        "title": alt.removesuffix("."),
+                        "caption": None if caption is None else list(caption),
+                        "page": False,
+                    },
                 )
 
 
@@ -124,9 +133,9 @@ def present(on: bool = True) -> None:
 def _caption(key: str) -> list[str]:
     """What is written above the pictures of a result's figures."""
     spec, made = services.result(key)[0], services.store().provenance(key)
-    asked = [runs.heading(str(spec["study"]), spec), runs.question(spec), runs.models_of(spec)]
-    computed = f"NeuronLab {__version__}, {made['created'][:10]}, run {key}"
-    return [line for line in (*asked, computed) if line]
+    study = runs.heading(str(spec["study"]), spec)
+    computed = f"{study}: run {key}, {made['created'][:10]}, NeuronLab {__version__}"
+    return [line for line in (runs.question(spec), runs.models_of(spec), computed) if line]
 
 
 def share(key: str, python: str, command: str) -> None:
@@ -148,7 +157,7 @@ def share(key: str, python: str, command: str) -> None:
         return report(title, facts, [*parts.values()], {"Python": python, "Command": command})
 
     if store.has(key):
-        _mount(key="caption", data={"caption": _caption(key), "figure": ""})
+        _mount(key="caption", data={"caption": _caption(key), "page": True, "figure": ""})
     with st.container(horizontal=True):
         st.button(
             "Present",

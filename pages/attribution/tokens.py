@@ -31,7 +31,7 @@ def draw(model: Model, spec: AttributionSpec, result: Result, scores: NeuronScor
     encoded = model.encode(spec.prompt)
     at = _chosen(spec, len(encoded.tokens))
     totals, source = _totals(model, spec, result)
-    _strip(model, spec, totals, at)
+    _strip(model, spec, totals, at, source)
     if encoded.prefix is not None:
         said = " ".join(map(visible, encoded.tokens[encoded.input_ids.shape[1] :]))
         st.caption(
@@ -72,7 +72,9 @@ def _choose(spec: AttributionSpec, at: int | None) -> None:
     st.session_state["token"] = spec.key, at
 
 
-def _strip(model: Model, spec: AttributionSpec, totals: pd.DataFrame, at: int | None) -> None:
+def _strip(
+    model: Model, spec: AttributionSpec, totals: pd.DataFrame, at: int | None, source: str
+) -> None:
     neuron = neuron_maps.chosen()
     names = [c for c in COMPONENT_NAMES if c in totals]
     with st.container(horizontal=True):
@@ -104,7 +106,8 @@ def _strip(model: Model, spec: AttributionSpec, totals: pd.DataFrame, at: int | 
     data = token_strip.of_prompt(model, spec.prompt, values, what, chosen=at, linked="attributed")
     token_strip.draw(data, "tokens", lambda place: _choose(spec, None if place == at else place))
     table = totals.assign(**{what.replace(" ", "_"): values})
-    exports.tables(table, "tokens", figure="strip_tokens", alt=f"The prompt, coloured by {what}.")
+    alt = f"The prompt, coloured by {what}. {source if colour == _SCORE else ''}".strip()
+    exports.tables(table, "tokens", figure="strip_tokens", alt=alt)
 
 
 def _ask_there(model: Model, spec: AttributionSpec, encoded: Encoded, at: int) -> None:

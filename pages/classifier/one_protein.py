@@ -13,11 +13,11 @@ from neuronlab.attribution.residues import neurons_at_residue
 from neuronlab.figures.protein import residue_track, state_name
 from neuronlab.figures.report import Part
 from neuronlab.figures.tokens import strip as strip_data
-from neuronlab.models import COMPONENTS, Model, tuned
+from neuronlab.models import COMPONENTS, Model, Prompt, tuned
 from neuronlab.models.residues import clean_sequence
-from neuronlab.neurons import Neuron, NeuronSet
+from neuronlab.neurons import Neuron, NeuronSet, predict
 from neuronlab.neurons.activity import per_residue
-from neuronlab.proteins.backbones import gallery
+from neuronlab.proteins.backbones import backbone, find, gallery
 from neuronlab.proteins.sequences import is_fasta, read_fasta
 from neuronlab.studies.submodels import SubmodelsSpec, SubmodelsStudy
 from neuronlab.verdicts import domain
@@ -55,6 +55,9 @@ def draw() -> None:
             "Attribution", _METHODS, format_func=METHODS.__getitem__, key="one_method"
         )
         neurons, words = chosen(model, right)
+        fit = find(sequence)
+        if fit is not None and not secondary:
+            secondary = fit.secondary
         values, p = _scores(
             model, model.name, model.revision, sequence, target, method, tuple(neurons or ())
         )
@@ -66,14 +69,20 @@ def draw() -> None:
                 **({"DSSP": list(secondary)} if secondary else {}),
             }
         )
+        said = predict(model, Prompt(sequence, target=target))
+        first = model.label(int(said.top(1)["index"].iloc[0]))
+        instead = "" if said.rank == 1 else f", and the model says **{plain(first)}**"
         st.markdown(
-            f"**{plain(model.labels[target])}** has {p:.1%}. Each residue is coloured by what "
-            f"{words} contribute there to its logit; at all residues together {values.sum():+.3f} "
-            "(the first and the last token are no residues, and have a share of their own)."
+            f"**{plain(model.labels[target])}** has {p:.1%}{instead}. Each residue is coloured by "
+            f"what {words} contribute there to its logit; at all residues together "
+            f"{values.sum():+.3f} (the first and the last token are no residues, and have a share "
+            "of their own)."
         )
         if not badges.draw(domain(model.name, sequence, "protein")):
             return
-        strip(table, values, secondary)
+        asked = f"{model.labels[target]} {p:.1%}: {METHODS[method]} of {words}"
+        caption = [_called(sequence), model.title, asked]
+        strip(table, values, secondary, caption)
         probabilities = services.contacts(model, sequence)
         at = _residue(sequence)
         with st.container():  # always there: what follows keeps its place, and is not drawn anew
@@ -81,7 +90,7 @@ def draw() -> None:
                 one_residue(model, table, at, target, probabilities)
         left, right = st.columns(2, gap="medium")
         with left:
-            contacts(sequence, values, probabilities)
+            contacts(sequence, values, probabilities, caption)
         with right:
             on_structure(model, sequence, values, secondary, neurons)
 
@@ -182,7 +191,14 @@ def _scores(
     return residue_scores(_model, sequence, target, selection, method=method, components=COMPONENTS)
 
 
-def strip(table: pd.DataFrame, values: np.ndarray, secondary: str) -> None:
+def _called(sequence: str) -> str:
+    """A protein that people know by its name, another by how it begins."""
+    names = [name for name in gallery() if backbone(name).sequence == sequence]
+    short = sequence if len(sequence) <= 30 else f"{sequence[:30]}…, {len(sequence)} residues"
+    return f"{gallery()[names[0]]}, {names[0]}" if names else short
+
+
+def strip(table: pd.DataFrame, values: np.ndarray, secondary: str, caption: list[str]) -> None:
     """The numbered sequence, each residue coloured by its score; a click chooses one."""
     sequence = "".join(table["letter"])
     at = _residue(sequence)
@@ -204,11 +220,11 @@ def strip(table: pd.DataFrame, values: np.ndarray, secondary: str) -> None:
     alt = "The sequence, each residue coloured by its score, with its secondary structure."
     still = partial(residue_track, sequence, values, secondary)
     exports.reported("residues", Part(alt, still, table))
-    exports.tables(table, "residues", figure="strip_residues", alt=alt)
+    exports.tables(table, "residues", figure="strip_residues", alt=alt, caption=caption)
     words = "The line below each residue is its secondary structure in the crystal, by DSSP. "
     st.caption(
         f"{words if secondary else ''}A residue under the pointer is marked in the contacts and on "
-        "the structure, too; a click says more about it."
+        "the structure, too; a click says more about it (of a pair of the map, about its row)."
     )
 
 
@@ -231,8 +247,10 @@ def one_residue(
     if probabilities is not None:
         apart = np.abs(np.arange(len(table)) - at) >= _APART
         near = np.flatnonzero((probabilities[at] >= _TOUCHING) & apart)
-        names = ", ".join(f"{table['letter'][i]}{i + 1}" for i in near)
-        words.append(f"; in contact with {names}" if names else "; no far residue in contact")
+        names = (f"{table['letter'][i]}{i + 1} ({probabilities[at, i]:.0%})" for i in near)
+        words.append(
+            f"; predicted contacts of {_TOUCHING:.0%} or more: {', '.join(names) or 'none'}"
+        )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"{''.join(words)}.")
         st.button(
@@ -269,13 +287,17 @@ def _neurons_there(
     return neurons_at_residue(_model, sequence, target, at)
 
 
-def contacts(sequence: str, values: np.ndarray, probabilities: np.ndarray | None) -> None:
+def contacts(
+    sequence: str, values: np.ndarray, probabilities: np.ndarray | None, caption: list[str]
+) -> None:
     """Which residues touch, as the trunk sees it."""
     st.markdown("**Contacts** that the trunk predicts, the residues' scores along the edges.")
     if probabilities is None:
         st.caption("This model has no contact head.")
     else:
-        contact_maps.draw(probabilities, values, sequence, "contacts", linked=_LINKED)
+        contact_maps.draw(
+            probabilities, values, sequence, "contacts", linked=_LINKED, caption=caption
+        )
 
 
 def on_structure(

@@ -192,7 +192,8 @@ def changes(goal: dict, spec: SteeringSpec, result: Result) -> None:
         "IMGT numbers",
         key="steer_imgt",
         help="The numbering of antibodies' variable domains, by which residues of one place are "
-        "called the same in all of them: the loops are 27 to 38, 56 to 65 and 105 to 117.",
+        "called the same in all of them: the loops are 27 to 38, 56 to 65 and 105 to 117. "
+        "Of this sequence alone: other figures count from 1.",
     ):
         numbers, counted_from = imgt_numbers(spec.begin), "IMGT numbers"
     names = [
@@ -208,7 +209,13 @@ def changes(goal: dict, spec: SteeringSpec, result: Result) -> None:
     )
     marks = [float(old != new) for old, new in pairs]
     data = tokens.strip(
-        list(steered), marks, "changed", residues=True, clickable=False, names=names
+        list(steered),
+        marks,
+        "changed",
+        residues=True,
+        clickable=False,
+        names=names,
+        numbers=numbers,
     )
     token_strip.draw(data, "steered")
     if not result.files:

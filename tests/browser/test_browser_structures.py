@@ -27,6 +27,7 @@ def test_a_protein_people_know_is_drawn_in_three_dimensions(tab, scheme):
     assert one.idle().overflowing() == []
 
 
+@pytest.mark.slow  # with others, to keep `make test` short
 def test_a_residue_is_the_same_in_all_figures_of_a_protein(tab):
     one = tab().open("classifier")
     one.look("One protein")
@@ -45,6 +46,24 @@ def test_a_residue_is_the_same_in_all_figures_of_a_protein(tab):
     one.wait_until(lambda: "told" in chips.nth(39).get_attribute("class"))
     assert "told" not in chips.nth(30).get_attribute("class")
     label.locator("body").evaluate("parent.postMessage({residues: ['<b>'], chosen: true}, '*')")
+    label.locator("body").evaluate("parent.postMessage({residues: [], chosen: false}, '*')")
+    marked = one.page.locator(".st-key-strip_residues .told")
+    one.wait_until(lambda: marked.count() == 0)
+    # A pointer in the view itself, on a residue or on one in front of it.
+    view = one.page.locator("iframe").first
+    view.scroll_into_view_if_needed()
+    box = view.bounding_box()
+    spot = label.locator("body").evaluate(
+        """() => {
+          const [atom] = viewer_structure.selectedAtoms({atom: "CA", resi: 101});
+          return viewer_structure.modelToScreen(atom);
+        }"""
+    )
+    for nearer in (3, 0):
+        one.page.mouse.move(box["x"] + spot["x"] - nearer, box["y"] + spot["y"] - nearer)
+        one.page.wait_for_timeout(300)
+    one.wait_until(lambda: marked.count() == 1)
+    one.page.mouse.move(0, 0)
     # A pair of the map: its first residue is chosen, as by a click on it in the sequence.
     canvas = one.page.locator(".st-key-contacts_contacts canvas")
     canvas.scroll_into_view_if_needed()

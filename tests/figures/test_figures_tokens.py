@@ -19,6 +19,13 @@ def test_residues_count_from_one_whatever_stands_before_them():
     assert [t["number"] for t in data["tokens"] if t.get("number")] == ["1", "10"]
 
 
+def test_residues_may_have_numbers_of_their_own():
+    numbers = ["29", "30", "30.1", "31", "50"]
+    data = tokens.strip(list("MKTAY"), residues=True, numbers=numbers)
+    assert [token["number"] for token in data["tokens"]] == ["29", "30", "", "", "50"]
+    assert [token["residue"] for token in data["tokens"]] == [1, 2, 3, 4, 5]
+
+
 def test_residues_say_where_helices_and_strands_are():
     data = tokens.strip(
         ["<cls>", *"MKTA"], [0.0, 1, 2, 3, 4], "score", special=[0], residues=True, states="HGB-"

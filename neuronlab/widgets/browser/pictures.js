@@ -7,13 +7,16 @@ export default function ({ data, parentElement }) {
   const root = parentElement.querySelector(".pictures");
   root.replaceChildren();
   // What is asked on this page, for all its figures, whenever they are saved.
-  const page = location.pathname;
-  if (data.caption) window.neuronlabCaption = { page, lines: data.caption };
+  if (data.page) window.neuronlabCaption = data.caption;
   for (const format of data.figure ? ["PNG", "SVG"] : []) {
     const button = added("button", "", root, format);
     button.type = "button";
     button.addEventListener("click", () => save(format));
   }
+  // Another view of the page has another run, or none.
+  return () => {
+    if (data.page && window.neuronlabCaption === data.caption) window.neuronlabCaption = undefined;
+  };
 
   async function save(format) {
     const { svg, width, height } = drawn();
@@ -42,7 +45,7 @@ export default function ({ data, parentElement }) {
     const frame = document.querySelector(`.st-key-${CSS.escape(data.figure)}`);
     const box = frame.getBoundingClientRect(), styles = getComputedStyle(root);
     const width = Math.ceil(box.width) + 2 * MARGIN;
-    const caption = window.neuronlabCaption?.page === page ? window.neuronlabCaption.lines : [];
+    const caption = data.caption ?? window.neuronlabCaption ?? [];
     const lines = [data.title, ...caption].flatMap((line, at) =>
       wrapped(line, width / 8.5).map((text) => ({ text, bold: !at }))
     );
@@ -113,17 +116,17 @@ export default function ({ data, parentElement }) {
     if (!box.width) return;
     const attributes = {
       x: box.left + place.dx, y: box.top + place.dy + box.height / 2, "dominant-baseline": "central",
-      "font-size": styles.fontSize, "font-weight": styles.fontWeight, fill: styles.color,
+      "font-size": styles.fontSize, "font-family": styles.fontFamily, "font-weight": styles.fontWeight, fill: styles.color,
     };
-    const text = fitted(node("text", attributes, into), box.width);
+    const text = node("text", attributes, into);
     text.append(part.data.trim());
+    if (part.data.trim().length > 2) fitted(text, box.width);
   }
 
   // The page's font is not everywhere where the picture goes.
   function fitted(text, width) {
     if (width) text.setAttribute("textLength", width);
     text.setAttribute("lengthAdjust", "spacingAndGlyphs");
-    return text;
   }
 
   function node(tag, attributes, into) {

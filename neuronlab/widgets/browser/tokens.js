@@ -43,7 +43,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
       tell([]);
     });
     chip.addEventListener("keydown", (event) => {
-      const next = chips[at + { ArrowLeft: -1, ArrowRight: 1 }[event.key]];
+      const way = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+      const next = way ? beside(chip, way) : chips[at + { ArrowLeft: -1, ArrowRight: 1 }[event.key]];
       if (!next) return;
       chip.tabIndex = -1;
       next.tabIndex = 0;
@@ -52,6 +53,13 @@ export default function ({ data, parentElement, setTriggerValue }) {
     });
     return chip;
   });
+  // The chip above or below: the nearest in the next line.
+  function beside(chip, way) {
+    const others = chips.filter((other) => way * (other.offsetTop - chip.offsetTop) > 4);
+    const apart = (other) =>
+      100 * Math.abs(other.offsetTop - chip.offsetTop) + Math.abs(other.offsetLeft - chip.offsetLeft);
+    return others.reduce((best, other) => (best && apart(best) <= apart(other) ? best : other), null);
+  }
   line.append(...chips);
   if (data.states) {
     const key = added("div", "key", root);
