@@ -48,7 +48,8 @@ def attending(model: Model, *, single: bool) -> AbstractContextManager[None]:
         return attention_by(model.hf, SHARED_PREFIX)
     paths = [path.rpartition(".") for path in model.family.per_row]
     modules = [(part(block, path), name) for path, _, name in paths for block in model.blocks]
-    return for_each_row((module, name) for module, name in modules if module is not None)
+    there = ((module, name) for module, name in modules if module is not None)
+    return for_each_row(there, read="decoder" in model.stacks)
 
 
 def _attend(

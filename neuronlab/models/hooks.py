@@ -59,10 +59,12 @@ def before_sums(
 
 
 @contextmanager
-def for_each_row(modules: Iterable[tuple[nn.Module, str]]) -> Iterator[None]:
+def for_each_row(modules: Iterable[tuple[nn.Module, str]], *, read: bool) -> Iterator[None]:
     """Give an input of each module, by its name, to all rows of the hidden states beside it.
 
-    As it comes, it is for the first of them, one or several; the others have that of the first.
+    Args:
+        read: whether it is what an encoder has read, an entry for each of the first rows; else it
+            is all of one row, with as many entries as it has. The other rows have the first's.
     """
 
     def hook_of(name: str) -> Callable[..., Any]:
@@ -70,8 +72,9 @@ def for_each_row(modules: Iterable[tuple[nn.Module, str]]) -> Iterator[None]:
             given = kwargs.get(name)
             if given is None:
                 return args, kwargs
-            others = len(args[0] if args else kwargs["hidden_states"]) - len(given)
-            same = given[:1].detach().expand(others, *given.shape[1:])
+            each = 1 if read else len(given)
+            others = len(args[0] if args else kwargs["hidden_states"]) - len(given) // each
+            same = given[:each].detach().repeat(others, *[1] * (given.dim() - 1))
             return args, kwargs | {name: torch.cat([given, same])}
 
         return hook

