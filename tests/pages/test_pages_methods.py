@@ -182,6 +182,7 @@ def test_of_a_large_upload_a_run_gets_what_was_chosen(upload):
     assert app.errors() == []
 
 
+@pytest.mark.slow  # on a loaded machine its message came after the test had looked
 def test_facts_that_cannot_be_asked_end_in_one_sentence(upload):
     app = upload(b"prompt,answer\n[MASK] is the capital of France.,Paris\n")
     app.at.button_group(key="compared").set_value(["norm"])
