@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from neuronlab.attribution.attribute import baseline_of
+from neuronlab.attribution.attribute import baseline_of, by_layer
 from neuronlab.attribution.registry import method as method_named
 from neuronlab.attribution.request import Attribution, Request
 from neuronlab.attribution.streamed import TOLERANCE
@@ -71,10 +71,8 @@ def neurons_at_residue(
     encoded = model.encode(Prompt(sequence, target=target))
     scores = _at_all(model, encoded, target, "gradient_x_activation", components).scores
     place = range(encoded.input_ids.shape[1])[model.residues_at][residue]
-    arrays = {
-        c: np.stack([scores[at, c][place].numpy(force=True) for at in range(model.layers)])
-        for c in components
-    }
+    there = {at: of_tokens[place] for at, of_tokens in scores.items()}
+    arrays = {c: by_layer(model, there, c).numpy(force=True) for c in components}
     return NeuronScores(arrays, {}).top(count)
 
 

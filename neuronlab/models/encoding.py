@@ -52,9 +52,9 @@ def encode(model: TokenModel, prompt: Prompt) -> Encoded:
             f"{model.title} has no embedding for '{model.token(unknown[0])}', which its tokenizer "
             "knows: leave it out, or use the tokenizer that belongs to these weights."
         )
-    said = ids if model.kind != "seq2seq" else prefix
-    target, whole = _choice(model, before, prompt.target, said, notes)
-    foil, _ = _choice(model, before, prompt.foil, said, notes)
+    context = ids if model.kind != "seq2seq" else prefix
+    target, whole = _choice(model, before, prompt.target, context, notes)
+    foil, _ = _choice(model, before, prompt.foil, context, notes)
     check_foil(model, target, foil)
     return Encoded(
         input_ids=model.ids([ids]),
@@ -125,7 +125,7 @@ def _text(model: TokenModel, prompt: Prompt) -> tuple[list[int], int, list[str]]
 
 def _two_texts(model: TokenModel, prompt: Prompt) -> tuple[list[int], str, list[int]]:
     """What an encoder reads, and what its decoder does, in words and as token ids."""
-    text, said = prompt.text, prompt.prefix
+    text, prefix = prompt.text, prompt.prefix
     _check_length(model, text)
     mask = (FIRST_SENTINEL if model.family.sentinels else model.tokenizer.mask_token) or MASK
     if sum(map(text.count, MASKS)) > 1:
@@ -133,12 +133,12 @@ def _two_texts(model: TokenModel, prompt: Prompt) -> tuple[list[int], str, list[
     for written in MASKS:
         text = text.replace(written, mask)
     sentinel = SENTINEL.search(text) if model.family.sentinels else None
-    if said is None and sentinel:
-        said = sentinel[0]
-    elif said is None and model.family.restates and mask in text:
-        said = text.partition(mask)[0].rstrip()
-    said = said or ""
-    return model.tokenizer(text, verbose=False)["input_ids"], said, _tokenized(model, said, [])
+    if prefix is None and sentinel:
+        prefix = sentinel[0]
+    elif prefix is None and model.family.restates and mask in text:
+        prefix = text.partition(mask)[0].rstrip()
+    prefix = prefix or ""
+    return model.tokenizer(text, verbose=False)["input_ids"], prefix, _tokenized(model, prefix, [])
 
 
 def _word(before: str, answer: str | int | None) -> str | int | None:

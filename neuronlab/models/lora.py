@@ -82,12 +82,13 @@ class Lora:
             parameters[name].copy_(tensor)
         differences = {name.partition(".lora_")[0] for name in self.weights.keys() - self.whole}
         for name in sorted(differences):
-            halves = {n for n in self.weights if n.startswith(f"{name}.lora_")}
-            self._require(halves == {f"{name}.lora_{half}.weight" for half in "AB"}, name)
+            pair = [f"{name}.lora_{letter}.weight" for letter in "AB"]
+            there = {n for n in self.weights if n.startswith(f"{name}.lora_")}
+            self._require(there == set(pair), name)
             module = modules.get(name)
             self._require(isinstance(module, nn.Linear | Conv1D), name)
             assert isinstance(module, nn.Linear | Conv1D)
-            down, up = (self.weights[f"{name}.lora_{half}.weight"] for half in "AB")
+            down, up = (self.weights[matrix] for matrix in pair)
             difference = up.float() @ down.float() * self._scale(name, len(down))
             difference = difference.T if isinstance(module, Conv1D) else difference
             tied = module.weight is hf.get_input_embeddings().weight

@@ -120,7 +120,7 @@ class TokenModel:
         """The name of what is predicted: a class or a token."""
         return self.labels[index] if self.kind == "classifier" else self.token(index)
 
-    @property
+    @cached_property
     def special_ends(self) -> tuple[list[int], list[int]]:
         """The tokens that the tokenizer puts before and after the residues of a protein."""
         residue = self.residues[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from neuronlab.widgets.browser import element
 _mount = element("pictures")
 # In the address: the page alone, without what is around it.
 PRESENTED = "present"
-_REPORT = "The figures of this page, live, in one file that opens offline."
+_ABOUT_REPORT = "The figures of this page, live, in one file that opens offline."
 
 
 def chart(figure: go.Figure, table: pd.DataFrame, name: str, alt: str) -> None:
@@ -138,24 +138,26 @@ def _caption(key: str) -> list[str]:
     return [line for line in (runs.question(spec), runs.models_of(spec), computed) if line]
 
 
+def _report(key: str, parts: Mapping[str, Part], calls: Mapping[str, str]) -> str:
+    """A page of a result that opens offline."""
+    spec, made = services.result(key)[0], services.store().provenance(key)
+    facts = {
+        "asked": runs.question(spec),
+        "model": runs.models_of(spec),
+        "computed": f"{made['created'][:10]}, in {made['seconds']:.1f} s",
+        "settings": ", ".join(f"{name} {value}" for name, value in spec.items()),
+        "with": f"NeuronLab {__version__}, run {key}",
+    }
+    return report(runs.heading(str(spec["study"]), spec), facts, [*parts.values()], calls)
+
+
 def share(key: str, python: str, command: str) -> None:
     """The exact calls that give a result, and the whole of it as files."""
     store = services.store()
     # What is drawn again after this, such as another proof, is in it as it stands then.
     parts: dict[str, Part] = st.session_state["reported"]
 
-    def page() -> str:
-        spec, made = services.result(key)[0], store.provenance(key)
-        facts = {
-            "asked": runs.question(spec),
-            "model": runs.models_of(spec),
-            "computed": f"{made['created'][:10]}, in {made['seconds']:.1f} s",
-            "settings": ", ".join(f"{name} {value}" for name, value in spec.items()),
-            "with": f"NeuronLab {__version__}, run {key}",
-        }
-        title = runs.heading(str(spec["study"]), spec)
-        return report(title, facts, [*parts.values()], {"Python": python, "Command": command})
-
+    page = partial(_report, key, parts, {"Python": python, "Command": command})
     if store.has(key):
         _mount(key="caption", data={"caption": _caption(key), "page": True, "figure": ""})
     with st.container(horizontal=True):
@@ -172,7 +174,7 @@ def share(key: str, python: str, command: str) -> None:
         with st.popover("Copy as command", icon=":material/terminal:", type="tertiary"):
             st.code(command, language="bash")
         for name, make, ending, mime, icon, about in (
-            ("Report (HTML)", page, "html", "text/html", "description", _REPORT),
+            ("Report (HTML)", page, "html", "text/html", "description", _ABOUT_REPORT),
             (
                 "Whole result (zip)",
                 partial(store.export, key),

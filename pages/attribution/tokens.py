@@ -33,9 +33,9 @@ def draw(model: Model, spec: AttributionSpec, result: Result, scores: NeuronScor
     totals, source = _totals(model, spec, result)
     _strip(model, spec, totals, at, source)
     if encoded.prefix is not None:
-        said = " ".join(map(visible, encoded.tokens[encoded.input_ids.shape[1] :]))
+        prefix = " ".join(map(visible, encoded.tokens[encoded.input_ids.shape[1] :]))
         st.caption(
-            plain(f"The last {encoded.prefix.shape[1]}, {said}, are what the decoder reads.")
+            plain(f"The last {encoded.prefix.shape[1]}, {prefix}, are what the decoder reads.")
         )
     if at is None:
         if spec.specific:

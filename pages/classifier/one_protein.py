@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from neuronlab.models import COMPONENTS, Model, Prompt, tuned
 from neuronlab.models.residues import clean_sequence
 from neuronlab.neurons import Neuron, NeuronSet, predict
 from neuronlab.neurons.activity import per_residue
-from neuronlab.proteins.backbones import backbone, find, gallery
+from neuronlab.proteins.backbones import find, gallery
 from neuronlab.proteins.sequences import is_fasta, read_fasta
 from neuronlab.studies.submodels import SubmodelsSpec, SubmodelsStudy
 from neuronlab.verdicts import domain
@@ -40,7 +41,7 @@ def draw() -> None:
     """Everything of the view."""
     model = services.model(state.model_name(), state.device())
     with guard():
-        sequence, secondary, label = protein(model)
+        name, sequence, secondary, label = protein(model)
         if not sequence:
             return
         left, middle, right = st.columns(3)
@@ -55,10 +56,7 @@ def draw() -> None:
             "Attribution", _METHODS, format_func=METHODS.__getitem__, key="one_method"
         )
         neurons, words = chosen(model, right)
-        fit = find(sequence)
-        if fit is not None and not secondary:
-            secondary = fit.secondary
-        values, p = _scores(
+        values, p, first = _scores(
             model, model.name, model.revision, sequence, target, method, tuple(neurons or ())
         )
         table = pd.DataFrame(
@@ -69,19 +67,17 @@ def draw() -> None:
                 **({"DSSP": list(secondary)} if secondary else {}),
             }
         )
-        said = predict(model, Prompt(sequence, target=target))
-        first = model.label(int(said.top(1)["index"].iloc[0]))
-        instead = "" if said.rank == 1 else f", and the model says **{plain(first)}**"
+        asked = model.labels[target]
+        instead = "" if first == asked else f", and the model says **{plain(first)}**"
         st.markdown(
-            f"**{plain(model.labels[target])}** has {p:.1%}{instead}. Each residue is coloured by "
+            f"**{plain(asked)}** has {p:.1%}{instead}. Each residue is coloured by "
             f"what {words} contribute there to its logit; at all residues together "
             f"{values.sum():+.3f} (the first and the last token are no residues, and have a share "
             "of their own)."
         )
         if not badges.draw(domain(model.name, sequence, "protein")):
             return
-        asked = f"{model.labels[target]} {p:.1%}: {METHODS[method]} of {words}"
-        caption = [_called(sequence), model.title, asked]
+        caption = [name, model.title, f"{asked} {p:.1%}: {METHODS[method]} of {words}"]
         strip(table, values, secondary, caption)
         probabilities = services.contacts(model, sequence)
         at = _residue(sequence)
@@ -95,8 +91,24 @@ def draw() -> None:
             on_structure(model, sequence, values, secondary, neurons)
 
 
-def protein(model: Model) -> tuple[str, str, int]:
-    """Sequence, DSSP string or "", and label: of a test protein, or typed."""
+class Chosen(NamedTuple):
+    """A protein of the test part, one that people know, or a typed one.
+
+    Attributes:
+        name: what it is called; of a typed one, how it begins.
+        sequence: "" where there is none yet.
+        secondary: DSSP letters, or "".
+        label: the class to begin with.
+    """
+
+    name: str
+    sequence: str
+    secondary: str
+    label: int
+
+
+def protein(model: Model) -> Chosen:
+    """The protein that a person chooses."""
     spec = SubmodelsSpec.like_tuned(model.name, model.revision)
     choices = _tests(spec.key, spec)
     which = st.selectbox(
@@ -110,15 +122,16 @@ def protein(model: Model) -> tuple[str, str, int]:
         chosen = structure.choose_known(gallery(), "one_known", _FIRST)
         if tuned.spec_of(model.name) and chosen.sequence in _learnt(spec.key, spec):
             st.caption("One of the proteins that the classifier was tuned on.")
-        return chosen.sequence, chosen.secondary, 1
+        title = f"{chosen.title}, {chosen.name}"
+        return Chosen(title, chosen.sequence, chosen.secondary, 1)
     if which != TYPED:
         sequence, secondary, label, _ = choices[which]
-        return sequence, secondary, label
+        return Chosen(which, sequence, secondary, label)
     text = st.text_area(
         "Sequence in one-letter codes, or FASTA", key="one_sequence", max_chars=50_000
     )
     if not text.strip():
-        return "", "", 0
+        return Chosen("", "", "", 0)
     if text.count(">") > 1 and is_fasta(text):
         proteins = read_fasta(text.encode())
         names = [f"{number}: {p.name}" for number, p in enumerate(proteins, start=1)]
@@ -126,7 +139,9 @@ def protein(model: Model) -> tuple[str, str, int]:
         text = proteins[names.index(of_these)].sequence
     sequence = clean_sequence(text, model.residues)
     doubted(sequence)
-    return sequence, "", 1
+    begins = sequence if len(sequence) <= 30 else f"{sequence[:30]}…, {len(sequence)} residues"
+    fit = find(sequence)
+    return Chosen(begins, sequence, "" if fit is None else fit.secondary, 1)
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
@@ -186,16 +201,14 @@ def _scores(
     target: int,
     method: str,
     neurons: tuple,
-) -> tuple[np.ndarray, float]:
+) -> tuple[np.ndarray, float, str]:
+    """Scores of the residues, the target's probability, and the class that the model says."""
     selection = NeuronSet(neurons) if neurons else None
-    return residue_scores(_model, sequence, target, selection, method=method, components=COMPONENTS)
-
-
-def _called(sequence: str) -> str:
-    """A protein that people know by its name, another by how it begins."""
-    names = [name for name in gallery() if backbone(name).sequence == sequence]
-    short = sequence if len(sequence) <= 30 else f"{sequence[:30]}…, {len(sequence)} residues"
-    return f"{gallery()[names[0]]}, {names[0]}" if names else short
+    scores, probability = residue_scores(
+        _model, sequence, target, selection, method=method, components=COMPONENTS
+    )
+    first = predict(_model, Prompt(sequence)).label
+    return scores, probability, first
 
 
 def strip(table: pd.DataFrame, values: np.ndarray, secondary: str, caption: list[str]) -> None:

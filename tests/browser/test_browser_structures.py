@@ -43,11 +43,11 @@ def test_a_residue_is_the_same_in_all_figures_of_a_protein(tab):
     chips.nth(30).hover()
     one.wait_until(lambda: label.locator("body").evaluate("told.at(-1)") == {"residues": [31]})
     label.locator("body").evaluate("parent.postMessage({residues: [40], chosen: false}, '*')")
-    one.wait_until(lambda: "told" in chips.nth(39).get_attribute("class"))
-    assert "told" not in chips.nth(30).get_attribute("class")
+    one.wait_until(lambda: "marked" in chips.nth(39).get_attribute("class"))
+    assert "marked" not in chips.nth(30).get_attribute("class")
     label.locator("body").evaluate("parent.postMessage({residues: ['<b>'], chosen: true}, '*')")
     label.locator("body").evaluate("parent.postMessage({residues: [], chosen: false}, '*')")
-    marked = one.page.locator(".st-key-strip_residues .told")
+    marked = one.page.locator(".st-key-strip_residues .marked")
     one.wait_until(lambda: marked.count() == 0)
     # A pointer in the view itself, on a residue or on one in front of it.
     view = one.page.locator("iframe").first
@@ -74,7 +74,7 @@ def test_a_residue_is_the_same_in_all_figures_of_a_protein(tab):
     canvas.hover(position=place)
     one.page.get_by_text("% likely in contact").first.wait_for()
     classes = [chips.nth(at).get_attribute("class") or "" for at in range(count)]
-    assert [at for at in range(count) if "told" in classes[at]] == [9, 19]
+    assert [at for at in range(count) if "marked" in classes[at]] == [9, 19]
     canvas.click(position=place)
     one.page.get_by_text("What contributes most there").wait_for()
     one.idle().healthy()

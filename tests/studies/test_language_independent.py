@@ -139,22 +139,28 @@ def test_a_set_becomes_neurons():
     assert list(neurons) == [(0, "ffn", 0), (1, "ffn", 1), (2, "ffn", 99)]
 
 
+def checked_shares(neurons, fact, scores):
+    """The shares of a fact's neurons, by place, in the table's order: those of its scores."""
+    rows = neurons[(neurons["fact"] == fact.name) & (neurons["language"] == fact.language)]
+    expected = {
+        (layer, neuron): score / scores.max()
+        for (layer, neuron), score in np.ndenumerate(scores)
+        if score > 0.05 * scores.max()
+    }
+    shares = {(r.layer, r.neuron): r.share for r in rows.itertuples()}
+    assert shares.keys() == expected.keys()
+    assert [shares[k] for k in expected] == pytest.approx(list(expected.values()), abs=1e-5)
+    return shares
+
+
 def test_shares_are_scores_over_the_highest(model, tmp_path):
     found = run(model, spec(), tmp_path)
     neurons = found.tables["neurons"]
     for fact in (OWN[0], OWN[5]):
         prompt = nl.Prompt(fact.prompt, target=fact.answers[0])
         scores = nl.attribute(model, prompt, method="amig", components=("ffn",))["ffn"]
-        own = neurons[(neurons["fact"] == fact.name) & (neurons["language"] == fact.language)]
-        expected = {
-            (layer, neuron): score / scores.max()
-            for (layer, neuron), score in np.ndenumerate(scores)
-            if score > 0.05 * scores.max()
-        }
-        got = {(r.layer, r.neuron): r.share for r in own.itertuples()}
-        assert got.keys() == expected.keys()
-        assert [got[k] for k in expected] == pytest.approx(list(expected.values()), abs=1e-5)
-        assert own["share"].iloc[0] == 1.0
+        shares = checked_shares(neurons, fact, scores)
+        assert next(iter(shares.values())) == 1.0
     assert found.numbers["facts"] == 3
     assert (found.numbers["layers"], found.numbers["size"]) == scores.shape
     assert found.numbers["shared"] == pytest.approx(found.tables["overlap"]["shared"].mean())
@@ -172,16 +178,8 @@ def test_an_encoder_decoder_is_asked_what_fills_the_gap(tmp_path):
     prompt = nl.Prompt(text, target=fact.answers[0], prefix="<extra_id_0>")
     encoded = model.encode(prompt)
     scores = nl.attribute(model, prompt, method="amig", components=("ffn",))["ffn"]
-    own = neurons[(neurons["fact"] == fact.name) & (neurons["language"] == fact.language)]
-    expected = {
-        (layer, neuron): score / scores.max()
-        for (layer, neuron), score in np.ndenumerate(scores)
-        if score > 0.05 * scores.max()
-    }
-    got = {(r.layer, r.neuron): r.share for r in own.itertuples()}
-    assert got.keys() == expected.keys()
-    assert [got[k] for k in expected] == pytest.approx(list(expected.values()), abs=1e-5)
-    assert {layer < 2 for layer, _ in got} == {True, False}
+    shares = checked_shares(neurons, fact, scores)
+    assert {layer < 2 for layer, _ in shares} == {True, False}
     assert encoded.tokens[-1] == "<extra_id_0>"
 
 

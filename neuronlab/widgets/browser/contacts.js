@@ -25,9 +25,9 @@ export default function ({ data, parentElement }) {
   canvas.setAttribute("aria-label", `${data.alt} Arrow keys move from pair to pair, Enter chooses.`);
   const picture = painted();
   let cursor = root.cursor?.letters === data.letters ? root.cursor : at(0, 0);
-  let told = bus.chosen[data.linked] ?? [], side = 0;
+  let marked = bus.chosen[data.linked] ?? [], side = 0;
   const tell = linked(root, data.linked, ({ residues }) => {
-    told = residues;
+    marked = residues;
     draw();
   });
   root.watcher = new ResizeObserver(draw);
@@ -85,7 +85,7 @@ export default function ({ data, parentElement }) {
     }
     pen.strokeStyle = accent;
     pen.lineWidth = Math.max(1.5, Math.min(cell, 3));
-    for (const number of told) {
+    for (const number of marked) {
       const middle = (number - 0.5) * cell;
       pen.beginPath();
       pen.moveTo(ROOM, top + middle);

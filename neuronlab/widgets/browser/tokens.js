@@ -70,7 +70,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   }
   if (data.legend) legend(root, data.limit, stops);
   const tell = linked(root, data.linked, ({ residues, chosen }) => {
-    chips.forEach((chip, at) => chip.classList.toggle("told", residues.includes(data.tokens[at].residue)));
+    chips.forEach((chip, at) => chip.classList.toggle("marked", residues.includes(data.tokens[at].residue)));
     const at = data.tokens.findIndex((token) => token.residue && token.residue === residues[0]);
     if (chosen && at >= 0) setTriggerValue("picked", at);
   });
