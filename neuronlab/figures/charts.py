@@ -127,7 +127,8 @@ def predictions(before: pd.DataFrame, target: int, after: pd.DataFrame | None = 
         margin=MARGIN,
         bargap=0.25,
         showlegend=after is not None,
-        legend={"orientation": "h", "y": 1.08, "x": 0},
+        # Above the bars however few they are: a share of the height would be among them.
+        legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0},
     )
     return figure
 

@@ -1,6 +1,6 @@
 """Which neurons made it say that? Attribution of one prediction, and the proof by intervention."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -108,7 +108,7 @@ def results(model: Model, spec: AttributionSpec, result: Result) -> None:
     with right:
         neuron_card.draw(model, prompt, neuron_maps.chosen(), at_token)
     where(model, spec, result)
-    quality(result)
+    quality(result, scores.layer_names)
     if model.alphabet == "protein":
         on_structure(model, prompt.text, result)
     asked = replace(prompt, target=int(result.numbers["target"]))
@@ -175,7 +175,7 @@ def where(model: Model, spec: AttributionSpec, result: Result) -> None:
     exports.tables(result.tables["where"], "where")
 
 
-def quality(result: Result) -> None:
+def quality(result: Result, layer_names: Sequence[str]) -> None:
     """The method's own error estimate, or how far its ranking is proven."""
     if result.numbers.get("certified"):
         st.caption(
@@ -188,10 +188,10 @@ def quality(result: Result) -> None:
     worst = table.loc[table["gap"].idxmax()]
     st.caption(
         f"Completeness: the largest gap of a layer is {worst['gap']:.2g} (layer "
-        f"{worst['layer']}, {worst['component']}), where its scores sum to {worst['total']:.3f} "
-        f"instead of {worst['expected']:.3f}. The largest error estimated for a single "
-        f"layer is {result.numbers['largest_error']:.1%} of its scores' absolute sum; the badge is "
-        "of all layers together. "
+        f"{layer_names[worst['layer']]}, {worst['component']}), where its scores sum to "
+        f"{worst['total']:.3f} instead of {worst['expected']:.3f}. The largest error estimated for "
+        f"a single layer is {result.numbers['largest_error']:.1%} of its scores' absolute sum; the "
+        "badge is of all layers together. "
         f"{int(table['nodes'].sum()):,} nodes in all."
     )
     # The path of a value is nearly straight in every model.

@@ -48,7 +48,7 @@ def of_this_machine(model: Entry) -> None:
     card = tuned.card(model.name)
     if card is None:
         return
-    left, right = st.columns([3, 1], vertical_alignment="center")
+    left, right = st.columns([2, 1], vertical_alignment="center")
     with left:
         st.markdown(f"**{plain(model.title)}** `{model.name}`")
         st.markdown(plain(model.what))
@@ -71,7 +71,7 @@ def of_this_machine(model: Entry) -> None:
 
 def embedded(model: Entry) -> None:
     """One embedded model or tool: what it is, and a button where it is missing."""
-    left, right = st.columns([3, 1], vertical_alignment="center")
+    left, right = st.columns([2, 1], vertical_alignment="center")
     with left:
         st.markdown(f"**{plain(model.title)}** `{model.name}`")
         st.markdown(plain(model.what))

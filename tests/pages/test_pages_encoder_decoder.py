@@ -52,6 +52,8 @@ def test_the_maps_show_both_stacks_and_name_their_layers(visit, folder, drawn, h
     ranked = page.at.dataframe(key="ranked").value
     assert set(ranked["layer"]) <= set(both)
     assert page.says("are what the decoder reads")
+    worst = result.tables["quality"].set_index(["layer", "component"])["gap"].idxmax()
+    assert page.says(f"(layer {both[worst[0]]}, {worst[1]})")
 
 
 def test_what_the_decoder_has_said_is_asked_for_and_comes_along(visit, folder, home):
