@@ -12,6 +12,7 @@ import neuronlab as nl
 from neuronlab.attribution import METHODS
 from neuronlab.models.catalogue import available
 from neuronlab.neurons import NeuronScores, effect
+from neuronlab.neurons.generation import generate_many
 from neuronlab.progress import bar
 from neuronlab.runs import Result, Store
 from neuronlab.studies import STUDIES
@@ -216,6 +217,17 @@ def test_an_intervention_changes_what_is_written(tiny, hooks_of):
     ]
     assert texts[0] == texts[1] != texts[2]
     assert hooks_of(model) == hooks
+
+
+def test_rows_of_one_batch_write_what_each_does_alone(tiny):
+    model, written = tiny("llama"), set()
+    every = nl.NeuronSet([(layer, "ffn", i) for layer in range(3) for i in range(4)])
+    changes = [None, *(nl.Amplify(every, at, factor=50.0) for at in ("all", "predicted"))]
+    for text in ("the capital is", "a lazy dog", "London is over", "quick"):
+        alone = [nl.generate(model, text, tokens=6, intervention=change) for change in changes]
+        assert generate_many(model, text, changes, tokens=6) == alone
+        written.update(alone)
+    assert len(written) > 4
 
 
 def test_it_ends_where_the_model_or_its_context_does(tiny, smollm):

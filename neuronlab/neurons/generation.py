@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 
 from neuronlab.errors import UserError
 from neuronlab.models import Model, Prompt
-from neuronlab.neurons.interventions import Intervention
-from neuronlab.neurons.predictions import predict
+from neuronlab.neurons.interventions import Intervention, applied
+from neuronlab.neurons.predictions import check_finite
 
 
 def generate(
@@ -29,18 +31,32 @@ def generate(
     Raises:
         UserError: the model writes no text, or the text or the set does not fit it.
     """
+    return generate_many(model, text, [intervention], tokens=tokens)[0]
+
+
+@torch.no_grad()
+def generate_many(
+    model: Model, text: str, interventions: Sequence[Intervention | None], *, tokens: int = 20
+) -> list[str]:
+    """The same under each of several interventions, as rows of one batch: see ``generate``."""
     if model.kind != "causal" or model.alphabet != "text":
         raise UserError(f"{model.title} writes no text: choose a causal language model.")
-    encoded = replace(model.encode(Prompt(text)), target=0)  # of no interest, but must be some
-    ends, written = end_tokens(model), list[int]()
-    for _ in range(min(tokens, model.max_tokens + 1 - encoded.input_ids.shape[1])):
-        choice = int(predict(model, encoded, intervention=intervention).logits.argmax())
-        if choice in ends:
+    encoded = model.encode(Prompt(text))
+    ends, written = end_tokens(model), [list[int]() for _ in interventions]
+    rows = encoded.input_ids.expand(len(written), -1)
+    for _ in range(min(tokens, model.max_tokens + 1 - encoded.length)):
+        with applied(model, encoded, interventions):
+            logits = model.logits(model.hidden(rows, encoded.position))
+        check_finite(model, logits)
+        choices = logits.argmax(-1)
+        for row, choice in zip(written, choices.tolist(), strict=True):
+            row.append(choice)
+        if all(ends.intersection(row) for row in written):
             break
-        written.append(choice)
-        ids = torch.cat([encoded.input_ids, model.ids([[choice]])], dim=1)
-        encoded = replace(encoded, input_ids=ids, position=encoded.position + 1)
-    return model.tokenizer.decode(written)
+        rows = torch.cat([rows, choices[:, None]], dim=1)
+        encoded = replace(encoded, input_ids=rows[:1], position=encoded.position + 1)
+    until = (itertools.takewhile(lambda token: token not in ends, row) for row in written)
+    return [model.tokenizer.decode(list(row)) for row in until]
 
 
 def end_tokens(model: Model) -> set[int]:

@@ -138,15 +138,21 @@ def predict_many(
         with applied(model, encoded, part):
             ids = encoded.input_ids.expand(len(part), -1)
             logits += model.logits(model.hidden(ids, encoded.position, encoded.prefix)).cpu()
-    if any(row.isnan().any() for row in logits):
-        raise UserError(
-            f"{model.title} overflows in {str(model.dtype).removeprefix('torch.')}: load it in "
-            "float32 or bfloat16, or change neurons by less."
-        )
+    for row in logits:
+        check_finite(model, row)
     if target is None:
         target = int(logits.pop(0).argmax())
     check_foil(model, target, encoded.foil)
     return [Prediction(model, row.clone(), target, encoded.note, encoded.foil) for row in logits]
+
+
+def check_finite(model: Model, logits: Float[Tensor, "*row choice"]) -> None:
+    """Raise UserError where a model's numbers overflowed on the way to its logits."""
+    if logits.isnan().any():
+        raise UserError(
+            f"{model.title} overflows in {str(model.dtype).removeprefix('torch.')}: load it in "
+            "float32 or bfloat16, or change neurons by less."
+        )
 
 
 @torch.no_grad()

@@ -10,8 +10,9 @@ import streamlit as st
 
 from neuronlab.figures.charts import visible
 from neuronlab.models import Model, Prompt
-from neuronlab.neurons import Intervention, NeuronSet, Suppress, generate
+from neuronlab.neurons import Intervention, NeuronSet, Suppress
 from neuronlab.neurons.effect import RANDOM_SETS
+from neuronlab.neurons.generation import generate_many
 from neuronlab.neurons.specificity import Bystander, Specificity, specificity
 from neuronlab.studies.bases import bystanders
 from neuronlab.studies.bases.bystanders import PROTEIN, RESIDUE
@@ -222,9 +223,9 @@ def _written(
     text: str,
     neurons: tuple,
     key: tuple,
-    _intervention: Callable[[], Intervention | None],
-) -> str:
-    return generate(_model, text, tokens=_TOKENS, intervention=_intervention())
+    _intervention: Callable[[], Intervention],
+) -> list[str]:
+    return generate_many(_model, text, [None, _intervention()], tokens=_TOKENS)
 
 
 def _texts(
@@ -235,11 +236,9 @@ def _texts(
     intervention: Callable[[], Intervention],
 ) -> None:
     """How the model goes on, as it is and after the change."""
-    named = model, model.name, model.revision, text
-    before = _written(*named, (), (), lambda: None)
-    after = _written(*named, neurons, key, intervention)
+    both = _written(model, model.name, model.revision, text, neurons, key, intervention)
     for column, title, written in zip(
-        st.columns(2), ("As it is", "After the change"), (before, after), strict=True
+        st.columns(2), ("As it is", "After the change"), both, strict=True
     ):
         with column:
             st.caption(f"{title}: the likeliest {_TOKENS} tokens")
