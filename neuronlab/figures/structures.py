@@ -101,10 +101,14 @@ def structures_view(
 
 
 # What the page does once its views are there, however long they take: see `page_of`.
+# Whom motion is too much may say so at any time.
 _TURN = (
-    "if (!matchMedia('(prefers-reduced-motion: reduce)').matches) {\n"
+    "const still = matchMedia('(prefers-reduced-motion: reduce)');\n"
+    "const stand = () => viewers.forEach((viewer) => viewer.spin(false));\n"
+    "if (!still.matches) {\n"
     "viewers.forEach((viewer) => viewer.spin('y', 0.6));\n"
-    "setTimeout(() => viewers.forEach((viewer) => viewer.spin(false)), 15000); }\n"
+    "still.addEventListener('change', stand);\n"
+    "setTimeout(stand, 15000); }\n"
 )
 STYLE = (
     "body {{ margin: 0; background: {ground}; color: {ink}; font: 14px sans-serif; }} "

@@ -140,7 +140,8 @@ def server(start_server, chromium):
     app has run once, so nothing may be asked of it before.
     """
     server = start_server()
-    tab = Tab(chromium.new_context(viewport={"width": 1280, "height": 900}), server)
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+    tab = Tab(context, server)
     try:
         tab.open("attribution")
         server.first_look = (tab.page.title(), tab.page.locator(".st-key-model").count())
@@ -159,8 +160,9 @@ def tab(server, chromium):
     tabs = []
 
     def open_tab(width=1280, **context):
-        viewport = {"width": width, "height": 900}
-        tabs.append(Tab(chromium.new_context(viewport=viewport, **context), server))
+        # Without a card, what turns by itself takes a core for as long as it is seen.
+        settings = {"viewport": {"width": width, "height": 900}, "reduced_motion": "reduce"}
+        tabs.append(Tab(chromium.new_context(**settings | context), server))
         return tabs[-1]
 
     yield open_tab
