@@ -168,7 +168,7 @@ def test_what_is_scored_is_the_prediction_over_both_texts(made):
     neurons = [(2, "ffn", index) for index in range(model.sizes["ffn"])]
     without = nl.predict(model, prompt, intervention=nl.Suppress(nl.NeuronSet(neurons)))
     change = nl.predict(model, prompt).probability - without.probability
-    assert abs(change) > 0.01
+    assert abs(change) > 1e-3  # how large it is depends on how the trained tokenizer cuts
     assert scores["ffn"][2].sum() == pytest.approx(change, abs=0.02 * abs(change))
 
 
