@@ -309,9 +309,14 @@ def is_free():
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """See ``LIKE_OTHERS`` and ``FETCHED``."""
+    """See ``LIKE_OTHERS`` and ``FETCHED``.
+
+    Of several processes one runs all tests in the browser, so that a single server starts; other
+    tests stay together by their file.
+    """
     for item in items:
         room = item.path.relative_to(TESTS).parts[0]
+        item.add_marker(pytest.mark.xdist_group(room if room == "browser" else item.path.stem))
         if room in ON_SET_UP or FETCHED & set(getattr(item, "fixturenames", ())):
             item.add_marker("fetched")
         params = item.callspec.params if hasattr(item, "callspec") else {}

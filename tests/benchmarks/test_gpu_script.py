@@ -97,6 +97,7 @@ def test_numbers_that_are_none_fail(tmp_path):
     assert row == {"what": "FFN", "error": None, "n": 3}
 
 
+@pytest.mark.slow  # with others, to keep `make test` short
 @pytest.mark.long
 def test_a_part_without_time_for_its_steps_did_not_end(tmp_path, capfd):
     path = tmp_path / "gpu.json"

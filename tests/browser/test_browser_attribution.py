@@ -110,6 +110,9 @@ def test_suppressing_lowers_the_probability_and_factor_one_brings_it_back(page):
 def test_a_single_pass_is_shown_until_integrated_gradients_are_there(page):
     before = page.headline()
     page.prompt("The capital of Spain is")
+    for component in ("Query", "Key", "Value"):  # FFN neurons alone take a third of the time
+        page.field("components_").get_by_role("button", name=component).click()
+        page.idle()
     page.field("run").get_by_role("button").click()
     note = page.page.get_by_text("Preview: Gradient x activation, from one pass")
     note.wait_for()
@@ -173,6 +176,7 @@ def test_a_page_is_one_entry_of_the_history_and_a_reload_keeps_the_basket(tab):
     one.idle().healthy()
 
 
+@pytest.mark.slow  # with others, to keep `make test` short
 def test_two_people_do_not_disturb_each_other(tab):
     one, two = tab().open("attribution").results(), tab().open("attribution").results()
     one.press("Add the first 10")

@@ -70,6 +70,7 @@ def test_a_report_opens_from_disk_and_offline(tab, tmp_path):
         assert [2 * float(drawing.getroot().get(n)) for n in ("width", "height")] == [wide, high]
 
 
+@pytest.mark.slow  # with others, to keep `make test` short
 def test_a_presentation_has_the_page_alone(tab):
     one = tab().open("attribution").results()
     one.press("Present")

