@@ -137,6 +137,7 @@ def _view(
         default=next(iter(titles)),
         format_func=titles.__getitem__,
         key=f"{name}_colour_{'_'.join(titles)}",
+        persist_state="page",
         required=True,
     )
     table = pd.DataFrame({"residue": range(1, len(sequence) + 1), "letter": list(sequence)})

@@ -39,8 +39,11 @@ def test_methods_are_compared_cancelled_and_resumed(tab):
 
 def test_a_report_opens_from_disk_and_offline(tab, tmp_path):
     one = tab().open("attribution").results()
+    one.page.get_by_role("button", name="Report (HTML)").click()
     with one.page.expect_download() as download:
-        one.page.get_by_role("button", name="Report (HTML)").click()
+        one.page.get_by_role("button", name="Download the report").click()
+    one.page.keyboard.press("Escape")
+    one.idle()
     path = tmp_path / "report.html"
     download.value.save_as(path)
     page = one.context.new_page()
