@@ -20,12 +20,13 @@ from neuronlab.widgets import runs, services
 from neuronlab.widgets.browser import element
 
 _mount = element("pictures")
+_follow = element("tracks")
 # In the address: the page alone, without what is around it.
 PRESENTED = "present"
 _ABOUT_REPORT = "The figures of the page and of all its sections, live, in one file for offline."
 
 
-def chart(figure: go.Figure, table: pd.DataFrame, name: str, alt: str) -> None:
+def chart(figure: go.Figure, table: pd.DataFrame, name: str, alt: str, *, linked: str = "") -> None:
     """A plotly figure; the fold below holds table and files.
 
     Args:
@@ -41,6 +42,8 @@ def chart(figure: go.Figure, table: pd.DataFrame, name: str, alt: str) -> None:
     }
     key = f"chart_{name}"
     st.plotly_chart(figure, key=key, config=config, alt=alt)
+    if linked:
+        _follow(key=f"along_{name}", data={"figure": key, "linked": linked})
     reported(name, Part(alt, lambda: figure, table))
     # The figure is in the page already: its file is made when asked for.
     files = {"HTML": ("html", lambda: standalone(figure).to_html(), "text/html")}

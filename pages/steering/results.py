@@ -22,7 +22,12 @@ from neuronlab.widgets import badges, exports, label_sets, sections, state, toke
 from neuronlab.widgets.guard import counted, guard, plain
 from pages.steering.form import CHOICES
 from pages.steering.predicted import predicted
-from pages.steering.structures import chosen_neurons, on_the_starts_backbone, structures
+from pages.steering.structures import (
+    LINKED,
+    chosen_neurons,
+    on_the_starts_backbone,
+    structures,
+)
 
 # Of the start: with less left a chain is another protein.
 _KEPT = 0.5
@@ -228,6 +233,7 @@ def changes(goal: dict, spec: SteeringSpec, result: Result) -> None:
         clickable=False,
         names=names,
         numbers=numbers,
+        linked=LINKED,
     )
     token_strip.draw(data, "steered")
     if not result.files:
