@@ -137,6 +137,7 @@ def _view(
         default=next(iter(titles)),
         format_func=titles.__getitem__,
         key=f"{name}_colour_{'_'.join(titles)}",
+        wrap=True,
         persist_state="page",
         required=True,
     )

@@ -114,6 +114,7 @@ def in_space(model: Model, result: Result, folded: dict[str, folding.Folded]) ->
         default="changed",
         format_func=COLOURS.__getitem__,
         key="steer_colour",
+        wrap=True,
         required=True,
     )
     overlaid = right.toggle("Over one another", key="steer_overlaid")
