@@ -132,8 +132,19 @@ def tables(
                         "title": alt.removesuffix("."),
                         "caption": None if caption is None else list(caption),
                         "page": False,
+                        "light": _light(),
                     },
                 )
+
+
+def _light() -> dict[str, str]:
+    """The colours of a light page, as elements of our own know them."""
+    names = ("backgroundColor", "secondaryBackgroundColor", "textColor", "borderColor")
+    words = ("background-color", "secondary-background-color", "text-color", "border-color")
+    return {
+        f"--st-{word}": st.get_option(f"theme.light.{name}")
+        for word, name in zip(words, names, strict=True)
+    }
 
 
 def map_files(option: dict[str, Any]) -> dict[str, tuple]:

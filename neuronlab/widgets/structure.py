@@ -158,7 +158,7 @@ def _view(
     if shown.pdb:
         files["PDB"] = ("pdb", lambda: shown.pdb, "chemical/x-pdb")
     with actions:
-        exports.tables(table, f"{name}_structure", files)
+        exports.tables(table, f"{name}_structure", files, corner=False)
 
 
 def _upload(sequence: str, name: str) -> _Shown | None:

@@ -105,10 +105,12 @@ def test_submodels_and_where_their_neurons_are(visit, results, few):
     page.at.button_group(key="sub_metric").set_value("accuracy")
     page.run()
     assert page.errors() == []
+    page.section("Layers")
     slider = next(s for s in page.at.select_slider if s.key.startswith("sub_fraction"))
     slider.set_value(0.5)
     page.run()
     assert page.errors() == []
+    page.section("Neurons")
     assert len(page.at.dataframe(key="sub_neurons").value) == 100
 
 

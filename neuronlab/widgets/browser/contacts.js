@@ -4,8 +4,9 @@
 
 const EDGE = 12, GAP = 4, ROOM = 34, LARGEST = 560;
 
-export default function ({ data, parentElement }) {
+export default function render({ data, parentElement }) {
   const root = parentElement.querySelector(".contacts");
+  root.redraw = () => render({ data, parentElement });
   root.watcher?.disconnect();
   // Drawn again, it goes on where the keys were.
   const focused = root.canvas && root.getRootNode().activeElement === root.canvas;

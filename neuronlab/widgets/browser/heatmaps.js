@@ -3,8 +3,9 @@
 
 const EDGE = 46, GAP = 6, TALLEST = 440, LOWER = 260, DIGIT = 6.5, AXIS = 16;
 
-export default function ({ data, parentElement, setTriggerValue }) {
+export default function render({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".heatmaps");
+  root.redraw = () => render({ data, parentElement, setTriggerValue });
   const focused = root.focused;
   root.watcher?.disconnect();
   root.replaceChildren();

@@ -2,8 +2,9 @@
 // Residues are those of other figures, too, and have a line for helix or strand below them.
 // See neuronlab/widgets/token_strip.py for what it is given.
 
-export default function ({ data, parentElement, setTriggerValue }) {
+export default function render({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".tokens");
+  root.redraw = () => render({ data, parentElement, setTriggerValue });
   const focused = root.focused;
   root.replaceChildren();
   const line = added("div", "", root);
