@@ -48,7 +48,7 @@ STYLE += ".stMainBlockContainer { padding-top: 3.5rem; }"
 # stays in view beside what is clicked; on a phone it comes up from below. What is chosen is written
 # in the colour of buttons, which on a dark page is too dark to read. Captions and labels, also of
 # what is switched off, are as dark as reading them takes. Tables and files behind a figure are a
-# quiet word in its corner.
+# quiet word in its corner. Badges have all of their words, on two lines where they must.
 (page_light, ink_light), (page_dark, ink_dark) = GROUND[False], GROUND[True]
 STYLE += f"""
 .stApp {{
@@ -65,8 +65,9 @@ STYLE += f"""
 [class*="st-key-files_"] {{ margin-top: -1.1rem; }}
 [class*="st-key-files_"] button {{ min-height: 1.5rem; padding: 0 0.3rem; }}
 [class*="st-key-files_"] button p {{ font-size: 0.8rem; }}
+.stMarkdownBadge {{ white-space: normal !important; }}
 .st-key-close_neuron {{ display: none; }}
-.st-key-terms {{ position: absolute; }}
+.st-key-terms {{ position: absolute; width: 0 !important; }}
 ::highlight(neuronlab-terms) {{
   text-decoration: underline dotted color-mix(in srgb, var(--ink) 55%, var(--page));
 }}

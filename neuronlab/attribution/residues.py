@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float
 
 from neuronlab.attribution.attribute import baseline_of, by_layer
@@ -48,22 +47,20 @@ def residue_scores(
     return total[model.residues_at], predict(model, encoded).probability
 
 
-def neurons_at_residue(
+def scores_at_residue(
     model: Model,
     sequence: str,
     target: int,
     residue: int,
     *,
-    count: int = 10,
     components: Sequence[Component] = COMPONENTS,
-) -> pd.DataFrame:
-    """The neurons that contribute most at one residue towards a class's logit, by a single pass.
+) -> NeuronScores:
+    """What each neuron contributes at one residue towards a class's logit, by a single pass.
+
+    The scores are gradient x activation there.
 
     Args:
         residue: its place, from 0.
-
-    Returns:
-        Columns rank, layer, component, neuron, score (gradient x activation there).
 
     Raises:
         UserError: the sequence does not fit the model.
@@ -73,7 +70,7 @@ def neurons_at_residue(
     place = range(encoded.input_ids.shape[1])[model.residues_at][residue]
     there = {at: of_tokens[place] for at, of_tokens in scores.items()}
     arrays = {c: by_layer(model, there, c).numpy(force=True) for c in components}
-    return NeuronScores(arrays, {}).top(count)
+    return NeuronScores(arrays, {})
 
 
 def _at_all(

@@ -256,6 +256,7 @@ def matrix(
             y=[plain(str(i)) for i in values.index],
             zmin=-limit if signed else 0,
             zmax=limit,
+            autocolorscale=signed or None,  # else the app's theme takes that of what has no sign
             texttemplate=f"%{{z:{form}}}" if written else None,
             hovertemplate=f"%{{y}}, %{{x}}: %{{z:{form}}}<extra></extra>",
             colorbar={

@@ -95,6 +95,7 @@ def _layers(scores: NeuronScores, component: Component) -> tuple[dict[str, Any],
         "columns": columns,
         "rising": True,
         "names": names,
+        "axes": {"row": "layer", "column": "neuron", "first": "0", "last": f"{width - 1:,}"},
         "places": [f"layer {each}, {name}" for each in names],
         "starts": [0] * layers,
         "size": size,
@@ -152,6 +153,7 @@ def strip(scores: NeuronScores, chosen: Neuron) -> Heatmaps:
         "rising": False,
         "tall": _TALL_SINGLE,
         "names": [str(start + _ROW * at) for at in range(rows)],
+        "axes": {"row": "neuron", "column": "", "first": "+0", "last": f"+{columns - 1}"},
         "places": [f"layer {layer_name}, {name}"] * rows,
         "starts": [start + _ROW * at for at in range(rows)],
         "size": 1,
@@ -200,6 +202,8 @@ def still(maps: Heatmaps) -> go.Figure:
             row=1,
             col=column,
         )
+    if maps.data["panels"][0]["rising"]:
+        figure.update_xaxes(title="bin of neurons").update_yaxes(title="layer", col=1)
     return figure.update_layout(height=420)
 
 

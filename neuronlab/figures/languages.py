@@ -130,6 +130,7 @@ def edit_matrix(table: pd.DataFrame) -> go.Figure:
             y=edits,
             zmin=-limit,
             zmax=limit,
+            autocolorscale=True,
             text=[[text(e, k) for k in languages] for e in edits],
             texttemplate="%{text}",
             customdata=[[details(e, k) for k in languages] for e in edits],

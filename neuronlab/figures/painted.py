@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ import py3Dmol
 from jaxtyping import Float
 
 from neuronlab.figures.colours import GROUND, NEUTRAL
+from neuronlab.figures.linked import CHOOSE, TELL, TELL_NONE, Place, link
 from neuronlab.figures.protein import page_of, scale_bar, state_name, value_colours
 from neuronlab.figures.structures import STYLE, TRACK
 from neuronlab.proteins.secondary import three_states
@@ -34,16 +34,20 @@ def by_value(
     values: Float[np.ndarray, " residue"],
     title: str,
     over: Float[np.ndarray, " value"] | None = None,
+    *,
+    dark: bool = False,
 ) -> Paint:
     """Residues by a value each, those that are not finite in grey.
 
     Args:
         title: of the values.
         over: the values whose scale it is, so that several proteins share one; by default these.
+        dark: on a dark ground.
     """
     over = values if over is None else over
     texts = [f"{value:.5g}" for value in values]
-    return Paint(value_colours(values, over), texts, scale_bar(title, over))
+    colours = value_colours(values, over, dark=dark)
+    return Paint(colours, texts, scale_bar(title, over, dark=dark))
 
 
 def by_state(states: str) -> Paint:
@@ -85,7 +89,8 @@ def structure_view(
         if residue is not None:
             number, name = residue
             colours[number] = paint.colours[place]
-            places[place + 1] = (number, f"{name}: {paint.texts[place]}")
+            text = f"{name}: {paint.texts[place]}"
+            places[place + 1] = [Place(0, 0, chain, number, text)]
     ground, ink = GROUND[dark]
     view = py3Dmol.view(width="100%", height=height, js=js_url)
     start = view.startjs
@@ -95,43 +100,11 @@ def structure_view(
     view.setStyle({}, {"cartoon": others})
     shades = {"color": NEUTRAL, "colorscheme": {"prop": "resi", "map": colours}}
     view.setStyle({"chain": chain}, {"cartoon": shades})
-    view.startjs += _LINK % (json.dumps(chain), json.dumps(places), json.dumps(ink))
-    view.setHoverable({"chain": chain}, True, _TELL, _TELL_NONE)
-    view.setClickable({"chain": chain}, True, _CHOOSE)
+    link(view, places, ink)
+    view.setHoverable({"chain": chain}, True, TELL, TELL_NONE)
+    view.setClickable({"chain": chain}, True, CHOOSE)
     view.zoomTo({"chain": chain})
     view.zoom(0.85)  # what fits the height may be wider than a phone
     style = STYLE.format(ground=ground, ink=ink, columns=1)
     html = page_of(view, start, "structure")
     return f'<style>{style}</style>\n{html}\n<div class="legend">{paint.legend}</div>'
-
-
-# Residues are numbered as in the sequence; the frame around the view passes on which one the
-# pointer is on, and which ones other figures tell of: see `proteins.viewer`.
-_LINK = """
-const chain = %s, places = %s, ink = %s;
-const residueOf = {};
-for (const n in places) residueOf[places[n][0]] = Number(n);
-const tell = (residues, chosen = false) => parent.postMessage({residues, chosen}, "*");
-function mark(residues) {
-  const view = viewers[0];
-  view.removeAllLabels();
-  view.removeAllShapes();
-  const atoms = residues.filter((n) => places[n]).flatMap((n) => {
-    const [resi, text] = places[n];
-    const [atom] = view.selectedAtoms({chain, resi, atom: "CA"});
-    if (atom) view.addLabel(`${atom.resn} ${text}`, {position: atom, fontSize: 13, inFront: true});
-    return atom ?? [];
-  });
-  for (const {x, y, z} of atoms)
-    view.addSphere({center: {x, y, z}, radius: 1.3, color: ink, opacity: 0.6});
-  if (atoms.length === 2)
-    view.addCylinder({start: atoms[0], end: atoms[1], radius: 0.15, color: ink, dashed: true});
-  view.render();
-}
-addEventListener("message", ({data}) => { if (data.residues) mark(data.residues); });
-// 3Dmol evaluates what is called for a pointer where nothing here is seen.
-Object.assign(globalThis, {residueOf, mark, tell});
-"""
-_TELL = "function(atom) { const n = residueOf[atom.resi]; if (n) { mark([n]); tell([n]); } }"
-_TELL_NONE = "function() { mark([]); tell([]); }"
-_CHOOSE = "function(atom) { const n = residueOf[atom.resi]; if (n) tell([n], true); }"

@@ -14,7 +14,7 @@ import py3Dmol
 from jaxtyping import Float
 
 from neuronlab.figures.charts import BEHIND_INTERVALS, MARGIN, error_bars, plain
-from neuronlab.figures.colours import DIVERGING, DIVERGING_DARK, NEUTRAL
+from neuronlab.figures.colours import DIVERGING, DIVERGING_DARK, DIVERGING_LIT, NEUTRAL
 
 # Of DSSP, letter by letter; "-" and " " are what some programs write for coil.
 STATES = {
@@ -34,46 +34,68 @@ WIDTH = 60
 LETTERS = {"family": "monospace", "size": 12}
 
 
-def value_scale(values: Float[np.ndarray, " residue"]) -> tuple[list[str], float, float]:
-    """Colours at equal steps, and the values of the first and the last of them.
+def value_scale(
+    values: Float[np.ndarray, " residue"], *, dark: bool = False
+) -> tuple[list[str], float, float]:
+    """Colours at equal steps of the square root, and the values of the first and the last of them.
 
     With both signs the diverging scale, its middle at zero; with one sign that sign's half of it,
-    from zero to the strongest value. Values that are not finite do not count.
+    from zero to the strongest value. Values that are not finite do not count. The square root
+    shows weaker values beside the strongest; ``widgets/browser/colours.js`` has the same scale.
+
+    Args:
+        dark: on a dark ground.
     """
     finite = values[np.isfinite(values)]
     low, high = float(finite.min(initial=0)), float(finite.max(initial=0))
-    middle = len(DIVERGING) // 2
+    colours = DIVERGING_LIT if dark else DIVERGING
+    middle = len(colours) // 2
     if low < 0 < high:
         limit = max(-low, high)
-        return DIVERGING, -limit, limit
+        return colours, -limit, limit
     if low < 0:
-        return DIVERGING[: middle + 1], low, 0.0
-    return DIVERGING[middle:], 0.0, high or 1.0
+        return colours[: middle + 1], low, 0.0
+    return colours[middle:], 0.0, high or 1.0
 
 
 def value_colours(
-    values: Float[np.ndarray, " residue"], over: Float[np.ndarray, " value"] | None = None
+    values: Float[np.ndarray, " residue"],
+    over: Float[np.ndarray, " value"] | None = None,
+    *,
+    dark: bool = False,
 ) -> list[str]:
     """The colour of each value, as ``#RRGGBB``; grey where not finite.
 
     Args:
         over: the values whose scale it is; by default these.
+        dark: on a dark ground.
     """
-    colours, low, high = value_scale(values if over is None else over)
-    channels = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in colours])
-    steps = np.linspace(low, high, len(colours))
-    mixed = np.stack([np.interp(values, steps, c) for c in channels.T], axis=1)
+    colours, low, high = value_scale(values if over is None else over, dark=dark)
+    places = np.sign(values) * np.sqrt(np.abs(values) / max(-low, high))
+    mixed = _mixed(places, colours, low, high)
     return [
-        "#{:02X}{:02X}{:02X}".format(*np.rint(rgb).astype(int)) if np.isfinite(v) else NEUTRAL
-        for v, rgb in zip(values, mixed, strict=True)
+        colour if np.isfinite(value) else NEUTRAL
+        for value, colour in zip(values, mixed, strict=True)
     ]
 
 
-def scale_bar(title: str, values: Float[np.ndarray, " value"]) -> str:
-    """The scale of values as HTML, for a legend."""
-    colours, low, high = value_scale(values)
+def _mixed(places: np.ndarray, colours: Sequence[str], low: float, high: float) -> list[str]:
+    """The colours at places between -1 and 1."""
+    channels = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in colours])
+    steps = np.linspace(np.sign(low), np.sign(high), len(colours))
+    mixed = np.stack([np.interp(np.nan_to_num(places), steps, c) for c in channels.T], axis=1)
+    return ["#{:02X}{:02X}{:02X}".format(*rgb) for rgb in np.rint(mixed).astype(int)]
+
+
+def scale_bar(title: str, values: Float[np.ndarray, " value"], *, dark: bool = False) -> str:
+    """The scale of values as HTML, for a legend.
+
+    Args:
+        dark: on a dark ground.
+    """
+    colours, low, high = value_scale(values, dark=dark)
     bar = f"background: linear-gradient(to right, {', '.join(colours)}); width: 6em"
-    return f'{escape(title)} {low:.3g} <i style="{bar}"></i> {high:.3g}'
+    return f'{escape(title)} {low:.3g} <i style="{bar}"></i> {high:.3g} (by square root)'
 
 
 def residue_track(
@@ -328,15 +350,19 @@ addEventListener("message", ({data}) => {
 });
 parent.postMessage("views?", "*");
 """
-# What a browser does when the pointer leaves a residue.
-UNLABEL = "function(atom, viewer) { viewer.removeAllLabels(); }"
 
 
 def _colouring(values: Float[np.ndarray, " residue"]) -> dict[str, Any]:
     colours, low, high = value_scale(values)
-    steps = np.linspace(0, 1, len(colours))
-    scale = [[float(s), c] for s, c in zip(steps, colours, strict=True)]
+    places = np.linspace(np.sign(low), np.sign(high), _STEPS)
+    marks = (np.sign(places) * places**2 * max(-low, high) - low) / (high - low)
+    shades = _mixed(places, colours, low, high)
+    scale = [[float(at), shade] for at, shade in zip(marks, shades, strict=True)]
     return {"colorscale": scale, "zmin": low, "zmax": high}
+
+
+# Of a scale that plotly takes for a linear one.
+_STEPS = 65
 
 
 def _check(residues: Sequence[Any], values: np.ndarray) -> None:

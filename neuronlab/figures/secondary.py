@@ -87,7 +87,7 @@ def contact_changes(
     )
     panels = (
         (both, {"zmin": 0, "zmax": 100}, 0.43),
-        (change, {"zmin": -100, "zmax": 100}, 1.0),
+        (change, {"zmin": -100, "zmax": 100, "autocolorscale": True}, 1.0),
     )
     for column, (z, limits, bar) in enumerate(panels, start=1):
         figure.add_heatmap(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Sequence
 from html import escape
 from typing import Any, Literal, NamedTuple
@@ -15,7 +14,8 @@ from jaxtyping import Float
 
 from neuronlab.figures.charts import MARGIN, plain
 from neuronlab.figures.colours import GROUND, NEUTRAL
-from neuronlab.figures.protein import UNLABEL, page_of, scale_bar, value_colours
+from neuronlab.figures.linked import TELL, TELL_NONE, Place, link
+from neuronlab.figures.protein import page_of, scale_bar, value_colours
 from neuronlab.proteins.folding import Folded, changed
 
 Colouring = Literal["confidence", "changed", "attribution"]
@@ -82,18 +82,19 @@ def structures_view(
         width="100%", height=height, js=js_url, viewergrid=(1, columns), linked=True
     )
     start = view.startjs
-    looks = _looks(structures, colour, values)
+    looks = _looks(structures, colour, values, dark=dark)
     for i, (structure, look) in enumerate(zip(structures, looks, strict=True)):
         at = (0, 0 if overlaid else i)
         if at[1] == i:
             view.setBackgroundColor(ground, viewer=at)
         _draw(view, at, structure, look, RIBBONS[i if overlaid else 0][1])
+    link(view, _places(structures, looks, overlaid=overlaid), ink)
     if turning:
         view.startjs += _TURN
     html = page_of(view, start, "structures")
     heads = _heads(structures, labels, colour, overlaid)
     style = STYLE.format(ground=ground, ink=ink, columns=len(structures))
-    legend = _legend(structures[0], colour, values)
+    legend = _legend(structures[0], colour, values, dark=dark)
     return (
         f'<style>{style}</style>\n<div class="heads">{heads}</div>\n{html}\n'
         f'<div class="legend">{legend}</div>'
@@ -175,12 +176,12 @@ class _Look(NamedTuple):
 
 
 def _looks(
-    structures: Sequence[Folded], colour: Colouring, values: Sequence[np.ndarray]
+    structures: Sequence[Folded], colour: Colouring, values: Sequence[np.ndarray], *, dark: bool
 ) -> list[_Look]:
     if colour == "attribution":
         if [len(of_one) for of_one in values] != [len(s.sequence) for s in structures]:
             raise ValueError("not one value per residue of each structure")
-        flat = value_colours(np.concatenate(values))
+        flat = value_colours(np.concatenate(values), dark=dark)
         cuts = np.cumsum([0, *map(len, values)])
         return [
             _Look(flat[begin:end], [f"{value:.5g}" for value in of_one], ())
@@ -229,10 +230,26 @@ def _draw(
         if sticks:
             stick = {"stick": {"color": CHANGED, "radius": 0.2}}
             view.addStyle({**chosen, "resi": sticks}, stick, viewer=at)
-        hover = _label(dict(zip(numbers, look.texts[part], strict=True)))
-        view.setHoverable(chosen, True, hover, UNLABEL, viewer=at)
+        view.setHoverable(chosen, True, TELL, TELL_NONE, viewer=at)
         begin += len(sequence)
     view.zoomTo(viewer=at)
+
+
+def _places(
+    structures: Sequence[Folded], looks: Sequence[_Look], *, overlaid: bool
+) -> dict[int, list[Place]]:
+    """Where each residue is in every structure; chain after chain they are numbered on."""
+    places: dict[int, list[Place]] = {}
+    for i, (structure, look) in enumerate(zip(structures, looks, strict=True)):
+        panel, model = (0, i) if overlaid else (i, 0)
+        numbers = itertools.count(1)
+        for chain, sequence in structure.chains:
+            for number in range(1, len(sequence) + 1):
+                residue = next(numbers)
+                words = look.texts[residue - 1]
+                text = f"{chain}{number}{': ' if words else ''}{words}"
+                places.setdefault(residue, []).append(Place(panel, model, chain, number, text))
+    return places
 
 
 def _heads(
@@ -265,9 +282,9 @@ def _caption(structure: Folded, first: Folded, colour: Colouring) -> str:
     return f"{len(hits)} changed: {', '.join(names)}{f' and {more} more' if more else ''}"
 
 
-def _legend(first: Folded, colour: Colouring, values: Sequence[np.ndarray]) -> str:
+def _legend(first: Folded, colour: Colouring, values: Sequence[np.ndarray], *, dark: bool) -> str:
     if colour == "attribution":
-        return scale_bar("attribution", np.concatenate(values))
+        return scale_bar("attribution", np.concatenate(values), dark=dark)
     if colour == "changed":
         steps = [(CHANGED, "changed (with sticks)")]
         for shade, (chain, _) in _shades(first):
@@ -277,15 +294,6 @@ def _legend(first: Folded, colour: Colouring, values: Sequence[np.ndarray]) -> s
         steps = [(shade, f"{name} (from {least})") for least, shade, name in CONFIDENCE]
     return f"{colour}: " + "".join(
         f'<i style="background: {shade}"></i>{name}' for shade, name in steps
-    )
-
-
-def _label(texts: dict[int, str]) -> str:
-    return (
-        "function(atom, viewer) { "
-        f"const text = {json.dumps(texts)}[atom.resi]; "
-        "viewer.addLabel(atom.resn + ' ' + atom.chain + atom.resi + (text ? ': ' + text : ''), "
-        "{position: atom, fontSize: 13, inFront: true}); }"
     )
 
 

@@ -26,6 +26,7 @@ def strip(
     special: Collection[int] = (),
     residues: bool = False,
     chosen: int | None = None,
+    beside: int | None = None,
     clickable: bool = True,
     large: bool = False,
     predicted: str = "",
@@ -45,6 +46,7 @@ def strip(
         special: places of tokens that are not of the prompt: they have no colour and set no scale.
         residues: the others are residues of a protein, counted from 1.
         chosen: place of the token that is marked.
+        beside: place of the residue that makes a pair with it.
         large: as a title.
         names: of the tokens, instead of their places.
         numbers: of the residues, where they do not count from 1: one per residue.
@@ -90,6 +92,7 @@ def strip(
         "tokens": tokens,
         "limit": limit or 1.0,
         "chosen": chosen,
+        "beside": beside,
         "clickable": clickable,
         "large": large,
         "residues": residues,

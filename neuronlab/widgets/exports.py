@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Literal
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from neuronlab import __version__, spreadsheets
 from neuronlab.figures.charts import standalone
@@ -18,17 +20,20 @@ from neuronlab.widgets import runs, services
 from neuronlab.widgets.browser import element
 
 _mount = element("pictures")
+_follow = element("tracks")
 # In the address: the page alone, without what is around it.
 PRESENTED = "present"
-_ABOUT_REPORT = "The figures of this page, live, in one file that opens offline."
+_ABOUT_REPORT = "The figures of the page and of all its sections, live, in one file for offline."
 
 
-def chart(figure: go.Figure, table: pd.DataFrame, name: str, alt: str) -> None:
+def chart(figure: go.Figure, table: pd.DataFrame, name: str, alt: str, *, linked: str = "") -> None:
     """A plotly figure; the fold below holds table and files.
 
     Args:
         name: of the files, and of the widgets: unique on the page.
         alt: what the figure shows, for those who do not see it.
+        linked: the name that the figures of one protein share, where residues are along the first
+            axis: see ``figures.tokens.strip``.
     """
     config = {
         "displaylogo": False,
@@ -37,6 +42,8 @@ def chart(figure: go.Figure, table: pd.DataFrame, name: str, alt: str) -> None:
     }
     key = f"chart_{name}"
     st.plotly_chart(figure, key=key, config=config, alt=alt)
+    if linked:
+        _follow(key=f"along_{name}", data={"figure": key, "linked": linked})
     reported(name, Part(alt, lambda: figure, table))
     # The figure is in the page already: its file is made when asked for.
     files = {"HTML": ("html", lambda: standalone(figure).to_html(), "text/html")}
@@ -48,6 +55,18 @@ def chart(figure: go.Figure, table: pd.DataFrame, name: str, alt: str) -> None:
 def begin() -> None:
     """A page is drawn anew: a report has what it shows, and nothing of the last one."""
     st.session_state["reported"] = {}
+
+
+def report_asked() -> bool:
+    """Whether a report of the page is asked for, which has what is not drawn, too."""
+    return bool(st.session_state.get("report"))
+
+
+@contextmanager
+def unseen() -> Iterator[None]:
+    """What is drawn meanwhile is on no page; a report has its figures."""
+    with DeltaGenerator(root_container=None):
+        yield
 
 
 def reported(name: str, part: Part) -> None:
@@ -113,8 +132,19 @@ def tables(
                         "title": alt.removesuffix("."),
                         "caption": None if caption is None else list(caption),
                         "page": False,
+                        "light": _light(),
                     },
                 )
+
+
+def _light() -> dict[str, str]:
+    """The colours of a light page, as elements of our own know them."""
+    names = ("backgroundColor", "secondaryBackgroundColor", "textColor", "borderColor")
+    words = ("background-color", "secondary-background-color", "text-color", "border-color")
+    return {
+        f"--st-{word}": st.get_option(f"theme.light.{name}")
+        for word, name in zip(words, names, strict=True)
+    }
 
 
 def map_files(option: dict[str, Any]) -> dict[str, tuple]:
@@ -173,26 +203,38 @@ def share(key: str, python: str, command: str) -> None:
             st.code(python, language="python")
         with st.popover("Copy as command", icon=":material/terminal:", type="tertiary"):
             st.code(command, language="bash")
-        for name, make, ending, mime, icon, about in (
-            ("Report (HTML)", page, "html", "text/html", "description", _ABOUT_REPORT),
-            (
-                "Whole result (zip)",
-                partial(store.export, key),
-                "zip",
-                "application/zip",
-                "download",
-                "",
-            ),
+        # Opened, it has the page drawn once more, with all its sections.
+        with st.popover(
+            "Report (HTML)",
+            icon=":material/description:",
+            type="tertiary",
+            disabled=not store.has(key),  # a preview
+            key="report",
+            on_change="rerun",
         ):
-            st.download_button(
-                name,
-                make,
-                f"{key}.{ending}",
-                mime,
-                on_click="ignore",
-                disabled=not store.has(key),  # a preview
-                type="tertiary",
-                icon=f":material/{icon}:",
-                key=f"export_run_{ending}",
-                help=about or None,
-            )
+            st.caption(_ABOUT_REPORT)
+            if report_asked():
+                _download("Download the report", page, f"{key}.html", "text/html")
+        _download(
+            "Whole result (zip)",
+            partial(store.export, key),
+            f"{key}.zip",
+            "application/zip",
+            disabled=not store.has(key),
+        )
+
+
+def _download(
+    label: str, make: Callable[[], str | bytes], file: str, mime: str, *, disabled: bool = False
+) -> None:
+    st.download_button(
+        label,
+        make,
+        file,
+        mime,
+        on_click="ignore",
+        disabled=disabled,
+        type="tertiary",
+        icon=":material/download:",
+        key=f"export_run_{file.rpartition('.')[2]}",
+    )

@@ -164,6 +164,7 @@ def _neurons(sources: Sources) -> NeuronSet:
         list(names),
         default=next(iter(names)),
         key=f"prove_source_{len(names)}",
+        persist_state="page",
         required=True,
         wrap=True,
         format_func=names.__getitem__,
@@ -181,6 +182,7 @@ def _change(components: tuple[Component, ...]) -> Change:
         default="scale",
         format_func=_KINDS.__getitem__,
         key="prove_kind",
+        persist_state="page",
         required=True,
         wrap=True,
     )
@@ -197,12 +199,18 @@ def _change(components: tuple[Component, ...]) -> Change:
         )
     elif kind == "affine":
         first, second = st.columns(2)
-        settings["a"] = first.slider("a in a·h + b", -3.0, 5.0, 1.0, 0.05, key="prove_a")
-        settings["b"] = second.slider("b", -5.0, 5.0, 0.0, 0.05, key="prove_b")
+        settings["a"] = first.slider(
+            "a in a·h + b", -3.0, 5.0, 1.0, 0.05, key="prove_a", persist_state="page"
+        )
+        settings["b"] = second.slider(
+            "b", -5.0, 5.0, 0.0, 0.05, key="prove_b", persist_state="page"
+        )
     else:
         settings["components"] = components
         settings["to_mean"] = st.toggle(
-            "Set the others to their mean over the prompt instead of 0", key="prove_mean"
+            "Set the others to their mean over the prompt instead of 0",
+            key="prove_mean",
+            persist_state="page",
         )
         names = ", ".join(COMPONENT_NAMES[c] for c in components)
         st.caption(f"All other {names} neurons are emptied, in every layer.")
@@ -213,6 +221,7 @@ def _change(components: tuple[Component, ...]) -> Change:
         ["all", "predicted"],
         default="all",
         key="prove_positions",
+        persist_state="page",
         required=True,
         wrap=True,
         format_func={"all": "all positions", "predicted": "the predicted position"}.__getitem__,

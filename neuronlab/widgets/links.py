@@ -1,4 +1,4 @@
-"""Deep links: the address carries a run's key, the neuron looked at, the basket and a factor."""
+"""Deep links: the address carries a run, view and section, a neuron, the basket and a factor."""
 
 from __future__ import annotations
 
@@ -15,17 +15,26 @@ from neuronlab.widgets.guard import complain
 
 # Neurons of a basket that an address carries: browsers and proxies take a few thousand letters.
 LONGEST = 200
+# What is drawn of a page: see `sections`.
+_PARTS = ("view", "section")
 _KEY = re.compile(r"[0-9a-f]{16}")
 _FACTOR = re.compile(r"[0-2](\.\d{1,2})?|3(\.0{1,2})?")
 # Streamlit makes an entry of the browser's history whenever the address changes. Within a page its
-# last address takes the place of the one before, so that Back leaves the page at once.
-ONE_ENTRY = """<script>
+# last address takes the place of the one before, so that Back leaves the page at once, or leads to
+# the view or section from which a click turned to this one.
+ENTRIES = """<script>
 if (!window.neuronlabPush) {
   window.neuronlabPush = history.pushState.bind(history);
-  history.pushState = (state, title, url) =>
-    new URL(url ?? location.href, location.href).pathname === location.pathname
-      ? history.replaceState(state, title, url)
-      : window.neuronlabPush(state, title, url);
+  let turned = false;
+  addEventListener("click", ({ target }) => {
+    turned = Boolean(target.closest?.(".st-key-view, .st-key-section"));
+  }, true);
+  history.pushState = (state, title, url) => {
+    const stays = new URL(url ?? location.href, location.href).pathname === location.pathname;
+    if (stays && !turned) return history.replaceState(state, title, url);
+    turned = false;
+    window.neuronlabPush(state, title, url);
+  };
 }
 </script>"""
 
@@ -37,10 +46,10 @@ def follow(*, runs: bool) -> None:
         runs: whether the page looks into any; else a run in its address is left over from the way
             to another page (a slow browser gives it that page's before it goes there), and leaves.
     """
-    st.html(ONE_ENTRY, unsafe_allow_javascript=True)
+    st.html(ENTRIES, unsafe_allow_javascript=True)
     if not runs:
-        carry("run", "")
-        carry("neuron", "")
+        for name in ("run", "neuron", *_PARTS):
+            carry(name, "")
     key = st.query_params.get("run")
     if key and key not in _shown().values():
         try:
@@ -49,6 +58,9 @@ def follow(*, runs: bool) -> None:
             # The page goes on with something else, and so does the address.
             del st.query_params["run"]
             st.session_state["link_problem"] = str(error)
+    for name in _PARTS:
+        if name in st.query_params:
+            st.session_state[name] = st.query_params[name]
     if "address_read" not in st.session_state:  # then the session says what the address carries
         st.session_state["address_read"] = True
         try:

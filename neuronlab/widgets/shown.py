@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -18,26 +18,6 @@ from neuronlab.widgets import links, model_fetch, runs, services, state
 from neuronlab.widgets.guard import guard, plain
 
 S = TypeVar("S", bound=Spec)
-
-
-def view(views: Mapping[str, str]) -> str:
-    """Which study a page with several looks at; an opened link chooses it too.
-
-    Args:
-        views: what each study's view is called.
-    """
-    if st.session_state.get("view") not in views:
-        st.session_state["view"] = next(iter(views))
-    chosen = st.segmented_control(
-        "View",
-        list(views),
-        format_func=views.__getitem__,
-        key="view",
-        label_visibility="collapsed",
-        required=True,
-        persist_state="session",
-    )
-    return cast(str, chosen)
 
 
 def context() -> Context:

@@ -137,6 +137,8 @@ def _view(
         default=next(iter(titles)),
         format_func=titles.__getitem__,
         key=f"{name}_colour_{'_'.join(titles)}",
+        wrap=True,
+        persist_state="page",
         required=True,
     )
     table = pd.DataFrame({"residue": range(1, len(sequence) + 1), "letter": list(sequence)})
@@ -147,7 +149,8 @@ def _view(
     else:
         values = colours[chosen].values()
         table[colours[chosen].title] = values
-        paint = by_value(values, colours[chosen].title, colours[chosen].over)
+        dark = st.context.theme.type == "dark"
+        paint = by_value(values, colours[chosen].title, colours[chosen].over, dark=dark)
     alt = f"3D view of {shown.words} Coloured by {titles[chosen]}; the table has the values."
     html = in_space(shown.structure, shown.match, paint, alt, linked)
     st.caption(plain(f"{shown.words} Drag to turn, scroll to zoom."))
@@ -155,7 +158,7 @@ def _view(
     if shown.pdb:
         files["PDB"] = ("pdb", lambda: shown.pdb, "chemical/x-pdb")
     with actions:
-        exports.tables(table, f"{name}_structure", files)
+        exports.tables(table, f"{name}_structure", files, corner=False)
 
 
 def _upload(sequence: str, name: str) -> _Shown | None:

@@ -14,19 +14,20 @@ from neuronlab.widgets.browser import element
 _mount = element("tokens")
 
 
-def draw(data: dict[str, Any], name: str, pick: Callable[[int], None] | None = None) -> None:
+def draw(data: dict[str, Any], name: str, pick: Callable[..., None] | None = None) -> None:
     """The strip; the place of a chosen token is passed to ``pick``.
 
     Args:
         data: see ``figures.tokens.strip``.
         name: of the widget: unique on the page.
+        pick: also takes the places of a pair, where a map of pairs is linked.
     """
     key = f"strip_{name}"
 
     def picked() -> None:
-        at = st.session_state[key].picked
-        if pick is not None and at is not None and at < len(data["tokens"]):
-            pick(at)
+        places = st.session_state[key].picked
+        if pick is not None and places and max(places) < len(data["tokens"]):
+            pick(*places)
 
     _mount(key=key, data=data, on_picked_change=picked)
 

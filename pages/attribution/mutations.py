@@ -14,7 +14,16 @@ from neuronlab.runs import Result
 from neuronlab.studies.attribution import default_positions
 from neuronlab.studies.mutations import MutationsSpec
 from neuronlab.verdicts import domain
-from neuronlab.widgets import badges, exports, links, neuron_maps, prompt_form, services, shown
+from neuronlab.widgets import (
+    badges,
+    exports,
+    links,
+    neuron_maps,
+    prompt_form,
+    sections,
+    services,
+    shown,
+)
 
 STUDY = "mutations"
 _PREFERRED = 20
@@ -106,5 +115,5 @@ def ask(model: str, sequence: str, cell: pd.Series) -> None:
             "positions": default_positions("masked"),
         }
     )
-    st.session_state["view"] = "attribution"
+    sections.turn_to("attribution")
     st.session_state["asked"] = True

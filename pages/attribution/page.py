@@ -15,7 +15,6 @@ from neuronlab.models import Model
 from neuronlab.neurons import NeuronScores, NeuronSet
 from neuronlab.neurons.activity import per_residue
 from neuronlab.neurons.effect import WRITTEN
-from neuronlab.proteins.backbones import find
 from neuronlab.runs import Result
 from neuronlab.steering.quality import conservation
 from neuronlab.studies.attribution import AttributionSpec, mean_error, scores_of
@@ -32,6 +31,7 @@ from neuronlab.widgets import (
     neuron_maps,
     prompt_form,
     runs,
+    sections,
     services,
     shown,
     state,
@@ -50,7 +50,7 @@ def main() -> None:
         return
     model = services.model(state.model_name(), state.device())
     fills_in = model.kind == "masked" and model.alphabet == "protein"
-    if fills_in and shown.view(VIEWS) == mutations.STUDY:
+    if fills_in and sections.view(VIEWS) == mutations.STUDY:
         mutations.draw(model)
         return
     spec = prompt_form.draw(model)
@@ -104,18 +104,19 @@ def results(model: Model, spec: AttributionSpec, result: Result) -> None:
     with left:
         neuron_maps.draw(at_token)
         neuron_maps.ranked(at_token)
-        exports.share(spec.key, attribute_python(spec), attribute_command(spec))
     with right:
         neuron_card.draw(model, prompt, neuron_maps.chosen(), at_token)
-    where(model, spec, result)
-    quality(result, scores.layer_names)
-    if model.alphabet == "protein":
-        on_structure(model, prompt.text, result)
     asked = replace(prompt, target=int(result.numbers["target"]))
-    suppressed, effect = proof_in(result, scores)
-    intervention.draw(model, asked, {"Top neurons": scores}, (suppressed, effect))
+    proof = proof_in(result, scores)
+    parts = {"Proof": partial(intervention.draw, model, asked, {"Top neurons": scores}, proof)}
+    if model.alphabet == "protein":
+        parts["3D structure"] = partial(on_structure, model, prompt.text, result)
+    if {"where", "quality"} & {*result.tables} or result.numbers.get("certified"):
+        parts["Completeness"] = partial(completeness, model, spec, result, scores.layer_names)
+    sections.draw(parts)
+    exports.share(spec.key, attribute_python(spec), attribute_command(spec))
     with specificity, guard():
-        bystanders.headline(model, asked, suppressed)
+        bystanders.headline(model, asked, proof[0])
 
 
 def trusted(model: Model, spec: AttributionSpec, result: Result, scores: NeuronScores) -> bool:
@@ -154,6 +155,14 @@ def headline(result: Result) -> None:
     if n.get("subtracted"):
         names = ", ".join(map(str, n["subtracted"]))
         st.caption(plain(f"Specific scores: less their mean over {names}."))
+
+
+def completeness(
+    model: Model, spec: AttributionSpec, result: Result, layer_names: Sequence[str]
+) -> None:
+    """What the scores leave out, by the tokens they are of and by their method."""
+    where(model, spec, result)
+    quality(result, layer_names)
 
 
 def where(model: Model, spec: AttributionSpec, result: Result) -> None:
@@ -234,9 +243,7 @@ def on_structure(model: Model, text: str, result: Result) -> None:
             colours[f"conservation_{at}"] = structure.Colour(
                 title, partial(_conservation, model, model.name, model.revision, text, at)
             )
-    there = find(text) is not None
-    with st.expander("On its structure", icon=":material/view_in_ar:", expanded=there):
-        structure.draw(text, colours, "attributed", linked="attributed")
+    structure.draw(text, colours, "attributed", linked="attributed")
 
 
 @st.cache_data(max_entries=16, show_spinner="Hiding each residue in turn")

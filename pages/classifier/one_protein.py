@@ -10,19 +10,28 @@ import pandas as pd
 import streamlit as st
 
 from neuronlab.attribution import residue_scores
-from neuronlab.attribution.residues import neurons_at_residue
+from neuronlab.attribution.residues import scores_at_residue
 from neuronlab.figures.protein import residue_track, state_name
 from neuronlab.figures.report import Part
 from neuronlab.figures.tokens import strip as strip_data
 from neuronlab.models import COMPONENTS, Model, Prompt, tuned
 from neuronlab.models.residues import clean_sequence
-from neuronlab.neurons import Neuron, NeuronSet, predict
+from neuronlab.neurons import Neuron, NeuronScores, NeuronSet, predict
 from neuronlab.neurons.activity import per_residue
 from neuronlab.proteins.backbones import find, gallery
 from neuronlab.proteins.sequences import is_fasta, read_fasta
 from neuronlab.studies.submodels import SubmodelsSpec, SubmodelsStudy
 from neuronlab.verdicts import domain
-from neuronlab.widgets import badges, exports, links, services, state, structure, token_strip
+from neuronlab.widgets import (
+    badges,
+    exports,
+    links,
+    neuron_card,
+    services,
+    state,
+    structure,
+    token_strip,
+)
 from neuronlab.widgets import contacts as contact_maps
 from neuronlab.widgets.guard import counted, doubted, guard, plain
 from pages.classifier.ranking import METHODS, scores_of
@@ -80,15 +89,17 @@ def draw() -> None:
         caption = [name, model.title, f"{asked} {p:.1%}: {METHODS[method]} of {words}"]
         strip(table, values, secondary, caption)
         probabilities = services.contacts(model, sequence)
-        at = _residue(sequence)
+        at, beside = _looked_at(sequence)
         with st.container():  # always there: what follows keeps its place, and is not drawn anew
             if at is not None:
-                one_residue(model, table, at, target, probabilities)
+                one_residue(table, at, beside, probabilities)
         left, right = st.columns(2, gap="medium")
         with left:
             contacts(sequence, values, probabilities, caption)
         with right:
             on_structure(model, sequence, values, secondary, neurons)
+        if at is not None:
+            neurons_there(model, sequence, target, at)
 
 
 class Chosen(NamedTuple):
@@ -214,7 +225,7 @@ def _scores(
 def strip(table: pd.DataFrame, values: np.ndarray, secondary: str, caption: list[str]) -> None:
     """The numbered sequence, each residue coloured by its score; a click chooses one."""
     sequence = "".join(table["letter"])
-    at = _residue(sequence)
+    at, beside = _looked_at(sequence)
     data = strip_data(
         list(sequence),
         values.tolist(),
@@ -222,12 +233,14 @@ def strip(table: pd.DataFrame, values: np.ndarray, secondary: str, caption: list
         residues=True,
         states=secondary,
         chosen=at,
+        beside=beside,
         linked=_LINKED,
         legend=True,
     )
 
-    def choose(place: int) -> None:
-        st.session_state["one_residue"] = sequence, None if place == at else place
+    def choose(place: int, other: int | None = None) -> None:
+        again = (place, other) == (at, beside)
+        st.session_state["one_residue"] = sequence, *((None, None) if again else (place, other))
 
     token_strip.draw(data, "residues", choose)
     alt = "The sequence, each residue coloured by its score, with its secondary structure."
@@ -237,27 +250,31 @@ def strip(table: pd.DataFrame, values: np.ndarray, secondary: str, caption: list
     words = "The line below each residue is its secondary structure in the crystal, by DSSP. "
     st.caption(
         f"{words if secondary else ''}A residue under the pointer is marked in the contacts and on "
-        "the structure, too; a click says more about it (of a pair of the map, about its row)."
+        "the structure, too; a click says more about it (of a pair of the map, about its row, and "
+        "marks both)."
     )
 
 
-def _residue(sequence: str) -> int | None:
-    """The place of the residue that this session looks at; None where it looks at all."""
-    of, at = st.session_state.get("one_residue", ("", None))
-    return at if of == sequence else None
+def _looked_at(sequence: str) -> tuple[int | None, int | None]:
+    """The places of the residue that this session looks at, and of the other one of a pair."""
+    of, at, beside = st.session_state.get("one_residue", ("", None, None))
+    return (at, beside) if of == sequence else (None, None)
 
 
 def one_residue(
-    model: Model, table: pd.DataFrame, at: int, target: int, probabilities: np.ndarray | None
+    table: pd.DataFrame, at: int, beside: int | None, probabilities: np.ndarray | None
 ) -> None:
-    """What is known of the chosen residue, and which neurons act there."""
-    row, sequence = table.loc[at], "".join(table["letter"])
+    """What is known of the chosen residue, and of the pair that it is of."""
+    row = table.loc[at]
     rank = int((table["score"] > row["score"]).sum()) + 1
     words = [f"**{row['letter']}{row['residue']}**: score {row['score']:+.4f}"]
     words.append(f" (rank {rank} of {len(table)})")
     if "DSSP" in table:
         words.append(f"; {state_name(str(row['DSSP']))}")
     if probabilities is not None:
+        if beside is not None:
+            other = f"{table['letter'][beside]}{beside + 1}"
+            words.append(f"; with **{other}** {probabilities[at, beside]:.0%} likely in contact")
         apart = np.abs(np.arange(len(table)) - at) >= _APART
         near = np.flatnonzero((probabilities[at] >= _TOUCHING) & apart)
         names = (f"{table['letter'][i]}{i + 1} ({probabilities[at, i]:.0%})" for i in near)
@@ -265,7 +282,7 @@ def one_residue(
             f"; predicted contacts of {_TOUCHING:.0%} or more: {', '.join(names) or 'none'}"
         )
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"{''.join(words)}.")
+        st.markdown(f"{''.join(words)}. Which neurons contribute most there: below.")
         st.button(
             "All residues",
             icon=":material/close:",
@@ -273,13 +290,18 @@ def one_residue(
             on_click=st.session_state.pop,
             args=("one_residue", None),
         )
-    neurons = _neurons_there(model, model.name, model.revision, sequence, target, at)
-    names = (neurons["layer"].astype(str) + "." + neurons["component"]).str.cat(
-        neurons["neuron"].astype(str), "."
-    )
-    st.markdown(
-        "What contributes most there, by gradient x activation: "
-        + ", ".join(f"`{name}`" for name in names)
+
+
+def neurons_there(model: Model, sequence: str, target: int, at: int) -> None:
+    """The neurons that act at the chosen residue, each with its card."""
+    scores = _scores_there(model, model.name, model.revision, sequence, target, at)
+    table = scores.top(10)
+    neurons = [Neuron(int(r.layer), r.component, int(r.neuron)) for r in table.itertuples()]
+    name = st.pills(
+        f"What contributes most at {sequence[at]}{at + 1}, by gradient x activation: choose one "
+        "for its card",
+        list(map(str, neurons)),
+        key="neuron_there",
     )
     with st.container(horizontal=True):
         st.button(
@@ -288,16 +310,21 @@ def one_residue(
             type="tertiary",
             key="add_there",
             on_click=state.add_to_basket,
-            args=(NeuronSet(map(Neuron.parse, names)),),
+            args=(NeuronSet(neurons),),
         )
-        exports.tables(neurons, "neurons_there", corner=False)
+        exports.tables(table, "neurons_there", corner=False)
+    if name is not None:
+        neuron = Neuron.parse(name)
+        links.look_at(neuron)
+        neuron_card.draw(model, Prompt(sequence, target=target), neuron, scores)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def _neurons_there(
+# Read only, and for all sessions: a copy for each would take longer than to compute it.
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _scores_there(
     _model: Model, name: str, revision: str, sequence: str, target: int, at: int
-) -> pd.DataFrame:
-    return neurons_at_residue(_model, sequence, target, at)
+) -> NeuronScores:
+    return scores_at_residue(_model, sequence, target, at)
 
 
 def contacts(

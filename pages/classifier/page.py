@@ -1,6 +1,6 @@
 """Knowledge neurons of a protein classifier (arXiv 2312.10770)."""
 
-from neuronlab.widgets import shown
+from neuronlab.widgets import sections
 from pages.classifier import one_protein, submodels, transfer, tuning
 
 VIEWS = {
@@ -17,7 +17,7 @@ _DRAW = {
 
 
 def main() -> None:
-    view = shown.view(VIEWS)
+    view = sections.view(VIEWS)
     if view == "fine_tune":
         tuning.draw()
     elif tuning.choose():

@@ -38,9 +38,14 @@ def where(spec: SubmodelsSpec, result: Result, titles: dict) -> None:
         max(f for f in spec.fractions if f <= max(0.1, min(spec.fractions))),
         format_func=lambda f: f"{100 * f:g}%",
         key=f"sub_fraction_{spec.key}",
+        persist_state="page",
     )
     key = right.selectbox(
-        "Chosen by", list(titles), format_func=titles.__getitem__, key="sub_where"
+        "Chosen by",
+        list(titles),
+        format_func=titles.__getitem__,
+        key="sub_where",
+        persist_state="page",
     )
     table = result.tables["shares"]
     kept = table[table["fraction"] == fraction]
@@ -87,6 +92,7 @@ def agreement(spec: SubmodelsSpec, result: Result) -> None:
             pairs,
             format_func=lambda pair: f"{METHODS[pair[0]]} and {METHODS[pair[1]]}",
             key="sub_pair",
+            persist_state="page",
         )
         c = st.segmented_control(
             "Component",
@@ -94,6 +100,7 @@ def agreement(spec: SubmodelsSpec, result: Result) -> None:
             default=spec.components[0],
             format_func=COMPONENT_NAMES.__getitem__,
             key="sub_scatter",
+            persist_state="page",
             required=True,
             label_visibility="collapsed",
         )
@@ -115,13 +122,13 @@ def scores_of(result: Result, method: str) -> NeuronScores:
 
 def ranked(model: Model, spec: SubmodelsSpec, result: Result) -> None:
     """The neurons themselves, and what secondary structure they respond to."""
-    st.subheader("The neurons")
     method = st.segmented_control(
         "Ranked by",
         list(spec.methods),
         default=spec.methods[min(1, len(spec.methods) - 1)],
         format_func=METHODS.__getitem__,
         key=f"sub_ranked_{spec.key}",
+        persist_state="page",
         required=True,
     )
     scores = scores_of(result, method)

@@ -19,7 +19,7 @@ from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.models import Model
 from neuronlab.runs import Result
 from neuronlab.studies.submodels import FULL, RANDOM, STRATIFIED, SubmodelsSpec, SubmodelsStudy
-from neuronlab.widgets import exports, services, shown, state
+from neuronlab.widgets import exports, sections, services, shown, state
 from pages.classifier.differences import AGAINST, comparison, verdict_on
 from pages.classifier.ranking import METHODS, agreement, ranked, where
 from pages.classifier.submodels_form import ABLATIONS, SELECTIONS, form
@@ -75,11 +75,17 @@ def results(model: Model, spec: SubmodelsSpec, result: Result) -> None:
         "submodels",
         "Lines: the measure against the share of neurons kept, with bands of random selections.",
     )
-    differences(spec, result.tables["compared"], titles, metric, ablation)
-    where(spec, result, titles)
-    checks(spec, result, metric)
-    agreement(spec, result)
-    ranked(model, spec, result)
+    compared = result.tables["compared"]
+    parts = {
+        "Differences": partial(differences, spec, compared, titles, metric, ablation),
+        "Layers": partial(where, spec, result, titles),
+        "Checks": partial(checks, spec, result, metric),
+        "Agreement": partial(agreement, spec, result),
+        "Neurons": partial(ranked, model, spec, result),
+    }
+    if result.tables["agreement"].empty:  # of one method
+        del parts["Agreement"]
+    sections.draw(parts)
     exports.share(spec.key, study_python(spec), study_command(spec))
 
 
@@ -199,7 +205,6 @@ def headline(table: pd.DataFrame, result: Result, metric: str, ablation: str) ->
 
 def checks(spec: SubmodelsSpec, result: Result, metric: str) -> None:
     """Equal budgets, and one at a time against together."""
-    st.subheader("Checks")
     left, right = st.columns(2, gap="medium")
     only = result.tables["only"]
     with left:
@@ -210,6 +215,7 @@ def checks(spec: SubmodelsSpec, result: Result, metric: str) -> None:
             default=budgets[0],
             format_func=lambda b: f"{b:.0%}",
             key="sub_budget",
+            persist_state="page",
             required=True,
         )
         rows = only[only["budget"] == budget]

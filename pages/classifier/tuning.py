@@ -26,7 +26,16 @@ from neuronlab.studies.fine_tune import (
     last_layer_spec,
     with_intervals,
 )
-from neuronlab.widgets import exports, links, model_fetch, protein_models, services, shown, state
+from neuronlab.widgets import (
+    exports,
+    links,
+    model_fetch,
+    protein_models,
+    sections,
+    services,
+    shown,
+    state,
+)
 from neuronlab.widgets.guard import complain, guard, plain, sentence
 from pages.classifier.differences import SAME, comparison, verdict
 
@@ -316,7 +325,7 @@ def beside(n: dict, compared: pd.DataFrame) -> str:
 def look_at(name: str) -> None:
     """Choose a classifier in the sidebar, and look at its neurons."""
     st.session_state["model"] = name
-    st.session_state["view"] = "submodels"
+    sections.turn_to("submodels")
 
 
 def choose() -> bool:

@@ -32,7 +32,7 @@ from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM
 from neuronlab.runs import Result
 from neuronlab.studies.bases.over_facts import OWN
 from neuronlab.studies.fact_checking import FactCheckingSpec
-from neuronlab.widgets import exports, facts_form, neuron_maps, shown
+from neuronlab.widgets import exports, facts_form, neuron_maps, sections, shown
 from neuronlab.widgets.facts_form import language_name
 from neuronlab.widgets.guard import complain, plain
 from pages.degenerate import claim
@@ -88,10 +88,24 @@ def form(model: Model) -> FactCheckingSpec | None:
 
 
 def results(model: Model, spec: FactCheckingSpec, result: Result) -> None:
-    """A claim of one's own; both tasks, curves at a threshold moved live, relations, neurons."""
+    """The result in words, a claim of one's own, and how every scorer does."""
     scorers, candidates = result.tables["scorers"], result.tables["candidates"]
     headline(result)
     claim.draw(model, spec, result)
+    sections.draw(
+        {
+            "Scorers": partial(both_tasks, scorers),
+            "Threshold": partial(at_threshold, candidates),
+            "Relations": partial(relations, result),
+            "Neurons": partial(neurons, result.tables["neurons"]),
+            "Candidates": partial(listed, candidates),
+        }
+    )
+    exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def both_tasks(scorers: pd.DataFrame) -> None:
+    """Every scorer at judging one candidate, and at choosing between two."""
     left, right = st.columns(2, gap="medium")
     with left:
         st.markdown(
@@ -116,6 +130,10 @@ def results(model: Model, spec: FactCheckingSpec, result: Result) -> None:
             "Bars: share of right choices of each scorer; a line at one half, what guessing gives.",
         )
     table(scorers)
+
+
+def at_threshold(candidates: pd.DataFrame) -> None:
+    """Every scorer at every threshold, and one at the threshold that is moved live."""
     left, right = st.columns(2, gap="medium")
     drawn = curves(candidates)
     with left:
@@ -127,12 +145,12 @@ def results(model: Model, spec: FactCheckingSpec, result: Result) -> None:
             precision_recall(drawn, SCORERS), drawn, "precision_recall", "Curves of the scorers."
         )
     live(candidates)
-    relations(result)
-    neurons(spec, result.tables["neurons"])
-    with st.expander(f"The {len(candidates):,} candidates"):
-        exports.listed(candidates, height=280)
-        exports.tables(candidates, "candidates", label="As a file")
-    exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def listed(candidates: pd.DataFrame) -> None:
+    """Every fact with its answer and a wrong one, and what scorers give them."""
+    exports.listed(candidates, height=460)
+    exports.tables(candidates, "candidates", label="As a file")
 
 
 def headline(result: Result) -> None:
@@ -206,7 +224,13 @@ def table(scorers: pd.DataFrame) -> None:
 def live(candidates: pd.DataFrame) -> None:
     """Precision, recall and F1 of one scorer at any threshold."""
     choices = [name for name in SCORERS if name not in FIXED]
-    scorer = st.selectbox("Scorer", choices, format_func=SCORERS.__getitem__, key="checking_scorer")
+    scorer = st.selectbox(
+        "Scorer",
+        choices,
+        format_func=SCORERS.__getitem__,
+        key="checking_scorer",
+        persist_state="page",
+    )
     train, test = candidates[~candidates["test"]], candidates[candidates["test"]]
     column = columns_of(scorer, candidates)[0]
     chosen = best_threshold(*scores_of(train, column))
@@ -218,6 +242,7 @@ def live(candidates: pd.DataFrame) -> None:
         min(chosen, high),
         0.01,
         key=f"checking_lambda_{scorer}_{chosen:.6f}",
+        persist_state="page",
         help="It begins where F1 is best on the training part.",
     )
     rows = []
@@ -246,12 +271,16 @@ def relations(result: Result) -> None:
     exports.tables(table, "by_relation")
 
 
-def neurons(spec: FactCheckingSpec, table: pd.DataFrame) -> None:
+def neurons(table: pd.DataFrame) -> None:
     """The neurons of a relation, for the basket."""
     left, right = st.columns(2)
-    relation = left.selectbox("Neurons of", table["relation"].unique(), key="checking_relation")
+    relation = left.selectbox(
+        "Neurons of", table["relation"].unique(), key="checking_relation", persist_state="page"
+    )
     kinds = table[table["relation"] == relation]["kind"].unique()
-    kind = right.selectbox("Which", kinds, format_func=SCORERS.__getitem__, key="checking_kind")
+    kind = right.selectbox(
+        "Which", kinds, format_func=SCORERS.__getitem__, key="checking_kind", persist_state="page"
+    )
     rows = table[(table["relation"] == relation) & (table["kind"] == kind)]
     what = "pairs" if kind == DEGENERATE else "facts"
     neuron_maps.listed(

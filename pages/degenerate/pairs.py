@@ -1,5 +1,6 @@
 """Pairs that stand in for each other, at thresholds that are moved live."""
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -22,6 +23,7 @@ from neuronlab.widgets import (
     neuron_card,
     neuron_maps,
     prompt_form,
+    sections,
     services,
     shown,
     state,
@@ -78,16 +80,9 @@ def results(model: Model, spec: DegeneratePairsSpec, result: Result) -> None:
     if not trusted(model, spec, result):
         return
     left, right = neuron_card.columns()
-    candidates = result.tables["candidates"]
-    scores = _scores(model, candidates)
+    scores = _scores(model, result.tables["candidates"])
     with left:
         pairs_and_random(model, spec, result)
-        st.markdown("**The candidates**: what is left without each.")
-        neuron_maps.listed(
-            candidates.assign(component="ffn")[["layer", "component", "neuron", "score", "p"]],
-            "candidates",
-            "The candidates, best first.",
-        )
     with right:
         prompt = Prompt(spec.text, target=int(result.numbers["target"]), mask=spec.mask)
         neuron_card.draw(model, prompt, neuron_maps.chosen(), scores)
@@ -104,7 +99,7 @@ def trusted(model: Model, spec: DegeneratePairsSpec, result: Result) -> bool:
 def pairs_and_random(model: Model, spec: DegeneratePairsSpec, result: Result) -> None:
     """Pairs at thresholds that are moved live, beside random ones as soon as these are there."""
     n = result.numbers
-    p0, table = n["p0"], result.tables["all_pairs"]
+    p0, table, candidates = n["p0"], result.tables["all_pairs"], result.tables["candidates"]
     first, second, third = st.columns(3, vertical_alignment="bottom")
     low = first.slider("T low: alone, at most lost", 0.0, 0.5, T_LOW, 0.01, key="t_low")
     high = second.slider("T high: together, at least lost", 0.0, 0.9, T_HIGH, 0.01, key="t_high")
@@ -119,7 +114,8 @@ def pairs_and_random(model: Model, spec: DegeneratePairsSpec, result: Result) ->
     )
     if "random_pairs" in result.tables:
         beside_random(spec, result)
-    neuron_maps.start(_scores(model, result.tables["candidates"]))
+    neuron_maps.start(_scores(model, candidates))
+    parts: dict[str, Callable[[], None]] = {"Candidates": partial(listed_candidates, candidates)}
     if pairs.empty:
         nearest = table.loc[table["p_ab"].idxmin()]
         st.info(
@@ -127,7 +123,9 @@ def pairs_and_random(model: Model, spec: DegeneratePairsSpec, result: Result) ->
             f"{p0:.1%}; alone its neurons leave {nearest['p_a']:.1%} and {nearest['p_b']:.1%}."
         )
     else:
-        look_at(pairs, p0)
+        of_pairs = {"Pairs": partial(look_at, pairs, p0), "Graph": partial(who_backs_whom, pairs)}
+        parts = of_pairs | parts
+    sections.draw(parts)
 
 
 def beside_random(spec: DegeneratePairsSpec, result: Result) -> None:
@@ -154,9 +152,8 @@ def beside_random(spec: DegeneratePairsSpec, result: Result) -> None:
 
 
 def look_at(pairs: pd.DataFrame, p0: float) -> None:
-    """Table and graph of the pairs, and the one that is chosen."""
+    """The pairs as a table, and the one that is chosen."""
     rows = listed(pairs)
-    who_backs_whom(pairs)
     chosen = pairs.iloc[[rows[-1] if rows else 0]]
     exports.chart(
         pair_bars(p0, chosen.iloc[0]),
@@ -193,6 +190,16 @@ def listed(pairs: pd.DataFrame) -> list[int]:
         "In the basket, several pairs can be switched off at once below, beside random sets."
     )
     return rows
+
+
+def listed_candidates(candidates: pd.DataFrame) -> None:
+    """The neurons that pairs are made of."""
+    st.markdown("**The candidates**: what is left without each.")
+    neuron_maps.listed(
+        candidates.assign(component="ffn")[["layer", "component", "neuron", "score", "p"]],
+        "candidates",
+        "The candidates, best first.",
+    )
 
 
 def who_backs_whom(pairs: pd.DataFrame) -> None:

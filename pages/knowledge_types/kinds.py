@@ -1,5 +1,7 @@
 """Layers, neurons and heads of each kind of knowledge."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -11,29 +13,37 @@ from neuronlab.figures.differences import differences
 from neuronlab.runs import Result
 from neuronlab.statistics import FEWEST
 from neuronlab.studies.knowledge_types import HEADS, RANDOM_SETS, SHARED, KnowledgeTypesSpec
-from neuronlab.widgets import exports
+from neuronlab.widgets import exports, sections
 from neuronlab.widgets.guard import plain
 
 
 def kinds(spec: KnowledgeTypesSpec, result: Result) -> None:
     """Layers, neurons and heads per kind of knowledge."""
-    without_heads(spec, result)
-    st.subheader("Heads")
-    heads(result)
+    counts(result)
+    sections.draw(parts(result) | {"Heads": partial(heads, result)})
     exports.share(spec.key, study_python(spec), study_command(spec))
 
 
 def without_heads(spec: KnowledgeTypesSpec, result: Result) -> None:
     """What the facts say before any head is switched off; also of the first facts of a run."""
+    counts(result)
+    sections.draw(parts(result))
+
+
+def counts(result: Result) -> None:
+    """How many facts of each kind were asked, and how many of them the model does not know."""
     n = result.numbers
-    counts = ", ".join(f"{count} {name}" for name, count in n["per_type"].items())
-    st.markdown(f"**{n['facts']} facts**: {plain(counts)}. {plain(n['left_out'])}")
-    st.subheader("Value layers")
-    value_layers(result)
-    st.subheader("Query layers")
-    query_layers(result)
-    st.subheader("Shared neurons")
-    shared_neurons(result)
+    by_kind = ", ".join(f"{count} {name}" for name, count in n["per_type"].items())
+    st.markdown(f"**{n['facts']} facts**: {plain(by_kind)}. {plain(n['left_out'])}")
+
+
+def parts(result: Result) -> dict[str, Callable[[], None]]:
+    """The sections that need no head switched off."""
+    return {
+        "Value layers": partial(value_layers, result),
+        "Query layers": partial(query_layers, result),
+        "Shared neurons": partial(shared_neurons, result),
+    }
 
 
 def value_layers(result: Result) -> None:
@@ -43,6 +53,7 @@ def value_layers(result: Result) -> None:
         ["attention", "ffn"],
         default="attention",
         key="value_part",
+        persist_state="page",
         required=True,
         format_func={"attention": "Attention", "ffn": "FFN"}.__getitem__,
         label_visibility="collapsed",
@@ -65,6 +76,7 @@ def query_layers(result: Result) -> None:
         ["attention", "ffn"],
         default="attention",
         key="kinds_of",
+        persist_state="page",
         required=True,
         format_func={
             "attention": "writing attention neurons",
@@ -76,6 +88,7 @@ def query_layers(result: Result) -> None:
         ["attention", "ffn"],
         default="ffn",
         key="kinds_by",
+        persist_state="page",
         required=True,
         format_func={"attention": "Attention", "ffn": "FFN"}.__getitem__,
     )
@@ -99,6 +112,7 @@ def shared_neurons(result: Result) -> None:
         names,
         default=names[0],
         key="kinds_neurons",
+        persist_state="page",
         required=True,
         label_visibility="collapsed",
     )

@@ -3,7 +3,7 @@
 from neuronlab import examples
 from neuronlab.studies.knowledge_types import KnowledgeTypesSpec
 from neuronlab.studies.stability import StabilitySpec
-from neuronlab.widgets import facts_form, shown
+from neuronlab.widgets import facts_form, sections, shown
 from pages.knowledge_types.kinds import kinds, without_heads
 from pages.knowledge_types.stability import other_model, stability
 
@@ -14,7 +14,7 @@ def main() -> None:
     model = facts_form.language_model()
     if model is None:
         return
-    view = shown.view(VIEWS)
+    view = sections.view(VIEWS)
     fields = facts_form.draw(view, "knowledge_types", 10 if view == "knowledge_types" else 6)
     asked = {"model": model.name, "revision": model.revision}
     first = examples.first(view, model)

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from neuronlab.models.catalogue import entry
-from neuronlab.widgets import model_fetch, protein_models, services, shown, state
+from neuronlab.widgets import model_fetch, protein_models, sections, services, state
 from pages.labels import contexts, labelling, residues, scaling
 
 # Of protein models; of a language model there is one.
@@ -20,7 +20,7 @@ def main() -> None:
     if st.session_state.get("view") != "scaling" and _reads_text():
         contexts.draw()
         return
-    view = shown.view(VIEWS)
+    view = sections.view(VIEWS)
     if view == "scaling":
         scaling.draw()
     elif view == "residue_labels":

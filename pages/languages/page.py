@@ -5,7 +5,7 @@ from functools import partial
 from neuronlab import examples
 from neuronlab.errors import UserError
 from neuronlab.models.catalogue import EMBEDDED
-from neuronlab.widgets import facts_form, shown
+from neuronlab.widgets import facts_form, sections, shown
 from neuronlab.widgets.guard import complain
 from pages.languages import editing
 from pages.languages.form import form
@@ -18,7 +18,7 @@ VIEWS = {
 
 
 def main() -> None:
-    study = shown.view(VIEWS)
+    study = sections.view(VIEWS)
     if study == "language_independent" and shown.stored(study, results):
         return
     several = next(model.title for model in EMBEDDED if len(model.use.languages) > 1)

@@ -1,6 +1,7 @@
 """The neurons that a fact rests on in every language."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,7 @@ from neuronlab.studies.bases.in_languages import (
     select,
 )
 from neuronlab.studies.language_independent import LanguageIndependentSpec, overlap
-from neuronlab.widgets import exports, facts_form, neuron_card, neuron_maps
+from neuronlab.widgets import exports, facts_form, neuron_card, neuron_maps, sections
 from neuronlab.widgets.facts_form import language_name
 from neuronlab.widgets.guard import plain
 from pages.languages.form import thresholds_of
@@ -67,19 +68,26 @@ def results(model: Model | None, spec: LanguageIndependentSpec, result: Result) 
             "languages_layers",
             "Bars per layer: neurons of each language and of the intersection.",
         )
-    left, right = st.columns(2, gap="medium")
-    with left:
-        st.markdown("**How much depends on the threshold**, the same in all languages.")
-        curve = result.tables["sensitivity"]
-        exports.chart(
-            thresholds(curve), curve, "thresholds", "Lines: neurons in common by threshold."
-        )
-    with right:
-        st.markdown("**Fact by fact**.")
-        exports.listed(table, height=min(38 + 35 * len(table), 250))
-        exports.tables(facts.drop(columns="why", errors="ignore"), "asked", label="What was asked")
-    one_fact(model, spec, result, chosen, shared)
+    sections.draw(
+        {
+            "Shared neurons": partial(one_fact, model, spec, result, chosen, shared),
+            "Thresholds": partial(by_threshold, result.tables["sensitivity"]),
+            "Facts": partial(by_fact, table, facts),
+        }
+    )
     exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def by_threshold(curve: pd.DataFrame) -> None:
+    """How many neurons are shared at other thresholds."""
+    st.markdown("**How much depends on the threshold**, the same in all languages.")
+    exports.chart(thresholds(curve), curve, "thresholds", "Lines: neurons in common by threshold.")
+
+
+def by_fact(table: pd.DataFrame, facts: pd.DataFrame) -> None:
+    """How many neurons each fact's languages share, and what was asked."""
+    exports.listed(table, height=min(38 + 35 * len(table), 460))
+    exports.tables(facts.drop(columns="why", errors="ignore"), "asked", label="What was asked")
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -155,7 +163,6 @@ def one_fact(
     shared: frozenset[int],
 ) -> None:
     """The shared neurons of a fact, and what switching them off does in each language."""
-    st.subheader("The shared neurons")
     neurons = result.tables["neurons"]
     shares = neurons[(neurons["fact"] == chosen) & neurons["place"].isin(shared)]
     wide = shares.pivot(index=["layer", "neuron"], columns="language", values="share").reset_index()

@@ -1,5 +1,7 @@
 """Which method finds the neurons? The comparison of arXiv 2312.12141 on any model and facts."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -24,7 +26,7 @@ from neuronlab.studies.method_comparison import (
     at,
     leaders,
 )
-from neuronlab.widgets import exports, facts_form, shown
+from neuronlab.widgets import exports, facts_form, sections, shown
 from neuronlab.widgets.guard import complain
 
 
@@ -92,30 +94,47 @@ def results(spec: MethodComparisonSpec, result: Result) -> None:
             "by_count",
             "Lines: what is left of the right answer against the number of neurons zeroed.",
         )
-    beside_best(result.tables["differences"], titles, k, metric)
-    specific = result.tables["specificity"]
+    compared = result.tables["differences"]
+    compared = compared[(compared["k"] == k) & (compared["measure"] == metric)]
+    parts = {
+        "Differences": partial(beside_best, compared, titles, metric),
+        "Specificity": partial(specific, result, titles),
+        "Table": partial(table, result, titles, k),
+        "Facts": partial(facts, result),
+    }
+    if compared.empty:
+        del parts["Differences"]
+    sections.draw(parts)
+    exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def specific(result: Result, titles: dict[str, str]) -> None:
+    """What is left of the fact, beside what is left of other prompts."""
     st.markdown(
         f"**Is it the fact?** What is left of its probability, and of that of other prompts, with "
         f"each fact's {K} neurons zeroed. To the right is better for all but the fact itself."
     )
+    left = result.tables["specificity"]
     exports.chart(
-        specificity(specific, titles),
-        specific,
+        specificity(left, titles),
+        left,
         "specificity",
         "Dots: what is left of the fact, of other facts and of plain prompts, for each method.",
     )
-    table(result, titles, k)
-    with st.expander(f"The {n['asked']} facts"):
-        exports.listed(result.tables["facts"], height=260)
-        exports.tables(result.tables["rows"], "rows", label="Every fact, method and k")
-    exports.share(spec.key, study_python(spec), study_command(spec))
 
 
-def beside_best(table: pd.DataFrame, titles: dict[str, str], k: int, metric: str) -> None:
-    """How much more the other methods leave than the best one."""
-    compared = table[(table["k"] == k) & (table["measure"] == metric)]
-    if compared.empty:
-        return
+def facts(result: Result) -> None:
+    """What was asked, and whether the model knew it."""
+    exports.listed(result.tables["facts"], height=460)
+    exports.tables(result.tables["rows"], "rows", label="Every fact, method and k")
+
+
+def beside_best(compared: pd.DataFrame, titles: dict[str, str], metric: str) -> None:
+    """How much more the other methods leave than the best one.
+
+    Args:
+        compared: pairs of methods by this measure, at one number of neurons.
+    """
     best = compared["other"].iloc[0]
     others = compared[compared["other"] == best]
     told_apart = (
@@ -169,8 +188,8 @@ def enumerated(names: list[str]) -> str:
 
 def table(result: Result, titles: dict[str, str], k: int) -> None:
     """This model's numbers beside the paper's."""
-    summary, specific = result.tables["summary"], result.tables["specificity"]
-    left = specific.pivot(index="method", columns="about", values="left")
+    summary = result.tables["summary"]
+    left = result.tables["specificity"].pivot(index="method", columns="about", values="left")
     st.markdown(
         f"**The table**: k = {k} here; the paper's columns (*) are for k = {K}. p: probability of "
         "the right answer."

@@ -38,15 +38,22 @@ MODES = {
 
 
 def form(model: Model) -> SteeringSpec | None:
-    """Everything that decides a run; None with a message where it is not complete."""
+    """Everything that decides a run; None with a message where it is not complete.
+
+    First what to start from, the goal, and how much is generated; the rest folds open.
+    """
     antibody = use_of(model.name).only == "antibodies"
+    left, right = st.columns(2)
+    amount = st.container(horizontal=True, vertical_alignment="center")
+    more = st.expander("More: residues, a second goal, neurons, settings")
     try:
-        with st.container(border=True):
-            start = _start(model, antibody=antibody)
-        with st.container(border=True):
-            goals = _goals(len(start["sequence"]))
+        start = _start(model, left, more, antibody=antibody)
+        goals = _goals(len(start["sequence"]), right, more)
+        with amount:
+            _presets()
+        with more:
             neurons = _neurons(model, goals)
-        settings = _settings(antibody=antibody)
+            settings = _settings(antibody=antibody)
         return SteeringSpec(
             model=model.name, revision=model.revision, goals=goals, **start, **neurons, **settings
         )
@@ -55,9 +62,8 @@ def form(model: Model) -> SteeringSpec | None:
     return None
 
 
-def _start(model: Model, *, antibody: bool) -> dict:
-    left, right = st.columns(2)
-    text = left.text_area(
+def _start(model: Model, place: Column, more: Column, *, antibody: bool) -> dict:
+    text = place.text_area(
         "Start from" + (" (heavy chain)" if antibody else ""),
         TRASTUZUMAB_VH if antibody else UBIQUITIN,
         height=110,
@@ -68,6 +74,7 @@ def _start(model: Model, *, antibody: bool) -> dict:
     sequence = clean_sequence(text)
     doubted(sequence)
     light = ""
+    left, right = more.columns(2)
     if antibody:
         light = right.text_area(
             "Light chain, for structures",
@@ -120,13 +127,11 @@ def places(words: str, length: int) -> tuple[int, ...]:
     return tuple(sorted(residues))
 
 
-def _goals(length: int) -> tuple[Goal, ...]:
-    columns = st.columns([3, 2, 3, 2])
+def _goals(length: int, first: Column, more: Column) -> tuple[Goal, ...]:
     names = list(PROPERTIES)
     goals = []
-    for number, (name, direction) in enumerate(
-        zip(columns[::2], columns[1::2], strict=True), start=1
-    ):
+    for number, place in enumerate((first, more), start=1):
+        name, direction = place.columns([3, 2])
         options = names if number == 1 else [None, *names]
         chosen = name.selectbox(
             "Goal" if number == 1 else "Second goal",
@@ -259,29 +264,31 @@ _PRESETS = {
     },
 }
 
-# What the settings begin with.
-_FULL = _PRESETS["Full"]
+# What the settings begin with, as the example does.
+_FIRST = _PRESETS["Preview"]
 
 
 def _preset(name: str) -> None:
     st.session_state.update(_PRESETS[name])
 
 
+def _presets() -> None:
+    """How much is generated, in one click."""
+    for name, counts in _PRESETS.items():
+        st.button(
+            name,
+            key=f"steer_preset_{name}",
+            on_click=_preset,
+            args=(name,),
+            help=f"{counts['steer_chains']} chains of {counts['steer_steps']} steps, "
+            f"{counts['steer_random']} random sets of either kind.",
+        )
+    st.caption("How much is generated; the settings under “More” follow.")
+
+
 def _settings(*, antibody: bool) -> dict:
-    with st.container(horizontal=True, vertical_alignment="center"):
-        for name, counts in _PRESETS.items():
-            st.button(
-                name,
-                key=f"steer_preset_{name}",
-                on_click=_preset,
-                args=(name,),
-                help=f"{counts['steer_chains']} chains of {counts['steer_steps']} steps, "
-                f"{counts['steer_random']} random sets of either kind.",
-            )
-        st.caption("How much is generated; the settings below follow.")
-    with st.expander("Settings"):
-        columns = st.columns(4)
-        settings = _generation(*columns) | _chains(*columns) | _after(*columns, antibody)
+    columns = st.columns(4)
+    settings = _generation(*columns) | _chains(*columns) | _after(*columns, antibody)
     predictor = settings["predictor"]
     if predictor == "igfold" and PREDICTORS[predictor].available():
         model_fetch.ready("igfold")
@@ -291,12 +298,12 @@ def _settings(*, antibody: bool) -> dict:
 def _generation(one: Column, two: Column, three: Column, four: Column) -> dict:
     """How residues are drawn."""
     mode = one.selectbox("Generation", list(MODES), format_func=MODES.__getitem__, key="steer_mode")
-    steps = two.number_input("Steps", 1, 2000, _FULL["steer_steps"], key="steer_steps")
+    steps = two.number_input("Steps", 1, 2000, _FIRST["steer_steps"], key="steer_steps")
     masked = three.number_input(
         "Hidden at a step, in %",
         1,
         100,
-        _FULL["steer_masked"],
+        _FIRST["steer_masked"],
         key="steer_masked",
         disabled=mode != "masked",
     )
@@ -311,7 +318,7 @@ def _chains(one: Column, two: Column, three: Column, four: Column) -> dict:
             "Chains",
             2,
             64,
-            _FULL["steer_chains"],
+            _FIRST["steer_chains"],
             key="steer_chains",
             help="Steered, as many unsteered, and as many of every random set.",
         ),
@@ -319,7 +326,7 @@ def _chains(one: Column, two: Column, three: Column, four: Column) -> dict:
             "Random sets of either kind",
             20,
             200,
-            _FULL["steer_random"],
+            _FIRST["steer_random"],
             key="steer_random",
             help="Any neurons of the same layers; and such as are matched in activity. The "
             "more sets, the smaller p can be: 1 / (sets + 1).",
@@ -339,7 +346,7 @@ def _after(one: Column, two: Column, three: Column, four: Column, antibody: bool
     length = one.number_input(
         "Length (0: as it is)", 0, 1000, 0, key="steer_length", help="Random residues are added."
     )
-    dose = two.toggle("Try other a and b", value=bool(_FULL["steer_dose"]), key="steer_dose")
+    dose = two.toggle("Try other a and b", value=bool(_FIRST["steer_dose"]), key="steer_dose")
     predictors = ["", *PREDICTORS]
     predictor = three.selectbox(
         "Structures",

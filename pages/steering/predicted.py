@@ -13,6 +13,7 @@ from neuronlab.proteins import secondary
 from neuronlab.studies.steering import STEERED, UNSTEERED, SteeringSpec, median_chain
 from neuronlab.widgets import exports, services
 from neuronlab.widgets.guard import guard, plain
+from pages.steering.structures import LINKED
 
 START = "start"
 
@@ -47,6 +48,7 @@ def helices_and_strands(sequences: dict[str, str]) -> None:
         table,
         "predicted_secondary",
         "Lines: how likely a helix and a strand is along the sequence, before and after.",
+        linked=LINKED,
     )
     of_test = secondary.card()["test"]
     st.caption(

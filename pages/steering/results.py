@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pandas as pd
 import streamlit as st
 
@@ -16,18 +18,23 @@ from neuronlab.proteins.features import PROPERTIES
 from neuronlab.runs import Result
 from neuronlab.studies.steering import STEERED, UNSTEERED, SteeringSpec, median_chain
 from neuronlab.verdicts import domain
-from neuronlab.widgets import badges, exports, label_sets, state, token_strip
+from neuronlab.widgets import badges, exports, label_sets, sections, state, token_strip
 from neuronlab.widgets.guard import counted, guard, plain
 from pages.steering.form import CHOICES
 from pages.steering.predicted import predicted
-from pages.steering.structures import chosen_neurons, on_the_starts_backbone, structures
+from pages.steering.structures import (
+    LINKED,
+    chosen_neurons,
+    on_the_starts_backbone,
+    structures,
+)
 
 # Of the start: with less left a chain is another protein.
 _KEPT = 0.5
 
 
 def results(model: Model, spec: SteeringSpec, result: Result) -> None:
-    """The headline, what moved, what it cost, the structures and the neurons."""
+    """The headline, what has changed, in space, too, and what speaks for and against it."""
     goals = result.numbers["goals"]
     which = 0
     if len(goals) > 1:
@@ -47,8 +54,29 @@ def results(model: Model, spec: SteeringSpec, result: Result) -> None:
     warnings(finals)
     changes(goal, spec, result)
     structures(model, spec, result)
+    sections.draw(
+        {
+            "Property": partial(reached, goal, spec, result),
+            "Cost": partial(cost, spec, finals),
+            "Residues": partial(residues, spec, finals),
+            "Prediction": partial(predicted, model, spec, finals),
+            "Neurons": partial(neurons, spec, result),
+        }
+    )
+    fasta(spec, finals)
+    exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def reached(goal: dict, spec: SteeringSpec, result: Result) -> None:
+    """Where the property got to: in numbers, step by step, and at other doses."""
     compared(goal, spec)
-    moved(goal, result.tables["trajectories"], finals)
+    moved(goal, result.tables["trajectories"], result.tables["finals"])
+    if "doses" in result.tables:
+        doses(goal, spec, result.tables["doses"])
+
+
+def cost(spec: SteeringSpec, finals: pd.DataFrame) -> None:
+    """What became of the chains besides."""
     st.markdown("**What it cost**; bars: one standard deviation.")
     exports.chart(
         figures.costs(finals),
@@ -63,17 +91,6 @@ def results(model: Model, spec: SteeringSpec, result: Result) -> None:
         "surprise. Of random sets, both are told of one chain of the first "
         f"{min(spec.chains, spec.random_sets)} sets of either kind."
     )
-    right = st.container()
-    if "doses" in result.tables:
-        left, right = st.columns(2, gap="medium")
-        with left:
-            doses(goal, spec, result.tables["doses"])
-    with right:
-        residues(spec, finals)
-    predicted(model, spec, finals)
-    neurons(spec, result)
-    fasta(spec, finals)
-    exports.share(spec.key, study_python(spec), study_command(spec))
 
 
 def title(goal: dict) -> str:
@@ -216,6 +233,7 @@ def changes(goal: dict, spec: SteeringSpec, result: Result) -> None:
         clickable=False,
         names=names,
         numbers=numbers,
+        linked=LINKED,
     )
     token_strip.draw(data, "steered")
     if not result.files:
@@ -307,7 +325,6 @@ def warnings(finals: pd.DataFrame) -> None:
 def neurons(spec: SteeringSpec, result: Result) -> None:
     """Which neurons were changed, with their labels."""
     table = result.tables["neurons"]
-    st.subheader("The neurons")
     labels = label_sets.current(spec.model)
     if labels is not None:
         words = label_sets.words(labels, table)

@@ -20,6 +20,8 @@ from neuronlab.studies.steering import SteeringSpec
 from neuronlab.widgets import exports, structure
 from neuronlab.widgets.guard import guard, plain
 
+# What the figures of the page share: see `figures.tokens.strip`.
+LINKED = "steered"
 COLOURS: dict[Colouring, str] = {
     "confidence": "confidence",
     "changed": "changed residues",
@@ -57,6 +59,7 @@ def structures(model: Model, spec: SteeringSpec, result: Result) -> None:
         table,
         "secondary",
         "Helices and strands of the predicted structures along the sequence.",
+        linked=LINKED,
     )
     files(html, result, list(folded))
 
@@ -83,7 +86,7 @@ def on_the_starts_backbone(spec: SteeringSpec, steered: str) -> None:
     of = fit.backbone
     words = f"PDB {of.pdb} chain {of.chain}{f', {of.title}' if of.title else ''}"
     alt = f"3D view of {words}; {count} residues that steering changed are marked."
-    html = structure.in_space(of.structure, fit.match, paint, alt)
+    html = structure.in_space(of.structure, fit.match, paint, alt, LINKED)
     st.caption(
         plain(
             f"The start's backbone ({words}), with the {count} residues marked that the steered "
@@ -111,6 +114,7 @@ def in_space(model: Model, result: Result, folded: dict[str, folding.Folded]) ->
         default="changed",
         format_func=COLOURS.__getitem__,
         key="steer_colour",
+        wrap=True,
         required=True,
     )
     overlaid = right.toggle("Over one another", key="steer_overlaid")
@@ -133,7 +137,7 @@ def in_space(model: Model, result: Result, folded: dict[str, folding.Folded]) ->
             dark=st.context.theme.type == "dark",
         )
         camera = f"{folded['start'].sequence} {overlaid}"
-        st.iframe(framed(html, camera=camera), height=530)
+        st.iframe(framed(html, camera=camera, linked=LINKED), height=530)
     return html
 
 

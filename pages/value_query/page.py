@@ -30,6 +30,7 @@ from neuronlab.widgets import (
     neuron_card,
     neuron_maps,
     prompt_form,
+    sections,
     services,
     shown,
     state,
@@ -84,12 +85,13 @@ def results(model: Model, spec: ValueQuerySpec, result: Result) -> None:
     heads(model, result)
     left, right = neuron_card.columns()
     with left:
-        st.subheader("Writing neurons")
-        value_neurons(result)
-        st.subheader("Waking neurons")
-        query_neurons(model, result)
-        st.subheader("From neuron to neuron")
-        flow(result)
+        sections.draw(
+            {
+                "Writing neurons": partial(value_neurons, result),
+                "Waking neurons": partial(query_neurons, model, result),
+                "Flow": partial(flow, result),
+            }
+        )
     with right:
         neuron_card.draw(model, spec.prompt, neuron_maps.chosen(), scores)
     target = int(result.numbers["target"])
@@ -220,6 +222,7 @@ def value_neurons(result: Result) -> None:
         default="ffn",
         format_func={"ffn": "FFN", "attention": "Attention, at the position read from"}.__getitem__,
         key="value_kind",
+        persist_state="page",
         label_visibility="collapsed",
         required=True,
     )
@@ -258,6 +261,7 @@ def query_neurons(model: Model, result: Result) -> None:
         default="attention",
         format_func=KINDS.__getitem__,
         key="query_of",
+        persist_state="page",
         required=True,
     )
     for key, count in result.numbers["query_used"][of].items():
@@ -309,6 +313,7 @@ def query_list(result: Result, of: str, roles: pd.DataFrame) -> None:
         default="query",
         format_func=lambda role: figures.ROLES.get(role, "all waking neurons"),
         key="query_list",
+        persist_state="page",
         label_visibility="collapsed",
         required=True,
     )

@@ -6,7 +6,7 @@ import torch
 
 import neuronlab as nl
 from neuronlab.attribution import residue_scores
-from neuronlab.attribution.residues import neurons_at_residue
+from neuronlab.attribution.residues import scores_at_residue
 from neuronlab.attribution.streamed import SCORED, STATES, TOLERANCE, Streamed
 from neuronlab.models import COMPONENTS
 from neuronlab.neurons import NeuronSet
@@ -253,7 +253,7 @@ def test_residues_against_plain_hooks(model, oracle):
 def test_the_neurons_at_a_residue_against_plain_hooks(model, oracle, residue):
     places = [(layer, c) for layer in range(3) for c in COMPONENTS]
     expected = gradient_x_activation(model, oracle, places)
-    top = neurons_at_residue(model, SEQUENCE, 1, residue, count=5)
+    top = scores_at_residue(model, SEQUENCE, 1, residue).top(5)
     every = torch.cat([scores[1 + residue] for scores in expected.values()])
     assert top["score"].tolist() == pytest.approx(every.topk(5).values.tolist(), rel=1e-4)
     for row in top.itertuples():

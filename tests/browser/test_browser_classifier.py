@@ -16,6 +16,7 @@ def test_submodels_follow_the_slider_and_a_protein_is_coloured(classifier):
     one = classifier
     assert "of the neurons kept" in one.text()
     shares = one.result().tables["shares"]
+    one.look("Layers")
     slider = one.field("sub_fraction_")
     slider.get_by_role("slider").press("ArrowRight")
     one.idle().healthy()

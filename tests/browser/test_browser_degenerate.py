@@ -13,6 +13,7 @@ def test_a_click_on_a_neuron_of_the_pairs_opens_its_card(tab):
     pairs = published(tables["all_pairs"], numbers["p0"])
     grid = pair_graph(pairs.head(60))
     cell = grid.cells.iloc[-1]
+    one.look("Graph")
     one.click_node("backs", grid, len(grid.cells) - 1)
     one.page.wait_for_url(f"**neuron={cell['layer']}.ffn.{cell['neuron']}*")
     one.idle().healthy()
@@ -32,6 +33,7 @@ def test_facts_are_checked_at_any_threshold(tab):
         f"Degenerate neurons, judging one candidate: F1 {scorers.loc['degenerate', 'f1']:.2f}"
     )
     assert headline in one.text()
+    one.look("Threshold")
     slider = one.field("checking_lambda")
     before = slider.inner_text()
     slider.get_by_role("slider").press("ArrowRight")

@@ -1,5 +1,6 @@
 """The comparison of methods in a browser: cancel, and go on from there."""
 
+import re
 import struct
 from xml.etree import ElementTree
 
@@ -39,8 +40,11 @@ def test_methods_are_compared_cancelled_and_resumed(tab):
 
 def test_a_report_opens_from_disk_and_offline(tab, tmp_path):
     one = tab().open("attribution").results()
+    one.page.get_by_role("button", name="Report (HTML)").click()
     with one.page.expect_download() as download:
-        one.page.get_by_role("button", name="Report (HTML)").click()
+        one.page.get_by_role("button", name="Download the report").click()
+    one.page.keyboard.press("Escape")
+    one.idle()
     path = tmp_path / "report.html"
     download.value.save_as(path)
     page = one.context.new_page()
@@ -68,6 +72,30 @@ def test_a_report_opens_from_disk_and_offline(tab, tmp_path):
         assert (tmp_path / f"{name}.PNG").read_bytes().startswith(b"\x89PNG")
         wide, high = struct.unpack(">II", (tmp_path / f"{name}.PNG").read_bytes()[16:24])
         assert [2 * float(drawing.getroot().get(n)) for n in ("width", "height")] == [wide, high]
+
+
+def test_a_picture_for_slides_is_light_and_wide_whatever_the_page(tab, tmp_path):
+    one = tab(390, color_scheme="dark").open("attribution").results()
+    for name in ("layers", "predictions"):
+        one.page.locator(f".st-key-files_{name}").get_by_role("button").click()
+        files = one.page.locator(f".st-key-picture_{name}")
+        files.get_by_role("checkbox").check()
+        with one.page.expect_download() as download:
+            files.get_by_role("button", name="SVG").click()
+        download.value.save_as(tmp_path / name)
+        one.page.keyboard.press("Escape")
+        one.idle()
+        drawing = ElementTree.parse(tmp_path / name).getroot()
+        assert float(drawing.get("width")) > 1100
+        assert drawing.find(f"{SVG}rect").get("fill") == "#FFFFFF"
+        assert drawing.find(f"{SVG}text").get("fill") == "#1C2129"
+        ticks = [tick.get("style") for tick in drawing.iter(f"{SVG}text") if tick.get("style")]
+        shades = [re.search(r"fill: rgb\((\d+)", style) for style in ticks]
+        assert all(int(shade[1]) < 128 for shade in shades if shade)
+    # The page is as it was.
+    ground = one.page.get_by_test_id("stApp").evaluate("e => getComputedStyle(e).backgroundColor")
+    assert ground == "rgb(18, 22, 29)"
+    assert one.healthy().overflowing() == []
 
 
 @pytest.mark.slow  # with others, to keep `make test` short

@@ -52,3 +52,32 @@ def test_a_view_stays_turned_when_its_colours_change(tab):
     again = one.page.evaluate(views)
     assert again == [pytest.approx(view, abs=1e-3) for view in turned]
     one.healthy()
+
+
+def test_a_residue_is_the_same_in_sequence_track_and_structures(tab):
+    one = tab().open("steering")
+    one.pick("model", "AntiBERTy")
+    one.finished()
+    chips = one.page.locator(".st-key-strip_steered button")
+    marked = one.page.locator(".st-key-strip_steered .marked")
+    lines = one.page.locator(".st-key-along_secondary .tracks div")
+    view = one.page.locator("iframe").first.content_frame.locator("iframe").content_frame
+    view.locator("canvas").first.wait_for()
+    view.locator("body").evaluate(
+        "() => { window.told = []; addEventListener('message', ({data}) => told.push(data)); }"
+    )
+    chips.nth(52).hover()
+    one.wait_until(lambda: view.locator("body").evaluate("told.at(-1)") == {"residues": [53]})
+    one.wait_until(lambda: lines.count() == 1)
+    one.page.mouse.move(0, 0)
+    one.wait_until(lambda: lines.count() == 0)
+    chart = one.page.locator(".st-key-chart_secondary .js-plotly-plot")
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    at = chart.evaluate("c => c._fullLayout._size.l + c._fullLayout.xaxis.d2p(40)")
+    one.page.mouse.move(box["x"] + at, box["y"] + box["height"] / 2)
+    one.wait_until(lambda: marked.count() == 1)
+    assert "marked" in chips.nth(39).get_attribute("class")
+    view.locator("body").evaluate("parent.postMessage({residues: [7], chosen: false}, '*')")
+    one.wait_until(lambda: "marked" in chips.nth(6).get_attribute("class"))
+    one.healthy()

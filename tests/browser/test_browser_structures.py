@@ -64,7 +64,7 @@ def test_a_residue_is_the_same_in_all_figures_of_a_protein(tab):
         one.page.wait_for_timeout(300)
     one.wait_until(lambda: marked.count() == 1)
     one.page.mouse.move(0, 0)
-    # A pair of the map: its first residue is chosen, as by a click on it in the sequence.
+    # A pair of the map: its row is chosen, as by a click on it in the sequence.
     canvas = one.page.locator(".st-key-contacts_contacts canvas")
     canvas.scroll_into_view_if_needed()
     start, top, side = (float(canvas.get_attribute(f"data-{n}")) for n in ("start", "top", "side"))
@@ -76,15 +76,24 @@ def test_a_residue_is_the_same_in_all_figures_of_a_protein(tab):
     classes = [chips.nth(at).get_attribute("class") or "" for at in range(count)]
     assert [at for at in range(count) if "marked" in classes[at]] == [9, 19]
     canvas.click(position=place)
-    one.page.get_by_text("What contributes most there").wait_for()
+    one.page.get_by_text("What contributes most at").wait_for()
     one.idle().healthy()
     assert chips.nth(19).get_attribute("aria-pressed") == "true"
     assert f"{chips.nth(19).locator('b').inner_text()}20: score" in one.text()
+    # The pair stays marked, and a neuron that acts there has its card.
+    one.page.mouse.move(0, 0)
+    one.wait_until(lambda: marked.count() == 2)
+    assert "marked" in chips.nth(9).get_attribute("class")
+    neuron = one.page.locator(".st-key-neuron_there button").first
+    layer, component, index = neuron.inner_text().split(".")
+    neuron.click()
+    one.page.get_by_text(f"Neuron {layer} / {component.capitalize()} / {index}").wait_for()
+    one.idle()
     # By the keys alone: Enter on what is chosen lets it go, whichever figure it is in.
     canvas.press("Enter")
-    one.page.get_by_text("What contributes most there").wait_for(state="detached")
+    one.page.get_by_text("What contributes most at").wait_for(state="detached")
     one.idle()
     chips.nth(4).press("Enter")
-    one.page.get_by_text("What contributes most there").wait_for()
+    one.page.get_by_text("What contributes most at").wait_for()
     one.idle().healthy()
     assert chips.nth(4).get_attribute("aria-pressed") == "true"

@@ -35,3 +35,21 @@ def test_a_word_is_explained_under_the_pointer_and_not_beside_it(tab):
     # The page's own text is as it was.
     assert one.page.locator('[data-testid="stMain"]').inner_text() == before
     one.healthy()
+
+
+def test_words_are_reached_by_keys(tab):
+    one = tab().open("degenerate")
+    one.idle()
+    one.page.wait_for_function("() => CSS.highlights.get('neuronlab-terms')?.size")
+    words = [word.lower().removesuffix("s") for word, *_ in one.page.evaluate(MARKED)]
+    keys = one.page.locator(".st-key-terms button")
+    keys.focus()
+    tip = one.page.get_by_role("tooltip")
+    for word in (words[0], words[1]):
+        tip.wait_for()
+        one.wait_until(lambda word=word: tip.inner_text().lower().startswith(f"{word}"))
+        assert keys.inner_text().lower().startswith(f"{word}")
+        one.page.keyboard.press("ArrowDown")
+    one.page.keyboard.press("Escape")
+    tip.wait_for(state="hidden")
+    one.healthy()

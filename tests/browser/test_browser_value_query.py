@@ -25,6 +25,7 @@ def test_a_click_on_a_head_shows_its_positions(page):
 def test_a_click_on_a_neuron_of_the_flow_opens_its_card(page):
     tables = page.result().tables
     grid = value_query.flow(tables["flow_nodes"], tables["flow_links"], " Paris")
+    page.look("Flow")
     for stage in ("query", "attention", "ffn"):
         index = int(grid.cells.index[grid.cells["stage"] == stage][2])
         cell = grid.cells.iloc[index]

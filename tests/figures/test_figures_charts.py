@@ -153,3 +153,9 @@ def test_numbers_are_written_where_they_have_room(rows, columns, written):
     (heatmap,) = charts.matrix(values, "score").data
     assert (heatmap.texttemplate == "%{z:.2f}") == written
     assert heatmap.z.tolist() == values.to_numpy().tolist()
+
+
+def test_only_a_signed_matrix_diverges():
+    values = pd.DataFrame([[1.0, 2.0]])
+    assert charts.matrix(values, "x", signed=True).data[0].autocolorscale is True
+    assert charts.matrix(values, "x").data[0].autocolorscale is None

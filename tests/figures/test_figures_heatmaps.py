@@ -57,6 +57,19 @@ def test_the_browser_is_sent_the_cells_in_their_places(scores):
             assert (start, min(start + panel["size"], panel["stop"])) == (cell.start, cell.stop)
 
 
+def test_maps_say_what_their_rows_and_columns_are(scores):
+    maps = heatmaps.by_layer(scores)
+    for panel, size in zip(maps.data["panels"], (24, 8, 1000), strict=True):
+        assert panel["axes"] == {
+            "row": "layer", "column": "neuron", "first": "0", "last": f"{size - 1:,}"
+        }  # fmt: skip
+    still = heatmaps.still(maps)
+    assert still.layout.yaxis.title.text == "layer"
+    assert {axis.title.text for axis in still.select_xaxes()} == {"bin of neurons"}
+    strip = heatmaps.strip(scores, Neuron(2, "ffn", 40)).data["panels"][0]
+    assert (strip["axes"]["row"], strip["axes"]["last"]) == ("neuron", f"+{strip['columns'] - 1}")
+
+
 def test_the_edge_has_the_sums_against_and_for(scores):
     data = heatmaps.by_layer(scores).data
     for component, panel in zip(scores, data["panels"], strict=True):

@@ -24,7 +24,7 @@ def calls(html, name):
 
 def places(html):
     """Where the view has each residue, and what a pointer on it reads."""
-    return json.loads(re.search(r", places = (\{.*\}), ink = ", html)[1])
+    return json.loads(re.search(r"const places = (\{.*\}), ink = ", html)[1])
 
 
 def view(text="ATOM\n", chain="A", residues=None, values=(-1.0, 0.0, 1.0), **settings):
@@ -48,7 +48,7 @@ def test_the_view_colours_each_residue():
     ((selection, on, _, _),) = calls(html, "setHoverable")
     assert (selection, on) == ({"chain": "A"}, True)
     # Numbered as in the sequence, whatever the file calls them; one that is not seen has no place.
-    assert places(html) == {"1": [52, "52: -1"], "3": [53, "52A: 1"]}
+    assert places(html) == {"1": [[0, 0, "A", 52, "52: -1"]], "3": [[0, 0, "A", 53, "52A: 1"]]}
     assert f"loadScriptAsync('{URL}')" in html
 
 
@@ -78,7 +78,7 @@ def test_nothing_in_a_file_leaves_its_string(evil):
     assert calls(html, "addModel") == [[f"REMARK {evil}\n", "cif"]]
     assert calls(html, "zoomTo") == [[{"chain": evil}]]
     assert calls(html, "setStyle")[1][1]["cartoon"]["colorscheme"]["map"]["1"] == FIRST
-    assert places(html)["1"] == [1, f"{evil}: -1"]
+    assert places(html)["1"] == [[0, 0, evil, 1, f"{evil}: -1"]]
 
 
 def test_states_are_helix_strand_or_neither():

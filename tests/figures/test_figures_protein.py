@@ -8,7 +8,7 @@ import pytest
 from plotly.colors import sample_colorscale, unlabel_rgb
 
 from neuronlab.figures import protein
-from neuronlab.figures.colours import DIVERGING, NEUTRAL
+from neuronlab.figures.colours import DIVERGING, DIVERGING_LIT, NEUTRAL
 
 FIRST, ORANGE, ZERO, PURPLE, LAST = DIVERGING
 
@@ -16,11 +16,12 @@ FIRST, ORANGE, ZERO, PURPLE, LAST = DIVERGING
 @pytest.mark.parametrize(
     ("values", "colours"),
     [
-        ([-2, -1, 0, 1, 2], [FIRST, ORANGE, ZERO, PURPLE, LAST]),
-        ([-1, 0, 4], [None, ZERO, LAST]),
-        ([-4, 0, 2], [FIRST, ZERO, PURPLE]),
-        ([0, 3, 6], [ZERO, PURPLE, LAST]),
-        ([-6, -3, 0], [FIRST, ORANGE, ZERO]),
+        # Half way to the strongest colour is a quarter of its value.
+        ([-4, -1, 0, 1, 4], [FIRST, ORANGE, ZERO, PURPLE, LAST]),
+        ([-1, 0, 4], [ORANGE, ZERO, LAST]),
+        ([-4, 0, 2], [FIRST, ZERO, None]),
+        ([0, 2, 8], [ZERO, PURPLE, LAST]),
+        ([-8, -2, 0], [FIRST, ORANGE, ZERO]),
         ([5], [LAST]),
         ([-5], [FIRST]),
         ([0, 0], [ZERO, ZERO]),
@@ -36,6 +37,11 @@ def test_zero_is_neutral_and_the_extremes_are_the_ends(values, colours, dtype):
     assert [g for g, c in zip(given, colours, strict=True) if c] == [c for c in colours if c]
 
 
+def test_a_dark_ground_has_its_own_colours():
+    assert protein.value_colours(np.array([-4.0, -1, 0, 1, 4]), dark=True) == DIVERGING_LIT
+    assert DIVERGING_LIT[0] in protein.scale_bar("score", np.array([-1.0, 1]), dark=True)
+
+
 def test_several_proteins_share_the_scale_of_all_their_values():
     assert protein.value_colours(np.array([1.0, -1.0]), np.array([-4.0, 1.0, 2.0])) != (
         protein.value_colours(np.array([1.0, -1.0]))
@@ -44,7 +50,7 @@ def test_several_proteins_share_the_scale_of_all_their_values():
     assert protein.value_colours(shared[1:], shared) == protein.value_colours(shared)[1:]
     bar = protein.scale_bar("<b>", shared)
     assert bar.startswith("&lt;b&gt; -4 ")
-    assert bar.endswith(" 4")
+    assert bar.endswith(" 4 (by square root)")
 
 
 @pytest.mark.parametrize("values", [np.linspace(-1, 3, 13), np.linspace(0, 3, 9)])

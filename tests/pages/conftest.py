@@ -92,14 +92,12 @@ def _as_the_server_does(monkeypatch):
 
 @pytest.fixture
 def visit(home):
-    """``visit(page, model=…, view=…, **query)``: a new session that opens the page, and its App."""
+    """``visit(page, model=…, **query)``: a new session that opens the page, and its App."""
 
-    def go(page="attribution", model=None, view=None, **query):
+    def go(page="attribution", model=None, **query):
         app = App(AppTest.from_file(str(ROOT / "dashboard.py"), default_timeout=LIMIT))
-        # The first run must not start another model's example, or another view's.
-        for name, value in (("model", model), ("view", view)):
-            if value is not None:
-                app.at.session_state[name] = value
+        if model is not None:  # the first run must not start another's example
+            app.at.session_state["model"] = model
         app.at.query_params.update(query)
         return app.go(page)
 
@@ -148,8 +146,22 @@ class App:
         return self.stored(results)[1]
 
     def charts(self):
-        """The keys of all charts that are drawn."""
-        return {element.key for element in self.at.get("plotly_chart")}
+        """The keys of all charts of the page, whichever section they are in."""
+        keys = {element.key for element in self.at.get("plotly_chart")}
+        for control in self.at.button_group:
+            if control.key == "section":
+                first = control.value
+                for name in [name for name in control.options if name != first]:
+                    self.section(name)
+                    keys |= {element.key for element in self.at.get("plotly_chart")}
+                self.section(first)
+        return keys
+
+    def section(self, title):
+        """Turn to a section by its title."""
+        name = title.lower().replace(" ", "-")
+        self.at.button_group(key="section").set_value(name)
+        return self.run()
 
     def errors(self):
         return [error.value for error in self.at.error]

@@ -105,10 +105,12 @@ def test_submodels_and_where_their_neurons_are(visit, results, few):
     page.at.button_group(key="sub_metric").set_value("accuracy")
     page.run()
     assert page.errors() == []
+    page.section("Layers")
     slider = next(s for s in page.at.select_slider if s.key.startswith("sub_fraction"))
     slider.set_value(0.5)
     page.run()
     assert page.errors() == []
+    page.section("Neurons")
     assert len(page.at.dataframe(key="sub_neurons").value) == 100
 
 
@@ -203,9 +205,16 @@ def test_a_proteins_residues_are_coloured(visit, results):
     page.at.selectbox(key="one_of_these").set_value("2: b")
     page.run()
     assert page.errors() == []
-    page.at.session_state["one_residue"] = UBIQUITIN, 47
+    page.at.session_state["one_residue"] = UBIQUITIN, 47, 10
     page.run()
     assert page.says("**K48**: score ")
+    assert page.says("; with **K11** ")
+    neurons = page.at.button_group(key="neuron_there")
+    neurons.set_value(neurons.options[0])
+    page.run()
+    assert page.errors() == []
+    layer, component, index = neurons.options[0].split(".")
+    assert page.says(f"**Neuron {layer} / {component.capitalize()} / {index}**")
     page.press("add_there")
     assert page.basket() == "Basket: 10 neurons"
     table = next(d.value for d in page.at.dataframe if "letter" in d.value)

@@ -97,6 +97,7 @@ def test_its_threshold_is_live_and_begins_at_the_training_parts(checking, result
     page = checking
     key = page.query("run")
     result = page.result(results)
+    page.section("Threshold")
     page.at.selectbox(key="checking_scorer").set_value("knowledge")
     page.run()
     live = live_table(page)
@@ -115,6 +116,7 @@ def test_its_threshold_is_live_and_begins_at_the_training_parts(checking, result
 def test_a_relations_neurons_go_into_the_basket(checking, results):
     page = checking
     table = page.result(results).tables["neurons"]
+    page.section("Neurons")
     relation, kind = table.iloc[0][["relation", "kind"]]
     rows = table[(table["relation"] == relation) & (table["kind"] == kind)]
     assert len(page.at.dataframe(key="checking_neurons").value) == len(rows)

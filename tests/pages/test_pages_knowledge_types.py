@@ -15,6 +15,7 @@ def kinds(visit, results):
 def test_it_opens_on_a_finished_example(kinds, results):
     assert kinds.errors() == []
     charts = kinds.charts()
+    kinds.section("Heads")
     table = kinds.result(results).tables["beside_random"]
     assert (table["facts"] < FEWEST).all()
     for row in table.itertuples():
@@ -23,12 +24,13 @@ def test_it_opens_on_a_finished_example(kinds, results):
         assert any(words in text.replace("\\", "") for text in kinds.texts())
     wanted = {"value_layers", "query_layers", "overlap", "heads_own", "heads_random"}
     assert {f"chart_kinds_{name}" for name in wanted} <= charts
-    for key, value in (
-        ("value_part", "ffn"),
-        ("kinds_of", "ffn"),
-        ("kinds_by", "attention"),
-        ("kinds_neurons", "FFN query"),
+    for section, key, value in (
+        ("Value layers", "value_part", "ffn"),
+        ("Query layers", "kinds_of", "ffn"),
+        ("Query layers", "kinds_by", "attention"),
+        ("Shared neurons", "kinds_neurons", "FFN query"),
     ):
+        kinds.section(section)
         kinds.at.button_group(key=key).set_value(value)
         kinds.run()
         assert kinds.errors() == []

@@ -23,11 +23,13 @@ def test_the_comparison_opens_on_a_finished_example(methods, results):
     assert methods.query("run") in {path.name for path in results.iterdir()}
     charts = methods.charts()
     assert {"chart_after_zeroing", "chart_by_count"} <= charts
+    methods.section("Table")
     assert methods.says("arXiv 2312.12141v4")
 
 
 def test_the_table_has_our_numbers_and_the_papers(methods, results):
     now = at(summary_of(methods, results), 10)
+    methods.section("Table")
     table = next(d.value for d in methods.at.dataframe if "GPT2-large MRR*" in d.value)
     row = table[table["method"] == "Log-probability increase"].iloc[0]
     assert row["MRR"] == pytest.approx(now["methods"]["log_probability_increase"]["mrr"])

@@ -84,6 +84,7 @@ def test_the_steered_result_stands_beside_its_controls(steered, results):
         == [a for i, a in enumerate(start) if i not in (27, 52, 100)]
         for s in result.tables["finals"]["sequence"]
     )
+    steered.section("Neurons")
     steered.at.button(key="steer_basket").click()
     steered.run()
     assert "100 neurons" in steered.basket()

@@ -147,6 +147,7 @@ def test_a_known_protein_is_attributed_in_space(visit, results):
     assert page.widget("text_area", "text").value == INSULIN
     page.press("run")
     assert page.errors() == []
+    page.section("3D structure")
     assert page.says("PDB 3W7Y chain B")
     totals = page.result(results).tables["token_totals"].drop(columns=["token", "text"])
     scores = totals.sum(axis=1).to_numpy()[1:-1]

@@ -17,6 +17,7 @@ def test_it_opens_on_a_finished_example(page, results):
     charts = page.charts()
     wanted = {"value_layers", "path", "head_positions", "histogram", "query_layers", "roles"}
     assert {f"chart_{name}" for name in wanted} <= charts
+    page.section("Flow")
     assert {"map_heads", "map_flow"} <= {e.key for e in page.at.main if e.key}
     numbers = page.result(results).numbers
     assert page.says(f"{numbers['rescored']:,} of {numbers['candidates']:,} neurons")
@@ -47,6 +48,7 @@ def test_every_list_can_be_seen_and_collected(page, results):
         shown = page.at.dataframe(key=f"value_{kind}").value
         rows = tables["neurons"]
         assert shown["neuron"].tolist() == rows[rows["component"] == kind]["neuron"][:100].tolist()
+    page.section("Waking neurons")
     for of in ("ffn", "attention"):
         page.at.button_group(key="query_of").set_value(of)
         for role in ("query", "query only", "both", "value only"):
@@ -58,6 +60,7 @@ def test_every_list_can_be_seen_and_collected(page, results):
             rows = roles[(roles["of"] == of) & (roles["role"] == role)]
             assert len(shown) == (300 if role == "query" else len(rows))
             assert shown["score"].is_monotonic_decreasing
+    page.section("Writing neurons")
     page.press("add_first_value_ffn")
     assert page.basket().startswith("Basket: 10 ")
     page.press("add_head")

@@ -1,11 +1,12 @@
 // Which residues of a protein touch, as a square map with a value of each residue at its edges. A
-// pointer or the arrow keys read a pair, a click or Enter chooses its first residue; the lines
-// through it are those of other figures' residues. See neuronlab/widgets/contacts.py.
+// pointer or the arrow keys read a pair, a click or Enter chooses it; the lines through it are those
+// of other figures' residues. See neuronlab/widgets/contacts.py.
 
 const EDGE = 12, GAP = 4, ROOM = 34, LARGEST = 560;
 
-export default function ({ data, parentElement }) {
+export default function render({ data, parentElement }) {
   const root = parentElement.querySelector(".contacts");
+  root.redraw = () => render({ data, parentElement });
   root.watcher?.disconnect();
   // Drawn again, it goes on where the keys were.
   const focused = root.canvas && root.getRootNode().activeElement === root.canvas;
@@ -104,6 +105,7 @@ export default function ({ data, parentElement }) {
     added("span", "", line, "100 % likely in contact");
   }
 
+  const residues = ({ row, column }) => [...new Set([row + 1, column + 1])];
   const name = (at) => `${data.letters[at]}${at + 1}`;
   const words = ({ row, column }) =>
     row === column
@@ -126,7 +128,7 @@ export default function ({ data, parentElement }) {
       tip.style.display = "none";
       return void tell([]);
     }
-    tell([...new Set([where.row + 1, where.column + 1])]);
+    tell(residues(where));
     tip.textContent = words(where);
     if (keys) spoken.textContent = tip.textContent;
     tip.style.display = "block";
@@ -139,13 +141,13 @@ export default function ({ data, parentElement }) {
   canvas.addEventListener("pointerleave", () => read(null));
   canvas.addEventListener("click", (event) => {
     const where = under(event);
-    if (where) tell([(cursor = at(where.row, where.column)).row + 1], true);
+    if (where) tell(residues((cursor = at(where.row, where.column))), true);
   });
   canvas.addEventListener("focus", () => canvas.matches(":focus-visible") && read(cursor, true));
   canvas.addEventListener("blur", () => read(null));
   canvas.addEventListener("keydown", (event) => {
     const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
-    if (event.key === "Enter" || event.key === " ") tell([cursor.row + 1], true);
+    if (event.key === "Enter" || event.key === " ") tell(residues(cursor), true);
     else if (event.key === "Escape") read(null);
     else if (step) {
       const within = (at) => Math.max(0, Math.min(count - 1, at));

@@ -1,10 +1,11 @@
 // Heatmaps side by side on one scale: a pointer or the arrow keys read a cell, a click or Enter
 // chooses it. See neuronlab/widgets/heatmaps.py for what they are given.
 
-const EDGE = 46, GAP = 6, TALLEST = 440, LOWER = 260, DIGIT = 6.5;
+const EDGE = 46, GAP = 6, TALLEST = 440, LOWER = 260, DIGIT = 6.5, AXIS = 16;
 
-export default function ({ data, parentElement, setTriggerValue }) {
+export default function render({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".heatmaps");
+  root.redraw = () => render({ data, parentElement, setTriggerValue });
   const focused = root.focused;
   root.watcher?.disconnect();
   root.replaceChildren();
@@ -51,7 +52,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     let reading = null; // the cell under the pointer or the keys
     const { rows, columns, values, size, sums } = panel;
     const edge = sums ? EDGE : 0;
-    const left = 10 + DIGIT * Math.max(...panel.names.map((name) => name.length));
+    const left = 10 + DIGIT * Math.max(...[panel.axes.row, ...panel.names].map((name) => name.length));
     let cell, height;
 
     function draw() {
@@ -59,7 +60,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
       if (!wide) return;
       cell = (wide - left - (edge ? edge + GAP : 0)) / columns;
       height = Math.max(6, Math.min(panel.tall, row.tallest / rows));
-      const tall = rows * height + 2;
+      const tall = rows * height + 2 + AXIS;
       Object.assign(canvas.dataset, { left, cell, height }); // where its cells are
       const ratio = window.devicePixelRatio || 1;
       canvas.width = wide * ratio;
@@ -86,8 +87,23 @@ export default function ({ data, parentElement, setTriggerValue }) {
         }
         if (sums) bar(pen, sums[r], y);
       }
+      axes(pen, rows * height + 2 + AXIS / 2);
       if (chosen) outline(pen, chosen, ink, 2);
       if (reading) outline(pen, reading, accent, 2.5);
+    }
+
+    // What rows and columns are, and the first and the last of these.
+    function axes(pen, y) {
+      const { row: rowName, column, first, last } = panel.axes, stop = left + columns * cell;
+      pen.fillStyle = ink;
+      pen.globalAlpha = 0.65;
+      for (const [align, x, text] of [
+        ["right", left - 5, rowName], ["left", left, first], ["center", (left + stop) / 2, column], ["right", stop, last],
+      ]) {
+        pen.textAlign = align;
+        pen.fillText(text, x, y);
+      }
+      pen.globalAlpha = 1;
     }
 
     // Rows count from below where they are layers: the stream rises.

@@ -1,7 +1,8 @@
 // A figure of the page as a picture of its own, with what was asked written above it. Boxes, texts
-// and canvases become SVG where they stand; a PNG is that SVG, drawn. See neuronlab/widgets/exports.py.
+// and canvases become SVG where they stand; a PNG is that SVG, drawn. For slides the figure stands
+// wide, and in the colours of a light page, for a moment. See neuronlab/widgets/exports.py.
 
-const NS = "http://www.w3.org/2000/svg", MARGIN = 16, LINE = 20, SHARP = 2;
+const NS = "http://www.w3.org/2000/svg", MARGIN = 16, LINE = 20, SHARP = 2, WIDE = 1100, MOMENT = 700;
 
 export default function ({ data, parentElement }) {
   const root = parentElement.querySelector(".pictures");
@@ -13,13 +14,15 @@ export default function ({ data, parentElement }) {
     button.type = "button";
     button.addEventListener("click", () => save(format));
   }
+  const slides = Object.assign(document.createElement("input"), { type: "checkbox" });
+  if (data.figure) added("label", "", root).append(slides, "light and wide, for slides");
   // Another view of the page has another run, or none.
   return () => {
     if (data.page && window.neuronlabCaption === data.caption) window.neuronlabCaption = undefined;
   };
 
   async function save(format) {
-    const { svg, width, height } = drawn();
+    const { svg, width, height } = await (slides.checked ? posed(drawn) : drawn());
     const source = new Blob([new XMLSerializer().serializeToString(svg)], { type: "image/svg+xml" });
     const file = format === "SVG" ? source : await raster(source, width, height);
     const link = document.createElement("a");
@@ -41,7 +44,30 @@ export default function ({ data, parentElement }) {
     return new Promise((done) => canvas.toBlob(done, "image/png"));
   }
 
-  function drawn() {
+  // What is taken while the figure stands as on a slide.
+  async function posed(take) {
+    const frame = document.querySelector(`.st-key-${CSS.escape(data.figure)}`);
+    const own = ownParts(frame), dark = isDark(root);
+    for (const element of [frame, root, ...own])
+      for (const [name, colour] of Object.entries(data.light)) element.style.setProperty(name, colour);
+    Object.assign(frame.style, { width: `${WIDE}px`, minWidth: `${WIDE}px`, maxWidth: "none" });
+    own.forEach((part) => part.redraw());
+    await new Promise((done) => setTimeout(done, MOMENT)); // a chart follows its frame in its own time
+    const picture = take(dark);
+    for (const element of [frame, root, ...own]) element.removeAttribute("style");
+    own.forEach((part) => part.redraw());
+    return picture;
+  }
+
+  // Elements of our own, which draw themselves anew when asked.
+  function ownParts(element) {
+    return [...element.querySelectorAll("*")].flatMap((part) => [
+      ...(part.redraw ? [part] : []),
+      ...(part.shadowRoot ? ownParts(part.shadowRoot) : []),
+    ]);
+  }
+
+  function drawn(dark = false) {
     const frame = document.querySelector(`.st-key-${CSS.escape(data.figure)}`);
     const box = frame.getBoundingClientRect(), styles = getComputedStyle(root);
     const width = Math.ceil(box.width) + 2 * MARGIN;
@@ -60,7 +86,18 @@ export default function ({ data, parentElement }) {
     );
     const place = { dx: MARGIN - box.left, dy: top - box.top };
     copy(frame, svg, place);
+    if (dark) svg.querySelectorAll(".main-svg *").forEach(lightened);
     return { svg, width, height };
+  }
+
+  // A chart keeps the theme's text and lines: what has no hue is as dark as it was bright.
+  function lightened(part) {
+    for (const name of ["fill", "stroke"]) {
+      const parts = part.style?.getPropertyValue(name).match(/[\d.]+/g)?.map(Number);
+      if (!parts || parts.length < 3 || Math.max(...parts.slice(0, 3)) - Math.min(...parts.slice(0, 3)) > 30) continue;
+      const [r, g, b] = parts.map((value) => 255 - value);
+      part.style.setProperty(name, `rgb(${r}, ${g}, ${b})`);
+    }
   }
 
   function wrapped(text, most) {

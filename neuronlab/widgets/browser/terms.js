@@ -1,5 +1,6 @@
 // Explains the glossary's words where they first stand on the page. The page itself stays as it is:
-// words are marked by the browser's own highlights, and the pointer is looked up among them.
+// words are marked by the browser's own highlights, and the pointer is looked up among them. By keys
+// they are reached from one place before the page, whose arrow keys go from word to word.
 // See neuronlab/widgets/terms.py for what it is given.
 
 const MARKED = "neuronlab-terms"; // its style is the page's: see dashboard.py
@@ -17,7 +18,19 @@ export default function ({ data, parentElement }) {
   const tip = document.createElement("div");
   tip.setAttribute("role", "tooltip");
   tip.hidden = true;
-  root.append(tip);
+  const keys = document.createElement("button");
+  keys.type = "button";
+  keys.setAttribute("aria-live", "polite");
+  root.append(keys, tip);
+  let reached = 0;
+  keys.addEventListener("focus", () => reach(0));
+  keys.addEventListener("blur", hide);
+  keys.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (!step) return;
+    reach(step);
+    event.preventDefault();
+  });
 
   // After the page has come to rest: it is drawn piece by piece.
   let waiting;
@@ -25,7 +38,6 @@ export default function ({ data, parentElement }) {
     clearTimeout(waiting);
     waiting = setTimeout(mark, 400);
   };
-  const hide = () => (tip.hidden = true);
   const left = new AbortController();
   const watcher = new MutationObserver(later);
   watcher.observe(document.body, { childList: true, subtree: true });
@@ -67,6 +79,24 @@ export default function ({ data, parentElement }) {
       }
     }
     CSS.highlights.set(MARKED, new Highlight(...root.ranges.map(({ range }) => range)));
+    keys.hidden = !root.ranges.length;
+    keys.textContent = `${root.ranges.length} words of this page are explained`;
+  }
+
+  function hide() {
+    tip.hidden = true;
+  }
+
+  // By keys: the word so many further, read out with what it means.
+  function reach(step) {
+    const count = root.ranges.length;
+    if (!count) return;
+    reached = (Math.min(reached, count - 1) + step + count) % count;
+    const found = root.ranges[reached];
+    found.range.startContainer.parentElement.scrollIntoView({ block: "center" });
+    keys.textContent = `${found.word}: ${data.terms[found.word]} ${reached + 1} of ${count}, arrow keys for others.`;
+    // Scrolling, which hides it, comes to its end first.
+    requestAnimationFrame(() => requestAnimationFrame(() => explain(found)));
   }
 
   function next(node) {
@@ -81,8 +111,12 @@ export default function ({ data, parentElement }) {
           clientX >= box.left && clientX <= box.right && clientY >= box.top && clientY <= box.bottom
       )
     );
-    tip.hidden = !found;
-    if (!found) return;
+    if (found) explain(found);
+    else hide();
+  }
+
+  function explain(found) {
+    tip.hidden = false;
     const box = found.range.getBoundingClientRect();
     tip.textContent = "";
     const name = document.createElement("b");

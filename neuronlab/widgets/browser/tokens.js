@@ -2,8 +2,9 @@
 // Residues are those of other figures, too, and have a line for helix or strand below them.
 // See neuronlab/widgets/token_strip.py for what it is given.
 
-export default function ({ data, parentElement, setTriggerValue }) {
+export default function render({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".tokens");
+  root.redraw = () => render({ data, parentElement, setTriggerValue });
   const focused = root.focused;
   root.replaceChildren();
   const line = added("div", "", root);
@@ -33,7 +34,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     chip.tabIndex = at === (data.chosen ?? 0) ? 0 : -1;
     chip.addEventListener("click", () => {
       root.focused = at;
-      setTriggerValue("picked", at);
+      setTriggerValue("picked", [at]);
     });
     for (const event of ["pointerenter", "focus"])
       chip.addEventListener(event, () => tell(token.residue ? [token.residue] : []));
@@ -69,14 +70,14 @@ export default function ({ data, parentElement, setTriggerValue }) {
     }
   }
   if (data.legend) legend(root, data.limit, stops);
+  const placeOf = (residue) => data.tokens.findIndex((token) => token.residue && token.residue === residue);
   const tell = linked(root, data.linked, ({ residues, chosen }) => {
     chips.forEach((chip, at) => chip.classList.toggle("marked", residues.includes(data.tokens[at].residue)));
-    const at = data.tokens.findIndex((token) => token.residue && token.residue === residues[0]);
-    if (chosen && at >= 0) setTriggerValue("picked", at);
+    const places = residues.map(placeOf).filter((at) => at >= 0);
+    if (chosen && places.length && data.clickable) setTriggerValue("picked", places);
   });
   if (data.linked) {
-    const residue = data.tokens[data.chosen]?.residue;
-    bus.chosen[data.linked] = residue ? [residue] : [];
+    bus.chosen[data.linked] = [data.chosen, data.beside].flatMap((at) => data.tokens[at]?.residue || []);
     tell([]);
   }
   if (focused !== undefined && chips[focused]) {

@@ -1,0 +1,42 @@
+"""Sections of a page: the chosen one is drawn alone, and a report has them all."""
+
+TITLES = ("value_layers", "query_layers", "overlap", "heads_own")
+
+
+def drawn(page):
+    return {element.key for element in page.at.get("plotly_chart")}
+
+
+def test_the_section_that_the_address_names_is_drawn_alone(visit, results):
+    page = visit("knowledge_types", section="query-layers")
+    assert page.errors() == []
+    assert drawn(page) == {"chart_kinds_query_layers"}
+    page.section("Shared neurons")
+    assert drawn(page) == {"chart_kinds_overlap"}
+    assert page.query("section") == "shared-neurons"
+
+
+def test_an_address_that_names_no_section_opens_the_first(visit, results):
+    page = visit("knowledge_types", section="<b>")
+    assert page.errors() == []
+    assert drawn(page) == {"chart_kinds_value_layers"}
+    assert page.query("section") == "value-layers"
+
+
+def test_a_report_has_what_is_not_drawn(visit, results):
+    page = visit("knowledge_types", section="query-layers")
+    assert set(page.at.session_state["reported"]) == {"kinds_query_layers"}
+    page.at.session_state["report"] = True
+    page.run()
+    assert page.errors() == []
+    assert drawn(page) == {"chart_kinds_query_layers"}
+    reported = page.at.session_state["reported"]
+    assert list(reported)[:3] == [f"kinds_{name}" for name in TITLES[:3]]
+    assert f"kinds_{TITLES[3]}" in reported
+    assert all(part.figure().data for part in reported.values())
+
+
+def test_a_view_is_chosen_by_its_address(visit, results):
+    page = visit("knowledge_types", view="stability")
+    assert page.errors() == []
+    assert drawn(page) == {"chart_stability"}
