@@ -66,7 +66,7 @@ STYLE += f"""
 [class*="st-key-files_"] button {{ min-height: 1.5rem; padding: 0 0.3rem; }}
 [class*="st-key-files_"] button p {{ font-size: 0.8rem; }}
 .st-key-close_neuron {{ display: none; }}
-.st-key-terms {{ position: absolute; }}
+.st-key-terms, .st-key-answers_in_tab {{ position: absolute; }}
 ::highlight(neuronlab-terms) {{
   text-decoration: underline dotted color-mix(in srgb, var(--ink) 55%, var(--page));
 }}
