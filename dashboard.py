@@ -67,7 +67,7 @@ STYLE += f"""
 [class*="st-key-files_"] button p {{ font-size: 0.8rem; }}
 .stMarkdownBadge {{ white-space: normal !important; }}
 .st-key-close_neuron {{ display: none; }}
-.st-key-terms {{ position: absolute; width: 0 !important; }}
+.st-key-terms, .st-key-answers_in_tab {{ position: absolute; width: 0 !important; }}
 ::highlight(neuronlab-terms) {{
   text-decoration: underline dotted color-mix(in srgb, var(--ink) 55%, var(--page));
 }}

@@ -21,6 +21,7 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import tiny_models  # noqa: E402
 import torch  # noqa: E402
+from chat_endpoint import Server  # noqa: E402
 from tiny_models import LANGUAGE, ROWS, TINY, block_of, build, question  # noqa: E402
 
 import neuronlab as nl  # noqa: E402
@@ -86,6 +87,14 @@ def twin():
 def asked():
     """A prompt that fits the model."""
     return question
+
+
+@pytest.fixture
+def server():
+    """A chat server in this process: see ``chat_endpoint``."""
+    answering = Server()
+    yield answering
+    answering.close()
 
 
 # Where set-up leaves what it computes; asked before any test changes the home.

@@ -58,7 +58,7 @@ def test_every_pin_lies_in_the_packages_range(name, extra):
 
 # Folding asks a person to install these, and says how; pydantic brings its core.
 ASKED_FOR = {"antiberty", "igfold", "pydantic-core"}
-IMPORTED_AS = {"bio": "biopython", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+IMPORTED_AS = {"bio": "biopython", "pil": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 
 
 @pytest.mark.long

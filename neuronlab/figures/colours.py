@@ -46,6 +46,8 @@ DIVERGING = ["#B35806", "#F1A340", "#F7F7F7", "#998EC3", "#542788"]
 DIVERGING_DARK = ["#FDB863", "#A9600F", "#1E2530", "#6F5FB0", "#C3B8F5"]
 # Of bodies in 3D what is nothing has to be seen, too.
 DIVERGING_LIT = ["#FDB863", "#B9701F", "#5A6475", "#7F6FC4", "#C3B8F5"]
+# Against and for, where one picture stands on both pages.
+ON_EITHER = ("#D9822B", "#7F6FC0")
 # From nothing to much, on either page; plotly takes the theme's own (.streamlit/config.toml).
 SEQUENTIAL = ["#C3DDEF", "#6FB1DE", "#2C82BA", "#09578A", "#06304E"]
 AGAINST, NEUTRAL, FOR = "#B35806", "#999999", "#542788"

@@ -65,31 +65,60 @@ class Contexts:
         counting: Bool[Tensor, "text token"],
     ) -> None:
         """Some more texts, as one layer sees them: of each the token that is most at either end."""
-        values, others = neurons.float(), ~counting[..., None]
         numbers = torch.tensor(texts, device="cpu", dtype=torch.int32)
-        extremes = {
-            "top": values.masked_fill(others, -torch.inf).max(1),
-            "bottom": values.masked_fill(others, torch.inf).min(1),
-        }
-        for end, (value, token) in extremes.items():
-            places = token.T.cpu().to(torch.uint8)
-            self._add(end, layer, value.T.cpu(), numbers.expand(places.shape), places)
+        # A token that counts in all of the texts: where one does not, it says nothing new.
+        first = int(counting.all(0).nonzero()[0])
+        seen = neurons
+        if not counting[:, first:].all():
+            seen = torch.where(counting[..., None], neurons, neurons[:, first : first + 1])
+        for end, most in (("top", torch.amax), ("bottom", torch.amin)):
+            sign = 1 if end == "top" else -1
+            values = most(seen[:, first:], 1).float().cpu()
+            columns = self._beaten(end, layer, values)
+            if not len(columns):
+                continue
+            of_columns = sign * values[:, columns].T
+            best = of_columns.topk(min(self._keep[end], len(texts))).indices
+            at = (best.to(neurons.device), slice(None), columns[:, None].to(neurons.device))
+            uncounted = ~counting[at[0]]
+            token = (sign * neurons[at]).masked_fill(uncounted, -torch.inf).argmax(-1)
+            parts = (sign * of_columns.gather(-1, best), numbers[best], token.cpu().to(torch.uint8))
+            self._add(end, layer, columns, parts)
 
     def join(self, arrays: Mapping[str, Array], component: Component) -> None:
         """What another part of the texts gave as ``arrays``."""
         for end in ENDS:
             parts = [torch.from_numpy(arrays[f"{end}_{name}.{component}"]) for name in PARTS]
             for layer, (value, text, token) in enumerate(zip(*parts, strict=True)):
-                self._add(end, layer, value.float(), text, token)
+                every = torch.arange(len(value), device="cpu")
+                self._add(end, layer, every, (value.float(), text, token))
 
-    def _add(self, end: str, layer: int, value: Tensor, text: Tensor, token: Tensor) -> None:
-        parts: tuple[Tensor, ...] = (value, text, token)
+    def _beaten(
+        self, end: str, layer: int, values: Float[Tensor, "text neuron"]
+    ) -> Int[Tensor, " changed"]:
+        """The neurons for which one of the texts is among the most extreme: after many, few."""
+        kept = self._kept.get((end, layer))
+        if kept is None or kept[0].shape[-1] < self._keep[end]:
+            return torch.arange(values.shape[1], device="cpu")
+        last = kept[0][:, -1]
+        further = values.amax(0) > last if end == "top" else values.amin(0) < last
+        return further.nonzero()[:, 0]
+
+    def _add(
+        self, end: str, layer: int, columns: Int[Tensor, " changed"], parts: tuple[Tensor, ...]
+    ) -> None:
+        """Places (neuron, place) of some neurons; of all while there are too few."""
         kept = self._kept.get((end, layer))
         if kept is not None:
-            parts = tuple(torch.cat(pair, -1) for pair in zip(kept, parts, strict=True))
+            parts = tuple(torch.cat([k[columns], p], -1) for k, p in zip(kept, parts, strict=True))
         count = min(self._keep[end], parts[0].shape[-1])
         order = parts[0].topk(count, largest=end == "top").indices
-        self._kept[end, layer] = tuple(part.gather(-1, order) for part in parts)
+        best = tuple(part.gather(-1, order) for part in parts)
+        if kept is None or len(columns) == len(kept[0]):
+            self._kept[end, layer] = best
+            return
+        for k, p in zip(kept, best, strict=True):
+            k[columns] = p
 
     def arrays(self, component: Component) -> dict[str, Array]:
         """As arrays of a result, ``{end}_{part}.{component}`` (layer, neuron, kept), best first."""
@@ -141,9 +170,18 @@ def words(model: Model) -> tuple[list[str], Int[Array, " token"]]:
 
 
 def activations(
-    model: Model, texts: Sequence[str], component: Component, layer: int, neuron: int
+    model: Model,
+    texts: Sequence[str],
+    component: Component,
+    layer: int,
+    neuron: int,
+    progress: Fraction = unheard,
 ) -> list[tuple[list[str], Float[Array, " token"]]]:
-    """Of each text its tokens, as a person reads them, and a neuron's activation at each."""
+    """Of each text its tokens, as a person reads them, and a neuron's activation at each.
+
+    Args:
+        progress: called with a fraction after every batch; an exception it raises ends the work.
+    """
     ids = token_ids(model, texts)
     seen: dict[int, Array] = {}
 
@@ -152,5 +190,5 @@ def activations(
             for place, row in enumerate(rows):
                 seen[row] = neurons[place, : len(ids[row]), neuron].float().numpy(force=True)
 
-    visit(model, ids, counted(model), (component,), see)
+    visit(model, ids, counted(model), (component,), see, progress)
     return [([model.token(token) for token in row], seen[at]) for at, row in enumerate(ids)]

@@ -60,8 +60,32 @@ class Endpoint(ChatServer):
     ) -> list[list[str]]:
         """At most ``count`` labels for each request, in the order of the requests.
 
-        Fewer where the model says nothing of use. Answers that were given before are not asked for
-        again. ``check`` is called in this thread all the while, and may raise to cancel.
+        Fewer where the model says nothing of use; see ``answers``.
+        """
+        every = self.answers(
+            many,
+            count=count,
+            temperature=temperature,
+            workers=workers,
+            check=check,
+            progress=progress,
+        )
+        return [[text for text in map(clean, each) if text] for each in every]
+
+    def answers(
+        self,
+        many: Sequence[Messages],
+        *,
+        count: int = 1,
+        temperature: float = TEMPERATURE,
+        workers: int = WORKERS,
+        check: Check = unheard,
+        progress: Progress | None = None,
+    ) -> list[list[str]]:
+        """What the model says to each request, ``count`` times, in the order of the requests.
+
+        Answers that were given before are not asked for again. ``check`` is called in this thread
+        all the while, and may raise to cancel.
 
         Raises:
             UserError: the endpoint is down, refuses, or does not speak the protocol.
@@ -87,12 +111,12 @@ class Endpoint(ChatServer):
                     if not isinstance(future.exception(), Stopped):
                         answers[asked[future]] = future.result()
                 if done and progress:
-                    progress(len(answers) / len(many), f"{len(answers)} of {len(many)} neurons")
+                    progress(len(answers) / len(many), f"{len(answers)} of {len(many)} answers")
         finally:
             # Requests on their way end on their own: a person who cancels must not wait for them.
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
-        return [[text for text in map(clean, answers[i]) if text] for i in range(len(many))]
+        return [answers[i] for i in range(len(many))]
 
     def _answer(self, messages: Messages, count: int, temperature: float, stop: Event) -> list[str]:
         """The answers as the model gave them, asked for until there are enough; then kept.
@@ -147,6 +171,17 @@ class Endpoint(ChatServer):
                 "rights.",
                 details=str(error),
             ) from error
+
+
+def without_secrets(address: str) -> str:
+    """The address, as a spec may hold it, which is stored and shown.
+
+    Raises:
+        ValueError: it may hold a password.
+    """
+    if any(mark in address for mark in "@?#"):
+        raise ValueError("the address must hold no password and no query: give the key apart")
+    return address
 
 
 _keys: dict[str, str] = {}

@@ -173,11 +173,14 @@ def estimate(request: Messages, count: int = COUNT) -> Tokens:
     return Tokens(math.ceil(taken), count * _ANSWER_TOKENS)
 
 
+def spoken(answer: str) -> str:
+    """An answer without what a model thinks aloud first; an unfinished thought is no answer."""
+    return re.sub(r"<think>.*?(</think>|\Z)", " ", answer, flags=re.DOTALL | re.IGNORECASE)
+
+
 def clean(answer: str) -> str:
     """The first sentence of an answer, as plain text; "" where there is nothing of use."""
-    # Reasoning models think aloud first; an unfinished thought is no answer.
-    text = re.sub(r"<think>.*?(</think>|\Z)", " ", answer, flags=re.DOTALL | re.IGNORECASE)
-    rows = [row.strip() for row in re.split(r"[\r\n]+", text)]
+    rows = [row.strip() for row in re.split(r"[\r\n]+", spoken(answer))]
     rows = [row for row in rows if any(map(str.isalnum, row)) and not row.startswith("```")]
     # "Here is the sentence:" announces the answer.
     while len(rows) > 1 and rows[0].rstrip("*_ ").endswith(":"):

@@ -1,6 +1,6 @@
 """One line of the history: what is known about a stored result without loading it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from neuronlab.runs.spec import key_of
 class Record:
     """A stored result: `created` in UTC, `seconds` of computing, size in `bytes`.
 
-    When `readable` is false, `problem` is a sentence and the other fields hold what is known.
+    `provenance` is what `Store.save` was told of it beside. When `readable` is false, `problem` is
+    a sentence and the other fields hold what is known.
     """
 
     key: str
@@ -25,11 +26,13 @@ class Record:
     bytes: int
     readable: bool
     problem: str
+    provenance: dict[str, Any] = field(default_factory=dict)
 
 
 def read_record(folder: Path) -> Record | None:
     """The record of the result in `folder`, or None when the folder is gone; never raises."""
     study, spec, seconds, problem = "", {}, 0.0, ""
+    meta: dict[str, Any] = {}
     try:
         created = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
     except OSError:
@@ -45,7 +48,9 @@ def read_record(folder: Path) -> Record | None:
         problem = str(error)
     except (LookupError, TypeError, ValueError, OverflowError):
         problem = f"The file {META} of the result is damaged."
-    return Record(folder.name, study, spec, created, seconds, _size(folder), not problem, problem)
+    said = {name: value for name, value in meta.items() if name not in ("created", "seconds")}
+    size = _size(folder)
+    return Record(folder.name, study, spec, created, seconds, size, not problem, problem, said)
 
 
 def check_stored(folder: Path) -> dict[str, Any]:

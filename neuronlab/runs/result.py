@@ -96,8 +96,8 @@ class Result:
         (folder / _CONTENTS).write_text(sealed, encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path) -> "Result":
-        """The result saved in `folder`.
+    def load(cls, folder: Path, part: str | None = None) -> "Result":
+        """The result saved in `folder`; of tables, arrays and files only `part`, a file's name.
 
         UnreadableResult with one sentence when anything is missing, damaged or not readable.
         """
@@ -105,6 +105,8 @@ class Result:
         numbers, contents = check_result(folder)
         result = cls(numbers=numbers)
         for path in contents:
+            if part is not None and path != part:
+                continue
             data = _checked(folder, path, contents)
             if path == _NUMBERS or path in _BESIDE:
                 continue

@@ -137,6 +137,10 @@ class Store:
         folder = self._existing(key)
         return check_stored(folder), Result.load(folder)
 
+    def part(self, key: str, name: str) -> Result:
+        """The numbers of a result, and of the rest the file `name`; raises as `load`."""
+        return Result.load(self._existing(key), name)
+
     def find(self, key: str) -> Result | None:
         """The result, or None where there is none that can be read: a damaged one is removed."""
         try:

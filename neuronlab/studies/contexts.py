@@ -49,6 +49,11 @@ class ContextsSpec(Spec):
     seed: Seed = 0
 
     @property
+    def contexts(self) -> ContextsSpec:
+        """The places alone, which labels are made from."""
+        return ContextsSpec(**{name: getattr(self, name) for name in ContextsSpec.model_fields})
+
+    @property
     def texts(self) -> list[str]:
         """WordNet's definitions, in an order that is always the same."""
         return list(_drawn(self.limit, self.seed))

@@ -84,10 +84,7 @@ class NeuronLabelsSpec(ExemplarsSpec):
     @field_validator("address")
     @classmethod
     def _without_secrets(cls, address: str) -> str:
-        # A spec is stored and shown, where no password may be.
-        if any(mark in address for mark in "@?#"):
-            raise ValueError("the address must hold no password and no query: give the key apart")
-        return address
+        return endpoint.without_secrets(address)
 
     @property
     def exemplars(self) -> ExemplarsSpec:

@@ -40,11 +40,6 @@ class TokenLabelsSpec(ContextsSpec):
 
     study: ClassVar[str] = "token_labels"
 
-    @property
-    def contexts(self) -> ContextsSpec:
-        """The places that labels are made from."""
-        return ContextsSpec(**{name: getattr(self, name) for name in ContextsSpec.model_fields})
-
 
 class TokenLabelsStudy(Study[TokenLabelsSpec]):
     """Says what the words are where every neuron is most positive, and tests it on other texts.

@@ -46,7 +46,9 @@ def draw(form: dict[str, Any], there: Collection[Component], key: Key) -> dict[s
             index=names.index(form["method"]),
             format_func=lambda n: METHODS[n].title,
             key=key("method"),
-            help="; ".join(f"{m.title}: {m.summary} Cost: {m.cost}" for m in METHODS.values()),
+            help="\n".join(
+                f"- **{m.title}**: {m.summary} Cost: {m.cost}." for m in METHODS.values()
+            ),
         )
     chosen = method(name)
     offered = [c for c in chosen.components if c in there]
@@ -68,7 +70,8 @@ def draw(form: dict[str, Any], there: Collection[Component], key: Key) -> dict[s
             index=places.index(form["positions"]) if form["positions"] in places else 0,
             format_func=_POSITIONS.__getitem__,
             key=key("positions" if chosen.everywhere else "position"),
-            help="Scores over all positions are summed; the top neurons keep one per token.",
+            help="At which tokens neurons get a score. Over all positions scores are summed; the "
+            "top neurons keep one per token.",
         )
     specific = _specific(form, key)
     settings = {
@@ -157,6 +160,7 @@ def _path(chosen: Method, form: dict[str, Any], key: Key) -> dict[str, Any]:
             index=choices.index(form["tolerance"]),
             format_func=lambda t: f"{t:.1%}",
             key=key("tolerance"),
-            help="As estimated, of the sum of its absolute scores. Less takes longer.",
+            help="How far off a layer's scores may be, as estimated, as a share of all of them "
+            "together. Less takes longer.",
         )
     return settings

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import pandas as pd
@@ -36,6 +37,15 @@ def activations(model: Model, prompt: Prompt, neuron: Neuron) -> list[float]:
     return table.reindex(range(model.encode(prompt).length), fill_value=0.0).tolist()
 
 
+@contextmanager
+def panel() -> Iterator[None]:
+    """The card itself: in one of ``columns``, and on a phone with a button that closes it."""
+    opened = st.session_state.get("neuron_opened", False)
+    with st.container(border=True, key="neuron_panel_opened" if opened else "neuron_panel"):
+        st.button("Close", icon=":material/close:", key="close_neuron", on_click=_close)
+        yield
+
+
 def columns() -> tuple[DeltaGenerator, DeltaGenerator]:
     """Places for what is clicked, and for the card, which stays in view beside it.
 
@@ -52,9 +62,7 @@ def draw(model: Model, prompt: Prompt, neuron: Neuron, scores: NeuronScores) -> 
         scores: those that the page shows.
     """
     card = _of(model, prompt, neuron)
-    opened = st.session_state.get("neuron_opened", False)
-    with st.container(border=True, key="neuron_panel_opened" if opened else "neuron_panel"):
-        st.button("Close", icon=":material/close:", key="close_neuron", on_click=_close)
+    with panel():
         st.markdown(
             f"**Neuron {model.layer_names[neuron.layer]} / "
             f"{COMPONENT_NAMES[neuron.component]} / {neuron.index}**"

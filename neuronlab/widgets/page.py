@@ -73,13 +73,25 @@ GLOSSARY = {
 }
 
 
+# In a page's help: what stands above it is for everybody, what follows has the formulas.
+EXACTLY = "\n## Exactly\n"
+
+
 def header(title: str, question: str, paper: str, how_to_read: str, terms: tuple[str, ...]) -> None:
-    """Title, the question a page answers, its paper, and help that folds open."""
+    """Title, the question a page answers, its paper, and help that folds open.
+
+    Args:
+        how_to_read: in Markdown; what follows ``EXACTLY`` folds open below the rest.
+    """
     st.title(title)
     st.markdown(f"{question} :gray[{paper}]")
     if not how_to_read and not terms:
         return
     with st.expander("How to read this", icon=":material/help:"):
-        st.markdown(how_to_read)
+        words, _, exactly = how_to_read.partition(EXACTLY)
+        st.markdown(words)
         for term in terms:
             st.markdown(f"**{term}.** {GLOSSARY[term]}")
+        if exactly:
+            with st.expander("Exactly, with formulas", icon=":material/function:"):
+                st.markdown(exactly)

@@ -19,8 +19,8 @@ from neuronlab.models import Model
 from neuronlab.proteins import corpora
 from neuronlab.runs import Result
 from neuronlab.studies.neuron_labels import NeuronLabelsSpec
-from neuronlab.widgets import exports, label_sets, neuron_maps
-from neuronlab.widgets.guard import counted, plain
+from neuronlab.widgets import exports, label_sets, neuron_card, neuron_maps
+from neuronlab.widgets.guard import plain
 from pages.labels import search
 from pages.labels.card import card, control
 
@@ -149,15 +149,12 @@ def _search(
     if rows.empty:
         st.info("No neuron has such a label: use other words.", icon=":material/search_off:")
         return
-    left, right = st.columns([3, 2], gap="medium")
+    left, right = neuron_card.columns()
     table = rows.head(_LISTED).reset_index(drop=True)
     with left:
         columns = ["layer", "component", "neuron", "label", *_JUDGED]
         columns += [c for c in ("likeness", "effect", "q") if c in table]
-        more = f" (the first {_LISTED:,})" if len(rows) > _LISTED else ""
-        st.markdown(
-            f"**{counted(len(rows), 'neuron')}**{more}. Select rows for the card and the basket."
-        )
+        st.markdown(search.heading(rows, _LISTED))
         neuron_maps.listed(
             table, "label_rows", "Neurons with their labels.", height=520, order=columns
         )

@@ -20,7 +20,7 @@ from neuronlab.proteins.features import FEATURES
 from neuronlab.runs import Result
 from neuronlab.studies.exemplars import ExemplarsSpec
 from neuronlab.studies.neuron_labels import NeuronLabelsSpec, question
-from neuronlab.widgets import exports, runs, services, shown, state, structure
+from neuronlab.widgets import exports, neuron_card, runs, services, shown, state, structure
 from neuronlab.widgets.guard import plain
 
 # How many of a neuron's proteins with a structure there are to choose from, on one scale.
@@ -34,7 +34,7 @@ def card(
     row = labels.label_of(neuron)
     if row is None:
         return
-    with st.container(border=True):
+    with neuron_card.panel():
         title(neuron, str(row["label"]))
         st.caption(
             f"Held-out correlation {row['correlation']:.2f}{control(row)}"

@@ -22,6 +22,7 @@ from neuronlab.widgets import (
     contexts,
     exports,
     model_fetch,
+    neuron_card,
     neuron_maps,
     runs,
     services,
@@ -29,7 +30,7 @@ from neuronlab.widgets import (
     state,
 )
 from neuronlab.widgets.guard import complain, counted, guard, plain
-from pages.labels import search
+from pages.labels import explanation, search
 from pages.labels.card import title
 
 _ALL = "all"
@@ -125,8 +126,8 @@ def _headline(result: Result) -> None:
     )
     st.caption(
         f"From {n['texts']:,} definitions of WordNet ({n['read']:,} tokens); {n['judged']:,} "
-        "others judge. The first token of a text does not count: there the model has read "
-        "nothing yet."
+        "others judge. In quotes stand tokens, which are words or pieces of words. The first token "
+        "of a text does not count: there the model has read nothing yet."
     )
 
 
@@ -158,12 +159,9 @@ def _search(model: Model, table: pd.DataFrame, spec: TokenLabelsSpec, tokens: in
     if rows.empty:
         st.info("No neuron answers to such words: use others.", icon=":material/search_off:")
         return
-    left, right = st.columns([3, 2], gap="medium")
+    left, right = neuron_card.columns()
     with left:
-        more = f" (the first {_LISTED:,})" if len(rows) > _LISTED else ""
-        st.markdown(
-            f"**{counted(len(rows), 'neuron')}**{more}. Select rows for the card and the basket."
-        )
+        st.markdown(search.heading(rows, _LISTED))
         order = ["layer", "neuron", "label", "peaks", "correlation", "another's label"]
         order += [name for name in ("likeness", "promotes") if name in rows]
         order = order if len(spec.components) == 1 else ["component", *order]
@@ -219,7 +217,7 @@ def _card(model: Model, table: pd.DataFrame, neuron: Neuron, spec: TokenLabelsSp
     """One neuron: its label, what it promotes, and the texts at both ends."""
     row = neuron_maps.row_of(table, neuron)
     assert row is not None
-    with st.container(border=True):
+    with neuron_card.panel():
         label = str(row["label"])
         title(neuron, f"Most positive {label}" if label else "No words in common")
         if row["label"]:
@@ -234,6 +232,7 @@ def _card(model: Model, table: pd.DataFrame, neuron: Neuron, spec: TokenLabelsSp
         contexts.draw(model, places, neuron, "top", "context")
         with st.expander("Most negative", expanded=contexts.stronger(places, neuron) == "bottom"):
             contexts.draw(model, places, neuron, "bottom", "context")
+        explanation.draw(spec, neuron)
 
 
 def _judged(row: pd.Series) -> str:

@@ -19,6 +19,7 @@ from neuronlab.proteins.corpora import CORPORA
 from neuronlab.studies.neuron_labels import NeuronLabelsSpec
 from neuronlab.widgets import components, label_sets, model_fetch
 from neuronlab.widgets.guard import complain, plain, sentence
+from pages.labels import endpoint_fields
 
 OWN = "own"
 EXPLAINERS = {
@@ -120,19 +121,7 @@ def _explainer(explainer: str) -> dict:
     one, two, three = st.columns(3)
     fields: dict = {}
     if explainer == "endpoint":
-        preset = _environment()
-        fields["address"] = one.text_input(
-            "Address", preset.address if preset else "", key="label_address", max_chars=300,
-            placeholder="https://api.openai.com/v1 or http://127.0.0.1:8080/v1",
-        )  # fmt: skip
-        fields["answers_by"] = two.text_input(
-            "Model", preset.model if preset else "", key="label_llm", max_chars=100
-        )
-        fields["key"] = three.text_input(
-            "Key", type="password", key="label_key", max_chars=500,
-            help="Held in memory for this run alone; no result has it. Empty: that of the "
-            "environment, if the address is.",
-        )  # fmt: skip
+        fields = endpoint_fields.draw((one, two, three), "label")
         one.number_input("Price per million tokens read", 0.0, 1000.0, key="label_price_in")
         two.number_input("Price per million tokens written", 0.0, 1000.0, key="label_price_out")
         endpoint.Endpoint(fields["address"], fields["answers_by"])  # says what is wrong
@@ -154,13 +143,6 @@ def _explainer(explainer: str) -> dict:
         key="label_variant",
     )
     return fields
-
-
-def _environment() -> endpoint.Endpoint | None:
-    try:
-        return endpoint.from_environment()
-    except UserError:
-        return None
 
 
 def _settings(*, llm: bool) -> dict:

@@ -16,8 +16,18 @@ from neuronlab.models import Model
 from neuronlab.neurons import Neuron
 from neuronlab.runs import Result
 from neuronlab.studies.residue_labels import FOLLOWS, ResidueLabelsSpec, small
-from neuronlab.widgets import components, exports, links, neuron_maps, services, shown, state
-from neuronlab.widgets.guard import complain, counted
+from neuronlab.widgets import (
+    components,
+    exports,
+    links,
+    neuron_card,
+    neuron_maps,
+    services,
+    shown,
+    state,
+)
+from neuronlab.widgets.guard import complain
+from pages.labels import search
 from pages.labels.card import painted, title
 
 STUDY = "residue_labels"
@@ -97,7 +107,7 @@ def _map(table: pd.DataFrame, follow: pd.Series) -> None:
 
 def _list(model: Model, rows: pd.DataFrame, result: Result) -> None:
     """The neurons of a concept and a layer, best first, beside the card of the chosen one."""
-    left, right = st.columns([3, 2], gap="medium")
+    left, right = neuron_card.columns()
     with left:
         one, two = st.columns(2)
         concept = one.selectbox("Concept", [_ALL, *CONCEPTS], key="residue_concept")
@@ -109,7 +119,7 @@ def _list(model: Model, rows: pd.DataFrame, result: Result) -> None:
         if rows.empty:
             st.info("No neuron of this layer does: choose another.", icon=":material/info:")
             return
-        st.markdown(f"**{counted(len(rows), 'neuron')}**. Select rows for the card and the basket.")
+        st.markdown(search.heading(rows, _LISTED))
         columns = ["layer", "component", "neuron", "label", "correlation", "control_correlation"]
         neuron_maps.listed(
             rows.head(_LISTED),
@@ -128,12 +138,12 @@ def _card(model: Model, rows: pd.DataFrame, result: Result) -> None:
     neuron = links.neuron()
     if neuron not in index:
         neuron = index[0]
-        neuron_maps.choose(neuron)
+        links.look_at(neuron)
     row = rows.iloc[index.index(neuron)]
     names = ("explained", "judged", "shifted")
     at = (slice(None), neuron.layer, neuron.index)
     r = {name: result.arrays[f"{name}.{neuron.component}"][at] for name in names}
-    with st.container(border=True):
+    with neuron_card.panel():
         title(neuron, str(row["label"]))
         st.caption(
             f"Correlation {row['correlation']:.2f} on chains that had no part in the label "

@@ -9,6 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 from neuronlab.labels.search import search_meaning
 from neuronlab.neurons import Neuron
 from neuronlab.widgets import links, model_fetch, neuron_maps
+from neuronlab.widgets.guard import counted
 
 _MEANT = 500
 
@@ -44,6 +45,25 @@ def by_meaning(rows: pd.DataFrame, query: str) -> pd.DataFrame | None:
     return search_meaning(rows, query, _MEANT)
 
 
+def heading(rows: pd.DataFrame, most: int) -> str:
+    """What is listed, and how much of it.
+
+    Args:
+        rows: that fit.
+        most: as many are listed.
+    """
+    count = f"**{counted(len(rows), 'neuron')}**"
+    if "likeness" in rows:
+        which = (
+            f"The {count} whose labels are nearest in meaning"
+            if len(rows) == _MEANT
+            else f"{count}, those nearest in meaning first"
+        )
+    else:
+        which = f"{count} (the first {most:,})" if len(rows) > most else count
+    return f"{which}. Select rows for the card and the basket."
+
+
 def chosen(rows: pd.DataFrame, every: pd.DataFrame, name: str) -> Neuron:
     """The neuron that is looked at; the first of the rows where a search has left it behind.
 
@@ -57,5 +77,5 @@ def chosen(rows: pd.DataFrame, every: pd.DataFrame, name: str) -> Neuron:
     if neuron is None or neuron_maps.row_of(among, neuron) is None:
         first = rows.iloc[0]
         neuron = Neuron(int(first["layer"]), first["component"], int(first["neuron"]))
-        neuron_maps.choose(neuron)
+        links.look_at(neuron)
     return neuron

@@ -51,7 +51,8 @@ def form(model: Model, study: str) -> LanguagesSpec | None:
             most,
             1,
             key="languages_wordings",
-            help="With several, a neuron's share is the highest that 70 % of them reach.",
+            help="In how many ways a fact is asked. With several, a neuron counts as much as it "
+            "does in 70 % of them.",
         )
     if study == "cross_lingual_editing":
         moved, published = thresholds_of(languages), default_taus(languages)

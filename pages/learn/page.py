@@ -20,6 +20,7 @@ _COLUMNS = 2
 
 
 def main() -> None:
+    classroom.remember()
     of = {lesson.name: lesson for lesson in lessons()}
     lesson = of.get(st.query_params.get("lesson", ""))
     if lesson is None:

@@ -16,9 +16,12 @@ from neuronlab.studies.attribution import AttributionSpec, scores_of
 from neuronlab.widgets import exports, links, runs, services
 from neuronlab.widgets.guard import complain, counted, guard, plain
 from pages import PAGE_OF
+from pages.runs import pictures
 
 # Of the widget that names the collection whose runs are listed.
 COLLECTION = "history_collection"
+ALL, HERE, EXAMPLES = "all", "computed here", "examples"
+_ROW = 44  # px: a picture is recognised
 
 
 def main() -> None:
@@ -26,8 +29,12 @@ def main() -> None:
         under_way()
     with guard():
         interrupted()
+    everything = services.store().history()
+    more = pictures.draw(everything)
     with guard():
-        history()
+        history(everything)
+    if more:
+        st.rerun()
 
 
 def under_way() -> None:
@@ -76,9 +83,8 @@ def resume(pending: Pending) -> None:
     services.queue().resume(pending, owner=services.owner())
 
 
-def history() -> None:
+def history(everything: Sequence[Record]) -> None:
     """The table of finished runs and what can be done with the selected ones."""
-    everything = services.store().history()
     st.subheader(f"Finished: {len(everything)}")
     shelf = Shelf(services.store())
     contents = shelf.read()
@@ -92,12 +98,16 @@ def history() -> None:
     event = st.dataframe(
         table,
         hide_index=True,
-        height=min(40 + 35 * len(records), 420),
+        row_height=_ROW,
+        height=min(40 + _ROW * len(records), 480),
         on_select="rerun",
         selection_mode="multi-row",
         # Another after each deletion: else the row that moves up is selected.
         key=f"history_{st.session_state.setdefault('history_deletions', 0)}",
         column_config={
+            "picture": st.column_config.ImageColumn(
+                width="small", help="Of the result: purple is above zero, orange below."
+            ),
             "when": st.column_config.DatetimeColumn(format="D MMM, HH:mm"),
             "seconds": st.column_config.NumberColumn(format="%.1f"),
         },
@@ -125,7 +135,16 @@ def history() -> None:
 
 def wanted(records: Sequence[Record], contents: Contents) -> tuple[list[Record], pd.DataFrame]:
     """The runs of a collection, or all, that have some words; and their rows."""
-    left, right = st.columns([3, 2])
+    left, middle, right = st.columns([4, 3, 3], vertical_alignment="bottom")
+    whose = middle.segmented_control(
+        "Show",
+        [ALL, HERE, EXAMPLES],
+        default=ALL,
+        key="history_whose",
+        required=True,
+        persist_state="session",
+        help="Examples come with the project: pages open on them.",
+    )
     of = right.selectbox(
         "Collection",
         ["", *contents.collections],
@@ -144,6 +163,11 @@ def wanted(records: Sequence[Record], contents: Contents) -> tuple[list[Record],
         records = [by_key[key] for key in contents.collections[of] if key in by_key]
         if not records:
             st.info("None of its runs is on this server any more.", icon=":material/info:")
+            return [], pd.DataFrame()
+    if whose != ALL:
+        records = [each for each in records if is_example(each) == (whose == EXAMPLES)]
+        if not records:
+            st.info("None: choose “all”.", icon=":material/info:")
             return [], pd.DataFrame()
     table = pd.DataFrame([row(record, contents.of(record.key).name) for record in records])
     searched = table[["name", "page", "run", "asked", "model", "key"]]
@@ -219,16 +243,23 @@ def notes(shelf: Shelf, contents: Contents, chosen: list[Record]) -> None:
             st.rerun()
 
 
+def is_example(record: Record) -> bool:
+    """Whether a result comes with the project."""
+    return "example" in record.provenance
+
+
 def row(record: Record, name: str) -> dict:
     """A record as a row of the table."""
     page = PAGE_OF.get(record.study)
     return {
+        "picture": pictures.of(record.key),
         "when": record.created,
         "name": name,
         "page": page.title if page else "",
         "run": runs.heading(record.study, record.spec),
         "asked": runs.question(record.spec),
         "model": runs.models_of(record.spec),
+        "from": "example" if is_example(record) else "here",
         "seconds": record.seconds,
         "KB": round(record.bytes / 1000),
         "state": "ready" if record.readable else "not readable",

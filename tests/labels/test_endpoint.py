@@ -1,15 +1,14 @@
 """The client against a server in this process that misbehaves in the ways servers do."""
 
 import gzip
-import json
 import socket
 import threading
 import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from chat_endpoint import Server, completion, fault
 
 from neuronlab.errors import UserError
 from neuronlab.labels import chat_server, endpoint
@@ -21,71 +20,6 @@ KEY = "sk-very-secret-0123456789"
 
 def ask(text="why?"):
     return [{"role": "system", "content": "Be short."}, {"role": "user", "content": text}]
-
-
-def completion(*texts):
-    choices = [
-        {"index": i, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
-        for i, text in enumerate(texts)
-    ]
-    return {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": choices}
-
-
-def fault(status, message="no", code=None, **headers):
-    return status, {"error": {"message": message, "code": code, "type": "x"}}, headers
-
-
-class Server:
-    """Replies with what ``script(request, number)`` gives: a body, or (status, body, headers)."""
-
-    def __init__(self):
-        self.requests = []
-        self.script = lambda request, number: completion(*["Zinc fingers."] * request.get("n", 1))
-        lock = threading.Lock()
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with lock:
-                    number = len(server.requests)
-                    headers = {name.lower(): value for name, value in self.headers.items()}
-                    server.requests.append((self.path, headers, body))
-                reply = server.script(body, number)
-                status, content, headers = reply if isinstance(reply, tuple) else (200, reply, {})
-                raw = content if isinstance(content, bytes) else json.dumps(content).encode()
-                headers = {"Content-Type": "application/json"} | headers
-                try:
-                    self.send_response(status)
-                    for name, value in headers.items():
-                        self.send_header(name.replace("_", "-"), str(value))
-                    self.send_header("Content-Length", str(len(raw)))
-                    self.end_headers()
-                    self.wfile.write(raw)
-                except OSError:
-                    pass  # the client has gone
-
-            def log_message(self, *args):
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
-        self.http.handle_error = lambda *args: None  # a client that left
-        self.address = f"http://127.0.0.1:{self.http.server_port}/v1"
-        threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
-
-    def close(self):
-        self.http.shutdown()
-        self.http.server_close()
-
-
-@pytest.fixture
-def server():
-    found = Server()
-    yield found
-    found.close()
 
 
 @pytest.fixture(autouse=True)

@@ -1,11 +1,15 @@
 """The labels of a language model: what the page says is what is stored, and the card follows."""
 
+import pandas as pd
 import pytest
+from chat_endpoint import completion
 
 from neuronlab.examples import example
 from neuronlab.neurons import Neuron
 from neuronlab.runs import Store
+from neuronlab.studies import context_explanation
 from neuronlab.studies.token_labels import TokenLabelsSpec
+from pages.labels import search
 
 MODEL = "smollm2-135m"
 
@@ -82,3 +86,57 @@ def test_a_link_to_a_run_opens_its_labels(visit, results):
     fields = {n: v for n, v in stored.spec.items() if n in TokenLabelsSpec.model_fields}
     spec = TokenLabelsSpec(**fields)
     assert spec.key == stored.key
+
+
+def panel(page):
+    """The key of the card's container: on a phone it decides whether the card is in view."""
+    keys = {block.proto.id for block in page.at.get("flex_container")}
+    (key,) = {key.split("-")[-1] for key in keys if "neuron_panel" in key}
+    return key
+
+
+def test_on_a_phone_the_card_comes_up_when_a_row_is_picked_and_goes(page):
+    assert panel(page) == "neuron_panel"
+    page.select("context_rows", 3)
+    page.at.session_state["neuron_opened"] = True  # as the click on the row does
+    page.run()
+    assert panel(page) == "neuron_panel_opened"
+    page.press("close_neuron")
+    assert panel(page) == "neuron_panel"
+
+
+def test_a_list_says_how_much_of_it_there_is():
+    rows = pd.DataFrame({"layer": range(500)})
+    assert search.heading(rows, 2_000).startswith("**500 neurons**. Select")
+    assert search.heading(rows, 100).startswith("**500 neurons** (the first 100). Select")
+    meant = rows.assign(likeness=0.5)
+    assert "The **500 neurons** whose labels are nearest" in search.heading(meant, 2_000)
+    assert search.heading(meant[:40], 2_000).startswith("**40 neurons**, those nearest")
+
+
+def test_a_chat_model_is_asked_about_a_neuron_and_what_it_says_is_text(
+    page, results, server, monkeypatch
+):
+    monkeypatch.setattr(context_explanation, "_SEARCHED", 60)
+    server.script = lambda request, number: completion(
+        "2=10" if "Tokens:" in request["messages"][1]["content"] else "At <b>bold</b> [words](x)."
+    )
+    assert page.says("No endpoint is set")
+    page.at.text_input(key="context_address").set_value("nowhere")
+    page.at.text_input(key="context_llm").set_value("tiny")
+    page.run()
+    page.one_error("must begin with http")
+    page.at.text_input(key="context_address").set_value(server.address)
+    page.run()
+    assert page.errors() == []
+    assert page.says("44 questions")
+    assert not server.requests
+    page.press("explain")
+    assert page.errors() == []
+    assert len(server.requests) == 44
+    (stored,) = [r for r in Store(results).history() if r.study == "context_explanation"]
+    numbers = Store(results).load(stored.key)[1].numbers
+    assert page.says(f"Held-out correlation **{numbers['correlation']:.2f}**")
+    assert page.says(f"other neurons get **{numbers['control_correlation']:.2f}**")
+    assert page.says(r"At \<b\>bold")
+    assert not [text for text in page.texts() if "<b>" in text]

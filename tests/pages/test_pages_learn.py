@@ -1,6 +1,7 @@
 """Lessons: each is walked through to its end, and asks before it shows."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 
@@ -130,3 +131,23 @@ def test_the_glossary_is_found_by_words(visit, results):
     page.at.text_input(key="glossary_words").set_value("nothinglikethis")
     page.run()
     assert page.says("No word has that in it")
+
+
+@pytest.mark.parametrize(
+    ("kept", "answers"),
+    [
+        ([["proof", 1, 2], ["neuron", 2, 0]], {("proof", 1): 2, ("neuron", 2): 0}),
+        (
+            [["proof", 2, 9], ["proof", 1, -1], ["nowhere", 1, 0], ["proof"], ["proof", "1", 2], 3],
+            {},
+        ),
+        ({"proof": 1}, {}),
+        (None, {}),
+    ],
+)
+def test_a_tab_gives_back_what_was_answered_and_nothing_else(monkeypatch, kept, answers):
+    session = {"answers_in_tab": SimpleNamespace(kept=kept)}
+    monkeypatch.setattr(classroom.st, "session_state", session)
+    classroom._given_back()
+    assert session["answers"] == answers  # also without any: the tab is not asked again
+    assert not classroom.classroom().counts(("proof", 1))  # the class has heard it before

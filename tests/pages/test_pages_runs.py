@@ -1,9 +1,11 @@
 """The page of runs: list, open, delete, compare."""
 
 from neuronlab.examples import example, opened, stored_keys
+from neuronlab.figures.thumbnails import SOURCES
 from neuronlab.models.catalogue import EMBEDDED, title_of
 from neuronlab.runs import Shelf, Store
 from pages import PAGE_OF
+from pages.runs import pictures
 
 COMPUTED = {s.key for model in EMBEDDED if model.default for s in opened(model.name)}
 EXAMPLES = COMPUTED | stored_keys()
@@ -118,3 +120,42 @@ def test_a_server_without_runs_takes_a_collection(visit, home):
     app = visit("runs")
     assert app.says("Nothing yet.")
     assert app.says("None yet: select runs below")
+
+
+def test_runs_have_pictures_also_where_drawing_them_takes_long(visit, results, monkeypatch):
+    monkeypatch.setattr(pictures, "_PATIENCE", 0.0)  # one at a time
+    pictures._drawn.clear()
+    app = visit("runs")
+    table = app.at.dataframe[-1].value.set_index("key")["picture"]
+    studies = {record.key: record.study for record in Store(results).history()}
+    assert set(table.index) == set(studies)
+    for key, picture in table.items():
+        drawn = str(picture).startswith("data:image/png;base64,")
+        assert drawn == (studies[key] in SOURCES), studies[key]
+
+
+def test_a_damaged_run_has_no_picture_and_is_listed(visit, results):
+    pictures._drawn.clear()
+    key = example("antiberty").key
+    (results / key / "arrays.npz").write_bytes(b"")
+    app = visit("runs")
+    table = app.at.dataframe[-1].value.set_index("key")
+    assert not isinstance(table.loc[key, "picture"], str)
+    assert table.loc[key, "state"] == "not readable"
+
+
+def test_what_comes_with_the_project_is_told_from_what_was_computed_here(visit, results):
+    app = visit("runs")
+    every = app.at.dataframe[-1].value
+    stored = set(every["key"]) & stored_keys()
+    assert stored
+    assert set(every.loc[every["from"] == "example", "key"]) == stored
+    app.at.segmented_control(key="history_whose").set_value("examples")
+    app.run()
+    assert set(app.at.dataframe[-1].value["key"]) == stored
+    for key in set(every["key"]) - stored:
+        Store(results).delete(key)
+    app.at.segmented_control(key="history_whose").set_value("computed here")
+    app.run()
+    assert app.says("None: choose")
+    assert app.errors() == []

@@ -331,6 +331,28 @@ def test_delete_and_delete_again(store):
     store.delete(SPEC.key)
 
 
+def test_one_part_is_read_without_the_others(store):
+    store.save(SPEC, full_result(), seconds=1)
+    flip_a_byte("arrays.npz")(store.path(SPEC.key))
+    part = store.part(SPEC.key, "top.parquet")
+    assert list(part.tables) == ["top"]
+    pd.testing.assert_frame_equal(part.tables["top"], full_result().tables["top"])
+    assert part.numbers["score"] == 0.25
+    assert not part.arrays
+    assert not part.files
+    with pytest.raises(UnreadableResult):
+        store.part(SPEC.key, "arrays.npz")
+    with pytest.raises(MissingResult):
+        store.part("0" * 16, "top.parquet")
+
+
+def test_the_history_tells_where_a_result_is_from(store):
+    store.save(SPEC, full_result(), seconds=1, provenance={"example": "another machine"})
+    store.save(ToySpec(text="other"), Result(), seconds=1)
+    said = {record.key: record.provenance for record in store.history()}
+    assert said == {SPEC.key: {"example": "another machine"}, ToySpec(text="other").key: {}}
+
+
 def test_export_can_be_unpacked_and_loaded(store, tmp_path):
     store.save(SPEC, full_result(), seconds=1)
     with zipfile.ZipFile(io.BytesIO(store.export(SPEC.key))) as archive:

@@ -47,7 +47,7 @@ def test_portions_give_what_one_pass_gives(model, tmp_path, monkeypatch, texts):
         value = result.arrays[f"{end}_value.ffn"]
         assert value == pytest.approx(whole[f"{end}_value.ffn"], rel=2e-3)
         same = named[result.arrays[f"{end}_text.ffn"]] == np.array(texts)[whole[f"{end}_text.ffn"]]
-        assert same.mean() > 0.95  # of equal values, which of them does not matter
+        assert same.mean() > 0.9  # of equal values, which of them does not matter
 
 
 def test_labels_are_judged_on_texts_that_drove_no_neuron(model, tmp_path, texts):

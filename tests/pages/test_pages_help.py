@@ -1,0 +1,27 @@
+"""The help of every page begins in plain words; formulas fold open below them."""
+
+import re
+
+import pytest
+
+from neuronlab.widgets.page import EXACTLY
+from pages import PAGES
+
+HELPED = [page for page in PAGES if page.how_to_read]
+
+
+@pytest.mark.parametrize("page", HELPED, ids=lambda page: page.name)
+def test_plain_words_come_before_formulas(page):
+    words, _, exactly = page.how_to_read.partition(EXACTLY)
+    assert "$" not in words
+    assert EXACTLY not in exactly
+    first = words.split("\n\n")[0]
+    assert 5 < len(re.split(r"[.?]", first)[0].split()) < 40  # a sentence, and no long one
+
+
+def test_formulas_fold_open(visit, results):
+    app = visit("value_query")
+    helps = [e.label for e in app.at.expander]
+    assert helps.index("Exactly, with formulas") == helps.index("How to read this") + 1
+    inside = next(e for e in app.at.expander if e.label == "Exactly, with formulas")
+    assert any("$" in text.value for text in inside.markdown)
