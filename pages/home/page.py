@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from neuronlab import examples
 from neuronlab.examples import DEFAULT_MODEL
@@ -38,11 +39,11 @@ def main() -> None:
         "Point at a prediction, see the neurons it rests on, and prove it by switching them off."
     )
     spec = examples.example(DEFAULT_MODEL)
-    result = None
+    result = shown = None
     with guard():
         result = live_example(spec)
         if result is not None:
-            show(spec, result)
+            shown = show(spec, result)
     with st.container(border=True):
         st.page_link(LEARN.path, label=f"**{LEARN.title}**: {LEARN.card}", icon=LEARN.symbol)
     language, protein = st.columns(2, gap="large")
@@ -60,6 +61,11 @@ def main() -> None:
     with st.container(horizontal=True):
         for page in (page for page in PAGES if page.section and page is not LEARN):
             st.page_link(page.path, label=f"**{page.title}**: {page.card}", icon=page.symbol)
+    # Of a fresh server it takes seconds to load the model that is asked: all else comes first.
+    if result is not None and shown is not None and weights.installed(spec.model):
+        others, off = shown
+        with others, guard():
+            asked(spec, result, off)
 
 
 def live_example(spec: AttributionSpec) -> Result | None:
@@ -72,8 +78,12 @@ def live_example(spec: AttributionSpec) -> Result | None:
     return result
 
 
-def show(spec: AttributionSpec, result: Result) -> None:
-    """The sentence, its prediction, and what switching ten neurons off does to it and others."""
+def show(spec: AttributionSpec, result: Result) -> tuple[DeltaGenerator, bool]:
+    """The sentence, its prediction, and what switching ten neurons off does to it and others.
+
+    Returns:
+        The place for other prompts' answers, and whether the neurons are off.
+    """
     n = result.numbers
     label = n["target_label"]
     if "one_pass" in result.tables:
@@ -93,8 +103,9 @@ def show(spec: AttributionSpec, result: Result) -> None:
         st.markdown(f"**What {plain(title_of(spec.model))} says next**, {words}")
         draw(choices(result.tables["suppressed"], int(n["target"]), off), "choices", "Next tokens.")
     with right:
-        beside(spec, result, off)
+        others = beside(result, off)
     doors.open_button("Open this example", spec, type="primary")
+    return others, off
 
 
 def neurons_in(result: Result) -> int:
@@ -112,8 +123,8 @@ def choices(table: pd.DataFrame, target: int, off: bool) -> list[Bar]:
     ]
 
 
-def beside(spec: AttributionSpec, result: Result, off: bool) -> None:
-    """Random neurons and two bystanders, which say whether it is this answer that goes."""
+def beside(result: Result, off: bool) -> DeltaGenerator:
+    """Random neurons, and a place for bystanders: they say whether it is this answer that goes."""
     n = result.numbers
     words, mean, _ = control_in(n)
     answer = n["target_label"].strip()
@@ -121,13 +132,13 @@ def beside(spec: AttributionSpec, result: Result, off: bool) -> None:
     before = float(n["probability"])
     random = Bar(f"{answer}, {n['suppressed']} random neurons instead", mean if off else before)
     draw([random], "random", f"Probability of the answer without {words}.")
-    if weights.installed(spec.model):
-        asked(spec, result, off)
+    others = st.container()
     st.caption(
         f"Without its {n['suppressed']} top neurons {plain(answer)} falls from {before:.0%} to "
         f"{n['probability_suppressed']:.1%}; without {n['suppressed']} {words} it has {mean:.0%}. "
         "What else the neurons carry shows in other answers."
     )
+    return others
 
 
 def asked(spec: AttributionSpec, result: Result, off: bool) -> None:
