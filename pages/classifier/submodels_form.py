@@ -47,6 +47,7 @@ def _choices(start: SubmodelsSpec) -> dict[str, tuple[str, ...]]:
             default=SCORED,
             format_func=METHODS.__getitem__,
             key="sub_methods",
+            wrap=True,
         ),
         "selections": right.pills(
             "Choose by",

@@ -313,6 +313,7 @@ def query_list(result: Result, of: str, roles: pd.DataFrame) -> None:
         default="query",
         format_func=lambda role: figures.ROLES.get(role, "all waking neurons"),
         key="query_list",
+        wrap=True,
         persist_state="page",
         label_visibility="collapsed",
         required=True,

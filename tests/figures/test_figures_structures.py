@@ -169,3 +169,18 @@ def test_one_to_three_structures(count):
             draw(["x"] * count)
     with pytest.raises(ValueError, match="labels"):
         figures.structures_view([folded("AC")], [], URL)
+
+
+@pytest.mark.parametrize(("overlaid", "second"), [(False, [1, 0]), (True, [0, 1])])
+def test_residues_are_numbered_on_from_chain_to_chain(overlaid, second):
+    html = figures.structures_view(
+        [folded("AC", "GH"), folded("AD", "GH")],
+        ["a", "b"],
+        URL,
+        colour="changed",
+        overlaid=overlaid,
+    )
+    places = json.loads(re.search(r"const places = (\{.*\}), ink = ", html)[1])
+    assert list(places) == ["1", "2", "3", "4"]
+    assert places["2"] == [[0, 0, "H", 2, "H2"], [*second, "H", 2, "H2: changed"]]
+    assert places["3"] == [[0, 0, "L", 1, "L1"], [*second, "L", 1, "L1"]]

@@ -83,7 +83,9 @@ def test_results_of_a_model_are_complete(visit, results, model):
 @pytest.mark.parametrize("model", MODELS)
 def test_the_exact_call_is_there_to_copy(visit, results, model):
     app = visit("attribution", model=model)
-    python, command = (next(c.value for c in app.at.code if s in c.value) for s in ("nl.", "-m"))
+    python, command = (
+        next(c.value for c in app.at.code if s in c.value) for s in ("nl.attribute(", "-m")
+    )
     assert f"nl.load('{model}')" in python
     assert "nl.attribute(" in python
     assert command.startswith("python -m neuronlab attribute --model")
