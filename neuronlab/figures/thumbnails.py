@@ -101,6 +101,18 @@ def _components(arrays: Mapping[str, Float[np.ndarray, "layer neuron"]]) -> Grid
     return np.hstack(apart)[::-1, :-1]
 
 
+def _strongest(arrays: Mapping[str, np.ndarray]) -> Grid:
+    """Of every neuron the activation at its strongest place."""
+    of = "top_value."
+    return _components(
+        {
+            name.removeprefix(of): values[..., 0].astype(np.float32)
+            for name, values in arrays.items()
+            if name.startswith(of)
+        }
+    )
+
+
 def _binned(values: Grid, most: int) -> Float[np.ndarray, "row bin"]:
     """So many columns at most: of neighbours in one, the strongest."""
     size = -(-values.shape[1] // most)
@@ -133,6 +145,8 @@ SOURCES = {
     "neuron_labels": _of_table("labels", "layer", "group"),
     "residue_labels": _of_table("labels", "layer", "concept"),
     "token_labels": _of_table("labels", "layer", "role"),
+    "contexts": _of_arrays(_strongest),
+    "context_explanation": _of_table("tokens", "text", "place", "activation"),
     "scaling": _of_table("grid", "sextile", "group", "share"),
     "steering": _of_table("trajectories", "condition", "step", _last),
 }

@@ -6,6 +6,7 @@ One pass; memory does not grow with the texts, since of every neuron its extreme
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ ENDS = ("top", "bottom")
 # What is kept of a place: the activation, the number of the text, and the token's place in it.
 PARTS: dict[str, type] = {"value": np.float16, "text": np.int32, "token": np.uint8}
 
+Precision = Literal["float32", "bfloat16"]
 Array = np.ndarray
 
 
@@ -138,6 +140,7 @@ def contexts(
     numbers: Sequence[int],
     components: Sequence[Component],
     keep: int,
+    precision: Precision = "float32",
     progress: Fraction = unheard,
 ) -> dict[Component, Contexts]:
     """The extremes of all neurons on some texts.
@@ -146,6 +149,7 @@ def contexts(
         ids: the tokens of each text (``token_ids``); one of which none counts has no place.
         numbers: of the texts, as the places name them.
         keep: see ``Contexts``.
+        precision: of the products; what is added up between them stays as the model has it.
         progress: called with a fraction after every batch; an exception it raises ends the work.
     """
     by_component = {c: Contexts(keep) for c in components}
@@ -158,7 +162,9 @@ def contexts(
         texts = [numbers[rows_of_text[row]] for row in rows]
         by_component[component].add(layer, texts, neurons, counting)
 
-    visit(model, [ids[at] for at in rows_of_text], some, components, see, progress)
+    half = precision == "bfloat16"
+    with torch.autocast(model.device.type, torch.bfloat16, enabled=half):
+        visit(model, [ids[at] for at in rows_of_text], some, components, see, progress)
     return by_component
 
 

@@ -13,7 +13,9 @@ from neuronlab.models.batches import TOKENS, of_like_length
 from neuronlab.models.hooks import Edit, Neurons
 from neuronlab.progress import Fraction, unheard
 
-_TOKENS_PER_BATCH = TOKENS
+# On a processor what a layer of so few computes stays in its cache: half as many again a second as
+# with ``TOKENS``.
+_TOKENS_PER_BATCH = 512
 Keep = Callable[[list[int], int, Component, Neurons, Tensor], None]
 
 
@@ -46,7 +48,8 @@ def visit(
     """
     places = model.places(components)
     done = 0
-    for rows in of_like_length([*map(len, ids)], _TOKENS_PER_BATCH):
+    most = _TOKENS_PER_BATCH if model.device.type == "cpu" else TOKENS
+    for rows in of_like_length([*map(len, ids)], most):
         tokens, seen, counting = _padded(model, [ids[row] for row in rows], counted)
 
         def show(

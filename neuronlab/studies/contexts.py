@@ -15,7 +15,7 @@ from neuronlab.attribution.estimate import seconds
 from neuronlab.cost import Cost
 from neuronlab.errors import UserError
 from neuronlab.labels import wordnet
-from neuronlab.labels.contexts import ENDS, Contexts, contexts, token_ids
+from neuronlab.labels.contexts import ENDS, Contexts, Precision, contexts, token_ids
 from neuronlab.runs import Context, Result, Seed, Spec, Study
 from neuronlab.statistics import seeds
 from neuronlab.studies.bases.components import ReadComponents
@@ -37,6 +37,8 @@ class ContextsSpec(Spec):
         limit: at most as many texts, drawn at random; None takes all.
         keep: places kept of every neuron where it is most positive.
         seed: of what is drawn at random.
+        precision: of the products. With "bfloat16" they take less than half the time where the
+            processor has it, and of places that are nearly equal another may be kept.
     """
 
     study: ClassVar[str] = "contexts"
@@ -47,6 +49,7 @@ class ContextsSpec(Spec):
     components: ReadComponents = ("ffn",)
     keep: int = Field(5, ge=3, le=20)
     seed: Seed = 0
+    precision: Precision = "float32"
 
     @property
     def contexts(self) -> ContextsSpec:
@@ -122,6 +125,7 @@ class ContextsStudy(Study[ContextsSpec]):
             numbers,
             spec.components,
             spec.keep,
+            spec.precision,
             lambda done: context.progress(done, "reading activations"),
         )
         arrays = {k: v for c, each in places.items() for k, v in each.arrays(c).items()}

@@ -79,10 +79,20 @@ def _form(model: Model, most: int) -> TokenLabelsSpec | None:
         key="context_limit",
         help=f"{wordnet.WHAT}. {wordnet.TERMS} A tenth judges the labels.",
     )
+    half = st.toggle(
+        "Products in bfloat16",
+        key="context_half",
+        help="Less than half the time where the processor has it; of places that are nearly equal "
+        "another may then be kept.",
+    )
     if not chosen:
         complain("Choose at least one component.")
         return None
-    fields = {"components": chosen, "limit": max(limit, 100) if limit else None}
+    fields = {
+        "components": chosen,
+        "limit": max(limit, 100) if limit else None,
+        "precision": "bfloat16" if half else "float32",
+    }
     return TokenLabelsSpec(model=model.name, revision=model.revision, **fields)
 
 

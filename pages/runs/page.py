@@ -135,7 +135,7 @@ def history(everything: Sequence[Record]) -> None:
 
 def wanted(records: Sequence[Record], contents: Contents) -> tuple[list[Record], pd.DataFrame]:
     """The runs of a collection, or all, that have some words; and their rows."""
-    left, middle, right = st.columns([4, 3, 3], vertical_alignment="bottom")
+    left, middle, right = st.columns([4, 4, 3], vertical_alignment="bottom")
     whose = middle.segmented_control(
         "Show",
         [ALL, HERE, EXAMPLES],

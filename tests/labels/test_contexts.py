@@ -86,6 +86,22 @@ def test_portions_joined_are_one_pass(tiny):
             assert np.mean(values == whole[name]) > 0.99  # rounded to half precision in between
 
 
+def test_products_in_bfloat16_keep_nearly_the_same(tiny):
+    model = tiny("llama", "causal")
+    ids = token_ids(model, TEXTS)
+    exact, near = (
+        contexts(model, ids, range(len(ids)), ("ffn",), KEEP, precision)["ffn"].arrays("ffn")
+        for precision in ("float32", "bfloat16")
+    )
+    for end in ("top", "bottom"):
+        values, rounded = exact[f"{end}_value.ffn"], near[f"{end}_value.ffn"]
+        assert not np.array_equal(values, rounded)
+        assert rounded == pytest.approx(values, rel=0.1, abs=0.02 * float(np.abs(values).max()))
+    assert model.hf.dtype == torch.float32
+    again = contexts(model, ids, range(len(ids)), ("ffn",), KEEP)["ffn"].arrays("ffn")
+    assert np.array_equal(again["top_value.ffn"], exact["top_value.ffn"])
+
+
 def test_what_is_kept_does_not_grow_with_the_texts(tiny):
     model = tiny("llama", "causal")
     ids = token_ids(model, TEXTS)
