@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from neuronlab.errors import UserError
 from neuronlab.progress import Progress, unheard
 
 if TYPE_CHECKING:
-    from neuronlab.runs import Result, Spec, Study
+    import plotly.graph_objects as go
+
+    from neuronlab.runs import Result, Spec, Store, Study
 
 
 def run(
@@ -19,7 +23,7 @@ def run(
     The app and the command line use the same store: what one has computed, all have.
 
         result = nl.run("value_query", model="smollm2-135m", text="The capital of France is")
-        result.numbers, result.tables["neurons"]
+        result.numbers, result.tables["neurons"], result.plot()
 
     Args:
         study: a name that ``nl.studies()`` lists.
@@ -70,18 +74,30 @@ def compute(spec: Spec, device: str = "auto", progress: Progress = unheard) -> R
 
     Ctrl-C keeps the finished shards: the same call, or the app, goes on from there.
     """
-    from neuronlab.models.device import resolve_device
-    from neuronlab.runs import Context, Store, stored_result
+    from neuronlab.runs import Store
 
+    study = study_named(spec.study)
     store = Store()
     result = store.find(spec.key)
-    if result is not None:
-        return result
+    if result is None:
+        result = _computed(study, spec, store, device, progress)
+    return replace(result, draw=partial(_drawn, study, spec))
+
+
+def _drawn(study: Study, spec: Spec, result: Result) -> go.Figure:
+    from neuronlab.figures.charts import standalone
+
+    return standalone(study.plot(spec, result))
+
+
+def _computed(study: Study, spec: Spec, store: Store, device: str, progress: Progress) -> Result:
+    from neuronlab.models.device import resolve_device
+    from neuronlab.runs import Context, stored_result
+
     device = resolve_device(device)
     store.mark_pending(spec, device)
     try:
-        context = Context(device, on_progress=progress)
-        result = stored_result(study_named(spec.study), spec, store, context)
+        result = stored_result(study, spec, store, Context(device, on_progress=progress))
     except KeyboardInterrupt:
         if store.finished_shards(spec.key):
             store.release_pending(spec.key)

@@ -10,6 +10,7 @@ import torch
 
 import neuronlab as nl
 from neuronlab.attribution import METHODS
+from neuronlab.figures.charts import standalone
 from neuronlab.models.catalogue import available
 from neuronlab.neurons import NeuronScores, effect
 from neuronlab.neurons.generation import generate_many
@@ -73,12 +74,19 @@ def test_a_run_is_stored_under_the_key_that_pages_and_commands_give_it(home, hem
     assert Store().load(spec.key)[1].numbers == result.numbers
     assert not Store().interrupted()
     assert heard[-1][0] == 1.0
+    assert result.plot() == standalone(STUDIES["attribution"].plot(spec, result))
     heard.clear()
     again = nl.run(
         "attribution", device="cpu", progress=lambda *said: heard.append(said), **PEPTIDE
     )
     assert again.numbers == result.numbers
+    assert again.plot() == result.plot()
     assert heard == []
+
+
+def test_a_result_of_an_unknown_study_is_not_drawn(sentence, tmp_path):
+    Result({"p": 0.5}).save(tmp_path)
+    sentence(Result.load(tmp_path).plot, says="nl.run gives it with its figure")
 
 
 def test_without_fields_it_is_the_studys_own_question(home, monkeypatch):

@@ -17,7 +17,7 @@ from neuronlab.attribution.captum_reference import captum_integrated_gradients
 from neuronlab.attribution.growing_batch import Gradients, GrowingBatch, Path
 from neuronlab.attribution.quadrature import Rule, clenshaw_curtis
 from neuronlab.attribution.registry import Method, register
-from neuronlab.attribution.request import At, Attribution, Request, on_cpu
+from neuronlab.attribution.request import TOLERANCE, At, Attribution, Request, on_cpu
 from neuronlab.models import COMPONENTS, Model
 from neuronlab.models.device import free_memory
 
@@ -38,6 +38,9 @@ _SHARP = {(0, "query"), (0, "ffn")}
 _CUT_FIRST_LAYER = tuple((k / 10) ** 1.5 for k in range(11))
 _MAX_ROUNDS = 12
 _MAX_NODES = 800
+# Points of the usual loop, for each of which it runs the whole model. All paths together take no
+# more work: where they would need far more, the function is so jagged that more seldom help.
+_USUAL = 20
 # Differences of the objective below this fraction of it are rounding, not error, in float32.
 _ROUNDING = 3e-6
 # More nodes mend an error when they leave at most this fraction of it.
@@ -228,7 +231,9 @@ def integrated_gradients(request: Request) -> Attribution:
     a (Sundararajan et al. 2017; zero baseline at the activations: Dai et al. 2022). Scores of a
     layer sum to F(a) - F(b), on every stretch of the path, and rules of two degrees on the same
     nodes agree: what is missing to either is the error estimate. A path that exceeds the tolerance
-    gets more nodes or is cut where its error is, until it fits.
+    gets more nodes or is cut where its error is, until it fits, or until all paths together have
+    taken as much work as the usual loop over 20 points would; a finer tolerance than the default
+    may take as many times as much. The error that is left is told.
     """
     last = (0.0, "integrating")
     batch = GrowingBatch(
@@ -259,12 +264,36 @@ def integrated_gradients(request: Request) -> Attribution:
             _evaluate(batch, nodes)
         for walk in walks.values():
             walk.close()
-            if round_ + 1 < _MAX_ROUNDS:
-                walk.refine(request.tolerance, cheap=cheap)
+        if round_ + 1 < _MAX_ROUNDS:
+            _refine(request, batch, walks.values())
+        for walk in walks.values():
             walk.forget()
         if not any(walk.open for walk in walks.values()):
             break
     return _attribution(walks.values())
+
+
+def _refine(request: Request, batch: GrowingBatch, walks: Iterable[_Walk]) -> None:
+    """Open anew what keeps paths from the tolerance, while there is room, the nearest to it first.
+
+    Work is counted in tokens that pass a block, forward and backward.
+    """
+    walks, layers = list(walks), request.model.layers
+    loop = sum(_USUAL * request.encoded.length * (2 * layers - walk.at[0]) for walk in walks)
+    room = loop * max(1.0, TOLERANCE / request.tolerance)
+
+    def work(walk: _Walk, nodes: int) -> int:
+        return nodes * batch.tokens_per_row * 2 * (layers - walk.at[0])
+
+    spent = sum(work(walk, walk.nodes) for walk in walks)
+    for walk in sorted(walks, key=lambda walk: walk.error / (walk.size or 1.0)):
+        done = walk.done
+        walk.refine(request.tolerance, cheap=batch.tokens_per_row == 1)
+        more = work(walk, len(walk.wanted))
+        if spent + more > room:
+            walk.done, walk.open = done, []
+        else:
+            spent += more
 
 
 def _attribution(walks: Iterable[_Walk]) -> Attribution:

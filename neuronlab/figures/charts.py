@@ -41,7 +41,13 @@ def standalone(figure: go.Figure) -> go.Figure:
         "sequentialminus": _scale(SEQUENTIAL[::-1]),
         "diverging": _scale(DIVERGING),
     }
-    return go.Figure(figure).update_layout(template=template)
+    alone = go.Figure(figure).update_layout(template=template)
+    # Where it is not told so, plotly takes scales of its own before those of a template.
+    return alone.update_traces({"autocolorscale": True}, _unscaled)
+
+
+def _unscaled(trace: Any) -> bool:
+    return trace.type == "heatmap" and trace.colorscale is None
 
 
 def _scale(colours: Sequence[str]) -> list[list[float | str]]:

@@ -123,12 +123,13 @@ class NeuronSet:
 
     def plot(self) -> go.Figure:
         """How many neurons of each layer are in the set, by component: a figure of plotly."""
-        from neuronlab.figures.charts import stacked_layers
+        from neuronlab.figures.charts import stacked_layers, standalone
         from neuronlab.figures.colours import COMPONENT_NAMES
 
         table = self.to_frame().rename(columns={"component": "role"})
         roles: dict[str, str] = {c: COMPONENT_NAMES[c] for c in READABLE if c in self.counts()}
-        return stacked_layers(table, roles, max((n.layer for n in self), default=-1) + 1)
+        layers = max((n.layer for n in self), default=-1) + 1
+        return standalone(stacked_layers(table, roles, layers))
 
     def check(self, model: Model) -> None:
         """Raises UserError where the model does not have one of the neurons."""

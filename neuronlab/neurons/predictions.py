@@ -86,9 +86,9 @@ class Prediction:
 
     def plot(self) -> go.Figure:
         """The ten most probable choices: a figure of plotly."""
-        from neuronlab.figures.charts import predictions
+        from neuronlab.figures.charts import predictions, standalone
 
-        return predictions(self.top(10), self.target)
+        return standalone(predictions(self.top(10), self.target))
 
     def top(self, count: int = 10) -> pd.DataFrame:
         """The most probable choices, at least one: columns rank, token, index, probability."""

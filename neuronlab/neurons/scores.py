@@ -74,9 +74,9 @@ class NeuronScores:
 
         A notebook shows it on its own; elsewhere ``plot().show()`` opens it in a browser.
         """
-        from neuronlab.figures.charts import layer_profile
+        from neuronlab.figures.charts import layer_profile, standalone
 
-        return layer_profile(self)
+        return standalone(layer_profile(self))
 
     def _repr_html_(self) -> str:
         """In a notebook: the ten best neurons."""

@@ -12,12 +12,16 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from neuronlab.errors import UserError
 from neuronlab.runs.errors import UnreadableResult
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 _NUMBERS = "result.json"
 _CONTENTS = "contents.json"
@@ -42,12 +46,28 @@ class Result:
 
     `numbers` are JSON values (NumPy scalars are converted, NaN is kept); `files` are texts by file
     name. Names of tables, arrays and files are letters, digits, `_`, `.`, `-` and spaces.
+
+    `draw` is how the study draws it; whoever has both says so.
     """
 
     numbers: dict[str, Any] = field(default_factory=dict)
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    draw: "Callable[[Result], go.Figure] | None" = field(default=None, repr=False, compare=False)
+
+    def plot(self) -> "go.Figure":
+        """What `nl.run` returned as its page draws it: the figure of plotly that says most.
+
+        A notebook shows it on its own; elsewhere `plot().show()` opens it in a browser.
+
+        Raises:
+            UserError: the study draws no figure, or nobody knows which study it is of, as of a
+                result read from a folder.
+        """
+        if self.draw is None:
+            raise UserError("Nothing says which study this is of: nl.run gives it with its figure.")
+        return self.draw(self)
 
     def _repr_html_(self) -> str:
         """In a notebook: the numbers, and the first rows of each table."""

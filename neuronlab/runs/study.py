@@ -3,12 +3,16 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from neuronlab.cost import Cost
+from neuronlab.errors import UserError
 from neuronlab.progress import Progress
 from neuronlab.runs.result import Result
 from neuronlab.runs.spec import Spec
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 # What loads a model: by its name, on a device, with the weights of a revision ("": of any).
 Loader = Callable[[str, str, str], Any]
@@ -202,6 +206,14 @@ class Study(ABC, Generic[S]):
                 f"{type(self).__name__} has {len(parts)} parts and must say how they merge"
             )
         return parts[0]
+
+    def plot(self, spec: S, result: Result) -> "go.Figure":
+        """The figure that says most of a result, as its page draws it, for `Result.plot`.
+
+        Raises:
+            UserError: there is none.
+        """
+        raise UserError(f"{self.title}: no figure says it; look at .numbers and .tables.")
 
     def preview(self, spec: S, parts: Sequence[Result], context: Context) -> Result | None:
         """Where `previews`: what the first parts say already; it must be quick.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,9 @@ from neuronlab.runs import Context, Result, Seed, Study
 from neuronlab.studies.bases.bystanders import subtracted
 from neuronlab.studies.bases.one_prompt import SUPPRESSED, PromptSpec, prove
 from neuronlab.studies.bases.prompts import Described, first_prompt
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 TOP = 1000
 PREVIEW = "gradient_x_activation"
@@ -183,6 +186,10 @@ class AttributionStudy(Study[AttributionSpec]):
             tables["tokens"] = scores.tokens
             tables["token_totals"] = scores.token_totals
         return Result(numbers=numbers, tables=tables, arrays=_by_name(scores))
+
+    def plot(self, spec: AttributionSpec, result: Result) -> go.Figure:
+        """Scores for and against the target in every layer, by component."""
+        return scores_of(result).plot()
 
 
 def _objective(spec: AttributionSpec) -> Objective:

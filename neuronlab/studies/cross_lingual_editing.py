@@ -19,7 +19,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -48,6 +48,9 @@ from neuronlab.studies.bases.in_languages import (
     select,
     used_parts,
 )
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 CHANGES = {"suppress": 0.0, "enhance": 2.0}
 SHARED, IN_TURN = "language-independent", "one after the other"
@@ -168,6 +171,13 @@ class CrossLingualEditingStudy(AcrossLanguages[CrossLingualEditingSpec]):
         if OTHER in set(edits["about"]):
             tables["success"] = success(edits, spec.seed)
         return Result(numbers, tables)
+
+    def plot(self, spec: CrossLingualEditingSpec, result: Result) -> go.Figure:
+        """What switching a fact's neurons off does in every language."""
+        from neuronlab.figures.languages import edit_matrix
+
+        table = result.tables["matrix"]
+        return edit_matrix(table[(table["change"] == "suppress") & (table["about"] == FACT)])
 
 
 def matrix(edits: pd.DataFrame, seed: int = 0) -> pd.DataFrame:

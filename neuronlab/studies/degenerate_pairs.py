@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import combinations
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -34,6 +34,9 @@ from neuronlab.runs import Context, Result, Seed, Study
 from neuronlab.statistics import rank_p, seeds
 from neuronlab.studies.bases.one_prompt import PromptSpec
 from neuronlab.studies.bases.prompts import Described, first_prompt
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 T_LOW, T_HIGH = 0.20, 0.25
 
@@ -163,6 +166,12 @@ class DegeneratePairsStudy(Study[DegeneratePairsSpec]):
             rows.append((null, number, len(published(table, p0))))
         counts = pd.DataFrame(rows, columns=["null", "set", "pairs"])
         return counts.sort_values(["null", "set"], ascending=[False, True], ignore_index=True)
+
+    def plot(self, spec: DegeneratePairsSpec, result: Result) -> go.Figure:
+        """How many pairs the candidates have, beside random candidates."""
+        from neuronlab.figures.degenerate import pair_counts
+
+        return pair_counts(result.tables["random_pairs"], len(result.numbers["pairs"]))
 
 
 def pairs_table(

@@ -20,7 +20,7 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -61,6 +61,9 @@ from neuronlab.studies.bases.over_facts import (
     left_out,
 )
 from neuronlab.studies.degenerate_pairs import all_pairs, pairs_table, published
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 # A fact's own neurons, as a fraction of its highest score; a relation's, of its highest count.
 TAU = 0.3
@@ -263,6 +266,12 @@ class FactCheckingStudy(OverFacts[FactCheckingSpec]):
             table[column] = tied(table[column])
         names = ["relation", "kind", "layer", "neuron", "count"]
         return table, pd.DataFrame(neurons, columns=names)
+
+    def plot(self, spec: FactCheckingSpec, result: Result) -> go.Figure:
+        """F1 of each way to tell true from wrong, judging one candidate."""
+        from neuronlab.figures.degenerate import bars
+
+        return bars(result.tables["scorers"], SCORERS, "f1")
 
 
 def _pairs(

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -36,6 +36,9 @@ from neuronlab.proteins.baselines import Judgement, baselines, judge, metrics
 from neuronlab.proteins.labelled import LABELLED, LabelledProtein, Split
 from neuronlab.runs import Context, Result, Study
 from neuronlab.studies.bases.on_proteins import OWN, ProteinsSpec
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 # Evaluations on the validation part per epoch.
 _LOOKS = 3
@@ -151,6 +154,12 @@ class FineTuneStudy(Study[FineTuneSpec]):
         ]
         tables = {"curve": curve, "predictions": predictions, "compared": compared}
         return Result(numbers, {name: pd.DataFrame(rows) for name, rows in tables.items()})
+
+    def plot(self, spec: FineTuneSpec, result: Result) -> go.Figure:
+        """Loss and validation AUC over the steps."""
+        from neuronlab.figures.classifier import tuning_curve
+
+        return tuning_curve(result.tables["curve"])
 
 
 def _judged(

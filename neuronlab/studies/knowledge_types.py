@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,9 @@ from neuronlab.neurons import NeuronSet, Suppress, predict_many
 from neuronlab.runs import Context, Result
 from neuronlab.statistics import bootstrap, rank_p, seeds
 from neuronlab.studies.bases.over_facts import NONE_KNOWN, FactsSpec, OverFacts, Questions, left_out
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 # Neurons of a fact that are compared with those of other facts.
 SHARED = 300
@@ -194,6 +197,15 @@ class KnowledgeTypesStudy(OverFacts[KnowledgeTypesSpec]):
                     }
                 )
         return pd.DataFrame(rows)
+
+    def plot(self, spec: KnowledgeTypesSpec, result: Result) -> go.Figure:
+        """How much of each kind's answers the attention of each layer writes."""
+        from neuronlab.figures.charts import matrix
+
+        table = result.tables["value_layers"]
+        table = table[table["part"] == "attention"]
+        scores = table.pivot(index="relation", columns="layer", values="score")
+        return matrix(scores.loc[list(result.numbers["per_type"])], "increase", signed=True)
 
 
 def effects(off: pd.DataFrame, seed: int = 0) -> pd.DataFrame:

@@ -10,7 +10,7 @@ relation, in the other languages; and of a fact of another relation.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,9 @@ from neuronlab.studies.bases.in_languages import (
     select,
     used_parts,
 )
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 TAUS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
 _DRAWS = 2000
@@ -94,6 +97,12 @@ class LanguageIndependentStudy(AcrossLanguages[LanguageIndependentSpec]):
                 "sensitivity": sensitivity(neurons, relations, spec.languages, shape),
             },
         )
+
+    def plot(self, spec: LanguageIndependentSpec, result: Result) -> go.Figure:
+        """Neurons in common by threshold, beside those of other facts and of random sets."""
+        from neuronlab.figures.languages import thresholds
+
+        return thresholds(result.tables["sensitivity"])
 
 
 def overlap(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from zlib import crc32
 
 import numpy as np
@@ -38,6 +38,9 @@ from neuronlab.studies.bases.over_facts import (
     left_out,
     metrics,
 )
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 DIRECT = tuple(name for name in METHODS if hasattr(Direct, name))
 COMPARED = (*DIRECT, "gradient_x_activation", "integrated_gradients")
@@ -248,6 +251,16 @@ class MethodComparisonStudy(OverFacts[MethodComparisonSpec]):
                 "facts": pd.DataFrame(facts),
             },
         )
+
+    def plot(self, spec: MethodComparisonSpec, result: Result) -> go.Figure:
+        """What is left of the right answer with each method's ten neurons zeroed."""
+        from neuronlab.figures.methods import after_zeroing
+
+        summary, titles = result.tables["summary"], {m: METHODS[m].title for m in spec.methods}
+        now, metric = at(summary, K), "probability"
+        rows = summary[(summary["k"] == K) & (summary["control"] == "")]
+        controls = {control: now[control.key][metric] for control in CONTROLS}
+        return after_zeroing(rows, titles, metric, now["original"][metric], controls)
 
 
 def scored(name: str, direct: Direct) -> Callable[[], Attribution]:

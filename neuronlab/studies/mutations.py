@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pandas as pd
 
 from neuronlab.attribution.estimate import seconds
 from neuronlab.cost import Cost
-from neuronlab.models.residues import clean_sequence
+from neuronlab.models.residues import AMINO_ACIDS, clean_sequence
 from neuronlab.proteins.mutations import mutation_map, mutation_table
 from neuronlab.proteins.sequences import TRASTUZUMAB_VH
 from neuronlab.runs import Context, Result, Spec, Study
 from neuronlab.studies.bases.prompts import Described, first_prompt
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 
 class MutationsSpec(Spec):
@@ -66,3 +71,11 @@ class MutationsStudy(Study[MutationsSpec]):
         numbers = {"sequence": sequence, "preferred": int((log_odds.max(1) > 0).sum())}
         tables = {"mutations": mutation_table(sequence, log_odds)}
         return Result(numbers, tables, {"log_odds": log_odds})
+
+    def plot(self, spec: MutationsSpec, result: Result) -> go.Figure:
+        """Log-odds of every residue at every position."""
+        from neuronlab.figures.charts import matrix
+
+        names = [f"{residue}{i}" for i, residue in enumerate(result.numbers["sequence"], 1)]
+        table = pd.DataFrame(result.arrays["log_odds"], names, list(AMINO_ACIDS))
+        return matrix(table.T, "log-odds", signed=True)

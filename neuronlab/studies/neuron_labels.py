@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -38,6 +38,9 @@ from neuronlab.models.catalogue import use_of
 from neuronlab.runs import Context, Result, Study
 from neuronlab.studies.bases.prompts import Described
 from neuronlab.studies.exemplars import ExemplarsSpec, ExemplarsStudy
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 # Proteins of either end that an explainer reads.
 TOP_READ, BOTTOM_READ = 10, 5
@@ -259,6 +262,13 @@ class NeuronLabelsStudy(Study[NeuronLabelsSpec]):
         }
         hypotheses = pd.concat([part.tables["hypotheses"] for part in parts], ignore_index=True)
         return Result(numbers, {"labels": labels.drop(columns="p"), "hypotheses": hypotheses})
+
+    def plot(self, spec: NeuronLabelsSpec, result: Result) -> go.Figure:
+        """How well labels predict, on proteins that nobody used, beside other neurons' labels."""
+        from neuronlab.figures.labels import correlations
+
+        table = result.tables["labels"]
+        return correlations(table[table["label"] != ""])
 
 
 def small(model: str, revision: str) -> NeuronLabelsSpec:

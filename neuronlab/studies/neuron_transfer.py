@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -34,6 +34,9 @@ from neuronlab.studies.bases.protein_scores import (
     score,
     unpacked,
 )
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 OWN, OTHER = "its own", "the other's"
 # Random neurons with the same counts per layer and component.
@@ -168,6 +171,27 @@ class NeuronTransferStudy(Study[NeuronTransferSpec]):
         if len(parts) < 2:
             return None
         return _scored(spec, [unpacked(part).scores(spec.method) for part in parts])
+
+    def plot(self, spec: NeuronTransferSpec, result: Result) -> go.Figure:
+        """AUC against the share kept, of the model that the labels are of."""
+        return lines(result, spec.model, "auc")
+
+
+def lines(result: Result, model: str, metric: str) -> go.Figure:
+    """What one of the models does with its own, the other's and random neurons.
+
+    Args:
+        metric: "auc", "f1" or "accuracy".
+    """
+    from neuronlab.figures.classifier import kept_lines
+
+    table = result.tables["transfer"]
+    rows = table[table["model"] == model]
+    titles = {who: f"{who} neurons" for who in (OWN, OTHER)}
+    titles |= {line: line for line in RANDOM.values()}
+    controls = {line: who for who, line in RANDOM.items()}
+    full = {"full model": result.numbers["full"][model][metric]}
+    return kept_lines(rows.assign(line=rows["neurons"]), metric, titles, full, controls)
 
 
 def _scored(spec: NeuronTransferSpec, scores: Sequence[Scores]) -> Result:

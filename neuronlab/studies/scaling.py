@@ -8,7 +8,7 @@ spread of a label over the layers beside that of labels dealt out at random.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -17,9 +17,12 @@ from pydantic import Field, field_validator
 from scipy.stats import entropy, hypergeom
 
 from neuronlab.cost import Cost
-from neuronlab.models.catalogue import entry
+from neuronlab.models.catalogue import entry, title_of
 from neuronlab.runs import Context, Result, Spec, Study
 from neuronlab.studies.neuron_labels import NeuronLabelsSpec, NeuronLabelsStudy
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 SEXTILES = ("S1", "S2", "S3", "S4", "S5", "S6")
 OTHER = "other"
@@ -113,6 +116,13 @@ class ScalingStudy(Study[ScalingSpec]):
     def preview(self, spec: ScalingSpec, parts: Sequence[Result], context: Context) -> Result:
         """The first models, while others are labelled."""
         return self.run_shard(spec, None, context)
+
+    def plot(self, spec: ScalingSpec, result: Result) -> go.Figure:
+        """What labels name, from the first sixth of each model's layers to the last."""
+        from neuronlab.figures.labels import sextiles
+
+        grid = result.tables["grid"]
+        return sextiles(grid.assign(model=grid["model"].map(title_of)))
 
 
 def rarefied(counts: Int[np.ndarray, " label"], sample: int = SAMPLE) -> float:

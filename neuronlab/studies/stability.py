@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations, groupby
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,9 @@ from neuronlab.models.stream import read_stream
 from neuronlab.runs import Context, Result
 from neuronlab.statistics import mean_over_pairs
 from neuronlab.studies.bases.over_facts import FactsSpec, OverFacts, Questions, left_out
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 # Neurons at the top that are compared.
 KS = (10, 100)
@@ -139,6 +142,12 @@ class StabilityStudy(OverFacts[StabilitySpec]):
             numbers["profile_correlation"] = float(np.corrcoef(*profiles.mean(1))[0, 1])
         facts = pd.DataFrame([p.numbers for p in used])
         return Result(numbers, {"facts": facts, "overlap": overlap}, {"profiles": profiles})
+
+    def plot(self, spec: StabilitySpec, result: Result) -> go.Figure:
+        """What the best neurons of two prompts share, by what the prompts share."""
+        from neuronlab.figures.knowledge_types import overlap_bars
+
+        return overlap_bars(result.tables["overlap"], PAIRS)
 
 
 def _best(model: Model, encoded: Encoded, target: int, context: Context) -> np.ndarray:

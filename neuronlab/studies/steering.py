@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -39,6 +39,9 @@ from neuronlab.steering.generation import MASKED, Mode, generate, letters_of
 from neuronlab.steering.goals import Goal
 from neuronlab.studies.bases.components import ReadComponents
 from neuronlab.studies.bases.prompts import UBIQUITIN, Described
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 UNSTEERED, STEERED, DOSES = "unsteered", "steered", "doses"
 # Proteins that correlations are taken over.
@@ -397,6 +400,13 @@ class SteeringStudy(Study[SteeringSpec]):
             "p_value": controls[control].p_value,
             "floor": controls[control].floor,
         }
+
+    def plot(self, spec: SteeringSpec, result: Result) -> go.Figure:
+        """What chains and random sets reached, of the first goal."""
+        from neuronlab.figures.steering import finals
+
+        goal = result.numbers["goals"][0]
+        return finals(result.tables["finals"], goal["property"], goal["title"], goal["start"])
 
 
 # Of chains that are not costed, and of all where nothing folds.

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ from jaxtyping import Float
 from pydantic import Field, field_validator
 
 from neuronlab import statistics
+from neuronlab.attribution import METHODS
 from neuronlab.attribution.streamed import SCORED, Streamed
 from neuronlab.cost import Cost
 from neuronlab.models import Component, Encoded, Model, Prompt
@@ -48,6 +49,9 @@ from neuronlab.studies.bases.protein_scores import (
     score,
     unpacked,
 )
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 RANDOM, STRATIFIED = "random", "stratified random"
 FULL, FLOOR = "full", "floor"
@@ -228,6 +232,40 @@ class SubmodelsStudy(Study[SubmodelsSpec]):
             "layers": model.layers,
         }
         return Result(numbers, tables, _arrays(spec, sums))
+
+    def plot(self, spec: SubmodelsSpec, result: Result) -> go.Figure:
+        """AUC against the share of neurons kept, by the first selection and ablation."""
+        return lines(spec, result, "auc", spec.selections[0], spec.ablations[0])
+
+
+def lines(
+    spec: SubmodelsSpec, result: Result, metric: str, selection: str, ablation: str
+) -> go.Figure:
+    """What is left of a metric against the share of neurons kept, beside random neurons.
+
+    Args:
+        metric: "auc", "f1" or "accuracy".
+        selection: one of the spec's.
+        ablation: one of the spec's.
+    """
+    from neuronlab.figures.classifier import kept_lines
+
+    n, table = result.numbers, result.tables["submodels"]
+    chosen = (table["selection"] == selection) | (table["method"] == RANDOM)
+    rows = table[chosen & (table["ablation"] == ablation)]
+    line = rows["method"].where(rows["method"] != STRATIFIED, "like " + rows["like"])
+    titles = {method: METHODS[method].title for method in spec.methods}
+    controls = {}
+    for method in dict.fromkeys(rows.loc[rows["method"] == STRATIFIED, "like"]):
+        titles[f"like {method}"] = f"random like {titles.get(method, 'all of these')}"
+        controls[f"like {method}"] = method
+    titles[RANDOM], controls[RANDOM] = "random", ""
+    across = {
+        "full model": n["full"][metric],
+        "none kept": n["floor"][ablation][metric],
+        "majority": n["majority"][metric],
+    }
+    return kept_lines(rows.assign(line=line), metric, titles, across, controls)
 
 
 def _arrays(spec: SubmodelsSpec, sums: Streamed) -> dict[str, np.ndarray]:

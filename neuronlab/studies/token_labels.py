@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,9 @@ from neuronlab.runs import Context, Result, Study
 from neuronlab.statistics import seeds
 from neuronlab.studies.bases.prompts import Described
 from neuronlab.studies.contexts import JUDGING, ContextsSpec, ContextsStudy
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 # Tokens that a neuron promotes, as many as are kept.
 _PROMOTED = 2
@@ -132,6 +135,14 @@ class TokenLabelsStudy(Study[TokenLabelsSpec]):
             "read": places.numbers["tokens"],
         }
         return Result(numbers, {"labels": table})
+
+    def plot(self, spec: TokenLabelsSpec, result: Result) -> go.Figure:
+        """How well labels predict, on texts that nobody used, beside another neuron's label."""
+        from neuronlab.figures.labels import correlations
+
+        table = result.tables["labels"]
+        named = table[table["label"] != ""]
+        return correlations(named, judges="definitions", control="another neuron's label")
 
 
 def _standing(

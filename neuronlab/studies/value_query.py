@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
@@ -26,6 +26,9 @@ from neuronlab.runs import Context, Result, Study
 from neuronlab.studies.bases import circuit
 from neuronlab.studies.bases.one_prompt import PromptSpec, prove
 from neuronlab.studies.bases.prompts import Described, first_prompt, one_stream
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 # As many value and query neurons are compared, FFN neurons (as in the paper); as many attention
 # neurons are listed.
@@ -85,6 +88,12 @@ class ValueQueryStudy(Study[ValueQuerySpec]):
         context.progress(0.9, "switching the top neurons off")
         proof = prove(model, spec, value_scores(result))
         return Result(result.numbers | proof.numbers, result.tables | proof.tables, result.arrays)
+
+    def plot(self, spec: ValueQuerySpec, result: Result) -> go.Figure:
+        """Log-probability increase of each layer's attention and FFN."""
+        from neuronlab.figures.value_query import layer_bars
+
+        return layer_bars(result.tables["layers"], "increase", "increase")
 
 
 @torch.no_grad()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from neuronlab.models import devices, folders, weights
+from neuronlab.models import devices, folders, gguf_files, weights
 from neuronlab.models.catalogue import available, entry
 from neuronlab.widgets import basket, runs, state
 from neuronlab.widgets.guard import plain
@@ -36,10 +36,21 @@ def _name(name: str) -> str:
     return model.title if model.embedded or model.tuned else f"{model.title} (hub)"
 
 
+def _where(name: str) -> str:
+    if folders.named(name) is not None:
+        return "a folder of this machine"
+    if gguf_files.named(name) is not None:
+        return (
+            "a GGUF file of this machine. Its weights are what quantisation has left of them: what "
+            "was rounded away does not come back, and scores are those of the rounded model"
+        )
+    return "from the model hub"
+
+
 def _about(name: str) -> str:
     model = entry(name)
     if model is None:
-        return plain(f"{folders.shown(name)}: from the model hub, or a local folder.")
+        return plain(f"{folders.shown(name)}: {_where(name)}.")
     if model.tuned:
         return plain(f"{model.what} {model.parameters / 1e6:,.0f} M parameters; {model.source}.")
     installed = "from the hub" if not model.embedded else "not fetched yet"

@@ -5,20 +5,25 @@ from __future__ import annotations
 from functools import partial
 
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.figures.classifier import (
     METRICS,
-    kept_lines,
     only_bars,
     single_lines,
 )
 from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.models import Model
 from neuronlab.runs import Result
-from neuronlab.studies.submodels import FULL, RANDOM, STRATIFIED, SubmodelsSpec, SubmodelsStudy
+from neuronlab.studies.submodels import (
+    FULL,
+    RANDOM,
+    STRATIFIED,
+    SubmodelsSpec,
+    SubmodelsStudy,
+    lines,
+)
 from neuronlab.widgets import exports, sections, services, shown, state
 from pages.classifier.differences import AGAINST, comparison, verdict_on
 from pages.classifier.ranking import METHODS, agreement, ranked, where
@@ -48,7 +53,7 @@ def preview(spec: SubmodelsSpec, result: Result) -> None:
 
 def results(model: Model, spec: SubmodelsSpec, result: Result) -> None:
     """Submodels, where their neurons are, and the checks."""
-    n, table = result.numbers, result.tables["submodels"]
+    table = result.tables["submodels"]
     left, right = st.columns(2)
     metric = left.segmented_control(
         "Measure",
@@ -70,7 +75,7 @@ def results(model: Model, spec: SubmodelsSpec, result: Result) -> None:
     rows = table[table["ablation"] == ablation]
     headline(rows, result, metric, ablation)
     exports.chart(
-        lines(rows, spec, metric, n, ablation),
+        lines(spec, result, metric, chosen_by(spec), ablation),
         table,
         "submodels",
         "Lines: the measure against the share of neurons kept, with bands of random selections.",
@@ -124,40 +129,18 @@ def names(table: pd.DataFrame) -> dict[tuple[str, str], str]:
     return titles
 
 
-def lines(
-    table: pd.DataFrame, spec: SubmodelsSpec, metric: str, n: dict, ablation: str
-) -> go.Figure:
-    """The figure, of one way to select.
-
-    Args:
-        table: of one ablation.
-    """
-    selection = spec.selections[0]
-    if len(spec.selections) > 1:
-        selection = st.segmented_control(
-            "Chosen by",
-            list(spec.selections),
-            default=selection,
-            format_func=SELECTIONS.__getitem__,
-            key=f"sub_selection_{spec.key}",
-            required=True,
-        )
-    rows = table[(table["selection"] == selection) | (table["method"] == RANDOM)]
-    line = rows["method"].where(rows["method"] != STRATIFIED, "like " + rows["like"])
-    rows = rows.assign(line=line)
-    titles = {method: METHODS[method] for method in spec.methods}
-    controls = {}
-    for method in dict.fromkeys(rows.loc[rows["method"] == STRATIFIED, "like"]):
-        words = METHODS[method] if method else "all of these"
-        titles[f"like {method}"] = f"random like {words}"
-        controls[f"like {method}"] = method
-    titles[RANDOM], controls[RANDOM] = "random", ""
-    across = {
-        "full model": n["full"][metric],
-        "none kept": n["floor"][ablation][metric],
-        "majority": n["majority"][metric],
-    }
-    return kept_lines(rows, metric, titles, across, controls)
+def chosen_by(spec: SubmodelsSpec) -> str:
+    """Which of the spec's selections the figure is of."""
+    if len(spec.selections) == 1:
+        return spec.selections[0]
+    return st.segmented_control(
+        "Chosen by",
+        list(spec.selections),
+        default=spec.selections[0],
+        format_func=SELECTIONS.__getitem__,
+        key=f"sub_selection_{spec.key}",
+        required=True,
+    )
 
 
 def headline(table: pd.DataFrame, result: Result, metric: str, ablation: str) -> None:

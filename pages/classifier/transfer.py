@@ -7,13 +7,13 @@ import streamlit as st
 
 from neuronlab.attribution.streamed import SCORED
 from neuronlab.cli.same_call import study_command, study_python
-from neuronlab.figures.classifier import METRICS, kept_lines
+from neuronlab.figures.classifier import METRICS
 from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.models import Model
 from neuronlab.models.catalogue import available, title_of
 from neuronlab.runs import Result
 from neuronlab.statistics import FEWEST
-from neuronlab.studies.neuron_transfer import FULL, OTHER, OWN, RANDOM, NeuronTransferSpec
+from neuronlab.studies.neuron_transfer import FULL, OWN, RANDOM, NeuronTransferSpec, lines
 from neuronlab.widgets import exports, model_fetch, services, shown, state
 from neuronlab.widgets.guard import complain, plain
 from pages.classifier.differences import comparison
@@ -132,15 +132,10 @@ def results(spec: NeuronTransferSpec, result: Result) -> None:
 
 def one_model(spec: NeuronTransferSpec, result: Result, name: str, metric: str) -> None:
     """What a model does with its own, the other's and random neurons."""
-    table = result.tables["transfer"]
-    rows = table[table["model"] == name]
-    rows = rows.assign(line=rows["neurons"])
-    titles = {who: f"{who} neurons" for who in (OWN, OTHER)}
-    titles |= {line: line for line in RANDOM.values()}
-    controls = {line: who for who, line in RANDOM.items()}
-    full = {"full model": result.numbers["full"][name][metric]}
+    rows = result.tables["transfer"]
+    rows = rows[rows["model"] == name]
     exports.chart(
-        kept_lines(rows, metric, titles, full, controls),
+        lines(result, name, metric),
         rows,
         f"transfer_{'target' if name == spec.model else 'source'}",
         "Lines: the measure against the share kept, own, transferred and random neurons.",

@@ -394,6 +394,27 @@ def test_a_run_out_of_nodes_admits_its_gap(sharp, asked, monkeypatch):
     assert scores.quality.gap.max() > 1e-3
 
 
+def test_all_paths_together_take_no_more_work_than_the_usual_loop(tiny, asked, monkeypatch):
+    """What would need more says so; a finer tolerance than the default may take more."""
+    model = tiny("bert", "masked")
+
+    def work(tolerance):
+        quality = nl.attribute(
+            model, asked(model), components=("ffn",), positions="all", tolerance=tolerance
+        ).quality
+        return (quality.nodes * 2 * (model.layers - quality.layer)).sum(), quality
+
+    free, without_limit = work(2e-4)
+    few = 0.02  # points of that loop instead of 20
+    monkeypatch.setattr("neuronlab.attribution.integrated_gradients._USUAL", few)
+    loop = few * sum(2 * model.layers - layer for layer in range(model.layers))
+    limited, quality = work(2e-4)
+    assert limited <= 0.05 / 2e-4 * loop < free
+    assert quality.error.max() > without_limit.error.max()
+    finer, _ = work(1e-4)
+    assert limited < finer <= 0.05 / 1e-4 * loop
+
+
 def test_the_tolerance_holds_where_few_nodes_add_up_by_chance(smollm):
     """Layer 17: the gap of the whole path and rules of two degrees saw 4 % where 14 % was wrong."""
     prompt = nl.Prompt("Monday, Tuesday, Wednesday,", target=" Thursday")

@@ -44,6 +44,9 @@ def test_outside_the_app_a_map_has_colours_of_its_own(low, colours):
     used = scale.diverging if low < 0 else scale.sequential
     assert (used[0][1], used[-1][1]) == colours
     assert "#0000" not in alone.to_json()
+    assert alone.data[0].autocolorscale  # else plotly draws with scales of its own
+    figure.update_traces(colorscale="Viridis")
+    assert not standalone(figure).data[0].autocolorscale
 
 
 def test_maps_of_a_report_hold_every_cell():

@@ -447,6 +447,8 @@ def test_the_numbers_are_those_others_rely_on(ran):
     }
     assert areas[numbers["baseline"]] == max(areas.values())
     curve = result.tables["curve"]
+    drawn = {line.name: line.y for line in STUDY.plot(asked, result).data}
+    assert list(drawn["validation AUC"]) == curve["validation_auc"].dropna().tolist()
     assert numbers["validation"]["auc"] == pytest.approx(curve["validation_auc"].max())
     assert numbers["duplicates"] == 0
     assert json.loads(json.dumps(numbers)) == numbers

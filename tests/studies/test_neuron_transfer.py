@@ -165,6 +165,15 @@ def test_every_row_is_the_plain_loop(ran, pair, scores, name):
         )
 
 
+def test_its_figure_is_of_the_model_that_the_labels_are_of(ran):
+    table = ran.tables["transfer"]
+    drawn = {line.name: line.y for line in STUDY.plot(spec(), ran).data if line.mode != "none"}
+    for neurons, title in (("its own", "its own neurons"), ("random like its own",) * 2):
+        rows = table[(table["model"] == "one") & (table["neurons"] == neurons)]
+        means = rows.groupby("fraction")["auc"].mean()
+        assert list(drawn[title]) == pytest.approx(means.tolist())
+
+
 def test_the_full_models(ran, pair):
     full = ran.numbers["full"]
     for name in ("one", "two"):

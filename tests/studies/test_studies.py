@@ -3,14 +3,19 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from contexts import context_with
 
 from neuronlab import examples, studies
 from neuronlab.cost import Cost
-from neuronlab.examples import example, opened, smalls
+from neuronlab.examples import adopt, example, opened, smalls, stored_keys
+from neuronlab.examples.__main__ import wanted
 from neuronlab.proteins.corpora import Corpus
+from neuronlab.runs import Store
 from neuronlab.studies import STUDIES
+from neuronlab.studies.attribution import scores_of
+from neuronlab.studies.steering import STEERED
 
 TOY = """
 from neuronlab.runs import Result, Spec, Study
@@ -54,6 +59,80 @@ def test_a_file_is_enough(tmp_path, monkeypatch):
 
 
 FACTS_KEPT = STUDIES["method_comparison"].kept
+
+# --- Figures -------------------------------------------------------------------------------------
+
+# A column whose numbers the figure has to show, and of which rows; of labels how many there are.
+DRAWN = {
+    "value_query": ("layers", "increase", None),
+    "method_comparison": ("summary", "probability", "k == 10 and control == ''"),
+    "knowledge_types": ("value_layers", "score", "part == 'attention'"),
+    "stability": ("overlap", "jaccard", None),
+    "language_independent": ("sensitivity", "shared", None),
+    "cross_lingual_editing": ("matrix", "relative", "change == 'suppress' and about == 'fact'"),
+    "degenerate_pairs": ("random_pairs", "pairs", None),
+    "fact_checking": ("scorers", "f1", None),
+    "submodels": ("submodels", "auc", "method == 'activation' and selection == 'raw'"),
+    "mutations": ("mutations", "log_odds", None),
+}
+STORED = {spec.study: spec for spec in wanted() if spec.key in stored_keys()}
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    store = Store(tmp_path_factory.mktemp("stored"))
+
+    def load(study):
+        adopt(STORED[study].key, store)
+        return STORED[study], store.find(STORED[study].key)
+
+    return load
+
+
+def numbers(figure):
+    """All numbers that a figure shows."""
+    shown = [trace[axis] for trace in figure.data for axis in "xyz" if axis in trace]
+    flat = (np.asarray(values).ravel() for values in shown if values is not None)
+    return np.concatenate([values for values in flat if values.dtype.kind in "if"])
+
+
+@pytest.mark.parametrize("study", DRAWN)
+def test_a_result_is_drawn_from_its_table(stored, study):
+    spec, result = stored(study)
+    name, column, rows = DRAWN[study]
+    table = result.tables[name]
+    table = table.query(rows) if rows else table
+    drawn = numbers(STUDIES[study].plot(spec, result))
+    told = table[column].dropna().to_numpy(float)
+    assert len(told) > 2
+    assert np.abs(drawn[None] - told[:, None]).min(1).max() < 1e-6
+
+
+@pytest.mark.parametrize("study", ["neuron_labels", "token_labels"])
+def test_every_label_that_is_judged_is_counted(stored, study):
+    spec, result = stored(study)
+    table = result.tables["labels"]
+    judged = table.loc[table["label"] != "", ["correlation", "control_correlation"]].count()
+    figure = STUDIES[study].plot(spec, result)
+    assert sum(np.sum(bars.y) for bars in figure.data) == judged.sum() > 100
+
+
+def test_scores_are_drawn_as_they_draw_themselves(stored):
+    spec, result = stored("attribution")
+    assert STUDIES["attribution"].plot(spec, result) == scores_of(result).plot()
+
+
+def test_steering_is_drawn_with_every_chain(stored):
+    spec, result = stored("steering")
+    figure, finals = STUDIES["steering"].plot(spec, result), result.tables["finals"]
+    reached = finals.loc[finals["condition"] == STEERED, spec.goals[0].property]
+    assert set(reached) <= set(numbers(figure))
+
+
+def test_what_has_no_figure_says_what_it_has(stored, sentence):
+    spec, result = stored("contexts")
+    sentence(STUDIES["contexts"].plot, spec, result, says="look at .numbers and .tables")
+
 
 # --- Examples ------------------------------------------------------------------------------------
 
