@@ -204,6 +204,7 @@ def _fitting(table: pd.DataFrame, tokens: int) -> pd.DataFrame | None:
         ["left out", "kept"],
         default="left out",
         key="context_frequency",
+        wrap=True,
         required=True,
         help=f"Frequent: more than {_RARE:.1%} of the tokens that judge. Labels of commas and of "
         "“the” fit best, and say least.",
