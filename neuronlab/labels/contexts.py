@@ -92,7 +92,7 @@ class Contexts:
         for end in ENDS:
             parts = [torch.from_numpy(arrays[f"{end}_{name}.{component}"]) for name in PARTS]
             for layer, (value, text, token) in enumerate(zip(*parts, strict=True)):
-                every = torch.arange(len(value), device="cpu")
+                every = torch.arange(len(value), device="cpu", dtype=torch.int64)
                 self._add(end, layer, every, (value.float(), text, token))
 
     def _beaten(
@@ -101,7 +101,7 @@ class Contexts:
         """The neurons for which one of the texts is among the most extreme: after many, few."""
         kept = self._kept.get((end, layer))
         if kept is None or kept[0].shape[-1] < self._keep[end]:
-            return torch.arange(values.shape[1], device="cpu")
+            return torch.arange(values.shape[1], device="cpu", dtype=torch.int64)
         last = kept[0][:, -1]
         further = values.amax(0) > last if end == "top" else values.amin(0) < last
         return further.nonzero()[:, 0]

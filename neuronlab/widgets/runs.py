@@ -61,6 +61,8 @@ def question(spec: Mapping[str, Any]) -> str:
     sets: list[Any] = [*SETS.values(), *LABELLED.values(), *CORPORA.values()]
     titles = {each.name: each.title for each in sets}
     parts = [spec.get("fact") or (titles | {OWN: "own data"}).get(data, data)]
+    if "neuron" in spec:
+        parts.append(f"neuron {spec['layer']}.{spec['component']}.{spec['neuron']}")
     if spec.get("per_relation"):
         parts.append(f"{spec['per_relation']} of a kind")
     if spec.get("languages"):

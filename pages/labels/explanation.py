@@ -58,7 +58,7 @@ def draw(of: ContextsSpec, neuron: Neuron) -> None:
 
 def _spec(of: ContextsSpec, neuron: Neuron) -> ContextExplanationSpec | None:
     """What would be asked; None where there is nobody to ask."""
-    fields = endpoint_fields.draw(st.columns(3), "context")
+    fields = endpoint_fields.draw((st.container(), *st.columns(2)), "context")
     if not fields["address"].strip() and not fields["answers_by"].strip():
         st.info(
             "No endpoint is set. Give the address of a server that speaks OpenAI's chat protocol, "
