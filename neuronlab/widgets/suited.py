@@ -8,9 +8,10 @@ from typing import NamedTuple
 import streamlit as st
 
 from neuronlab import examples
-from neuronlab.models import weights
+from neuronlab.models import Model, weights
 from neuronlab.models.catalogue import available, entry, title_of
 from neuronlab.models.entries import Entry
+from neuronlab.studies.bases.prompts import one_stream
 from neuronlab.widgets import state
 from neuronlab.widgets.guard import plain
 
@@ -80,6 +81,24 @@ def choose(page: str, needs: Needs, models: Sequence[str]) -> str:
     if (on, instead) != (page, current):
         return ""
     return plain(f"{why} opens on {title_of(current)}.")
+
+
+def of_one_stream(model: Model) -> bool:
+    """Whether a model's answer is a sum over one residual stream; else says so, and what to do."""
+    if one_stream(model):
+        return True
+    why, other = "and reads it as tokens", ""
+    if model.kind == "seq2seq":
+        why = f"and {model.title} has two, an encoder's and a decoder's"
+        other = " Its own neurons are scored on “Which neurons made it say that?”."
+    st.info(
+        plain(
+            f"This page adds up what is written to one residual stream, {why}: choose a model that "
+            f"continues text, or a masked one, in the sidebar.{other}"
+        ),
+        icon=":material/info:",
+    )
+    return False
 
 
 def _offered(model: Entry | None, needs: Needs) -> bool:

@@ -3,7 +3,7 @@
 from neuronlab import examples
 from neuronlab.studies.knowledge_types import KnowledgeTypesSpec
 from neuronlab.studies.stability import StabilitySpec
-from neuronlab.widgets import facts_form, sections, shown
+from neuronlab.widgets import facts_form, sections, shown, suited
 from pages.knowledge_types.kinds import kinds, without_heads
 from pages.knowledge_types.stability import other_model, stability
 
@@ -12,7 +12,7 @@ VIEWS = {"knowledge_types": "Kinds of knowledge", "stability": "Stability"}
 
 def main() -> None:
     model = facts_form.language_model()
-    if model is None:
+    if model is None or not suited.of_one_stream(model):
         return
     view = sections.view(VIEWS)
     fields = facts_form.draw(view, "knowledge_types", 10 if view == "knowledge_types" else 6)

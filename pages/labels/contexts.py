@@ -44,6 +44,16 @@ def draw() -> None:
     if not model_fetch.ready(state.model_name()):
         return
     model = services.model(state.model_name(), state.device())
+    if model.kind == "seq2seq":
+        st.info(
+            plain(
+                f"Labels are made of texts that a model reads, and the decoder of {model.title} "
+                "reads what it has said itself: choose a language model that continues text, or a "
+                "masked one, in the sidebar."
+            ),
+            icon=":material/info:",
+        )
+        return
     first: Spec | None = examples.first(contexts.STUDY, model)
     with st.expander("Make labels", icon=":material/label:"), guard():
         spec = _form(model, 1_000 if first is None else dict(first)["limit"])

@@ -26,13 +26,13 @@ from neuronlab.studies.method_comparison import (
     at,
     leaders,
 )
-from neuronlab.widgets import exports, facts_form, sections, shown
+from neuronlab.widgets import exports, facts_form, sections, shown, suited
 from neuronlab.widgets.guard import complain
 
 
 def main() -> None:
     model = facts_form.language_model()
-    if model is None:
+    if model is None or not suited.of_one_stream(model):
         return
     spec = form(model)
     first = examples.first("method_comparison", model)

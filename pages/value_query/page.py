@@ -14,7 +14,6 @@ from neuronlab.models.components import Sublayer
 from neuronlab.neurons import Neuron, NeuronSet
 from neuronlab.runs import Result
 from neuronlab.studies.bases.one_prompt import control_in, proof_in
-from neuronlab.studies.bases.prompts import one_stream
 from neuronlab.studies.value_query import (
     LISTED,
     ValueQuerySpec,
@@ -34,6 +33,7 @@ from neuronlab.widgets import (
     services,
     shown,
     state,
+    suited,
 )
 from neuronlab.widgets.guard import plain
 
@@ -47,12 +47,7 @@ def main() -> None:
     if not model_fetch.ready(state.model_name()):
         return
     model = services.model(state.model_name(), state.device())
-    if not one_stream(model):
-        st.info(
-            "This page adds up what is written to one residual stream and read as tokens: choose a "
-            "language model or a masked protein model in the sidebar.",
-            icon=":material/info:",
-        )
+    if not suited.of_one_stream(model):
         return
     asked = prompt_form.ask(model)
     spec = None

@@ -72,6 +72,23 @@ def test_what_the_decoder_has_said_is_asked_for_and_comes_along(visit, folder, h
     assert any("--prefix 'the quick'" in code for code in other.texts_of_code())
 
 
+@pytest.mark.parametrize(
+    ("page", "why"),
+    [
+        ("value_query", "has two, an encoder's and a decoder's"),
+        ("methods", "has two, an encoder's and a decoder's"),
+        ("knowledge_types", "has two, an encoder's and a decoder's"),
+        ("labels", "reads what it has said itself"),
+    ],
+)
+def test_a_page_that_is_not_for_it_says_so_before_anything_runs(visit, folder, home, page, why):
+    seen = visit(page, model=folder)
+    assert not seen.errors()
+    assert seen.says(why)
+    assert seen.says("in the sidebar")
+    assert not list((home / "runs").glob("*/spec.json"))
+
+
 def test_an_encoder_alone_is_labelled_and_asked_nothing(visit, tmp_path, monkeypatch):
     offered = []
     monkeypatch.setattr(labelling, "draw", lambda: offered.append(True))
