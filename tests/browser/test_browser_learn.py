@@ -21,14 +21,14 @@ def test_a_lesson_asks_before_it_shows(tab, width):
     assert one.idle().barriers() == []
     one.press("Next")
     one.page.get_by_text("Step 2 of 3").wait_for()
+    other = tab(width=width).open(one.page.url)  # a step is a link
+    other.page.get_by_text("Step 2 of 3").wait_for()
     one.press("Back")
     one.page.get_by_text("Step 1 of 3").wait_for()
     one.page.reload()  # another session
     one.page.get_by_text("and so it is").wait_for()
     one.page.get_by_text("All lessons").click()
     one.page.get_by_text("1 of 3 answers given").wait_for()
-    other = tab(width=width).open(one.page.url)  # a step is a link
-    other.page.get_by_text("Step 2 of 3").wait_for()
     one.healthy()
 
 
