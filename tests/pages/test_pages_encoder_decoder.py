@@ -52,6 +52,7 @@ def test_the_maps_show_both_stacks_and_name_their_layers(visit, folder, drawn, h
     ranked = page.at.dataframe(key="ranked").value
     assert set(ranked["layer"]) <= set(both)
     assert page.says("are what the decoder reads")
+    page.section("Completeness")
     worst = result.tables["quality"].set_index(["layer", "component"])["gap"].idxmax()
     assert page.says(f"(layer {both[worst[0]]}, {worst[1]})")
 
