@@ -365,6 +365,7 @@ def usual_loop(request: Request, at: tuple[int, str]) -> np.ndarray:
     """Full passes over 20 scaled copies, and the sum of their gradients (Dai et al. 2022)."""
     model, encoded = request.model, request.encoded
     clean = model.read(encoded, (at[1],))[at][0, request.span(at)]
+    place = encoded.position - encoded.length  # of a decoder's tokens, too, counted from their end
     total, room = 0.0, max(1, int(4096 // encoded.input_ids.shape[1]))
     for part in torch.arange(1, STEPS + 1, device=model.device, dtype=clean.dtype).split(room):
         scaled = (part[:, None, None] / STEPS * clean).requires_grad_()
@@ -375,11 +376,18 @@ def usual_loop(request: Request, at: tuple[int, str]) -> np.ndarray:
             return changed
 
         with torch.enable_grad(), model.edit({at: replace}):
-            ids = encoded.input_ids.expand(len(part), -1)
-            logits = model.hf(input_ids=ids).logits[:, encoded.position].float()
+            logits = model.hf(**_inputs(encoded, len(part))).logits[:, place].float()
             (gradient,) = torch.autograd.grad(request.explained(logits).sum(), scaled)
         total = total + gradient.float().sum(0)
     return (clean.float() * total / STEPS).sum(0).numpy(force=True)
+
+
+def _inputs(encoded: Encoded, rows: int) -> dict[str, torch.Tensor]:
+    """The prompt so many times, as transformers takes it."""
+    inputs = {"input_ids": encoded.input_ids.expand(rows, -1)}
+    if encoded.prefix is not None:
+        inputs["decoder_input_ids"] = encoded.prefix.expand(rows, -1)
+    return inputs
 
 
 def captum(request: Request, at: tuple[int, str]) -> np.ndarray:

@@ -55,8 +55,6 @@ def load(name: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str =
         UserError: unknown model, unsupported family, hub out of reach, damaged cache, too little
             memory, terms not accepted; one sentence each.
     """
-    from transformers import AutoConfig
-
     if not isinstance(name, str):
         return adopt(name, tokenizer, device=device, dtype=dtype)
     listed = entry(name)
@@ -67,7 +65,7 @@ def load(name: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str =
     try:
         adapter = adapter_in(name, source)
         base = source if adapter is None else _source(adapter.base)
-        config = AutoConfig.from_pretrained(base, **_HERE)
+        config = _configuration(name, base, adapter)
         check_configuration(name, Path(base), config)
         given = cast(Kind, listed.kind) if listed else adapter.kind if adapter else None
         family = family_of(
@@ -134,6 +132,22 @@ def _source(name: str) -> str:
         return downloaded(name)
     except Exception as error:  # the hub's client has errors of several libraries
         raise unavailable(name, name, error, reached=True) from error
+
+
+def _configuration(name: str, base: str, adapter: Lora | None) -> Any:
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(base, **_HERE)
+    except Exception as error:  # of any kind, as in `load`
+        if adapter is None or os.path.isdir(base):
+            raise
+        raise UserError(
+            f"The adapter '{name}' needs its base model, and '{adapter.base}' is not on this "
+            "machine and cannot be fetched: write the folder where it is into "
+            "adapter_config.json, as base_model_name_or_path.",
+            details=f"{type(error).__name__}: {error}",
+        ) from error
 
 
 def _auto_class(kind: Kind) -> Any:
