@@ -38,7 +38,8 @@ class ContextsSpec(Spec):
         keep: places kept of every neuron where it is most positive.
         seed: of what is drawn at random.
         precision: of the products. With "bfloat16" they take less than half the time where the
-            processor has it, and of places that are nearly equal another may be kept.
+            processor has it, and of places that are nearly equal another may be kept. In float32
+            a spec is written, and named, as before there was a choice.
     """
 
     study: ClassVar[str] = "contexts"
@@ -49,7 +50,7 @@ class ContextsSpec(Spec):
     components: ReadComponents = ("ffn",)
     keep: int = Field(5, ge=3, le=20)
     seed: Seed = 0
-    precision: Precision = "float32"
+    precision: Precision = Field("float32", exclude_if=lambda precision: precision == "float32")
 
     @property
     def contexts(self) -> ContextsSpec:
