@@ -134,6 +134,7 @@ def test_a_ranking_by_bounds_says_how_far_it_is_proven(visit, results):
     app.run()
     app.press("run")
     assert app.errors() == []
+    app.section("Completeness")
     assert app.says("exact for the 100 best neurons")
     # and back: the form offers everything again
     app.set("selectbox", "method", "activation")
