@@ -70,10 +70,6 @@ SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
     "bert": ("masked", _sizes(768, 3072, 12, 12)),
     "deberta-v2": ("masked", _sizes(768, 3072, 12, 12, relative_attention=True)),
     "modernbert": ("masked", _sizes(768, 1152, 22, 12)),
-    "esm": (
-        "masked",
-        _sizes(640, 2560, 30, 20, position_embedding_type="rotary", token_dropout=True),
-    ),
     "t5": ("seq2seq", {"d_model": 768, "d_kv": 64, "d_ff": 3072, "num_heads": 12}),
     "bart": (
         "seq2seq",
@@ -88,7 +84,7 @@ SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
 def build(model_type: str) -> Model:
     """A model of that shape with the weights that training begins with."""
     kind, settings = SHAPES[model_type]
-    tokenizer = tiny_models.text_tokenizer("bert" if model_type == "esm" else model_type)
+    tokenizer = tiny_models.text_tokenizer(model_type)
     special = {
         "pad_token_id": tokenizer.pad_token_id,
         "bos_token_id": None,
