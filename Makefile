@@ -20,7 +20,7 @@ setup-tests: $(VENV)/.dev
 # In the order of the folders: pages and browser, which are slow, must not be left for the end,
 # where one process would work alone.
 test: setup-tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadgroup \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile \
 		--no-loadscope-reorder --durations 20
 
 # For the edit loop: nothing is fetched, and no test takes long.

@@ -316,16 +316,26 @@ def is_free():
     return check
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Of several processes one runs all tests in the browser: a single server starts."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return "browser" if file.startswith("tests/browser/") else file
+
+    return ByFile(config, log)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """See ``LIKE_OTHERS`` and ``FETCHED``.
-
-    Of several processes one runs all tests in the browser, so that a single server starts; other
-    tests stay together by their file.
-    """
+    """See ``LIKE_OTHERS`` and ``FETCHED``."""
     for item in items:
         room = item.path.relative_to(TESTS).parts[0]
-        item.add_marker(pytest.mark.xdist_group(room if room == "browser" else item.path.stem))
         if room in ON_SET_UP or FETCHED & set(getattr(item, "fixturenames", ())):
             item.add_marker("fetched")
         params = item.callspec.params if hasattr(item, "callspec") else {}
