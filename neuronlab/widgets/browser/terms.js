@@ -22,9 +22,9 @@ export default function ({ data, parentElement }) {
   keys.type = "button";
   keys.setAttribute("aria-live", "polite");
   root.append(keys, tip);
-  let reached = 0;
+  let reached = 0, coming; // the word that is explained as soon as scrolling to it has ended
   keys.addEventListener("focus", () => reach(0));
-  keys.addEventListener("blur", hide);
+  keys.addEventListener("blur", leave);
   keys.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
     if (!step) return;
@@ -45,7 +45,7 @@ export default function ({ data, parentElement }) {
     toggle: later,
     pointermove: point,
     pointerdown: point,
-    keydown: ({ key }) => key === "Escape" && hide(),
+    keydown: ({ key }) => key === "Escape" && leave(),
     scroll: hide,
   }))
     document.addEventListener(event, does, { capture: true, signal: left.signal });
@@ -87,16 +87,21 @@ export default function ({ data, parentElement }) {
     tip.hidden = true;
   }
 
+  function leave() {
+    coming = undefined;
+    hide();
+  }
+
   // By keys: the word so many further, read out with what it means.
   function reach(step) {
     const count = root.ranges.length;
     if (!count) return;
     reached = (Math.min(reached, count - 1) + step + count) % count;
-    const found = root.ranges[reached];
+    const found = (coming = root.ranges[reached]);
     found.range.startContainer.parentElement.scrollIntoView({ block: "center" });
     keys.textContent = `${found.word}: ${data.terms[found.word]} ${reached + 1} of ${count}, arrow keys for others.`;
     // Scrolling, which hides it, comes to its end first.
-    requestAnimationFrame(() => requestAnimationFrame(() => explain(found)));
+    requestAnimationFrame(() => requestAnimationFrame(() => coming === found && explain(found)));
   }
 
   function next(node) {
