@@ -116,7 +116,7 @@ def test_scripts_are_sent_as_scripts(port):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("address", ["", "attribution", "runs"])
+@pytest.mark.parametrize("address", ["attribution", "runs"])  # in a browser every page is asked
 def test_no_icon_of_a_page_is_fetched_from_another_host(port, address):
     """A browser fetches a ":material/…:" from Google: that of `st.Page`, too, unless one is set."""
     icons, navigated = [], False
