@@ -23,7 +23,10 @@ _mount = element("pictures")
 _follow = element("tracks")
 # In the address: the page alone, without what is around it.
 PRESENTED = "present"
-_ABOUT_REPORT = "The figures of the page and of all its sections, live, in one file for offline."
+_ABOUT_REPORT = (
+    "The charts and maps of the page and of all its sections, live, in one file for offline. "
+    "Graphs and 3D views stay on the page; tables without a figure are in the whole result."
+)
 
 
 def chart(figure: go.Figure, table: pd.DataFrame, name: str, alt: str, *, linked: str = "") -> None:

@@ -97,7 +97,7 @@ def draw(
             help="Of each kind (capital, language, …), drawn at random; 0 takes all.",
             persist_state="session",
         )
-    fields = {"facts": chosen, "per_relation": count or None}
+    fields = {"facts": chosen, "per_relation": _limit(chosen, count)}
     if filters:
         fields["filtered"] = third.toggle(
             "Only facts the model knows",
@@ -112,6 +112,14 @@ def draw(
         return fields
     uploaded = own_facts()
     return fields | {"own": uploaded} if uploaded else None
+
+
+def _limit(facts: str, count: int) -> int | None:
+    """How many facts of a kind are drawn; None where that is all: one question has one key."""
+    if facts == OWN:
+        return count or None
+    most = max(Counter(fact.relation for fact in SETS[facts].facts()).values())
+    return count if 0 < count < most else None
 
 
 def notes(numbers: dict[str, Any]) -> None:

@@ -136,7 +136,7 @@ def _headline(result: Result) -> None:
     quality = ""
     if n["tested"]:
         quality = (
-            f" **{n['tested']:,}** of these labels could be judged: {n['predicting']:,} predict "
+            f" Those of **{n['tested']:,}** neurons could be judged: {n['predicting']:,} predict "
             f"the neuron with a correlation above {PREDICTS}, and the median is "
             f"**{n['correlation']:.2f}** (another neuron's label: {n['control_correlation']:.2f})."
         )

@@ -21,7 +21,7 @@ def draw(columns: Sequence[DeltaGenerator], name: str) -> dict[str, str]:
     preset = _environment()
     address = one.text_input(
         "Address", preset.address if preset else "", key=f"{name}_address", max_chars=300,
-        placeholder="https://api.openai.com/v1 or http://127.0.0.1:8080/v1",
+        placeholder="http://localhost:8080/v1",
     )  # fmt: skip
     model = two.text_input(
         "Model", preset.model if preset else "", key=f"{name}_llm", max_chars=100

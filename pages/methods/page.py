@@ -41,7 +41,7 @@ def main() -> None:
 
 def form(model: Model) -> MethodComparisonSpec | None:
     """Facts and methods."""
-    fields = facts_form.draw("method_comparison", "six_languages", 15)
+    fields = facts_form.draw("method_comparison", "six_languages", 25)
     methods = st.pills(
         "Methods",
         COMPARED,

@@ -21,6 +21,7 @@ def summary_of(app, results):
 def test_the_comparison_opens_on_a_finished_example(methods, results):
     assert methods.errors() == []
     assert methods.query("run") in {path.name for path in results.iterdir()}
+    assert not methods.says("Shown below")  # it is what the form asks
     charts = methods.charts()
     assert {"chart_after_zeroing", "chart_by_count"} <= charts
     methods.section("Table")
