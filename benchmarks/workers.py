@@ -36,9 +36,6 @@ NAME = "antiberty"
 @contextmanager
 def workers(count: int) -> Iterator[None]:
     """A cluster of so many workers, which the runs inside use."""
-    # Else Ray writes a token into the home of whoever runs this.
-    os.environ["RAY_AUTH_TOKEN"] = uuid4().hex + uuid4().hex
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     head = ray.init(
         "local",
         num_cpus=count,
@@ -89,6 +86,9 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    # Else Ray writes a token into the home of whoever runs this; it reads it once.
+    os.environ["RAY_AUTH_TOKEN"] = uuid4().hex + uuid4().hex
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     counts = [0, *map(int, options.workers.split(","))]
     spec = ExemplarsSpec(model=NAME, limit=options.limit)
     print(f"{os.cpu_count()} cores, one thread each, {options.limit} proteins", flush=True)
