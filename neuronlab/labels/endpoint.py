@@ -13,8 +13,10 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
+from typing import Annotated
 
 import openai
+from pydantic import AfterValidator
 
 from neuronlab import home
 from neuronlab.errors import UserError
@@ -184,6 +186,8 @@ def without_secrets(address: str) -> str:
     return address
 
 
+# As a field of a spec.
+Address = Annotated[str, AfterValidator(without_secrets)]
 _keys: dict[str, str] = {}
 
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field
 
 from neuronlab.cost import Cost
 from neuronlab.errors import UserError
@@ -54,15 +54,10 @@ class ContextExplanationSpec(ContextsSpec):
     component: Component = "ffn"
     layer: int = Field(0, ge=0)
     neuron: int = Field(0, ge=0)
-    address: str = ""
+    address: endpoint.Address = ""
     answers_by: str = ""
     strongest: int = Field(5, ge=2, le=20)
     others: int = Field(3, ge=1, le=10)
-
-    @field_validator("address")
-    @classmethod
-    def _without_secrets(cls, address: str) -> str:
-        return endpoint.without_secrets(address)
 
     @property
     def requests(self) -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field
 from scipy.stats import entropy
 
 from neuronlab.cost import Cost
@@ -79,15 +79,10 @@ class NeuronLabelsSpec(ExemplarsSpec):
     candidates: int = Field(3, ge=1, le=10)
     per_layer: int | None = Field(None, ge=1)
     variant: Literal["neuronlab", "authors"] = "neuronlab"
-    address: str = ""
+    address: endpoint.Address = ""
     answers_by: str = ""
     temperature: float = Field(prompts.TEMPERATURE, ge=0, le=2)
     longformer: str = ""
-
-    @field_validator("address")
-    @classmethod
-    def _without_secrets(cls, address: str) -> str:
-        return endpoint.without_secrets(address)
 
     @property
     def exemplars(self) -> ExemplarsSpec:

@@ -304,6 +304,15 @@ class Tab:
         metric = self.page.get_by_test_id("stMetric").filter(has_text="p(")
         return float(metric.get_by_test_id("stMetricValue").inner_text().rstrip("%"))
 
+    def listening(self):
+        """The first 3D view in its sandbox, whose `told` is what it is told from now on."""
+        view = self.page.locator("iframe").first.content_frame.locator("iframe").content_frame
+        view.locator("canvas").first.wait_for()
+        view.locator("body").evaluate(
+            "() => { window.told = []; addEventListener('message', ({data}) => told.push(data)); }"
+        )
+        return view
+
     def headline(self):
         return self.page.get_by_text("top neurons:").first.inner_text()
 

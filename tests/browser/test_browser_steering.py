@@ -61,11 +61,7 @@ def test_a_residue_is_the_same_in_sequence_track_and_structures(tab):
     chips = one.page.locator(".st-key-strip_steered button")
     marked = one.page.locator(".st-key-strip_steered .marked")
     lines = one.page.locator(".st-key-along_secondary .tracks div")
-    view = one.page.locator("iframe").first.content_frame.locator("iframe").content_frame
-    view.locator("canvas").first.wait_for()
-    view.locator("body").evaluate(
-        "() => { window.told = []; addEventListener('message', ({data}) => told.push(data)); }"
-    )
+    view = one.listening()
     chips.nth(52).hover()
     one.wait_until(lambda: view.locator("body").evaluate("told.at(-1)") == {"residues": [53]})
     one.wait_until(lambda: lines.count() == 1)

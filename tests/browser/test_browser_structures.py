@@ -34,12 +34,7 @@ def test_a_residue_is_the_same_in_all_figures_of_a_protein(tab):
     one.page.get_by_text("Each residue is coloured").wait_for()
     one.idle()
     chips = one.page.locator(".st-key-strip_residues button")
-    label = one.page.locator("iframe").first.content_frame.locator("iframe").content_frame
-    label.locator("canvas").first.wait_for()
-    # What the view in its sandbox is told, and what it tells.
-    label.locator("body").evaluate(
-        "() => { window.told = []; addEventListener('message', ({data}) => told.push(data)); }"
-    )
+    label = one.listening()
     chips.nth(30).hover()
     one.wait_until(lambda: label.locator("body").evaluate("told.at(-1)") == {"residues": [31]})
     label.locator("body").evaluate("parent.postMessage({residues: [40], chosen: false}, '*')")

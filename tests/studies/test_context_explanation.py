@@ -8,33 +8,22 @@ from chat_endpoint import completion, naming_a_token
 from contexts import context_with, run
 from pydantic import ValidationError
 
-from neuronlab.labels import chat_server, endpoint, wordnet
+from neuronlab.labels import chat_server, endpoint
 from neuronlab.labels.contexts import activations
 from neuronlab.runs import Cancelled
-from neuronlab.studies import contexts as places_study
 from neuronlab.studies.context_explanation import (
     ContextExplanationSpec,
     ContextExplanationStudy,
 )
 
 KEY = "sk-very-secret"
-NOUNS = ["capital", "fox", "dog", "France", "Paris", "London"]
 
 
 @pytest.fixture(autouse=True)
-def texts(monkeypatch, tmp_path):
-    draw = np.random.default_rng(3)
-    made = [
-        f"{' '.join(draw.choice(['a', 'the', 'over', 'lazy', 'x', 'y', 'z'], 6))} of "
-        f"{draw.choice(NOUNS)} is {draw.choice(['two', 'quick', 'brown'])}"
-        for _ in range(240)
-    ]
-    monkeypatch.setattr(wordnet, "read", lambda: made)
+def at_home(texts, monkeypatch, tmp_path):
+    """Answers are kept in a home of the test's own, and asked for again at once."""
     monkeypatch.setattr(chat_server, "FIRST_WAIT", 0.01)
     monkeypatch.setenv("NEURONLAB_HOME", str(tmp_path / "home"))
-    places_study._drawn.cache_clear()
-    yield made
-    places_study._drawn.cache_clear()
 
 
 @pytest.fixture

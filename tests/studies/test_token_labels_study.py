@@ -4,28 +4,13 @@ import numpy as np
 import pytest
 from contexts import context_with, like, run
 
-from neuronlab.labels import wordnet
 from neuronlab.labels.contexts import contexts, token_ids, words
 from neuronlab.labels.token_labels import ROLES
 from neuronlab.studies import contexts as study
 from neuronlab.studies.contexts import ContextsSpec
 from neuronlab.studies.token_labels import TokenLabelsSpec, TokenLabelsStudy
 
-NOUNS = ["capital", "fox", "dog", "France", "Paris", "London"]
-
-
-@pytest.fixture(autouse=True)
-def texts(monkeypatch):
-    draw = np.random.default_rng(3)
-    made = [
-        f"{' '.join(draw.choice(['a', 'the', 'over', 'lazy', 'x', 'y', 'z'], 6))} of "
-        f"{draw.choice(NOUNS)} is {draw.choice(['two', 'quick', 'brown'])}"
-        for _ in range(240)
-    ]
-    monkeypatch.setattr(wordnet, "read", lambda: made)
-    study._drawn.cache_clear()
-    yield made
-    study._drawn.cache_clear()
+pytestmark = pytest.mark.usefixtures("texts")
 
 
 @pytest.fixture
