@@ -5,6 +5,7 @@ To check every call took more than half of the suite's time; a wrong type is see
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections import Counter
 from collections.abc import Callable
@@ -24,8 +25,15 @@ calls: Counter[CodeType] = Counter()
 _jaxtyped = jaxtyping.jaxtyped
 
 
+# Python keeps what it compiled of a library, but not where a checked module is the first to import
+# it: the hook's files are looked for instead, and thousands of modules are compiled at every start.
+_LIBRARIES = ("captum.attr", "pandas", "scipy.stats", "transformers.modeling_utils")
+
+
 def install() -> None:
     """Check the package's types from its first import on."""
+    for name in _LIBRARIES:
+        importlib.import_module(name)
     jaxtyping.jaxtyped = _first_calls
     jaxtyping.install_import_hook("neuronlab", "typechecked.check")
 
