@@ -65,10 +65,11 @@ def structure_view(
     paint: Paint,
     js_url: str,
     *,
-    height: int = 400,
     dark: bool = False,
 ) -> str:
     """A page with the structure in 3D: the chain painted, other chains thin and grey; a legend.
+
+    It is as large as its frame.
 
     Args:
         structure_text: the structure in mmCIF, each number of a chain one residue's.
@@ -76,7 +77,6 @@ def structure_view(
         residues: (number in the text, name to show) of each residue; None where it is not seen.
         paint: of the residues.
         js_url: where the browser finds 3Dmol.js.
-        height: of the view, in pixels; it is as wide as its frame.
         dark: on a dark ground.
 
     Raises:
@@ -92,7 +92,7 @@ def structure_view(
             text = f"{name}: {paint.texts[place]}"
             places[place + 1] = [Place(0, 0, chain, number, text)]
     ground, ink = GROUND[dark]
-    view = py3Dmol.view(width="100%", height=height, js=js_url)
+    view = py3Dmol.view(width="100%", height="100%", js=js_url)
     start = view.startjs
     view.setBackgroundColor(ground)
     view.addModel(structure_text, "cif")
@@ -104,7 +104,6 @@ def structure_view(
     view.setHoverable({"chain": chain}, True, TELL, TELL_NONE)
     view.setClickable({"chain": chain}, True, CHOOSE)
     view.zoomTo({"chain": chain})
-    view.zoom(0.85)  # what fits the height may be wider than a phone
     style = STYLE.format(ground=ground, ink=ink, columns=1)
     html = page_of(view, start, "structure")
     return f'<style>{style}</style>\n{html}\n<div class="legend">{paint.legend}</div>'

@@ -339,14 +339,36 @@ _VIEWERS = """
 const viewers = typeof viewergrid_UNIQUEID === "undefined"
   ? [viewer_UNIQUEID] : viewergrid_UNIQUEID.flat();
 """
+# 3Dmol fits the sphere around a structure to a panel's height. Where the panel is much narrower, it
+# is seen from `away` times as far, however a person zooms; the structure fills part of its sphere.
 # The frame around it may know where a person has turned an earlier view: see `proteins.viewer`.
 # Only after its answer does it hear of this one's, which would otherwise take the earlier's place.
 _CAMERA = """
+let away = 1;
+const drawing = document.querySelector("canvas");
+const fit = () => {
+  const {clientWidth: width, clientHeight: height} = drawing;
+  const next = width && height && Math.max(1, 0.75 * height * viewers.length / width);
+  if (!next || next === away) return;
+  const further = next / away;
+  away = next;
+  for (const viewer of viewers) {
+    viewer.setPerceivedDistance(viewer.getPerceivedDistance() * further);
+    viewer.show();
+  }
+};
+fit();
+// A frame out of sight is not observed until it is seen.
+new ResizeObserver(fit).observe(drawing);
+// The distance, the fourth number of a view, is told and heard as of a panel that is wide enough.
+const eye = viewers[0].CAMERA_Z;
+const scaled = (view, factor) =>
+  view.map((value, at) => at === 3 ? eye - (eye - value) * factor : value);
 addEventListener("message", ({data}) => {
   if (!Array.isArray(data)) return;
   viewers.at(-1).setViewChangeCallback(
-    () => parent.postMessage(viewers.map((viewer) => viewer.getView()), "*"));
-  data.forEach((view, at) => viewers[at]?.setView(view));
+    () => parent.postMessage(viewers.map((viewer) => scaled(viewer.getView(), 1 / away)), "*"));
+  data.forEach((view, at) => viewers[at]?.setView(scaled(view, away)));
 });
 parent.postMessage("views?", "*");
 """

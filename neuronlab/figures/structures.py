@@ -54,11 +54,10 @@ def structures_view(
     colour: Colouring = "confidence",
     values: Sequence[Float[np.ndarray, " residue"]] = (),
     overlaid: bool = False,
-    height: int = 420,
     dark: bool = False,
     turning: bool = False,
 ) -> str:
-    """A page with one to three structures in 3D, as wide as its frame; the cameras move together.
+    """A page with one to three structures in 3D, as large as its frame; the cameras move together.
 
     Args:
         structures: superposed on the first (``superposed``).
@@ -68,7 +67,6 @@ def structures_view(
             (sticks, too); or by ``values``, on one scale for all.
         values: one array per structure, one value per residue.
         overlaid: in one panel, told apart by the form of the ribbon.
-        height: of the panels, in pixels.
         dark: on a dark ground.
         turning: for the first seconds; not where a person wants things to stand still.
 
@@ -78,9 +76,7 @@ def structures_view(
     _check(structures, labels)
     ground, ink = GROUND[dark]
     columns = 1 if overlaid else len(structures)
-    view = py3Dmol.view(
-        width="100%", height=height, js=js_url, viewergrid=(1, columns), linked=True
-    )
+    view = py3Dmol.view("", "100%", "100%", js=js_url, viewergrid=(1, columns), linked=True)
     start = view.startjs
     looks = _looks(structures, colour, values, dark=dark)
     for i, (structure, look) in enumerate(zip(structures, looks, strict=True)):
@@ -111,8 +107,11 @@ _TURN = (
     "still.addEventListener('change', stand);\n"
     "setTimeout(stand, 15000); }\n"
 )
+# The views have what the words above and below them leave of the page.
 STYLE = (
-    "body {{ margin: 0; background: {ground}; color: {ink}; font: 14px sans-serif; }} "
+    "body {{ margin: 0; background: {ground}; color: {ink}; font: 14px sans-serif; "
+    "display: flex; flex-direction: column; height: 100vh; }} "
+    "body > div[id] {{ flex: 1; min-height: 0; }} "
     ".heads {{ display: grid; grid-template-columns: repeat({columns}, 1fr); }} "
     ".heads div {{ padding: 4px 8px; }} .legend {{ padding: 4px 8px; }} "
     ".legend i {{ display: inline-block; width: 1em; height: 1em; margin: 0 4px 0 12px; "

@@ -112,7 +112,6 @@ def in_space(structure: Structure, fit: Match, paint: Paint, alt: str, linked: s
         fit.residues,
         paint,
         viewer_url(),
-        height=360,
         dark=st.context.theme.type == "dark",
     )
     camera = f"{fit.chain} {hash(structure.text)}"

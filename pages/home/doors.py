@@ -86,7 +86,6 @@ def steered() -> None:
         names,
         viewer_url(),
         colour="changed",
-        height=_HEIGHT - 40,
         dark=st.context.theme.type == "dark",
         turning=True,
     )

@@ -1,6 +1,11 @@
 """Steering in a browser: the structures are drawn."""
 
+import io
+from itertools import pairwise
+
+import numpy as np
 import pytest
+from PIL import Image
 
 
 def test_a_steered_protein_is_drawn_in_three_dimensions(tab):
@@ -22,6 +27,23 @@ def test_a_steered_protein_is_drawn_in_three_dimensions(tab):
     one.look("confidence")
     one.idle().healthy()
     assert one.overflowing() == []
+    # On a phone, too, each structure fits its panel, and the legend its page.
+    one.page.set_viewport_size({"width": 390, "height": 844})
+    one.idle()
+    frame.scroll_into_view_if_needed()
+    legend = view.content_frame.locator(".legend")
+    one.wait_until(lambda: whole(canvas))
+    high = view.evaluate("e => e.clientHeight")
+    assert legend.evaluate("e => e.getBoundingClientRect().bottom") <= high
+
+
+def whole(canvas):
+    """Whether something is drawn in each of three panels, and nothing where they meet and end."""
+    drawn = np.asarray(Image.open(io.BytesIO(canvas.screenshot())).convert("RGB"), int)
+    inked = (np.abs(drawn - drawn[0, 0]) > 30).any((0, 2))
+    edges = np.rint(np.linspace(0, len(inked) - 1, 4)).astype(int)
+    panels = pairwise(edges)
+    return not inked[edges].any() and all(inked[begin:end].sum() > 30 for begin, end in panels)
 
 
 @pytest.mark.slow

@@ -53,11 +53,11 @@ def test_the_view_colours_each_residue():
 
 
 def test_size_ground_and_sameness():
-    html = view(height=200, dark=True)
-    assert "width: 100%; height: 200px" in html
+    html = view(dark=True)
+    assert "width: 100%; height: 100%" in html
     assert calls(html, "setBackgroundColor") == [["#12161D"]]
     assert calls(view(), "setBackgroundColor") == [["#FFFFFF"]]
-    assert html == view(height=200, dark=True)
+    assert html == view(dark=True)
 
 
 @pytest.mark.parametrize(

@@ -113,15 +113,15 @@ def test_structures_over_one_another_differ_in_form():
     assert all(name in text for name, _ in figures.RIBBONS)
 
 
-def test_dark_ground_height_and_sameness():
+def test_dark_ground_size_and_sameness():
     one = [folded("AC")]
-    dark = figures.structures_view(one, ["a"], URL, dark=True, height=300)
+    dark = figures.structures_view(one, ["a"], URL, dark=True)
     assert calls(dark, "setBackgroundColor") == [(0, ["#12161D"])]
     assert calls(figures.structures_view(one, ["a"], URL), "setBackgroundColor")[0][1] == [
         "#FFFFFF"
     ]
-    assert "width: 100%; height: 300px" in dark
-    assert dark == figures.structures_view(one, ["a"], URL, dark=True, height=300)
+    assert "width: 100%; height: 100%" in dark
+    assert dark == figures.structures_view(one, ["a"], URL, dark=True)
 
 
 @pytest.mark.parametrize(
