@@ -184,8 +184,8 @@ def compared(goal: dict, spec: SteeringSpec) -> None:
         key="steer_comparison",
     )
     st.caption(
-        "Between sets: standard deviation of the random sets' means; within: between chains of "
-        "one set. z and effect size: how far the steered mean is from the random sets', in the one "
+        "Between sets: standard deviation of the random sets' means; within: between the chains of "
+        "a set. z and effect size: how far the steered mean is from the random sets', in the one "
         "and the other. p: how often such a set does at least as well, the chosen one counting as "
         f"one of them; {spec.random_sets} sets allow no p below {goal['floor']:.2g}."
     )
@@ -283,24 +283,25 @@ def comparison(goal: dict, spec: SteeringSpec) -> pd.DataFrame:
     """Start, chains and random sets: means, both spreads, and how the steered chains stand out."""
     rows = [{"what": "start", "mean": goal["start"]}]
     for name in (UNSTEERED, STEERED):
-        words = f"{name}, {spec.chains} chains"
-        rows.append({"what": words, "mean": goal[name]["mean"], "sd within": goal[name]["sd"]})
+        of_one = {"mean": goal[name]["mean"], "sd within": goal[name]["sd"], "chains": spec.chains}
+        rows.append({"what": name} | of_one)
     for name in CONTROLS:
         control = goal[name]
-        words = f"{figures.NAMES[name]}, {spec.random_sets} sets of {spec.chains} chains"
         rows.append(
             {
-                "what": words,
+                "what": figures.NAMES[name],
                 "mean": control["mean"],
                 "sd between sets": control["between"],
                 "sd within": control["within"],
                 "z": control["z"],
                 "effect size": control["effect_size"],
                 "p": control["p_value"],
+                "sets": spec.random_sets,
+                "chains": spec.chains,
             }
         )
-    columns = ["what", "mean", "sd between sets", "sd within", "z", "effect size", "p"]
-    return pd.DataFrame(rows, columns=columns)
+    spread = ["sd between sets", "sd within", "z", "effect size", "p"]
+    return pd.DataFrame(rows, columns=["what", "mean", *spread, "sets", "chains"])
 
 
 def warnings(finals: pd.DataFrame) -> None:
