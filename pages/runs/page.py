@@ -17,6 +17,7 @@ from neuronlab.widgets import exports, links, runs, services
 from neuronlab.widgets.guard import complain, counted, guard, plain
 from pages import PAGE_OF
 from pages.runs import pictures
+from pages.runs.whole import neuron, whole
 
 # Of the widget that names the collection whose runs are listed.
 COLLECTION = "history_collection"
@@ -115,11 +116,11 @@ def history(everything: Sequence[Record]) -> None:
     chosen = [records[i] for i in event.selection.rows if i < len(records)]
     st.caption(
         "Select one run to open, name, export or delete it, two to compare them, and any number to "
-        "put them into a collection."
+        "put them into a collection. A run without a page is a part of others."
     )
     if not chosen:
         return
-    actions(chosen)
+    actions(chosen, everything)
     with guard():
         notes(shelf, contents, chosen)
     for record in chosen:
@@ -267,17 +268,24 @@ def row(record: Record, name: str) -> dict:
     }
 
 
-def actions(chosen: list[Record]) -> None:
+def actions(chosen: list[Record], everything: Sequence[Record]) -> None:
     """Open and export one; delete all that are selected."""
     with st.container(horizontal=True):
         only = chosen[0] if len(chosen) == 1 else None
-        page = PAGE_OF.get(only.study) if only and only.readable else None
+        shown = whole(only, everything) if only else None
+        alone = only is not None and only.readable and shown is None
         opened = st.button(
-            "Open", disabled=page is None, type="primary", icon=":material/open_in_new:"
+            "Open",
+            disabled=shown is None,
+            type="primary",
+            icon=":material/open_in_new:",
+            help="No result here is made from it: none can show it." if alone else None,
         )
-        if opened and only and page:
+        if opened and only and shown:
             links.leave()
-            st.switch_page(page.path, query_params={"run": only.key})
+            st.switch_page(
+                PAGE_OF[shown.study].path, query_params={"run": shown.key, **neuron(only)}
+            )
         st.download_button(
             "Export (zip)",
             (lambda: services.store().export(only.key)) if only else b"",

