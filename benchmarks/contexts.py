@@ -1,13 +1,15 @@
 """What the contexts of all FFN neurons cost: tokens a second, memory, and where the time goes.
 
     python benchmarks/contexts.py [--texts 500,2000] [--model smollm2-135m] [--threads 2]
+    python benchmarks/contexts.py --texts 12000,48000 --turns 1 --only "contexts, bfloat16"
 
 Reads so many of WordNet's definitions as the study does, each number in a process of its own, in
 turns in float32 and with products in bfloat16; beside it the passes alone, of which nothing is
 kept, and the matrix products of the blocks alone, which no way of keeping can undercut. Prints
 tokens a second by the clock, how long a million tokens take at that rate and at that of the time
 that processors worked (where other work runs on the machine), the peak of memory beyond the loaded
-model, and how many of the places that bfloat16 keeps are those that float32 keeps.
+model, and how many of the places that bfloat16 keeps are those that float32 keeps. ``--only`` takes
+one of these, for a corpus of a million tokens.
 """
 
 from __future__ import annotations
@@ -56,7 +58,7 @@ def products(model: Model, tokens: int, dtype: torch.dtype) -> Callable[[], None
     return run
 
 
-def measure(name: str, count: int, turns: int) -> dict[str, Any]:
+def measure(name: str, count: int, turns: int, only: str) -> dict[str, Any]:
     """A corpus of so many texts, in this process."""
     model = nl.load(name)
     ids = token_ids(model, ContextsSpec(limit=count).texts)
@@ -82,6 +84,7 @@ def measure(name: str, count: int, turns: int) -> dict[str, Any]:
         "contexts, float32": partial(whole, "float32"),
         "contexts, bfloat16": partial(whole, "bfloat16"),
     }
+    works = {what: work for what, work in works.items() if only in ("", what)}
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seconds: dict[str, list[tuple[float, float]]] = {what: [] for what in works}
     for _ in range(turns):
@@ -89,12 +92,15 @@ def measure(name: str, count: int, turns: int) -> dict[str, Any]:
             began, worked = time.perf_counter(), time.process_time()
             work()
             seconds[what].append((time.perf_counter() - began, time.process_time() - worked))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    texts = [places[p].arrays("ffn")["top_text.ffn"] for p in ("float32", "bfloat16")]
-    same = (texts[0][..., :, None] == texts[1][..., None, :]).any(-1).mean()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    texts = [kept.arrays("ffn")["top_text.ffn"] for kept in places.values()]
+    same = len(texts) == 2 and float(
+        (texts[0][..., :, None] == texts[1][..., None, :]).any(-1).mean()
+    )
     # The quickest turn: what else runs on the machine only ever makes it slower.
     best = {what: [min(each) for each in zip(*of, strict=True)] for what, of in seconds.items()}
-    return {"tokens": tokens, "memory": 1024 * peak, "same": float(same), "seconds": best}
+    memory = [1024 * peak, 1024 * (peak - before)]
+    return {"tokens": tokens, "memory": memory, "same": same, "seconds": best}
 
 
 def main() -> None:
@@ -103,15 +109,17 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--turns", type=int, default=2)
+    parser.add_argument("--only", default="")
     parser.add_argument("--alone", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.alone:
-        print(json.dumps(measure(options.model, options.alone, options.turns)))
+        print(json.dumps(measure(options.model, options.alone, options.turns, options.only)))
         return
     for count in map(int, options.texts.split(",")):
         command = [sys.executable, __file__, "--alone", str(count), "--model", options.model]
         command += ["--threads", str(options.threads), "--turns", str(options.turns)]
+        command += ["--only", options.only]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         of = json.loads(done.stdout.splitlines()[-1])
         each = MILLION / of["tokens"] / 60
@@ -120,11 +128,11 @@ def main() -> None:
         for what, (clock, worked) in of["seconds"].items():
             row = f"| {count:,} | {of['tokens']:,} | {what} | {of['tokens'] / clock:.0f} "
             print(f"{row}| {each * clock:.1f} | {each * worked / options.threads:.1f} |")
-        print(
-            f"\n{count:,} texts: {of['memory'] / 1e6:.0f} MB beyond the model; {of['same']:.1%} of "
-            "the places that float32 keeps are kept with bfloat16, too.\n",
-            flush=True,
-        )
+        most, beyond = (f"{bytes_ / 1e6:.0f} MB" for bytes_ in of["memory"])
+        print(f"\n{count:,} texts: {most} at the peak, {beyond} beyond that of loading the model.")
+        if of["same"]:
+            print(f"Of the places that float32 keeps, bfloat16 keeps {of['same']:.1%}, too.")
+        print(flush=True)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def summary() -> None:
         width="stretch",
     ):
         if not len(neurons):
-            st.caption("Empty. Select rows of a ranked table, or click a neuron, and add them.")
+            st.caption("Empty. Tick rows of a ranked table, or click a neuron, and add them.")
         else:
             _contents(neurons)
         with st.form("basket_import", clear_on_submit=True, border=False):

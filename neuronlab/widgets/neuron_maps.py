@@ -1,4 +1,4 @@
-"""Where the scores are: click a cell, a bin, a neuron; select rows into the basket."""
+"""Where the scores are: click a cell, a bin, a neuron; tick rows for the basket."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.figures.heatmaps import bin_of, by_layer, strip
 from neuronlab.neurons import Neuron, NeuronScores, NeuronSet
 from neuronlab.runs import Result
-from neuronlab.widgets import exports, heatmaps, links, state
+from neuronlab.widgets import exports, heatmaps, links, selection, state
 
 _TOP = 200
 
@@ -131,8 +131,8 @@ def clickable(
 
 
 def ranked(scores: NeuronScores) -> None:
-    """The strongest neurons; selected rows go to the basket, the last one to the card."""
-    st.markdown("**Ranked neurons**. Select rows to add them to the basket.")
+    """The strongest neurons; ticked rows go to the basket, the clicked one to the card."""
+    st.markdown("**Ranked neurons**. Click one for its card, tick rows for the basket.")
     order = st.segmented_control(
         "Order",
         ["for the target", "against it", "by magnitude"],
@@ -158,7 +158,7 @@ def listed(
     order: Sequence[str] | None = None,
     layers: Sequence[str] = (),
 ) -> None:
-    """A table of neurons, best first; selected rows go to the basket, the last one to the card.
+    """A table of neurons, best first; ticked rows go to the basket, the clicked one to the card.
 
     Args:
         table: columns layer, component, neuron, score, and any others.
@@ -171,9 +171,9 @@ def listed(
     ]
 
     def selected() -> None:
-        rows = [r for r in st.session_state[name].selection.rows if r < len(neurons)]
-        if rows:
-            choose(neurons[rows[-1]])
+        row = selection.clicked(st.session_state[name].selection, len(neurons))
+        if row is not None:
+            choose(neurons[row])
 
     named = not all(map(str.isdecimal, layers))
     event = st.dataframe(
@@ -181,7 +181,7 @@ def listed(
         hide_index=True,
         height=height,
         on_select=selected,
-        selection_mode="multi-row",
+        selection_mode=selection.MODES,
         key=name,
         column_order=order,
         column_config={
@@ -191,7 +191,7 @@ def listed(
         },
         alt=alt,
     )
-    picked = NeuronSet([neurons[row] for row in event.selection.rows if row < len(neurons)])
+    picked = NeuronSet([neurons[row] for row in selection.ticked(event.selection, len(neurons))])
     with st.container(horizontal=True):
         add_button(f"Add {len(picked)} selected", picked, f"add_selected_{name}")
         add_button("Add the first 10", NeuronSet(neurons[:10]), f"add_first_{name}")

@@ -24,6 +24,7 @@ from neuronlab.widgets import (
     neuron_maps,
     prompt_form,
     sections,
+    selection,
     services,
     shown,
     state,
@@ -153,8 +154,7 @@ def beside_random(spec: DegeneratePairsSpec, result: Result) -> None:
 
 def look_at(pairs: pd.DataFrame, p0: float) -> None:
     """The pairs as a table, and the one that is chosen."""
-    rows = listed(pairs)
-    chosen = pairs.iloc[[rows[-1] if rows else 0]]
+    chosen = pairs.iloc[[listed(pairs)]]
     exports.chart(
         pair_bars(p0, chosen.iloc[0]),
         chosen,
@@ -163,15 +163,15 @@ def look_at(pairs: pd.DataFrame, p0: float) -> None:
     )
 
 
-def listed(pairs: pd.DataFrame) -> list[int]:
-    """The pairs as a table, for the basket; returns the rows that are selected."""
-    st.markdown("**Pairs**, strongest synergy first. Select one or several.")
+def listed(pairs: pd.DataFrame) -> int:
+    """The pairs as a table, for the basket; returns the row that is looked at."""
+    st.markdown("**Pairs**, strongest synergy first. Click one to look at it, tick several.")
     event = st.dataframe(
         pairs,
         hide_index=True,
         height=300,
         on_select="rerun",
-        selection_mode="multi-row",
+        selection_mode=selection.MODES,
         key="pairs",
         column_config=_HEADS
         | {
@@ -180,16 +180,16 @@ def listed(pairs: pd.DataFrame) -> list[int]:
         },
         column_order=[*_HEADS, *_PROBABILITIES],
     )
-    rows = [row for row in event.selection.rows if row < len(pairs)]
+    ticked = selection.ticked(event.selection, len(pairs))
     with st.container(horizontal=True):
-        some = pairs.iloc[rows] if rows else pairs.head(5)
-        words = f"{len(rows)} selected" if rows else f"the first {len(some)}"
+        some = pairs.iloc[ticked] if ticked else pairs.head(5)
+        words = f"{len(ticked)} selected" if ticked else f"the first {len(some)}"
         neuron_maps.add_button(f"Add {words} to the basket", _neurons(some), "add_pairs")
         exports.tables(pairs, "pairs")
     st.caption(
         "In the basket, several pairs can be switched off at once below, beside random sets."
     )
-    return rows
+    return selection.clicked(event.selection, len(pairs)) or 0
 
 
 def listed_candidates(candidates: pd.DataFrame) -> None:

@@ -61,7 +61,7 @@ def heading(rows: pd.DataFrame, most: int) -> str:
         )
     else:
         which = f"{count} (the first {most:,})" if len(rows) > most else count
-    return f"{which}. Select rows for the card and the basket."
+    return f"{which}. Click one for its card, tick rows for the basket."
 
 
 def chosen(rows: pd.DataFrame, every: pd.DataFrame, name: str) -> Neuron:

@@ -13,7 +13,7 @@ from neuronlab.neurons import NeuronScores
 from neuronlab.runs import Pending, Record, Run, Shelf
 from neuronlab.runs.shelf import MAX_BYTES, MAX_NAME, MAX_NOTE, Contents
 from neuronlab.studies.attribution import AttributionSpec, scores_of
-from neuronlab.widgets import exports, links, runs, services
+from neuronlab.widgets import exports, links, runs, selection, services
 from neuronlab.widgets.guard import complain, counted, guard, plain
 from pages import PAGE_OF
 from pages.runs import pictures
@@ -102,7 +102,7 @@ def history(everything: Sequence[Record]) -> None:
         row_height=_ROW,
         height=min(40 + _ROW * len(records), 480),
         on_select="rerun",
-        selection_mode="multi-row",
+        selection_mode=selection.MODES,
         # Another after each deletion: else the row that moves up is selected.
         key=f"history_{st.session_state.setdefault('history_deletions', 0)}",
         column_config={
@@ -113,10 +113,12 @@ def history(everything: Sequence[Record]) -> None:
             "seconds": st.column_config.NumberColumn(format="%.1f"),
         },
     )
-    chosen = [records[i] for i in event.selection.rows if i < len(records)]
+    alone = selection.clicked(event.selection, len(records))
+    ticked = selection.ticked(event.selection, len(records)) or ([] if alone is None else [alone])
+    chosen = [records[row] for row in ticked]
     st.caption(
-        "Select one run to open, name, export or delete it, two to compare them, and any number to "
-        "put them into a collection. A run without a page is a part of others."
+        "Click a run to open, name, export or delete it, tick two to compare them, and any number "
+        "to put them into a collection. A run without a page is a part of others."
     )
     if not chosen:
         return

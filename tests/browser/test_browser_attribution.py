@@ -52,6 +52,21 @@ def test_a_click_on_the_strip_opens_a_single_neuron(page):
     wait_for_neuron(page, Neuron(at.layer, at.component, int(maps.cells["strongest"][other])))
 
 
+def test_a_click_on_a_row_opens_its_neuron_and_a_tick_leaves_it(page):
+    scores, _ = shown(page)
+    rows = [Neuron(int(r.layer), r.component, int(r.neuron)) for r in scores.top(5).itertuples()]
+    table = page.page.locator(".st-key-ranked")
+    table.scroll_into_view_if_needed()
+    high = 35  # px: of a row, as of the head
+    table.click(position={"x": 200, "y": 3.5 * high})
+    wait_for_neuron(page, rows[2])
+    table.click(position={"x": 15, "y": 4.5 * high})
+    page.page.get_by_role("button", name="Add 1 selected").wait_for()
+    assert page.query("neuron") == str(rows[2])
+    table.click(position={"x": 15, "y": 4.5 * high})
+    page.idle()
+
+
 def test_keys_walk_through_a_map_and_choose(page):
     scores, _ = shown(page)
     maps = heatmaps.by_layer(scores)
