@@ -151,7 +151,7 @@ class FactCheckingStudy(OverFacts[FactCheckingSpec]):
 
     def run_shard(self, spec: FactCheckingSpec, shard: int, context: Context) -> Result:
         """One fact: attributions towards the right and a wrong answer."""
-        model = context.model(spec.model, spec.revision)
+        model = self.suited(context.model(spec.model, spec.revision))
         questions = Questions.of(model, spec)
         answer = questions.answer(model, shard)
         if isinstance(answer, str):

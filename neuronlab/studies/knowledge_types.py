@@ -73,7 +73,7 @@ class KnowledgeTypesStudy(OverFacts[KnowledgeTypesSpec]):
     def run_shard(self, spec: KnowledgeTypesSpec, shard: int, context: Context) -> Result:
         """Layers, heads and best neurons of one fact."""
         context.progress(0.0, f"fact {shard + 1}")
-        model = context.model(spec.model, spec.revision)
+        model = self.suited(context.model(spec.model, spec.revision))
         answer = Questions.of(model, spec).answer(model, shard)
         if isinstance(answer, str):
             return Result(numbers={"state": answer})

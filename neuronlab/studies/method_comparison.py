@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from pydantic import field_validator
-from torch import Tensor, cat
+from torch import Tensor, stack
 
 from neuronlab.attribution import METHODS, method
 from neuronlab.attribution.direct import Direct
@@ -161,7 +161,7 @@ class MethodComparisonStudy(OverFacts[MethodComparisonSpec]):
 
     def run_shard(self, spec: MethodComparisonSpec, shard: int, context: Context) -> Result:
         """All methods on one fact."""
-        model = context.model(spec.model, spec.revision)
+        model = self.suited(context.model(spec.model, spec.revision))
         questions = Questions.of(model, spec)
         answer = questions.answer(model, shard)
         if isinstance(answer, str):
@@ -389,8 +389,8 @@ def _bystanders(
 
 
 def _best(attribution: Attribution, count: int) -> list[tuple[int, int]]:
-    of_layers = [attribution.scores[i, "ffn"] for i in range(len(attribution.scores))]
-    scores: Float[Tensor, "layer neuron"] = cat(of_layers)
+    of_layers = [attribution.scores[i, "ffn"].sum(0) for i in range(len(attribution.scores))]
+    scores: Float[Tensor, "layer neuron"] = stack(of_layers)
     indices = scores.flatten().topk(min(count, scores.numel())).indices.tolist()
     return [divmod(i, scores.shape[1]) for i in indices]
 

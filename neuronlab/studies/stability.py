@@ -91,14 +91,14 @@ class StabilityStudy(OverFacts[StabilitySpec]):
     def run_shard(self, spec: StabilitySpec, shard: int, context: Context) -> Result:
         """The best neurons for one prompt."""
         context.progress(0.0, f"prompt {shard + 1}")
-        model = context.model(spec.model, spec.revision)
+        model = self.suited(context.model(spec.model, spec.revision))
         answer = Questions.of(model, spec, paraphrases=True).answer(model, shard)
         if isinstance(answer, str):
             return Result(numbers={"state": answer})
         question, before = answer
         arrays = {"own": _best(model, question.encoded, before.target, context)}
         if spec.other:
-            other = context.model(spec.other, spec.other_revision)
+            other = self.suited(context.model(spec.other, spec.other_revision))
             answer = Questions.of(other, spec, paraphrases=True).answer(other, shard)
             if isinstance(answer, str):
                 return Result(numbers={"state": answer})

@@ -13,6 +13,7 @@ from contexts import context_with, run
 
 import neuronlab as nl
 from neuronlab.attribution import METHODS
+from neuronlab.attribution.request import Request
 from neuronlab.facts import Fact
 from neuronlab.neurons import Activity, predict_many
 from neuronlab.neurons.effect import Control
@@ -592,3 +593,14 @@ def test_facts_of_one_relation_have_no_others(tiny, tmp_path):
     model = tiny("llama")
     found = run(model, spec(own=FACTS[1:3]), tmp_path)
     assert set(found.tables["specificity"]["about"]) == {"fact", "plain"}
+
+
+def test_a_neurons_score_is_that_of_all_its_tokens(tiny, asked):
+    model = tiny("t5", "seq2seq")
+    prompt = asked(model)
+    method = "gradient_x_activation"
+    request = Request(model, model.encode(prompt), nl.predict(model, prompt).target, ("ffn",))
+    best = method_comparison._best(METHODS[method].engines["fast"](request), 7)
+    scores = nl.attribute(model, prompt, method=method, components=("ffn",))
+    top = scores.top(7)
+    assert best == list(zip(top["layer"], top["neuron"], strict=True))

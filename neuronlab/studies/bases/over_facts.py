@@ -103,6 +103,19 @@ class OverFacts(Study[F]):
             return None
         return self.spec_type(model=model.name, revision=model.revision, **self.small)
 
+    def suited(self, model: Model) -> Model:
+        """The model, which can be asked.
+
+        Raises:
+            UserError: the study adds up what is in one residual stream, and this model has two.
+        """
+        if self.of_one_stream and model.kind == "seq2seq":
+            raise UserError(
+                f"{model.title} has two residual streams, an encoder's and a decoder's, and this "
+                "study adds up one: choose a model that continues text, or a masked one."
+            )
+        return model
+
     def shards(self, spec: F, context: Context) -> list[int]:
         """The numbers of the facts."""
         return list(range(len(spec.chosen())))

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from contexts import run
 
 from neuronlab.facts import SETS, Fact
 from neuronlab.runs import read_spec
@@ -380,3 +381,10 @@ def test_metrics_of_many_facts_do_not_depend_on_the_order_of_rows():
         assert (table[name] <= table[f"{name}_high"]).all()
     again = metrics(some, ["method"], seed=2)
     pd.testing.assert_frame_equal(again, table)
+
+
+@pytest.mark.parametrize("study", SPECS)
+def test_a_model_of_two_streams_is_refused_by_studies_of_one(tiny, sentence, tmp_path, study):
+    model = tiny("t5", "seq2seq")
+    spec = SPECS[study](model="t5", facts="own", own=OWN, filtered=False)
+    sentence(run, model, spec, tmp_path, says=["two residual streams", "choose a model"])
