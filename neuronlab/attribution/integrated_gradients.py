@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from neuronlab.attribution.captum_reference import captum_integrated_gradients
 from neuronlab.attribution.growing_batch import Gradients, GrowingBatch, Path
@@ -47,6 +47,7 @@ _ROUNDING = 3e-6
 _MENDED = 0.7
 # As often in a row without that, and the error is taken for rounding where rounding is coarse.
 _GIVES_UP = 2
+_JUMPING = (nn.ReLU, nn.ReLU6, nn.LeakyReLU)
 # Activations that a pass may keep for the way back: in bytes, and on a GPU, where large passes are
 # the fast ones, as a share of what is free.
 _MEMORY = 1e9
@@ -83,13 +84,14 @@ class _Piece:
         length = self.stop - self.start
         return [self.start, *(self.start + length * node for node in inner), self.stop]
 
-    def close(self, points: dict[float, _Point], difference: Tensor) -> None:
+    def close(self, points: dict[float, _Point], difference: Tensor, *, smooth: bool) -> None:
         """Integrate, once all nodes are known, and estimate the error.
 
         ``error`` is in units of the scores, summed over the neurons. It is the larger of two. The
         gaps to completeness between neighbouring nodes see no error that cancels between neurons.
-        The difference to the rule on every second node sees it, but overrates it: as the two
-        converge, the error falls with about the power 1.5 of the relative difference.
+        The difference to the rule on every second node sees it, but overrates it where the gradient
+        is ``smooth``: as the two converge, the error falls with about the power 1.5 of the relative
+        difference. Where the gradient jumps, the error is about that difference.
         """
         length = self.stop - self.start
         rule, coarse = clenshaw_curtis(self.order), clenshaw_curtis((self.order + 1) // 2)
@@ -100,7 +102,8 @@ class _Piece:
         apart = float((difference * (self.integral - coarser)).abs().sum())
         values, slopes = np.array([(point.value, point.slope) for point in nodes]).T
         gaps = float(np.abs(length * rule.stretches @ slopes - np.diff(values)).sum())
-        self.error = max(gaps, apart * min(1.0, (apart / size) ** 0.5) if size else 0.0)
+        overrated = min(1.0, (apart / size) ** 0.5) if size and smooth else 1.0
+        self.error = max(gaps, apart * overrated)
 
     def refined(self, total: float, *, cheap: bool) -> list[_Piece]:
         """What to evaluate instead; ``total`` is the sum of the path's absolute scores."""
@@ -126,6 +129,7 @@ class _Walk:
     difference: Float[Tensor, "token neuron"] | float = 0.0
     nodes: int = 0
     rounding: float = _ROUNDING
+    smooth: bool = True
     last_error: float = float("inf")
     unmended: int = 0
 
@@ -170,7 +174,7 @@ class _Walk:
     def close(self) -> None:
         """Integrate the open pieces, whose nodes have all been evaluated."""
         for piece in self.open:
-            piece.close(self.points, cast(Tensor, self.difference))
+            piece.close(self.points, cast(Tensor, self.difference), smooth=self.smooth)
         self.done += self.open
         self.open = []
 
@@ -224,6 +228,11 @@ def _rounding(model: Model) -> float:
     return _ROUNDING
 
 
+def _smooth(model: Model) -> bool:
+    """Whether the gradient changes without jumps as neurons do: not behind a ReLU."""
+    return not any(isinstance(module, _JUMPING) for module in model.hf.modules())
+
+
 def integrated_gradients(request: Request) -> Attribution:
     """IG_j = (a_j - b_j) * integral over alpha of dF/da_j at b + alpha (a - b).
 
@@ -250,6 +259,7 @@ def integrated_gradients(request: Request) -> Attribution:
             _untried(at, cheap=cheap),
             0.0 if request.baseline is None else request.baseline[at][0, request.span(at)],
             rounding=_rounding(request.model),
+            smooth=_smooth(request.model),
         )
         for at in request.places
     }

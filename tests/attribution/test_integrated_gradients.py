@@ -424,6 +424,31 @@ def test_the_tolerance_holds_where_few_nodes_add_up_by_chance(smollm):
     assert error.max() < 0.05
 
 
+@pytest.mark.parametrize(
+    ("pair", "settings"),
+    [
+        (("opt", "causal"), {"activation_function": "relu"}),
+        (("t5", "seq2seq"), {"feed_forward_proj": "relu"}),
+    ],
+)
+def test_behind_a_relu_the_error_is_not_underrated(tiny, asked, pair, settings):
+    """The gradient jumps there: the rules converge no faster than they come closer."""
+    model = tiny(*pair, **settings)
+    scores, fine = (
+        nl.attribute(
+            model, asked(model), components=model.components, positions="all", tolerance=tolerance
+        )
+        for tolerance in (0.05, 1e-3)
+    )
+    rows = list(scores.quality.itertuples())
+    exact = [fine[row.component][row.layer] for row in rows]
+    apart = [scores[row.component][row.layer] - e for row, e in zip(rows, exact, strict=True)]
+    errors, sizes = (np.array([abs(each).sum() for each in of]) for of in (apart, exact))
+    told = np.array([row.error for row in rows])
+    assert (errors > 1.05 * told).mean() <= 0.1
+    assert (errors <= 0.05 * sizes)[told <= 0.05 * sizes].all()
+
+
 @pytest.mark.parametrize("pair", [("gpt2", "causal"), ("bert", "masked"), ("esm", "classifier")])
 @pytest.mark.parametrize("positions", ["predicted", "all"])
 def test_coarse_rounding_is_not_refined_for_ever(tiny, twin, asked, pair, positions):
