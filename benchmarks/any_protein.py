@@ -13,12 +13,14 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from typing import get_args
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
 import neuronlab as nl
+from neuronlab.models.precision import Precision
 from neuronlab.models.residues import AMINO_ACIDS
 from neuronlab.models.sharing import shared
 from neuronlab.proteins import corpora, secondary
@@ -96,7 +98,7 @@ def structures(sequences: list[str]) -> None:
     )
 
 
-def steering(sequence: str, chains: int) -> None:
+def steering(sequence: str, chains: int, precision: Precision) -> None:
     """100 steps with 20 random sets of either kind, as many chains each."""
     began = time.perf_counter()
     nl.run(
@@ -110,11 +112,12 @@ def steering(sequence: str, chains: int) -> None:
         dose_a=(),
         dose_b=(),
         predictor="",
+        precision=precision,
         seed=int(began) % 10_000,  # nothing of an earlier run is used
     )
     print(
-        f"| steering, {len(sequence)} residues, 100 steps, 42 conditions of {chains} chains | "
-        f"{time.perf_counter() - began:.0f} s | | | |",
+        f"| steering, {len(sequence)} residues, 100 steps, 42 conditions of {chains} chains, "
+        f"{precision} | {time.perf_counter() - began:.0f} s | | | |",
         flush=True,
     )
 
@@ -137,8 +140,8 @@ def main() -> None:
     if "secondary" in parts:
         structures(sequences[:1000])
     if "steering" in parts:
-        for chains in (2, 4):
-            steering(of(120), chains)
+        for precision in get_args(Precision):
+            steering(of(120), 2, precision)
 
 
 if __name__ == "__main__":

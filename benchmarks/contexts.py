@@ -29,9 +29,10 @@ from torch import nn
 
 import neuronlab as nl
 from neuronlab.labels import reading
-from neuronlab.labels.contexts import Contexts, Precision, contexts, counted, token_ids
+from neuronlab.labels.contexts import Contexts, contexts, counted, token_ids
 from neuronlab.labels.reading import visit
 from neuronlab.models import Model
+from neuronlab.models.precision import Precision
 from neuronlab.studies.contexts import PORTION, ContextsSpec
 
 MILLION = 1_000_000

@@ -6,7 +6,6 @@ One pass; memory does not grow with the texts, since of every neuron its extreme
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor
 from neuronlab.labels.reading import visit
 from neuronlab.models import Component, Model
 from neuronlab.models.hooks import Neurons
+from neuronlab.models.precision import Precision, products
 from neuronlab.progress import Fraction, unheard
 
 # A longer text is cut: its activations are looked at word by word.
@@ -26,7 +26,6 @@ ENDS = ("top", "bottom")
 # What is kept of a place: the activation, the number of the text, and the token's place in it.
 PARTS: dict[str, type] = {"value": np.float16, "text": np.int32, "token": np.uint8}
 
-Precision = Literal["float32", "bfloat16"]
 Array = np.ndarray
 
 
@@ -162,8 +161,7 @@ def contexts(
         texts = [numbers[rows_of_text[row]] for row in rows]
         by_component[component].add(layer, texts, neurons, counting)
 
-    half = precision == "bfloat16"
-    with torch.autocast(model.device.type, torch.bfloat16, enabled=half):
+    with products(precision, model.device):
         visit(model, [ids[at] for at in rows_of_text], some, components, see, progress)
     return by_component
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from neuronlab.errors import UserError
 from neuronlab.models import Model
+from neuronlab.models.precision import Precision, products
 from neuronlab.models.residues import AMINO_ACIDS, clean_sequence
 from neuronlab.neurons.interventions import Intervention, edits_of
 from neuronlab.progress import Fraction, unheard
@@ -47,6 +48,7 @@ def generate(
     masked: float = MASKED,
     temperature: float = 1.0,
     seed: int = 0,
+    precision: Precision = "float32",
     prefer: Callable[[str], float] | None = None,
     progress: Fraction = unheard,
 ) -> list[list[str]]:
@@ -63,6 +65,7 @@ def generate(
             draws that many variants of the start by "full" and keeps the one preferred so far.
         masked: share of the free residues that a step hides, at least one.
         temperature: of the distribution that residues are drawn from.
+        precision: of the model's products.
         prefer: for "best": which of two sequences is better, the higher.
         progress: called with a fraction after every step; an exception it raises ends the work.
 
@@ -88,7 +91,8 @@ def generate(
         at = torch.from_numpy(chosen + 1).to(model.device)  # the first token is special
         tokens = first if mode == "best" else tokens
         hidden = tokens.scatter(1, at, mask) if mode == "masked" else tokens
-        logits = residue_logits(model, hidden, at, interventions)[..., letters]
+        with products(precision, model.device):
+            logits = residue_logits(model, hidden, at, interventions)[..., letters]
         tokens = tokens.scatter(1, at, letters[_drawn(logits, temperature, draws)])
         texts = _texts(tokens[:, 1:-1].cpu(), letters.cpu(), start)
         for chain, sequence in zip(sequences, texts, strict=True):

@@ -15,10 +15,11 @@ from neuronlab.attribution.estimate import seconds
 from neuronlab.cost import Cost
 from neuronlab.errors import UserError
 from neuronlab.labels import wordnet
-from neuronlab.labels.contexts import ENDS, Contexts, Precision, contexts, token_ids
+from neuronlab.labels.contexts import ENDS, Contexts, contexts, token_ids
 from neuronlab.runs import Context, Result, Seed, Spec, Study
 from neuronlab.statistics import seeds
 from neuronlab.studies.bases.components import ReadComponents
+from neuronlab.studies.bases.precision import Products
 from neuronlab.studies.bases.prompts import Described
 
 PORTION = 2_048
@@ -38,8 +39,7 @@ class ContextsSpec(Spec):
         keep: places kept of every neuron where it is most positive.
         seed: of what is drawn at random.
         precision: of the products. With "bfloat16" they take less than half the time where the
-            processor has it, and of places that are nearly equal another may be kept. In float32
-            a spec is written, and named, as before there was a choice.
+            processor has it, and of places that are nearly equal another may be kept.
     """
 
     study: ClassVar[str] = "contexts"
@@ -50,7 +50,7 @@ class ContextsSpec(Spec):
     components: ReadComponents = ("ffn",)
     keep: int = Field(5, ge=3, le=20)
     seed: Seed = 0
-    precision: Precision = Field("float32", exclude_if=lambda precision: precision == "float32")
+    precision: Products = "float32"
 
     @property
     def contexts(self) -> ContextsSpec:

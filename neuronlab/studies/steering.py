@@ -38,6 +38,7 @@ from neuronlab.steering.comparison import compared, stronger
 from neuronlab.steering.generation import MASKED, Mode, generate, letters_of
 from neuronlab.steering.goals import Goal
 from neuronlab.studies.bases.components import ReadComponents
+from neuronlab.studies.bases.precision import Products
 from neuronlab.studies.bases.prompts import UBIQUITIN, Described
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ class SteeringSpec(Spec):
         corpus: proteins that correlations are taken over.
         a, b: of h' = a h + b.
         positions: tokens at which neurons change: all, or the free residues.
+        precision: of the products while chains are made; with "bfloat16" they take little more than
+            half the time where the processor has it, and chains come out as others.
         chains: steered, as many unsteered, and as many of every random set.
         random_sets: of either kind of ``CONTROLS``: as many random neurons in the same layers and
             components, and such that are as active along the sequence and write as much.
@@ -103,6 +106,7 @@ class SteeringSpec(Spec):
     masked: float = Field(MASKED, gt=0, le=1)
     steps: int = Field(50, ge=1, le=2000)
     temperature: float = Field(1.0, ge=0.05, le=10)
+    precision: Products = "float32"
     chains: int = Field(4, ge=2, le=64)
     random_sets: int = Field(20, ge=20, le=200)
     seed: Seed = 0
@@ -248,6 +252,7 @@ class SteeringStudy(Study[SteeringSpec]):
             mode=spec.mode,
             masked=spec.masked,
             temperature=spec.temperature,
+            precision=spec.precision,
             seed=spec.seed,
             prefer=lambda sequence: sum(goal.sign * goal.value(sequence) for goal in spec.goals),
             progress=lambda done: context.progress(done, _WORDS[what]),

@@ -308,7 +308,19 @@ def _generation(one: Column, two: Column, three: Column, four: Column) -> dict:
         disabled=mode != "masked",
     )
     temperature = four.number_input("Temperature", 0.05, 10.0, 1.0, 0.05, key="steer_t")
-    return {"mode": mode, "steps": steps, "masked": masked / 100, "temperature": temperature}
+    half = one.toggle(
+        "Products in bfloat16",
+        key="steer_half",
+        help="Little more than half the time where the processor has it; the chains come out as "
+        "others, since the model draws from slightly other probabilities.",
+    )
+    return {
+        "mode": mode,
+        "steps": steps,
+        "masked": masked / 100,
+        "temperature": temperature,
+        "precision": "bfloat16" if half else "float32",
+    }
 
 
 def _chains(one: Column, two: Column, three: Column, four: Column) -> dict:

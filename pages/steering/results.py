@@ -164,12 +164,13 @@ def headline(
     )
     st.markdown(beside_unsteered(goal, finals))
     by = CHOICES.get(spec.choose) or plain(spec.given_by) or "given"
+    products = "" if spec.precision == "float32" else f" Products in {spec.precision}."
     st.caption(
         f"Neurons {by}; a = {spec.a:g}, b = {spec.b:g}; {spec.chains} chains of {spec.steps} "
         f"steps, and as many of each of {spec.random_sets} random sets of either kind. Those "
         "matched in activity are "
         f"{activity[AS_ACTIVE]:.0%} as active as the chosen neurons along the start, any random "
-        f"ones {activity[RANDOM]:.0%} (geometric means)."
+        f"ones {activity[RANDOM]:.0%} (geometric means).{products}"
     )
 
 

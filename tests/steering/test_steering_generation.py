@@ -24,6 +24,27 @@ def run(model, interventions, **changes):
     return generate(model, START, interventions, **settings | changes)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("change", [None, PUSH])
+def test_products_in_bfloat16_are_the_model_of_nearly_the_same_probabilities(
+    residues_model, change, monkeypatch
+):
+    drawn = {}
+    for precision in ("float32", "bfloat16"):
+        seen = drawn[precision] = []
+
+        def kept(*given, seen=seen):
+            seen.append(residue_logits(*given))
+            return seen[-1]
+
+        monkeypatch.setattr(generation, "residue_logits", kept)
+        ((_, last),) = run(residues_model, [change], steps=1, precision=precision)
+        assert all(last[i] == START[i] for i in range(len(START)) if i not in FREE)
+    exact, coarse = (drawn[name][0].float().softmax(-1) for name in drawn)
+    assert 0 < (exact - coarse).abs().max() < 0.02
+    assert run(residues_model, [change]) == run(residues_model, [change], precision="float32")
+
+
 def by_hand(model, oracle, change, chain, mode, *, steps=6, masked=0.1, temperature=1.0, seed=1):
     """One chain alone, with plain hooks and the unmodified transformers model."""
     draw = np.random.default_rng([seed, chain])
