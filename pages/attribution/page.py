@@ -181,7 +181,9 @@ def where(model: Model, spec: AttributionSpec, result: Result) -> None:
             links.show(everywhere.key, everywhere.study)
             st.rerun()
         st.caption(shown.cost(everywhere))
-    exports.tables(result.tables["where"], "where")
+    exports.tables(
+        result.tables["where"], "where", label="By component: table and files", corner=False
+    )
 
 
 def quality(result: Result, layer_names: Sequence[str]) -> None:
@@ -213,7 +215,7 @@ def quality(result: Result, layer_names: Sequence[str]) -> None:
             "which takes a single pass.",
             icon=":material/info:",
         )
-    exports.tables(table, "completeness")
+    exports.tables(table, "completeness", label="Completeness: table and files", corner=False)
 
 
 def on_structure(model: Model, text: str, result: Result) -> None:

@@ -141,7 +141,7 @@ def beside_random(spec: DegeneratePairsSpec, result: Result) -> None:
     ]
     st.markdown(
         f"At the published thresholds the candidates give {len(n['pairs'])} pairs, **{verdict} "
-        f"{NULLS[stronger]}** do (p = {at['p']:.2f}, {spec.random_sets} sets). Pairs "
+        f"{NULLS[stronger]}** do (p = {at['p']:.2g}, {spec.random_sets} sets). Pairs "
         f"{'; '.join(others)}."
     )
     exports.chart(

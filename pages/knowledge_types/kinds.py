@@ -210,4 +210,4 @@ def _certainty(row: Any) -> str:
     if row.facts < FEWEST:
         return f"{facts}: too few to tell"
     low, high = row.difference_low, row.difference_high
-    return f"{low:+.1%} to {high:+.1%}, p = {row.p:.2f}, {facts}"
+    return f"{low:+.1%} to {high:+.1%}, p = {row.p:.2g}, {facts}"
