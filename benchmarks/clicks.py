@@ -134,7 +134,7 @@ def clicks(page: Page, address: str, turns: range) -> None:
         canvas.press("Enter")
 
     row("attribution: a cell, its neuron's card", repeated(page, turns, next_cell, card))
-    slider = page.locator(".st-key-prove_factor").get_by_role("slider").first
+    slider = page.locator(".st-key-factor").get_by_role("slider").first
     proof = "words('[data-testid=stMetricValue]')"
 
     def more() -> None:

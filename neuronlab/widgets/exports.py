@@ -16,7 +16,7 @@ from streamlit.delta_generator import DeltaGenerator
 from neuronlab import __version__, spreadsheets
 from neuronlab.figures.charts import standalone
 from neuronlab.figures.report import Part, report
-from neuronlab.widgets import runs, services
+from neuronlab.widgets import address, runs, services
 from neuronlab.widgets.browser import element
 
 _mount = element("pictures")
@@ -194,6 +194,8 @@ def share(key: str, python: str, command: str) -> None:
     if store.has(key):
         _mount(key="caption", data={"caption": _caption(key), "page": True, "figure": ""})
     with st.container(horizontal=True):
+        with st.popover("Share", icon=":material/share:", type="tertiary"):
+            address.draw("page")
         st.button(
             "Present",
             icon=":material/slideshow:",

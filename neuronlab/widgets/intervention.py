@@ -26,7 +26,7 @@ from neuronlab.neurons import (
 )
 from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM, RANDOM_SETS, WRITTEN
 from neuronlab.neurons.interventions import Positions
-from neuronlab.widgets import bystanders, exports, links, state
+from neuronlab.widgets import bystanders, exports, state
 from neuronlab.widgets.guard import counted, guard
 
 _KINDS = {
@@ -75,6 +75,7 @@ class Change:
         return f'nl.Amplify(basket, "{self.positions}", factor={self.a})'
 
 
+BASKET = "Basket"
 _SUPPRESS = Change("scale", "all")
 
 
@@ -158,20 +159,19 @@ def _panel(
 
 def _neurons(sources: Sources) -> NeuronSet:
     basket = state.basket()
-    names = {name: name for name in sources} | {"basket": f"Basket ({len(basket)})"}
+    names = [*sources, BASKET]
     source = st.segmented_control(
         "Neurons",
-        list(names),
-        default=next(iter(names)),
-        key=f"prove_source_{len(names)}",
-        persist_state="page",
+        names,
+        default=names[0],
+        key="chosen",
+        bind="query-params",
         required=True,
         wrap=True,
-        format_func=names.__getitem__,
     )
-    if source == "basket":
+    if source == BASKET:
         return basket
-    count = st.slider("How many of the top", 1, 200, 10, key="prove_top", persist_state="session")
+    count = st.slider("How many of the top", 1, 200, 10, key="top", bind="query-params")
     return sources[source].select(top=count)
 
 
@@ -181,8 +181,8 @@ def _change(components: tuple[Component, ...]) -> Change:
         list(_KINDS),
         default="scale",
         format_func=_KINDS.__getitem__,
-        key="prove_kind",
-        persist_state="page",
+        key="change",
+        bind="query-params",
         required=True,
         wrap=True,
     )
@@ -194,34 +194,30 @@ def _change(components: tuple[Component, ...]) -> Change:
             3.0,
             0.0,
             0.05,
-            key="prove_factor",
-            persist_state="session",
+            key="factor",
+            bind="query-params",
         )
     elif kind == "affine":
         first, second = st.columns(2)
         settings["a"] = first.slider(
-            "a in a·h + b", -3.0, 5.0, 1.0, 0.05, key="prove_a", persist_state="page"
+            "a in a·h + b", -3.0, 5.0, 1.0, 0.05, key="a", bind="query-params"
         )
-        settings["b"] = second.slider(
-            "b", -5.0, 5.0, 0.0, 0.05, key="prove_b", persist_state="page"
-        )
+        settings["b"] = second.slider("b", -5.0, 5.0, 0.0, 0.05, key="b", bind="query-params")
     else:
         settings["components"] = components
         settings["to_mean"] = st.toggle(
             "Set the others to their mean over the prompt instead of 0",
-            key="prove_mean",
-            persist_state="page",
+            key="mean",
+            bind="query-params",
         )
         names = ", ".join(COMPONENT_NAMES[c] for c in components)
         st.caption(f"All other {names} neurons are emptied, in every layer.")
-    factor = settings["a"] if kind == "scale" else 0.0
-    links.carry("factor", f"{factor:.2f}" if factor else "")
     positions: Positions = st.segmented_control(
         "At",
         ["all", "predicted"],
         default="all",
-        key="prove_positions",
-        persist_state="page",
+        key="at",
+        bind="query-params",
         required=True,
         wrap=True,
         format_func={"all": "all positions", "predicted": "the predicted position"}.__getitem__,

@@ -1,9 +1,11 @@
-"""Deep links: the address carries a run, view and section, a neuron, the basket and a factor."""
+"""Deep links: the address carries a run, view and section, a neuron and the basket.
+
+What a proof changes, and where, it carries too: those widgets are bound to it.
+"""
 
 from __future__ import annotations
 
 import re
-from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -18,7 +20,6 @@ LONGEST = 200
 # What is drawn of a page: see `sections`.
 _PARTS = ("view", "section")
 _KEY = re.compile(r"[0-9a-f]{16}")
-_FACTOR = re.compile(r"[0-2](\.\d{1,2})?|3(\.0{1,2})?")
 # Streamlit makes an entry of the browser's history whenever the address changes. Within a page its
 # last address takes the place of the one before, so that Back leaves the page at once, or leads to
 # the view or section from which a click turned to this one.
@@ -64,7 +65,7 @@ def follow(*, runs: bool) -> None:
     if "address_read" not in st.session_state:  # then the session says what the address carries
         st.session_state["address_read"] = True
         try:
-            _unpack(st.query_params.get("basket", ""), st.query_params.get("factor", ""))
+            _unpack(st.query_params.get("basket", ""))
         except UserError as error:
             st.session_state["link_problem"] = str(error)
     problem = st.session_state.get("link_problem")
@@ -111,15 +112,13 @@ def carry_basket() -> None:
     carry("basket", carried if 0 < len(names) <= LONGEST else "")
 
 
-def _unpack(basket: str, factor: str) -> None:
+def _unpack(basket: str) -> None:
     if basket:
         model, _, names = basket.rpartition(":")
         neurons = map(Neuron.parse, names.split(",", LONGEST)[:LONGEST])
         state.set_basket(NeuronSet(neurons), model)
         if "run" not in st.query_params and entry(model):  # a link alone fetches no other
             st.session_state["model"] = model
-    if _FACTOR.fullmatch(factor):
-        st.session_state["prove_factor"] = float(factor)
 
 
 def show(key: str, study: str) -> None:
@@ -151,12 +150,6 @@ def carry(name: str, value: str) -> None:
         st.query_params[name] = value
     else:
         del st.query_params[name]
-
-
-def address() -> str:
-    """The page's own, with all that it carries."""
-    carried = urlencode(st.query_params.to_dict(), safe=",")
-    return f"{(st.context.url or '').split('?')[0]}?{carried}"
 
 
 def _spec(key: str) -> dict:

@@ -17,7 +17,7 @@ from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.models import Model, Prompt
 from neuronlab.neurons import Neuron, NeuronCard, NeuronScores, NeuronSet, neuron_card
 from neuronlab.studies.bases.prompts import prompts
-from neuronlab.widgets import contexts, exports, label_sets, links, state, token_strip
+from neuronlab.widgets import address, contexts, exports, label_sets, state, token_strip
 from neuronlab.widgets.guard import counted, plain
 
 
@@ -103,7 +103,7 @@ def _actions(neuron: Neuron) -> None:
             state.set_basket(basket - one if inside else basket | one)
             st.rerun(scope="app")
         with st.popover("Link", icon=":material/link:"):
-            st.code(links.address(), language=None, wrap_lines=True)
+            address.draw("card")
 
 
 def _elsewhere(model: Model, neuron: Neuron) -> None:

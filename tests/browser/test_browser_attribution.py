@@ -109,7 +109,7 @@ def test_suppressing_lowers_the_probability_and_factor_one_brings_it_back(page):
     numbers = page.result().numbers
     before = 100 * numbers["probability"]
     assert page.probability() < before - 20
-    handle = page.field("prove_factor").get_by_role("slider")
+    handle = page.field("factor").get_by_role("slider")
     handle.focus()
     for _ in range(20):  # steps of 0.05
         handle.press("ArrowRight")
@@ -120,6 +120,29 @@ def test_suppressing_lowers_the_probability_and_factor_one_brings_it_back(page):
     )
     assert page.idle().probability() == pytest.approx(before, abs=0.01)
     page.healthy()
+
+
+def test_what_is_shared_opens_with_what_the_proof_changes(page, tab):
+    page.press("Add the first 10")
+    page.field("chosen").get_by_text("Basket", exact=True).click()
+    page.idle()
+    page.page.locator(".st-key-at").get_by_text("the predicted position").click()
+    page.idle()
+    handle = page.field("factor").get_by_role("slider")
+    handle.focus()
+    for _ in range(6):
+        handle.press("ArrowRight")
+    page.page.wait_for_url("**factor=0.3*")
+    page.idle()
+    page.press("Share")
+    address = page.page.locator(".st-key-address_page input").input_value()
+    other = tab().open(address.removeprefix(f"{page.server.url}/")).results()
+    assert other.probability() == page.probability()
+    # Back at what it begins with, the address needs no word of it.
+    handle.focus()
+    page.page.keyboard.press("Home")
+    page.page.wait_for_url(lambda url: "factor" not in url)
+    page.idle().healthy()
 
 
 def test_a_single_pass_is_shown_until_integrated_gradients_are_there(page):

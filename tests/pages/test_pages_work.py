@@ -83,12 +83,9 @@ def test_the_basket_is_on_every_page(visit, results):
 def test_an_address_carries_the_basket_and_the_factor(visit, results):
     app = visit("attribution", basket="smollm2-135m:24.ffn.1005,29.ffn.778", factor="2.00")
     assert app.basket() == "Basket: 2 neurons"
-    assert app.at.slider(key="prove_factor").value == 2
+    assert app.at.slider(key="factor").value == 2
     app.press("card_basket")
     assert app.query("basket") == "smollm2-135m:0.ffn.1297,24.ffn.1005,29.ffn.778"
-    app.at.slider(key="prove_factor").set_value(0.0)
-    app.run()
-    assert "factor" not in app.at.query_params
     app.press("basket_empty")
     assert "basket" not in app.at.query_params
     assert app.basket() == "Basket: 0 neurons"
@@ -161,11 +158,11 @@ def test_suppressing_the_top_neurons_lowers_the_probability(visit, results, smol
 
 def test_factor_one_changes_nothing_and_more_amplifies(visit, results):
     app = visit("attribution")
-    app.at.slider(key="prove_factor").set_value(1.0)
+    app.at.slider(key="factor").set_value(1.0)
     app.run()
     after, change = app.probability()
     assert change == pytest.approx(0, abs=0.01)
-    app.at.slider(key="prove_factor").set_value(0.5)
+    app.at.slider(key="factor").set_value(0.5)
     app.run()
     assert app.probability()[0] < after
     assert app.errors() == []
@@ -182,15 +179,15 @@ def test_factor_one_changes_nothing_and_more_amplifies(visit, results):
 )
 def test_other_changes_work(visit, results, model, kind, positions):
     app = visit("attribution", model=model)
-    app.at.button_group(key="prove_kind").set_value(kind)
-    app.at.button_group(key="prove_positions").set_value(positions)
+    app.at.button_group(key="change").set_value(kind)
+    app.at.button_group(key="at").set_value(positions)
     app.run()
     if kind == "affine":
         # a = 1, b = 0 is what the sliders begin with: no change.
         assert app.probability()[1] == pytest.approx(0, abs=0.01)
-        app.at.slider(key="prove_b").set_value(2.0)
+        app.at.slider(key="b").set_value(2.0)
     else:
-        app.at.toggle(key="prove_mean").set_value(True)
+        app.at.toggle(key="mean").set_value(True)
     app.run()
     assert app.errors() == []
     assert 0 <= app.probability()[0] <= 100
@@ -199,7 +196,7 @@ def test_other_changes_work(visit, results, model, kind, positions):
 
 def test_an_empty_basket_is_said(visit, results):
     app = visit("attribution")
-    app.at.button_group(key="prove_source_2").set_value("basket")
+    app.at.button_group(key="chosen").set_value("Basket")
     app.run()
     assert app.errors() == []
     assert app.says("The basket is empty")
