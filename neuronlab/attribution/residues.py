@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -15,6 +16,22 @@ from neuronlab.models import ALL_COMPONENTS, COMPONENTS, Component, Encoded, Mod
 from neuronlab.neurons import NeuronScores, NeuronSet, predict
 
 
+class ResidueScores(NamedTuple):
+    """What neurons contribute at each residue towards a class's logit.
+
+    Attributes:
+        scores: summed over the neurons. Every layer and component is scored by itself, and each
+            passes on much of what the others do: sums over several exceed the logit.
+        probability: of the class.
+        error: estimated, of all scores together, as a fraction of their absolute sum; None where
+            the method estimates none.
+    """
+
+    scores: Float[np.ndarray, " residue"]
+    probability: float
+    error: float | None
+
+
 def residue_scores(
     model: Model,
     sequence: str,
@@ -23,8 +40,8 @@ def residue_scores(
     *,
     method: str = "integrated_gradients",
     components: Sequence[Component] = COMPONENTS,
-) -> tuple[Float[np.ndarray, " residue"], float]:
-    """Scores of the neurons towards a class's logit, summed at each residue; and its probability.
+) -> ResidueScores:
+    """Scores of the neurons towards a class's logit, summed at each residue.
 
     Args:
         neurons: whose scores count; None counts all of the components.
@@ -44,7 +61,11 @@ def residue_scores(
             total += scores.double().sum(1).numpy(force=True)
         elif at in places:
             total += scores[:, places[at]].double().sum(1).numpy(force=True)
-    return total[model.residues_at], predict(model, encoded).probability
+    error = None
+    if not attribution.quality.empty:
+        size = sum(float(scores.double().abs().sum()) for scores in attribution.scores.values())
+        error = float(attribution.quality["error"].sum()) / max(size, 1e-12)
+    return ResidueScores(total[model.residues_at], predict(model, encoded).probability, error)
 
 
 def scores_at_residue(

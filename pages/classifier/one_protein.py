@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from neuronlab.attribution import residue_scores
-from neuronlab.attribution.residues import scores_at_residue
+from neuronlab.attribution.residues import ResidueScores, scores_at_residue
 from neuronlab.figures.protein import residue_track, state_name
 from neuronlab.figures.report import Part
 from neuronlab.figures.tokens import strip as strip_data
@@ -21,7 +21,7 @@ from neuronlab.neurons.activity import per_residue
 from neuronlab.proteins.backbones import find, gallery
 from neuronlab.proteins.sequences import is_fasta, read_fasta
 from neuronlab.studies.submodels import SubmodelsSpec, SubmodelsStudy
-from neuronlab.verdicts import domain
+from neuronlab.verdicts import domain, precision
 from neuronlab.widgets import (
     badges,
     exports,
@@ -65,7 +65,7 @@ def draw() -> None:
             "Attribution", _METHODS, format_func=METHODS.__getitem__, key="one_method"
         )
         neurons, words = chosen(model, right)
-        values, p, first = _scores(
+        (values, p, error), first = _scores(
             model, model.name, model.revision, sequence, target, method, tuple(neurons or ())
         )
         table = pd.DataFrame(
@@ -80,11 +80,10 @@ def draw() -> None:
         instead = "" if first == asked else f", and the model says **{plain(first)}**"
         st.markdown(
             f"**{plain(asked)}** has {p:.1%}{instead}. Each residue is coloured by "
-            f"what {words} contribute there to its logit; at all residues together "
-            f"{values.sum():+.3f} (the first and the last token are no residues, and have a share "
-            "of their own)."
+            f"what {words} contribute there to its logit, each layer and kind by itself: sums over "
+            "several exceed the logit."
         )
-        if not badges.draw(domain(model.name, sequence, "protein")):
+        if not badges.draw(domain(model.name, sequence, "protein"), precision(error)):
             return
         caption = [name, model.title, f"{asked} {p:.1%}: {METHODS[method]} of {words}"]
         strip(table, values, secondary, caption)
@@ -212,14 +211,14 @@ def _scores(
     target: int,
     method: str,
     neurons: tuple,
-) -> tuple[np.ndarray, float, str]:
-    """Scores of the residues, the target's probability, and the class that the model says."""
+) -> tuple[ResidueScores, str]:
+    """Scores of the residues, and the class that the model says."""
     selection = NeuronSet(neurons) if neurons else None
-    scores, probability = residue_scores(
+    scores = residue_scores(
         _model, sequence, target, selection, method=method, components=COMPONENTS
     )
     first = predict(_model, Prompt(sequence)).label
-    return scores, probability, first
+    return scores, first
 
 
 def strip(table: pd.DataFrame, values: np.ndarray, secondary: str, caption: list[str]) -> None:

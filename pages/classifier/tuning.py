@@ -130,11 +130,11 @@ def _settings(what: str, *, uploads: bool) -> dict:
         "batch": three.number_input("Proteins a step", 1, 256, start.batch, key="tune_batch"),
         "frozen": one.number_input(
             "Layers that stay as they are",
-            -48,
-            48,
+            -99,
+            99,
             start.frozen,
             key=f"tune_frozen_{what}",
-            help="Counted from the first; -1 are all but the last.",
+            help="Counted from the first; -1 are all but the last, 99 are all.",
         ),
         "patience": two.number_input(
             "Looks without a better AUC", 1, 50, start.patience, key=f"tune_patience_{what}"

@@ -238,15 +238,16 @@ def gradient_x_activation(model, oracle, places):
 def test_residues_against_plain_hooks(model, oracle):
     places = [(layer, c) for layer in range(3) for c in COMPONENTS]
     expected = gradient_x_activation(model, oracle, places)
-    every, probability = residue_scores(model, SEQUENCE, 1, method="gradient_x_activation")
+    every, probability, error = residue_scores(model, SEQUENCE, 1, method="gradient_x_activation")
     assert every.shape == (12,)
     total = sum(scores[1:-1].double().sum(1) for scores in expected.values())
     assert every == pytest.approx(total.numpy(), rel=1e-4, abs=1e-5)
     assert probability == pytest.approx(nl.predict(model, nl.Prompt(SEQUENCE, 1)).probability)
-    scores, _ = residue_scores(model, SEQUENCE, 1, NEURONS, method="gradient_x_activation")
+    scores = residue_scores(model, SEQUENCE, 1, NEURONS, method="gradient_x_activation").scores
     total = sum(expected[n.layer, n.component][1:-1, n.index] for n in NEURONS)
     assert scores == pytest.approx(total.numpy(), rel=1e-4, abs=1e-6)
     assert np.abs(scores).max() > 1e-3
+    assert error is None
 
 
 @pytest.mark.parametrize("residue", [0, 7, 11])
@@ -280,25 +281,30 @@ def test_the_scores_of_a_set_are_those_of_its_neurons(model, method):
     assert len(best) > 20
     columns = [str(i + 1) for i in range(len(SEQUENCE))]
     expected = kept.loc[[tuple(n) for n in best], columns].sum().to_numpy()
-    of_residues, _ = residue_scores(model, SEQUENCE, 1, best, method=method)
+    of_residues = residue_scores(model, SEQUENCE, 1, best, method=method).scores
     assert of_residues == pytest.approx(expected, rel=2e-3, abs=1e-4)
-    everything, _ = residue_scores(model, SEQUENCE, 1, method=method)
+    everything, _, error = residue_scores(model, SEQUENCE, 1, method=method)
+    assert (error is None) == (scores.quality.empty)
+    if error is not None:
+        of_every_place = sum(np.nansum(np.abs(scores[c])) for c in COMPONENTS)
+        # Of a neuron the scores of tokens may cancel: what is here has them all.
+        assert 0 < error <= scores.quality["error"].sum() / of_every_place
     totals = scores.token_totals[list(COMPONENTS)].sum(axis=1).to_numpy()[1:-1]
     assert everything == pytest.approx(totals, rel=1e-3, abs=1e-3)
 
 
 @pytest.mark.parametrize("method", SCORED[1:])
 def test_all_neurons_are_the_sum_of_the_components(model, method):
-    every, _ = residue_scores(model, SEQUENCE, 1, method=method)
+    every = residue_scores(model, SEQUENCE, 1, method=method).scores
     each = [residue_scores(model, SEQUENCE, 1, method=method, components=[c]) for c in COMPONENTS]
-    assert every == pytest.approx(sum(scores for scores, _ in each), rel=1e-3, abs=1e-4)
+    assert every == pytest.approx(sum(one.scores for one in each), rel=1e-3, abs=1e-4)
     whole = NeuronSet((layer, "ffn", i) for layer in range(3) for i in range(model.sizes["ffn"]))
-    scores, _ = residue_scores(model, SEQUENCE, 1, whole, method=method)
+    scores = residue_scores(model, SEQUENCE, 1, whole, method=method).scores
     assert scores == pytest.approx(each[COMPONENTS.index("ffn")][0], rel=1e-3, abs=1e-4)
 
 
 def test_no_neurons_score_nothing(model):
-    scores, probability = residue_scores(model, SEQUENCE, 1, NeuronSet())
+    scores, probability, _ = residue_scores(model, SEQUENCE, 1, NeuronSet())
     assert scores.tolist() == [0.0] * 12
     assert 0 < probability < 1
 
