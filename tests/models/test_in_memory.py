@@ -99,6 +99,19 @@ def test_a_pipeline_has_both(tmp_path):
     assert nl.load(pipe).kind == "causal"
 
 
+@pytest.mark.parametrize("model_type", ["bert", "ernie", "albert"])
+def test_of_two_heads_that_a_model_was_pretrained_with_one_is_asked(model_type, tmp_path):
+    model = build(model_type, "masked", tmp_path)
+    hf = transformers.AutoModelForPreTraining.from_config(model.hf.config)
+    both = nl.load(hf, model.tokenizer)
+    ids = torch.tensor([[3, 5, 4, 9]])
+    with torch.no_grad():
+        expected = hf(input_ids=ids).prediction_logits
+    assert both.kind == "masked"
+    found = both.logits(both.hidden(ids, slice(None))[0])
+    torch.testing.assert_close(found, expected[0], atol=1e-5, rtol=1e-4)
+
+
 def test_what_cannot_be_looked_into_is_told(tmp_path, sentence):
     model = build("llama", "causal", tmp_path)
     sentence(nl.load, model.hf, says="needs its tokenizer")
