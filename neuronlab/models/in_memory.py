@@ -26,7 +26,7 @@ def adopt(hf: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str = 
 
     Args:
         hf: a transformers model with a head, also within a model of peft, or a pipeline.
-        tokenizer: its tokenizer; a pipeline has its own.
+        tokenizer: its tokenizer; of a pipeline, one to take in place of its own.
         device: "auto" is where the weights are.
         dtype: "auto" is what the weights are; nothing else is to be had.
 
@@ -35,8 +35,8 @@ def adopt(hf: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str = 
             devices or of another type than is asked for, an adapter that cannot be merged, or no
             tokenizer.
     """
-    if tokenizer is None and hasattr(hf, "model") and not isinstance(hf, nn.Module):  # a pipeline
-        tokenizer = getattr(hf, "tokenizer", None)
+    if hasattr(hf, "model") and not isinstance(hf, nn.Module):  # a pipeline
+        tokenizer = getattr(hf, "tokenizer", None) if tokenizer is None else tokenizer
         hf = hf.model
     name = type(hf).__name__
     if not isinstance(hf, nn.Module) or not hasattr(hf, "config"):

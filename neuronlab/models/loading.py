@@ -47,7 +47,7 @@ def load(name: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str =
         name: a catalogue name (fetched first if need be), a hub id, a folder or a GGUF file; or a
             transformers model that is in memory, which stays as it is, or a pipeline. A LoRA
             adapter, in a folder or in memory, is merged into its base.
-        tokenizer: of a model that is in memory.
+        tokenizer: of a model that is in memory; a pipeline has its own.
         device: "auto" (a GPU when there is one), "cpu", "cuda", "cuda:1", "mps".
         dtype: "auto" is float32, or bfloat16 where float32 does not fit; or a type's name.
 
@@ -57,6 +57,11 @@ def load(name: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str =
     """
     if not isinstance(name, str):
         return adopt(name, tokenizer, device=device, dtype=dtype)
+    if tokenizer is not None:
+        raise UserError(
+            f"{folders.shown(name)} is loaded with its own tokenizer: leave the other one out, or "
+            "give both model and tokenizer as transformers has them in memory."
+        )
     listed = entry(name)
     if listed and listed.kind == "tool":
         raise UserError(f"{listed.title} has no neurons to explain: choose another model.")

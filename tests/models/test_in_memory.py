@@ -97,6 +97,12 @@ def test_a_pipeline_has_both(tmp_path):
     model = build("llama", "causal", tmp_path)
     pipe = transformers.pipeline("text-generation", model=model.hf, tokenizer=model.tokenizer)
     assert nl.load(pipe).kind == "causal"
+    other = text_tokenizer("gpt2")
+    assert nl.load(pipe, other).tokenizer is other
+
+
+def test_a_name_takes_no_tokenizer(sentence):
+    sentence(nl.load, "gpt2", text_tokenizer("gpt2"), says="'gpt2' is loaded with its own tokeniz")
 
 
 @pytest.mark.parametrize("model_type", ["bert", "ernie", "albert"])
