@@ -94,7 +94,8 @@ def _unwrapped(hf: Any) -> Any:
 def _merged(twin: Any) -> Any:
     """A model without the adapters that peft has put around its layers; others as they are.
 
-    Peft merges them in place: the weights it changes are no longer the original's.
+    Peft merges them in place: the weights it changes are no longer the original's. What is
+    switched off stays out of it.
     """
     if not hasattr(twin, "peft_config"):
         return twin
@@ -107,6 +108,10 @@ def _merged(twin: Any) -> Any:
         if hasattr(module, "base_layer"):
             for part, weight in module.base_layer.named_parameters(recurse=False):
                 setattr(module.base_layer, part, nn.Parameter(weight.clone(), requires_grad=False))
+        if getattr(module, "disable_adapters", None) is True:  # of models it is a method
+            if getattr(module, "merged", False):
+                module.unmerge()
+            module.set_adapter([])
     return twin.merge_and_unload()
 
 

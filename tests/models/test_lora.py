@@ -230,6 +230,35 @@ def test_what_peft_makes_says_the_same_merged(name, tmp_path):
     assert all(torch.equal(p, before[n]) for n, p in made.named_parameters())
 
 
+@pytest.mark.parametrize("merged", [False, True])
+@pytest.mark.parametrize("name", ["llama", "gpt2", "bert"])
+def test_an_adapter_that_is_switched_off_stays_out(name, merged, tmp_path):
+    """Also one that peft has merged, and a head of its own."""
+    head = "classifier" if name == "bert" else "causal"
+    hf, tokenizer = saved_base(name, tmp_path, head), text_tokenizer(name)
+    base = nl.predict(nl.load(str(tmp_path / "base"), device="cpu"), PROMPT).logits
+    made = tuned(hf, r=RANK, **BY_PEFT[name])
+    adapted = nl.predict(nl.load(made, tokenizer), PROMPT).logits
+    if merged:
+        made.merge_adapter()
+    with made.disable_adapter():
+        off = nl.predict(nl.load(made, tokenizer), PROMPT).logits
+    torch.testing.assert_close(off, base, atol=1e-5, rtol=1e-5)
+    assert (adapted - base).abs().max() > 1e-2
+    on = nl.predict(nl.load(made, tokenizer), PROMPT).logits
+    torch.testing.assert_close(on, adapted, atol=1e-4, rtol=1e-4)
+
+
+def test_layers_whose_adapter_is_switched_off_stay_as_they_were(tmp_path):
+    hf, tokenizer = saved_base("llama", tmp_path), text_tokenizer("llama")
+    made = tuned(hf, r=RANK, **BY_PEFT["llama"])
+    made.base_model.model.model.layers[0].mlp.down_proj.enable_adapters(False)
+    found = nl.load(made, tokenizer)
+    with torch.no_grad():
+        expected = made(input_ids=found.encode(PROMPT).input_ids).logits[0, -1]
+    torch.testing.assert_close(nl.predict(found, PROMPT).logits, expected, atol=1e-4, rtol=1e-4)
+
+
 def test_adapters_that_cannot_be_merged_are_refused(tmp_path, sentence):
     peft = pytest.importorskip("peft")
     hf, tokenizer = saved_base("llama", tmp_path), text_tokenizer("llama")
