@@ -156,6 +156,16 @@ def test_a_mistake_gets_one_sentence(arguments, words, home, capsys, monkeypatch
 
 
 @pytest.mark.fetched
+def test_of_a_traceback_the_error_alone_is_printed(home, tmp_path, capsys):
+    """What a process of ours has ended with; the app folds all of it."""
+    (tmp_path / "half.gguf").write_bytes(b"GGUF" + bytes(40))
+    assert main(["attribute", "--model", str(tmp_path / "half.gguf"), "The capital"]) == 1
+    sentence, cause = capsys.readouterr().err.splitlines()
+    assert "'half.gguf' cannot be read as a model" in sentence
+    assert cause.startswith("  ")
+    assert "Error: " in cause
+
+
 def test_a_mistake_in_a_process_of_its_own(home):
     done = process("attribute", "--model", MODEL, "--target", "1", "GIG-VL")
     assert done.returncode == 1
