@@ -10,6 +10,7 @@ from typing import Any
 from neuronlab.errors import UserError
 from neuronlab.models import folders
 from neuronlab.models.catalogue import EMBEDDED, entry
+from neuronlab.models.footprint import types
 
 
 def check_configuration(name: str, source: Path, config: Any) -> None:
@@ -124,9 +125,5 @@ def unavailable(name: str, source: str, error: Exception, *, reached: bool = Fal
 
 def _whole_numbers(file: Path) -> bool:
     """Whether a file holds weights that are no floating-point numbers; its header tells."""
-    from safetensors import safe_open
-
-    with safe_open(file, "pt") as tensors:
-        names = [name for name in tensors.keys() if name.endswith(".weight")]  # noqa: SIM118
-        types = [tensors.get_slice(name).get_dtype() for name in names]
-    return not all(each.startswith(("F", "BF")) for each in types)
+    weights = (each for name, each in types(file).items() if name.endswith(".weight"))
+    return not all(each.startswith(("F", "BF")) for each in weights)

@@ -538,6 +538,7 @@ def test_odd_configurations_end_in_one_sentence_or_load(tiny, tmp_path, name, ch
         ("tokenizer.json", "[]"),
         ("tokenizer_config.json", '{"tokenizer_class": 3}'),
         ("model.safetensors", "x"),
+        ("model.safetensors", "version https://git-lfs.github.com/spec/v1"),
         ("model.safetensors.index.json", '{"weight_map": []}'),
         ("model.safetensors.index.json", "null"),
         ("model.safetensors.index.json", '{"weight_map": {"a": "/etc/passwd"}}'),
