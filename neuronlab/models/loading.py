@@ -18,6 +18,7 @@ from neuronlab.models.device import free_memory, resolve_device
 from neuronlab.models.entries import Kind
 from neuronlab.models.exclusion import making
 from neuronlab.models.families import Family, check, family_of
+from neuronlab.models.faults import UnfitError, some
 from neuronlab.models.footprint import footprint
 from neuronlab.models.hub import downloaded, hub_reachable
 from neuronlab.models.in_memory import adopt
@@ -185,11 +186,11 @@ def _read(source: str, kind: Kind, dtype: torch.dtype, family: Family, adapter: 
     # What the files lack is drawn at random, and would be explained as if it had been trained.
     missing = set(report["missing_keys"]) - (set() if adapter is None else adapter.whole.keys())
     if lacking := family.do_without(hf, missing):
-        raise ValueError(f"The weights lack {', '.join(lacking)}.")
+        raise UnfitError(f"its weights lack {some(lacking)}")
     # A head that is not asked may be left over; a layer, an adapter or a scale may not.
     left = [name for name in report["unexpected_keys"] if _OF_THE_TRUNK.search(name)]
     if left:
-        raise ValueError(f"The weights hold more than the configuration: {', '.join(left[:5])}.")
+        raise UnfitError(f"its weights hold more than its config.json says, {some(left)}")
     if adapter is not None:
         adapter.merge(hf)
     return hf

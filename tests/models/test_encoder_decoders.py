@@ -353,8 +353,7 @@ def test_what_is_loaded_has_a_decoders_start(tmp_path, sentence):
     tokenizer = text_tokenizer("t5")
     hf = plain("t5", "seq2seq", tokenizer, decoder_start_token_id=None)
     hf.generation_config.decoder_start_token_id = None
-    with pytest.raises(ValueError, match="decoder_start_token_id"):
-        nl.load(hf, tokenizer)
+    sentence(nl.load, hf, tokenizer, says="decoder_start_token_id")
 
 
 def test_a_model_in_memory_is_read_as_one_of_a_folder(tmp_path):
