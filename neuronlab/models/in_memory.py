@@ -52,8 +52,8 @@ def adopt(hf: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str = 
         raise UserError(f"The weights of this {name} must be on one device: load them there.")
     config: Any = hf.config
     inner = _unwrapped(hf)
-    kind = kind_of(name, config, [type(inner).__name__])
     family = family_of(config.model_type, lambda: inner)
+    kind = kind_of(name, config, [type(inner).__name__])
     check(family, name, inner)
     with making():
         twin = _twin(hf)

@@ -19,6 +19,7 @@ _HEADS: dict[str, Kind] = {
     "ForCausalLM": "causal",
     "LMHeadModel": "causal",
     "ForConditionalGeneration": "seq2seq",
+    "MTModel": "seq2seq",  # of translation
     "EncoderModel": "encoder",
 }
 # It has the ending of those that fill in, and tells which tokens were replaced.

@@ -286,6 +286,45 @@ def test_an_unsupported_type_with_all_parts_of_another_is_told_so(sentence):
     sentence(ask, says=["'rembert'", "BERT", "all of whose parts are there", "output.dense"])
 
 
+SHORT = {"num_hidden_layers": 2}
+TRANSLATOR = {"encoder_layers": 2, "decoder_layers": 2}
+
+
+@pytest.mark.parametrize(
+    ("model_type", "kind", "settings", "title"),
+    [
+        ("vaultgemma", "causal", SHORT, "Gemma 2"),  # StableLM's parts are all there, too
+        ("nanochat", "causal", SHORT, "Phi"),
+        ("granitemoe", "causal", SHORT, "Mixtral"),
+        ("persimmon", "causal", SHORT, "GPT-NeoX"),
+        ("m2m_100", "seq2seq", TRANSLATOR, "mBART"),  # BART's parts are all there, too
+        ("marian", "seq2seq", TRANSLATOR, "BART"),
+        ("led", "seq2seq", TRANSLATOR, "BART"),
+    ],
+)
+def test_the_nearest_family_is_of_its_kind_and_leaves_least_over(
+    sentence, model_type, kind, settings, title
+):
+    def ask():
+        return family_of(model_type, lambda: empty(model_type, kind, **settings))
+
+    assert "|" not in sentence(ask, says=f"nearest is {title}")
+
+
+@pytest.mark.parametrize(
+    ("model_type", "kind"), [("squeezebert", "masked"), ("rwkv", "causal")], ids=str
+)
+def test_no_family_is_near_that_shares_less_than_half(sentence, model_type, kind):
+    def ask():
+        return family_of(model_type, lambda: empty(model_type, kind, **SHORT))
+
+    text = sentence(ask, says=["none of those that are is built like it", "docs/guide.md"])
+    assert "nearest" not in text
+    with pytest.raises(UserError, match="not supported") as refused:
+        ask()
+    assert "Its own parts are" in refused.value.details
+
+
 def test_a_type_that_makes_no_such_model_is_refused_without_its_parts(sentence):
     sentence(family_of, "prophetnet", lambda: empty("prophetnet", "masked"), says="docs/guide.md")
 

@@ -132,6 +132,10 @@ def test_what_cannot_be_looked_into_is_told(tmp_path, sentence):
     )  # fmt: skip
     other = transformers.WhisperForCausalLM(whisper)
     sentence(nl.load, other, model.tokenizer, says="'whisper' are not supported")
+    sizes = {"encoder_layers": 1, "decoder_layers": 1, "d_model": 8, "vocab_size": 20}
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2, "pad_token_id": 1}
+    marian = transformers.MarianMTModel(transformers.MarianConfig(**sizes, **heads))
+    sentence(nl.load, marian, model.tokenizer, says=["'marian' are not supported", "BART"])
     with pytest.raises(TypeError, match="a model one of transformers, not int"):
         nl.load(3)
 

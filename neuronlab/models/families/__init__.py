@@ -1,13 +1,14 @@
 """One file per architecture family; that a file here says where its parts are registers it."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
 from neuronlab.discovery import files
 from neuronlab.errors import UserError
 from neuronlab.models.families.base import Family, Site
+from neuronlab.models.families.nearest import nearest
 
 
 def defined() -> list[Family]:
@@ -48,21 +49,27 @@ def family_of(model_type: str, empty: Callable[[], Any] | None = None) -> Family
             "that are.",
             details=_types(),
         )
-    # Of two that are equally near, the one that more types are like.
-    nearest = min(FAMILIES, key=lambda f: (_distance(f.missing(hf)), -len(f.model_types)))
-    parts = nearest.missing(hf)
+    like = nearest(FAMILIES, hf)
+    details = f"Its own parts are {_parts(hf)}.\n{_types()}"
+    if like is None:
+        raise UserError(
+            f"Models of the type '{model_type}' are not supported, and none of those that are is "
+            "built like it: docs/guide.md has the types.",
+            details=details,
+        )
+    parts = like.missing(hf)
     lacking, there = (
-        ", ".join(path for path, missing in parts.items() if missing is asked)
+        _listed(path for path, missing in parts.items() if missing is asked)
         for asked in (True, False)
     )
     told = (
-        f"of which these parts are missing: {lacking}; and these are there: {there or 'none'}."
+        f"of which these parts are missing: {lacking}; and these are there: {there}."
         if lacking
         else f"all of whose parts are there: {there}; what differs is what it does with them."
     )
     raise UserError(
-        f"Models of the type '{model_type}' are not supported; nearest is {nearest.title}, {told}",
-        details=f"Its own parts are {_parts(hf)}.\n{_types()}",
+        f"Models of the type '{model_type}' are not supported; nearest is {like.title}, {told}",
+        details=details,
     )
 
 
@@ -77,17 +84,17 @@ def check(family: Family, name: str, hf: Any) -> None:
         raise UserError(
             f"'{name}' has a setting that is not supported for {family.title}: {setting}."
         )
-    lacking = [path for path, missing in family.missing(hf).items() if missing]
+    lacking = _listed(path for path, missing in family.missing(hf).items() if missing)
     if lacking:
         raise UserError(
-            f"'{name}' is no usual {family.title} model: not every block has {', '.join(lacking)}.",
+            f"'{name}' is no usual {family.title} model: not every block has {lacking}.",
             details=f"Its own parts are {_parts(hf)}.",
         )
 
 
-def _distance(missing: dict[str, bool]) -> int:
-    """How many more parts a model lacks of a family than it has."""
-    return 2 * sum(missing.values()) - len(missing)
+def _listed(paths: Iterable[str]) -> str:
+    """Paths of parts, as a person reads them."""
+    return ", ".join(paths).replace("|", " or ")
 
 
 def _parts(hf: Any) -> str:

@@ -30,7 +30,7 @@ class EncoderDecoder(Family):
             left_out = (self.places.blocks, *self.places.head)
             return {path: missing for path, missing in parts.items() if path not in left_out}
         for path in self.places.cross:
-            parts[path] = any(part(block, path) is None for block in decoder or ())
+            parts[path] = not decoder or any(part(block, path) is None for block in decoder)
         return parts
 
     def states(
