@@ -54,7 +54,7 @@ def adopt(hf: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str = 
     inner = _unwrapped(hf)
     family = family_of(config.model_type, lambda: inner)
     kind = kind_of(name, config, [type(inner).__name__])
-    check(family, name, inner)
+    check(family, name, inner, kind)
     with making():
         twin = _twin(hf)
         family.fuse(twin)

@@ -79,7 +79,7 @@ def load(name: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str =
         )
         kind = given or kind_of(name, config)
         empty = _empty(config, kind)
-        check(family, name, empty)
+        check(family, name, empty, kind)
         torch_dtype = _fitting_dtype(name, base, empty, device, dtype)
         with making():
             hf = _read(base, kind, torch_dtype, family, adapter)

@@ -5,9 +5,10 @@ from contextlib import ExitStack
 import pytest
 import torch
 import transformers
-from tiny_models import AUTO, HEAD, ROWS, block_of
+from tiny_models import AUTO, HEAD, ROWS, block_of, text_tokenizer
 from transformers.pytorch_utils import Conv1D
 
+import neuronlab as nl
 from neuronlab.errors import UserError
 from neuronlab.models import COMPONENTS, READABLE
 from neuronlab.models.families import FAMILIES, check, family_of
@@ -345,12 +346,37 @@ def test_a_type_that_makes_no_such_model_is_refused_without_its_parts(sentence):
 )
 def test_a_setting_that_is_not_covered_is_refused(sentence, model_type, kind, settings, says):
     config = ROWS[model_type].config | settings
-    sentence(check, family_of(model_type), "it", empty(model_type, kind, **config), says=says)
+    hf = empty(model_type, kind, **config)
+    sentence(check, family_of(model_type), "it", hf, kind, says=says)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "kind", "offered"),
+    [
+        ("bart", "classifier", "a decoder's next token"),
+        ("t5", "classifier", "a decoder's next token"),
+        ("mt5", "classifier", "a decoder's next token"),
+        ("bart", "causal", "a decoder's next token"),
+        ("bert", "causal", "a masked token or a class"),
+        ("xlm-roberta", "causal", "a masked token or a class"),
+    ],
+)
+def test_a_head_that_is_not_offered_is_refused_by_what_it_predicts(
+    sentence, model_type, kind, offered, tmp_path
+):
+    predicted = {"classifier": "a class", "causal": "the next token"}[kind]
+    says = [f"predicts {predicted}, which is not offered", f"that predicts {offered}."]
+    hf = AUTO[kind].from_config(
+        transformers.AutoConfig.for_model(
+            model_type, **{"vocab_size": 40, **ROWS[model_type].config}, pad_token_id=1
+        )
+    )
+    sentence(nl.load, hf, text_tokenizer(model_type), says=says)
+    hf.save_pretrained(tmp_path)
+    sentence(nl.load, str(tmp_path), says=says)
 
 
 def test_real_models_keep_every_bit(smollm, hemopi, asked):
-    import neuronlab as nl
-
     prompts = {smollm: nl.Prompt("The capital of France is"), hemopi: nl.Prompt("GIGAVLKVLTTG")}
     for model, prompt in prompts.items():
         ids = model.encode(prompt).input_ids

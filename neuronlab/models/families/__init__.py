@@ -7,6 +7,7 @@ from typing import Any
 
 from neuronlab.discovery import files
 from neuronlab.errors import UserError
+from neuronlab.models.entries import Kind
 from neuronlab.models.families.base import Family, Site
 from neuronlab.models.families.nearest import nearest
 
@@ -21,6 +22,13 @@ def defined() -> list[Family]:
     }
     return [found[name] for name in sorted(found)]
 
+
+_PREDICTED: dict[Kind, str] = {
+    "causal": "the next token",
+    "masked": "a masked token",
+    "classifier": "a class",
+    "seq2seq": "a decoder's next token",
+}
 
 FAMILIES: tuple[Family, ...] = tuple(defined())
 
@@ -73,13 +81,20 @@ def family_of(model_type: str, empty: Callable[[], Any] | None = None) -> Family
     )
 
 
-def check(family: Family, name: str, hf: Any) -> None:
-    """Raise UserError where a model of the family has not all its parts, or an odd setting.
+def check(family: Family, name: str, hf: Any, kind: Kind) -> None:
+    """Raise UserError where a model of the family has not all its parts, or an odd setting or head.
 
     Args:
         name: the model's, for the sentence.
         hf: the model; it needs no weights.
+        kind: what it predicts.
     """
+    if kind not in family.kinds:
+        offered = " or ".join(_PREDICTED[each] for each in family.kinds if each in _PREDICTED)
+        raise UserError(
+            f"'{name}' predicts {_PREDICTED.get(kind, 'nothing')}, which is not offered for "
+            f"{family.title}: take a model of this type that predicts {offered}."
+        )
     if setting := family.unsupported(hf):
         raise UserError(
             f"'{name}' has a setting that is not supported for {family.title}: {setting}."

@@ -8,6 +8,7 @@ from typing import Any
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from neuronlab.models.entries import Kind
 from neuronlab.models.families.base import Family, part
 
 
@@ -17,6 +18,11 @@ class EncoderDecoder(Family):
 
     causal: bool = False
     interface: bool = False
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """See above."""
+        return ("seq2seq", "encoder")
 
     def stacks(self, hf: Any) -> dict[str, int]:
         """The encoder's, and the decoder's where there is one."""
