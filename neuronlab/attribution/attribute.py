@@ -225,17 +225,21 @@ def _collect(
     model, scores_at = request.model, attribution.scores
     sums = {at: scores.sum(0) for at, scores in scores_at.items()}
     arrays = {c: by_layer(model, sums, c).numpy(force=True) for c in request.components}
-    scores = NeuronScores(arrays, provenance, attribution.quality, certified=attribution.certified)
+    scores = NeuronScores(arrays, provenance, certified=attribution.certified)
+    if len(attribution.quality):
+        scores = replace(scores, quality=scores.named(attribution.quality))
     if request.positions == "predicted":
         return scores
-    return replace(
-        scores,
-        tokens=_tokens(request, scores_at, scores),
-        token_totals=token_totals(
-            request.encoded.tokens,
-            {c: at_tokens(request, scores_at, c).nansum((0, 2)) for c in request.components},
-        ),
+    totals = token_totals(
+        request.encoded.tokens,
+        {c: at_tokens(request, scores_at, c).nansum((0, 2)) for c in request.components},
     )
+    if request.encoded.prefix is not None:
+        read = request.encoded.input_ids.shape[1]
+        stacks = np.where(totals["token"] < read, *model.stacks)
+        totals.insert(totals.columns.get_loc("text") + 1, "stack", stacks)
+    tokens = scores.named(_tokens(request, scores_at, scores))
+    return replace(scores, tokens=tokens, token_totals=totals)
 
 
 def by_layer(model: Model, values: Mapping[At, Tensor], component: Component) -> Tensor:

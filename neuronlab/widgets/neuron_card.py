@@ -183,7 +183,8 @@ def _tokens(model: Model, prompt: Prompt, card: NeuronCard, scores: NeuronScores
             & (kept["neuron"] == neuron.index)
         ]
     if len(rows):
-        every = rows.drop(columns=["layer", "component", "neuron"]).iloc[0]
+        of_neuron = ["layer", "layer_name", "component", "neuron"]
+        every = rows.drop(columns=of_neuron, errors="ignore").iloc[0]
         per_token = every.iloc[table["token"]].tolist()
         table = table.assign(score=per_token)
         _per_token(model, prompt, per_token, "score", table)

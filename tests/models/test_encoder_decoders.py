@@ -225,6 +225,27 @@ def test_scores_at_all_tokens_add_up_text_by_text(model):
     assert values.sum() == pytest.approx(best, rel=1e-4)
 
 
+def test_tables_of_scores_name_the_stack_of_each_layer(model, tiny, tmp_path):
+    settings = {"positions": "all", "components": ("value", "cross_key")}
+    scores = nl.attribute(model, question(model), **settings)
+    scores.save(tmp_path / "scores.parquet")
+    again = nl.NeuronScores.load(tmp_path / "scores.parquet")
+    tables = scores.top(200), scores.to_frame(), scores.quality, scores.tokens, again.quality
+    for table in (*tables, again.tokens, again.to_frame()):
+        assert list(table).index("layer_name") == list(table).index("layer") + 1
+        assert table["layer_name"].tolist() == [model.layer_names[at] for at in table["layer"]]
+    assert "decoder 0" in scores._repr_html_() or "encoder 0" in scores._repr_html_()
+    encoded = model.encode(question(model))
+    read, said = encoded.input_ids.shape[1], encoded.prefix.shape[1]
+    assert scores.token_totals["stack"].tolist() == ["encoder"] * read + ["decoder"] * said
+    # Of one stack they are as they were.
+    llama = tiny("llama")
+    plain = nl.attribute(llama, question(llama), positions="all")
+    assert list(plain.top(3)) == ["rank", "layer", "component", "neuron", "score"]
+    for table in (plain.top(3), plain.quality, plain.tokens, plain.token_totals):
+        assert not {"layer_name", "stack"} & {*table}
+
+
 def test_gradient_x_activation_is_the_product(model, oracle):
     encoded = model.encode(question(model))
     scores = nl.attribute(

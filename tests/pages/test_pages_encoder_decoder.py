@@ -52,6 +52,9 @@ def test_the_maps_show_both_stacks_and_name_their_layers(visit, folder, drawn, h
     ranked = page.at.dataframe(key="ranked").value
     assert set(ranked["layer"]) <= set(both)
     assert page.says("are what the decoder reads")
+    (colour,) = [each for each in page.at.button_group if each.key == "strip_colour"]
+    index = both[int(layer)], *page.query("neuron").split(".")[1:]
+    assert f"activation of {'.'.join(index)}" in colour.options
     page.section("Completeness")
     worst = result.tables["quality"].set_index(["layer", "component"])["gap"].idxmax()
     assert page.says(f"(layer {both[worst[0]]}, {worst[1]})")
