@@ -1,5 +1,7 @@
 """GGUF files: a tiny one written here against its own tensors, and the real one of SmolLM2."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -47,6 +49,10 @@ def test_a_file_is_converted_once_and_anew_when_it_has_changed(tmp_path, home, m
     one = gguf_files.converted(path)
     monkeypatch.setattr(gguf_files, "run", None)
     assert gguf_files.converted(path) == one
+    copied = shutil.copy(path, tmp_path / "under-another-name.gguf")
+    assert gguf_files.converted(copied) == one
+    revision = nl.load(str(path), device="cpu").revision
+    assert nl.load(str(copied), device="cpu").revision == revision
     monkeypatch.undo()
     monkeypatch.setenv("NEURONLAB_HOME", str(home))
     path.write_bytes(path.read_bytes() + b" ")
