@@ -61,6 +61,15 @@ def converted(file: Path) -> Path:
     return folder
 
 
+def bits(file: Path) -> float | None:
+    """What a file has for each of its model's weights; None before it was converted."""
+    shards = list(_folder(file).glob("*.safetensors"))
+    if not shards:
+        return None
+    stored = sum(shard.stat().st_size for shard in shards)  # two bytes each
+    return 8 * file.stat().st_size / (stored / 2)
+
+
 def _folder(file: Path) -> Path:
     """Where a file's model is kept, by what is in it: a copy or a renamed file is the same."""
     facts = file.stat()

@@ -66,6 +66,7 @@ def adopt(hf: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str = 
         kind=kind,
         alphabet=alphabet_of(tokenizer, kind),
         revision=_revision(twin),
+        note=_note(hf),
     )
     tried(model)
     return model
@@ -84,6 +85,15 @@ def _twin(hf: nn.Module) -> Any:
     if twin._supports_sdpa:  # as loading chooses
         twin.set_attn_implementation("sdpa")
     return twin
+
+
+def _note(hf: Any) -> str:
+    """What became of the adapters of a model of peft."""
+    if not hasattr(hf, "peft_config"):
+        return ""
+    switches = [getattr(module, "disable_adapters", None) for module in hf.modules()]
+    on = any(switch is False for switch in switches)  # of models it is a method
+    return f"Its adapter is {'merged into its weights' if on else 'switched off, and left out'}."
 
 
 def _unwrapped(hf: Any) -> Any:

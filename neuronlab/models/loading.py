@@ -12,7 +12,7 @@ import torch
 
 from neuronlab.cost import memory
 from neuronlab.errors import UserError, memory_told
-from neuronlab.models import folders, gguf_files, tuned, weights
+from neuronlab.models import folders, gguf_files, origin, tuned, weights
 from neuronlab.models.catalogue import entry
 from neuronlab.models.device import free_memory, resolve_device
 from neuronlab.models.entries import Kind
@@ -94,6 +94,7 @@ def load(name: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str =
             kind=kind,
             alphabet=listed.alphabet if listed else alphabet_of(tokenizer, kind),
             revision=_revision(name, source, base, config),
+            note=origin.merged_into(adapter.base) if adapter else origin.note(name),
         )
         tried(model)
     except (UserError, MemoryError, torch.OutOfMemoryError):
@@ -125,9 +126,10 @@ def _source(name: str) -> str:
     if file is not None:
         return str(gguf_files.converted(file))
     if not _HUB_ID.fullmatch(name):
+        here = " that this server opens" if folders.limited() else ""
         raise UserError(
             f"There is no model folder {folders.shown(name)}: give a catalogue name, a hub id such "
-            f"as 'gpt2', or a folder{' that this server opens' if folders.limited() else ''}."
+            f"as 'gpt2', or a folder or GGUF file{here}."
         )
     if folders.limited() and os.path.exists(name):
         # The hub's client would take it for a folder, too: it is as absent as any other name.

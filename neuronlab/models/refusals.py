@@ -114,7 +114,7 @@ _SENTENCES: tuple[tuple[Callable[[_Failure], bool], str], ...] = (
     (
         lambda failure: True,
         "There is no model '{name}' that can be loaded: give a catalogue name ({embedded}), a hub "
-        "id such as 'gpt2', or a folder.",
+        "id such as 'gpt2', a folder or a GGUF file.",
     ),
 )
 

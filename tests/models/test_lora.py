@@ -86,6 +86,7 @@ def test_an_adapter_in_a_folder_is_merged_into_its_base(model_type, rslora, tmp_
     model = nl.load(path, device="cpu")
     base = nl.load(str(tmp_path / "base"), device="cpu")
     assert model.title == "mine (adapter merged into base)"
+    assert repr(model).endswith("cpu) Its adapter is merged into 'base'.")
     assert model.revision.startswith("merged:")
     found = nl.predict(model, PROMPT).logits
     assert not torch.allclose(found, nl.predict(base, PROMPT).logits, atol=0.1)
@@ -221,6 +222,7 @@ def test_what_peft_makes_says_the_same_merged(name, tmp_path):
     with torch.no_grad():
         expected = made(input_ids=ids).logits
     expected = expected[0] if head == "classifier" else expected[0, -1]
+    assert in_memory.note == "Its adapter is merged into its weights."
     for model in (by_name, in_memory):
         assert model.kind == head
         found = nl.predict(model, PROMPT).logits
@@ -243,6 +245,7 @@ def test_an_adapter_that_is_switched_off_stays_out(name, merged, tmp_path):
         made.merge_adapter()
     with made.disable_adapter():
         off = nl.predict(nl.load(made, tokenizer), PROMPT).logits
+        assert nl.load(made, tokenizer).note == "Its adapter is switched off, and left out."
     torch.testing.assert_close(off, base, atol=1e-5, rtol=1e-5)
     assert (adapted - base).abs().max() > 1e-2
     on = nl.predict(nl.load(made, tokenizer), PROMPT).logits
