@@ -25,7 +25,7 @@ def adopt(hf: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str = 
     Hooks that hang on the original are not on the copy.
 
     Args:
-        hf: a transformers model with a head, also within a model of peft, or a pipeline.
+        hf: a transformers model with a head, also compiled or within a model of peft, or a pipeline.
         tokenizer: its tokenizer; of a pipeline, one to take in place of its own.
         device: "auto" is where the weights are.
         dtype: "auto" is what the weights are; nothing else is to be had.
@@ -38,6 +38,7 @@ def adopt(hf: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str = 
     if hasattr(hf, "model") and not isinstance(hf, nn.Module):  # a pipeline
         tokenizer = getattr(hf, "tokenizer", None) if tokenizer is None else tokenizer
         hf = hf.model
+    hf = getattr(hf, "_orig_mod", hf)  # what torch.compile was given, on the same weights
     name = type(hf).__name__
     if not isinstance(hf, nn.Module) or not hasattr(hf, "config"):
         raise TypeError(f"A model's name is a str, and a model one of transformers, not {name}.")

@@ -101,6 +101,18 @@ def test_a_pipeline_has_both(tmp_path):
     assert nl.load(pipe, other).tokenizer is other
 
 
+def test_a_compiled_model_is_looked_into_as_it_was_before(tmp_path):
+    """No graph is made of it: hooks would not be in there."""
+    model = build("llama", "causal", tmp_path)
+    expected = nl.predict(nl.load(model.hf, model.tokenizer), nl.Prompt("the fox")).logits
+    compiled = nl.load(torch.compile(model.hf), model.tokenizer)
+    assert compiled.name == "LlamaForCausalLM in memory"
+    assert torch.equal(nl.predict(compiled, nl.Prompt("the fox")).logits, expected)
+    model.hf.compile()  # in place
+    in_place = nl.load(model.hf, model.tokenizer)
+    assert torch.equal(nl.predict(in_place, nl.Prompt("the fox")).logits, expected)
+
+
 def test_a_name_takes_no_tokenizer(sentence):
     sentence(nl.load, "gpt2", text_tokenizer("gpt2"), says="'gpt2' is loaded with its own tokeniz")
 
