@@ -223,9 +223,12 @@ def _fitting_dtype(name: str, source: str, empty: Any, device: str, dtype: str) 
         if takes.weights + _HEADROOM <= free:
             return _DTYPES[choice]
     least = taken[-1]
+    half = footprint(empty, torch.bfloat16, source).weights + _HEADROOM
+    fits = half <= free and dtype == "float32"
     raise UserError(
         f"'{name}' does not fit: it needs {memory(least.weights + _HEADROOM)} in {choices[-1]} and "
-        f"{memory(free)} are free on {device}; choose a smaller model.",
+        f"{memory(free)} are free on {device}; "
+        f"{f'load it in bfloat16, in {memory(half)}' if fits else 'choose a smaller model'}.",
         details=f"Its weights take {memory(least.weights)}, a forward and a backward pass up to "
         f"{memory(_HEADROOM)}; while they are loaded, {memory(least.peak)} are in use.",
     )

@@ -85,6 +85,8 @@ def test_seven_billion_parameters_are_loaded_as_they_fit_or_refused(
         assert "does not fit" in str(caught.value)
         needed = PARAMETERS * (4 if dtype == "float32" else 2)
         assert f"{(needed + 1e9) / 1e9:.1f} GB in" in str(caught.value)
+        smaller = "load it in bfloat16, in 14.5 GB." if dtype == "float32" else "a smaller model."
+        assert str(caught.value).endswith(smaller)
         assert f"weights take {needed / 1e9:.1f} GB" in caught.value.details
 
 
