@@ -25,7 +25,7 @@ def adopt(hf: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str = 
     Hooks that hang on the original are not on the copy.
 
     Args:
-        hf: a transformers model with a head, also compiled or within a model of peft, or a pipeline.
+        hf: a transformers model with a head, also compiled or within one of peft, or a pipeline.
         tokenizer: its tokenizer; of a pipeline, one to take in place of its own.
         device: "auto" is where the weights are.
         dtype: "auto" is what the weights are; nothing else is to be had.

@@ -26,6 +26,7 @@ from neuronlab.models.kinds import alphabet_of, kind_of, tried
 from neuronlab.models.lora import Lora, adapter_in
 from neuronlab.models.model import Model
 from neuronlab.models.refusals import check_configuration, unavailable
+from neuronlab.models.wheels import FetchFailed
 
 _HERE = {"local_files_only": True, "trust_remote_code": False}
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -70,8 +71,8 @@ def load(name: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str =
     device = resolve_device(device)
     try:
         adapter = adapter_in(name, source)
-        base = source if adapter is None else _source(adapter.base)
-        config = _configuration(name, base, adapter)
+        base = source if adapter is None else _base(adapter)
+        config = _configuration(base, adapter)
         check_configuration(name, Path(base), config)
         given = cast(Kind, listed.kind) if listed else adapter.kind if adapter else None
         family = family_of(
@@ -142,7 +143,7 @@ def _source(name: str) -> str:
         raise unavailable(name, name, error, reached=True) from error
 
 
-def _configuration(name: str, base: str, adapter: Lora | None) -> Any:
+def _configuration(base: str, adapter: Lora | None) -> Any:
     from transformers import AutoConfig
 
     try:
@@ -150,12 +151,26 @@ def _configuration(name: str, base: str, adapter: Lora | None) -> Any:
     except Exception as error:  # of any kind, as in `load`
         if adapter is None or os.path.isdir(base):
             raise
-        raise UserError(
-            f"The adapter '{name}' needs its base model, and '{adapter.base}' is not on this "
-            "machine and cannot be fetched: write the folder where it is into "
-            "adapter_config.json, as base_model_name_or_path.",
-            details=f"{type(error).__name__}: {error}",
-        ) from error
+        raise _without_base(adapter, f"{type(error).__name__}: {error}") from error
+
+
+def _base(adapter: Lora) -> str:
+    """Where an adapter's base is, as ``_source`` says of a model."""
+    try:
+        return _source(adapter.base)
+    except (FetchFailed, weights.TermsNotAccepted, weights.DamagedCache):
+        raise
+    except UserError as error:
+        raise _without_base(adapter, str(error)) from error
+
+
+def _without_base(adapter: Lora, details: str) -> UserError:
+    return UserError(
+        f"The adapter '{adapter.name}' needs its base model, and '{adapter.base}' is not on this "
+        "machine and cannot be fetched: write the folder where it is into adapter_config.json, as "
+        "base_model_name_or_path.",
+        details=details,
+    )
 
 
 def _auto_class(kind: Kind) -> Any:

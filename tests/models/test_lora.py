@@ -147,7 +147,7 @@ def test_a_changed_adapter_is_another_model(tmp_path):
         ({"layer_replication": [[0, 2]]}, "layer_replication"),
         ({"a_setting_of_tomorrow": 1}, "a_setting_of_tomorrow"),
         ({"base_model_name_or_path": None}, "does not say which model"),
-        ({"base_model_name_or_path": "/no/such/folder"}, "no model folder"),
+        ({"base_model_name_or_path": "/no/such/folder"}, "needs its base model, and '/no/such"),
         ({"base_model_name_or_path": "no/where"}, "needs its base model, and 'no/where' is not on"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
