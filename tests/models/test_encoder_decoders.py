@@ -75,6 +75,17 @@ def test_what_the_decoder_has_said_can_be_said(model):
     assert model.token(model.encode(prompt).target) == "Paris"
 
 
+def test_words_that_no_token_stands_for_are_told_in_either_text(t5):
+    known = nl.Prompt("the capital of France", prefix="the quick")
+    assert t5.encode(known).note == ""
+    said = nl.Prompt("the capital of France", prefix="the zzz qqq")
+    assert "2 of the 4 tokens of the prefix are <unk>:" in t5.encode(said).note
+    read = nl.Prompt("the zzz of France", prefix="the quick")
+    assert "1 of the 5 tokens of the prompt are <unk>:" in t5.encode(read).note
+    typed = nl.Prompt("the <unk> of France", prefix="the quick")
+    assert t5.encode(typed).note == ""
+
+
 def test_a_prefix_is_of_a_decoder(tiny, sentence):
     prompt = nl.Prompt("the capital of France", prefix="the")
     sentence(nl.predict, tiny("llama"), prompt, says="no decoder")
