@@ -70,8 +70,8 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--components",
         type=_components,
         metavar="LIST",
-        help=f"some of {','.join(ALL_COMPONENTS)} (default: the first four, or those of them that "
-        "the method can score)",
+        help=f"some of {','.join(ALL_COMPONENTS)} (default: the first four, and of an "
+        "encoder-decoder the next three, or those of them that the method can score)",
     )
     for name, choices in CHOICES.items():
         parser.add_argument(
@@ -128,11 +128,15 @@ def run(args: argparse.Namespace) -> None:
 
 def spec_of(args: argparse.Namespace) -> AttributionSpec:
     """The spec that the app builds for the same choices; loads the model."""
+    from neuronlab.attribution import method
+    from neuronlab.attribution.attribute import default_components
     from neuronlab.models import shared
     from neuronlab.studies.attribution import AttributionSpec
 
     quiet()
     model = shared(args.model, args.device)
+    if args.components is None:
+        args.components = default_components(method(args.method), model)
     names = ("text", "mask", "prefix", "method", "components", *CHOICES, "tolerance", "seed")
     return AttributionSpec(
         model=args.model,

@@ -257,6 +257,15 @@ def test_tables_of_scores_name_the_stack_of_each_layer(model, tiny, tmp_path):
         assert not {"layer_name", "stack"} & {*table}
 
 
+def test_cross_attention_is_scored_where_nothing_else_is_said(model, tiny):
+    """As in the app; of other models what is scored stays as it was."""
+    scores = nl.attribute(model, question(model), method="gradient_x_activation")
+    assert scores.components == model.components
+    llama = tiny("llama")
+    plain = nl.attribute(llama, question(llama), method="gradient_x_activation")
+    assert plain.components == ("query", "key", "value", "ffn")
+
+
 def test_gradient_x_activation_is_the_product(model, oracle):
     encoded = model.encode(question(model))
     scores = nl.attribute(
