@@ -109,6 +109,8 @@ def _actions(neuron: Neuron) -> None:
 def _elsewhere(model: Model, neuron: Neuron) -> None:
     """In how many of the model's example prompts the neuron is among the best."""
     best = _best(model, model.name, model.revision)
+    if not best:  # no example's answer is a word of the model
+        return
     names = [name for name, neurons in best.items() if neuron in neurons]
     of = f"{len(names)} of {counted(len(best), 'example prompt')}"
     which = f": {plain(', '.join(names))}" if names else ""

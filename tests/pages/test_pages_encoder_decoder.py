@@ -77,6 +77,7 @@ def test_of_an_example_whose_answer_is_no_word_of_the_model_another_is_chosen(
     seen.run()
     assert not seen.errors()
     assert seen.widget("selectbox", "target").value == "fox"
+    assert not seen.says("0 of 0")  # none of its examples can be asked
 
 
 def test_what_the_decoder_has_said_is_asked_for_and_comes_along(visit, folder, home):
