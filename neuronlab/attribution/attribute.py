@@ -27,7 +27,7 @@ from neuronlab.attribution.request import (
     Variant,
 )
 from neuronlab.errors import UserError
-from neuronlab.models import ALL_COMPONENTS, Component, Encoded, Model, Prompt
+from neuronlab.models import ALL_COMPONENTS, CROSS, Component, Encoded, Model, Prompt
 from neuronlab.neurons import NeuronScores, predict
 from neuronlab.progress import Progress, unheard
 
@@ -57,9 +57,8 @@ def attribute(
 
     Args:
         method: a name from ``methods()``.
-        components: which neurons; by default query, key, value and FFN, or those of them that the
-            method can score. ``model.components`` are all of an encoder-decoder, those of
-            cross-attention with them.
+        components: which neurons; by default query, key, value and FFN, and an encoder-decoder's
+            query, key and value of cross-attention, or those of them that the method can score.
         objective: what is explained: the target's probability, log-probability or logit. Of a
             prompt with a foil it is the difference of the two log-probabilities, whatever is said
             here.
@@ -127,7 +126,7 @@ def _components(
     """The components to score, each once and in one order."""
     there = [c for c in chosen.components if c in model.sizes]
     if components is None:
-        return chosen.default_components
+        return default_components(chosen, model)
     wrong = [c for c in components if c not in there]
     if wrong or not components:
         problem = "No component is chosen"
@@ -137,6 +136,12 @@ def _components(
             problem += f" of {chosen.title if wrong[0] in model.sizes else model.title}"
         raise UserError(f"{problem}: choose from {', '.join(there)}.")
     return tuple(c for c in ALL_COMPONENTS if c in components)
+
+
+def default_components(chosen: Method, model: Model) -> tuple[Component, ...]:
+    """What a method scores where nothing is said: of a decoder cross-attention's neurons, too."""
+    cross = (c for c in CROSS if c in model.sizes and c in chosen.components)
+    return (*chosen.default_components, *cross)
 
 
 def _check_choices(
@@ -225,17 +230,21 @@ def _collect(
     model, scores_at = request.model, attribution.scores
     sums = {at: scores.sum(0) for at, scores in scores_at.items()}
     arrays = {c: by_layer(model, sums, c).numpy(force=True) for c in request.components}
-    scores = NeuronScores(arrays, provenance, attribution.quality, certified=attribution.certified)
+    scores = NeuronScores(arrays, provenance, certified=attribution.certified)
+    if len(attribution.quality):
+        scores = replace(scores, quality=scores.named(attribution.quality))
     if request.positions == "predicted":
         return scores
-    return replace(
-        scores,
-        tokens=_tokens(request, scores_at, scores),
-        token_totals=token_totals(
-            request.encoded.tokens,
-            {c: at_tokens(request, scores_at, c).nansum((0, 2)) for c in request.components},
-        ),
+    totals = token_totals(
+        request.encoded.tokens,
+        {c: at_tokens(request, scores_at, c).nansum((0, 2)) for c in request.components},
     )
+    if request.encoded.prefix is not None:
+        read = request.encoded.input_ids.shape[1]
+        stacks = np.where(totals["token"] < read, *model.stacks)
+        totals.insert(totals.columns.get_loc("text") + 1, "stack", stacks)
+    tokens = scores.named(_tokens(request, scores_at, scores))
+    return replace(scores, tokens=tokens, token_totals=totals)
 
 
 def by_layer(model: Model, values: Mapping[At, Tensor], component: Component) -> Tensor:

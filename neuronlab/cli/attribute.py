@@ -39,7 +39,9 @@ def add(commands: argparse._SubParsersAction) -> None:
         "attribute", help="score the neurons behind one prediction", allow_abbrev=False
     )
     parser.add_argument("text", metavar="TEXT", help="the text, or a protein in one-letter codes")
-    parser.add_argument("--model", required=True, help="a catalogue name, a hub id or a folder")
+    parser.add_argument(
+        "--model", required=True, help="a catalogue name, a hub id, a folder or a GGUF file"
+    )
     target = parser.add_mutually_exclusive_group()
     target.add_argument(
         "--target",
@@ -68,8 +70,8 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--components",
         type=_components,
         metavar="LIST",
-        help=f"some of {','.join(ALL_COMPONENTS)} (default: the first four, or those of them that "
-        "the method can score)",
+        help=f"some of {','.join(ALL_COMPONENTS)} (default: the first four, and of an "
+        "encoder-decoder the next three, or those of them that the method can score)",
     )
     for name, choices in CHOICES.items():
         parser.add_argument(
@@ -111,10 +113,13 @@ def run(args: argparse.Namespace) -> None:
         raise UserError("--top must be at least 1.")
     if args.out:
         _check_out(args.out)
+    from neuronlab.models import shared
     from neuronlab.studies.attribution import scores_of
 
     result = compute(spec_of(args), args.device)
     scores = scores_of(result)
+    if note := shared(args.model, args.device).note:
+        print(note)
     _print(result, scores, args.top)
     if args.out:
         _save(scores, args.out)
@@ -123,11 +128,15 @@ def run(args: argparse.Namespace) -> None:
 
 def spec_of(args: argparse.Namespace) -> AttributionSpec:
     """The spec that the app builds for the same choices; loads the model."""
+    from neuronlab.attribution import method
+    from neuronlab.attribution.attribute import default_components
     from neuronlab.models import shared
     from neuronlab.studies.attribution import AttributionSpec
 
     quiet()
     model = shared(args.model, args.device)
+    if args.components is None:
+        args.components = default_components(method(args.method), model)
     names = ("text", "mask", "prefix", "method", "components", *CHOICES, "tolerance", "seed")
     return AttributionSpec(
         model=args.model,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         if error.details:
-            print(textwrap.indent(error.details, "  "), file=sys.stderr)
+            print(textwrap.indent(_brief(error.details), "  "), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
@@ -49,3 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `… | head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def _brief(details: str) -> str:
+    """Details as they are; of a traceback, which may have lost its beginning, the error alone."""
+    traced = re.search(r'^ *File ".*", line \d+', details, re.MULTILINE)
+    return details.rstrip().rpartition("\n")[2] if traced else details

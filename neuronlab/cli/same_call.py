@@ -92,7 +92,10 @@ def _chosen(spec: Spec) -> dict[str, Any]:
 
 
 def _other_than_default(spec: AttributionSpec) -> dict[str, Any]:
+    """Settings; components in any case, whose default is not the same for every model."""
     fields = type(spec).model_fields
     return {
-        name: value for name in _SETTINGS if (value := getattr(spec, name)) != fields[name].default
+        name: value
+        for name in _SETTINGS
+        if (value := getattr(spec, name)) != fields[name].default or name == "components"
     }

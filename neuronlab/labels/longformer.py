@@ -29,6 +29,7 @@ from neuronlab.labels.prompts import Example, features
 from neuronlab.models import folders, training
 from neuronlab.models.device import resolve_device
 from neuronlab.models.exclusion import computing, making
+from neuronlab.models.faults import UnfitError, fault_in, some
 from neuronlab.models.hub import hub_reachable
 from neuronlab.progress import Check, unheard
 from neuronlab.uploads import line
@@ -249,8 +250,7 @@ def _read(source: str, changes: Mapping[str, Any], *, complete: bool = False) ->
     )
 
     folder = folders.named(source)
-    local = folder is not None
-    offline = local or not hub_reachable()
+    offline = folder is not None or not hub_reachable()
     where = str(folder or source)
     try:
         config = AutoConfig.from_pretrained(
@@ -272,20 +272,22 @@ def _read(source: str, changes: Mapping[str, Any], *, complete: bool = False) ->
         # The head alone may be fresh, and only before training.
         fresh = [n for n in report["missing_keys"] if complete or not n.startswith("classifier.")]
         if fresh or hf.config.num_labels != CLASSES:
-            raise ValueError(f"The weights lack {', '.join(sorted(fresh)) or 'the head'}.")
+            raise UnfitError(f"its weights lack {some(sorted(fresh) or ['the head'])}")
         return hf, AutoTokenizer.from_pretrained(
             where, local_files_only=offline, trust_remote_code=False
         )
     except UserError:
         raise
     except Exception as error:  # a broken safetensors file raises its own type
-        raise _unusable(source, local, offline, error) from error
+        raise _unusable(source, folder, offline, error) from error
 
 
-def _unusable(source: str, local: bool, offline: bool, error: Exception) -> UserError:
+def _unusable(source: str, folder: Path | None, offline: bool, error: Exception) -> UserError:
     shown = folders.shown(source)
-    if local:
-        problem = f"The Longformer in {shown} cannot be loaded: check its files."
+    if folder is not None:
+        fault = fault_in(folder, error)
+        why = f", since {fault.what}: {fault.remedy}." if fault else ": check its files."
+        problem = f"The Longformer in {shown} cannot be loaded{why}"
     elif offline:
         problem = (
             f"The model hub is out of reach and {shown} is not on this machine: connect, or "

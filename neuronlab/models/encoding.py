@@ -44,6 +44,12 @@ def encode(model: TokenModel, prompt: Prompt) -> Encoded:
                 f"The {what} has {len(tokens):,} tokens and {model.title} takes {limit:,}: shorten "
                 "it."
             )
+        written = prompt.text if what == "prompt" else prompt.prefix or ""
+        if count := _unread(model, tokens, written):
+            notes.append(
+                f"{count} of the {len(tokens)} tokens of the {what} are "
+                f"{model.tokenizer.unk_token}: {model.title} has none for what is written there."
+            )
     if prompt.mask is not None and (model.kind != "masked" or model.alphabet == "text"):
         raise UserError(f"{model.title} fills in no residue: leave out the one to hide.")
     unknown = [i for i in ids + prefix if not 0 <= i < model.embeddings]
@@ -76,6 +82,18 @@ def check_foil(model: TokenModel, target: int | None, foil: int | None) -> None:
             f"Target and foil are the same, '{_shown(model.label(foil))}': name another "
             f"foil{differs}."
         )
+
+
+def _unread(model: TokenModel, tokens: list[int], text: str) -> int:
+    """How many tokens stand for what the vocabulary lacks, and were not typed as such.
+
+    Some decoders have their end of text in its place, which says nothing.
+    """
+    tokenizer = model.tokenizer
+    unknown = tokenizer.unk_token_id
+    if unknown is None or unknown in (tokenizer.eos_token_id, tokenizer.bos_token_id):
+        return 0
+    return max(tokens.count(unknown) - text.count(tokenizer.unk_token), 0)
 
 
 def _whole(text: str) -> bool:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 from neuronlab import home
 from neuronlab.errors import UserError
 from neuronlab.models import convert, folders
 from neuronlab.models.subprocesses import run
+from neuronlab.models.wheels import sha256
 
 ENDING, _MAGIC = ".gguf", b"GGUF"
 
@@ -28,7 +30,7 @@ def named(text: str) -> Path | None:
 
 
 def converted(file: Path) -> Path:
-    """A folder with the model of a GGUF file, made when it is first asked for.
+    """A folder with the model of a GGUF file, made when the same bytes are first asked for.
 
     Weights are what quantisation has left of them, as bfloat16: a file of 4 bits a weight takes up
     to four times as much here. What was rounded away does not come back.
@@ -36,9 +38,7 @@ def converted(file: Path) -> Path:
     Raises:
         UserError: it is damaged, or of a type that transformers does not read from GGUF.
     """
-    facts = file.stat()
-    identity = f"{file} {facts.st_size} {facts.st_mtime_ns} {convert.GGUF_VERSION}"
-    folder = home.folder() / "gguf" / hashlib.sha256(identity.encode()).hexdigest()[:16]
+    folder = _folder(file)
     if folder.is_dir():
         return folder
     try:
@@ -59,3 +59,25 @@ def converted(file: Path) -> Path:
             details=str(error),
         ) from error
     return folder
+
+
+def bits(file: Path) -> float | None:
+    """What a file has for each of its model's weights; None before it was converted."""
+    shards = list(_folder(file).glob("*.safetensors"))
+    if not shards:
+        return None
+    stored = sum(shard.stat().st_size for shard in shards)  # two bytes each
+    return 8 * file.stat().st_size / (stored / 2)
+
+
+def _folder(file: Path) -> Path:
+    """Where a file's model is kept, by what is in it: a copy or a renamed file is the same."""
+    facts = file.stat()
+    identity = f"{_digest(file, facts.st_size, facts.st_mtime_ns)} {convert.GGUF_VERSION}"
+    return home.folder() / "gguf" / hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=64)
+def _digest(file: Path, size: int, changed: int) -> str:
+    """A gigabyte takes about a second: once for each state of a file."""
+    return sha256(file)

@@ -25,8 +25,8 @@ def adopt(hf: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str = 
     Hooks that hang on the original are not on the copy.
 
     Args:
-        hf: a transformers model with a head, also within a model of peft, or a pipeline.
-        tokenizer: its tokenizer; a pipeline has its own.
+        hf: a transformers model with a head, also compiled or within one of peft, or a pipeline.
+        tokenizer: its tokenizer; of a pipeline, one to take in place of its own.
         device: "auto" is where the weights are.
         dtype: "auto" is what the weights are; nothing else is to be had.
 
@@ -35,9 +35,10 @@ def adopt(hf: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str = 
             devices or of another type than is asked for, an adapter that cannot be merged, or no
             tokenizer.
     """
-    if tokenizer is None and hasattr(hf, "model") and not isinstance(hf, nn.Module):  # a pipeline
-        tokenizer = getattr(hf, "tokenizer", None)
+    if hasattr(hf, "model") and not isinstance(hf, nn.Module):  # a pipeline
+        tokenizer = getattr(hf, "tokenizer", None) if tokenizer is None else tokenizer
         hf = hf.model
+    hf = getattr(hf, "_orig_mod", hf)  # what torch.compile was given, on the same weights
     name = type(hf).__name__
     if not isinstance(hf, nn.Module) or not hasattr(hf, "config"):
         raise TypeError(f"A model's name is a str, and a model one of transformers, not {name}.")
@@ -52,9 +53,9 @@ def adopt(hf: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str = 
         raise UserError(f"The weights of this {name} must be on one device: load them there.")
     config: Any = hf.config
     inner = _unwrapped(hf)
-    kind = kind_of(name, config, [type(inner).__name__])
     family = family_of(config.model_type, lambda: inner)
-    check(family, name, inner)
+    kind = kind_of(name, config, [type(inner).__name__])
+    check(family, name, inner, kind)
     with making():
         twin = _twin(hf)
         family.fuse(twin)
@@ -66,6 +67,7 @@ def adopt(hf: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str = 
         kind=kind,
         alphabet=alphabet_of(tokenizer, kind),
         revision=_revision(twin),
+        note=_note(hf),
     )
     tried(model)
     return model
@@ -86,6 +88,15 @@ def _twin(hf: nn.Module) -> Any:
     return twin
 
 
+def _note(hf: Any) -> str:
+    """What became of the adapters of a model of peft."""
+    if not hasattr(hf, "peft_config"):
+        return ""
+    switches = [getattr(module, "disable_adapters", None) for module in hf.modules()]
+    on = any(switch is False for switch in switches)  # of models it is a method
+    return f"Its adapter is {'merged into its weights' if on else 'switched off, and left out'}."
+
+
 def _unwrapped(hf: Any) -> Any:
     """The model of transformers around which peft may have put one of its own."""
     return hf.get_base_model() if hasattr(hf, "get_base_model") else hf
@@ -94,7 +105,8 @@ def _unwrapped(hf: Any) -> Any:
 def _merged(twin: Any) -> Any:
     """A model without the adapters that peft has put around its layers; others as they are.
 
-    Peft merges them in place: the weights it changes are no longer the original's.
+    Peft merges them in place: the weights it changes are no longer the original's. What is
+    switched off stays out of it.
     """
     if not hasattr(twin, "peft_config"):
         return twin
@@ -107,6 +119,10 @@ def _merged(twin: Any) -> Any:
         if hasattr(module, "base_layer"):
             for part, weight in module.base_layer.named_parameters(recurse=False):
                 setattr(module.base_layer, part, nn.Parameter(weight.clone(), requires_grad=False))
+        if getattr(module, "disable_adapters", None) is True:  # of models it is a method
+            if getattr(module, "merged", False):
+                module.unmerge()
+            module.set_adapter([])
     return twin.merge_and_unload()
 
 

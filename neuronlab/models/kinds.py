@@ -19,6 +19,7 @@ _HEADS: dict[str, Kind] = {
     "ForCausalLM": "causal",
     "LMHeadModel": "causal",
     "ForConditionalGeneration": "seq2seq",
+    "MTModel": "seq2seq",  # of translation
     "EncoderModel": "encoder",
 }
 # It has the ending of those that fill in, and tells which tokens were replaced.
@@ -71,17 +72,39 @@ def alphabet_of(tokenizer: Any, kind: Kind) -> Alphabet:
 
 @torch.no_grad()
 def tried(model: Model) -> None:
-    """One small pass, so that what cannot run is said now; ValueError where a part is missing."""
+    """One small pass, so that what cannot run is said now.
+
+    Raises:
+        UserError: it cannot, or something is not there that asking it takes.
+    """
     if model.kind == "classifier":
-        model.labels  # noqa: B018 (a KeyError where one has no name)
+        names = getattr(model.hf.config, "id2label", None) or {}
+        if {*names} != {*range(model.hf.config.num_labels)}:
+            raise UserError(
+                f"The configuration of '{model.name}' does not name all of its classes: write "
+                "their names into it, as id2label, counted from 0."
+            )
     if model.kind == "masked" and model.tokenizer.mask_token_id is None:
-        raise ValueError("The tokenizer has no mask token.")
+        raise UserError(
+            f"The tokenizer of '{model.name}' has no mask token: take the one of these weights."
+        )
     if model.kind == "seq2seq" and model.decoder_start is None:
-        raise ValueError("The configuration names no decoder_start_token_id.")
+        raise UserError(
+            f"The configuration of '{model.name}' does not say what its decoder begins with: write "
+            "the token's number into it, as decoder_start_token_id."
+        )
     tokens = model.ids([[i % model.embeddings for i in range(3)]])
     decodes = model.kind == "seq2seq"
     prefix = model.ids([[model.decoder_start]]) if decodes else None
-    with model.lock:
-        hidden = model.hidden(tokens, 3 if decodes else 0, prefix)
-        if model.kind != "encoder":
-            model.logits(hidden)
+    try:
+        with model.lock:
+            hidden = model.hidden(tokens, 3 if decodes else 0, prefix)
+            if model.kind != "encoder":
+                model.logits(hidden)
+    except (UserError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # settings of all kinds end in errors of all kinds
+        raise UserError(
+            f"'{model.name}' cannot be run: take weights and settings of the same model.",
+            details=f"{type(error).__name__}: {error}",
+        ) from error

@@ -12,12 +12,13 @@ import torch
 
 from neuronlab.cost import memory
 from neuronlab.errors import UserError, memory_told
-from neuronlab.models import folders, gguf_files, tuned, weights
+from neuronlab.models import folders, gguf_files, origin, tuned, weights
 from neuronlab.models.catalogue import entry
 from neuronlab.models.device import free_memory, resolve_device
 from neuronlab.models.entries import Kind
 from neuronlab.models.exclusion import making
 from neuronlab.models.families import Family, check, family_of
+from neuronlab.models.faults import UnfitError, some
 from neuronlab.models.footprint import footprint
 from neuronlab.models.hub import downloaded, hub_reachable
 from neuronlab.models.in_memory import adopt
@@ -25,6 +26,7 @@ from neuronlab.models.kinds import alphabet_of, kind_of, tried
 from neuronlab.models.lora import Lora, adapter_in
 from neuronlab.models.model import Model
 from neuronlab.models.refusals import check_configuration, unavailable
+from neuronlab.models.wheels import FetchFailed
 
 _HERE = {"local_files_only": True, "trust_remote_code": False}
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -47,7 +49,7 @@ def load(name: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str =
         name: a catalogue name (fetched first if need be), a hub id, a folder or a GGUF file; or a
             transformers model that is in memory, which stays as it is, or a pipeline. A LoRA
             adapter, in a folder or in memory, is merged into its base.
-        tokenizer: of a model that is in memory.
+        tokenizer: of a model that is in memory; a pipeline has its own.
         device: "auto" (a GPU when there is one), "cpu", "cuda", "cuda:1", "mps".
         dtype: "auto" is float32, or bfloat16 where float32 does not fit; or a type's name.
 
@@ -57,6 +59,11 @@ def load(name: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str =
     """
     if not isinstance(name, str):
         return adopt(name, tokenizer, device=device, dtype=dtype)
+    if tokenizer is not None:
+        raise UserError(
+            f"{folders.shown(name)} is loaded with its own tokenizer: leave the other one out, or "
+            "give both model and tokenizer as transformers has them in memory."
+        )
     listed = entry(name)
     if listed and listed.kind == "tool":
         raise UserError(f"{listed.title} has no neurons to explain: choose another model.")
@@ -64,8 +71,8 @@ def load(name: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str =
     device = resolve_device(device)
     try:
         adapter = adapter_in(name, source)
-        base = source if adapter is None else _source(adapter.base)
-        config = _configuration(name, base, adapter)
+        base = source if adapter is None else _base(adapter)
+        config = _configuration(base, adapter)
         check_configuration(name, Path(base), config)
         given = cast(Kind, listed.kind) if listed else adapter.kind if adapter else None
         family = family_of(
@@ -73,7 +80,7 @@ def load(name: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str =
         )
         kind = given or kind_of(name, config)
         empty = _empty(config, kind)
-        check(family, name, empty)
+        check(family, name, empty, kind)
         torch_dtype = _fitting_dtype(name, base, empty, device, dtype)
         with making():
             hf = _read(base, kind, torch_dtype, family, adapter)
@@ -88,6 +95,7 @@ def load(name: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str =
             kind=kind,
             alphabet=listed.alphabet if listed else alphabet_of(tokenizer, kind),
             revision=_revision(name, source, base, config),
+            note=origin.merged_into(adapter.base) if adapter else origin.note(name),
         )
         tried(model)
     except (UserError, MemoryError, torch.OutOfMemoryError):
@@ -119,9 +127,10 @@ def _source(name: str) -> str:
     if file is not None:
         return str(gguf_files.converted(file))
     if not _HUB_ID.fullmatch(name):
+        here = " that this server opens" if folders.limited() else ""
         raise UserError(
             f"There is no model folder {folders.shown(name)}: give a catalogue name, a hub id such "
-            f"as 'gpt2', or a folder{' that this server opens' if folders.limited() else ''}."
+            f"as 'gpt2', or a folder or GGUF file{here}."
         )
     if folders.limited() and os.path.exists(name):
         # The hub's client would take it for a folder, too: it is as absent as any other name.
@@ -134,7 +143,7 @@ def _source(name: str) -> str:
         raise unavailable(name, name, error, reached=True) from error
 
 
-def _configuration(name: str, base: str, adapter: Lora | None) -> Any:
+def _configuration(base: str, adapter: Lora | None) -> Any:
     from transformers import AutoConfig
 
     try:
@@ -142,12 +151,26 @@ def _configuration(name: str, base: str, adapter: Lora | None) -> Any:
     except Exception as error:  # of any kind, as in `load`
         if adapter is None or os.path.isdir(base):
             raise
-        raise UserError(
-            f"The adapter '{name}' needs its base model, and '{adapter.base}' is not on this "
-            "machine and cannot be fetched: write the folder where it is into "
-            "adapter_config.json, as base_model_name_or_path.",
-            details=f"{type(error).__name__}: {error}",
-        ) from error
+        raise _without_base(adapter, f"{type(error).__name__}: {error}") from error
+
+
+def _base(adapter: Lora) -> str:
+    """Where an adapter's base is, as ``_source`` says of a model."""
+    try:
+        return _source(adapter.base)
+    except (FetchFailed, weights.TermsNotAccepted, weights.DamagedCache):
+        raise
+    except UserError as error:
+        raise _without_base(adapter, str(error)) from error
+
+
+def _without_base(adapter: Lora, details: str) -> UserError:
+    return UserError(
+        f"The adapter '{adapter.name}' needs its base model, and '{adapter.base}' is not on this "
+        "machine and cannot be fetched: write the folder where it is into adapter_config.json, as "
+        "base_model_name_or_path.",
+        details=details,
+    )
 
 
 def _auto_class(kind: Kind) -> Any:
@@ -180,11 +203,11 @@ def _read(source: str, kind: Kind, dtype: torch.dtype, family: Family, adapter: 
     # What the files lack is drawn at random, and would be explained as if it had been trained.
     missing = set(report["missing_keys"]) - (set() if adapter is None else adapter.whole.keys())
     if lacking := family.do_without(hf, missing):
-        raise ValueError(f"The weights lack {', '.join(lacking)}.")
+        raise UnfitError(f"its weights lack {some(lacking)}")
     # A head that is not asked may be left over; a layer, an adapter or a scale may not.
     left = [name for name in report["unexpected_keys"] if _OF_THE_TRUNK.search(name)]
     if left:
-        raise ValueError(f"The weights hold more than the configuration: {', '.join(left[:5])}.")
+        raise UnfitError(f"its weights hold more than its config.json says, {some(left)}")
     if adapter is not None:
         adapter.merge(hf)
     return hf
@@ -215,9 +238,12 @@ def _fitting_dtype(name: str, source: str, empty: Any, device: str, dtype: str) 
         if takes.weights + _HEADROOM <= free:
             return _DTYPES[choice]
     least = taken[-1]
+    half = footprint(empty, torch.bfloat16, source).weights + _HEADROOM
+    fits = half <= free and dtype == "float32"
     raise UserError(
         f"'{name}' does not fit: it needs {memory(least.weights + _HEADROOM)} in {choices[-1]} and "
-        f"{memory(free)} are free on {device}; choose a smaller model.",
+        f"{memory(free)} are free on {device}; "
+        f"{f'load it in bfloat16, in {memory(half)}' if fits else 'choose a smaller model'}.",
         details=f"Its weights take {memory(least.weights)}, a forward and a backward pass up to "
         f"{memory(_HEADROOM)}; while they are loaded, {memory(least.peak)} are in use.",
     )

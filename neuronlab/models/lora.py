@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,17 @@ class Lora:
                 f"The adapter '{self.name}' changes {name}, which '{self.base}' has not in that "
                 "form: merge the two first (peft: merge_and_unload), and save that."
             )
+
+
+def base_in(folder: Path) -> str:
+    """The name of the model that a folder's adapter is for; "" where it has none, or a model, too.
+
+    Its weights are not read.
+    """
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        if not (folder / "config.json").exists():
+            return str(json.loads((folder / CONFIG).read_text("utf-8"))["base_model_name_or_path"])
+    return ""
 
 
 def adapter_in(name: str, source: str) -> Lora | None:

@@ -46,6 +46,8 @@ class Model(TokenModel):
             "encoder" and of its "decoder".
         sizes: neurons per layer of each component, in layers that have it.
         revision: what the weights are: a hash or a commit, part of every result's identity.
+        note: what was done to the weights before, as a sentence, such as an adapter that was merged
+            into them; or "".
         lock: held by whoever runs the model; a model is shared by all who use the server, and none
             is made while one runs.
     """
@@ -61,6 +63,7 @@ class Model(TokenModel):
         alphabet: Alphabet,
         revision: str = "",
         title: str = "",
+        note: str = "",
     ) -> None:
         # Only activations need gradients; frozen parameters make a backward pass several times
         # faster.
@@ -74,6 +77,7 @@ class Model(TokenModel):
             alphabet=alphabet,
         )
         self.revision = revision
+        self.note = note
         self.blocks = family.blocks(hf)
         self.layers = len(self.blocks)
         self.stacks: dict[str, range] = {}
@@ -90,7 +94,8 @@ class Model(TokenModel):
         self._two_texts = kind == "classifier" and types and several
 
     def __repr__(self) -> str:
-        return f"Model({self.name!r}, {self.kind}, {self.layers} layers, {self.device})"
+        note = f" {self.note}" if self.note else ""
+        return f"Model({self.name!r}, {self.kind}, {self.layers} layers, {self.device}){note}"
 
     @property
     def dtype(self) -> torch.dtype:

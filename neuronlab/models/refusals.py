@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from neuronlab.errors import UserError
 from neuronlab.models import folders
 from neuronlab.models.catalogue import EMBEDDED, entry
+from neuronlab.models.faults import Fault, fault_in
+from neuronlab.models.footprint import types
 
 
 def check_configuration(name: str, source: Path, config: Any) -> None:
@@ -46,6 +49,7 @@ class _Failure:
         error: its words.
         local: whether the model is a folder of this machine.
         files: the names of those in the folder.
+        fault: what is wrong with the folder, if it is one and that is found.
         listed: whether the catalogue has the model.
         reached: whether the hub answered.
     """
@@ -53,10 +57,13 @@ class _Failure:
     error: str
     local: bool
     files: frozenset[str]
+    fault: Fault | None
     listed: bool
     reached: bool
 
 
+# What transformers advises and does not help here: its version is pinned, tokenizers are files.
+_ADVICE = ("pip install", "sentencepiece or tiktoken")
 # What is to be done where this holds, of the first that does.
 _SENTENCES: tuple[tuple[Callable[[_Failure], bool], str], ...] = (
     (
@@ -83,6 +90,15 @@ _SENTENCES: tuple[tuple[Callable[[_Failure], bool], str], ...] = (
         "The folder of '{name}' cannot be loaded: fetch the model again.",
     ),
     (
+        lambda failure: "does not recognize this architecture" in failure.error,
+        "'{name}' is of a type that transformers {version} does not know: docs/guide.md has the "
+        "types that are supported.",
+    ),
+    (
+        lambda failure: failure.fault is not None,
+        "The folder of '{name}' cannot be loaded, since {fault.what}: {fault.remedy}.",
+    ),
+    (
         lambda failure: failure.local,
         "The folder of '{name}' cannot be loaded: check its files.",
     ),
@@ -98,7 +114,7 @@ _SENTENCES: tuple[tuple[Callable[[_Failure], bool], str], ...] = (
     (
         lambda failure: True,
         "There is no model '{name}' that can be loaded: give a catalogue name ({embedded}), a hub "
-        "id such as 'gpt2', or a folder.",
+        "id such as 'gpt2', a folder or a GGUF file.",
     ),
 )
 
@@ -111,22 +127,21 @@ def unavailable(name: str, source: str, error: Exception, *, reached: bool = Fal
         reached: whether the hub answered.
     """
     folder = Path(source)
-    local = folder.is_absolute()
-    files = [file.name for file in folder.iterdir()] if local and folder.is_dir() else []
-    failure = _Failure(str(error), local, frozenset(files), entry(name) is not None, reached)
+    local, there = folder.is_absolute(), folder.is_absolute() and folder.is_dir()
+    files = frozenset(file.name for file in folder.iterdir()) if there else frozenset()
+    fault = fault_in(folder, error) if there else None
+    failure = _Failure(str(error), local, files, fault, entry(name) is not None, reached)
     sentence = next(words for holds, words in _SENTENCES if holds(failure))
     embedded = ", ".join(listed.name for listed in EMBEDDED)
     # Where folders are limited, this would tell one that is there from one that is not.
     hidden = folders.limited() and not local
-    details = "" if hidden else f"{type(error).__name__}: {error}"
-    return UserError(sentence.format(name=name, embedded=embedded), details=details)
+    advised = any(words in str(error) for words in _ADVICE)
+    details = "" if hidden or advised else f"{type(error).__name__}: {error}"
+    words = {"name": name, "embedded": embedded, "fault": fault, "version": version("transformers")}
+    return UserError(sentence.format(**words), details=details)
 
 
 def _whole_numbers(file: Path) -> bool:
     """Whether a file holds weights that are no floating-point numbers; its header tells."""
-    from safetensors import safe_open
-
-    with safe_open(file, "pt") as tensors:
-        names = [name for name in tensors.keys() if name.endswith(".weight")]  # noqa: SIM118
-        types = [tensors.get_slice(name).get_dtype() for name in names]
-    return not all(each.startswith(("F", "BF")) for each in types)
+    weights = (each for name, each in types(file).items() if name.endswith(".weight"))
+    return not all(each.startswith(("F", "BF")) for each in weights)

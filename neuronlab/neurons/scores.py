@@ -32,6 +32,8 @@ class NeuronScores:
     Attributes:
         arrays: per component (layers, neurons), float32; positive speaks for the target. NaN in
             layers that have no such neurons, as an encoder's have none of cross-attention.
+            Of encoder-decoders all tables have what a layer is called beside its number, as
+            ``layer_name``: "encoder 0", "decoder 0".
         provenance: model, revision, prompt, target, method, settings, versions.
         quality: one row per layer and component with the method's own error estimate, where it
             has one: columns layer, component, total (of the scores), expected (by completeness),
@@ -40,7 +42,8 @@ class NeuronScores:
         tokens: scores of the top neurons at each token; columns layer, component, neuron, then one
             column per token position ("0", "1", …); empty unless asked for.
         token_totals: the sum over all neurons at each token: columns token, text, then one per
-            component; empty unless asked for.
+            component, and of encoder-decoders the stack that reads the token; empty unless asked
+            for.
         certified: how many neurons at the top are proven to be the best, in their order, with
             exact scores, where the others have upper bounds; None where every score is a score.
     """
@@ -63,6 +66,13 @@ class NeuronScores:
         """How layers are called: see ``names_of_layers``; an encoder-decoder's provenance tells."""
         stacks = self.provenance.get("stacks")
         return names_of_layers(stacks or {"": max(len(each) for each in self.arrays.values())})
+
+    def named(self, table: pd.DataFrame) -> pd.DataFrame:
+        """A table with layers, and beside them their ``layer_name`` where there are two stacks."""
+        if "stacks" in self.provenance and "layer_name" not in table:
+            names = np.array(self.layer_names)[table["layer"]]
+            table.insert(table.columns.get_loc("layer") + 1, "layer_name", names)
+        return table
 
     @property
     def components(self) -> tuple[Component, ...]:
@@ -115,7 +125,7 @@ class NeuronScores:
         )
         table = table.drop(columns="by").head(count).reset_index(drop=True)
         table.insert(0, "rank", np.arange(1, len(table) + 1))
-        return table
+        return self.named(table)
 
     def select(self, *, top: int | None = None, threshold: float | None = None) -> NeuronSet:
         """The set of highest-scored neurons.
@@ -152,7 +162,7 @@ class NeuronScores:
             layer, neuron = np.indices(scores.shape).reshape(2, -1)
             part = {"layer": layer, "component": component, "neuron": neuron}
             parts.append(pd.DataFrame(part | {"score": scores.ravel()}))
-        return pd.concat(parts, ignore_index=True).dropna(ignore_index=True)
+        return self.named(pd.concat(parts, ignore_index=True).dropna(ignore_index=True))
 
     def save(self, path: str | Path) -> None:
         """Every neuron as parquet; provenance, quality and token scores in its metadata."""

@@ -109,6 +109,8 @@ def _actions(neuron: Neuron) -> None:
 def _elsewhere(model: Model, neuron: Neuron) -> None:
     """In how many of the model's example prompts the neuron is among the best."""
     best = _best(model, model.name, model.revision)
+    if not best:  # no example's answer is a word of the model
+        return
     names = [name for name, neurons in best.items() if neuron in neurons]
     of = f"{len(names)} of {counted(len(best), 'example prompt')}"
     which = f": {plain(', '.join(names))}" if names else ""
@@ -183,7 +185,8 @@ def _tokens(model: Model, prompt: Prompt, card: NeuronCard, scores: NeuronScores
             & (kept["neuron"] == neuron.index)
         ]
     if len(rows):
-        every = rows.drop(columns=["layer", "component", "neuron"]).iloc[0]
+        of_neuron = ["layer", "layer_name", "component", "neuron"]
+        every = rows.drop(columns=of_neuron, errors="ignore").iloc[0]
         per_token = every.iloc[table["token"]].tolist()
         table = table.assign(score=per_token)
         _per_token(model, prompt, per_token, "score", table)

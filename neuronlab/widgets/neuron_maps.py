@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -142,11 +143,11 @@ def ranked(scores: NeuronScores) -> None:
         required=True,
     )
     if order == "against it":
-        table = NeuronScores({c: -scores[c] for c in scores}).top(_TOP)
+        table = replace(scores, arrays={c: -scores[c] for c in scores}).top(_TOP)
         table["score"] = -table["score"]
     else:
         table = scores.top(_TOP, magnitude=order == "by magnitude")
-    listed(table, "ranked", "The neurons of highest score.", layers=scores.layer_names)
+    listed(table, "ranked", "The neurons of highest score.")
 
 
 def listed(
@@ -156,15 +157,14 @@ def listed(
     *,
     height: int = 340,
     order: Sequence[str] | None = None,
-    layers: Sequence[str] = (),
 ) -> None:
     """A table of neurons, best first; ticked rows go to the basket, the clicked one to the card.
 
     Args:
-        table: columns layer, component, neuron, score, and any others.
+        table: columns layer, component, neuron, score, and any others; ``layer_name``, where it
+            is one of them, is shown in place of the layer's number.
         name: of the widgets: unique on the page.
         order: columns to show, if not all.
-        layers: what layers are called, where not by their numbers alone.
     """
     neurons = [
         Neuron(int(r.layer), r.component, int(r.neuron)) for r in table.itertuples(index=False)
@@ -175,9 +175,11 @@ def listed(
         if row is not None:
             choose(neurons[row])
 
-    named = not all(map(str.isdecimal, layers))
+    shown = table
+    if "layer_name" in table:
+        shown = table.drop(columns="layer").rename(columns={"layer_name": "layer"})
     event = st.dataframe(
-        table.assign(layer=table["layer"].map(layers.__getitem__)) if named else table,
+        shown,
         hide_index=True,
         height=height,
         on_select=selected,

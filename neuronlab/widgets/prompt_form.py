@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -286,8 +287,8 @@ def _target(model: Model, prompt: Prompt, form: dict[str, Any]) -> str | int:
         # What the residue is, is the natural question about it.
         truth = prompt.text[prompt.mask]
         first = model.tokenizer.convert_tokens_to_ids(truth)
-    if _same(prompt, form) and form["target"] is not None:
-        first = _index(model, prompt, form["target"])
+    if (named := _named(model, prompt, form, "target")) is not None:
+        first = named
     if first not in options:
         options.insert(0, first)
     chosen = _pick(
@@ -309,11 +310,8 @@ def _foil(
     """What the target is compared with, as a spec holds it; None is nothing."""
     index = _index(model, prompt, target)
     options = [_NOTHING, *(choice for choice in _probabilities(model, prompt) if choice != index)]
-    first = _NOTHING
-    if _same(prompt, form) and form.get("foil") is not None:
-        first = _index(model, prompt, form["foil"])
-    if first == index:
-        first = _NOTHING
+    named = _named(model, prompt, form, "foil")
+    first = _NOTHING if named in (None, index) else named
     if first not in options:
         options.insert(1, first)
     return _pick(
@@ -326,6 +324,18 @@ def _foil(
         help_="What is explained is then the difference of the two log-probabilities: which "
         "neurons prefer the target over the foil, and which the foil.",
     )
+
+
+def _named(model: Model, prompt: Prompt, form: dict[str, Any], name: str) -> int | None:
+    """The form's target or foil, where it was chosen for this prompt and the model has it.
+
+    An example's answer need be no word of a model of one's own: the field then offers others.
+    """
+    if form.get(name) is None or not _same(prompt, form):
+        return None
+    with suppress(UserError):
+        return _index(model, prompt, form[name])
+    return None
 
 
 def _same(prompt: Prompt, form: dict[str, Any]) -> bool:

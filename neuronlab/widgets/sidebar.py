@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from neuronlab.models import devices, folders, gguf_files, weights
+from neuronlab.models import devices, folders, gguf_files, origin, weights
 from neuronlab.models.catalogue import available, entry
 from neuronlab.widgets import basket, runs, state
 from neuronlab.widgets.guard import plain
@@ -40,17 +40,14 @@ def _where(name: str) -> str:
     if folders.named(name) is not None:
         return "a folder of this machine"
     if gguf_files.named(name) is not None:
-        return (
-            "a GGUF file of this machine. Its weights are what quantisation has left of them: what "
-            "was rounded away does not come back, and scores are those of the rounded model"
-        )
+        return "a GGUF file of this machine"
     return "from the model hub"
 
 
 def _about(name: str) -> str:
     model = entry(name)
     if model is None:
-        return plain(f"{folders.shown(name)}: {_where(name)}.")
+        return plain(f"{folders.shown(name)}: {_where(name)}. {origin.note(name)}".rstrip())
     if model.tuned:
         return plain(f"{model.what} {model.parameters / 1e6:,.0f} M parameters; {model.source}.")
     installed = "from the hub" if not model.embedded else "not fetched yet"

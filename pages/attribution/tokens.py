@@ -76,13 +76,16 @@ def _strip(
     model: Model, spec: AttributionSpec, totals: pd.DataFrame, at: int | None, source: str
 ) -> None:
     neuron = neuron_maps.chosen()
+    activation = (
+        f"activation of {model.layer_names[neuron.layer]}.{neuron.component}.{neuron.index}"
+    )
     names = [c for c in COMPONENT_NAMES if c in totals]
     with st.container(horizontal=True):
         colour = st.segmented_control(
             "Colour",
             [_SCORE, _ACTIVATION] if names else [_ACTIVATION],
             default=_SCORE if names else _ACTIVATION,
-            format_func={_SCORE: "score", _ACTIVATION: f"activation of {neuron}"}.__getitem__,
+            format_func={_SCORE: "score", _ACTIVATION: activation}.__getitem__,
             key="strip_colour",
             label_visibility="collapsed",
             required=True,
@@ -102,7 +105,7 @@ def _strip(
         values, what = totals[list(components)].sum(axis=1).tolist(), "score"
     else:
         values = neuron_card.activations(model, spec.prompt, neuron)
-        what = f"activation of {neuron}"
+        what = activation
     data = token_strip.of_prompt(model, spec.prompt, values, what, chosen=at, linked="attributed")
     token_strip.draw(data, "tokens", lambda place: _choose(spec, None if place == at else place))
     table = totals.assign(**{what.replace(" ", "_"): values})

@@ -10,6 +10,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from tiny_gguf import write
 
 import neuronlab.home
 from neuronlab.cli import attribute, attribute_command, attribute_python, main
@@ -156,6 +157,23 @@ def test_a_mistake_gets_one_sentence(arguments, words, home, capsys, monkeypatch
 
 
 @pytest.mark.fetched
+def test_of_a_traceback_the_error_alone_is_printed(home, tmp_path, capsys):
+    """What a process of ours has ended with; the app folds all of it."""
+    (tmp_path / "half.gguf").write_bytes(b"GGUF" + bytes(40))
+    assert main(["attribute", "--model", str(tmp_path / "half.gguf"), "The capital"]) == 1
+    sentence, cause = capsys.readouterr().err.splitlines()
+    assert "'half.gguf' cannot be read as a model" in sentence
+    assert cause.startswith("  ")
+    assert "Error: " in cause
+
+
+def test_what_was_done_to_the_weights_is_printed(home, tmp_path, capsys):
+    write(tmp_path / "tiny.gguf")
+    command = ["attribute", "--model", str(tmp_path / "tiny.gguf"), "the capital of France is"]
+    assert main([*command, *QUICK]) == 0
+    assert "Its weights are rounded to bfloat16.\n" in capsys.readouterr().out
+
+
 def test_a_mistake_in_a_process_of_its_own(home):
     done = process("attribute", "--model", MODEL, "--target", "1", "GIG-VL")
     assert done.returncode == 1

@@ -75,6 +75,17 @@ def test_what_the_decoder_has_said_can_be_said(model):
     assert model.token(model.encode(prompt).target) == "Paris"
 
 
+def test_words_that_no_token_stands_for_are_told_in_either_text(t5):
+    known = nl.Prompt("the capital of France", prefix="the quick")
+    assert t5.encode(known).note == ""
+    said = nl.Prompt("the capital of France", prefix="the zzz qqq")
+    assert "2 of the 4 tokens of the prefix are <unk>:" in t5.encode(said).note
+    read = nl.Prompt("the zzz of France", prefix="the quick")
+    assert "1 of the 5 tokens of the prompt are <unk>:" in t5.encode(read).note
+    typed = nl.Prompt("the <unk> of France", prefix="the quick")
+    assert t5.encode(typed).note == ""
+
+
 def test_a_prefix_is_of_a_decoder(tiny, sentence):
     prompt = nl.Prompt("the capital of France", prefix="the")
     sentence(nl.predict, tiny("llama"), prompt, says="no decoder")
@@ -225,6 +236,36 @@ def test_scores_at_all_tokens_add_up_text_by_text(model):
     assert values.sum() == pytest.approx(best, rel=1e-4)
 
 
+def test_tables_of_scores_name_the_stack_of_each_layer(model, tiny, tmp_path):
+    settings = {"positions": "all", "components": ("value", "cross_key")}
+    scores = nl.attribute(model, question(model), **settings)
+    scores.save(tmp_path / "scores.parquet")
+    again = nl.NeuronScores.load(tmp_path / "scores.parquet")
+    tables = scores.top(200), scores.to_frame(), scores.quality, scores.tokens, again.quality
+    for table in (*tables, again.tokens, again.to_frame()):
+        assert list(table).index("layer_name") == list(table).index("layer") + 1
+        assert table["layer_name"].tolist() == [model.layer_names[at] for at in table["layer"]]
+    assert "decoder 0" in scores._repr_html_() or "encoder 0" in scores._repr_html_()
+    encoded = model.encode(question(model))
+    read, said = encoded.input_ids.shape[1], encoded.prefix.shape[1]
+    assert scores.token_totals["stack"].tolist() == ["encoder"] * read + ["decoder"] * said
+    # Of one stack they are as they were.
+    llama = tiny("llama")
+    plain = nl.attribute(llama, question(llama), positions="all")
+    assert list(plain.top(3)) == ["rank", "layer", "component", "neuron", "score"]
+    for table in (plain.top(3), plain.quality, plain.tokens, plain.token_totals):
+        assert not {"layer_name", "stack"} & {*table}
+
+
+def test_cross_attention_is_scored_where_nothing_else_is_said(model, tiny):
+    """As in the app; of other models what is scored stays as it was."""
+    scores = nl.attribute(model, question(model), method="gradient_x_activation")
+    assert scores.components == model.components
+    llama = tiny("llama")
+    plain = nl.attribute(llama, question(llama), method="gradient_x_activation")
+    assert plain.components == ("query", "key", "value", "ffn")
+
+
 def test_gradient_x_activation_is_the_product(model, oracle):
     encoded = model.encode(question(model))
     scores = nl.attribute(
@@ -353,8 +394,7 @@ def test_what_is_loaded_has_a_decoders_start(tmp_path, sentence):
     tokenizer = text_tokenizer("t5")
     hf = plain("t5", "seq2seq", tokenizer, decoder_start_token_id=None)
     hf.generation_config.decoder_start_token_id = None
-    with pytest.raises(ValueError, match="decoder_start_token_id"):
-        nl.load(hf, tokenizer)
+    sentence(nl.load, hf, tokenizer, says="decoder_start_token_id")
 
 
 def test_a_model_in_memory_is_read_as_one_of_a_folder(tmp_path):

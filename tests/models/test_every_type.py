@@ -144,7 +144,7 @@ def test_what_is_replaced_computes_the_same(pair, made, asked):
     model = made(*pair)
     ids = model.encode(asked(model)).input_ids
     hf = plain(*pair, model.tokenizer).eval()
-    check(model.family, "it", hf)  # all its parts are there before anything is replaced
+    check(model.family, "it", hf, model.kind)  # all its parts are there before anything is replaced
     with torch.no_grad():
         expected = hf(input_ids=ids).logits
         torch.testing.assert_close(model.hf(input_ids=ids).logits, expected, atol=1e-5, rtol=1e-5)
@@ -349,7 +349,7 @@ def test_other_settings_of_a_type_are_read_as_well(
     for everywhere in (False, True):
         check_gradients(model, everywhere, asked, twin, oracle)
     hf = plain(*pair, model.tokenizer).eval()
-    check(model.family, "it", hf)
+    check(model.family, "it", hf, model.kind)
     ids = model.encode(asked(model)).input_ids
     with torch.no_grad():
         torch.testing.assert_close(model.hf(input_ids=ids).logits, hf(input_ids=ids).logits)

@@ -5,9 +5,10 @@ from contextlib import ExitStack
 import pytest
 import torch
 import transformers
-from tiny_models import AUTO, HEAD, ROWS, block_of
+from tiny_models import AUTO, HEAD, ROWS, block_of, text_tokenizer
 from transformers.pytorch_utils import Conv1D
 
+import neuronlab as nl
 from neuronlab.errors import UserError
 from neuronlab.models import COMPONENTS, READABLE
 from neuronlab.models.families import FAMILIES, check, family_of
@@ -286,6 +287,45 @@ def test_an_unsupported_type_with_all_parts_of_another_is_told_so(sentence):
     sentence(ask, says=["'rembert'", "BERT", "all of whose parts are there", "output.dense"])
 
 
+SHORT = {"num_hidden_layers": 2}
+TRANSLATOR = {"encoder_layers": 2, "decoder_layers": 2}
+
+
+@pytest.mark.parametrize(
+    ("model_type", "kind", "settings", "title"),
+    [
+        ("vaultgemma", "causal", SHORT, "Gemma 2"),  # StableLM's parts are all there, too
+        ("nanochat", "causal", SHORT, "Phi"),
+        ("granitemoe", "causal", SHORT, "Mixtral"),
+        ("persimmon", "causal", SHORT, "GPT-NeoX"),
+        ("m2m_100", "seq2seq", TRANSLATOR, "mBART"),  # BART's parts are all there, too
+        ("marian", "seq2seq", TRANSLATOR, "BART"),
+        ("led", "seq2seq", TRANSLATOR, "BART"),
+    ],
+)
+def test_the_nearest_family_is_of_its_kind_and_leaves_least_over(
+    sentence, model_type, kind, settings, title
+):
+    def ask():
+        return family_of(model_type, lambda: empty(model_type, kind, **settings))
+
+    assert "|" not in sentence(ask, says=f"nearest is {title}")
+
+
+@pytest.mark.parametrize(
+    ("model_type", "kind"), [("squeezebert", "masked"), ("rwkv", "causal")], ids=str
+)
+def test_no_family_is_near_that_shares_less_than_half(sentence, model_type, kind):
+    def ask():
+        return family_of(model_type, lambda: empty(model_type, kind, **SHORT))
+
+    text = sentence(ask, says=["none of those that are is built like it", "docs/guide.md"])
+    assert "nearest" not in text
+    with pytest.raises(UserError, match="not supported") as refused:
+        ask()
+    assert "Its own parts are" in refused.value.details
+
+
 def test_a_type_that_makes_no_such_model_is_refused_without_its_parts(sentence):
     sentence(family_of, "prophetnet", lambda: empty("prophetnet", "masked"), says="docs/guide.md")
 
@@ -306,12 +346,37 @@ def test_a_type_that_makes_no_such_model_is_refused_without_its_parts(sentence):
 )
 def test_a_setting_that_is_not_covered_is_refused(sentence, model_type, kind, settings, says):
     config = ROWS[model_type].config | settings
-    sentence(check, family_of(model_type), "it", empty(model_type, kind, **config), says=says)
+    hf = empty(model_type, kind, **config)
+    sentence(check, family_of(model_type), "it", hf, kind, says=says)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "kind", "offered"),
+    [
+        ("bart", "classifier", "a decoder's next token"),
+        ("t5", "classifier", "a decoder's next token"),
+        ("mt5", "classifier", "a decoder's next token"),
+        ("bart", "causal", "a decoder's next token"),
+        ("bert", "causal", "a masked token or a class"),
+        ("xlm-roberta", "causal", "a masked token or a class"),
+    ],
+)
+def test_a_head_that_is_not_offered_is_refused_by_what_it_predicts(
+    sentence, model_type, kind, offered, tmp_path
+):
+    predicted = {"classifier": "a class", "causal": "the next token"}[kind]
+    says = [f"predicts {predicted}, which is not offered", f"that predicts {offered}."]
+    hf = AUTO[kind].from_config(
+        transformers.AutoConfig.for_model(
+            model_type, **{"vocab_size": 40, **ROWS[model_type].config}, pad_token_id=1
+        )
+    )
+    sentence(nl.load, hf, text_tokenizer(model_type), says=says)
+    hf.save_pretrained(tmp_path)
+    sentence(nl.load, str(tmp_path), says=says)
 
 
 def test_real_models_keep_every_bit(smollm, hemopi, asked):
-    import neuronlab as nl
-
     prompts = {smollm: nl.Prompt("The capital of France is"), hemopi: nl.Prompt("GIGAVLKVLTTG")}
     for model, prompt in prompts.items():
         ids = model.encode(prompt).input_ids

@@ -85,7 +85,26 @@ def test_seven_billion_parameters_are_loaded_as_they_fit_or_refused(
         assert "does not fit" in str(caught.value)
         needed = PARAMETERS * (4 if dtype == "float32" else 2)
         assert f"{(needed + 1e9) / 1e9:.1f} GB in" in str(caught.value)
+        smaller = "load it in bfloat16, in 14.5 GB." if dtype == "float32" else "a smaller model."
+        assert str(caught.value).endswith(smaller)
         assert f"weights take {needed / 1e9:.1f} GB" in caught.value.details
+
+
+def test_one_file_that_is_larger_than_the_memory_is_refused_as_many_are(
+    tmp_path, monkeypatch, sentence
+):
+    """Its header alone is read: a file of that size may not be mapped."""
+    header = {"lm_head.weight": {"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]}}
+    written = json.dumps(header | {"__metadata__": {"format": "pt"}}).encode()
+    with (tmp_path / "model.safetensors").open("wb") as file:
+        file.write(len(written).to_bytes(8, "little") + written)
+        file.truncate(2 * PARAMETERS)
+    (tmp_path / "config.json").write_text(json.dumps(SEVEN_BILLION))
+    monkeypatch.setattr(
+        "neuronlab.models.device.psutil.virtual_memory", lambda: SimpleNamespace(available=10**10)
+    )
+    monkeypatch.setattr("safetensors.safe_open", None)
+    sentence(nl.load, str(tmp_path), device="cpu", says=["does not fit", "14.5 GB in bfloat16"])
 
 
 MEASURED = """

@@ -1,5 +1,7 @@
 """GGUF files: a tiny one written here against its own tensors, and the real one of SmolLM2."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from tiny_gguf import FFN, HEADS, HIDDEN, KV_HEADS, LAYERS, write
 
 import neuronlab as nl
 from neuronlab.attribution import attribute
-from neuronlab.models import convert, gguf_files
+from neuronlab.models import convert, gguf_files, origin
 from neuronlab.models.catalogue import entry
 from neuronlab.models.wheels import download
 
@@ -47,10 +49,27 @@ def test_a_file_is_converted_once_and_anew_when_it_has_changed(tmp_path, home, m
     one = gguf_files.converted(path)
     monkeypatch.setattr(gguf_files, "run", None)
     assert gguf_files.converted(path) == one
+    copied = shutil.copy(path, tmp_path / "under-another-name.gguf")
+    assert gguf_files.converted(copied) == one
+    revision = nl.load(str(path), device="cpu").revision
+    assert nl.load(str(copied), device="cpu").revision == revision
     monkeypatch.undo()
     monkeypatch.setenv("NEURONLAB_HOME", str(home))
     path.write_bytes(path.read_bytes() + b" ")
     assert gguf_files.converted(path) != one
+
+
+def test_what_quantisation_has_left_is_told(tmp_path, home, monkeypatch):
+    path = tmp_path / "tiny.gguf"
+    write(path)
+    assert "quantisation has left of them: what" in origin.note(str(path))  # not yet converted
+    model = nl.load(str(path), device="cpu")
+    assert model.note == "Its weights are rounded to bfloat16."  # it has 32 bits for each
+    assert model.note in repr(model)
+    assert gguf_files.bits(path) == pytest.approx(32, rel=0.1)
+    monkeypatch.setattr(gguf_files, "bits", lambda file: 4.53)
+    assert "about 4.5 bits for each" in origin.note(str(path))
+    assert origin.note("gpt2") == origin.note(str(tmp_path)) == ""
 
 
 def test_a_file_without_the_ending_is_told_by_its_first_bytes(tmp_path, home):

@@ -97,6 +97,37 @@ def test_a_pipeline_has_both(tmp_path):
     model = build("llama", "causal", tmp_path)
     pipe = transformers.pipeline("text-generation", model=model.hf, tokenizer=model.tokenizer)
     assert nl.load(pipe).kind == "causal"
+    other = text_tokenizer("gpt2")
+    assert nl.load(pipe, other).tokenizer is other
+
+
+def test_a_compiled_model_is_looked_into_as_it_was_before(tmp_path):
+    """No graph is made of it: hooks would not be in there."""
+    model = build("llama", "causal", tmp_path)
+    expected = nl.predict(nl.load(model.hf, model.tokenizer), nl.Prompt("the fox")).logits
+    compiled = nl.load(torch.compile(model.hf), model.tokenizer)
+    assert compiled.name == "LlamaForCausalLM in memory"
+    assert torch.equal(nl.predict(compiled, nl.Prompt("the fox")).logits, expected)
+    model.hf.compile()  # in place
+    in_place = nl.load(model.hf, model.tokenizer)
+    assert torch.equal(nl.predict(in_place, nl.Prompt("the fox")).logits, expected)
+
+
+def test_a_name_takes_no_tokenizer(sentence):
+    sentence(nl.load, "gpt2", text_tokenizer("gpt2"), says="'gpt2' is loaded with its own tokeniz")
+
+
+@pytest.mark.parametrize("model_type", ["bert", "ernie", "albert"])
+def test_of_two_heads_that_a_model_was_pretrained_with_one_is_asked(model_type, tmp_path):
+    model = build(model_type, "masked", tmp_path)
+    hf = transformers.AutoModelForPreTraining.from_config(model.hf.config)
+    both = nl.load(hf, model.tokenizer)
+    ids = torch.tensor([[3, 5, 4, 9]])
+    with torch.no_grad():
+        expected = hf(input_ids=ids).prediction_logits
+    assert both.kind == "masked"
+    found = both.logits(both.hidden(ids, slice(None))[0])
+    torch.testing.assert_close(found, expected[0], atol=1e-5, rtol=1e-4)
 
 
 def test_what_cannot_be_looked_into_is_told(tmp_path, sentence):
@@ -113,6 +144,10 @@ def test_what_cannot_be_looked_into_is_told(tmp_path, sentence):
     )  # fmt: skip
     other = transformers.WhisperForCausalLM(whisper)
     sentence(nl.load, other, model.tokenizer, says="'whisper' are not supported")
+    sizes = {"encoder_layers": 1, "decoder_layers": 1, "d_model": 8, "vocab_size": 20}
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2, "pad_token_id": 1}
+    marian = transformers.MarianMTModel(transformers.MarianConfig(**sizes, **heads))
+    sentence(nl.load, marian, model.tokenizer, says=["'marian' are not supported", "BART"])
     with pytest.raises(TypeError, match="a model one of transformers, not int"):
         nl.load(3)
 

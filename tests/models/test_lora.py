@@ -86,6 +86,7 @@ def test_an_adapter_in_a_folder_is_merged_into_its_base(model_type, rslora, tmp_
     model = nl.load(path, device="cpu")
     base = nl.load(str(tmp_path / "base"), device="cpu")
     assert model.title == "mine (adapter merged into base)"
+    assert repr(model).endswith("cpu) Its adapter is merged into 'base'.")
     assert model.revision.startswith("merged:")
     found = nl.predict(model, PROMPT).logits
     assert not torch.allclose(found, nl.predict(base, PROMPT).logits, atol=0.1)
@@ -146,7 +147,7 @@ def test_a_changed_adapter_is_another_model(tmp_path):
         ({"layer_replication": [[0, 2]]}, "layer_replication"),
         ({"a_setting_of_tomorrow": 1}, "a_setting_of_tomorrow"),
         ({"base_model_name_or_path": None}, "does not say which model"),
-        ({"base_model_name_or_path": "/no/such/folder"}, "no model folder"),
+        ({"base_model_name_or_path": "/no/such/folder"}, "needs its base model, and '/no/such"),
         ({"base_model_name_or_path": "no/where"}, "needs its base model, and 'no/where' is not on"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
@@ -221,6 +222,7 @@ def test_what_peft_makes_says_the_same_merged(name, tmp_path):
     with torch.no_grad():
         expected = made(input_ids=ids).logits
     expected = expected[0] if head == "classifier" else expected[0, -1]
+    assert in_memory.note == "Its adapter is merged into its weights."
     for model in (by_name, in_memory):
         assert model.kind == head
         found = nl.predict(model, PROMPT).logits
@@ -228,6 +230,36 @@ def test_what_peft_makes_says_the_same_merged(name, tmp_path):
         nl.attribute(model, nl.Prompt(PROMPT.text, target=1), method="gradient_x_activation")
     assert {n for n, _ in made.named_parameters()} == before.keys()
     assert all(torch.equal(p, before[n]) for n, p in made.named_parameters())
+
+
+@pytest.mark.parametrize("merged", [False, True])
+@pytest.mark.parametrize("name", ["llama", "gpt2", "bert"])
+def test_an_adapter_that_is_switched_off_stays_out(name, merged, tmp_path):
+    """Also one that peft has merged, and a head of its own."""
+    head = "classifier" if name == "bert" else "causal"
+    hf, tokenizer = saved_base(name, tmp_path, head), text_tokenizer(name)
+    base = nl.predict(nl.load(str(tmp_path / "base"), device="cpu"), PROMPT).logits
+    made = tuned(hf, r=RANK, **BY_PEFT[name])
+    adapted = nl.predict(nl.load(made, tokenizer), PROMPT).logits
+    if merged:
+        made.merge_adapter()
+    with made.disable_adapter():
+        off = nl.predict(nl.load(made, tokenizer), PROMPT).logits
+        assert nl.load(made, tokenizer).note == "Its adapter is switched off, and left out."
+    torch.testing.assert_close(off, base, atol=1e-5, rtol=1e-5)
+    assert (adapted - base).abs().max() > 1e-2
+    on = nl.predict(nl.load(made, tokenizer), PROMPT).logits
+    torch.testing.assert_close(on, adapted, atol=1e-4, rtol=1e-4)
+
+
+def test_layers_whose_adapter_is_switched_off_stay_as_they_were(tmp_path):
+    hf, tokenizer = saved_base("llama", tmp_path), text_tokenizer("llama")
+    made = tuned(hf, r=RANK, **BY_PEFT["llama"])
+    made.base_model.model.model.layers[0].mlp.down_proj.enable_adapters(False)
+    found = nl.load(made, tokenizer)
+    with torch.no_grad():
+        expected = made(input_ids=found.encode(PROMPT).input_ids).logits[0, -1]
+    torch.testing.assert_close(nl.predict(found, PROMPT).logits, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_adapters_that_cannot_be_merged_are_refused(tmp_path, sentence):

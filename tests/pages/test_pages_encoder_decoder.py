@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tiny_models import plain, protein_encoder, text_tokenizer
+from tiny_models import WORDS, plain, protein_encoder, text_tokenizer
 
 from neuronlab.widgets import heatmaps
 from pages.labels import labelling
@@ -52,9 +52,32 @@ def test_the_maps_show_both_stacks_and_name_their_layers(visit, folder, drawn, h
     ranked = page.at.dataframe(key="ranked").value
     assert set(ranked["layer"]) <= set(both)
     assert page.says("are what the decoder reads")
+    (colour,) = [each for each in page.at.button_group if each.key == "strip_colour"]
+    index = both[int(layer)], *page.query("neuron").split(".")[1:]
+    assert f"activation of {'.'.join(index)}" in colour.options
     page.section("Completeness")
     worst = result.tables["quality"].set_index(["layer", "component"])["gap"].idxmax()
     assert page.says(f"(layer {both[worst[0]]}, {worst[1]})")
+
+
+@pytest.mark.parametrize("page", ["attribution", "degenerate"])
+def test_of_an_example_whose_answer_is_no_word_of_the_model_another_is_chosen(
+    visit, tmp_path, home, page
+):
+    folder, words = tmp_path / "no-paris", WORDS.replace("Paris ", "")
+    tokenizer = text_tokenizer("t5", words)
+    few = {"num_layers": 1, "num_decoder_layers": 1}
+    plain("t5", "seq2seq", tokenizer, **few).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    seen = visit(page, model=str(folder))
+    assert not seen.errors()
+    target = seen.widget("selectbox", "target")
+    assert "Paris" not in " ".join(target.options)
+    target.set_value("fox")
+    seen.run()
+    assert not seen.errors()
+    assert seen.widget("selectbox", "target").value == "fox"
+    assert not seen.says("0 of 0")  # none of its examples can be asked
 
 
 def test_what_the_decoder_has_said_is_asked_for_and_comes_along(visit, folder, home):

@@ -1,13 +1,15 @@
 """One file per architecture family; that a file here says where its parts are registers it."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
 from neuronlab.discovery import files
 from neuronlab.errors import UserError
+from neuronlab.models.entries import Kind
 from neuronlab.models.families.base import Family, Site
+from neuronlab.models.families.nearest import nearest
 
 
 def defined() -> list[Family]:
@@ -20,6 +22,13 @@ def defined() -> list[Family]:
     }
     return [found[name] for name in sorted(found)]
 
+
+_PREDICTED: dict[Kind, str] = {
+    "causal": "the next token",
+    "masked": "a masked token",
+    "classifier": "a class",
+    "seq2seq": "a decoder's next token",
+}
 
 FAMILIES: tuple[Family, ...] = tuple(defined())
 
@@ -48,46 +57,59 @@ def family_of(model_type: str, empty: Callable[[], Any] | None = None) -> Family
             "that are.",
             details=_types(),
         )
-    # Of two that are equally near, the one that more types are like.
-    nearest = min(FAMILIES, key=lambda f: (_distance(f.missing(hf)), -len(f.model_types)))
-    parts = nearest.missing(hf)
+    like = nearest(FAMILIES, hf)
+    details = f"Its own parts are {_parts(hf)}.\n{_types()}"
+    if like is None:
+        raise UserError(
+            f"Models of the type '{model_type}' are not supported, and none of those that are is "
+            "built like it: docs/guide.md has the types.",
+            details=details,
+        )
+    parts = like.missing(hf)
     lacking, there = (
-        ", ".join(path for path, missing in parts.items() if missing is asked)
+        _listed(path for path, missing in parts.items() if missing is asked)
         for asked in (True, False)
     )
     told = (
-        f"of which these parts are missing: {lacking}; and these are there: {there or 'none'}."
+        f"of which these parts are missing: {lacking}; and these are there: {there}."
         if lacking
         else f"all of whose parts are there: {there}; what differs is what it does with them."
     )
     raise UserError(
-        f"Models of the type '{model_type}' are not supported; nearest is {nearest.title}, {told}",
-        details=f"Its own parts are {_parts(hf)}.\n{_types()}",
+        f"Models of the type '{model_type}' are not supported; nearest is {like.title}, {told}",
+        details=details,
     )
 
 
-def check(family: Family, name: str, hf: Any) -> None:
-    """Raise UserError where a model of the family has not all its parts, or an odd setting.
+def check(family: Family, name: str, hf: Any, kind: Kind) -> None:
+    """Raise UserError where a model of the family has not all its parts, or an odd setting or head.
 
     Args:
         name: the model's, for the sentence.
         hf: the model; it needs no weights.
+        kind: what it predicts.
     """
+    if kind not in family.kinds:
+        offered = " or ".join(_PREDICTED[each] for each in family.kinds if each in _PREDICTED)
+        raise UserError(
+            f"'{name}' predicts {_PREDICTED.get(kind, 'nothing')}, which is not offered for "
+            f"{family.title}: take a model of this type that predicts {offered}."
+        )
     if setting := family.unsupported(hf):
         raise UserError(
             f"'{name}' has a setting that is not supported for {family.title}: {setting}."
         )
-    lacking = [path for path, missing in family.missing(hf).items() if missing]
+    lacking = _listed(path for path, missing in family.missing(hf).items() if missing)
     if lacking:
         raise UserError(
-            f"'{name}' is no usual {family.title} model: not every block has {', '.join(lacking)}.",
+            f"'{name}' is no usual {family.title} model: not every block has {lacking}.",
             details=f"Its own parts are {_parts(hf)}.",
         )
 
 
-def _distance(missing: dict[str, bool]) -> int:
-    """How many more parts a model lacks of a family than it has."""
-    return 2 * sum(missing.values()) - len(missing)
+def _listed(paths: Iterable[str]) -> str:
+    """Paths of parts, as a person reads them."""
+    return ", ".join(paths).replace("|", " or ")
 
 
 def _parts(hf: Any) -> str:

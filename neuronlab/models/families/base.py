@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from neuronlab.models.components import CROSS, SUBLAYERS, Component, Sublayer
+from neuronlab.models.entries import Kind
 
 # A module of which a family knows the parts by name; in an `nn.Module` each may be a tensor, too.
 Part: TypeAlias = Any
@@ -153,6 +154,11 @@ class Family:
     centred: bool = False
     sentinels: bool = False
     restates: bool = False
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """What its models may be asked for."""
+        return ("causal" if self.causal else "masked", "classifier")
 
     def fuse(self, hf: Any) -> None:
         """Replace modules that are needlessly slow, or hide neurons, by equal ones.

@@ -16,7 +16,7 @@ BERT_PLACES = Places(
     stream_norms=("attention.output.LayerNorm", "output.LayerNorm"),
     attention="attention.self",
     sums=("attention.output", "output"),
-    head=("cls",),
+    head=("cls.predictions",),  # behind those of pretraining stands another
     transform=("cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm"),
     classifier=("base_model.pooler", "classifier"),
 )

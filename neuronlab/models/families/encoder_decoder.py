@@ -8,6 +8,7 @@ from typing import Any
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from neuronlab.models.entries import Kind
 from neuronlab.models.families.base import Family, part
 
 
@@ -17,6 +18,11 @@ class EncoderDecoder(Family):
 
     causal: bool = False
     interface: bool = False
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """See above."""
+        return ("seq2seq", "encoder")
 
     def stacks(self, hf: Any) -> dict[str, int]:
         """The encoder's, and the decoder's where there is one."""
@@ -30,7 +36,7 @@ class EncoderDecoder(Family):
             left_out = (self.places.blocks, *self.places.head)
             return {path: missing for path, missing in parts.items() if path not in left_out}
         for path in self.places.cross:
-            parts[path] = any(part(block, path) is None for block in decoder or ())
+            parts[path] = not decoder or any(part(block, path) is None for block in decoder)
         return parts
 
     def states(
