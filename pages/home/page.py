@@ -12,6 +12,7 @@ from neuronlab.figures import tokens
 from neuronlab.figures.charts import visible
 from neuronlab.models import weights
 from neuronlab.models.catalogue import title_of
+from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS
 from neuronlab.runs import Result
 from neuronlab.studies.attribution import AttributionSpec, scores_of
 from neuronlab.studies.bases.bystanders import PLAIN, SAME
@@ -130,7 +131,8 @@ def beside(result: Result, off: bool) -> DeltaGenerator:
     answer = n["target_label"].strip()
     st.markdown("**The same switch** for random neurons, and for other answers")
     before = float(n["probability"])
-    random = Bar(f"{answer}, {n['suppressed']} random neurons instead", mean if off else before)
+    which = "as active" if words == CONTROLS[AS_ACTIVE] else "random"
+    random = Bar(f"{answer}, {n['suppressed']} {which} instead", mean if off else before)
     draw([random], "random", f"Probability of the answer without {words}.")
     others = st.container()
     st.caption(

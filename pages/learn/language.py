@@ -131,9 +131,11 @@ def unwoken(count: int) -> Outcome:
         Bar("as it is", before),
         Bar(f"without {count} that wake", after, True),
         Bar(f"without {count} random ones", measured.mean(RANDOM)),
+        Bar(f"without {count} as active", measured.mean(AS_ACTIVE)),
     ]
+    numbers = {"random": measured.mean(RANDOM), "active": measured.mean(AS_ACTIVE)}
     return Outcome(
-        {"before": before, "after": after, "random": measured.mean(RANDOM), "count": count},
+        {"before": before, "after": after, "count": count, **numbers},
         lambda: bars.draw(rows, "learn_unwoken", "Probability of the answer."),
         _falls(before, after),
     )

@@ -171,7 +171,8 @@ def attributed() -> Outcome:
         "half": half,
         "share": half / len(every),
         "ten": float(ten["score"].sum() / rising.sum()),
-        "best": f"{ten['layer'][0]}.{ten['neuron'][0]}",
+        "best": f"number {ten['neuron'][0]} of layer {ten['layer'][0]}",
+        "best_score": float(ten["score"][0]),
         "late": int((ten["layer"] >= 20).sum()),
     }
     return Outcome(

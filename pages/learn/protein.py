@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from neuronlab.attribution import residue_scores
+from neuronlab.attribution.residues import ResidueScores
 from neuronlab.figures.colours import COLOURS
 from neuronlab.models import COMPONENTS, Prompt
 from neuronlab.models.residues import AMINO_ACIDS
@@ -59,7 +60,7 @@ def hidden(position: int) -> Outcome:
 
 
 @st.cache_data(max_entries=4, show_spinner="Attributing")
-def _residues(sequence: str, target: int) -> tuple[np.ndarray, float]:
+def _residues(sequence: str, target: int) -> ResidueScores:
     model = services.model(_ENZYME, state.device())
     return residue_scores(
         model, sequence, target, None, method="gradient_x_activation", components=COMPONENTS
@@ -70,7 +71,7 @@ def _residues(sequence: str, target: int) -> tuple[np.ndarray, float]:
 def enzyme(protein: str, residues: list[int]) -> Outcome:
     """Which residues of a known enzyme speak for "enzyme", on its structure."""
     of = backbone(protein)
-    values, p = _residues(of.sequence, 1)
+    values, p, _ = _residues(of.sequence, 1)
     order = np.argsort(-values)
     tenth = set(order[: len(values) // 10].tolist())
     inside = sum(place - 1 in tenth for place in residues)

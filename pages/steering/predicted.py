@@ -21,10 +21,13 @@ START = "start"
 def predicted(model: Model, spec: SteeringSpec, finals: pd.DataFrame) -> None:
     """Of the start and of the chains whose value is the median, unsteered and steered."""
     name = spec.goals[0].property
-    sequences = {START: spec.begin} | {
-        condition: str(finals.loc[median_chain(finals, condition, name), "sequence"])
-        for condition in (UNSTEERED, STEERED)
-    }
+    rows = {c: finals.loc[median_chain(finals, c, name)] for c in (UNSTEERED, STEERED)}
+    sequences = {START: spec.begin} | {c: str(row["sequence"]) for c, row in rows.items()}
+    reached = " and ".join(f"{c} {row[name]:+.3g}" for c, row in rows.items())
+    st.caption(
+        f"Of the start, and of one chain of each kind, that of median value ({reached}); of two "
+        "chains the one of less value. The headline's values are means over all chains."
+    )
     with guard():
         helices_and_strands(sequences)
     with guard():

@@ -31,6 +31,8 @@ from pages.steering.structures import (
 
 # Of the start: with less left a chain is another protein.
 _KEPT = 0.5
+# Chains of which Student's interval is wider than what they can reach.
+_FEW = 2
 
 
 def results(model: Model, spec: SteeringSpec, result: Result) -> None:
@@ -257,10 +259,13 @@ def beside_unsteered(goal: dict, finals: pd.DataFrame) -> str:
     dearer = surprise[STEERED] >= surprise[UNSTEERED]
     price = "The price: a" if dearer else "The unchanged model is not more surprised: a"
     caution = "" if dearer else " What repeats itself is easy to guess, and no better for that."
+    chains = int((finals["condition"] == STEERED).sum())
+    interval = f"95 % interval over chains {low:+.3g} to {high:+.3g}"
+    if chains <= _FEW:
+        interval = f"{chains} chains are too few for an interval"
     return (
-        f"Beyond unsteered chains: {shift:+.3g}, 95 % interval over chains {low:+.3g} to "
-        f"{high:+.3g}. {price} pseudo-perplexity of **{surprise[STEERED]:.3g}** instead of "
-        f"{surprise[UNSTEERED]:.3g} (1 is no surprise, 20 is a guess).{caution}"
+        f"Beyond unsteered chains: {shift:+.3g}, {interval}. {price} pseudo-perplexity of "
+        f"**{surprise[STEERED]:.3g}** instead of {surprise[UNSTEERED]:.3g} (1 is no surprise, 20 is a guess).{caution}"
     )
 
 
@@ -317,9 +322,9 @@ def warnings(finals: pd.DataFrame) -> None:
         )
     if steered["identity"] < _KEPT:
         st.warning(
-            f"Only {steered['identity']:.0%} of the start is left ({plainly['identity']:.0%} "
-            "without steering): this is another protein, and hardly one that folds. Free fewer "
-            "residues, or take fewer steps.",
+            f"Only {steered['identity']:.0%} of the start is left, in the mean over chains "
+            f"({plainly['identity']:.0%} without steering): this is another protein, and hardly "
+            "one that folds. Free fewer residues, or take fewer steps.",
             icon=":material/warning:",
         )
 

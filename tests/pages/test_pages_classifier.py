@@ -7,7 +7,7 @@ from Bio.Data.PDBData import protein_letters_1to3
 
 from neuronlab.models.catalogue import entry
 from neuronlab.proteins.baselines import judge
-from neuronlab.studies.fine_tune import default_spec, last_layer_spec
+from neuronlab.studies.fine_tune import last_layer_spec
 from neuronlab.studies.submodels import SubmodelsSpec, SubmodelsStudy
 from pages.classifier import differences, transfer, tuning
 
@@ -50,9 +50,11 @@ def test_it_opens_on_the_proteins_and_what_needs_no_model(visit, results):
     assert page.says("3,000 proteins")
     assert not page.at.button(key="run").disabled
     assert page.says(last_layer_spec().name)
-    page.at.button_group(key="tune_what").set_value("everything")
-    page.run()
-    assert page.says(default_spec().name)
+    for what, spec in tuning.TUNED.items():
+        page.at.button_group(key="tune_what").set_value(what)
+        page.run()
+        assert page.errors() == []
+        assert page.says(spec().name)
 
 
 def test_a_file_with_one_class_is_one_sentence(visit, results):

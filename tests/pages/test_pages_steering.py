@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import pandas as pd
 import pytest
 
 from neuronlab.models.catalogue import entry
@@ -11,7 +12,7 @@ from neuronlab.proteins import secondary
 from neuronlab.proteins.antibodies import imgt_numbers
 from neuronlab.runs import Context, Store, run_study
 from neuronlab.studies.steering import SteeringSpec, SteeringStudy, median_chain
-from pages.steering.results import verdict
+from pages.steering.results import beside_unsteered, verdict
 
 MODEL = "antiberty"
 UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
@@ -58,9 +59,8 @@ def test_the_steered_result_stands_beside_its_controls(steered, results):
     assert steered.says(
         f"pseudo-perplexity of **{costs['steered']:.3g}** instead of {costs['unsteered']:.3g}"
     )
-    low, high = numbers["shift_interval"]
     shift = numbers["steered"]["mean"] - numbers["unsteered"]["mean"]
-    assert steered.says(f"{shift:+.3g}, 95 % interval over chains {low:+.3g} to {high:+.3g}")
+    assert steered.says(f"{shift:+.3g}, 2 chains are too few for an interval")
     assert steered.says(f"p = {numbers['p_value']:.2g}, and can be no smaller than 0.048")
     (rows,) = (d.value for d in steered.at.dataframe if "sd between sets" in d.value)
     assert rows["mean"].tolist() == [
@@ -218,3 +218,10 @@ def test_the_goal_of_a_stretch_is_one_range(steered):
     steered.at.text_input(key="steer_stretch_1").set_value("10-20")
     steered.run()
     assert steered.errors() == []
+
+
+def test_more_than_two_chains_have_an_interval():
+    finals = pd.DataFrame({"condition": ["unsteered", "steered"] * 3, "perplexity": 12.0})
+    goal = {"shift_interval": [0.1, 0.5], "steered": {"mean": 0.4}, "unsteered": {"mean": 0.1}}
+    words = beside_unsteered(goal, finals)
+    assert "+0.3, 95 % interval over chains +0.1 to +0.5." in words
