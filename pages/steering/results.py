@@ -265,7 +265,8 @@ def beside_unsteered(goal: dict, finals: pd.DataFrame) -> str:
         interval = f"{chains} chains are too few for an interval"
     return (
         f"Beyond unsteered chains: {shift:+.3g}, {interval}. {price} pseudo-perplexity of "
-        f"**{surprise[STEERED]:.3g}** instead of {surprise[UNSTEERED]:.3g} (1 is no surprise, 20 is a guess).{caution}"
+        f"**{surprise[STEERED]:.3g}** instead of {surprise[UNSTEERED]:.3g} "
+        f"(1 is no surprise, 20 is a guess).{caution}"
     )
 
 
