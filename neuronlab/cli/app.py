@@ -30,8 +30,8 @@ def add(commands: argparse._SubParsersAction) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="what other machines call this one; without it only this machine's own names are "
-        "answered; may be repeated",
+        help="what other machines call this one, and the only name that is answered then; without "
+        "it this machine's own names are; may be repeated",
     )
     parser.set_defaults(run=run)
 
@@ -48,6 +48,8 @@ def run(args: argparse.Namespace) -> None:
     options = [("port", args.port), ("address", args.address)]
     options += [("allowedHosts", name) for name in args.host]
     given = [f"--server.{name}={value}" for name, value in options if value is not None]
+    if args.host:  # else the addresses that are printed, and opened, are of names not answered to
+        given.append(f"--browser.serverAddress={args.host[0]}")
     try:
         main(["run", str(script()), *given])
     except OSError as error:  # no such address, or not this machine's

@@ -1,9 +1,9 @@
-"""The queue: one worker thread for each device, one run at a time on each."""
+"""The queue: one worker thread for each device, one run at a time on each, people in turn."""
 
 import ctypes
 import json
 import traceback
-from collections import defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
 from threading import Condition, Thread
@@ -29,7 +29,8 @@ class Queue:
         self.store = store
         self._studies = dict(studies)
         self._jobs: dict[str, Job] = {}  # in the order of submission
-        self._waiting: dict[str, deque[Job]] = defaultdict(deque)
+        self._waiting: dict[str, list[Job]] = defaultdict(list)
+        self._turns: Counter[str] = Counter()  # when each owner's last run began; 0: none did
         self._workers: dict[str, Thread] = {}
         self._closed = False
         # Guards all of the above; notified when a job is added or changes its status.
@@ -136,7 +137,7 @@ class Queue:
             self._closed = True
             for waiting in self._waiting.values():
                 while waiting:
-                    self._finish(waiting.popleft(), "cancelled")
+                    self._finish(waiting.pop(0), "cancelled")
             self._changed.notify_all()
             workers = list(self._workers.values())
         for worker in workers:
@@ -146,7 +147,21 @@ class Queue:
 
     def _snapshot(self, job: Job) -> Run:
         queued = job.status == "queued"
-        return job.snapshot(self._waiting[job.device].index(job) if queued else 0)
+        return job.snapshot(self._in_turn(job.device).index(job) if queued else 0)
+
+    def _in_turn(self, device: str) -> list[Job]:
+        """What waits, in the order in which it will run.
+
+        Of all owners, the one whose last run began longest ago is next; of one owner's runs, and of
+        owners without any yet, what came first.
+        """
+        turns, waiting, order = self._turns.copy(), [*self._waiting[device]], []
+        while waiting:
+            job = min(waiting, key=lambda job: min(map(turns.__getitem__, job.owners)))
+            waiting.remove(job)
+            order.append(job)
+            _take_turn(turns, job)
+        return order
 
     def _start_worker(self, device: str) -> None:
         if device not in self._workers:
@@ -173,7 +188,9 @@ class Queue:
                 self._changed.wait_for(lambda: self._closed or waiting)
                 if self._closed:
                     return
-                job = waiting.popleft()
+                job = self._in_turn(device)[0]
+                waiting.remove(job)
+                _take_turn(self._turns, job)
                 context = self._context(job)
                 job.start(context)
             status, error, details = self._compute(job, context)
@@ -181,7 +198,9 @@ class Queue:
                 if status == "cancelled" and job.owners and not self._closed:
                     # Cancelled, and wanted again before it had stopped.
                     job.requeue()
-                    waiting.appendleft(job)
+                    for owner in job.owners:
+                        del self._turns[owner]
+                    waiting.insert(0, job)
                 else:
                     self._finish(job, status, error, details)
             _give_back()
@@ -221,6 +240,12 @@ class Queue:
             reason = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
             return "failed", f"The run failed unexpectedly: {reason}", traceback.format_exc()
         return "done", "", ""
+
+
+def _take_turn(turns: Counter[str], job: Job) -> None:
+    turn = 1 + max(turns.values(), default=0)
+    for owner in job.owners:
+        turns[owner] = turn
 
 
 def _give_back() -> None:

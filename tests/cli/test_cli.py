@@ -206,7 +206,8 @@ def test_the_app_is_served_where_one_says(monkeypatch):
     monkeypatch.setattr("streamlit.web.cli.main", served.append)
     assert main(["app", "--port", "8600", "--host", "lab.example", "--host", "lab"]) == 0
     names = ["--server.allowedHosts=lab.example", "--server.allowedHosts=lab"]
-    assert served == [["run", str(ROOT / "app.py"), "--server.port=8600", *names]]
+    shown = "--browser.serverAddress=lab.example"
+    assert served == [["run", str(ROOT / "app.py"), "--server.port=8600", *names, shown]]
 
 
 def test_an_address_that_is_not_this_machines_gets_one_sentence(monkeypatch, capsys):

@@ -372,6 +372,27 @@ def test_positions_and_order(make_queue):
     assert [text for text, _ in toy.computed] == ["a", "b", "c"]
 
 
+def test_people_take_turns(make_queue):
+    gate = Gate()
+    toy = Toy(gate)
+    queue = make_queue(toy)
+    first, *more = (ToySpec(text=f"ann {i}") for i in range(4))
+    queue.submit(first, owner="ann")
+    assert gate.begun.wait(LIMIT)
+    for spec in more:
+        queue.submit(spec, owner="ann")
+    others = [ToySpec(text="bob"), ToySpec(text="cyd"), ToySpec(text="bob again")]
+    for spec, owner in zip(others, ("bob", "cyd", "bob"), strict=True):
+        queue.submit(spec, owner=owner)
+    order = ["bob", "cyd", "ann 1", "bob again", "ann 2", "ann 3"]
+    waiting = {queue.get(spec.key).position: spec.text for spec in [*more, *others]}
+    assert [waiting[place] for place in range(6)] == order
+    gate.opened.set()
+    for spec in [*more, *others]:
+        queue.wait(spec.key, LIMIT)
+    assert [text for text, _ in toy.computed] == ["ann 0", *order]
+
+
 def test_wait_gives_up(make_queue):
     gate = Gate()
     queue = make_queue(Toy(gate))
