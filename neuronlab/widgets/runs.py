@@ -63,6 +63,8 @@ def question(spec: Mapping[str, Any]) -> str:
     parts = [spec.get("fact") or (titles | {OWN: "own data"}).get(data, data)]
     if "neuron" in spec:
         parts.append(f"neuron {spec['layer']}.{spec['component']}.{spec['neuron']}")
+    if spec.get("answers_by"):
+        parts.append(f"asked of {spec['answers_by']}")
     if spec.get("per_relation"):
         parts.append(f"{spec['per_relation']} of a kind")
     if spec.get("languages"):

@@ -10,7 +10,7 @@ from neuronlab.figures.tokens import strip
 from neuronlab.labels import endpoint
 from neuronlab.labels.context_prompts import SCALE
 from neuronlab.neurons import Neuron
-from neuronlab.runs import Result
+from neuronlab.runs import Record, Result
 from neuronlab.studies.context_explanation import ContextExplanationSpec
 from neuronlab.studies.contexts import ContextsSpec
 from neuronlab.widgets import exports, runs, services, state, token_strip
@@ -33,6 +33,10 @@ def draw(of: ContextsSpec, neuron: Neuron) -> None:
             "sentence alone it then foretells the activation at every token of other texts."
         )
         spec = _spec(of, neuron)
+        for record in services.store().history():
+            if _is_of(record, of, neuron) and (spec is None or record.key != spec.key):
+                st.markdown(f"**{plain(record.spec['answers_by'])}** was asked before:")
+                _results(services.result(record.key)[1], record.key)
         if spec is None:
             return
         result = services.finished(spec.key)
@@ -53,7 +57,15 @@ def draw(of: ContextsSpec, neuron: Neuron) -> None:
             runs.wait(spec.key, "explanation")
             result = services.finished(spec.key)
         if result is not None:
-            _results(result)
+            _results(result, "explained")
+
+
+def _is_of(record: Record, of: ContextsSpec, neuron: Neuron) -> bool:
+    """Whether a run is what some chat model said of the neuron's texts."""
+    asked = {"component": neuron.component, "layer": neuron.layer, "neuron": neuron.index}
+    asked |= of.contexts.model_dump(mode="json", exclude={"components"})
+    known = record.readable and record.study == ContextExplanationSpec.study
+    return known and all(record.spec.get(name) == value for name, value in asked.items())
 
 
 def _spec(of: ContextsSpec, neuron: Neuron) -> ContextExplanationSpec | None:
@@ -85,7 +97,8 @@ def _submit(spec: ContextExplanationSpec) -> None:
     runs.submit(spec, state.device())
 
 
-def _results(result: Result) -> None:
+def _results(result: Result, name: str) -> None:
+    """What was said and foretold; the name is that of the widgets."""
     explanations, n = result.tables["explanations"], result.numbers
     st.markdown(f"### {plain(explanations['text'].iloc[0])}")
     unread = f" {counted(n['unread'], 'answer')} could not be read." if n["unread"] else ""
@@ -98,9 +111,9 @@ def _results(result: Result) -> None:
     for number in range(_SHOWN):
         rows = tokens[tokens["text"] == number]
         for what in ("activation", "foretold"):
-            _strip(rows, what, f"explained_{number}_{what}")
-    exports.tables(explanations, "explanations", label="All explanations", corner=False)
-    exports.tables(tokens, "foretold", label="All tokens", corner=False)
+            _strip(rows, what, f"{name}_{number}_{what}")
+    exports.tables(explanations, f"explanations_{name}", label="All explanations", corner=False)
+    exports.tables(tokens, f"foretold_{name}", label="All tokens", corner=False)
 
 
 def _strip(rows: pd.DataFrame, what: str, name: str) -> None:

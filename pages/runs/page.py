@@ -124,7 +124,7 @@ def history(everything: Sequence[Record]) -> None:
         return
     actions(chosen, everything)
     with guard():
-        notes(shelf, contents, chosen)
+        notes(shelf, contents, chosen, everything)
     for record in chosen:
         if not record.readable:
             complain(record.problem)
@@ -221,7 +221,9 @@ def forget(shelf: Shelf, name: str) -> None:
     st.session_state[COLLECTION] = ""
 
 
-def notes(shelf: Shelf, contents: Contents, chosen: list[Record]) -> None:
+def notes(
+    shelf: Shelf, contents: Contents, chosen: list[Record], everything: Sequence[Record]
+) -> None:
     """What people say of a run, and in which collections runs are."""
     if len(chosen) == 1:
         key, about = chosen[0].key, contents.of(chosen[0].key)
@@ -242,7 +244,9 @@ def notes(shelf: Shelf, contents: Contents, chosen: list[Record]) -> None:
             width=320,
         )
         if st.button("Put in", disabled=not into, key="collection_put"):
-            shelf.collect(str(into), [record.key for record in chosen])
+            # A part is seen with what is made from it: both go.
+            shown = [whole(record, everything) or record for record in chosen]
+            shelf.collect(str(into), list(dict.fromkeys(r.key for r in [*chosen, *shown])))
             st.rerun()
 
 

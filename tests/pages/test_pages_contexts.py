@@ -140,3 +140,9 @@ def test_a_chat_model_is_asked_about_a_neuron_and_what_it_says_is_text(
     assert page.says(f"other neurons get **{numbers['control_correlation']:.2f}**")
     assert page.says(r"At \<b\>bold")
     assert not [text for text in page.texts() if "<b>" in text]
+    # What was said stays, also for those who have no endpoint.
+    for field in ("context_address", "context_llm"):
+        page.at.text_input(key=field).set_value("")
+    page.run()
+    assert page.says("**tiny** was asked before:")
+    assert page.says(f"Held-out correlation **{numbers['correlation']:.2f}**")
