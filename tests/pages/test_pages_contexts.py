@@ -107,8 +107,8 @@ def test_on_a_phone_the_card_comes_up_when_a_row_is_picked_and_goes(page):
 
 def test_a_list_says_how_much_of_it_there_is():
     rows = pd.DataFrame({"layer": range(500)})
-    assert search.heading(rows, 2_000).startswith("**500 neurons**. Select")
-    assert search.heading(rows, 100).startswith("**500 neurons** (the first 100). Select")
+    assert search.heading(rows, 2_000).startswith("**500 neurons**. Click")
+    assert search.heading(rows, 100).startswith("**500 neurons** (the first 100). Click")
     meant = rows.assign(likeness=0.5)
     assert "The **500 neurons** whose labels are nearest" in search.heading(meant, 2_000)
     assert search.heading(meant[:40], 2_000).startswith("**40 neurons**, those nearest")
