@@ -99,7 +99,7 @@ if exports.PRESENTED in st.query_params:
 st.html(f"<style>{STYLE}</style>")
 terms.draw()
 state.start()
-exports.begin()
+exports.begin(shown.title)
 with guard():
     links.follow(runs=not shown.section)
 with guard():

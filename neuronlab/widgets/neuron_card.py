@@ -186,18 +186,23 @@ def _tokens(model: Model, prompt: Prompt, card: NeuronCard, scores: NeuronScores
         every = rows.drop(columns=["layer", "component", "neuron"]).iloc[0]
         per_token = every.iloc[table["token"]].tolist()
         table = table.assign(score=per_token)
-        _per_token(model, prompt, per_token, "score", table)
+        _per_token(model, prompt, neuron, per_token, "score", table)
     values = card.activations["activation"].tolist()
-    _per_token(model, prompt, values, "activation", table)
+    _per_token(model, prompt, neuron, values, "activation", table)
     if len(card.residues):
         st.caption("Residues it responds to: mean activation here, highest first")
         st.dataframe(card.residues, hide_index=True, height=180, key="card_residues")
 
 
 def _per_token(
-    model: Model, prompt: Prompt, values: list[float], what: str, table: pd.DataFrame
+    model: Model,
+    prompt: Prompt,
+    neuron: Neuron,
+    values: list[float],
+    what: str,
+    table: pd.DataFrame,
 ) -> None:
-    """The neuron's score or activation at each token, or residue."""
+    """A neuron's score or activation at each token, or residue."""
     residues = model.alphabet == "protein"
     st.caption(f"{what.capitalize()} at each {'residue' if residues else 'token'}")
     if residues:
@@ -205,5 +210,5 @@ def _per_token(
         token_strip.draw(data, f"neuron_{what}")
         exports.tables(table, f"neuron_{what}")
         return
-    alt = f"{what.capitalize()} of the neuron at each token."
+    alt = f"{what.capitalize()} of neuron {neuron} at each token."
     exports.chart(token_bars(table["text"].tolist(), values, what), table, f"neuron_{what}", alt)

@@ -145,10 +145,12 @@ def headline(result: Result) -> None:
     written = WRITTEN[measure].format
     words, mean, sd = control_in(n)
     spread = f"{sd:.1%}" if measure == "probability" else f"{sd:.2f}"
-    st.markdown(
+    exports.told(
+        "headline",
+        "What was found",
         f"{prediction(n)} Without its {n['suppressed']} top neurons: "
         f"**{written(n[f'{measure}_suppressed'])}**. Without as many "
-        f"{words}: {written(mean)} ± {spread}."
+        f"{words}: {written(mean)} ± {spread}.",
     )
     if n.get("note"):
         st.caption(plain(n["note"]))

@@ -140,9 +140,11 @@ def _headline(result: Result) -> None:
             f"the neuron with a correlation above {PREDICTS}, and the median is "
             f"**{n['correlation']:.2f}** (another neuron's label: {n['control_correlation']:.2f})."
         )
-    st.markdown(
+    exports.told(
+        "headline",
+        "What was found",
         f"**{n['labelled']:,} of {n['neurons']:,}** neurons have words, or pieces of words, in "
-        f"common where they are most positive, **{n['distinct']:,}** different labels.{quality}"
+        f"common where they are most positive, **{n['distinct']:,}** different labels.{quality}",
     )
     st.caption(
         f"From {n['texts']:,} definitions of WordNet ({n['read']:,} tokens); {n['judged']:,} "

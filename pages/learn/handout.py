@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from html import escape
 
+from neuronlab.figures.report import paragraphs
 from pages.learn.experiment import Outcome
 from pages.learn.lesson import Lesson, Step
 
@@ -65,11 +65,7 @@ def right(step: Step, outcome: Outcome) -> str:
 
 
 def _text(text: str, outcome: Outcome | None = None) -> str:
-    """The little Markdown that lessons have: paragraphs, bold and emphasis."""
-    words = escape(filled(text, outcome) if outcome else text, quote=False)
-    words = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", words, flags=re.DOTALL)
-    words = re.sub(r"\*(.+?)\*", r"<i>\1</i>", words, flags=re.DOTALL)
-    return "".join(f"<p>{part}</p>" for part in words.strip().split("\n\n") if part)
+    return paragraphs(filled(text, outcome) if outcome else text)
 
 
 def _page(title: str, parts: Sequence[str]) -> str:

@@ -143,11 +143,13 @@ def headline(result: Result) -> None:
     n = result.numbers
     label = plain(visible(n["target_label"]))
     words, mean, sd = control_in(n)
-    st.markdown(
+    exports.told(
+        "headline",
+        "What was found",
         f"**{label}** has {n['probability']:.1%} (rank {n['rank']:,}); {rise(result)}. "
         f"Without its {n['suppressed']} top writing neurons: "
         f"**{n['probability_suppressed']:.1%}**. "
-        f"Without as many {words}: {mean:.1%} ± {sd:.1%}."
+        f"Without as many {words}: {mean:.1%} ± {sd:.1%}.",
     )
     if n.get("note"):
         st.caption(plain(n["note"]))
@@ -190,7 +192,8 @@ def heads(model: Model, result: Result) -> None:
             ),
             positions,
             "head_positions",
-            "Bars: log-probability increase of what the head reads from each position.",
+            f"Bars: log-probability increase of what layer {layer}, head {head} reads from each "
+            "position.",
         )
         st.dataframe(
             positions.assign(position=positions["position"] + 1)[

@@ -33,6 +33,19 @@ def test_a_report_is_whole_and_text_is_text():
     assert f"the first {ROWS} of {2 * ROWS} rows" in html
 
 
+def test_a_report_holds_sentences_tables_and_calls_without_a_figure():
+    parts = [
+        Part("What was found", text="**77 %** of \\*all\\* <i>\\_x\\_</i>.\n\nA *second* one."),
+        Part("Random sets", table=TABLE, code="nl.predict(a < b)"),
+        Part("Bars.", lambda: go.Figure(go.Bar(x=[1], y=[3])), TABLE),
+    ]
+    html = report("x", {}, parts, {})
+    assert "<p><b>77 %</b> of &#42;all&#42; &lt;i&gt;&#95;x&#95;&lt;/i&gt;.</p>" in html
+    assert "<p>A <i>second</i> one.</p>" in html
+    assert "<summary>Python</summary><pre>nl.predict(a &lt; b)</pre>" in html
+    assert html.count("plotly.js v") == 1  # with the first figure, whatever stands before it
+
+
 @pytest.mark.parametrize(
     ("low", "colours"), [(0, (SEQUENTIAL[0], SEQUENTIAL[-1])), (-2, (DIVERGING[0], DIVERGING[-1]))]
 )
