@@ -72,9 +72,18 @@ LEARN = Page(
     question="Lessons of five minutes: guess first, then see it measured.",
     section="Learn",
 )
+WORDS = Page(
+    "glossary",
+    "Glossary",
+    "menu_book",
+    card="Every word that is explained where it stands, in one list.",
+    question="The words that pages explain where they stand, in one list.",
+    section="Learn",
+)
 PAGES = (
     HOME,
     LEARN,
+    WORDS,
     Page(
         "attribution",
         "Which neurons made it say that?",

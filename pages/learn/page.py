@@ -11,7 +11,7 @@ from neuronlab.widgets import bars, links
 from neuronlab.widgets.bars import Bar
 from neuronlab.widgets.guard import counted, guard, plain
 from neuronlab.widgets.page import GLOSSARY
-from pages import PAGES
+from pages import PAGES, WORDS
 from pages.learn import classroom, handout, language, neuron, protein  # noqa: F401 (register experiments)
 from pages.learn.experiment import Outcome, measure
 from pages.learn.lesson import Lesson, Step, lessons
@@ -53,22 +53,7 @@ def shelf() -> None:
                 )
                 took = f"{lesson.minutes} minutes"
                 st.caption(f"{took}, {done} of {counted(len(asked), 'answer')} given")
-    glossary()
-
-
-def glossary() -> None:
-    """The glossary, by the alphabet."""
-    with st.expander(f"All {len(GLOSSARY)} words", icon=":material/menu_book:"):
-        wanted = st.text_input("Find a word", key="glossary_words").lower()
-        listed = {
-            term: meaning
-            for term, meaning in sorted(GLOSSARY.items(), key=lambda entry: entry[0].lower())
-            if wanted in f"{term} {meaning}".lower()
-        }
-        for term, meaning in listed.items():
-            st.markdown(f"**{term}.** {meaning}")
-        if not listed:
-            st.caption("No word has that in it.")
+    st.page_link(WORDS.path, label=f"**{WORDS.title}**: {WORDS.card}", icon=WORDS.symbol)
 
 
 def go(lesson: str, step: int) -> None:

@@ -121,18 +121,6 @@ def test_a_band_begins_at_its_limit(value, expected):
     assert band(value, 0.2, 0.8) == expected
 
 
-def test_the_glossary_is_found_by_words(visit, results):
-    page = visit("learn")
-    assert all(page.says(f"**{term}.**") for term in GLOSSARY)
-    page.at.text_input(key="glossary_words").set_value("HYDROPHOBIC")
-    page.run()
-    assert page.says("**GRAVY.**")
-    assert not page.says("**Basket.**")
-    page.at.text_input(key="glossary_words").set_value("nothinglikethis")
-    page.run()
-    assert page.says("No word has that in it")
-
-
 @pytest.mark.parametrize(
     ("kept", "answers"),
     [
