@@ -1,6 +1,9 @@
 """The glossary: a page of its own, whose address carries what is looked for."""
 
+import re
+
 from neuronlab.widgets.page import GLOSSARY
+from pages.learn.lesson import lessons
 
 
 def test_the_glossary_is_found_by_words(visit, results):
@@ -27,3 +30,19 @@ def test_an_address_leads_to_a_word(visit, results):
 
 def test_lessons_lead_to_it(visit, results):
     assert "glossary" in [link.proto.page for link in visit("learn").at.get("page_link")]
+
+
+def test_the_words_of_the_first_lesson_have_entries():
+    bold = {
+        word.lower().removesuffix("s")
+        for step in lessons()[0].steps
+        for word in re.findall(r"\*\*(\w+)\*\*", step.text + step.reveal)
+    }
+    assert {"query", "stream", "neuron", "logit"} <= bold
+    assert bold <= {word for term in GLOSSARY for word in term.lower().split(", ")}
+    assert set(lessons()[0].terms) <= GLOSSARY.keys()
+
+
+def test_the_first_words_are_plain():
+    for term in ("Neuron", "Activation", "Score", "Stream", "Query, key, value"):
+        assert not re.search("project|gate|tensor|matrix|vector", GLOSSARY[term])
