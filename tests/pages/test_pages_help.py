@@ -25,3 +25,11 @@ def test_formulas_fold_open(visit, results):
     assert helps.index("Exactly, with formulas") == helps.index("How to read this") + 1
     inside = next(e for e in app.at.expander if e.label == "Exactly, with formulas")
     assert any("$" in text.value for text in inside.markdown)
+
+
+@pytest.mark.parametrize("page", HELPED, ids=lambda page: page.name)
+def test_roles_have_the_names_of_their_page(page):
+    # "Query" and "value" are outputs of projections: arXiv 2312.12141 calls roles by them, too.
+    assert not re.search(
+        r"(query|value) (scores?|layers?)|subkey", page.how_to_read.split(EXACTLY)[0]
+    )
