@@ -14,7 +14,7 @@ from neuronlab.attribution import attribute
 from neuronlab.errors import UserError
 from neuronlab.figures.charts import token_bars, visible
 from neuronlab.figures.colours import COMPONENT_NAMES
-from neuronlab.models import Model, Prompt
+from neuronlab.models import Component, Model, Prompt
 from neuronlab.neurons import Neuron, NeuronCard, NeuronScores, NeuronSet, neuron_card
 from neuronlab.studies.bases.prompts import prompts
 from neuronlab.widgets import contexts, exports, label_sets, links, state, token_strip
@@ -73,7 +73,7 @@ def draw(model: Model, prompt: Prompt, neuron: Neuron, scores: NeuronScores) -> 
         st.markdown(f"{_standing(scores, neuron)}; activation **{activation:+.3g}** at {where}.")
         _actions(neuron)
         contexts.brief(model, neuron, activation)
-        _words(card)
+        _words(model, card)
         _tokens(model, prompt, card, scores)
         _elsewhere(model, neuron)
 
@@ -148,8 +148,23 @@ def _activation(model: Model, prompt: Prompt, card: NeuronCard) -> tuple[float, 
     return float(table[position]), where
 
 
-def _words(card: NeuronCard) -> None:
+# What a neuron does instead of writing to the stream.
+_WRITES_NOTHING: dict[Component, str] = {
+    "query": "says what its token asks earlier tokens for",
+    "key": "says what its token offers to be found by",
+    "value": "is handed on to later tokens, as far as they attend to its own",
+}
+
+
+def _words(model: Model, card: NeuronCard) -> None:
+    """The words that a neuron promotes and suppresses, or why it has none."""
     if not len(card.promotes):
+        does = _WRITES_NOTHING.get(card.neuron.component)
+        if does and model.kind in ("causal", "masked"):
+            st.caption(
+                f"It {does}, and writes nothing to the stream itself: what promotes words are FFN "
+                "and attention neurons."
+            )
         return
     left, right = st.columns(2)
     for column, title, table in (
