@@ -139,3 +139,11 @@ def test_a_tab_gives_back_what_was_answered_and_nothing_else(monkeypatch, kept, 
     classroom._given_back()
     assert session["answers"] == answers  # also without any: the tab is not asked again
     assert not classroom.classroom().counts(("proof", 1))  # the class has heard it before
+
+
+@pytest.mark.parametrize(
+    ("token", "words"),
+    [(" Paris", "“Paris”"), (" ", "a space"), ("   ", "nothing but spaces"), ("\n", "“↵”")],
+)
+def test_a_token_in_a_sentence_is_never_nothing(token, words):
+    assert language.named(token) == words
