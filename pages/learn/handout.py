@@ -20,7 +20,11 @@ h1 { font-size: 20pt; } h2 { font-size: 14pt; margin-top: 1.6em; }
 
 def worksheet(lesson: Lesson, outcomes: Sequence[Outcome]) -> str:
     """A page to print: texts and questions, without what is revealed."""
-    parts = [f"<p class='name'>Name: ____________________</p><h1>{escape(lesson.title)}</h1>"]
+    parts = [
+        f"<p class='name'>Name: ____________________</p><h1>{escape(lesson.title)}</h1>",
+        "<p><i>To be filled in beside the lesson on a screen, which has the figures: what is "
+        f"“below”, or has a colour, is there (/learn?lesson={escape(lesson.name)}).</i></p>",
+    ]
     for number, (step, outcome) in enumerate(zip(lesson.steps, outcomes, strict=True), start=1):
         parts.append(f"<h2>{number}. {escape(step.title)}</h2>{_text(step.text, outcome)}")
         if step.question:

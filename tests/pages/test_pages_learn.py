@@ -111,6 +111,8 @@ def test_on_paper_answers_are_for_the_teacher_alone():
     assert right in sheet
     assert f"{right} (right)" not in sheet
     assert f"{right} (right)" in notes
+    assert "beside the lesson on a screen" in sheet
+    assert "/learn?lesson=languages" in sheet
     assert "5.5 on average" in notes
     assert "5.5 on average" not in sheet
     assert "**" not in notes
