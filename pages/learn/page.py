@@ -9,7 +9,7 @@ import streamlit as st
 
 from neuronlab.widgets import bars, links
 from neuronlab.widgets.bars import Bar
-from neuronlab.widgets.guard import counted, guard, plain
+from neuronlab.widgets.guard import complain, counted, guard, plain
 from neuronlab.widgets.page import GLOSSARY
 from pages import PAGES, WORDS
 from pages.learn import classroom, handout, language, neuron, protein  # noqa: F401 (register experiments)
@@ -22,8 +22,11 @@ _COLUMNS = 2
 def main() -> None:
     classroom.remember()
     of = {lesson.name: lesson for lesson in lessons()}
-    lesson = of.get(st.query_params.get("lesson", ""))
+    name = st.query_params.get("lesson", "")
+    lesson = of.get(name)
     if lesson is None:
+        if name:
+            complain(f"There is no lesson “{name[:60]}”: choose one below.")
         shelf()
         return
     with guard():
@@ -32,8 +35,6 @@ def main() -> None:
 
 def shelf() -> None:
     """All lessons, in their order."""
-    links.carry("lesson", "")
-    links.carry("step", "")
     # Row by row, so that a phone shows them in order.
     rows = [st.columns(_COLUMNS, gap="medium") for _ in lessons()[::_COLUMNS]]
     places = [place for row in rows for place in row]

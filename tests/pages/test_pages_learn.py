@@ -91,7 +91,6 @@ def test_a_lesson_can_be_taken_again(visit, results):
 @pytest.mark.parametrize(
     ("lesson", "step", "button"),
     [
-        ("nothing", "2", "lesson_proof"),
         ("proof", "x", "lesson_guess"),
         ("proof", "9", "lesson_back"),
     ],
@@ -99,6 +98,14 @@ def test_a_lesson_can_be_taken_again(visit, results):
 def test_a_damaged_link_leads_somewhere(visit, results, lesson, step, button):
     page = begin(visit, lesson, step=step)
     assert button in [each.key for each in page.at.button]
+
+
+def test_a_lesson_that_there_is_not_is_named_above_those_that_there_are(visit, results):
+    page = visit("learn", lesson="<b>nothing", step="2")
+    page.one_error("<b>nothing", "choose one below")
+    assert "lesson_proof" in [each.key for each in page.at.button]
+    page.press("lesson_proof")
+    assert page.errors() == []
 
 
 def test_on_paper_answers_are_for_the_teacher_alone():
