@@ -184,11 +184,20 @@ def _search(model: Model, table: pd.DataFrame, spec: TokenLabelsSpec, tokens: in
     left, right = neuron_card.columns()
     with left:
         st.markdown(search.heading(rows, _LISTED))
-        order = ["layer", "neuron", "label", "peaks", "correlation", "another's label"]
-        order += [name for name in ("likeness", "promotes") if name in rows]
+        if "named" in rows:
+            st.caption(
+                f"{rows['named'].sum():,} have the words in their label and come first; "
+                f"{(~rows['named']).sum():,} have them only at their places: the "
+                "five, in all texts, at which the neuron is most positive."
+            )
+        order = ["layer", "neuron", "label", "likeness", "words at its places", "correlation"]
+        order = [name for name in order if name != "likeness" or name in rows]
+        order += ["another's label", "promotes"]
         order = order if len(spec.components) == 1 else ["component", *order]
         neuron_maps.listed(
-            rows.head(_LISTED).rename(columns={"control_correlation": "another's label"}),
+            rows.head(_LISTED).rename(
+                columns={"control_correlation": "another's label", "peaks": "words at its places"}
+            ),
             "context_rows",
             "Neurons with their labels.",
             height=560,
@@ -223,7 +232,12 @@ def _fitting(table: pd.DataFrame, tokens: int) -> pd.DataFrame | None:
     )
     rows = table if layer == _ALL else table[table["layer"] == layer]
     if frequency == "left out":
-        rows = rows[rows["bearing"] <= _RARE * tokens]
+        frequent = rows["bearing"] > _RARE * tokens
+        st.caption(
+            f"{(frequent & (rows['label'] != '')).sum():,} neurons are left out here, whose labels "
+            "are of frequent words."
+        )
+        rows = rows[~frequent]
     if meant:
         return search.by_meaning(rows, query)
     if query:
