@@ -105,5 +105,9 @@ def header(title: str, question: str, paper: str, how_to_read: str, terms: tuple
         for term in terms:
             st.markdown(f"**{term}.** {GLOSSARY[term]}")
         if exactly:
-            with st.expander("Exactly, with formulas", icon=":material/function:"):
+            formulas = "$" in exactly
+            with st.expander(
+                "Exactly, with formulas" if formulas else "Exactly",
+                icon=f":material/{'function' if formulas else 'notes'}:",
+            ):
                 st.markdown(exactly)

@@ -25,6 +25,8 @@ def test_formulas_fold_open(visit, results):
     assert helps.index("Exactly, with formulas") == helps.index("How to read this") + 1
     inside = next(e for e in app.at.expander if e.label == "Exactly, with formulas")
     assert any("$" in text.value for text in inside.markdown)
+    helps = [e.label for e in visit("runs").at.expander]
+    assert "Exactly" in helps  # it has none
 
 
 @pytest.mark.parametrize("page", HELPED, ids=lambda page: page.name)
