@@ -3,6 +3,7 @@
 import streamlit as st
 
 from neuronlab.figures.colours import GROUND
+from neuronlab.models.catalogue import entry
 from neuronlab.widgets import exports, links, sidebar, state, suited, terms
 from neuronlab.widgets.guard import guard
 from neuronlab.widgets.page import header
@@ -113,7 +114,10 @@ with guard():
     sidebar.draw()
 with guard():
     if shown is not HOME:
-        header(shown.title, shown.question, shown.paper, shown.how_to_read, shown.terms)
+        # Read after the page has its model; an unlisted one is loaded by the page alone.
+        listed = entry(state.model_name())
+        how_to_read = shown.help_on(listed.alphabet if listed else "")
+        header(shown.title, shown.question, shown.paper, how_to_read, shown.terms)
         if instead:
             st.caption(instead)
     page.run()

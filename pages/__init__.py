@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +60,11 @@ class Page:
         """Help in Markdown; empty where a page needs none."""
         file = Path(__file__).parent / self.name / "how_to_read.md"
         return file.read_text("utf-8") if file.exists() else ""
+
+    def help_on(self, alphabet: str) -> str:
+        """Help without the sections on models that read another alphabet; all of it for ""."""
+        other = {"text": "Protein models", "protein": "Language models"}.get(alphabet)
+        return re.sub(rf"### {other}\n.*?(?=##|\Z)", "", self.how_to_read, flags=re.DOTALL)
 
 
 _LANGUAGE = ("smollm2-135m",)

@@ -35,3 +35,16 @@ def test_roles_have_the_names_of_their_page(page):
     assert not re.search(
         r"(query|value) (scores?|layers?)|subkey", page.how_to_read.split(EXACTLY)[0]
     )
+
+
+def test_help_is_on_the_kind_of_model_that_is_looked_into():
+    (labels,) = (page for page in PAGES if page.name == "labels")
+    on_text, on_proteins = labels.help_on("text"), labels.help_on("protein")
+    assert "WordNet" in on_text
+    assert "germline" not in on_text.lower()
+    assert "WordNet" not in on_proteins
+    assert "Along the chain" in on_proteins
+    for words in (on_text, on_proteins):
+        assert "not what the neuron does" in words
+        assert words.count(EXACTLY) == 1
+    assert labels.help_on("") == labels.how_to_read
