@@ -76,7 +76,7 @@ def draw(form: dict[str, Any], there: Collection[Component], key: Key) -> dict[s
         there: the components that the model has.
         key: makes a widget's key of its name.
     """
-    first, second, third, fourth = st.columns([1.6, 2.4, 1.5, 0.9], vertical_alignment="bottom")
+    first, second, third, fourth = st.columns([1.6, 2.4, 1.5, 1.1], vertical_alignment="bottom")
     names = list(METHODS)
     with first:
         name = st.selectbox(

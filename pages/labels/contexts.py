@@ -195,9 +195,11 @@ def _search(model: Model, table: pd.DataFrame, spec: TokenLabelsSpec, tokens: in
         order += ["another's label", "promotes"]
         order = order if len(spec.components) == 1 else ["component", *order]
         neuron_maps.listed(
-            rows.head(_LISTED).rename(
+            rows.head(_LISTED)
+            .rename(
                 columns={"control_correlation": "another's label", "peaks": "words at its places"}
-            ),
+            )
+            .assign(promotes=lambda table: table["promotes"].map(_listed)),
             "context_rows",
             "Neurons with their labels.",
             height=560,
@@ -260,7 +262,7 @@ def _card(model: Model, table: pd.DataFrame, neuron: Neuron, spec: TokenLabelsSp
         if row["label"]:
             st.caption(f"{_judged(row)}")
         if row["promotes"]:
-            words = plain(str(row["promotes"]))
+            words = plain(_listed(row["promotes"]))
             st.markdown(f"Where it is positive, what it writes speaks most for {words}.")
         places = _places(spec)
         if places is None:
@@ -270,6 +272,11 @@ def _card(model: Model, table: pd.DataFrame, neuron: Neuron, spec: TokenLabelsSp
         with st.expander("Most negative", expanded=contexts.stronger(places, neuron) == "bottom"):
             contexts.draw(model, places, neuron, "bottom", "context")
         explanation.draw(spec, neuron)
+
+
+def _listed(tokens: str) -> str:
+    """Tokens in quotes, as results have them, with a comma between."""
+    return tokens.replace("” “", "”, “")
 
 
 def _judged(row: pd.Series) -> str:

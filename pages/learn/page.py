@@ -46,7 +46,7 @@ def shelf() -> None:
             st.caption(lesson.about)
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.button(
-                    "Begin" if not done else "Go on",
+                    "Begin" if not done else "Go on" if done < len(asked) else "Look again",
                     key=f"lesson_{lesson.name}",
                     icon=":material/play_arrow:",
                     on_click=go,

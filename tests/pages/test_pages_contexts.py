@@ -38,6 +38,7 @@ def test_the_best_labels_are_listed_with_their_control(page, results):
     )
     best = listed.iloc[0]
     assert page.says(f"Neuron {best['layer']} / FFN / {best['neuron']}")
+    assert "”, “" in best["promotes"]
     assert page.says(f"{best['bearing']:,} held-out tokens")
     page.at.segmented_control(key="context_frequency").set_value("kept")
     page.run()

@@ -84,6 +84,10 @@ def test_the_first_answer_counts_and_old_ones_give_way(monkeypatch):
 
 def test_a_lesson_can_be_taken_again(visit, results):
     page = guess(begin(visit, "languages"), 1)
+    page.at.query_params["lesson"] = ""
+    assert page.run().at.button(key="lesson_languages").label == "Look again"
+    page.at.query_params["lesson"] = "languages"
+    page.run()
     page.press("lesson_again")
     assert page.at.button(key="lesson_guess").disabled
 
