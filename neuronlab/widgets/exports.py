@@ -233,7 +233,7 @@ def share(key: str, python: str, command: str) -> None:
             type="tertiary",
             key="present",
             on_click=present,
-            help="The page alone, for a projector.",
+            help="The page alone, for a projector; F11 has most browsers fill the screen.",
         )
         with st.popover("Copy as Python", icon=":material/code:", type="tertiary"):
             st.code(python, language="python")

@@ -112,7 +112,7 @@ def test_a_presentation_has_the_page_alone(tab):
     one.idle()
     assert not one.page.locator('[data-testid="stSidebar"]').is_visible()
     assert "present=1" in one.page.url
-    one.press("Leave the presentation")
+    one.page.keyboard.press("Escape")
     one.page.locator('[data-testid="stSidebar"]').wait_for()
     one.idle().healthy()
     assert "present" not in one.page.url
