@@ -212,7 +212,7 @@ def still(maps: Heatmaps) -> go.Figure:
             y=grid["score"].index,
             zmin=-limit,
             zmax=limit,
-            showscale=panel is panels[-1],
+            showscale=maps.data["legend"] and panel is panels[-1],
             text=grid["words"].to_numpy(),
             hovertemplate="%{text}: %{z:.4g}<extra></extra>",
             row=1,
@@ -228,7 +228,8 @@ def still(maps: Heatmaps) -> go.Figure:
         )
     figure.update_yaxes(title=panels[0]["axes"]["row"], col=1)
     most = max(panel["rows"] for panel in panels)
-    return figure.update_layout(height=min(160 + 26 * most, 420))
+    margin = {"t": 50, "b": 50}
+    return figure.update_layout(height=min(130 + 26 * most, 420), margin=margin)
 
 
 def _words(panel: dict[str, Any], cell: Any) -> str:

@@ -114,9 +114,9 @@ def results(model: Model, spec: AttributionSpec, result: Result) -> None:
     if {"where", "quality"} & {*result.tables} or result.numbers.get("certified"):
         parts["Completeness"] = partial(completeness, model, spec, result, scores.layer_names)
     sections.draw(parts)
-    exports.share(spec.key, attribute_python(spec), attribute_command(spec))
     with specificity, guard():
         bystanders.headline(model, asked, proof[0])
+    exports.share(spec.key, attribute_python(spec), attribute_command(spec))  # reports have it all
 
 
 def trusted(model: Model, spec: AttributionSpec, result: Result, scores: NeuronScores) -> bool:

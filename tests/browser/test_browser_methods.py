@@ -60,6 +60,7 @@ def test_a_report_opens_from_disk_and_offline(tab, tmp_path):
     assert "None" not in words.partition("What was found")[0]
     assert "suppressed at all positions" in words
     assert "What else broke?" in words
+    assert "Specificity: the best neurons" in words
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
     # A figure alone, as a picture that says what was asked: of our own elements and of a chart.
     for name, held in (("layers", "image"), ("predictions", "path")):
