@@ -3,6 +3,7 @@
 import streamlit as st
 
 from neuronlab.figures.colours import GROUND
+from neuronlab.models.catalogue import entry
 from neuronlab.widgets import exports, links, sidebar, state, suited, terms
 from neuronlab.widgets.guard import guard
 from neuronlab.widgets.page import header
@@ -88,18 +89,21 @@ if exports.PRESENTED in st.query_params:
     STYLE += """
 [data-testid="stSidebar"], [data-testid="stHeader"] { display: none; }
 .stMainBlockContainer { padding-top: 1rem; }
+.st-key-leave_presentation { position: sticky; top: 0; z-index: 80; background: var(--page); }
 """
     st.button(
         "Leave the presentation",
         icon=":material/close_fullscreen:",
         type="tertiary",
+        key="leave_presentation",
+        shortcut="Esc",
         on_click=exports.present,
         args=(False,),
     )
 st.html(f"<style>{STYLE}</style>")
 terms.draw()
 state.start()
-exports.begin()
+exports.begin(shown.title)
 with guard():
     links.follow(runs=not shown.section)
 with guard():
@@ -113,7 +117,10 @@ with guard():
     sidebar.draw()
 with guard():
     if shown is not HOME:
-        header(shown.title, shown.question, shown.paper, shown.how_to_read, shown.terms)
+        # Read after the page has its model; an unlisted one is loaded by the page alone.
+        listed = entry(state.model_name())
+        how_to_read = shown.help_on(listed.alphabet if listed else "")
+        header(shown.title, shown.question, shown.paper, how_to_read, shown.terms)
         if instead:
             st.caption(instead)
     page.run()

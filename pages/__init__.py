@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +61,11 @@ class Page:
         file = Path(__file__).parent / self.name / "how_to_read.md"
         return file.read_text("utf-8") if file.exists() else ""
 
+    def help_on(self, alphabet: str) -> str:
+        """Help without the sections on models that read another alphabet; all of it for ""."""
+        other = {"text": "Protein models", "protein": "Language models"}.get(alphabet)
+        return re.sub(rf"### {other}\n.*?(?=##|\Z)", "", self.how_to_read, flags=re.DOTALL)
+
 
 _LANGUAGE = ("smollm2-135m",)
 HOME = Page("home", "Home", "home")
@@ -72,9 +78,18 @@ LEARN = Page(
     question="Lessons of five minutes: guess first, then see it measured.",
     section="Learn",
 )
+WORDS = Page(
+    "glossary",
+    "Glossary",
+    "menu_book",
+    card="Every word that is explained where it stands, in one list.",
+    question="The words that pages explain where they stand, in one list.",
+    section="Learn",
+)
 PAGES = (
     HOME,
     LEARN,
+    WORDS,
     Page(
         "attribution",
         "Which neurons made it say that?",

@@ -41,7 +41,8 @@ def block(stages: Sequence[Stage]) -> str:
 
 def _stage(stage: Stage, number: int) -> str:
     largest = max((abs(value or 0) for _, value in stage.cells), default=0) or 1.0
-    cells = "".join(_cell(*cell, largest, stage.percent) for cell in stage.cells)
+    form = _percent(stage.cells) if stage.percent else "+.2f"
+    cells = "".join(_cell(*cell, largest, form) for cell in stage.cells)
     more = f"<i>… of {stage.of:,}</i>" if stage.of else ""
     return (
         f"<li style='--turn: {number}'><b>{escape(stage.name)}</b>"
@@ -50,10 +51,15 @@ def _stage(stage: Stage, number: int) -> str:
     )
 
 
-def _cell(label: str, value: float | None, largest: float, percent: bool) -> str:
+def _percent(cells: Sequence[tuple[str, float | None]]) -> str:
+    """One form for all shares of a line, in which the smallest is not 0."""
+    least = min((value for _, value in cells if value), default=1.0)
+    return ".0%" if least >= 0.01 else ".1%" if least >= 0.001 else ".2%"
+
+
+def _cell(label: str, value: float | None, largest: float, form: str) -> str:
     strength = round(100 * abs(value or 0) / largest)
-    share = f"{value or 0:.0%}" if abs(value or 0) >= 0.01 else f"{value or 0:.2%}"
-    shown = "" if value is None else share if percent else f"{value:+.2f}"
+    shown = "" if value is None else format(value, form)
     sign = "against" if value is not None and value < 0 else "for"
     name = f"<em>{escape(visible(label))}</em>" if label else ""
     return f"<span class='nl-{sign}' style='--strength: {strength}%'>{name}{shown}</span>"

@@ -25,6 +25,8 @@ _ACROSS = 96
 _ROW = 32
 # The most that a row takes, in pixels: a layer, and single neurons.
 _TALL, _TALL_SINGLE = 22, 26
+# The most rows whose names stand beside a figure for files.
+_NAMED = 20
 _COLUMNS = ["panel", "row", "column", "layer", "component", "start", "stop", "strongest", "score"]
 
 
@@ -40,6 +42,15 @@ class Heatmaps:
 
     data: dict[str, Any]
     cells: pd.DataFrame
+
+    @property
+    def words(self) -> str:
+        """What the panels show, in a sentence."""
+        panels = self.data["panels"]
+        if panels[0]["rising"]:
+            names = ", ".join(panel["title"] for panel in panels)
+            return f"Scores of every layer's neurons, the strongest of each bin: {names}."
+        return f"Scores of {panels[0]['places'][0]}, {panels[0]['note']}."
 
     def cell(self, place: Mapping[str, int]) -> pd.Series | None:
         """The cell at a place; the strongest of the row where the column is -1; None is none."""
@@ -182,29 +193,51 @@ def strip(scores: NeuronScores, chosen: Neuron) -> Heatmaps:
 
 def still(maps: Heatmaps) -> go.Figure:
     """The panels as a figure of plotly, which no click chooses from: for files."""
-    panels = [panel for _, panel in maps.cells.groupby("panel", sort=True)]
+    panels = maps.data["panels"]
     figure = make_subplots(
         cols=len(panels),
-        subplot_titles=[COMPONENT_NAMES[panel["component"].iloc[0]] for panel in panels],
+        subplot_titles=[panel["title"] for panel in panels],
         horizontal_spacing=0.04,
     )
     limit = maps.data["limit"]
-    for column, panel in enumerate(panels, start=1):
-        grid = panel.pivot(index="row", columns="column", values="score")
+    for at, panel in enumerate(panels):
+        cells = maps.cells[maps.cells["panel"] == at]
+        grid = cells.assign(words=[_words(panel, cell) for cell in cells.itertuples()]).pivot(
+            index="row", columns="column"
+        )
+        axes, every = panel["axes"], -(-panel["rows"] // _NAMED)
         figure.add_heatmap(
-            z=grid.to_numpy(),
-            x=grid.columns,
-            y=grid.index,
+            z=grid["score"].to_numpy(),
+            x=panel["size"] * grid["score"].columns,
+            y=grid["score"].index,
             zmin=-limit,
             zmax=limit,
-            showscale=column == len(panels),
-            hovertemplate="row %{y}, bin %{x}: %{z:.4g}<extra></extra>",
+            showscale=maps.data["legend"] and panel is panels[-1],
+            text=grid["words"].to_numpy(),
+            hovertemplate="%{text}: %{z:.4g}<extra></extra>",
             row=1,
-            col=column,
+            col=at + 1,
         )
-    if maps.data["panels"][0]["rising"]:
-        figure.update_xaxes(title="bin of neurons").update_yaxes(title="layer", col=1)
-    return figure.update_layout(height=420)
+        across = axes["column"] or f"{axes['row']}, counted from the row's first"
+        figure.update_xaxes(title=across, col=at + 1)
+        figure.update_yaxes(
+            tickvals=list(range(0, panel["rows"], every)),
+            ticktext=panel["names"][::every],
+            autorange=None if panel["rising"] else "reversed",
+            col=at + 1,
+        )
+    figure.update_yaxes(title=panels[0]["axes"]["row"], col=1)
+    most = max(panel["rows"] for panel in panels)
+    margin = {"t": 50, "b": 50}
+    return figure.update_layout(height=min(130 + 26 * most, 420), margin=margin)
+
+
+def _words(panel: dict[str, Any], cell: Any) -> str:
+    """Which neurons a cell is of."""
+    place = panel["places"][cell.row]
+    if panel["size"] == 1:
+        return f"{place}, neuron {cell.strongest}"
+    return f"{place}, neurons {cell.start} to {cell.stop - 1}, strongest {cell.strongest}"
 
 
 def _data(

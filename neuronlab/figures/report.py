@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import NamedTuple
@@ -16,16 +17,20 @@ ROWS = 100
 
 
 class Part(NamedTuple):
-    """A figure of the page.
+    """Something of the page that a report has: a figure, a table, a sentence.
 
     Attributes:
         words: what it shows.
         figure: makes it, once a report is asked for.
+        text: Markdown, above the figure.
+        code: the Python that gives it, where that is not the call of the whole result.
     """
 
     words: str
-    figure: Callable[[], go.Figure]
-    table: pd.DataFrame
+    figure: Callable[[], go.Figure] | None = None
+    table: pd.DataFrame | None = None
+    text: str = ""
+    code: str = ""
 
 
 def report(
@@ -41,10 +46,17 @@ def report(
         f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in facts.items()
     )
     body = []
-    for number, part in enumerate(parts):
-        # The script is in the page once.
-        drawn = standalone(part.figure()).to_html(full_html=False, include_plotlyjs=not number)
-        body.append(f"<section><h2>{escape(part.words)}</h2>{drawn}{_table(part.table)}</section>")
+    scripted = False  # the script of the figures is in the page once
+    for part in parts:
+        drawn = ""
+        if part.figure is not None:
+            figure = standalone(part.figure())
+            drawn = figure.to_html(full_html=False, include_plotlyjs=not scripted)
+            scripted = True
+        body.append(
+            f"<section><h2>{escape(part.words)}</h2>{paragraphs(part.text)}{drawn}"
+            f"{_table(part.table)}{_code(part.code)}</section>"
+        )
     calls = "".join(
         f"<h2>{escape(language)}</h2><pre>{escape(call)}</pre>" for language, call in code.items()
     )
@@ -56,9 +68,26 @@ def report(
     )
 
 
-def _table(table: pd.DataFrame) -> str:
+def paragraphs(markdown: str) -> str:
+    """HTML of the little Markdown that sentences have: paragraphs, bold, emphasis, escapes."""
+    # An escaped mark is no mark: it goes through as a reference to its character.
+    words = re.sub(r"\\([^a-zA-Z0-9\s])", lambda mark: f"\0{ord(mark[1])};", markdown)
+    words = escape(words, quote=False)
+    words = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", words, flags=re.DOTALL)
+    words = re.sub(r"\*(.+?)\*", r"<i>\1</i>", words, flags=re.DOTALL)
+    words = words.replace("\0", "&#")
+    return "".join(f"<p>{part}</p>" for part in words.strip().split("\n\n") if part)
+
+
+def _code(code: str) -> str:
+    return f"<details><summary>Python</summary><pre>{escape(code)}</pre></details>" if code else ""
+
+
+def _table(table: pd.DataFrame | None) -> str:
+    if table is None:
+        return ""
     more = f" (the first {ROWS} of {len(table):,} rows)" if len(table) > ROWS else ""
-    shown = table.head(ROWS).to_html(index=False, border=0, float_format="{:.5g}".format)
+    shown = table.head(ROWS).to_html(index=False, border=0, na_rep="", float_format="{:.5g}".format)
     return f"<details><summary>Table{more}</summary><div>{shown}</div></details>"
 
 

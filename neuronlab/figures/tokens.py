@@ -14,8 +14,10 @@ from neuronlab.figures.protein import state_name
 from neuronlab.figures.structures import TRACK
 from neuronlab.proteins.secondary import three_states
 
-# Up to so many tokens have their numbers written below them.
+# Up to so many tokens have their numbers written below them; of more, those that are loud: from
+# such a share of the strongest on.
 _WRITTEN = 32
+_LOUD = 0.5
 
 
 def strip(
@@ -61,7 +63,8 @@ def strip(
     places = [at for at in range(len(texts)) if at not in special]
     if limit is None:
         limit = 0.0 if values is None else max((abs(values[at]) for at in places), default=0.0)
-    written = values is not None and not (residues or large) and len(places) <= _WRITTEN
+    loud = -1.0 if len(places) <= _WRITTEN else _LOUD * limit
+    written = values is not None and not (residues or large)
     number_of = {at: number for number, at in enumerate(places, start=1)} if residues else {}
     tokens = []
     for at, text in enumerate(texts):
@@ -80,7 +83,9 @@ def strip(
                 "residue": number,
                 "state": three_states(state),
                 "number": _written_number(number, numbers),
-                "below": f"{round(value, 2) + 0.0:+.2f}" if written and value is not None else "",
+                "below": _below(value)
+                if written and value is not None and abs(value) > loud
+                else "",
             }
         )
     if predicted:
@@ -103,6 +108,11 @@ def strip(
         "light": DIVERGING,
         "dark": DIVERGING_DARK,
     }
+
+
+def _below(value: float) -> str:
+    """A value as it stands below its token; no "-0.00"."""
+    return f"{round(value, 2) + 0.0:+.2f}"
 
 
 def _written_number(residue: int, numbers: Sequence[str]) -> str:

@@ -46,7 +46,7 @@ class ValueQuerySpec(PromptSpec):
 
 
 class ValueQueryStudy(Study[ValueQuerySpec]):
-    """Value neurons, query neurons and the flow between them.
+    """Writing neurons, waking neurons and the flow between them.
 
     Tables: ``layers`` (increase of each layer's attention, FFN and biases), ``path`` (logit lens),
     ``heads`` and ``head_positions``, ``neurons`` (the best value neurons, attention neurons at the
@@ -83,7 +83,7 @@ class ValueQueryStudy(Study[ValueQuerySpec]):
         context.progress(0.0, "loading the model")
         model = context.model(spec.model, spec.revision)
         if model.kind == "classifier":
-            raise UserError("Value neurons need a model that predicts tokens, not classes.")
+            raise UserError("Writing neurons need a model that predicts tokens, not classes.")
         result = analyse(model, spec, context)
         context.progress(0.9, "switching the top neurons off")
         proof = prove(model, spec, value_scores(result))
@@ -118,7 +118,7 @@ def analyse(model: Model, spec: ValueQuerySpec, context: Context) -> Result:
     label = {"target_label": model.label(target)}
     context.preview(Result(asked | label, dict(tables)), "layers and heads; neurons are next")
 
-    context.progress(0.15, "proving the best value neurons")
+    context.progress(0.15, "proving the best writing neurons")
     candidates = {"attention": [scorer.attention_neurons], "ffn": [scorer.ffn_neurons]}
     searched = {
         sublayer: scorer.search(neurons, LISTED[sublayer], check=context.check)

@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from neuronlab.figures.charts import visible
+from neuronlab.figures.report import Part
 from neuronlab.models import Model, Prompt
 from neuronlab.neurons import Intervention, NeuronSet, Suppress
 from neuronlab.neurons.effect import RANDOM_SETS
@@ -70,6 +71,8 @@ def draw(
         )
         st.markdown(summary(measured))
         _table(measured)
+        told = Part("What else broke?", table=measured.bystanders, text=summary(measured))
+        exports.reported("bystanders", told)
     if model.kind == "causal" and model.alphabet == "text":
         _texts(model, prompt.text, tuple(neurons), key, intervention)
 
@@ -123,9 +126,12 @@ def headline(model: Model, prompt: Prompt, neurons: NeuronSet) -> None:
     if of is None:
         return
     times = "" if of.quotient is None else f" **{of.quotient:.1f}**"
-    st.markdown(
+    exports.told(
+        "specificity",
+        "Specificity: the best neurons, suppressed",
         f"Specificity{times}: {_measure(of)} {of.change:+.2f} of the answer, log-probability "
-        f"{of.mean:+.2f} of {len(of.bystanders)} bystanders in the mean{_beside(of)}. {_called(of)}"
+        f"{of.mean:+.2f} of {len(of.bystanders)} bystanders in the mean{_beside(of)}. "
+        f"{_called(of)}",
     )
 
 

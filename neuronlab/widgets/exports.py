@@ -14,9 +14,10 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from neuronlab import __version__, spreadsheets
+from neuronlab.attribution import METHODS
 from neuronlab.figures.charts import standalone
 from neuronlab.figures.report import Part, report
-from neuronlab.widgets import address, runs, services
+from neuronlab.widgets import address, method_form, runs, services
 from neuronlab.widgets.browser import element
 
 _mount = element("pictures")
@@ -29,7 +30,15 @@ _ABOUT_REPORT = (
 )
 
 
-def chart(figure: go.Figure, table: pd.DataFrame, name: str, alt: str, *, linked: str = "") -> None:
+def chart(
+    figure: go.Figure,
+    table: pd.DataFrame,
+    name: str,
+    alt: str,
+    *,
+    linked: str = "",
+    code: str = "",
+) -> None:
     """A plotly figure; the fold below holds table and files.
 
     Args:
@@ -37,6 +46,7 @@ def chart(figure: go.Figure, table: pd.DataFrame, name: str, alt: str, *, linked
         alt: what the figure shows, for those who do not see it.
         linked: the name that the figures of one protein share, where residues are along the first
             axis: see ``figures.tokens.strip``.
+        code: the Python that gives it, where that is not the call of the whole result.
     """
     config = {
         "displaylogo": False,
@@ -47,7 +57,7 @@ def chart(figure: go.Figure, table: pd.DataFrame, name: str, alt: str, *, linked
     st.plotly_chart(figure, key=key, config=config, alt=alt)
     if linked:
         _follow(key=f"along_{name}", data={"figure": key, "linked": linked})
-    reported(name, Part(alt, lambda: figure, table))
+    reported(name, Part(alt, lambda: figure, table, code=code))
     # The figure is in the page already: its file is made when asked for.
     files = {"HTML": ("html", lambda: standalone(figure).to_html(), "text/html")}
     # Of thousands of points, which a browser draws past its page, the tool bar has the picture.
@@ -55,9 +65,10 @@ def chart(figure: go.Figure, table: pd.DataFrame, name: str, alt: str, *, linked
     tables(table, name, files, figure=key if drawn else "", alt=alt)
 
 
-def begin() -> None:
+def begin(title: str) -> None:
     """A page is drawn anew: a report has what it shows, and nothing of the last one."""
     st.session_state["reported"] = {}
+    st.session_state["report_title"] = title
 
 
 def report_asked() -> bool:
@@ -72,8 +83,14 @@ def unseen() -> Iterator[None]:
         yield
 
 
+def told(name: str, words: str, text: str) -> None:
+    """What was found, in Markdown: on the page, and below ``words`` in a report of it."""
+    st.markdown(text)
+    reported(name, Part(words, text=text))
+
+
 def reported(name: str, part: Part) -> None:
-    """Have a report of the page hold a figure."""
+    """Have a report of the page hold something of it."""
     st.session_state["reported"][name] = part
 
 
@@ -171,17 +188,31 @@ def _caption(key: str) -> list[str]:
     return [line for line in (runs.question(spec), runs.models_of(spec), computed) if line]
 
 
-def _report(key: str, parts: Mapping[str, Part], calls: Mapping[str, str]) -> str:
+def _report(title: str, key: str, parts: Mapping[str, Part], calls: Mapping[str, str]) -> str:
     """A page of a result that opens offline."""
     spec, made = services.result(key)[0], services.store().provenance(key)
     facts = {
         "asked": runs.question(spec),
         "model": runs.models_of(spec),
+        "study": runs.heading(str(spec["study"]), spec),
         "computed": f"{made['created'][:10]}, in {made['seconds']:.1f} s",
-        "settings": ", ".join(f"{name} {value}" for name, value in spec.items()),
+        "settings": "; ".join(f"{name}: {value}" for name, value in _settings(spec).items()),
         "with": f"NeuronLab {__version__}, run {key}",
     }
-    return report(runs.heading(str(spec["study"]), spec), facts, [*parts.values()], calls)
+    return report(title, facts, [*parts.values()], calls)
+
+
+def _settings(spec: Mapping[str, Any]) -> dict[str, str]:
+    """What a spec says besides what was asked of which model; of a method, as its form says it."""
+    words = method_form.words(spec) if spec.get("method") in METHODS else {}
+    asked = {"study", "version", "model", "text", "target", "foil"}
+    if words:
+        asked |= method_form.FIELDS
+    for name, value in spec.items():
+        if name not in asked and value not in (None, "", [], {}):
+            several = ", ".join(map(str, value)) if isinstance(value, list) else value
+            words[name.replace("_", " ")] = str(several)
+    return words
 
 
 def share(key: str, python: str, command: str) -> None:
@@ -190,7 +221,9 @@ def share(key: str, python: str, command: str) -> None:
     # What is drawn again after this, such as another proof, is in it as it stands then.
     parts: dict[str, Part] = st.session_state["reported"]
 
-    page = partial(_report, key, parts, {"Python": python, "Command": command})
+    title = st.session_state["report_title"]
+    calls = {"The whole result, as Python": python, "The same as a command": command}
+    page = partial(_report, title, key, parts, calls)
     if store.has(key):
         _mount(key="caption", data={"caption": _caption(key), "page": True, "figure": ""})
     with st.container(horizontal=True):
@@ -202,7 +235,7 @@ def share(key: str, python: str, command: str) -> None:
             type="tertiary",
             key="present",
             on_click=present,
-            help="The page alone, for a projector.",
+            help="The page alone, for a projector; F11 has most browsers fill the screen.",
         )
         with st.popover("Copy as Python", icon=":material/code:", type="tertiary"):
             st.code(python, language="python")

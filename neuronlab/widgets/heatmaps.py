@@ -36,6 +36,5 @@ def draw(
     _mount(key=key, data=maps.data, on_picked_change=picked)
     if files:
         table = maps.cells.drop(columns=["panel", "row", "column"])
-        alt = "Where the scores are."
-        exports.reported(name, Part(alt, partial(still, maps), table))
-        exports.tables(table, name, figure=key, alt=alt)
+        exports.reported(name, Part(maps.words, partial(still, maps), table))
+        exports.tables(table, name, figure=key, alt=maps.words)

@@ -12,6 +12,7 @@ import streamlit as st
 
 from neuronlab.figures.charts import predictions, visible
 from neuronlab.figures.colours import COMPONENT_NAMES
+from neuronlab.figures.report import Part
 from neuronlab.models import COMPONENTS, Component, Model, Prompt
 from neuronlab.neurons import (
     Affine,
@@ -27,7 +28,7 @@ from neuronlab.neurons import (
 from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM, RANDOM_SETS, WRITTEN
 from neuronlab.neurons.interventions import Positions
 from neuronlab.widgets import bystanders, exports, state
-from neuronlab.widgets.guard import counted, guard
+from neuronlab.widgets.guard import counted, guard, plain
 
 _KINDS = {
     "scale": "Suppress / amplify",
@@ -63,6 +64,19 @@ class Change:
             else Amplify(neurons, self.positions, self.a)
         )
 
+    def words(self) -> str:
+        """What is done to neurons, and where."""
+        where = "all positions" if self.positions == "all" else "the predicted position"
+        if self.kind == "affine":
+            done = f"activation h made {self.a:g} h {'-' if self.b < 0 else '+'} {abs(self.b):g}"
+        elif self.kind == "keep":
+            to = "set to their mean" if self.to_mean else "set to 0"
+            names = ", ".join(COMPONENT_NAMES[c] for c in self.components)
+            done = f"kept, all other {names} neurons {to}"
+        else:
+            done = "suppressed" if self.a == 0 else f"multiplied by {self.a:g}"
+        return f"{done} at {where}"
+
     def python(self) -> str:
         """The call that makes this intervention of a set named ``basket``."""
         if self.kind == "affine":
@@ -77,6 +91,8 @@ class Change:
 
 BASKET = "Basket"
 _SUPPRESS = Change("scale", "all")
+# Neurons of a changed set that are named in a line.
+_NAMED = 10
 
 
 @st.cache_data(max_entries=512, show_spinner=False)
@@ -138,8 +154,10 @@ def _panel(
             tuple(neurons),
             change,
         )
+    changed = f"{counted(len(neurons), 'neuron')} ({_named(neurons)}) {change.words()}"
     with left:
-        _numbers(outcome, neurons)
+        _numbers(outcome, neurons, changed)
+    python = _python(prompt, model, neurons, change)
     with right:
         exports.chart(
             predictions(
@@ -149,10 +167,11 @@ def _panel(
             ),
             outcome.choices,
             "intervention",
-            "Bars: probabilities of the first choices before and after the change.",
+            f"Bars: probabilities of the first choices before and after; {changed}.",
+            code=python,
         )
         with st.popover("Copy as Python", icon=":material/code:", type="tertiary"):
-            st.code(_python(prompt, model, neurons, change), language="python")
+            st.code(python, language="python")
     key = bystanders.SUPPRESSED if change == _SUPPRESS else (change,)
     bystanders.draw(model, prompt, neurons, partial(change.of, neurons, model, prompt), key)
 
@@ -225,7 +244,19 @@ def _change(components: tuple[Component, ...]) -> Change:
     return Change(kind, positions, **settings)
 
 
-def _numbers(outcome: Effect, neurons: NeuronSet) -> None:
+def _named(neurons: NeuronSet) -> str:
+    """The names of a set, as far as a line has room."""
+    names = [str(neuron) for neuron in neurons]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"
+
+
+def _numbers(outcome: Effect, neurons: NeuronSet, changed: str) -> None:
+    """What became of the target, beside every random set.
+
+    Args:
+        changed: what was done to which neurons.
+    """
     measure = outcome.measure
     written = WRITTEN[measure].format
     spread = written if measure == "probability" else "{:.2f}".format
@@ -237,16 +268,26 @@ def _numbers(outcome: Effect, neurons: NeuronSet) -> None:
         f"{RANDOM_SETS} matched random sets of either kind:"
     )
     rows = [{"set": "chosen", measure: after}]
+    beside = []
     for control, words in CONTROLS.items():
         values = outcome.controls[control]
-        st.markdown(
-            f"- {words}: **{written(outcome.mean(control))} ± {spread(outcome.sd(control))}** "
+        told = (
+            f"{words}: **{written(outcome.mean(control))} ± {spread(outcome.sd(control))}** "
             f"(from {written(min(values))} to {written(max(values))}; "
-            f"p = {outcome.p(control):.2g})",
-            help=_HELP[control].format(activity=outcome.activity[control]),
+            f"p = {outcome.p(control):.2g})"
         )
+        st.markdown(f"- {told}", help=_HELP[control].format(activity=outcome.activity[control]))
+        beside.append(told)
         rows += [{"set": f"{control} {i}", measure: value} for i, value in enumerate(values)]
-    exports.tables(pd.DataFrame(rows), "random_sets")
+    table = pd.DataFrame(rows)
+    exports.tables(table, "random_sets")
+    text = (
+        f"{plain(changed)}: **{what}{written(before)} → {written(after)}**. The same with "
+        f"{RANDOM_SETS} matched random sets of either kind:"
+    )
+    exports.reported(
+        "random_sets", Part("The proof", table=table, text="\n\n".join([text, *beside]))
+    )
 
 
 def _metrics(outcome: Effect) -> None:

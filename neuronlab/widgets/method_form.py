@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import streamlit as st
@@ -29,6 +29,45 @@ _RANKINGS = ("score", "specific score")
 _TOLERANCES = (TOLERANCE, 0.01, 0.002)
 
 
+# Of a spec, what this form asks.
+FIELDS = frozenset(
+    {
+        "method",
+        "components",
+        "positions",
+        "specific",
+        "objective",
+        "baseline",
+        "engine",
+        "tolerance",
+        "variant",
+        "seed",
+    }
+)
+
+
+def words(spec: Mapping[str, Any]) -> dict[str, str]:
+    """How neurons were scored, as a stored spec has it and in the form's words."""
+    chosen = method(spec["method"])
+    told = {
+        "Components": ", ".join(COMPONENT_NAMES[c] for c in spec.get("components") or ()),
+        "Neurons at": _POSITIONS.get(spec.get("positions", ""), ""),
+        "Ranked by": _RANKINGS[bool(spec.get("specific"))],
+    }
+    if chosen.differentiates and spec.get("foil") is None:
+        told["Explain the target's"] = _OBJECTIVES.get(spec.get("objective", ""), "")
+    if chosen.integrates:
+        told["The path begins at"] = _BASELINES.get(spec.get("baseline", ""), "")
+        told["Engine"] = spec.get("engine", "")
+        if spec.get("engine") == "fast" and "tolerance" in spec:
+            told["Error allowed in a layer"] = f"{spec['tolerance']:.1%}"
+    if len(chosen.variants) > 1:
+        told["Form"] = _VARIANTS.get(spec.get("variant", ""), "")
+    if chosen.draws and "seed" in spec:
+        told["Seed"] = str(spec["seed"])
+    return {name: value for name, value in told.items() if value}
+
+
 def draw(form: dict[str, Any], there: Collection[Component], key: Key) -> dict[str, Any]:
     """The method, its components and positions, and what few people change: fields of a spec.
 
@@ -37,7 +76,7 @@ def draw(form: dict[str, Any], there: Collection[Component], key: Key) -> dict[s
         there: the components that the model has.
         key: makes a widget's key of its name.
     """
-    first, second, third, fourth = st.columns([1.6, 2.4, 1.5, 0.9], vertical_alignment="bottom")
+    first, second, third, fourth = st.columns([1.6, 2.4, 1.5, 1.1], vertical_alignment="bottom")
     names = list(METHODS)
     with first:
         name = st.selectbox(

@@ -14,7 +14,7 @@ from neuronlab.attribution import attribute
 from neuronlab.errors import UserError
 from neuronlab.figures.charts import token_bars, visible
 from neuronlab.figures.colours import COMPONENT_NAMES
-from neuronlab.models import Model, Prompt
+from neuronlab.models import Component, Model, Prompt
 from neuronlab.neurons import Neuron, NeuronCard, NeuronScores, NeuronSet, neuron_card
 from neuronlab.studies.bases.prompts import prompts
 from neuronlab.widgets import address, contexts, exports, label_sets, state, token_strip
@@ -73,7 +73,7 @@ def draw(model: Model, prompt: Prompt, neuron: Neuron, scores: NeuronScores) -> 
         st.markdown(f"{_standing(scores, neuron)}; activation **{activation:+.3g}** at {where}.")
         _actions(neuron)
         contexts.brief(model, neuron, activation)
-        _words(card)
+        _words(model, card)
         _tokens(model, prompt, card, scores)
         _elsewhere(model, neuron)
 
@@ -150,8 +150,23 @@ def _activation(model: Model, prompt: Prompt, card: NeuronCard) -> tuple[float, 
     return float(table[position]), where
 
 
-def _words(card: NeuronCard) -> None:
+# What a neuron does instead of writing to the stream.
+_WRITES_NOTHING: dict[Component, str] = {
+    "query": "says what its token asks earlier tokens for",
+    "key": "says what its token offers to be found by",
+    "value": "is handed on to later tokens, as far as they attend to its own",
+}
+
+
+def _words(model: Model, card: NeuronCard) -> None:
+    """The words that a neuron promotes and suppresses, or why it has none."""
     if not len(card.promotes):
+        does = _WRITES_NOTHING.get(card.neuron.component)
+        if does and model.kind in ("causal", "masked"):
+            st.caption(
+                f"It {does}, and writes nothing to the stream itself: what promotes words are FFN "
+                "and attention neurons."
+            )
         return
     left, right = st.columns(2)
     for column, title, table in (
@@ -189,18 +204,23 @@ def _tokens(model: Model, prompt: Prompt, card: NeuronCard, scores: NeuronScores
         every = rows.drop(columns=of_neuron, errors="ignore").iloc[0]
         per_token = every.iloc[table["token"]].tolist()
         table = table.assign(score=per_token)
-        _per_token(model, prompt, per_token, "score", table)
+        _per_token(model, prompt, neuron, per_token, "score", table)
     values = card.activations["activation"].tolist()
-    _per_token(model, prompt, values, "activation", table)
+    _per_token(model, prompt, neuron, values, "activation", table)
     if len(card.residues):
         st.caption("Residues it responds to: mean activation here, highest first")
         st.dataframe(card.residues, hide_index=True, height=180, key="card_residues")
 
 
 def _per_token(
-    model: Model, prompt: Prompt, values: list[float], what: str, table: pd.DataFrame
+    model: Model,
+    prompt: Prompt,
+    neuron: Neuron,
+    values: list[float],
+    what: str,
+    table: pd.DataFrame,
 ) -> None:
-    """The neuron's score or activation at each token, or residue."""
+    """A neuron's score or activation at each token, or residue."""
     residues = model.alphabet == "protein"
     st.caption(f"{what.capitalize()} at each {'residue' if residues else 'token'}")
     if residues:
@@ -208,5 +228,5 @@ def _per_token(
         token_strip.draw(data, f"neuron_{what}")
         exports.tables(table, f"neuron_{what}")
         return
-    alt = f"{what.capitalize()} of the neuron at each token."
+    alt = f"{what.capitalize()} of neuron {neuron} at each token."
     exports.chart(token_bars(table["text"].tolist(), values, what), table, f"neuron_{what}", alt)

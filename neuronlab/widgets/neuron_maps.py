@@ -190,6 +190,10 @@ def listed(
             "component": st.column_config.TextColumn("component", width="small"),
             "score": st.column_config.NumberColumn("score", format="%.5f"),
             "coefficient": st.column_config.NumberColumn("coefficient", format="%+.2f"),
+            "likeness": st.column_config.NumberColumn(
+                format="%.2f",
+                help="Of label and search, in meaning: 1 is the same, 0 nothing alike.",
+            ),
         },
         alt=alt,
     )

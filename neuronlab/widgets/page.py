@@ -5,19 +5,31 @@ from __future__ import annotations
 import streamlit as st
 
 GLOSSARY = {
-    "Neuron": "One number inside a layer, computed anew for every text: what a query, key or value "
-    "is made of, what the FFN's detectors say (after activation and gate, before its last "
-    "projection), or what attention has gathered (before its output projection).",
+    "Neuron": "One number inside a model, computed anew for every text: a detector that is loud on "
+    "some texts and nearly silent on most. The FFN is made of them, and so are queries, keys, "
+    "values and what attention gathers.",
+    "Activation": "The number that a neuron has at a token: how loud it is there, and with which "
+    "sign.",
+    "Score": "How much of a prediction a method puts down to a neuron: above 0 it speaks for the "
+    "target, below 0 against it.",
+    "Query, key, value": "Three lists of numbers that attention makes of every token: what it asks "
+    "earlier tokens for (query), what it offers to be found by (key), and what it hands on where a "
+    "query fits its key (value). Each number is a neuron.",
     "Token": "A piece of text that a model reads as one: a word, or a part of one.",
     "Block": "What a model repeats: attention, then FFN; also called a layer, and counted from 0.",
     "Head": "One of several readers that attention has side by side.",
-    "Logit": "The score that a token has before scores are made probabilities.",
+    "Logit": "The number that a token has before these numbers are made probabilities. A change of "
+    "the logit is how far something pushes the token up, or down where it is negative.",
+    "Log-probability": "The natural logarithm of a probability, 0 where something is certain: -0.7 "
+    "is a half, -4.6 a hundredth.",
+    "Log-odds": "How much likelier one answer is than another, as the logarithm of their ratio; 0 "
+    "is a tie.",
     "p": "How often a random set does at least as much, the chosen one counting as one of them: "
     "with 20 sets never below 1/21.",
     "FFN": "The part of a block that looks at each token by itself: its neurons look for something "
     "in the stream, and write something into it.",
-    "Residual stream": "The list of numbers that each token has, and to which every layer adds; at "
-    "the end the next token is read off it.",
+    "Stream": "The list of numbers that each token has, and to which every layer adds; at the end "
+    "the next token is read off it. In papers: residual stream.",
     "Attention": "The part of a block that lets a token read from earlier ones: where its query "
     "fits a key, the value there is taken along.",
     "Attribution": "How much of a prediction is due to each neuron.",
@@ -93,5 +105,9 @@ def header(title: str, question: str, paper: str, how_to_read: str, terms: tuple
         for term in terms:
             st.markdown(f"**{term}.** {GLOSSARY[term]}")
         if exactly:
-            with st.expander("Exactly, with formulas", icon=":material/function:"):
+            formulas = "$" in exactly
+            with st.expander(
+                "Exactly, with formulas" if formulas else "Exactly",
+                icon=f":material/{'function' if formulas else 'notes'}:",
+            ):
                 st.markdown(exactly)

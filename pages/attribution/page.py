@@ -114,9 +114,9 @@ def results(model: Model, spec: AttributionSpec, result: Result) -> None:
     if {"where", "quality"} & {*result.tables} or result.numbers.get("certified"):
         parts["Completeness"] = partial(completeness, model, spec, result, scores.layer_names)
     sections.draw(parts)
-    exports.share(spec.key, attribute_python(spec), attribute_command(spec))
     with specificity, guard():
         bystanders.headline(model, asked, proof[0])
+    exports.share(spec.key, attribute_python(spec), attribute_command(spec))  # reports have it all
 
 
 def trusted(model: Model, spec: AttributionSpec, result: Result, scores: NeuronScores) -> bool:
@@ -145,10 +145,12 @@ def headline(result: Result) -> None:
     written = WRITTEN[measure].format
     words, mean, sd = control_in(n)
     spread = f"{sd:.1%}" if measure == "probability" else f"{sd:.2f}"
-    st.markdown(
+    exports.told(
+        "headline",
+        "What was found",
         f"{prediction(n)} Without its {n['suppressed']} top neurons: "
         f"**{written(n[f'{measure}_suppressed'])}**. Without as many "
-        f"{words}: {written(mean)} ± {spread}."
+        f"{words}: {written(mean)} ± {spread}.",
     )
     if n.get("note"):
         st.caption(plain(n["note"]))

@@ -166,13 +166,15 @@ def headline(table: pd.DataFrame, result: Result, metric: str, ablation: str) ->
     ]
     random = table[(table["method"] == RANDOM) & (table["fraction"] == share)][metric].mean()
     which = f" ({'; '.join(better)})" if better else ""
-    st.markdown(
+    exports.told(
+        "headline",
+        "What was found",
         f"With **{share:.0%}** of the neurons kept, **{len(better)} of {len(comparisons)}** ways "
         "to choose them do better than random neurons with as many in each layer and "
         f"component{which}. "
         f"{METRICS[metric]}: any random neurons {random:.3f}, all neurons "
         f"{n['full'][metric]:.3f}, none {n['floor'][ablation][metric]:.3f}, the most frequent "
-        f"class {n['majority'][metric]:.3f}."
+        f"class {n['majority'][metric]:.3f}.",
     )
     few = " So few say little: press Run for more." if n["tested"] < 50 else ""
     length = (

@@ -253,10 +253,12 @@ def results(spec: FineTuneSpec, result: Result) -> None:
     table = pd.DataFrame(rows)
     low, high = n["test"]["intervals"]["auc"]
     st.subheader("What was reached")
-    st.markdown(
+    exports.told(
+        "headline",
+        "What was found",
         f"**AUC {n['test']['auc']:.3f}** ({low:.3f} to {high:.3f}) on {n['sizes']['test']} test "
         f"proteins, accuracy {n['test']['accuracy']:.1%}, F1 {n['test']['f1']:.3f}. "
-        f"{beside(n, result.tables['compared'])} Tuning ended: {plain(n['stopped'])}."
+        f"{beside(n, result.tables['compared'])} Tuning ended: {plain(n['stopped'])}.",
     )
     left, right = st.columns(2, gap="medium")
     with left:

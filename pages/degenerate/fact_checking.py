@@ -162,11 +162,13 @@ def headline(result: Result) -> None:
         interval = "no interval"
         if row["f1_low"] <= row["f1_high"]:
             interval = f"{row['f1_low']:.2f} to {row['f1_high']:.2f}"
-        st.markdown(
+        exports.told(
+            f"headline_{kind}",
+            "What was found",
             f"**{SCORERS[kind]}**, judging one candidate: F1 **{row['f1']:.2f}** "
             f"({interval}), {_verdicts(comparisons, kind, 'f1')}. "
             f"Forced choice: **{row['accuracy']:.0%}** right ({row['accuracy_low']:.0%} to "
-            f"{row['accuracy_high']:.0%}), {_verdicts(comparisons, kind, 'accuracy')}."
+            f"{row['accuracy_high']:.0%}), {_verdicts(comparisons, kind, 'accuracy')}.",
         )
     words = f"{n['facts']['train']} facts chose neurons and thresholds, {n['facts']['test']} "
     words += "were tested, each with its answer and a wrong one."

@@ -40,13 +40,13 @@ def counts(result: Result) -> None:
 def parts(result: Result) -> dict[str, Callable[[], None]]:
     """The sections that need no head switched off."""
     return {
-        "Value layers": partial(value_layers, result),
-        "Query layers": partial(query_layers, result),
+        "Writing layers": partial(writing_layers, result),
+        "Waking layers": partial(waking_layers, result),
         "Shared neurons": partial(shared_neurons, result),
     }
 
 
-def value_layers(result: Result) -> None:
+def writing_layers(result: Result) -> None:
     """In which layers the answers of each kind are written."""
     part = st.segmented_control(
         "Part",
@@ -68,7 +68,7 @@ def value_layers(result: Result) -> None:
     )
 
 
-def query_layers(result: Result) -> None:
+def waking_layers(result: Result) -> None:
     """In which layers the writing neurons of each kind are woken."""
     left, right = st.columns(2)
     of = left.segmented_control(
@@ -96,10 +96,10 @@ def query_layers(result: Result) -> None:
     scores = table[(table["of"] == of) & (table["part"] == by)]
     scores = scores.pivot(index="relation", columns="layer", values="score")
     exports.chart(
-        matrix(scores.loc[list(result.numbers["per_type"])], "query score", signed=True),
+        matrix(scores.loc[list(result.numbers["per_type"])], "waking score", signed=True),
         table,
         "kinds_query_layers",
-        "Heatmap of kinds of knowledge by layers: mean query score.",
+        "Heatmap of kinds of knowledge by layers: mean waking score.",
     )
 
 

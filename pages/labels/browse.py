@@ -152,8 +152,8 @@ def _search(
     left, right = neuron_card.columns()
     table = rows.head(_LISTED).reset_index(drop=True)
     with left:
-        columns = ["layer", "component", "neuron", "label", *_JUDGED]
-        columns += [c for c in ("likeness", "effect", "q") if c in table]
+        columns = ["layer", "component", "neuron", "label", "likeness", *_JUDGED, "effect", "q"]
+        columns = [c for c in columns if c in table]
         st.markdown(search.heading(rows, _LISTED))
         neuron_maps.listed(
             table, "label_rows", "Neurons with their labels.", height=520, order=columns

@@ -140,9 +140,11 @@ def _headline(result: Result) -> None:
             f"the neuron with a correlation above {PREDICTS}, and the median is "
             f"**{n['correlation']:.2f}** (another neuron's label: {n['control_correlation']:.2f})."
         )
-    st.markdown(
+    exports.told(
+        "headline",
+        "What was found",
         f"**{n['labelled']:,} of {n['neurons']:,}** neurons have words, or pieces of words, in "
-        f"common where they are most positive, **{n['distinct']:,}** different labels.{quality}"
+        f"common where they are most positive, **{n['distinct']:,}** different labels.{quality}",
     )
     st.caption(
         f"From {n['texts']:,} definitions of WordNet ({n['read']:,} tokens); {n['judged']:,} "
@@ -182,11 +184,22 @@ def _search(model: Model, table: pd.DataFrame, spec: TokenLabelsSpec, tokens: in
     left, right = neuron_card.columns()
     with left:
         st.markdown(search.heading(rows, _LISTED))
-        order = ["layer", "neuron", "label", "peaks", "correlation", "another's label"]
-        order += [name for name in ("likeness", "promotes") if name in rows]
+        if "named" in rows:
+            st.caption(
+                f"{rows['named'].sum():,} have the words in their label and come first; "
+                f"{(~rows['named']).sum():,} have them only at their places: the "
+                "five, in all texts, at which the neuron is most positive."
+            )
+        order = ["layer", "neuron", "label", "likeness", "words at its places", "correlation"]
+        order = [name for name in order if name != "likeness" or name in rows]
+        order += ["another's label", "promotes"]
         order = order if len(spec.components) == 1 else ["component", *order]
         neuron_maps.listed(
-            rows.head(_LISTED).rename(columns={"control_correlation": "another's label"}),
+            rows.head(_LISTED)
+            .rename(
+                columns={"control_correlation": "another's label", "peaks": "words at its places"}
+            )
+            .assign(promotes=lambda table: table["promotes"].map(_listed)),
             "context_rows",
             "Neurons with their labels.",
             height=560,
@@ -221,7 +234,12 @@ def _fitting(table: pd.DataFrame, tokens: int) -> pd.DataFrame | None:
     )
     rows = table if layer == _ALL else table[table["layer"] == layer]
     if frequency == "left out":
-        rows = rows[rows["bearing"] <= _RARE * tokens]
+        frequent = rows["bearing"] > _RARE * tokens
+        st.caption(
+            f"{(frequent & (rows['label'] != '')).sum():,} neurons are left out here, whose labels "
+            "are of frequent words."
+        )
+        rows = rows[~frequent]
     if meant:
         return search.by_meaning(rows, query)
     if query:
@@ -244,7 +262,7 @@ def _card(model: Model, table: pd.DataFrame, neuron: Neuron, spec: TokenLabelsSp
         if row["label"]:
             st.caption(f"{_judged(row)}")
         if row["promotes"]:
-            words = plain(str(row["promotes"]))
+            words = plain(_listed(row["promotes"]))
             st.markdown(f"Where it is positive, what it writes speaks most for {words}.")
         places = _places(spec)
         if places is None:
@@ -254,6 +272,11 @@ def _card(model: Model, table: pd.DataFrame, neuron: Neuron, spec: TokenLabelsSp
         with st.expander("Most negative", expanded=contexts.stronger(places, neuron) == "bottom"):
             contexts.draw(model, places, neuron, "bottom", "context")
         explanation.draw(spec, neuron)
+
+
+def _listed(tokens: str) -> str:
+    """Tokens in quotes, as results have them, with a comma between."""
+    return tokens.replace("” “", "”, “")
 
 
 def _judged(row: pd.Series) -> str:

@@ -63,11 +63,13 @@ def results(model: Model, spec: ResidueLabelsSpec, result: Result) -> None:
     n, table = result.numbers, result.tables["labels"]
     least = st.slider("Correlation, at least", 0.0, 0.6, FOLLOWS, 0.05, key="residue_least")
     follow = table["correlation"] >= least
-    st.markdown(
+    exports.told(
+        "headline",
+        "What was found",
         f"**{follow.sum():,} of {n['neurons']:,}** neurons follow their label with a correlation "
         f"of at least {least:.2f} on {n['judged']:,} chains that had no part in it; of labels made "
         f"from shifted states **{(table['control_correlation'] >= least).sum():,}** do, and the "
-        f"best of them has {n['control_most']:.2f}."
+        f"best of them has {n['control_most']:.2f}.",
     )
     if follow.any():
         left, right = st.columns(2, gap="medium")

@@ -54,10 +54,11 @@ def heading(rows: pd.DataFrame, most: int) -> str:
     """
     count = f"**{counted(len(rows), 'neuron')}**"
     if "likeness" in rows:
+        near = f"likeness {rows['likeness'].max():.2f} to {rows['likeness'].min():.2f}"
         which = (
-            f"The {count} whose labels are nearest in meaning"
+            f"The {count} whose labels are nearest in meaning ({near})"
             if len(rows) == _MEANT
-            else f"{count}, those nearest in meaning first"
+            else f"{count}, those nearest in meaning first ({near})"
         )
     else:
         which = f"{count} (the first {most:,})" if len(rows) > most else count

@@ -43,9 +43,11 @@ def results(model: Model, spec: CrossLingualEditingSpec, result: Result) -> None
     edits = table[table["change"] == change]
     of_fact = edits[edits["about"] == FACT]
     shared = of_fact[of_fact["edit"] == SHARED]
-    st.markdown(
+    exports.told(
+        "headline",
+        "What was found",
         f"On {facts}, the language-independent neurons ({shared['neurons'].mean():.1f} a fact) "
-        f"change the right answer by {'; '.join(_change(row) for _, row in shared.iterrows())}."
+        f"change the right answer by {'; '.join(_change(row) for _, row in shared.iterrows())}.",
     )
     st.caption(
         "Beside each: the same change of random neurons of the same layers, or of such as are "

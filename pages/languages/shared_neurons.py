@@ -116,7 +116,8 @@ def headline(spec: LanguageIndependentSpec, table: pd.DataFrame, n: dict) -> Non
             f"another relation: {table['other_relation'].mean():.1f}."
         )
     empty = int((table["shared"] == 0).sum())
-    st.markdown(text + (f" {empty} facts share none." if empty else ""))
+    none = f" {empty} facts share none." if empty else ""
+    exports.told("headline", "What was found", text + none)
     facts_form.notes(n)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from html import escape
 
+from neuronlab.figures.report import paragraphs
 from pages.learn.experiment import Outcome
 from pages.learn.lesson import Lesson, Step
 
@@ -20,7 +20,11 @@ h1 { font-size: 20pt; } h2 { font-size: 14pt; margin-top: 1.6em; }
 
 def worksheet(lesson: Lesson, outcomes: Sequence[Outcome]) -> str:
     """A page to print: texts and questions, without what is revealed."""
-    parts = [f"<p class='name'>Name: ____________________</p><h1>{escape(lesson.title)}</h1>"]
+    parts = [
+        f"<p class='name'>Name: ____________________</p><h1>{escape(lesson.title)}</h1>",
+        "<p><i>To be filled in beside the lesson on a screen, which has the figures: what is "
+        f"“below”, or has a colour, is there (/learn?lesson={escape(lesson.name)}).</i></p>",
+    ]
     for number, (step, outcome) in enumerate(zip(lesson.steps, outcomes, strict=True), start=1):
         parts.append(f"<h2>{number}. {escape(step.title)}</h2>{_text(step.text, outcome)}")
         if step.question:
@@ -65,11 +69,7 @@ def right(step: Step, outcome: Outcome) -> str:
 
 
 def _text(text: str, outcome: Outcome | None = None) -> str:
-    """The little Markdown that lessons have: paragraphs, bold and emphasis."""
-    words = escape(filled(text, outcome) if outcome else text, quote=False)
-    words = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", words, flags=re.DOTALL)
-    words = re.sub(r"\*(.+?)\*", r"<i>\1</i>", words, flags=re.DOTALL)
-    return "".join(f"<p>{part}</p>" for part in words.strip().split("\n\n") if part)
+    return paragraphs(filled(text, outcome) if outcome else text)
 
 
 def _page(title: str, parts: Sequence[str]) -> str:

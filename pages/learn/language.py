@@ -60,6 +60,14 @@ def switch(count: int, which: str = "best") -> Outcome:
     )
 
 
+def named(token: str) -> str:
+    """A token in a sentence: in quotes, or what it is where there is nothing to see in quotes."""
+    word = visible(token).strip("␣ ")
+    if word:
+        return f"“{word}”"
+    return "a space" if len(token) == 1 else "nothing but spaces"
+
+
 @experiment
 def bystander(count: int, text: str, target: str) -> Outcome:
     """Another prompt without the neurons that were chosen for the lesson's."""
@@ -68,8 +76,7 @@ def bystander(count: int, text: str, target: str) -> Outcome:
     before, after = predict_many(
         model, encoded, [None, Suppress(capital_scores().select(top=count))]
     )
-    first = visible(model.label(int(after.logits.argmax()))).strip("␣")
-    first = f"“{first}”" if first else "nothing that can be seen"
+    first = named(model.label(int(after.logits.argmax())))
     rows = [Bar("as it is", before.probability), Bar("without them", after.probability, True)]
     still = "still" if int(after.logits.argmax()) == before.target else "now"
     numbers = {"before": before.probability, "after": after.probability}

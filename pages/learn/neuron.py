@@ -64,7 +64,8 @@ def block(layer: int) -> Outcome:
         ),
         Stage(
             "Stream",
-            "All of it is added up. Read here already, the next token would be",
+            "All of it is added up. This much the answer would have if the stream were read here "
+            "already:",
             [(circuit.numbers["target_label"], after_block)],
             percent=True,
         ),

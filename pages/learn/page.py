@@ -9,9 +9,9 @@ import streamlit as st
 
 from neuronlab.widgets import bars, links
 from neuronlab.widgets.bars import Bar
-from neuronlab.widgets.guard import counted, guard, plain
+from neuronlab.widgets.guard import complain, counted, guard, plain
 from neuronlab.widgets.page import GLOSSARY
-from pages import PAGES
+from pages import PAGES, WORDS
 from pages.learn import classroom, handout, language, neuron, protein  # noqa: F401 (register experiments)
 from pages.learn.experiment import Outcome, measure
 from pages.learn.lesson import Lesson, Step, lessons
@@ -22,8 +22,11 @@ _COLUMNS = 2
 def main() -> None:
     classroom.remember()
     of = {lesson.name: lesson for lesson in lessons()}
-    lesson = of.get(st.query_params.get("lesson", ""))
+    name = st.query_params.get("lesson", "")
+    lesson = of.get(name)
     if lesson is None:
+        if name:
+            complain(f"There is no lesson “{name[:60]}”: choose one below.")
         shelf()
         return
     with guard():
@@ -32,8 +35,6 @@ def main() -> None:
 
 def shelf() -> None:
     """All lessons, in their order."""
-    links.carry("lesson", "")
-    links.carry("step", "")
     # Row by row, so that a phone shows them in order.
     rows = [st.columns(_COLUMNS, gap="medium") for _ in lessons()[::_COLUMNS]]
     places = [place for row in rows for place in row]
@@ -45,7 +46,7 @@ def shelf() -> None:
             st.caption(lesson.about)
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.button(
-                    "Begin" if not done else "Go on",
+                    "Begin" if not done else "Go on" if done < len(asked) else "Look again",
                     key=f"lesson_{lesson.name}",
                     icon=":material/play_arrow:",
                     on_click=go,
@@ -53,22 +54,7 @@ def shelf() -> None:
                 )
                 took = f"{lesson.minutes} minutes"
                 st.caption(f"{took}, {done} of {counted(len(asked), 'answer')} given")
-    glossary()
-
-
-def glossary() -> None:
-    """The glossary, by the alphabet."""
-    with st.expander(f"All {len(GLOSSARY)} words", icon=":material/menu_book:"):
-        wanted = st.text_input("Find a word", key="glossary_words").lower()
-        listed = {
-            term: meaning
-            for term, meaning in sorted(GLOSSARY.items(), key=lambda entry: entry[0].lower())
-            if wanted in f"{term} {meaning}".lower()
-        }
-        for term, meaning in listed.items():
-            st.markdown(f"**{term}.** {meaning}")
-        if not listed:
-            st.caption("No word has that in it.")
+    st.page_link(WORDS.path, label=f"**{WORDS.title}**: {WORDS.card}", icon=WORDS.symbol)
 
 
 def go(lesson: str, step: int) -> None:

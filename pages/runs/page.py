@@ -109,6 +109,7 @@ def history(everything: Sequence[Record]) -> None:
             "picture": st.column_config.ImageColumn(
                 width="small", help="Of the result: purple is above zero, orange below."
             ),
+            "name": st.column_config.TextColumn(width="medium"),
             "when": st.column_config.DatetimeColumn(format="D MMM, HH:mm"),
             "seconds": st.column_config.NumberColumn(format="%.1f"),
         },
@@ -117,8 +118,9 @@ def history(everything: Sequence[Record]) -> None:
     ticked = selection.ticked(event.selection, len(records)) or ([] if alone is None else [alone])
     chosen = [records[row] for row in ticked]
     st.caption(
-        "Click a run to open, name, export or delete it, tick two to compare them, and any number "
-        "to put them into a collection. A run without a page is a part of others."
+        "Click a run to open, name, export or delete it, tick two attributions to compare them, "
+        "and any number of runs to put them into a collection. A run without a page is a part of "
+        "others."
     )
     if not chosen:
         return
@@ -128,12 +130,10 @@ def history(everything: Sequence[Record]) -> None:
     for record in chosen:
         if not record.readable:
             complain(record.problem)
-    if len(chosen) == 2 and all(record.readable for record in chosen):
+    comparable = all(r.readable and r.study == AttributionSpec.study for r in chosen)
+    if len(chosen) == 2 and comparable:
         with guard():
-            if all(record.study == AttributionSpec.study for record in chosen):
-                compare(*chosen)
-            else:
-                st.info("Only attributions of one prompt can be compared.")
+            compare(*chosen)
 
 
 def wanted(records: Sequence[Record], contents: Contents) -> tuple[list[Record], pd.DataFrame]:
@@ -158,7 +158,7 @@ def wanted(records: Sequence[Record], contents: Contents) -> tuple[list[Record],
     words = left.text_input(
         "Find",
         key="history_words",
-        placeholder="words of a name, a page, a prompt or a model",
+        placeholder="words of a name, a note, a page, a prompt or a model",
         persist_state="session",
     )
     if of:
@@ -173,7 +173,9 @@ def wanted(records: Sequence[Record], contents: Contents) -> tuple[list[Record],
             st.info("None: choose “all”.", icon=":material/info:")
             return [], pd.DataFrame()
     table = pd.DataFrame([row(record, contents.of(record.key).name) for record in records])
-    searched = table[["name", "page", "run", "asked", "model", "key"]]
+    searched = table[["name", "page", "run", "asked", "model", "key"]].assign(
+        note=[contents.of(record.key).note for record in records]
+    )
     lines = searched.agg(" ".join, axis=1).str.lower()
     fits = [all(word in line for word in words.lower().split()) for line in lines]
     if not any(fits):

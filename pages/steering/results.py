@@ -158,11 +158,13 @@ def headline(
     feature = PROPERTIES[goal["property"]]
     unit = f" {feature.unit}" if feature.unit else ""
     control = goal["control"]
-    st.markdown(
+    exports.told(
+        f"headline_{goal['property']}",
+        "What was found",
         f"**{plain(title(goal))}** {goal['direction']}: from {goal['start']:+.3g}{unit} at the "
         f"start, steered chains reach **{goal[STEERED]['mean']:+.3g}**, unsteered ones "
         f"{goal[UNSTEERED]['mean']:+.3g}; {CONTROLS[control]}: {goal[control]['mean']:+.3g}. "
-        f"{verdict(goal)}"
+        f"{verdict(goal)}",
     )
     st.markdown(beside_unsteered(goal, finals))
     by = CHOICES.get(spec.choose) or plain(spec.given_by) or "given"

@@ -143,11 +143,13 @@ def headline(result: Result) -> None:
     n = result.numbers
     label = plain(visible(n["target_label"]))
     words, mean, sd = control_in(n)
-    st.markdown(
+    exports.told(
+        "headline",
+        "What was found",
         f"**{label}** has {n['probability']:.1%} (rank {n['rank']:,}); {rise(result)}. "
         f"Without its {n['suppressed']} top writing neurons: "
         f"**{n['probability_suppressed']:.1%}**. "
-        f"Without as many {words}: {mean:.1%} ± {sd:.1%}."
+        f"Without as many {words}: {mean:.1%} ± {sd:.1%}.",
     )
     if n.get("note"):
         st.caption(plain(n["note"]))
@@ -190,7 +192,8 @@ def heads(model: Model, result: Result) -> None:
             ),
             positions,
             "head_positions",
-            "Bars: log-probability increase of what the head reads from each position.",
+            f"Bars: log-probability increase of what layer {layer}, head {head} reads from each "
+            "position.",
         )
         st.dataframe(
             positions.assign(position=positions["position"] + 1)[
@@ -262,8 +265,8 @@ def query_neurons(model: Model, result: Result) -> None:
     for key, count in result.numbers["query_used"][of].items():
         if count < VALUE_NEURONS:
             st.caption(
-                f"{VALUE_NEURONS - count} of the {VALUE_NEURONS} best {KINDS[of]} are left out by "
-                f"their {key} subkey: what it sees nearly cancels."
+                f"{VALUE_NEURONS - count} of the {VALUE_NEURONS} best {KINDS[of]} are left out: "
+                f"what their {key} reads nearly cancels."
             )
     query_layers(result, of)
     st.markdown(f"**Only waking, only writing, or both**: the best {LISTED['ffn']} of each.")
@@ -287,10 +290,10 @@ def query_layers(result: Result, of: str) -> None:
     table = table[table["of"] == of].drop(columns="of")
     st.markdown("**Waking layers**: the share of each layer's attention and FFN.")
     exports.chart(
-        figures.layer_bars(table, "score", "query score"),
+        figures.layer_bars(table, "score", "waking score"),
         table,
         "query_layers",
-        "Bars: query score of each layer's attention and FFN.",
+        "Bars: waking score of each layer's attention and FFN.",
     )
     rest = result.numbers["query_start"][of], result.numbers["query_biases"][of]
     st.caption(f"The embedding has {rest[0]:+.3f}, biases {rest[1]:+.3f}.")
@@ -320,7 +323,8 @@ def query_list(result: Result, of: str, roles: pd.DataFrame) -> None:
         rows = roles[roles["role"] == role].assign(component="ffn")
         by = "value_score" if role == "value only" else "query_score"
         rows = rows.sort_values(by, ascending=False).assign(score=rows[by])
-        rows = rows[["layer", "component", "neuron", "score", "query_score", "value_score"]]
+        scores = {"query_score": "waking_score", "value_score": "writing_score"}
+        rows = rows[["layer", "component", "neuron", "score", *scores]].rename(columns=scores)
     neuron_maps.listed(
         rows.reset_index(drop=True),
         f"query_{role.replace(' ', '_')}",

@@ -53,7 +53,14 @@ def test_a_report_opens_from_disk_and_offline(tab, tmp_path):
     page.goto(path.as_uri())
     page.locator(".js-plotly-plot .main-svg").first.wait_for()
     assert page.locator(".js-plotly-plot").count() >= 3
-    assert "The capital of France is" in page.locator("body").inner_text()
+    words = page.locator("body").inner_text()
+    assert "The capital of France is" in words
+    assert words.startswith("Which neurons made it say that?")
+    assert "Error allowed in a layer: " in words
+    assert "None" not in words.partition("What was found")[0]
+    assert "suppressed at all positions" in words
+    assert "What else broke?" in words
+    assert "Specificity: the best neurons" in words
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
     # A figure alone, as a picture that says what was asked: of our own elements and of a chart.
     for name, held in (("layers", "image"), ("predictions", "path")):
@@ -106,7 +113,7 @@ def test_a_presentation_has_the_page_alone(tab):
     one.idle()
     assert not one.page.locator('[data-testid="stSidebar"]').is_visible()
     assert "present=1" in one.page.url
-    one.press("Leave the presentation")
+    one.page.keyboard.press("Escape")
     one.page.locator('[data-testid="stSidebar"]').wait_for()
     one.idle().healthy()
     assert "present" not in one.page.url

@@ -1,4 +1,4 @@
-"""Value and query neurons in a browser: click heads and neurons, run another prompt."""
+"""Writing and waking neurons in a browser: click heads and neurons, run another prompt."""
 
 import pytest
 

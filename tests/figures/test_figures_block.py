@@ -19,3 +19,12 @@ def test_stages_are_in_order_and_text_is_text():
     assert "nl-against' style='--strength: 50%'" in html
     assert html.count("… of") == 1
     assert "prefers-reduced-motion" in html
+
+
+def test_the_shares_of_a_line_have_one_form():
+    html = block(
+        [Stage("Next", "Tokens.", [("a", 0.771), ("b", 0.0093), ("c", 0.01)], percent=True)]
+    )
+    assert all(share in html for share in ("77.1%", "0.9%", "1.0%"))
+    html = block([Stage("Next", "Tokens.", [("a", 0.5), ("b", 0.0003)], percent=True)])
+    assert all(share in html for share in ("50.00%", "0.03%"))

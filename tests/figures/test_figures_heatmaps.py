@@ -65,7 +65,7 @@ def test_maps_say_what_their_rows_and_columns_are(scores):
         }  # fmt: skip
     still = heatmaps.still(maps)
     assert still.layout.yaxis.title.text == "layer"
-    assert {axis.title.text for axis in still.select_xaxes()} == {"bin of neurons"}
+    assert {axis.title.text for axis in still.select_xaxes()} == {"neuron"}
     strip = heatmaps.strip(scores, Neuron(2, "ffn", 40)).data["panels"][0]
     assert (strip["axes"]["row"], strip["axes"]["last"]) == ("neuron", f"+{strip['columns'] - 1}")
 

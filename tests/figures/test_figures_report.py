@@ -9,9 +9,9 @@ import pytest
 
 from neuronlab.figures.charts import standalone
 from neuronlab.figures.colours import DIVERGING, SEQUENTIAL
-from neuronlab.figures.heatmaps import by_layer, still
+from neuronlab.figures.heatmaps import by_layer, still, strip
 from neuronlab.figures.report import ROWS, Part, report
-from neuronlab.neurons import NeuronScores
+from neuronlab.neurons import Neuron, NeuronScores
 
 TABLE = pd.DataFrame({"token": ["<b>", " is"], "score": [0.123456789, 2.0]})
 
@@ -31,6 +31,19 @@ def test_a_report_is_whole_and_text_is_text():
     assert html.count("plotly.js v") == 1  # the script itself, once, and no address of it
     assert "cdn.plot.ly/plotly" not in html.split("</script>")[-1]
     assert f"the first {ROWS} of {2 * ROWS} rows" in html
+
+
+def test_a_report_holds_sentences_tables_and_calls_without_a_figure():
+    parts = [
+        Part("What was found", text="**77 %** of \\*all\\* <i>\\_x\\_</i>.\n\nA *second* one."),
+        Part("Random sets", table=TABLE, code="nl.predict(a < b)"),
+        Part("Bars.", lambda: go.Figure(go.Bar(x=[1], y=[3])), TABLE),
+    ]
+    html = report("x", {}, parts, {})
+    assert "<p><b>77 %</b> of &#42;all&#42; &lt;i&gt;&#95;x&#95;&lt;/i&gt;.</p>" in html
+    assert "<p>A <i>second</i> one.</p>" in html
+    assert "<summary>Python</summary><pre>nl.predict(a &lt; b)</pre>" in html
+    assert html.count("plotly.js v") == 1  # with the first figure, whatever stands before it
 
 
 @pytest.mark.parametrize(
@@ -62,3 +75,17 @@ def test_maps_of_a_report_hold_every_cell():
     np.testing.assert_array_equal(np.array(figure.data[0].z), scores["query"])
     np.testing.assert_array_equal(np.array(figure.data[1].z), scores["ffn"])
     assert report("x", {}, [Part("Maps.", partial(still, maps), maps.cells)], {})
+
+
+def test_maps_of_a_report_say_which_neurons_they_are_of():
+    scores = NeuronScores({"ffn": np.arange(600, dtype=np.float32).reshape(2, 300)})
+    maps = by_layer(scores)
+    assert maps.words == "Scores of every layer's neurons, the strongest of each bin: FFN."
+    figure = still(maps)
+    assert figure.data[0].text[1][0] == "layer 1, FFN, neurons 0 to 3, strongest 3"
+    assert figure.layout.yaxis.title.text == "layer"
+    one_bin = strip(scores, Neuron(1, "ffn", 41))
+    assert one_bin.words == "Scores of layer 1, FFN, neurons 40 to 43, one by one."
+    figure = still(one_bin)
+    assert figure.data[0].text[0][1] == "layer 1, FFN, neuron 41"
+    assert list(figure.layout.yaxis.ticktext) == ["40"]

@@ -45,9 +45,11 @@ def test_a_text_keeps_its_gaps_and_its_numbers():
     assert data["tokens"][1]["words"] == "2: ␣cat: score -0.25"
 
 
-def test_a_long_text_has_colours_only():
-    data = tokens.strip(["a"] * 40, [1.0] * 40, "score")
-    assert {token["below"] for token in data["tokens"]} == {""}
+def test_of_a_long_text_the_loud_tokens_have_their_numbers():
+    data = tokens.strip(["a"] * 40, [0.4] * 38 + [-0.8, 1.0], "score")
+    assert [token["below"] for token in data["tokens"]] == [""] * 38 + ["-0.80", "+1.00"]
+    silent = tokens.strip(["a"] * 40, [0.0] * 40, "score")
+    assert {token["below"] for token in silent["tokens"]} == {""}
 
 
 def test_without_values_nothing_is_coloured():

@@ -37,6 +37,36 @@ def test_a_proof_says_what_else_broke(visit, results, with_bystanders, smollm):
         assert app.says(written.split()[0])
 
 
+def test_a_report_says_what_was_found_and_what_was_done(visit, results, with_bystanders):
+    app = visit("attribution")
+    parts = app.at.session_state["reported"]
+    assert next(iter(parts)) == "headline"
+    assert "Without its 10 top neurons: **" in parts["headline"].text
+    neuron = app.query("neuron")
+    assert f"Activation of neuron {neuron} at each token." in [p.words for p in parts.values()]
+    proof = parts["intervention"]
+    assert proof.words.endswith(") suppressed at all positions.")
+    assert "nl.Suppress(basket" in proof.code
+    assert "random neurons of the same layers, matched in activity: **" in parts["random_sets"].text
+    assert len(parts["random_sets"].table) == 41
+    assert parts["bystanders"].words == "What else broke?"
+    assert "No longer first" in parts["bystanders"].text
+    assert parts["specificity"].text.startswith("Specificity **")
+    words = [part.words for part in parts.values() if part.figure]
+    assert len(words) == len(set(words))
+
+
+def test_a_proof_says_in_its_title_what_was_changed(visit, results, with_bystanders):
+    app = visit("attribution")
+    app.at.slider(key="prove_factor").set_value(2.5)
+    app.run()
+    app.at.slider(key="prove_top").set_value(12)
+    app.run()
+    words = app.at.session_state["reported"]["intervention"].words
+    assert words.startswith("Bars: probabilities of the first choices before and after; 12 neurons")
+    assert words.endswith(" and 2 more) multiplied by 2.5 at all positions.")
+
+
 def test_other_residues_and_proteins_are_asked_about(visit, results, with_bystanders):
     app = visit("attribution", model="antiberty")
     assert app.errors() == []

@@ -1,5 +1,6 @@
 """The labels of a language model: what the page says is what is stored, and the card follows."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from chat_endpoint import completion
@@ -32,14 +33,19 @@ def test_the_best_labels_are_listed_with_their_control(page, results):
     assert page.says(f"{n['correlation']:.2f}** (another neuron's label")
     listed = page.at.dataframe(key="context_rows").value
     assert listed["correlation"].tolist() == rare["correlation"].head(2_000).tolist()
+    assert page.says(
+        f"{len(labelled) - len(rare):,} neurons are left out here, whose labels are of"
+    )
     best = listed.iloc[0]
     assert page.says(f"Neuron {best['layer']} / FFN / {best['neuron']}")
+    assert "”, “" in best["promotes"]
     assert page.says(f"{best['bearing']:,} held-out tokens")
     page.at.segmented_control(key="context_frequency").set_value("kept")
     page.run()
     listed = page.at.dataframe(key="context_rows").value
     assert listed["correlation"].tolist() == labelled["correlation"].head(2_000).tolist()
     assert len(rare) < len(labelled)
+    assert not page.says("whose labels are of frequent words")
 
 
 def test_words_find_labels_and_places_and_a_row_opens_its_card(page, results):
@@ -51,6 +57,9 @@ def test_words_find_labels_and_places_and_a_row_opens_its_card(page, results):
     assert 0 < len(listed) <= words.str.contains("music").sum()
     named = listed["label"].str.contains("music").tolist()
     assert named == sorted(named, reverse=True)  # labels first, then places
+    assert page.says(f"{sum(named)} have the words in their label and come first")
+    assert page.says(f"{len(named) - sum(named)} have them only at their places")
+    assert "words at its places" in listed
     first, second = listed.iloc[0], listed.iloc[1]
     assert page.says(f"Neuron {first['layer']} / FFN / {first['neuron']}")  # the card follows
     page.at.session_state["neurons"] = {
@@ -109,7 +118,8 @@ def test_a_list_says_how_much_of_it_there_is():
     rows = pd.DataFrame({"layer": range(500)})
     assert search.heading(rows, 2_000).startswith("**500 neurons**. Click")
     assert search.heading(rows, 100).startswith("**500 neurons** (the first 100). Click")
-    meant = rows.assign(likeness=0.5)
+    meant = rows.assign(likeness=np.linspace(0.7, 0.3, 500))
+    assert "nearest in meaning (likeness 0.70 to 0.30)." in search.heading(meant, 2_000)
     assert "The **500 neurons** whose labels are nearest" in search.heading(meant, 2_000)
     assert search.heading(meant[:40], 2_000).startswith("**40 neurons**, those nearest")
 

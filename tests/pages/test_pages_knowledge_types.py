@@ -25,9 +25,9 @@ def test_it_opens_on_a_finished_example(kinds, results):
     wanted = {"value_layers", "query_layers", "overlap", "heads_own", "heads_random"}
     assert {f"chart_kinds_{name}" for name in wanted} <= charts
     for section, key, value in (
-        ("Value layers", "value_part", "ffn"),
-        ("Query layers", "kinds_of", "ffn"),
-        ("Query layers", "kinds_by", "attention"),
+        ("Writing layers", "value_part", "ffn"),
+        ("Waking layers", "kinds_of", "ffn"),
+        ("Waking layers", "kinds_by", "attention"),
         ("Shared neurons", "kinds_neurons", "FFN query"),
     ):
         kinds.section(section)

@@ -84,6 +84,10 @@ def test_the_first_answer_counts_and_old_ones_give_way(monkeypatch):
 
 def test_a_lesson_can_be_taken_again(visit, results):
     page = guess(begin(visit, "languages"), 1)
+    page.at.query_params["lesson"] = ""
+    assert page.run().at.button(key="lesson_languages").label == "Look again"
+    page.at.query_params["lesson"] = "languages"
+    page.run()
     page.press("lesson_again")
     assert page.at.button(key="lesson_guess").disabled
 
@@ -91,7 +95,6 @@ def test_a_lesson_can_be_taken_again(visit, results):
 @pytest.mark.parametrize(
     ("lesson", "step", "button"),
     [
-        ("nothing", "2", "lesson_proof"),
         ("proof", "x", "lesson_guess"),
         ("proof", "9", "lesson_back"),
     ],
@@ -99,6 +102,14 @@ def test_a_lesson_can_be_taken_again(visit, results):
 def test_a_damaged_link_leads_somewhere(visit, results, lesson, step, button):
     page = begin(visit, lesson, step=step)
     assert button in [each.key for each in page.at.button]
+
+
+def test_a_lesson_that_there_is_not_is_named_above_those_that_there_are(visit, results):
+    page = visit("learn", lesson="<b>nothing", step="2")
+    page.one_error("<b>nothing", "choose one below")
+    assert "lesson_proof" in [each.key for each in page.at.button]
+    page.press("lesson_proof")
+    assert page.errors() == []
 
 
 def test_on_paper_answers_are_for_the_teacher_alone():
@@ -111,6 +122,8 @@ def test_on_paper_answers_are_for_the_teacher_alone():
     assert right in sheet
     assert f"{right} (right)" not in sheet
     assert f"{right} (right)" in notes
+    assert "beside the lesson on a screen" in sheet
+    assert "/learn?lesson=languages" in sheet
     assert "5.5 on average" in notes
     assert "5.5 on average" not in sheet
     assert "**" not in notes
@@ -119,18 +132,6 @@ def test_on_paper_answers_are_for_the_teacher_alone():
 @pytest.mark.parametrize(("value", "expected"), [(0.0, 0), (0.2, 1), (0.5, 1), (0.8, 2), (3, 2)])
 def test_a_band_begins_at_its_limit(value, expected):
     assert band(value, 0.2, 0.8) == expected
-
-
-def test_the_glossary_is_found_by_words(visit, results):
-    page = visit("learn")
-    assert all(page.says(f"**{term}.**") for term in GLOSSARY)
-    page.at.text_input(key="glossary_words").set_value("HYDROPHOBIC")
-    page.run()
-    assert page.says("**GRAVY.**")
-    assert not page.says("**Basket.**")
-    page.at.text_input(key="glossary_words").set_value("nothinglikethis")
-    page.run()
-    assert page.says("No word has that in it")
 
 
 @pytest.mark.parametrize(
@@ -151,3 +152,11 @@ def test_a_tab_gives_back_what_was_answered_and_nothing_else(monkeypatch, kept, 
     classroom._given_back()
     assert session["answers"] == answers  # also without any: the tab is not asked again
     assert not classroom.classroom().counts(("proof", 1))  # the class has heard it before
+
+
+@pytest.mark.parametrize(
+    ("token", "words"),
+    [(" Paris", "“Paris”"), (" ", "a space"), ("   ", "nothing but spaces"), ("\n", "“↵”")],
+)
+def test_a_token_in_a_sentence_is_never_nothing(token, words):
+    assert language.named(token) == words

@@ -36,6 +36,15 @@ def test_the_example_prompts_that_it_is_among_the_best_of_are_named(visit, resul
     assert f"in {len(names)} of {len(best)} example prompts: {', '.join(names)}." in words
 
 
+def test_a_neuron_that_writes_nothing_says_what_it_does_instead(visit, results):
+    app = visit("attribution", run=example(MODEL).key, neuron="18.query.242")
+    assert app.says("writes nothing to the stream itself")
+    assert not app.says("Promotes (change of the logit)")
+    app = visit("attribution", run=example(MODEL).key, neuron="18.ffn.242")
+    assert not app.says("writes nothing to the stream itself")
+    assert app.says("Promotes (change of the logit)")
+
+
 def test_a_link_leads_back_to_the_neuron(visit, results):
     app = visit("attribution", run=example(MODEL).key, neuron="7.ffn.11")
     (link,) = (c.value for c in app.at.code if "neuron=7.ffn.11" in c.value)

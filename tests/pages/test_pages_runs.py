@@ -114,7 +114,8 @@ def test_runs_that_have_nothing_in_common_say_so(visit, results):
     assert app.errors() == []
     assert app.says("nothing to compare")
     app.select("history_0", *table.index[table["model"] == SMOLLM2][:2])
-    assert app.says("Only attributions of one prompt can be compared")
+    assert app.says("tick two attributions to compare them")
+    assert "Compare" not in [s.value for s in app.at.subheader]
 
 
 def test_a_run_has_a_name_and_a_collection(visit, results):
@@ -126,6 +127,10 @@ def test_a_run_has_a_name_and_a_collection(visit, results):
     Shelf(Store(results)).collect("my lecture", [key])
     app = visit("runs")
     assert "For Monday" in app.at.dataframe[-1].value["name"].tolist()
+    app.at.text_input(key="history_words").set_value("A NOTE")
+    app.run()
+    assert app.at.dataframe[-1].value["key"].tolist() == [key]
+    app.at.text_input(key="history_words").set_value("")
     app.at.selectbox(key="history_collection").set_value("my lecture")
     app.run()
     assert app.errors() == []

@@ -8,7 +8,7 @@ def drawn(page):
 
 
 def test_the_section_that_the_address_names_is_drawn_alone(visit, results):
-    page = visit("knowledge_types", section="query-layers")
+    page = visit("knowledge_types", section="waking-layers")
     assert page.errors() == []
     assert drawn(page) == {"chart_kinds_query_layers"}
     page.section("Shared neurons")
@@ -20,11 +20,11 @@ def test_an_address_that_names_no_section_opens_the_first(visit, results):
     page = visit("knowledge_types", section="<b>")
     assert page.errors() == []
     assert drawn(page) == {"chart_kinds_value_layers"}
-    assert page.query("section") == "value-layers"
+    assert page.query("section") == "writing-layers"
 
 
 def test_a_report_has_what_is_not_drawn(visit, results):
-    page = visit("knowledge_types", section="query-layers")
+    page = visit("knowledge_types", section="waking-layers")
     assert set(page.at.session_state["reported"]) == {"kinds_query_layers"}
     page.at.session_state["report"] = True
     page.run()

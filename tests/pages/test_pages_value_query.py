@@ -1,4 +1,4 @@
-"""The page of value and query neurons."""
+"""The page of writing and waking neurons."""
 
 import ast
 

@@ -14,7 +14,7 @@ export default function ({ data, parentElement }) {
   data.rows.forEach((row, at) => {
     const line = root.children[at];
     line.className = `row ${row.marked ? "marked" : ""}`;
-    line.querySelector(".bar").style.width = `${Math.max(100 * row.value, 0.4)}%`;
+    line.querySelector(".bar").style.width = `${100 * row.value}%`;
     line.querySelector(".value").textContent = row.shown;
     line.title = row.words;
     line.setAttribute("aria-label", row.words);
