@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from neuronlab.errors import UserError
 from neuronlab.heads.parts import held_out
 from neuronlab.heads.secondary import SAMPLE, judged, states, truth
 from neuronlab.models.residues import AMINO_ACIDS
@@ -56,6 +57,23 @@ def test_shares_are_means_over_residues(tiny_head):
     stretch = [alone(*tiny_head, SEQUENCES[0])[3:9, 0].mean()]
     assert shares(SEQUENCES[:1], "H", (3, 9)) == pytest.approx(stretch, abs=1e-5)
     assert np.ptp(shares(SEQUENCES, "H")) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("state", "stretch", "words"),
+    [
+        ("helix", None, r"no state 'helix': ask for H \(helix\), E \(strand\) or -"),
+        ("", None, "no state ''"),
+        ("H", (5, 11), "of 10 residues has no stretch from 5 to 11"),
+        ("H", (-3, 2), "no stretch"),
+        ("H", (4, 4), "no stretch"),
+    ],
+)
+def test_a_state_or_stretch_that_is_not_there_is_refused(tiny_head, state, stretch, words):
+    with pytest.raises(UserError, match=words):
+        shares(SEQUENCES[:2], state, stretch)
+    with pytest.raises(UserError, match=words):
+        substitution_gains(SEQUENCES[1], state, stretch)
 
 
 @pytest.mark.parametrize("stretch", [None, (2, 6)])
