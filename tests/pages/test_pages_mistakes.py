@@ -53,6 +53,8 @@ def test_a_prompt_that_is_none(visit, results, text, words):
     choose(app)
     app.prompt(text)
     app.one_error(words)
+    assert app.says("Shown below: ")  # the result of before
+    assert app.says("The form above cannot run yet")
     assert app.at.button(key="run").disabled
     assert app.widget("text_area", "text").value == text
     app.prompt("The opposite of hot is")
@@ -86,8 +88,11 @@ def test_no_component_chosen(visit, results):
 )
 def test_a_sequence_that_is_none(visit, results, model, text, words):
     app = visit("attribution", model=model)
+    assert not app.says("Shown below")
     app.prompt(text)
     app.one_error(words)
+    assert app.says("Shown below: ")
+    assert app.says("The form above cannot run yet")
     assert app.widget("text_area", "text").value == text
 
 
