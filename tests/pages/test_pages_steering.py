@@ -76,7 +76,7 @@ def test_the_steered_result_stands_beside_its_controls(steered, results):
         "chart_residues",
     } <= steered.charts()
     assert result.tables["finals"]["condition"].value_counts()["random"] == 40
-    assert steered.says("No structure that comes with the app is of the start")
+    assert steered.says("No structure that comes with the app is of the start: start from a prot")
     assert "chart_predicted_secondary" in steered.charts()
     start = SteeringStudy().example(entry(MODEL)).sequence
     assert all(
