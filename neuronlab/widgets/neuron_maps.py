@@ -190,6 +190,7 @@ def listed(
             "component": st.column_config.TextColumn("component", width="small"),
             "score": st.column_config.NumberColumn("score", format="%.5f"),
             "coefficient": st.column_config.NumberColumn("coefficient", format="%+.2f"),
+            "control_correlation": st.column_config.NumberColumn("control"),
         },
         alt=alt,
     )

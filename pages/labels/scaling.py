@@ -18,6 +18,9 @@ from neuronlab.widgets.guard import complain, plain
 
 STUDY = "scaling"
 COMPARED = ["antiberty", "esm2-8m"]
+_HEADINGS = {name: title.replace("<br>", " ") for name, title in figures.SIZES.items()} | {
+    "spread_control": "spread, labels shuffled"
+}
 # What the page opens on, and what the form begins with.
 _PROTEINS, _PER_LAYER = 300, 128
 
@@ -97,6 +100,7 @@ def results(spec: ScalingSpec, result: Result) -> None:
     st.dataframe(
         _named(sizes, titles).dropna(axis="columns", how="all"),
         hide_index=True,
+        column_config=_HEADINGS,
         key="scaling_sizes",
     )
     if sizes["distinct_per_1000"].isna().any():
