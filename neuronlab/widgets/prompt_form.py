@@ -325,9 +325,13 @@ def _same(prompt: Prompt, form: dict[str, Any]) -> bool:
 
 
 def _probabilities(model: Model, prompt: Prompt) -> dict[int, float]:
-    """The first choices, the most probable first."""
-    count = len(model.residues) if model.alphabet == "protein" else 10
+    """The first choices, the most probable first; of a masked residue all residues alone."""
+    protein = model.alphabet == "protein"
+    masked = protein and model.kind == "masked"
+    count = model.vocabulary if masked else len(model.residues) if protein else 10
     top = top_choices(model, model.name, model.revision, prompt, count)
+    if masked:
+        top = top[top["index"].isin(model.residue_tokens.values())]
     return dict(zip(top["index"], top["probability"], strict=True))
 
 

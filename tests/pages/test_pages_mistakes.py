@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from neuronlab.examples import example
-from neuronlab.models import weights
+from neuronlab.models import shared, weights
 from neuronlab.proteins.sequences import TRASTUZUMAB_VH
 from neuronlab.studies.bases.prompts import MELITTIN
 from neuronlab.widgets import services
@@ -122,6 +122,12 @@ def test_lower_case_and_line_breaks_are_fine(visit, results, text):
     app.prompt(text)
     assert app.errors() == []
     assert not app.at.button(key="run").disabled
+
+
+def test_targets_are_residues(visit, results):
+    app = visit("attribution", model="antiberty")
+    letters = [option.split()[0] for option in app.widget("selectbox", "target").options]
+    assert sorted(letters) == sorted(shared("antiberty", "cpu").residues)
 
 
 def test_a_target_outside_the_vocabulary(visit, results):
