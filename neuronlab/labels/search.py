@@ -13,11 +13,13 @@ from jaxtyping import Float
 
 from neuronlab.errors import UserError
 from neuronlab.models import sentences
+from neuronlab.proteins.gene_ontology import terms
 
 # Different labels that a search by meaning reads: at 200 a second it takes minutes.
 MAX_MEANT = 50_000
 MAX_QUERY = 1_000
 _WORD = re.compile(r"[^\W_]+")
+_ACCESSION = re.compile(r'"?\b(GO:\d{7})\b"?', re.IGNORECASE)
 
 
 def search_words(rows: pd.DataFrame, query: str, column: str = "label") -> pd.DataFrame:
@@ -43,11 +45,21 @@ def search_words(rows: pd.DataFrame, query: str, column: str = "label") -> pd.Da
 def _terms(query: str) -> tuple[list[str], list[str]]:
     """What must and what must not occur: a space begins a word, and after a phrase ends it."""
     terms: tuple[list[str], list[str]] = ([], [])
-    for minus, phrase, word in re.findall(r'(-?)(?:"([^"]*)"?|([^\s"]+))', query[:MAX_QUERY]):
+    for minus, phrase, word in re.findall(r'(-?)(?:"([^"]*)"?|([^\s"]+))', _spelt(query)):
         plain = _plain(phrase or word)
         if plain.strip():
             terms[bool(minus)].append(plain if phrase else plain.rstrip())
     return terms
+
+
+def _spelt(query: str) -> str:
+    """The query with the names of terms, as labels have them, for their accessions."""
+
+    def name(accession: re.Match[str]) -> str:
+        term = terms().get(accession[1].upper())
+        return accession[0] if term is None else f'"{term}"'
+
+    return _ACCESSION.sub(name, query[:MAX_QUERY])
 
 
 def _plain(text: str) -> str:
@@ -65,7 +77,7 @@ def search_meaning(rows: pd.DataFrame, query: str, count: int = 100) -> pd.DataF
 
     Args:
         rows: of which each different label is read once, and remembered.
-        query: in English words.
+        query: in English words, or an accession of the Gene Ontology.
         count: how many at most; of equal labels those with the highest correlation.
 
     Returns:
@@ -74,7 +86,7 @@ def search_meaning(rows: pd.DataFrame, query: str, count: int = 100) -> pd.DataF
     Raises:
         UserError: an empty query, too many different labels, or no sentence encoder.
     """
-    query = query.strip()[:MAX_QUERY]
+    query = _spelt(query).strip()
     if not query:
         raise UserError("Write in a few words what the labels should be about.")
     rows = rows[rows["label"] != ""]

@@ -6,8 +6,9 @@ from collections.abc import Collection, Sequence
 from neuronlab.errors import UserError
 
 AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
-# With those that vocabularies have for what is unknown, ambiguous or rare.
-RESIDUES = AMINO_ACIDS + "XBZUO"
+# What vocabularies have besides, for what is unknown, ambiguous or rare.
+_BESIDES = {"X": "any", "B": "D or N", "Z": "E or Q", "U": "selenocysteine", "O": "pyrrolysine"}
+RESIDUES = AMINO_ACIDS + "".join(_BESIDES)
 # Of DNA and RNA, N for any; all of them stand for amino acids, too.
 _NUCLEOTIDES = frozenset("ACGTUN")
 # By chance one residue in three is such a letter; repeats of one or two residues are proteins, too.
@@ -68,6 +69,17 @@ def doubt(sequences: Sequence[str]) -> str:
         f"{some} no letters but those of DNA or RNA. As protein, A, C, G and T are read as "
         "alanine, cysteine, glycine and threonine: if this is DNA, translate it and give the "
         "protein."
+    )
+
+
+def besides(sequence: str) -> str:
+    """A sentence where a sequence has letters other than the 20 amino acids'; "" where not."""
+    letters = [f"{letter} ({what})" for letter, what in _BESIDES.items() if letter in sequence]
+    if not letters:
+        return ""
+    return (
+        f"This sequence has letters that are none of the 20 amino acids: {', '.join(letters)}. "
+        "Models have hardly seen them: give the residues where they are known."
     )
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from neuronlab.models import Encoded, Model, Prompt
 from neuronlab.models.components import Sublayer
 from neuronlab.models.hooks import before
+from neuronlab.models.residues import AMINO_ACIDS
 from neuronlab.neurons.neurons import Neuron
 
 
@@ -23,8 +24,8 @@ class NeuronCard:
         activations: one row per token: columns token, text, activation.
         promotes, suppresses: tokens whose logits rise or fall the most with the neuron's activity
             on this prompt: columns token, effect (change of the logit for the activation it has);
-            empty for query, key and value neurons, in an encoder, and for models without a language
-            head.
+            of a protein model amino acids alone. Empty for query, key and value neurons, in an
+            encoder, and for models without a language head.
         residues: proteins: mean activation by residue type; columns residue, count, activation.
         head, dimension: of a query, key, value or attention neuron; None for FFN.
     """
@@ -60,9 +61,7 @@ def neuron_card(model: Model, prompt: Prompt, neuron: Neuron, *, count: int = 10
     head = dimension = None
     if neuron.component in ("ffn", "attention") and _writes(model, neuron.layer):
         effect = _effect(model, encoded, neuron, float(activation[encoded.position - there.start]))
-        promotes = _tokens(model, *effect.topk(min(count, len(effect))))
-        lowest, indices = (-effect).topk(min(count, len(effect)))
-        suppresses = _tokens(model, -lowest, indices)
+        promotes, suppresses = (_strongest(model, effect, count, sign) for sign in (1, -1))
     if neuron.component != "ffn":
         head, dimension = divmod(neuron.index, model.head_size)
     return NeuronCard(
@@ -109,9 +108,16 @@ def _effect(model: Model, encoded: Encoded, neuron: Neuron, activation: float) -
     return torch.func.jvp(logits, (state,), (direction,))[1].float().cpu()
 
 
-def _tokens(model: Model, values: Tensor, indices: Tensor) -> pd.DataFrame:
-    texts = [model.token(i) for i in indices.tolist()]
-    return pd.DataFrame({"token": texts, "effect": values.tolist()})
+def _strongest(model: Model, effect: Tensor, count: int, sign: int) -> pd.DataFrame:
+    """The tokens that rise (1) or fall (-1) the most; of a protein model amino acids."""
+    tokens = torch.arange(len(effect))
+    if model.alphabet == "protein":
+        of = model.residue_tokens
+        tokens = torch.tensor([of[letter] for letter in AMINO_ACIDS if letter in of])
+    best = tokens[(sign * effect[tokens]).topk(min(count, len(tokens))).indices]
+    return pd.DataFrame(
+        {"token": [model.token(i) for i in best.tolist()], "effect": effect[best].tolist()}
+    )
 
 
 def _by_residue(model: Model, tokens: pd.DataFrame) -> pd.DataFrame:

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.lib.stride_tricks import sliding_window_view
 
+from neuronlab.errors import UserError
 from neuronlab.proteins.families import WORD
 from neuronlab.proteins.folding import pdb_text
 from neuronlab.proteins.labelled import DATA, data_rows
@@ -102,8 +103,13 @@ def backbone(name: str) -> Backbone:
         name: PDB id and chain, such as "1A6M_A".
 
     Raises:
-        KeyError: it is none of those that come with the app.
+        UserError: it is none of those that come with the app.
     """
+    if name not in _index().names:
+        raise UserError(
+            f"No backbone '{name}' comes with the app: give PDB id and chain of one that does, "
+            "such as 1A6M_A, or find one by its sequence."
+        )
     file, at = _index().names[name]
     table, arrays = _FILES[file]
     row, part = _rows(table)[at], _arrays(arrays)

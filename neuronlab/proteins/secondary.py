@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from neuronlab.errors import UserError
 from neuronlab.models import Model, training
 from neuronlab.models.batches import TOKENS, of_like_length
 from neuronlab.models.residues import AMINO_ACIDS
@@ -95,26 +96,34 @@ def predicted(
 
 
 def shares(
-    sequences: Sequence[str], state: State, stretch: tuple[int, int] | None = None
+    sequences: Sequence[str], state: str, stretch: tuple[int, int] | None = None
 ) -> Float[np.ndarray, " protein"]:
     """The expected share of residues in a state: the mean of its probability, 0 to 1.
 
     Args:
+        state: of ``STATES``: "H" (helix), "E" (strand) or "-" (neither).
         stretch: the first residue counted, from 0, and the one behind the last; all by default.
+
+    Raises:
+        UserError: there is no such state, a protein has no such stretch, or as ``predicted``.
     """
-    counted = slice(*stretch) if stretch else slice(None)
-    column = STATES.index(state)
-    return np.array([p[counted, column].mean() for p in _remembered(tuple(sequences))])
+    at = [_counted(len(sequence), state, stretch) for sequence in sequences]
+    of = _remembered(tuple(sequences))
+    return np.array([p[counted].mean() for p, counted in zip(of, at, strict=True)])
 
 
 def substitution_gains(
-    sequence: str, state: State, stretch: tuple[int, int] | None = None
+    sequence: str, state: str, stretch: tuple[int, int] | None = None
 ) -> Float[np.ndarray, "residue letter"]:
     """How much ``shares`` would rise with another amino acid at each place, to first order.
 
     The gradient of the share with respect to a residue's embedding, times what another residue
     (of ``AMINO_ACIDS``) would add to it: one pass instead of one for every substitution.
+
+    Raises:
+        UserError: as ``shares``.
     """
+    counted = _counted(len(sequence), state, stretch)
     model = shared(MODEL, "auto")
     embeddings = model.hf.get_input_embeddings()
     read: list[Tensor] = []
@@ -123,19 +132,33 @@ def substitution_gains(
         read.append(output.detach().requires_grad_(True))
         return read[-1]
 
-    counted = slice(*stretch) if stretch else slice(None)
     with model.lock, torch.enable_grad():
         hook = embeddings.register_forward_hook(watch)
         try:
             logits = _head(str(model.device))(_states(model, [model.residue_ids(sequence)]))
         finally:
             hook.remove()
-        share = logits.softmax(-1)[0, counted, STATES.index(state)].mean()
+        share = logits.softmax(-1)[0][counted].mean()
         (slope,) = torch.autograd.grad(share, read)
     letters = model.ids(model.tokenizer.convert_tokens_to_ids(list(AMINO_ACIDS)))
     slope = slope[0, 1:-1]
     gains = slope @ embeddings.weight[letters].T
     return (gains - (slope * read[0][0, 1:-1]).sum(-1, keepdim=True)).double().numpy(force=True)
+
+
+def _counted(length: int, state: str, stretch: tuple[int, int] | None) -> tuple[slice, int]:
+    """Where the probabilities of a state in a stretch are among those of a protein."""
+    if state not in STATES:
+        raise UserError(
+            f"There is no state '{state}': ask for H (helix), E (strand) or - (neither)."
+        )
+    first, end = stretch or (0, length)
+    if not 0 <= first < end <= length:
+        raise UserError(
+            f"A protein of {length} residues has no stretch from {first} to {end}: count from 0, "
+            "and give the residue behind the last."
+        )
+    return slice(first, end), STATES.index(state)
 
 
 @lru_cache(maxsize=4)

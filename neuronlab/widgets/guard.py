@@ -11,7 +11,7 @@ import streamlit as st
 from pydantic import ValidationError
 
 from neuronlab.errors import UserError, memory_told
-from neuronlab.models.residues import doubt
+from neuronlab.models.residues import besides, doubt
 
 log = logging.getLogger("neuronlab")
 
@@ -43,8 +43,8 @@ def complain(sentence: str, details: str = "") -> None:
 
 
 def doubted(sequence: str) -> None:
-    """A warning where a sequence is hardly a protein's."""
-    if words := doubt([sequence]):
+    """A warning where a sequence is hardly a protein's, or has letters of no known residue."""
+    if words := doubt([sequence]) or besides(sequence):
         st.warning(words, icon=":material/help:")
 
 

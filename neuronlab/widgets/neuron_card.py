@@ -182,8 +182,9 @@ def _words(model: Model, card: NeuronCard) -> None:
                 height=215,
                 key=f"card_{title}",
                 column_config={
-                    "token": st.column_config.TextColumn(width=68),
-                    "effect": st.column_config.NumberColumn(format="%+.2f", width=58),
+                    "token": st.column_config.TextColumn(width=60),
+                    # In some models a neuron moves a logit by thousandths.
+                    "effect": st.column_config.NumberColumn(format="%+.2g", width=66),
                 },
             )
 

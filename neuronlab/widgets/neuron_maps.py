@@ -194,6 +194,7 @@ def listed(
                 format="%.2f",
                 help="Of label and search, in meaning: 1 is the same, 0 nothing alike.",
             ),
+            "control_correlation": st.column_config.NumberColumn("control"),
         },
         alt=alt,
     )

@@ -19,7 +19,6 @@ from neuronlab.models.prompt import SEPARATOR, joined
 from neuronlab.models.residues import clean_sequence
 from neuronlab.models.token_model import FIRST_SENTINEL
 from neuronlab.neurons import predict
-from neuronlab.proteins.backbones import backbone
 from neuronlab.proteins.sequences import MAX_FASTA_BYTES, read_fasta
 from neuronlab.studies.attribution import AttributionSpec, default_positions
 from neuronlab.studies.bases.prompts import prompts
@@ -182,10 +181,13 @@ def protein(model: Model) -> str | None:
 
 
 def _sequence(model: Model, form: dict[str, Any]) -> str:
+    def use(sequence: str) -> None:
+        fill(form | {"text": sequence, "target": None, "mask": 0})
+
     left, right = st.columns([3, 1])
     with right:
         _pick_example(model)
-        _pick_known(model, form)
+        structure.pick_known(model, use)
         _fasta(form)
     with left:
         text = st.text_area(
@@ -219,28 +221,6 @@ def _around(sequence: str, at: int, reach: int = 8) -> str:
     """A residue among its neighbours, in bold."""
     before, after = sequence[max(at - reach, 0) : at], sequence[at + 1 : at + 1 + reach]
     return f"{before}**{sequence[at]}**{after}"
-
-
-def _pick_known(model: Model, form: dict[str, Any]) -> None:
-    names = structure.known_to(model)
-    key = f"known_{model.name}"
-
-    def use() -> None:
-        if st.session_state[key]:
-            sequence = backbone(st.session_state[key]).sequence
-            fill(form | {"text": sequence, "target": None, "mask": 0})
-
-    if names:
-        st.selectbox(
-            structure.KNOWN,
-            list(names),
-            index=None,
-            placeholder=structure.KNOWN,
-            format_func=names.__getitem__,
-            key=key,
-            on_change=use,
-            label_visibility="collapsed",
-        )
 
 
 def _fasta(form: dict[str, Any]) -> None:
@@ -345,9 +325,13 @@ def _same(prompt: Prompt, form: dict[str, Any]) -> bool:
 
 
 def _probabilities(model: Model, prompt: Prompt) -> dict[int, float]:
-    """The first choices, the most probable first."""
-    count = len(model.residues) if model.alphabet == "protein" else 10
+    """The first choices, the most probable first; of a masked residue all residues alone."""
+    protein = model.alphabet == "protein"
+    masked = protein and model.kind == "masked"
+    count = model.vocabulary if masked else len(model.residues) if protein else 10
     top = top_choices(model, model.name, model.revision, prompt, count)
+    if masked:
+        top = top[top["index"].isin(model.residue_tokens.values())]
     return dict(zip(top["index"], top["probability"], strict=True))
 
 

@@ -100,7 +100,7 @@ def stored(study: str, results: Callable[[None, Any, Result], None]) -> bool:
     st.caption(f"Until then, what {plain(model.title)} said when the project asked it.")
     runs.open_on(first, state.device())
     links.show(first.key, study)
-    opened: tuple[Spec, Result] | None = finished(study, model.name, None, first)
+    opened: tuple[Spec, Result] | None = finished(study, model.name, first, first)
     if opened is not None:
         with guard():
             results(None, *opened)
@@ -118,7 +118,7 @@ def finished(
 
     Args:
         model: the chosen model; what was shown of another one is left. None: of any.
-        spec: what the form stands for.
+        spec: what the form stands for; None where it is not complete.
         first: what is computed where nothing was opened or started yet.
         preview: draws what there is of the result of a run under way.
     """
@@ -143,11 +143,9 @@ def finished(
     if "example" in provenance:
         day = datetime.fromisoformat(provenance["created"]).date()
         st.caption(f"Stored example, computed on {day} with {plain(provenance['example'])}.")
-    if spec is not None and spec.key != key:
-        st.info(
-            f"Shown below: {plain(runs.title(study, raw))}. Press Run for the form above.",
-            icon=":material/info:",
-        )
+    if spec is None or spec.key != key:
+        todo = "Press Run for the form above." if spec else "The form above cannot run yet."
+        st.info(f"Shown below: {plain(runs.title(study, raw))}. {todo}", icon=":material/info:")
     return cast(S, stored), result  # `spec` is of the same study
 
 

@@ -203,6 +203,32 @@ def choose_known(names: Mapping[str, str], key: str, first: str = "") -> Backbon
     return chosen
 
 
+def pick_known(model: Model, use: Callable[[str], None]) -> None:
+    """A field that fills a form with one of the proteins people know; none for antibodies' models.
+
+    Args:
+        use: puts its sequence into the form, before that is drawn.
+    """
+    names = known_to(model)
+    key = f"known_{model.name}"
+
+    def chosen() -> None:
+        if st.session_state[key]:
+            use(backbone(st.session_state[key]).sequence)
+
+    if names:
+        st.selectbox(
+            KNOWN,
+            list(names),
+            index=None,
+            placeholder=KNOWN,
+            format_func=names.__getitem__,
+            key=key,
+            on_change=chosen,
+            label_visibility="collapsed",
+        )
+
+
 def known_to(model: Model) -> dict[str, str]:
     """What proteins people know are called, by name: those that a model is of use on."""
     only = use_of(model.name).only

@@ -165,7 +165,7 @@ def _search(
 def _fitting(rows: pd.DataFrame) -> pd.DataFrame | None:
     """The rows that a person asks for, best first; None where a model has to be fetched first."""
     one, two, three = st.columns([4, 2, 2], vertical_alignment="bottom")
-    query, meant = search.ask(one, two, "label", 'kinase, "high residue", -mouse')
+    query, meant = search.ask(one, two, "label", 'kinase, "high residue", -mouse, GO:0016787')
     least = three.slider("Correlation, at least", -1.0, 1.0, 0.0, 0.05, key="label_least")
     rows = _in_cell(rows)
     if not meant:

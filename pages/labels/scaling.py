@@ -18,12 +18,17 @@ from neuronlab.widgets.guard import complain, plain
 
 STUDY = "scaling"
 COMPARED = ["antiberty", "esm2-8m"]
+_HEADINGS = {name: title.replace("<br>", " ") for name, title in figures.SIZES.items()} | {
+    "spread_control": "spread, labels shuffled"
+}
+# What the page opens on, and what the form begins with.
+_PROTEINS, _PER_LAYER = 300, 128
 
 
 def draw() -> None:
     """Form, run and results."""
     spec = form()
-    first = _spec(COMPARED, 300, 128)
+    first = _spec(COMPARED, _PROTEINS, _PER_LAYER)
     shown.study(STUDY, None, spec, results, first=first, words=cost)
 
 
@@ -40,8 +45,10 @@ def form() -> ScalingSpec | None:
         max_selections=8,
         accept_new_options=True,
     )
-    limit = middle.number_input("Proteins", 50, 100_000, 1_000, key="scaling_limit")
-    per_layer = right.number_input("Neurons per layer (0: all)", 0, 100_000, 0, key="scaling_each")
+    limit = middle.number_input("Proteins", 50, 100_000, _PROTEINS, key="scaling_limit")
+    per_layer = right.number_input(
+        "Neurons per layer (0: all)", 0, 100_000, _PER_LAYER, key="scaling_each"
+    )
     st.caption(
         "All read the same proteins: antibody germline genes where one of the models knows "
         "antibodies alone, else chains of the PDB. What is labelled already is not labelled again."
@@ -93,6 +100,7 @@ def results(spec: ScalingSpec, result: Result) -> None:
     st.dataframe(
         _named(sizes, titles).dropna(axis="columns", how="all"),
         hide_index=True,
+        column_config=_HEADINGS,
         key="scaling_sizes",
     )
     if sizes["distinct_per_1000"].isna().any():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -20,7 +21,7 @@ from neuronlab.proteins.predictors import PREDICTORS
 from neuronlab.proteins.sequences import TRASTUZUMAB_VH, TRASTUZUMAB_VL
 from neuronlab.studies.bases.prompts import UBIQUITIN
 from neuronlab.studies.steering import Goal, SteeringSpec
-from neuronlab.widgets import components, label_sets, model_fetch, state
+from neuronlab.widgets import components, label_sets, model_fetch, state, structure
 from neuronlab.widgets.guard import complain, doubted, plain, sentence
 
 CHOICES = {
@@ -63,14 +64,17 @@ def form(model: Model) -> SteeringSpec | None:
 
 
 def _start(model: Model, place: Column, more: Column, *, antibody: bool) -> dict:
+    key = f"steer_sequence_{model.name}"
     text = place.text_area(
         "Start from" + (" (heavy chain)" if antibody else ""),
         TRASTUZUMAB_VH if antibody else UBIQUITIN,
         height=110,
         max_chars=2000,
-        key=f"steer_sequence_{model.name}",
+        key=key,
         persist_state="session",
     )
+    with place:
+        structure.pick_known(model, partial(st.session_state.__setitem__, key))
     sequence = clean_sequence(text)
     doubted(sequence)
     light = ""

@@ -69,7 +69,9 @@ def on_the_starts_backbone(spec: SteeringSpec, steered: str) -> None:
     fit = find(spec.begin)
     if fit is None:
         st.caption(
-            "No structure that comes with the app is of the start: FlashABB folds antibodies."
+            "No structure that comes with the app is of the start: start from a protein people "
+            "know, or choose under “More”, “Structures”, what predicts one: FlashABB of "
+            "antibodies, ESMFold of any protein where the hub is in reach."
         )
         return
     changes = [

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from neuronlab.figures.colours import COLOURS, COMPONENT_COLOURS, GROUND
+from neuronlab.figures.colours import COLOURS, COMPONENT_COLOURS, DIVERGING, DIVERGING_DARK, GROUND
 
 ROOT = Path(__file__).parents[2]
 GROUNDS = [page for page, _ in GROUND.values()]
@@ -27,6 +27,20 @@ def test_a_colour_stands_out_from_the_page(colour, ground):
 
 def test_no_two_are_the_same():
     assert len(set(COLOURS)) == len(COLOURS)
+
+
+@pytest.mark.parametrize(
+    ("theme", "scale"), [("light", DIVERGING), ("dark", DIVERGING_DARK)], ids=["light", "dark"]
+)
+def test_zero_has_no_tint(theme, scale):
+    """Between the middle two of the theme's ten colours, it is nearly the middle one of ours."""
+    config = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())["theme"]
+    colours = config[theme]["chartDivergingColors"]
+    assert len(colours) == 10
+    assert (colours[0], colours[-1]) == (scale[0], scale[-1])
+    for i in (1, 3, 5):
+        zero = sum(int(colour[i : i + 2], 16) for colour in colours[4:6]) / 2
+        assert zero == pytest.approx(int(scale[2][i : i + 2], 16), abs=6)
 
 
 def test_frames_stand_on_the_ground_of_the_app():

@@ -165,6 +165,30 @@ def test_words(query, expected):
     assert set(search_words(rows, query)["label"]) == {LABELS[i] for i in expected}
 
 
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("GO:0016787", {0, 1}),
+        ("go:0016787 acting", {1}),
+        ('"GO:0016787" -ester', {0}),
+        ("-GO:0016787", {2, 3, 4}),
+        ("GO:0016787 GO:0005524", set()),
+        ("GO:9999999", set()),  # no term that comes with the app
+        ("GO:00167871", set()),
+    ],
+)
+def test_an_accession_finds_the_labels_of_its_term(query, expected):
+    labels = [
+        "function: hydrolase activity",
+        "not function: hydrolase activity, acting on ester bonds",
+        "function: ATP binding",
+        "process: hydrolase activity regulation",
+        "high hydropathy",
+    ]
+    rows = search_words(pd.DataFrame({"label": labels}), query)
+    assert set(rows["label"]) == {labels[i] for i in expected}
+
+
 def test_words_keep_rows_and_their_order():
     rows = made().rows
     found = search_words(rows, "ZINC")

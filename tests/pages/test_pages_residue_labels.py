@@ -1,5 +1,7 @@
 """The view of labels along the chain, on some chains and ESM-2 8M."""
 
+import json
+
 import pytest
 
 from neuronlab.labels.residues import CONCEPTS
@@ -24,7 +26,9 @@ def test_neurons_are_listed_with_their_control_and_a_card(page, results):
     assert page.says(f"{len(follow)} of {len(table):,}** neurons follow their label")
     assert result.numbers["control_following"] == 0
     assert page.says("shifted states **0** do")
-    listed = page.at.dataframe(key="residue_rows").value
+    rows = page.at.dataframe(key="residue_rows")
+    assert json.loads(rows.proto.columns)["control_correlation"]["label"] == "control"
+    listed = rows.value
     assert listed["correlation"].tolist() == follow["correlation"].tolist()
     best = follow.iloc[0]
     assert page.says(f"Neuron {best['layer']} / FFN / {best['neuron']}")

@@ -5,11 +5,13 @@ import shutil
 
 import pandas as pd
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from neuronlab.models.catalogue import entry
 from neuronlab.neurons.effect import CONTROLS
 from neuronlab.proteins import secondary
 from neuronlab.proteins.antibodies import imgt_numbers
+from neuronlab.proteins.backbones import backbone
 from neuronlab.runs import Context, Store, run_study
 from neuronlab.studies.steering import SteeringSpec, SteeringStudy, median_chain
 from pages.steering.results import beside_unsteered, verdict
@@ -76,7 +78,7 @@ def test_the_steered_result_stands_beside_its_controls(steered, results):
         "chart_residues",
     } <= steered.charts()
     assert result.tables["finals"]["condition"].value_counts()["random"] == 40
-    assert steered.says("No structure that comes with the app is of the start")
+    assert steered.says("No structure that comes with the app is of the start: start from a prot")
     assert "chart_predicted_secondary" in steered.charts()
     start = SteeringStudy().example(entry(MODEL)).sequence
     assert all(
@@ -156,6 +158,24 @@ def test_residues_of_an_antibody_have_imgts_numbers_where_asked(steered, results
     assert steered.says(
         f"{start[place]}{imgt_numbers(start)[place]}{end[place]}".replace(".", "\\.")
     )
+
+
+def steering_form(model):
+    """The form alone."""
+    from pages.steering.form import form
+
+    form(model)
+
+
+def test_it_starts_from_a_protein_people_know(tiny, steered):
+    # A model of antibodies has no use for them.
+    assert not [each for each in steered.at.selectbox if each.key.startswith("known_")]
+    model = tiny("esm", "masked")
+    at = AppTest.from_function(steering_form, args=(model,)).run()
+    at.selectbox(key=f"known_{model.name}").set_value("2VB1_A").run()
+    assert not at.exception
+    assert not at.error
+    assert at.text_area(key=f"steer_sequence_{model.name}").value == backbone("2VB1_A").sequence
 
 
 def test_neurons_from_an_empty_basket_or_without_labels_are_one_sentence(steered):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from Bio.PDB import PDBParser
 
+from neuronlab.errors import UserError
 from neuronlab.proteins import backbones
 from neuronlab.proteins.features import HELIX, STRAND
 from neuronlab.proteins.folding import chain_states, secondary_structure
@@ -94,7 +95,7 @@ def test_every_chain_of_the_set_has_its_backbone():
         lengths = backbones._arrays(arrays)["length"].tolist()
         assert lengths == [len(row["sequence"]) for row in rows], file
         assert all(len(row["sequence"]) == len(row["dssp8"]) for row in rows)
-    with pytest.raises(KeyError):
+    with pytest.raises(UserError, match="No backbone '9XYZ_A' comes with the app"):
         backbones.backbone("9XYZ_A")
 
 

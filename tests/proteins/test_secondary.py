@@ -1,9 +1,13 @@
 """Predicted secondary structure: of rows in a batch as of each alone, and its slopes."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from neuronlab.errors import UserError
+from neuronlab.figures.secondary import STATE_NAMES
 from neuronlab.heads.parts import held_out
 from neuronlab.heads.secondary import SAMPLE, judged, states, truth
 from neuronlab.models.residues import AMINO_ACIDS
@@ -58,6 +62,23 @@ def test_shares_are_means_over_residues(tiny_head):
     assert np.ptp(shares(SEQUENCES, "H")) > 1e-3
 
 
+@pytest.mark.parametrize(
+    ("state", "stretch", "words"),
+    [
+        ("helix", None, r"no state 'helix': ask for H \(helix\), E \(strand\) or -"),
+        ("", None, "no state ''"),
+        ("H", (5, 11), "of 10 residues has no stretch from 5 to 11"),
+        ("H", (-3, 2), "no stretch"),
+        ("H", (4, 4), "no stretch"),
+    ],
+)
+def test_a_state_or_stretch_that_is_not_there_is_refused(tiny_head, state, stretch, words):
+    with pytest.raises(UserError, match=words):
+        shares(SEQUENCES[:2], state, stretch)
+    with pytest.raises(UserError, match=words):
+        substitution_gains(SEQUENCES[1], state, stretch)
+
+
 @pytest.mark.parametrize("stretch", [None, (2, 6)])
 def test_gains_are_slopes_along_the_way_to_another_residue(tiny_head, stretch):
     model, _ = tiny_head
@@ -104,6 +125,13 @@ def test_its_accuracy_on_a_sample_is_that_of_its_card(esm2):
     assert q3 == pytest.approx(CARD["sample"]["q3"], abs=0.01)
     assert CARD["test"]["q3"] > CARD["always the most frequent"] + 0.3
     assert CARD["test"]["calibration_error"] < 0.03
+
+
+@pytest.mark.parametrize("document", ["guide.md", "results.md"])
+def test_documents_have_its_confusion_table(document):
+    text = (Path(__file__).parents[2] / "docs" / document).read_text("utf-8")
+    for name, row in zip(STATE_NAMES, CARD["test"]["confusion"], strict=True):
+        assert f"| {name} | {' | '.join(f'{count:,}' for count in row)} |" in text
 
 
 @pytest.mark.slow
