@@ -87,11 +87,17 @@ def cost(spec: SteeringSpec, finals: pd.DataFrame) -> None:
         "Small charts: identity, entropy, longest repeat, pseudo-perplexity and confidence of the "
         "whole chain and of its free residues.",
     )
+    confidence, both = "", "it is"
+    if finals["confidence"].notna().any():
+        confidence = (
+            "Confidence is the predictor's own and no proof of viability; that of the whole chain "
+            "is mostly of residues that cannot change. "
+        )
+        both = "both are"
     st.caption(
-        "Confidence is the predictor's own and no proof of viability; that of the whole chain is "
-        "mostly of residues that cannot change. The pseudo-perplexity is the unchanged model's "
-        "surprise. Of random sets, both are told of one chain of the first "
-        f"{min(spec.chains, spec.random_sets)} sets of either kind."
+        f"{confidence}The pseudo-perplexity is the unchanged model's surprise. Of random sets, "
+        f"{both} told of one chain of the first {min(spec.chains, spec.random_sets)} sets of "
+        "either kind."
     )
 
 

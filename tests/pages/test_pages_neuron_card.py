@@ -46,6 +46,8 @@ def test_a_neuron_that_writes_nothing_says_what_it_does_instead(visit, results):
 
 
 def test_a_link_leads_back_to_the_neuron(visit, results):
+    """The link itself is the page's address: see the browser's test of what is shared."""
     app = visit("attribution", run=example(MODEL).key, neuron="7.ffn.11")
-    (link,) = (c.value for c in app.at.code if "neuron=7.ffn.11" in c.value)
-    assert f"run={example(MODEL).key}" in link
+    assert app.query("neuron") == "7.ffn.11"
+    assert app.query("run") == example(MODEL).key
+    assert app.says("It opens this run, view and neuron")
