@@ -110,10 +110,10 @@ def _effect(model: Model, encoded: Encoded, neuron: Neuron, activation: float) -
 
 def _strongest(model: Model, effect: Tensor, count: int, sign: int) -> pd.DataFrame:
     """The tokens that rise (1) or fall (-1) the most; of a protein model amino acids."""
-    tokens = torch.arange(len(effect))
+    tokens = torch.arange(len(effect), dtype=torch.long, device=effect.device)
     if model.alphabet == "protein":
         of = model.residue_tokens
-        tokens = torch.tensor([of[letter] for letter in AMINO_ACIDS if letter in of])
+        tokens = model.ids([of[letter] for letter in AMINO_ACIDS if letter in of])
     best = tokens[(sign * effect[tokens]).topk(min(count, len(tokens))).indices]
     return pd.DataFrame(
         {"token": [model.token(i) for i in best.tolist()], "effect": effect[best].tolist()}

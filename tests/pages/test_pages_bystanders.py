@@ -58,9 +58,9 @@ def test_a_report_says_what_was_found_and_what_was_done(visit, results, with_bys
 
 def test_a_proof_says_in_its_title_what_was_changed(visit, results, with_bystanders):
     app = visit("attribution")
-    app.at.slider(key="prove_factor").set_value(2.5)
+    app.at.slider(key="factor").set_value(2.5)
     app.run()
-    app.at.slider(key="prove_top").set_value(12)
+    app.at.slider(key="top").set_value(12)
     app.run()
     words = app.at.session_state["reported"]["intervention"].words
     assert words.startswith("Bars: probabilities of the first choices before and after; 12 neurons")

@@ -17,7 +17,7 @@ def test_it_opens_on_a_finished_example(page, results):
     for null in ("random", "as_active"):
         assert page.says(f"{numbers[f'{null}_pairs']['mean']:.1f} ±")
     stronger = max(("random", "as_active"), key=lambda null: numbers[f"{null}_pairs"]["mean"])
-    assert page.says(f"p = {numbers[f'{stronger}_pairs']['p']:.2f}, 20 sets")
+    assert page.says(f"p = {numbers[f'{stronger}_pairs']['p']:.2g}, 20 sets")
     assert len(page.at.dataframe(key="pairs").value) == len(numbers["pairs"])
 
 

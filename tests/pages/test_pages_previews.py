@@ -112,7 +112,7 @@ def _transfer():
     from neuronlab.widgets import exports
     from pages.classifier import transfer
 
-    exports.begin()
+    exports.begin("A transfer")
     transfer.preview(st.session_state["spec"], st.session_state["result"])
 
 

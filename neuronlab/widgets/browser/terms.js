@@ -20,6 +20,7 @@ export default function ({ data, parentElement }) {
   tip.hidden = true;
   const keys = document.createElement("button");
   keys.type = "button";
+  keys.hidden = true; // until a word is found
   keys.setAttribute("aria-live", "polite");
   root.append(keys, tip);
   let reached = 0, coming; // the word that is explained as soon as scrolling to it has ended
