@@ -47,6 +47,7 @@ _ROUNDING = 3e-6
 _MENDED = 0.7
 # As often in a row without that, and the error is taken for rounding where rounding is coarse.
 _GIVES_UP = 2
+# Behind these the gradient jumps as neurons change.
 _JUMPING = (nn.ReLU, nn.ReLU6, nn.LeakyReLU)
 # Activations that a pass may keep for the way back: in bytes, and on a GPU, where large passes are
 # the fast ones, as a share of what is free.
@@ -253,13 +254,14 @@ def integrated_gradients(request: Request) -> Attribution:
         check=lambda: request.progress(*last),
     )
     cheap = batch.tokens_per_row == 1
+    rounding, smooth = _rounding(request.model), _smooth(request.model)
     walks = {
         at: _Walk(
             at,
             _untried(at, cheap=cheap),
             0.0 if request.baseline is None else request.baseline[at][0, request.span(at)],
-            rounding=_rounding(request.model),
-            smooth=_smooth(request.model),
+            rounding=rounding,
+            smooth=smooth,
         )
         for at in request.places
     }

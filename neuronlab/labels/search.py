@@ -44,12 +44,12 @@ def search_words(rows: pd.DataFrame, query: str, column: str = "label") -> pd.Da
 
 def _terms(query: str) -> tuple[list[str], list[str]]:
     """What must and what must not occur: a space begins a word, and after a phrase ends it."""
-    terms: tuple[list[str], list[str]] = ([], [])
+    words: tuple[list[str], list[str]] = ([], [])
     for minus, phrase, word in re.findall(r'(-?)(?:"([^"]*)"?|([^\s"]+))', _spelt(query)):
         plain = _plain(phrase or word)
         if plain.strip():
-            terms[bool(minus)].append(plain if phrase else plain.rstrip())
-    return terms
+            words[bool(minus)].append(plain if phrase else plain.rstrip())
+    return words
 
 
 def _spelt(query: str) -> str:

@@ -77,7 +77,13 @@ class Queue:
     def runs(self) -> list[Run]:
         """All runs submitted to this queue, newest first."""
         with self._changed:
-            return [self._snapshot(job) for job in reversed(self._jobs.values())]
+            places = {
+                job.spec.key: place
+                for device in self._waiting
+                for place, job in enumerate(self._in_turn(device))
+            }
+            jobs = reversed(self._jobs.values())
+            return [job.snapshot(places.get(job.spec.key, 0)) for job in jobs]
 
     def cancel(self, key: str, owner: str = "") -> Run:
         """Withdraw the interest of `owner`; the run stops when no other owner waits for it.

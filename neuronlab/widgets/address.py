@@ -7,6 +7,8 @@ import streamlit as st
 from neuronlab.widgets.browser import element
 
 _mount = element("address")
+# Neurons of a basket that an address carries: browsers and proxies take a few thousand letters.
+LONGEST = 200
 
 
 def draw(name: str) -> None:
@@ -17,6 +19,6 @@ def draw(name: str) -> None:
     """
     _mount(key=f"address_{name}", data={})
     st.caption(
-        "It opens this run, view and neuron, with the basket (up to 200 neurons) and with what the "
-        "proof changes."
+        f"It opens this run, view and neuron, with the basket (up to {LONGEST} neurons) and with "
+        "what the proof changes."
     )

@@ -71,8 +71,8 @@ def draw(
         )
         st.markdown(summary(measured))
         _table(measured)
-        told = Part("What else broke?", table=measured.bystanders, text=summary(measured))
-        exports.reported("bystanders", told)
+        part = Part("What else broke?", table=measured.bystanders, text=summary(measured))
+        exports.reported("bystanders", part)
     if model.kind == "causal" and model.alphabet == "text":
         _texts(model, prompt.text, tuple(neurons), key, intervention)
 

@@ -35,6 +35,10 @@ _KINDS = {
     "affine": "Affine",
     "keep": "Keep only",
 }
+_POSITIONS: dict[Positions, str] = {
+    "all": "all positions",
+    "predicted": "the predicted position",
+}
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,6 @@ class Change:
 
     def words(self) -> str:
         """What is done to neurons, and where."""
-        where = "all positions" if self.positions == "all" else "the predicted position"
         if self.kind == "affine":
             done = f"activation h made {self.a:g} h {'-' if self.b < 0 else '+'} {abs(self.b):g}"
         elif self.kind == "keep":
@@ -75,7 +78,7 @@ class Change:
             done = f"kept, all other {names} neurons {to}"
         else:
             done = "suppressed" if self.a == 0 else f"multiplied by {self.a:g}"
-        return f"{done} at {where}"
+        return f"{done} at {_POSITIONS[self.positions]}"
 
     def python(self) -> str:
         """The call that makes this intervention of a set named ``basket``."""
@@ -233,13 +236,13 @@ def _change(components: tuple[Component, ...]) -> Change:
         st.caption(f"All other {names} neurons are emptied, in every layer.")
     positions: Positions = st.segmented_control(
         "At",
-        ["all", "predicted"],
+        list(_POSITIONS),
         default="all",
         key="at",
         bind="query-params",
         required=True,
         wrap=True,
-        format_func={"all": "all positions", "predicted": "the predicted position"}.__getitem__,
+        format_func=_POSITIONS.__getitem__,
     )
     return Change(kind, positions, **settings)
 
@@ -271,13 +274,13 @@ def _numbers(outcome: Effect, neurons: NeuronSet, changed: str) -> None:
     beside = []
     for control, words in CONTROLS.items():
         values = outcome.controls[control]
-        told = (
+        line = (
             f"{words}: **{written(outcome.mean(control))} ± {spread(outcome.sd(control))}** "
             f"(from {written(min(values))} to {written(max(values))}; "
             f"p = {outcome.p(control):.2g})"
         )
-        st.markdown(f"- {told}", help=_HELP[control].format(activity=outcome.activity[control]))
-        beside.append(told)
+        st.markdown(f"- {line}", help=_HELP[control].format(activity=outcome.activity[control]))
+        beside.append(line)
         rows += [{"set": f"{control} {i}", measure: value} for i, value in enumerate(values)]
     table = pd.DataFrame(rows)
     exports.tables(table, "random_sets")

@@ -13,10 +13,9 @@ from neuronlab.errors import UserError
 from neuronlab.models.catalogue import entry
 from neuronlab.neurons import Neuron, NeuronSet
 from neuronlab.widgets import prompt_form, services, state
+from neuronlab.widgets.address import LONGEST
 from neuronlab.widgets.guard import complain
 
-# Neurons of a basket that an address carries: browsers and proxies take a few thousand letters.
-LONGEST = 200
 # What is drawn of a page: see `sections`.
 _PARTS = ("view", "section")
 _KEY = re.compile(r"[0-9a-f]{16}")

@@ -49,23 +49,23 @@ FIELDS = frozenset(
 def words(spec: Mapping[str, Any]) -> dict[str, str]:
     """How neurons were scored, as a stored spec has it and in the form's words."""
     chosen = method(spec["method"])
-    told = {
+    settings = {
         "Components": ", ".join(COMPONENT_NAMES[c] for c in spec.get("components") or ()),
         "Neurons at": _POSITIONS.get(spec.get("positions", ""), ""),
         "Ranked by": _RANKINGS[bool(spec.get("specific"))],
     }
     if chosen.differentiates and spec.get("foil") is None:
-        told["Explain the target's"] = _OBJECTIVES.get(spec.get("objective", ""), "")
+        settings["Explain the target's"] = _OBJECTIVES.get(spec.get("objective", ""), "")
     if chosen.integrates:
-        told["The path begins at"] = _BASELINES.get(spec.get("baseline", ""), "")
-        told["Engine"] = spec.get("engine", "")
+        settings["The path begins at"] = _BASELINES.get(spec.get("baseline", ""), "")
+        settings["Engine"] = spec.get("engine", "")
         if spec.get("engine") == "fast" and "tolerance" in spec:
-            told["Error allowed in a layer"] = f"{spec['tolerance']:.1%}"
+            settings["Error allowed in a layer"] = f"{spec['tolerance']:.1%}"
     if len(chosen.variants) > 1:
-        told["Form"] = _VARIANTS.get(spec.get("variant", ""), "")
+        settings["Form"] = _VARIANTS.get(spec.get("variant", ""), "")
     if chosen.draws and "seed" in spec:
-        told["Seed"] = str(spec["seed"])
-    return {name: value for name, value in told.items() if value}
+        settings["Seed"] = str(spec["seed"])
+    return {name: value for name, value in settings.items() if value}
 
 
 def draw(form: dict[str, Any], there: Collection[Component], key: Key) -> dict[str, Any]:

@@ -33,7 +33,8 @@ def draw(of: ContextsSpec, neuron: Neuron) -> None:
             "sentence alone it then foretells the activation at every token of other texts."
         )
         spec = _spec(of, neuron)
-        for record in services.store().history():
+        folder = services.store().root
+        for record in _explanations(str(folder), folder.stat().st_mtime_ns):
             if _is_of(record, of, neuron) and (spec is None or record.key != spec.key):
                 st.markdown(f"**{plain(record.spec['answers_by'])}** was asked before:")
                 _results(services.result(record.key)[1], record.key)
@@ -60,12 +61,18 @@ def draw(of: ContextsSpec, neuron: Neuron) -> None:
             _results(result, "explained")
 
 
+@st.cache_data(max_entries=1, show_spinner=False)
+def _explanations(folder: str, changed: int) -> list[Record]:
+    """All that chat models have said here; read anew where a run was added or removed."""
+    study = ContextExplanationSpec.study
+    return [r for r in services.store().history() if r.readable and r.study == study]
+
+
 def _is_of(record: Record, of: ContextsSpec, neuron: Neuron) -> bool:
     """Whether a run is what some chat model said of the neuron's texts."""
     asked = {"component": neuron.component, "layer": neuron.layer, "neuron": neuron.index}
     asked |= of.contexts.model_dump(mode="json", exclude={"components"})
-    known = record.readable and record.study == ContextExplanationSpec.study
-    return known and all(record.spec.get(name) == value for name, value in asked.items())
+    return all(record.spec.get(name) == value for name, value in asked.items())
 
 
 def _spec(of: ContextsSpec, neuron: Neuron) -> ContextExplanationSpec | None:

@@ -444,9 +444,9 @@ def test_behind_a_relu_the_error_is_not_underrated(tiny, asked, pair, settings):
     exact = [fine[row.component][row.layer] for row in rows]
     apart = [scores[row.component][row.layer] - e for row, e in zip(rows, exact, strict=True)]
     errors, sizes = (np.array([abs(each).sum() for each in of]) for of in (apart, exact))
-    told = np.array([row.error for row in rows])
-    assert (errors > 1.05 * told).mean() <= 0.1
-    assert (errors <= 0.05 * sizes)[told <= 0.05 * sizes].all()
+    estimates = np.array([row.error for row in rows])
+    assert (errors > 1.05 * estimates).mean() <= 0.1
+    assert (errors <= 0.05 * sizes)[estimates <= 0.05 * sizes].all()
 
 
 @pytest.mark.parametrize("pair", [("gpt2", "causal"), ("bert", "masked"), ("esm", "classifier")])

@@ -33,8 +33,8 @@ def wait_for_neuron(one, neuron):
 def test_a_click_on_a_cell_opens_its_strongest_neuron(page):
     scores, _ = shown(page)
     maps = heatmaps.by_layer(scores)
-    # One in a middle panel, and a corner.
-    for index in (800, len(maps.cells) - 1):
+    # Two corners, and one in each of the middle panels.
+    for index in (0, 800, 1600, len(maps.cells) - 1):
         page.click_map("layers", maps, index)
         cell = maps.cells.iloc[index]
         neuron = Neuron(int(cell["layer"]), cell["component"], int(cell["strongest"]))

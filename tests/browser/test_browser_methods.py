@@ -63,7 +63,7 @@ def test_a_report_opens_from_disk_and_offline(tab, tmp_path):
     assert "Specificity: the best neurons" in words
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
     # A figure alone, as a picture that says what was asked: of our own elements and of a chart.
-    for name, held in (("layers", "image"), ("predictions", "path")):
+    for name, held in (("layers", "image"), ("tokens", "rect"), ("predictions", "path")):
         one.page.locator(f".st-key-files_{name}").get_by_role("button").click()
         for form in ("SVG", "PNG"):
             with one.page.expect_download() as download:

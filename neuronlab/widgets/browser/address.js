@@ -1,4 +1,4 @@
-// The page's address as it is when it is looked at, to be copied. See neuronlab/widgets/links.py.
+// The page's address as it is when it is looked at, to be copied. See neuronlab/widgets/address.py.
 
 export default function ({ parentElement }) {
   const root = parentElement.querySelector(".address");
