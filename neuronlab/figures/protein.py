@@ -345,9 +345,10 @@ const viewers = typeof viewergrid_UNIQUEID === "undefined"
 # Only after its answer does it hear of this one's, which would otherwise take the earlier's place.
 _CAMERA = """
 let away = 1;
-const drawing = document.querySelector("canvas");
+// 3Dmol may put another canvas into the panels' frame, which itself stays.
+const frame = document.querySelector("body > div[id]");
 const fit = () => {
-  const {clientWidth: width, clientHeight: height} = drawing;
+  const {clientWidth: width, clientHeight: height} = frame;
   const next = width && height && Math.max(1, 0.75 * height * viewers.length / width);
   if (!next || next === away) return;
   const further = next / away;
@@ -359,7 +360,7 @@ const fit = () => {
 };
 fit();
 // A frame out of sight is not observed until it is seen.
-new ResizeObserver(fit).observe(drawing);
+new ResizeObserver(fit).observe(frame);
 // The distance, the fourth number of a view, is told and heard as of a panel that is wide enough.
 const eye = viewers[0].CAMERA_Z;
 const scaled = (view, factor) =>

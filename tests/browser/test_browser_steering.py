@@ -37,6 +37,18 @@ def test_a_steered_protein_is_drawn_in_three_dimensions(tab):
     assert legend.evaluate("e => e.getBoundingClientRect().bottom") <= high
 
 
+def test_structures_fit_a_phone_that_sees_them_late(tab):
+    """Out of sight, they are drawn on nothing first, and on another canvas once they are seen."""
+    one = tab(390).open("steering")
+    one.page.get_by_role("heading", name="Structures", exact=True).wait_for()
+    one.idle()
+    frame = one.page.locator("iframe").first
+    frame.scroll_into_view_if_needed()
+    canvas = frame.content_frame.locator("iframe").content_frame.locator("canvas").first
+    one.wait_until(lambda: whole(canvas))
+    one.healthy()
+
+
 def whole(canvas):
     """Whether something is drawn in each of three panels, and nothing where they meet and end."""
     drawn = np.asarray(Image.open(io.BytesIO(canvas.screenshot())).convert("RGB"), int)
