@@ -105,7 +105,7 @@ terms.draw()
 state.start()
 exports.begin(shown.title)
 with guard():
-    links.follow(runs=not shown.section)
+    links.follow(runs=bool(shown.studies))
 with guard():
     instead = suited.choose(
         shown.name,
@@ -124,3 +124,4 @@ with guard():
         if instead:
             st.caption(instead)
     page.run()
+links.drop_others_run()

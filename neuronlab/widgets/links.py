@@ -6,6 +6,7 @@ What a proof changes, and where, it carries too: those widgets are bound to it.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 import streamlit as st
 
@@ -47,6 +48,7 @@ def follow(*, runs: bool) -> None:
             to another page (a slow browser gives it that page's before it goes there), and leaves.
     """
     st.html(ENTRIES, unsafe_allow_javascript=True)
+    st.session_state["run_shown"] = False
     if not runs:
         for name in ("run", "neuron", *_PARTS):
             carry(name, "")
@@ -123,7 +125,27 @@ def _unpack(basket: str) -> None:
 def show(key: str, study: str) -> None:
     """Look at a run; the address follows."""
     _shown()[study] = key
+    st.session_state["run_shown"] = True
     carry("run", key)
+
+
+def drop_others_run() -> None:
+    """Have the address carry no run of a model that was left; to be called once the page stands."""
+    key = st.query_params.get("run")
+    if not key or st.session_state["run_shown"]:
+        return
+    with suppress(UserError):  # the page has said that it cannot be read
+        if model_of(key) not in (None, state.model_name()):
+            carry("run", "")
+            carry("neuron", "")
+
+
+def model_of(key: str) -> str | None:
+    """The model of a run, under way or stored; None where there is none, or several."""
+    run = services.queue().get(key)
+    if run is not None:
+        return getattr(run.spec, "model", None)
+    return services.result(key)[0].get("model") if services.store().has(key) else None
 
 
 def neuron() -> Neuron | None:

@@ -123,7 +123,7 @@ def finished(
         preview: draws what there is of the result of a run under way.
     """
     key = links.shown(study)
-    if key is None or (model is not None and _model_of(key) != model):
+    if key is None or (model is not None and links.model_of(key) != model):
         if first is None:
             return None
         key = first.key
@@ -167,10 +167,3 @@ def _offer(spec: Spec) -> None:
         runs.submit(spec, state.device())
         links.show(spec.key, spec.study)
         st.rerun()
-
-
-def _model_of(key: str) -> str | None:
-    run = services.queue().get(key)
-    if run is not None:
-        return getattr(run.spec, "model", None)
-    return services.result(key)[0]["model"] if services.store().has(key) else None

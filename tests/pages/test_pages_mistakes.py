@@ -159,7 +159,7 @@ def test_the_hub_out_of_reach_names_what_works_without_it(visit, results, no_hub
 
 
 @pytest.mark.parametrize("key", [NO_RUN, "nonsense", "<img src=x>", "../../etc/passwd"])
-@pytest.mark.parametrize("page", ["attribution", "home"])
+@pytest.mark.parametrize("page", ["attribution", "value_query"])
 def test_a_link_to_a_run_that_is_not_here(visit, results, page, key):
     app = visit(page, run=key)
     app.one_error("does not have")

@@ -91,12 +91,23 @@ def test_an_address_carries_the_basket_and_the_factor(visit, results):
     assert app.basket() == "Basket: 0 neurons"
 
 
-def test_what_another_page_carries_leaves_the_address(visit, results):
+@pytest.mark.parametrize("page", ["runs", "home"])
+def test_what_another_page_carries_leaves_the_address(visit, results, page):
     """On a slow machine a browser gives it to this page, on the way to the other."""
-    app = visit("runs", run="0123456789abcdef", neuron="0.ffn.1297", basket="antiberty:3.ffn.7")
+    app = visit(page, run="0123456789abcdef", neuron="0.ffn.1297", basket="antiberty:3.ffn.7")
     assert app.basket() == "Basket: 1 neuron"
     assert "run" not in app.at.query_params
     assert "neuron" not in app.at.query_params
+
+
+def test_an_address_carries_no_run_of_a_model_that_was_left(visit, results):
+    app = visit("methods", model="smollm2-135m")
+    run = app.query("run")
+    app.at.query_params["neuron"] = "0.ffn.1297"
+    app.choose_model("antiberty")  # of which the page shows none
+    assert not {"run", "neuron"} & set(app.at.query_params)
+    app.choose_model("smollm2-135m")
+    assert app.query("run") == run
 
 
 def test_an_address_carries_no_basket_of_another_model(visit, results):
