@@ -153,6 +153,7 @@ def tables(
                         "caption": None if caption is None else list(caption),
                         "page": False,
                         "light": _light(),
+                        "scales": _scales(),
                     },
                 )
 
@@ -165,6 +166,14 @@ def _light() -> dict[str, str]:
         f"--st-{word}": st.get_option(f"theme.light.{name}")
         for word, name in zip(words, names, strict=True)
     }
+
+
+def _scales() -> list[list[list[str]]]:
+    """The scales of colours of plotly's heatmaps: of the dark page, and of the light one."""
+    return [
+        [st.get_option(f"theme.{page}.chart{name}Colors") for page in ("dark", "light")]
+        for name in ("Sequential", "Diverging")
+    ]
 
 
 def map_files(option: dict[str, Any]) -> dict[str, tuple]:

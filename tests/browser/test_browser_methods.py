@@ -1,10 +1,16 @@
 """The comparison of methods in a browser: cancel, and go on from there."""
 
+import base64
+import io
 import re
 import struct
+import tomllib
+from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
+from PIL import Image
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -103,6 +109,37 @@ def test_a_picture_for_slides_is_light_and_wide_whatever_the_page(tab, tmp_path)
     ground = one.page.get_by_test_id("stApp").evaluate("e => getComputedStyle(e).backgroundColor")
     assert ground == "rgb(18, 22, 29)"
     assert one.healthy().overflowing() == []
+
+
+def test_a_heat_map_for_slides_has_the_light_pages_scale(tab, tmp_path):
+    one = tab(color_scheme="dark").open("knowledge_types").finished()
+    files = one.page.locator(".st-key-files_kinds_value_layers")
+    files.get_by_role("button").click()
+    files = one.page.locator(".st-key-picture_kinds_value_layers")
+    files.get_by_role("checkbox").check()
+    with one.page.expect_download() as download:
+        files.get_by_role("button", name="SVG").click()
+    download.value.save_as(tmp_path / "map.svg")
+    drawing = ElementTree.parse(tmp_path / "map.svg").getroot()
+    images = [image.get("href") for image in drawing.iter(f"{SVG}image")]
+    assert images
+    stops = [stop.get("stop-color") for stop in drawing.iter(f"{SVG}stop")]
+    assert stops[0] == "rgb(179,88,6)"
+    scales = tomllib.loads(Path(".streamlit/config.toml").read_text("utf-8"))["theme"]["light"]
+    scale = [
+        [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
+        for colour in scales["chartDivergingColors"]
+    ]
+    light = np.array(
+        [np.interp(np.linspace(0, 9, 500), range(10), part) for part in zip(*scale, strict=True)]
+    ).T
+    for image in images:
+        picture = Image.open(io.BytesIO(base64.b64decode(image.partition(",")[2]))).convert("RGBA")
+        shades = np.unique(np.asarray(picture).reshape(-1, 4), axis=0)
+        shades = shades[shades[:, 3] == 255, :3]
+        away = np.abs(shades[:, None] - light[None]).max(2).min(1)
+        assert len(shades) > 5
+        assert away.max() <= 3
 
 
 @pytest.mark.slow  # with others, to keep `make test` short

@@ -3,6 +3,7 @@
 // wide, and in the colours of a light page, for a moment. See neuronlab/widgets/exports.py.
 
 const NS = "http://www.w3.org/2000/svg", MARGIN = 16, LINE = 20, SHARP = 2, WIDE = 1100, MOMENT = 700;
+const STEPS = 512, FOREIGN = 12;
 
 export default function ({ data, parentElement }) {
   const root = parentElement.querySelector(".pictures");
@@ -22,7 +23,7 @@ export default function ({ data, parentElement }) {
   };
 
   async function save(format) {
-    const { svg, width, height } = await (slides.checked ? posed(drawn) : drawn());
+    const { svg, width, height } = slides.checked ? await posed() : drawn();
     const source = new Blob([new XMLSerializer().serializeToString(svg)], { type: "image/svg+xml" });
     const file = format === "SVG" ? source : await raster(source, width, height);
     const link = document.createElement("a");
@@ -44,8 +45,8 @@ export default function ({ data, parentElement }) {
     return new Promise((done) => canvas.toBlob(done, "image/png"));
   }
 
-  // What is taken while the figure stands as on a slide.
-  async function posed(take) {
+  // Taken while the figure stands as on a slide.
+  async function posed() {
     const frame = document.querySelector(`.st-key-${CSS.escape(data.figure)}`);
     const own = ownParts(frame), dark = isDark(root);
     for (const element of [frame, root, ...own])
@@ -53,7 +54,8 @@ export default function ({ data, parentElement }) {
     Object.assign(frame.style, { width: `${WIDE}px`, minWidth: `${WIDE}px`, maxWidth: "none" });
     own.forEach((part) => part.redraw());
     await new Promise((done) => setTimeout(done, MOMENT)); // a chart follows its frame in its own time
-    const picture = take(dark);
+    const picture = drawn();
+    if (dark) await lightened(picture.svg);
     for (const element of [frame, root, ...own]) element.removeAttribute("style");
     own.forEach((part) => part.redraw());
     return picture;
@@ -67,7 +69,7 @@ export default function ({ data, parentElement }) {
     ]);
   }
 
-  function drawn(dark = false) {
+  function drawn() {
     const frame = document.querySelector(`.st-key-${CSS.escape(data.figure)}`);
     const box = frame.getBoundingClientRect(), styles = getComputedStyle(root);
     const width = Math.ceil(box.width) + 2 * MARGIN;
@@ -86,18 +88,76 @@ export default function ({ data, parentElement }) {
     );
     const place = { dx: MARGIN - box.left, dy: top - box.top };
     copy(frame, svg, place);
-    if (dark) svg.querySelectorAll(".main-svg *").forEach(lightened);
     return { svg, width, height };
   }
 
-  // A chart keeps the theme's text and lines: what has no hue is as dark as it was bright.
-  function lightened(part) {
+  // A chart keeps the dark theme's text, lines and scales of colours.
+  async function lightened(svg) {
+    svg.querySelectorAll(".main-svg *").forEach(inverted);
+    for (const bar of svg.querySelectorAll(".main-svg linearGradient")) {
+      const stops = [...bar.children];
+      const colours = stops.map((stop) => stop.getAttribute("stop-color").match(/\d+/g).map(Number));
+      rescaled(colours).forEach((colour, i) => stops[i].setAttribute("stop-color", `rgb(${colour})`));
+    }
+    for (const image of svg.querySelectorAll(".main-svg image")) await repainted(image);
+  }
+
+  // What has no hue is as dark as it was bright.
+  function inverted(part) {
     for (const name of ["fill", "stroke"]) {
-      const parts = part.style?.getPropertyValue(name).match(/[\d.]+/g)?.map(Number);
-      if (!parts || parts.length < 3 || Math.max(...parts.slice(0, 3)) - Math.min(...parts.slice(0, 3)) > 30) continue;
+      const colour = part.style?.getPropertyValue(name) ?? "";
+      const parts = colour.startsWith("rgb") ? colour.match(/[\d.]+/g).map(Number) : [];
+      if (parts.length < 3 || Math.max(...parts.slice(0, 3)) - Math.min(...parts.slice(0, 3)) > 30) continue;
       const [r, g, b] = parts.map((value) => 255 - value);
       part.style.setProperty(name, `rgb(${r}, ${g}, ${b})`);
     }
+  }
+
+  // The cells of a heat map are an image.
+  async function repainted(image) {
+    const cells = new Image();
+    cells.src = image.href.baseVal;
+    await cells.decode();
+    const canvas = Object.assign(document.createElement("canvas"), { width: cells.width, height: cells.height });
+    const pen = canvas.getContext("2d");
+    pen.drawImage(cells, 0, 0);
+    const pixels = pen.getImageData(0, 0, canvas.width, canvas.height), { data: values } = pixels;
+    const seen = [...values.keys()].filter((at) => at % 4 === 0 && values[at + 3]);
+    const colours = rescaled(seen.map((at) => [...values.slice(at, at + 3)]));
+    seen.forEach((at, i) => values.set(colours[i], at));
+    pen.putImageData(pixels, 0, 0);
+    image.removeAttributeNS("http://www.w3.org/1999/xlink", "href");
+    image.setAttribute("href", canvas.toDataURL());
+  }
+
+  // Colours of one of the dark theme's scales at the same places of the light theme's; others stay.
+  function rescaled(colours) {
+    const scales = data.scales.map(([dark, light]) => {
+      const from = shades(dark), to = shades(light), nearest = new Map();
+      let off = 0;
+      const become = colours.map((colour) => {
+        const name = colour.join();
+        if (!nearest.has(name)) {
+          const away = from.map((shade) => Math.hypot(...shade.map((part, i) => part - colour[i])));
+          const least = Math.min(...away);
+          nearest.set(name, { least, shade: to[away.indexOf(least)] });
+        }
+        off += nearest.get(name).least;
+        return nearest.get(name).shade;
+      });
+      return { off: off / colours.length, become };
+    });
+    const best = scales.reduce((a, b) => (b.off < a.off ? b : a));
+    return best.off < FOREIGN ? best.become : colours;
+  }
+
+  // A scale in steps that no eye tells apart.
+  function shades(scale) {
+    const stops = scale.map((hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)));
+    return Array.from({ length: STEPS }, (_, step) => {
+      const at = (step / (STEPS - 1)) * (stops.length - 1), i = Math.min(Math.floor(at), stops.length - 2);
+      return stops[i].map((part, k) => Math.round(part + (at - i) * (stops[i + 1][k] - part)));
+    });
   }
 
   function wrapped(text, most) {
