@@ -18,10 +18,11 @@ from beartype import BeartypeConf, beartype
 
 # As PEP 484 has it, an int will do for a float.
 check = beartype(conf=BeartypeConf(is_pep484_tower=True))
-# Calls of a function that are checked in a test; a function that is defined anew, such as a hook,
-# is the same.
+# Calls of a function that are checked in a test. Of those that are defined anew whenever another is
+# called, such as hooks, the first of all tests are: to decorate them takes longer than most tests.
 CALLS = 3
 calls: Counter[CodeType] = Counter()
+_nested: Counter[CodeType] = Counter()
 _jaxtyped = jaxtyping.jaxtyped
 
 
@@ -46,12 +47,13 @@ def _first_calls(*, typechecker: Callable[..., Any]) -> Callable[[Any], Any]:
         if not inspect.isfunction(thing):
             return checking(thing)
         code, checked = thing.__code__, None
+        counter = _nested if "<locals>" in thing.__qualname__ else calls
 
         @wraps(thing)
         def call(*arguments: Any, **keywords: Any) -> Any:
             nonlocal checked
-            calls[code] += 1
-            if calls[code] > CALLS:
+            counter[code] += 1
+            if counter[code] > CALLS:
                 return thing(*arguments, **keywords)
             checked = checked or checking(thing)
             return checked(*arguments, **keywords)

@@ -31,7 +31,13 @@ _FLAGS = (
     "--disable-sync",
     "--no-first-run",
 )
-_IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"]'
+# That no script has been under way for a while, since this was asked first.
+_QUIET = """wait => {
+  if (window.wait !== wait) Object.assign(window, {wait, since: undefined});
+  const idle = document.querySelector('[data-testid="stApp"][data-test-script-state="notRunning"]');
+  window.since = idle ? window.since ?? performance.now() : undefined;
+  return performance.now() - window.since > 300;
+}"""
 # Elements that stick out of the viewport, unless something around them scrolls or clips them.
 _OVERFLOWING = """() => {
   const wide = document.documentElement.clientWidth, out = [];
@@ -179,6 +185,7 @@ class Tab:
     context: object
     server: Server
     problems: list = field(default_factory=list)
+    waits: int = 0
 
     def __post_init__(self):
         self.page = self.context.new_page()
@@ -211,11 +218,8 @@ class Tab:
 
     def idle(self):
         """Wait until the script has ended and stays ended: a click into a run could get lost."""
-        quiet = 0
-        while quiet < 3:
-            self.page.wait_for_selector(_IDLE)
-            self.page.wait_for_timeout(150)
-            quiet = quiet + 1 if self.page.locator(_IDLE).count() else 0
+        self.waits += 1
+        self.page.wait_for_function(_QUIET, arg=self.waits, polling=50)
         return self
 
     def results(self):
