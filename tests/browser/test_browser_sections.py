@@ -54,7 +54,16 @@ def test_a_view_has_an_address_and_back_leads_to_the_one_before(tab):
     assert one.idle().healthy().query("run") == checked
 
 
-@pytest.mark.parametrize("address", ["attribution", "knowledge_types", "classifier", "steering"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "steering",
+        *(
+            pytest.param(other, marks=pytest.mark.slow)
+            for other in ("attribution", "knowledge_types", "classifier")
+        ),
+    ],
+)
 def test_no_title_of_a_section_is_cut_on_a_phone(tab, address):
     one = tab(390).open(address)
     buttons = one.page.locator(".st-key-section button")
