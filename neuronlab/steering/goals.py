@@ -36,6 +36,11 @@ class Goal(BaseModel):
             return title
         return f"{title}, residues {self.stretch[0] + 1} to {self.stretch[1]}"
 
+    @property
+    def predicted(self) -> bool:
+        """Whether a model predicts it: what a residue does to it then depends on all others."""
+        return bool(PROPERTIES[self.property].state)
+
     def values(self, sequences: Sequence[str]) -> Float[np.ndarray, " protein"]:
         """The property of sequences."""
         feature = PROPERTIES[self.property]
@@ -73,7 +78,7 @@ class Goal(BaseModel):
     @model_validator(mode="after")
     def _can_be_of_a_stretch(self) -> Goal:
         if self.stretch is not None:
-            if not PROPERTIES[self.property].state:
+            if not self.predicted:
                 raise ValueError("only a predicted structure can be asked of a stretch")
             if not 0 <= self.stretch[0] < self.stretch[1]:
                 raise ValueError("a stretch is its first residue, from 0, and the one behind")

@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 UNSTEERED, STEERED, DOSES = "unsteered", "steered", "doses"
 # Proteins that correlations are taken over.
 CORRELATED = 200
+# Chains of the unchanged model that effects on a predicted structure are averaged over, and their
+# steps, of which the second half count: by then few residues are the start's.
+WRITTEN, WRITTEN_STEPS = 8, 20
 # Residues that are hidden, one at a time, for the pseudo-perplexity.
 SURPRISE = 15
 # Each few random sets are a part of the run that survives an interruption.
@@ -84,7 +87,7 @@ class SteeringSpec(Spec):
     """
 
     study: ClassVar[str] = "steering"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     model: str = "antiberty"
     revision: str = ""
@@ -230,6 +233,8 @@ class SteeringStudy(Study[SteeringSpec]):
         rows += 2 * len(spec.dose_a) * len(spec.dose_b) * spec.dose_steps
         rows += (2 + len(CONTROLS)) * spec.chains * min(SURPRISE, len(spec.places))
         rows += CORRELATED if spec.choose in ("protein", "residue") else 0
+        if spec.choose == "effect" and any(goal.predicted for goal in spec.goals):
+            rows += WRITTEN * min(spec.steps, WRITTEN_STEPS)
         return Cost(seconds(model, tokens, rows, 0), remark=", structures aside")
 
     def run_shard(self, spec: SteeringSpec, shard: tuple[str, range], context: Context) -> Result:
@@ -463,11 +468,10 @@ def scores_of(spec: SteeringSpec, model: Model) -> list[NeuronScores]:
     """
     if spec.choose == "effect":
         tokens = _tokens(spec)
-        gains = [goal.gains(spec.begin, spec.places) for goal in spec.goals]
         return selection.by_effect(
             model,
             spec.begin,
-            gains,
+            _gains(spec, model),
             spec.places,
             spec.components,
             positions=None if tokens == "all" else tokens,
@@ -499,6 +503,37 @@ def scores_of(spec: SteeringSpec, model: Model) -> list[NeuronScores]:
                 f"{PROPERTIES[goal.property].title.lower()} beyond chance: choose by effect."
             )
     return correlations
+
+
+def _gains(spec: SteeringSpec, model: Model) -> list[Float[np.ndarray, "place letter"]]:
+    """Per goal, how much it rises with each amino acid at each free place.
+
+    What a residue does to a predicted structure depends on the others, most of which will be new:
+    the mean over what the unchanged model writes in their place, in chains of no condition.
+    """
+    written: list[str] = []
+    if any(goal.predicted for goal in spec.goals):
+        chains = generate(
+            model,
+            spec.begin,
+            [None] * WRITTEN,
+            chains=range(spec.chains, spec.chains + WRITTEN),
+            free=spec.places,
+            steps=min(spec.steps, WRITTEN_STEPS),
+            mode=spec.mode,
+            masked=spec.masked,
+            temperature=spec.temperature,
+            precision=spec.precision,
+            seed=spec.seed,
+        )
+        written = [sequence for chain in chains for sequence in chain[(len(chain) + 1) // 2 :]]
+    return [
+        np.mean(
+            [goal.gains(s, spec.places) for s in (written if goal.predicted else [spec.begin])],
+            axis=0,
+        )
+        for goal in spec.goals
+    ]
 
 
 def _corpus(spec: SteeringSpec, model: Model) -> list[str]:

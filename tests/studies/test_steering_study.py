@@ -23,6 +23,7 @@ from neuronlab.steering import quality
 from neuronlab.steering.generation import generate
 from neuronlab.steering.selection import by_effect, by_protein, by_residue
 from neuronlab.studies import steering
+from neuronlab.studies.bases.prompts import UBIQUITIN
 from neuronlab.studies.steering import Goal, SteeringSpec, SteeringStudy, choose
 
 STUDY = SteeringStudy()
@@ -234,6 +235,44 @@ def test_the_neurons_are_the_best_by_effect(ran):
         tuple(map(int, np.unravel_index(i, score.shape))) for i in order
     }
     assert sorted(table["score"])[::-1] == pytest.approx(score.ravel()[order].tolist(), rel=1e-3)
+
+
+def test_a_predicted_structure_is_steered_from_what_the_model_writes(tiny, monkeypatch):
+    """Gains that differ from sequence to sequence: their mean over the second half of the steps."""
+    model = tiny("esm", "masked")
+    asked = []
+
+    def gains(sequence, state, stretch):
+        asked.append(sequence)
+        return np.random.default_rng(len(asked)).normal(size=(len(sequence), 20))
+
+    monkeypatch.setattr(steering_goals.secondary, "substitution_gains", gains)
+    helix = spec(goals=({"property": "predicted_helix"}, {"property": "charge"}), steps=4, chains=2)
+    scores = steering.scores_of(helix, model)
+    written = generate(
+        model, START, [None] * 8, chains=range(2, 10), free=FREE, steps=4, masked=0.3
+    )
+    assert asked == [sequence for chain in written for sequence in chain[3:]]
+    assert START not in asked
+    means = np.mean(
+        [np.random.default_rng(n + 1).normal(size=(len(START), 20)) for n in range(len(asked))], 0
+    )
+    charge = substitution_effects(START, PROPERTIES["charge"].compute, FREE)
+    by_hand = by_effect(model, START, [means[list(FREE)], charge], FREE, ("ffn",), masked=0.3)
+    for of_study, of_hand in zip(scores, by_hand, strict=True):
+        assert np.array_equal(of_study["ffn"], of_hand["ffn"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("property", ["predicted_helix", "predicted_strand"])
+def test_a_predicted_structure_of_a_protein_of_every_kind_goes_up(property):
+    goal = {"property": property, "direction": "up"}
+    asked = {"model": "esm2-8m", "light": "", "corpus": "pdb", "a": 2.0, "b": 0.5, "steps": 20}
+    asked |= {"goals": (goal,), "predictor": "", "dose_a": (), "dose_b": (), "chains": 4}
+    result = nl.run("steering", sequence=UBIQUITIN, **asked)
+    numbers = result.numbers
+    assert numbers["steered"]["mean"] > numbers["unsteered"]["mean"] + 0.1
+    assert numbers["p_value"] <= 0.048
 
 
 @pytest.mark.long
