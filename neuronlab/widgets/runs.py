@@ -30,6 +30,10 @@ _SHORT = 40
 # Of what stood on the page before, a preview leaves nothing: elements that the browser removes.
 _REPLACED = 40
 _CANCELLED = "This run was cancelled. Press Run to start it again."
+_GOES_ON = (
+    "Others still wait for this run: it goes on. Press Run to wait for it again; on the page Runs "
+    "it can be stopped for everyone."
+)
 
 
 def title(study: str, spec: Mapping[str, Any]) -> str:
@@ -157,11 +161,11 @@ def wait(key: str, name: str, preview: Callable[[Preview], None] | None = None) 
 
 
 def watch(key: str, name: str) -> None:
-    """The same for a run among others: the page does not wait, and reruns when it has ended."""
-    if key in _left():
-        st.info(_CANCELLED, icon=":material/cancel:")
-    else:
-        st.fragment(_watch, run_every=1.0)(key, name)
+    """The same for a run among others: the page does not wait, and reruns when it has ended.
+
+    Whoever is here may stop it, also for others, once they have read that these wait for it.
+    """
+    st.fragment(_watch, run_every=1.0)(key, name)
 
 
 def open_on(spec: Spec, device: str) -> None:
@@ -184,16 +188,40 @@ def _left() -> set[str]:
     return st.session_state.setdefault("left", set())
 
 
-def _cancel(key: str) -> None:
+def _others(run: Run) -> set[str]:
+    """Who else waits for a run; not who closed the browser, though the run goes on for them."""
+    return services.open_sessions(run.owners - {services.owner()})
+
+
+def _cancel(key: str, *, for_everyone: bool = False) -> None:
+    """Wait no longer: the run goes on where others do, unless it is stopped for them, too."""
     _left().add(key)
-    services.queue().cancel(key, services.owner())
+    run = services.queue().get(key)
+    if run is not None:
+        waiting = set() if for_everyone else _others(run)
+        services.queue().cancel(key, services.owner(), *(run.owners - waiting))
 
 
 def _watch(key: str, name: str) -> None:
     run = services.queue().get(key)
-    if run is None or not run.active or key in _left():
+    if run is None or not run.active:
         st.rerun()
-    _bar(run, name)
+    others = len(_others(run))
+    if not others:
+        _bar(run, name)
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.progress(run.fraction, text=plain(_words(run)))
+        with st.popover("Cancel", icon=":material/cancel:", key=f"others_{name}"):
+            who = "Another person waits" if others == 1 else f"{others} others wait"
+            st.markdown(f"{who} for it: stop it for them, too?")
+            st.button(
+                "Stop for everyone",
+                key=f"stop_{name}",
+                on_click=_cancel,
+                args=(key,),
+                kwargs={"for_everyone": True},
+            )
 
 
 def _bar(run: Run, name: str) -> DeltaGenerator:
@@ -220,7 +248,9 @@ def _words(run: Run) -> str:
 
 def _ended(run: Run) -> None:
     """Nothing, or why there is no result."""
-    if run.key in _left() or run.status == "cancelled":
+    if run.active and run.owners:
+        st.info(_GOES_ON, icon=":material/group:")
+    elif run.active or run.status == "cancelled":
         st.info(_CANCELLED, icon=":material/cancel:")
     elif run.status == "failed":
         complain(run.error, run.details)
