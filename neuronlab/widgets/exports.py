@@ -26,7 +26,7 @@ _fill = element("fullscreen")
 # In the address: the page alone, without what is around it.
 PRESENTED = "present"
 _ABOUT_REPORT = (
-    "The charts and maps of the page and of all its sections, live, in one file for offline. "
+    "The charts, maps and coloured texts of the page and of all its sections, for offline. "
     "Graphs and 3D views stay on the page; tables without a figure are in the whole result."
 )
 

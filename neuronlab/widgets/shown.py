@@ -179,8 +179,8 @@ def _waits(first: Spec) -> bool:
     if estimated is None or estimated.seconds < _LONG:
         return False
     st.info(
-        "Nothing was computed of this model yet: press Run in the form above. What it stands for "
-        f"at first, {plain(runs.title(first.study, dict(first)))}: {estimated.words}.",
+        "Nothing was computed of this model yet: press Run in the form above. That is to begin "
+        f"with “{plain(runs.title(first.study, dict(first)))}”. {estimated.sentence}",
         icon=":material/info:",
     )
     return True
