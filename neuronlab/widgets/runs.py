@@ -154,8 +154,9 @@ def wait(key: str, name: str, preview: Callable[[Preview], None] | None = None) 
     if run is None or run.status == "done":
         return
     if run.active and key not in _left():
-        # Whoever waits for it has not begun it: the page may have been opened by its address.
-        services.queue().submit(run.spec, device=run.device, owner=services.owner())
+        if run.owners:  # not one that is about to stop
+            # Whoever waits need not have begun it: the page may have been opened by its address.
+            services.queue().submit(run.spec, device=run.device, owner=services.owner())
         with place.container():
             bar = _bar(run, name)
             curve = st.empty()

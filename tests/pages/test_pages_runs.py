@@ -243,6 +243,31 @@ def test_open_sessions_are_those_that_the_server_has(monkeypatch):
     assert services.open_sessions(["ann", "gone"]) == {"ann"}
 
 
+def _opened():
+    """A page that was opened by the address of a run; AppTest runs its text."""
+    import streamlit as st
+
+    from neuronlab.widgets import runs
+
+    runs.wait(st.session_state["key"], "page")
+
+
+@pytest.mark.parametrize("owners", [{"ann"}, set()])
+def test_who_opens_a_run_waits_for_it_but_for_one_that_is_about_to_stop(begun, monkeypatch, owners):
+    key = begun("ann")
+    job = services.queue()._jobs[key]
+    job.owners, job.status, job.started = {*owners}, "running", 0.0
+    monkeypatch.setattr(services, "owner", lambda: "bob")
+    monkeypatch.setattr(
+        Queue, "watch", lambda self, key, *of: job.finish("cancelled") or self.get(key)
+    )
+    at = AppTest.from_function(_opened)
+    at.session_state["key"] = key
+    at.run()
+    assert not at.exception
+    assert job.owners == (owners | {"bob"} if owners else set())
+
+
 def _left_to_others():
     """A page that no longer waits for a run; AppTest runs its text."""
     import streamlit as st
