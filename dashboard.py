@@ -89,17 +89,9 @@ if exports.PRESENTED in st.query_params:
     STYLE += """
 [data-testid="stSidebar"], [data-testid="stHeader"] { display: none; }
 .stMainBlockContainer { padding-top: 1rem; }
-.st-key-leave_presentation { position: sticky; top: 0; z-index: 80; background: var(--page); }
+.st-key-presentation { position: sticky; top: 0; z-index: 80; background: var(--page); }
 """
-    st.button(
-        "Leave the presentation",
-        icon=":material/close_fullscreen:",
-        type="tertiary",
-        key="leave_presentation",
-        shortcut="Esc",
-        on_click=exports.present,
-        args=(False,),
-    )
+    exports.presenting()
 st.html(f"<style>{STYLE}</style>")
 terms.draw()
 state.start()

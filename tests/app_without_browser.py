@@ -2,7 +2,9 @@
 
 from functools import cache
 from typing import Any
+from uuid import uuid4
 
+import streamlit as st
 from streamlit.components.v2 import manifest_scanner
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.runtime.pages_manager import PagesManager
@@ -10,6 +12,8 @@ from streamlit.runtime.scriptrunner.script_cache import ScriptCache
 from streamlit.testing.v1 import app_test, local_script_runner
 from streamlit.testing.v1.element_tree import Selectbox
 from streamlit.testing.v1.local_script_runner import LocalScriptRunner
+
+from neuronlab.widgets import services
 
 _start = PagesManager.__init__
 
@@ -45,11 +49,17 @@ def _ended(runner: LocalScriptRunner, timeout: float = 3) -> None:
         raise RuntimeError(f"The page was not there after {timeout} s.")
 
 
+def _owner() -> str:
+    """AppTest gives all sessions the same id."""
+    return st.session_state.setdefault("owner", uuid4().hex)
+
+
 # Object, attribute and what to put there.
 MENDS = (
     (manifest_scanner, "scan_component_manifests", _manifests),
     (PagesManager, "__init__", _started),
     (app_test, "ScriptCache", _scripts),
     (local_script_runner, "require_widgets_deltas", _ended),
+    (services, "owner", _owner),
     (Selectbox, "_widget_state", property(_chosen)),
 )

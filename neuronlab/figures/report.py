@@ -24,6 +24,7 @@ class Part(NamedTuple):
         figure: makes it, once a report is asked for.
         text: Markdown, above the figure.
         code: the Python that gives it, where that is not the call of the whole result.
+        html: a figure that needs no script, below the text.
     """
 
     words: str
@@ -31,6 +32,7 @@ class Part(NamedTuple):
     table: pd.DataFrame | None = None
     text: str = ""
     code: str = ""
+    html: str = ""
 
 
 def report(
@@ -54,8 +56,8 @@ def report(
             drawn = figure.to_html(full_html=False, include_plotlyjs=not scripted)
             scripted = True
         body.append(
-            f"<section><h2>{escape(part.words)}</h2>{paragraphs(part.text)}{drawn}"
-            f"{_table(part.table)}{_code(part.code)}</section>"
+            f"<section><h2>{escape(part.words)}</h2>{paragraphs(part.text)}"
+            f"{part.html}{drawn}{_table(part.table)}{_code(part.code)}</section>"
         )
     calls = "".join(
         f"<h2>{escape(language)}</h2><pre>{escape(call)}</pre>" for language, call in code.items()
@@ -98,5 +100,7 @@ h1 { font-size: 1.8rem; } h2 { font-size: 1.05rem; font-weight: 600; margin-top:
 .facts th { text-align: left; padding-right: 1rem; vertical-align: top; font-weight: 600; }
 .facts td { overflow-wrap: anywhere; }
 details div { overflow-x: auto; max-height: 24rem; } details table { font-size: 0.85rem; }
+.strip span { display: inline-block; white-space: pre; padding: 0 3px; margin: 1px;
+  border-radius: 4px; }
 pre { background: #F3F5F8; padding: 0.8rem; overflow-x: auto; }
 """

@@ -5,12 +5,15 @@ The data is what ``widgets/browser/tokens.js`` draws.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from html import escape
 from typing import Any
+
+import numpy as np
 
 from neuronlab.figures.charts import visible
 from neuronlab.figures.colours import DIVERGING, DIVERGING_DARK
-from neuronlab.figures.protein import state_name
+from neuronlab.figures.protein import state_name, value_colours
 from neuronlab.figures.structures import TRACK
 from neuronlab.proteins.secondary import three_states
 
@@ -108,6 +111,30 @@ def strip(
         "light": DIVERGING,
         "dark": DIVERGING_DARK,
     }
+
+
+def written(data: Mapping[str, Any]) -> str:
+    """A strip as HTML that stands by itself on white, with a title for each token.
+
+    Args:
+        data: see ``strip``.
+    """
+    values = [token["value"] for token in data["tokens"]]
+    over = np.array([-data["limit"], data["limit"]])
+    colours = value_colours(np.array(values, float), over)
+    return "".join(
+        f"<span title='{escape(token['words'])}' style='{_paint(value, colour)}'>"
+        f"{' ' * token['space']}{escape(token['text'])}</span>"
+        for token, value, colour in zip(data["tokens"], values, colours, strict=True)
+    ).join(("<p class='strip'>", "</p>"))
+
+
+def _paint(value: float | None, colour: str) -> str:
+    if value is None:
+        return "border: 1px solid #BBB"
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    ink = "#FFF" if 0.3 * red + 0.59 * green + 0.11 * blue < 140 else "#16181D"
+    return f"background: {colour}; color: {ink}"
 
 
 def _below(value: float) -> str:

@@ -1,4 +1,4 @@
-"""Figures of value and waking neurons: layers, heads, the path, and the flow between neurons."""
+"""Figures of writing and waking neurons: layers, heads, the path, and the flow between neurons."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def head_grid(heads: pd.DataFrame, chosen: tuple[int, int] | None = None) -> Gri
 
 
 def flow(nodes: pd.DataFrame, links: pd.DataFrame, target: str) -> Grid:
-    """Query FFN -> attention value -> FFN value -> target, as a graph whose nodes are clicked.
+    """Waking FFN -> writing attention -> writing FFN -> target, as a graph whose nodes are clicked.
 
     Args:
         nodes: columns stage, layer, neuron, component, head.

@@ -21,7 +21,7 @@ class Run:
     has passed since the fraction rose than was left then; `quiet` is how many seconds ago it rose.
     `submitted`, `started` and `finished` are Unix times in s. `error` is one sentence and `details`
     a traceback, both empty unless failed. `position` is the place in the device's queue, 0 =
-    running or next.
+    running or next. `owners` are those who wait for the result: it is to be stopped without any.
     `records` are rows that a running study lets people watch, `preview` what it shows by now of its
     result.
     """
@@ -41,6 +41,7 @@ class Run:
     started: float | None
     finished: float | None
     position: int
+    owners: frozenset[str]
     records: tuple[dict[str, float], ...] = ()
     preview: Preview | None = None
 
@@ -121,6 +122,7 @@ class Job:
             started=self.started,
             finished=self.finished,
             position=position,
+            owners=frozenset(self.owners),
             records=tuple(self.records) if self.status == "running" else (),
             preview=self.preview,
         )

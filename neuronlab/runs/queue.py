@@ -85,15 +85,15 @@ class Queue:
             jobs = reversed(self._jobs.values())
             return [job.snapshot(places.get(job.spec.key, 0)) for job in jobs]
 
-    def cancel(self, key: str, owner: str = "") -> Run:
-        """Withdraw the interest of `owner`; the run stops when no other owner waits for it.
+    def cancel(self, key: str, *owners: str) -> Run:
+        """Withdraw the interest of `owners`, or of ""; the run stops when no other waits for it.
 
         A queued run stops at once, a running one at the study's next `context.check()`; a run that
         has ended stays as it is. KeyError when the run was not submitted to this queue.
         """
         with self._changed:
             job = self._jobs[key]
-            job.owners.discard(owner)
+            job.owners.difference_update(owners or {""})
             if not job.owners and job.status == "queued":
                 self._waiting[job.device].remove(job)
                 self._finish(job, "cancelled")

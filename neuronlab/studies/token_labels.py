@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from jaxtyping import Int
 
+from neuronlab.attribution.estimate import seconds
 from neuronlab.cost import Cost
 from neuronlab.labels.contexts import counted, token_ids, words
 from neuronlab.labels.token_labels import (
@@ -78,9 +79,13 @@ class TokenLabelsStudy(Study[TokenLabelsSpec]):
         return None if places is None else TokenLabelsSpec(**dict(places))
 
     def cost(self, spec: TokenLabelsSpec, context: Context) -> Cost:
-        """Two passes, over all texts and those that judge."""
+        """Two passes, over all texts and those that judge; and what FFN neurons promote."""
         cost = ContextsStudy().cost(spec.contexts, context)
-        return replace(cost, seconds=cost.seconds * (1 + 2 * JUDGING))
+        model = context.model(spec.model, spec.revision)
+        writing = model.layers * model.sizes["ffn"] if "ffn" in spec.components else 0
+        return replace(
+            cost, seconds=cost.seconds * (1 + 2 * JUDGING) + seconds(model, 0, 0, writing)
+        )
 
     def run_shard(self, spec: TokenLabelsSpec, shard: Any, context: Context) -> Result:
         """Labels from the places, judged on the texts kept apart."""
@@ -109,12 +114,11 @@ class TokenLabelsStudy(Study[TokenLabelsSpec]):
             {c: Judge(of_layers, len(vocabulary)) for c, of_layers in each.items()}
             for each in (labels, others)
         ]
-        part = context.part(0.3, 0.6)
+        part = context.part(0.3, 0.3)
         judge(model, held, of_token, judges, lambda done: part.progress(done, "judging labels"))
-        context.progress(0.9, "reading what neurons write")
         tables = []
         for c in spec.components:
-            promoted = _promoted(model) if c == "ffn" else None
+            promoted = _promoted(model, context.part(0.6, 0.4)) if c == "ffn" else None
             tables.append(
                 _table(spec.model, c, labels[c], vocabulary, peaks[c], [j[c] for j in judges])
             )
@@ -183,7 +187,7 @@ def _others(
 
 
 @torch.no_grad()
-def _promoted(model: Model) -> list[str] | None:
+def _promoted(model: Model, context: Context) -> list[str] | None:
     """The tokens that a neuron's output raises most where it is positive, through the norm.
 
     None where the unembedding does not read the stream itself.
@@ -194,6 +198,7 @@ def _promoted(model: Model) -> list[str] | None:
     scale, unembedding = model.family.norm_scale(norm), model.hf.get_output_embeddings().weight
     promoted = []
     for layer in range(model.layers):
+        context.progress(layer / model.layers, "reading what neurons write")
         directions = model.family.directions(model.block(layer), "ffn") * scale
         best = (directions @ unembedding.T).topk(_PROMOTED).indices
         promoted += [" ".join(f"“{model.token(t)}”" for t in row) for row in best.tolist()]

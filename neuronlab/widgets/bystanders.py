@@ -130,7 +130,7 @@ def headline(model: Model, prompt: Prompt, neurons: NeuronSet) -> None:
         "specificity",
         "Specificity: the best neurons, suppressed",
         f"Specificity{times}: {_measure(of)} {of.change:+.2f} of the answer, log-probability "
-        f"{of.mean:+.2f} of {len(of.bystanders)} bystanders in the mean{_beside(of)}. "
+        f"{of.mean:+.2f} of {_asked(of)}{_beside(of)}. "
         f"{_called(of)}",
     )
 
@@ -144,10 +144,15 @@ def summary(of: Specificity) -> str:
     as_much = "" if times is None else f", so **{times:.1f} times** as much"
     return (
         f"{'. '.join(filter(None, (moved, kept)))}. The answer's {_measure(of)} changes by "
-        f"{of.change:+.2f}, the log-probability of {len(of.bystanders)} bystanders by "
-        f"{of.mean:+.2f} in the mean{as_much}{_beside(of)}. "
+        f"{of.change:+.2f}, the log-probability of {_asked(of)} by "
+        f"{of.mean:+.2f}{as_much}{_beside(of)}. "
         f"**{_called(of)}**"
     )
+
+
+def _asked(of: Specificity) -> str:
+    count = len(of.bystanders)
+    return "1 bystander" if count == 1 else f"{count} bystanders in the mean"
 
 
 def _measure(of: Specificity) -> str:

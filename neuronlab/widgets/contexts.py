@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from neuronlab.figures.tokens import strip
+from neuronlab.figures.report import Part
+from neuronlab.figures.tokens import strip, written
 from neuronlab.labels.contexts import ENDS, activations, counted
 from neuronlab.models import Component, Model
 from neuronlab.neurons import Neuron
 from neuronlab.runs import Result
 from neuronlab.studies.token_labels import TokenLabelsSpec
-from neuronlab.widgets import label_sets, neuron_maps, services, token_strip
+from neuronlab.widgets import exports, label_sets, neuron_maps, services, token_strip
 from neuronlab.widgets.guard import plain
 
 STUDY = "token_labels"
@@ -35,14 +36,21 @@ def brief(model: Model, neuron: Neuron, activation: float) -> None:
     spec, labels = _labels(key)
     if neuron.component not in spec.components:
         return
-    row = neuron_maps.row_of(labels, neuron)
-    if row is not None and row["label"]:
-        st.markdown(f"Most positive **{plain(str(row['label']))}**{judged(row)}.")
     places = services.finished(spec.contexts.key)
+    if activation >= 0:
+        _called(labels, neuron)  # above the texts that it is of
     if places is not None:
         end, side = ("top", "positive") if activation >= 0 else ("bottom", "negative")
         st.caption(f"Where in WordNet's definitions it is most {side}:")
         draw(model, places, neuron, end, "card", _BRIEF)
+    if activation < 0:
+        _called(labels, neuron)
+
+
+def _called(labels: pd.DataFrame, neuron: Neuron) -> None:
+    row = neuron_maps.row_of(labels, neuron)
+    if row is not None and row["label"]:
+        st.markdown(f"Most positive **{plain(str(row['label']))}**{judged(row)}.")
 
 
 def judged(row: pd.Series) -> str:
@@ -71,6 +79,7 @@ def draw(
     texts = tuple(places.tables["texts"]["text"].iloc[rows])
     seen = _activations(model, model.name, model.revision, texts, str(neuron), neuron)
     limit = max(float(np.abs(values[1:]).max(initial=0)) for _, values in seen)
+    strips = []
     for number, ((words, values), token) in enumerate(zip(seen, tokens, strict=True)):
         data = strip(
             words,
@@ -82,6 +91,10 @@ def draw(
             limit=limit,
         )
         token_strip.draw(data, f"{name}_{end}_{number}")
+        strips.append(written(data))
+    most = "positive" if end == "top" else "negative"
+    title = f"Where in WordNet's definitions neuron {neuron} is most {most}"
+    exports.reported(f"{name}_{end}", Part(title, html="".join(strips)))
 
 
 def stronger(places: Result, neuron: Neuron) -> str:

@@ -22,10 +22,11 @@ from neuronlab.widgets.browser import element
 
 _mount = element("pictures")
 _follow = element("tracks")
+_fill = element("fullscreen")
 # In the address: the page alone, without what is around it.
 PRESENTED = "present"
 _ABOUT_REPORT = (
-    "The charts and maps of the page and of all its sections, live, in one file for offline. "
+    "The charts, maps and coloured texts of the page and of all its sections, for offline. "
     "Graphs and 3D views stay on the page; tables without a figure are in the whole result."
 )
 
@@ -189,6 +190,21 @@ def present(on: bool = True) -> None:
         del st.query_params[PRESENTED]
 
 
+def presenting() -> None:
+    """What stands above the page alone: the way back, and a button that fills the screen."""
+    with st.container(horizontal=True, key="presentation"):
+        st.button(
+            "Leave the presentation",
+            icon=":material/close_fullscreen:",
+            type="tertiary",
+            key="leave_presentation",
+            shortcut="Esc",
+            on_click=present,
+            args=(False,),
+        )
+        _fill(key="fullscreen")
+
+
 def _caption(key: str) -> list[str]:
     """What is written above the pictures of a result's figures."""
     spec, made = services.result(key)[0], services.store().provenance(key)
@@ -244,7 +260,7 @@ def share(key: str, python: str, command: str) -> None:
             type="tertiary",
             key="present",
             on_click=present,
-            help="The page alone, for a projector; F11 has most browsers fill the screen.",
+            help="The page alone, for a projector; there a button has it fill the screen.",
         )
         with st.popover("Copy as Python", icon=":material/code:", type="tertiary"):
             st.code(python, language="python")

@@ -318,7 +318,7 @@ def _metrics(outcome: Effect) -> None:
 
 _SETS = (
     f" {RANDOM_SETS} sets; mean and standard deviation of what is judged. p: how often "
-    "such a set moves it as far, the chosen one counting as one of them."
+    "such a set moves it as far, up or down, the chosen one counting as one of them."
 )
 _HELP = {
     RANDOM: "As many neurons drawn from the same layers and components. Most neurons are nearly "

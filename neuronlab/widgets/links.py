@@ -22,13 +22,14 @@ _PARTS = ("view", "section")
 _KEY = re.compile(r"[0-9a-f]{16}")
 # Streamlit makes an entry of the browser's history whenever the address changes. Within a page its
 # last address takes the place of the one before, so that Back leaves the page at once, or leads to
-# the view or section from which a click turned to this one.
+# the view, section or step of a lesson from which a click turned to this one.
 ENTRIES = """<script>
 if (!window.neuronlabPush) {
   window.neuronlabPush = history.pushState.bind(history);
+  const TURNING = ".st-key-view, .st-key-section, [class*='st-key-lesson_']";
   let turned = false;
   addEventListener("click", ({ target }) => {
-    turned = Boolean(target.closest?.(".st-key-view, .st-key-section"));
+    turned = Boolean(target.closest?.(TURNING));
   }, true);
   history.pushState = (state, title, url) => {
     const stays = new URL(url ?? location.href, location.href).pathname === location.pathname;

@@ -14,6 +14,8 @@ from neuronlab.attribution import attribute
 from neuronlab.errors import UserError
 from neuronlab.figures.charts import token_bars, visible
 from neuronlab.figures.colours import COMPONENT_NAMES
+from neuronlab.figures.report import Part
+from neuronlab.figures.tokens import written
 from neuronlab.models import Component, Model, Prompt
 from neuronlab.neurons import Neuron, NeuronCard, NeuronScores, NeuronSet, neuron_card
 from neuronlab.studies.bases.prompts import prompts
@@ -150,6 +152,8 @@ def _activation(model: Model, prompt: Prompt, card: NeuronCard) -> tuple[float, 
     return float(table[position]), where
 
 
+# Tokens at either end.
+_WORDS = 10
 # What a neuron does instead of writing to the stream.
 _WRITES_NOTHING: dict[Component, str] = {
     "query": "says what its token asks earlier tokens for",
@@ -168,6 +172,9 @@ def _words(model: Model, card: NeuronCard) -> None:
                 "and attention neurons."
             )
         return
+    both = pd.concat([card.promotes.head(_WORDS), card.suppresses.head(_WORDS)], ignore_index=True)
+    words = f"The tokens that neuron {card.neuron} promotes and suppresses most"
+    exports.reported("card_words", Part(words, table=both))
     left, right = st.columns(2)
     for column, title, table in (
         (left, "Promotes", card.promotes),
@@ -177,7 +184,7 @@ def _words(model: Model, card: NeuronCard) -> None:
             st.caption(f"{title} (change of the logit)")
             shown = table.assign(token=[visible(t) for t in table["token"]])
             st.dataframe(
-                shown.head(10),
+                shown.head(_WORDS),
                 hide_index=True,
                 height=215,
                 key=f"card_{title}",
@@ -227,6 +234,8 @@ def _per_token(
     if residues:
         data = token_strip.of_prompt(model, prompt, values, what, clickable=False)
         token_strip.draw(data, f"neuron_{what}")
+        words = f"{what.capitalize()} of neuron {neuron} at each residue."
+        exports.reported(f"neuron_{what}", Part(words, table=table, html=written(data)))
         exports.tables(table, f"neuron_{what}")
         return
     alt = f"{what.capitalize()} of neuron {neuron} at each token."

@@ -16,6 +16,8 @@ GLOSSARY = {
     "earlier tokens for (query), what it offers to be found by (key), and what it hands on where a "
     "query fits its key (value). Each number is a neuron.",
     "Token": "A piece of text that a model reads as one: a word, or a part of one.",
+    "Embedding": "The list of numbers that a model looks up for each token, before its first "
+    "block: there the stream begins.",
     "Block": "What a model repeats: attention, then FFN; also called a layer, and counted from 0.",
     "Head": "One of several readers that attention has side by side.",
     "Logit": "The number that a token has before these numbers are made probabilities. A change of "
@@ -24,8 +26,8 @@ GLOSSARY = {
     "is a half, -4.6 a hundredth.",
     "Log-odds": "How much likelier one answer is than another, as the logarithm of their ratio; 0 "
     "is a tie.",
-    "p": "How often a random set does at least as much, the chosen one counting as one of them: "
-    "with 20 sets never below 1/21.",
+    "p": "How often a random set does at least as much (in a proof: moves the answer as far, up or "
+    "down), the chosen one counting as one of them: with 20 sets never below 1/21.",
     "FFN": "The part of a block that looks at each token by itself: its neurons look for something "
     "in the stream, and write something into it.",
     "Stream": "The list of numbers that each token has, and to which every layer adds; at the end "

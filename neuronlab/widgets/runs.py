@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,6 +13,8 @@ from streamlit.delta_generator import DeltaGenerator
 
 from neuronlab.attribution import METHODS
 from neuronlab.facts import SETS
+from neuronlab.models import weights
+from neuronlab.models.catalogue import entry
 from neuronlab.models.catalogue import title_of as title_of_model
 from neuronlab.proteins.corpora import CORPORA
 from neuronlab.proteins.labelled import LABELLED
@@ -30,6 +34,10 @@ _SHORT = 40
 # Of what stood on the page before, a preview leaves nothing: elements that the browser removes.
 _REPLACED = 40
 _CANCELLED = "This run was cancelled. Press Run to start it again."
+_GOES_ON = (
+    "Others still wait for this run: it goes on. Press Run to wait for it again; on the page Runs "
+    "it can be stopped for everyone."
+)
 
 
 def title(study: str, spec: Mapping[str, Any]) -> str:
@@ -51,8 +59,13 @@ def question(spec: Mapping[str, Any]) -> str:
     if "text" in spec:
         text = str(spec["text"])
         short = text if len(text) <= _SHORT else f"{text[: _SHORT - 3]}…"
-        answer = f" → {spec['target']}" if spec.get("target") is not None else ""
-        foil = f", not {spec['foil']}" if spec.get("foil") is not None else ""
+        classes = _classes(spec["model"])
+        asked = [spec.get(name) for name in ("target", "foil")]
+        target, foil = (
+            classes.get(each, each) if isinstance(each, int) else each for each in asked
+        )
+        answer = f" → {target}" if target is not None else ""
+        foil = f", not {foil}" if foil is not None else ""
         return f"{short}{answer}{foil}"
     data = str(spec.get("data") or spec.get("facts") or spec.get("corpus", ""))
     if spec.get("goals"):
@@ -70,6 +83,18 @@ def question(spec: Mapping[str, Any]) -> str:
     if spec.get("languages"):
         parts.append(" ".join(spec["languages"]))
     return ", ".join(filter(None, parts))
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _classes(model: str) -> dict[int, str]:
+    """What a classifier calls its classes, which a spec has by their numbers; else nothing."""
+    folder = weights.folder(model) if entry(model) else Path(model)
+    try:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    classifies = any("SequenceClassification" in name for name in config.get("architectures") or ())
+    return {int(i): str(name) for i, name in config.get("id2label", {}).items() if classifies}
 
 
 def models_of(spec: Mapping[str, Any]) -> str:
@@ -129,6 +154,9 @@ def wait(key: str, name: str, preview: Callable[[Preview], None] | None = None) 
     if run is None or run.status == "done":
         return
     if run.active and key not in _left():
+        if run.owners:  # not one that is about to stop
+            # Whoever waits need not have begun it: the page may have been opened by its address.
+            services.queue().submit(run.spec, device=run.device, owner=services.owner())
         with place.container():
             bar = _bar(run, name)
             curve = st.empty()
@@ -157,11 +185,11 @@ def wait(key: str, name: str, preview: Callable[[Preview], None] | None = None) 
 
 
 def watch(key: str, name: str) -> None:
-    """The same for a run among others: the page does not wait, and reruns when it has ended."""
-    if key in _left():
-        st.info(_CANCELLED, icon=":material/cancel:")
-    else:
-        st.fragment(_watch, run_every=1.0)(key, name)
+    """The same for a run among others: the page does not wait, and reruns when it has ended.
+
+    Whoever is here may stop it, also for others, once they have read that these wait for it.
+    """
+    st.fragment(_watch, run_every=1.0)(key, name)
 
 
 def open_on(spec: Spec, device: str) -> None:
@@ -184,16 +212,46 @@ def _left() -> set[str]:
     return st.session_state.setdefault("left", set())
 
 
-def _cancel(key: str) -> None:
+def cancelled(key: str) -> bool:
+    """Whether this session has cancelled a run, or it was stopped for everyone."""
+    run = services.queue().get(key)
+    return key in _left() or (run is not None and run.status == "cancelled")
+
+
+def _others(run: Run) -> set[str]:
+    """Who else waits for a run; not who closed the browser, though the run goes on for them."""
+    return services.open_sessions(run.owners - {services.owner()})
+
+
+def _cancel(key: str, *, for_everyone: bool = False) -> None:
+    """Wait no longer: the run goes on where others do, unless it is stopped for them, too."""
     _left().add(key)
-    services.queue().cancel(key, services.owner())
+    run = services.queue().get(key)
+    if run is not None:
+        waiting = set() if for_everyone else _others(run)
+        services.queue().cancel(key, services.owner(), *(run.owners - waiting))
 
 
 def _watch(key: str, name: str) -> None:
     run = services.queue().get(key)
-    if run is None or not run.active or key in _left():
+    if run is None or not run.active:
         st.rerun()
-    _bar(run, name)
+    others = len(_others(run))
+    if not others:
+        _bar(run, name)
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.progress(run.fraction, text=plain(_words(run)))
+        with st.popover("Cancel", icon=":material/cancel:", key=f"others_{name}"):
+            who = "Another person waits" if others == 1 else f"{others} others wait"
+            st.markdown(f"{who} for it, so that it goes on.")
+            st.button(
+                "Stop for everyone",
+                key=f"stop_{name}",
+                on_click=_cancel,
+                args=(key,),
+                kwargs={"for_everyone": True},
+            )
 
 
 def _bar(run: Run, name: str) -> DeltaGenerator:
@@ -220,7 +278,9 @@ def _words(run: Run) -> str:
 
 def _ended(run: Run) -> None:
     """Nothing, or why there is no result."""
-    if run.key in _left() or run.status == "cancelled":
+    if run.active and run.owners:
+        st.info(_GOES_ON, icon=":material/group:")
+    elif run.active or run.status == "cancelled":
         st.info(_CANCELLED, icon=":material/cancel:")
     elif run.status == "failed":
         complain(run.error, run.details)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import streamlit as st
+from streamlit import runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from neuronlab import examples
 from neuronlab.models import Model, shared
@@ -45,7 +46,14 @@ def spec_of(raw: Mapping[str, Any]) -> Spec:
 
 def owner() -> str:
     """Who this browser session is to the queue."""
-    return st.session_state.setdefault("owner", uuid.uuid4().hex)
+    context = get_script_run_ctx()
+    assert context is not None
+    return context.session_id
+
+
+def open_sessions(owners: Iterable[str]) -> set[str]:
+    """Those of some owners whose browsers are still here: a run outlives the tab that began it."""
+    return set(filter(runtime.get_instance().is_active_session, owners))
 
 
 def model(name: str, device: str, revision: str = "") -> Model:

@@ -19,6 +19,9 @@ from neuronlab.widgets.guard import guard, plain
 
 S = TypeVar("S", bound=Spec)
 
+# Seconds of a run that nobody has asked for.
+_LONG = 20
+
 
 def context() -> Context:
     """What a study's cost is asked with: the chosen device, and a message while a model loads."""
@@ -124,14 +127,20 @@ def finished(
     """
     key = links.shown(study)
     if key is None or (model is not None and links.model_of(key) != model):
-        if first is None:
+        if first is None or _waits(first):
             return None
         key = first.key
         runs.open_on(first, state.device())
     links.show(key, study)
     runs.wait(key, study, None if preview is None else partial(_preview, key, preview))
     if not services.store().has(key):
-        return None
+        before = _before().get(study)
+        if before is None or not runs.cancelled(key) or model not in (None, links.model_of(before)):
+            return None
+        if not services.store().has(before):
+            return None
+        key = before
+        links.show(key, study)
     raw, result = services.result(key)
     stored = services.spec_of(raw)
     if stored.key != key:  # an earlier version of the study computed it, otherwise
@@ -139,6 +148,7 @@ def finished(
             _offer(stored)
             return None
         key, result = stored.key, services.result(stored.key)[1]
+    _before()[study] = key
     provenance = services.store().provenance(key)
     if "example" in provenance:
         day = datetime.fromisoformat(provenance["created"]).date()
@@ -147,6 +157,33 @@ def finished(
         todo = "Press Run for the form above." if spec else "The form above cannot run yet."
         st.info(f"Shown below: {plain(runs.title(study, raw))}. {todo}", icon=":material/info:")
     return cast(S, stored), result  # `spec` is of the same study
+
+
+def _before() -> dict[str, str]:
+    """By study, the run whose result was seen last: it comes back where another is cancelled."""
+    return st.session_state.setdefault("seen_results", {})
+
+
+def _waits(first: Spec) -> bool:
+    """Whether a page waits to be asked for its first result, which takes long; then it says so.
+
+    The models that are there from the beginning have theirs stored, or soon.
+    """
+    name = getattr(first, "model", None)
+    if name is None or services.at_hand(first.key):
+        return False
+    listed = entry(name)
+    if listed is not None and listed.default:
+        return False
+    estimated = STUDIES[first.study].cost(first, context())
+    if estimated is None or estimated.seconds < _LONG:
+        return False
+    st.info(
+        "Nothing was computed of this model yet: press Run in the form above. That is to begin "
+        f"with “{plain(runs.title(first.study, dict(first)))}”. {estimated.sentence}",
+        icon=":material/info:",
+    )
+    return True
 
 
 def _preview(key: str, draw: Callable[[S, Result], None], preview: Preview) -> None:

@@ -10,5 +10,8 @@ _mount = element("terms")
 
 def draw() -> None:
     """Explain words in all running text of the page, each where it first stands."""
-    # One letter is too often no word.
-    _mount(key="terms", data={"terms": {k: v for k, v in GLOSSARY.items() if len(k) > 1}})
+    # One letter is too often no word. What an entry is of together, such as queries and keys, are
+    # everyday words, too: they are explained where they are bold.
+    terms = {k: v for k, v in GLOSSARY.items() if len(k) > 1}
+    together = {part.lower(): term for term in terms if ", " in term for part in term.split(", ")}
+    _mount(key="terms", data={"terms": terms, "bold": together})

@@ -9,6 +9,8 @@ from neuronlab.attribution.estimate import check_memory
 from neuronlab.errors import UserError
 from neuronlab.figures.charts import visible
 from neuronlab.figures.colours import COMPONENT_NAMES
+from neuronlab.figures.report import Part
+from neuronlab.figures.tokens import written
 from neuronlab.models import Model
 from neuronlab.models.prompt import Encoded, Prompt
 from neuronlab.neurons import NeuronScores
@@ -110,6 +112,7 @@ def _strip(
     token_strip.draw(data, "tokens", lambda place: _choose(spec, None if place == at else place))
     table = totals.assign(**{what.replace(" ", "_"): values})
     alt = f"The prompt, coloured by {what}. {source if colour == _SCORE else ''}".strip()
+    exports.reported("tokens", Part(alt, table=table, html=written(data)))
     exports.tables(table, "tokens", figure="strip_tokens", alt=alt)
 
 

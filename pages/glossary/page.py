@@ -14,13 +14,19 @@ def main() -> None:
     wanted = typed.lower()
     listed = {
         term: meaning
-        for term, meaning in sorted(GLOSSARY.items(), key=lambda entry: entry[0].lower())
+        for term, meaning in sorted(GLOSSARY.items(), key=lambda entry: _place(wanted, entry[0]))
         if wanted in f"{term} {meaning}".lower()
     }
     for term, meaning in listed.items():
         st.markdown(f"**{term}.** {meaning}")
     if not listed:
         st.caption("No word has that in it.")
+
+
+def _place(wanted: str, term: str) -> tuple[bool, bool, str]:
+    """The word itself, then those that have it in their name, then those that mention it."""
+    name = term.lower()
+    return wanted != name, wanted not in name, name
 
 
 main()

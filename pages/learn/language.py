@@ -52,7 +52,8 @@ def switch(count: int, which: str = "best") -> Outcome:
     rows = [Bar("as it is", before), Bar(f"without the {count} best", after, which == "best")]
     if which != "best":
         rows.append(Bar(f"without {count} random ones", random, which == "random"))
-        rows.append(Bar(f"without {count} as active", active, which == "active"))
+    if which == "active":  # before that it would answer the question of this step
+        rows.append(Bar(f"without {count} as active", active, True))
     return Outcome(
         numbers,
         lambda: bars.draw(rows, f"learn_{which}", "Probability of the answer."),

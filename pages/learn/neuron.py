@@ -33,6 +33,7 @@ def block(layer: int) -> Outcome:
     encoded = model.encode(prompt)
     seen = model.read(encoded, COMPONENTS)
     vectors = {c: _at_last_token(seen[layer, c]) for c in COMPONENTS}
+    asker = f"“{encoded.tokens[-1].strip()}”"
     token = _at_last_token(model.hf.get_input_embeddings()(encoded.input_ids))
     heads = circuit.tables["head_positions"]
     looks = heads[heads["layer"] == layer].groupby("position")["attention"].mean()
@@ -42,16 +43,19 @@ def block(layer: int) -> Outcome:
     loudest = np.argsort(-np.abs(vectors["ffn"]))[:SHOWN]
     stages = [
         Stage("Tokens", "The sentence in pieces.", [(t, None) for t in encoded.tokens]),
-        _strip(
-            "Embedding", f"“{encoded.tokens[-1].strip()}” becomes {len(token):,} numbers.", token
-        ),
+        _strip("Embedding", f"{asker} becomes {len(token):,} numbers.", token),
         *(
-            _strip(c.title(), f"{does}: {len(vectors[c]):,} numbers, each a neuron.", vectors[c])
+            _strip(
+                c.title(),
+                f"{does.format(asker)}: {len(vectors[c]):,} numbers, each a neuron.",
+                vectors[c],
+            )
             for c, does in _DOES.items()
         ),
         Stage(
             "Attention",
-            "How much is read from each place, where query and key fit (mean of the heads).",
+            "How much is read from each place, where query and key fit (mean of the heads). Heads "
+            "that have nothing to fetch look at the first token, which says little by itself.",
             [(text, float(looks[i])) for i, text in enumerate(encoded.tokens)],
             percent=True,
         ),
@@ -92,11 +96,11 @@ def block(layer: int) -> Outcome:
     return Outcome(numbers, draw)
 
 
-# What an answer's place does with them.
+# What the place of the answer, which is named, does with them.
 _DOES: dict[Component, str] = {
-    "query": "What this place asks the earlier ones for",
-    "key": "What this place offers to be found by",
-    "value": "What this place would hand on to later ones",
+    "query": "What {} asks earlier tokens for",
+    "key": "What {} offers to be found by",
+    "value": "What {} would hand on to later tokens",
 }
 
 

@@ -58,7 +58,7 @@ def shelf() -> None:
 
 
 def go(lesson: str, step: int) -> None:
-    """Turn to a step; the address follows."""
+    """Turn to a step; the address follows. Keys of buttons that do begin with "lesson_"."""
     links.carry("lesson", lesson)
     links.carry("step", str(step) if lesson else "")
 
@@ -69,7 +69,9 @@ def take(lesson: Lesson) -> None:
     number = min(max(int(asked), 1), len(lesson.steps)) if asked.isdecimal() else 1
     step, last = lesson.steps[number - 1], number == len(lesson.steps)
     back = ":material/arrow_back:"
-    st.button("All lessons", icon=back, type="tertiary", on_click=go, args=("", 1))
+    st.button(
+        "All lessons", icon=back, type="tertiary", key="lesson_all", on_click=go, args=("", 1)
+    )
     st.header(lesson.title, anchor=False)
     st.progress(number / len(lesson.steps), f"Step {number} of {len(lesson.steps)}")
     answered = show(step, (lesson.name, number))
@@ -113,16 +115,17 @@ def ask(step: Step, at: tuple[str, int]) -> None:
     assert step.question is not None
     with st.container(border=True):
         choices = step.question.choices
+        st.markdown("**What do you think?**")
         chosen = st.radio(
-            f"**What do you think?** {step.question.ask}",
+            step.question.ask,
             range(len(choices)),
             index=None,
             format_func=choices.__getitem__,
-            key=f"lesson_choice_{at[0]}_{at[1]}",
+            key=f"choice_{at[0]}_{at[1]}",
         )
         if st.button(
             "That is my guess: show it",
-            key="lesson_guess",
+            key="guess",
             type="primary",
             disabled=chosen is None,
         ):
@@ -191,7 +194,7 @@ def end(lesson: Lesson) -> None:
                 on_click="ignore",
                 type="tertiary",
                 icon=":material/print:",
-                key=f"lesson_{words.split()[-1]}",
+                key=f"handout_{words.split()[-1]}",
             )
     st.caption("The link of this lesson, for others:")
     here = (st.context.url or "").split("?")[0]

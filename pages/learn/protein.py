@@ -12,7 +12,7 @@ import streamlit as st
 
 from neuronlab.attribution import residue_scores
 from neuronlab.attribution.residues import ResidueScores
-from neuronlab.figures.colours import COLOURS
+from neuronlab.figures.colours import COLOURS, NEUTRAL
 from neuronlab.models import COMPONENTS, Prompt
 from neuronlab.models.residues import AMINO_ACIDS
 from neuronlab.neurons import predict_many
@@ -114,18 +114,34 @@ def _random_p(count: int, length: int) -> np.ndarray:
 def random_letters(count: int) -> Outcome:
     """How sure the enzyme classifier is of sequences that are no proteins."""
     p = _random_p(count, len(backbone("4I8H_A").sequence))
-    sure = int((np.maximum(p, 1 - p) >= _SURE).sum())
+    enzymes, others = int((p >= _SURE).sum()), int((1 - p >= _SURE).sum())
+    sure = enzymes + others
 
     def draw() -> None:
         figure = go.Figure(go.Histogram(x=p, xbins={"start": 0, "end": 1.0001, "size": 0.1}))
         figure.update_traces(marker_color=COLOURS[0])
+        for limit in (1 - _SURE, _SURE):
+            figure.add_vline(x=limit, line={"dash": "dot", "color": NEUTRAL})
         figure.update_xaxes(title="probability of “enzyme”", range=[0, 1], tickformat=".0%")
         figure.update_yaxes(title="random sequences")
         table = pd.DataFrame({"probability": p})
-        plot(figure, table, "letters", "Histogram: what the classifier says of random letters.")
+        plot(
+            figure,
+            table,
+            "letters",
+            "Histogram: what the classifier says of random letters, with the limits of being sure.",
+        )
 
     return Outcome(
-        {"count": count, "sure": sure, "mean": float(p.mean())}, draw, band(sure / count, 0.15, 0.9)
+        {
+            "count": count,
+            "sure": sure,
+            "enzymes": enzymes,
+            "others": others,
+            "mean": float(p.mean()),
+        },
+        draw,
+        band(sure / count, 0.15, 0.9),
     )
 
 
@@ -158,14 +174,14 @@ def price() -> Outcome:
     """How confident the structure predictor is of steered chains; stored."""
     finals = stored("steering", "antiberty").tables["finals"]
     of = finals.groupby("condition")[["confidence", "confidence_free", "perplexity"]].mean()
-    whole = {name: float(of.loc[name, "confidence"]) for name in (UNSTEERED, STEERED)}
-    free = {name: float(of.loc[name, "confidence_free"]) for name in (UNSTEERED, STEERED)}
+    whole = {name: float(of.loc[name, "confidence"]) / 100 for name in (UNSTEERED, STEERED)}
+    free = {name: float(of.loc[name, "confidence_free"]) / 100 for name in (UNSTEERED, STEERED)}
     surprise = {name: float(of.loc[name, "perplexity"]) for name in (UNSTEERED, STEERED)}
     rows = [
-        Bar("whole chain, left alone", whole[UNSTEERED] / 100),
-        Bar("whole chain, steered", whole[STEERED] / 100),
-        Bar("changed loops, left alone", free[UNSTEERED] / 100),
-        Bar("changed loops, steered", free[STEERED] / 100, True),
+        Bar("whole chain, left alone", whole[UNSTEERED]),
+        Bar("whole chain, steered", whole[STEERED]),
+        Bar("changed loops, left alone", free[UNSTEERED]),
+        Bar("changed loops, steered", free[STEERED], True),
     ]
     drop = whole[UNSTEERED] - whole[STEERED]
     return Outcome(
@@ -178,5 +194,5 @@ def price() -> Outcome:
             "surprise": surprise[STEERED],
         },
         lambda: bars.draw(rows, "learn_price", "Confidence of the structure predictor."),
-        band(drop, 5, 20),
+        band(drop, 0.05, 0.2),
     )

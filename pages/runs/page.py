@@ -262,12 +262,12 @@ def row(record: Record, name: str) -> dict:
     page = PAGE_OF.get(record.study)
     return {
         "picture": pictures.of(record.key),
-        "when": record.created,
+        "asked": runs.question(record.spec),
+        "run": runs.heading(record.study, record.spec),
         "name": name,
         "page": page.title if page else "",
-        "run": runs.heading(record.study, record.spec),
-        "asked": runs.question(record.spec),
         "model": runs.models_of(record.spec),
+        "when": record.created,
         "from": "example" if is_example(record) else "here",
         "seconds": record.seconds,
         "KB": round(record.bytes / 1000),

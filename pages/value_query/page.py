@@ -91,8 +91,8 @@ def results(model: Model, spec: ValueQuerySpec, result: Result) -> None:
         neuron_card.draw(model, spec.prompt, neuron_maps.chosen(), scores)
     target = int(result.numbers["target"])
     asked = type(spec.prompt)(spec.text, target=target, mask=spec.mask)
-    sources = {"Value": scores} | {
-        f"Query of {kind if kind == 'attention' else 'FFN'}": query_neuron_scores(result, kind)
+    sources = {"Writing": scores} | {
+        f"Waking of {kind if kind == 'attention' else 'FFN'}": query_neuron_scores(result, kind)
         for kind in KINDS
     }
     intervention.draw(model, asked, sources, proof_in(result, scores))

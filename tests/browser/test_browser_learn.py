@@ -25,6 +25,10 @@ def test_a_lesson_asks_before_it_shows(tab, width):
     other.page.get_by_text("Step 2 of 3").wait_for()
     one.press("Back")
     one.page.get_by_text("Step 1 of 3").wait_for()
+    one.page.go_back()  # the browser's: steps are entries of its history
+    one.page.get_by_text("Step 2 of 3").wait_for()
+    one.page.go_forward()
+    one.page.get_by_text("Step 1 of 3").wait_for()
     one.page.reload()  # another session
     one.page.get_by_text("and so it is").wait_for()
     one.page.get_by_text("All lessons").click()
@@ -41,6 +45,12 @@ def test_the_block_has_the_numbers_of_the_sentence(tab):
         "Tokens", "Embedding", "Query", "Key", "Value", "Attention", "FFN", "Stream", "Next token",
     ]  # fmt: skip
     assert "Paris" in block.locator("li").last.inner_text()
+    one.page.wait_for_function("() => CSS.highlights.get('neuronlab-terms')?.size")
+    one.idle()
+    marked = "[...CSS.highlights.get('neuronlab-terms')].map((range) => range.toString())"
+    explained = one.page.evaluate(marked)
+    # Everyday words where they are bold; and the figure's labels, whatever stands above it.
+    assert {"query", "key", "value", "embedding", "Query", "Key", "Value"} <= set(explained)
     moving = "e => getComputedStyle(e).animationName"
     assert block.locator("li").first.evaluate(moving) == "none"
     one.healthy()

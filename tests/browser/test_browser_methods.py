@@ -150,6 +150,11 @@ def test_a_presentation_has_the_page_alone(tab):
     one.idle()
     assert not one.page.locator('[data-testid="stSidebar"]').is_visible()
     assert "present=1" in one.page.url
+    assert one.page.evaluate("document.querySelector('[data-testid=stMain]').scrollTop") == 0
+    one.press("Full screen")
+    one.page.wait_for_function("document.fullscreenElement")
+    one.press("Full screen")
+    one.page.wait_for_function("!document.fullscreenElement")
     one.page.keyboard.press("Escape")
     one.page.locator('[data-testid="stSidebar"]').wait_for()
     one.idle().healthy()

@@ -1,6 +1,8 @@
 """A prompt as tokens: special ones have no colour, residues count from 1."""
 
 from neuronlab.figures import tokens
+from neuronlab.figures.colours import DIVERGING
+from neuronlab.figures.report import Part, report
 
 
 def test_special_tokens_have_no_colour_and_set_no_scale():
@@ -56,3 +58,16 @@ def test_without_values_nothing_is_coloured():
     data = tokens.strip(["a", "b"])
     assert [token["value"] for token in data["tokens"]] == [None, None]
     assert data["limit"] == 1.0
+
+
+def test_a_strip_stands_by_itself_in_a_report():
+    data = tokens.strip(["<s>", " is<b>", " at"], [9.0, -0.5, 0.5], "score", special=[0])
+    html = tokens.written(data)
+    assert html.count("<span") == 3
+    assert "<b>" not in html
+    assert " is&lt;b&gt;</span>" in html
+    assert "score -0.5" in html
+    assert f"background: {DIVERGING[0]}" in html
+    assert f"background: {DIVERGING[-1]}" in html
+    page = report("A title", {}, [Part("The prompt", html=html)], {})
+    assert html in page

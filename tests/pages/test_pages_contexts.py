@@ -4,12 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from chat_endpoint import completion
+from streamlit.testing.v1 import AppTest
 
+from neuronlab.cost import Cost
 from neuronlab.examples import example
 from neuronlab.neurons import Neuron
-from neuronlab.runs import Store
+from neuronlab.runs import Queue, Store
 from neuronlab.studies import context_explanation
-from neuronlab.studies.token_labels import TokenLabelsSpec
+from neuronlab.studies.token_labels import TokenLabelsSpec, TokenLabelsStudy
+from neuronlab.widgets import runs, services
 from pages.labels import search
 
 MODEL = "smollm2-135m"
@@ -156,3 +159,42 @@ def test_a_chat_model_is_asked_about_a_neuron_and_what_it_says_is_text(
     page.run()
     assert page.says("**tiny** was asked before:")
     assert page.says(f"Held-out correlation **{numbers['correlation']:.2f}**")
+
+
+def test_what_was_seen_comes_back_where_another_run_is_cancelled(page, monkeypatch):
+    seen = page.query("run")
+    monkeypatch.setattr(Queue, "_start_worker", lambda self, device: None)
+    monkeypatch.setattr(runs, "wait", lambda key, *of: runs._cancel(key))
+    page.at.number_input(key="context_limit").set_value(500)
+    page.at.button(key="run").click()
+    page.run()
+    assert services.queue().runs()[0].status == "cancelled"
+    assert page.query("run") == seen
+    assert page.says("words, or pieces of words")
+
+
+def _first():
+    """What a page shows of a model that nobody has asked for anything; AppTest runs its text."""
+    import streamlit as st
+
+    from neuronlab.widgets import shown
+
+    first = st.session_state["first"]
+    st.session_state["finished"] = shown.finished(first.study, first.model, first, first)
+
+
+@pytest.mark.parametrize(("name", "long"), [("nobody/nothing", True), (MODEL, False)])
+def test_a_long_run_of_a_model_of_ones_own_is_begun_only_when_asked_for(
+    home, nothing_stored, monkeypatch, name, long
+):
+    monkeypatch.setattr(TokenLabelsStudy, "cost", lambda self, spec, context: Cost(90.0))
+    monkeypatch.setattr(Queue, "_start_worker", lambda self, device: None)
+    monkeypatch.setattr(runs, "wait", lambda key, *of: None)
+    at = AppTest.from_function(_first)
+    at.session_state["device"] = "cpu"
+    at.session_state["first"] = TokenLabelsSpec(model=name, limit=1_000)
+    at.run()
+    assert not at.exception
+    assert at.session_state["finished"] is None
+    assert len(services.queue().runs()) == (0 if long else 1)
+    assert ["press Run in the form above" in each.value for each in at.info] == [True] * long

@@ -28,6 +28,13 @@ def test_an_address_leads_to_a_word(visit, results):
     assert page.query("word") == "basket"
 
 
+def test_the_word_itself_comes_before_those_that_mention_it(visit, results):
+    page = visit("glossary", word="stream")
+    terms = [text for text in page.texts() if text.startswith("**")]
+    assert terms[0].startswith("**Stream.**")
+    assert len(terms) > 2
+
+
 def test_lessons_lead_to_it(visit, results):
     assert "glossary" in [link.proto.page for link in visit("learn").at.get("page_link")]
 

@@ -3,12 +3,13 @@
 import re
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from neuronlab.widgets.page import GLOSSARY
 from pages import PAGES
 from pages.learn import classroom, handout, language, neuron, protein  # noqa: F401 (register experiments)
-from pages.learn.experiment import EXPERIMENTS, Outcome, band
+from pages.learn.experiment import EXPERIMENTS, Outcome, band, measure
 from pages.learn.lesson import lessons
 
 NAMES = [lesson.name for lesson in lessons()]
@@ -28,7 +29,7 @@ def begin(visit, name, **query):
 def guess(page, choice):
     page.at.radio[0].set_value(choice)
     page.run()
-    return page.press("lesson_guess")
+    return page.press("guess")
 
 
 @pytest.mark.parametrize("lesson", lessons(), ids=NAMES)
@@ -38,7 +39,7 @@ def test_a_lesson_is_walked_through(visit, results, lesson):
         assert page.says(f"Step {number} of {len(lesson.steps)}") or page.at.get("progress")
         if step.question:
             # Nothing is shown, and nobody goes on, before there is a guess.
-            assert page.at.button(key="lesson_guess").disabled
+            assert page.at.button(key="guess").disabled
             if number < len(lesson.steps):
                 assert page.at.button(key="lesson_next").disabled
             guess(page, 0)
@@ -74,6 +75,20 @@ def test_what_is_right_is_measured_and_the_class_is_told(visit, results):
     assert classroom.classroom().counts(("proof", 1)) == {0: 1, 2: 1}
 
 
+def test_the_stronger_opponent_is_not_shown_before_it_is_asked_about(visit, results, monkeypatch):
+    rows = {}
+    monkeypatch.setattr(language.bars, "draw", lambda bars, name, alt: rows.update({name: bars}))
+    for step in lessons()[NAMES.index("proof")].steps:
+        measure(step).draw()
+    assert [len(rows[f"learn_{which}"]) for which in ("best", "random", "active")] == [2, 3, 4]
+
+
+def test_sure_is_what_the_histogram_shows_outside_its_lines(visit, results, monkeypatch):
+    monkeypatch.setattr(protein, "_random_p", lambda *asked: np.array([0.0, 0.2, 0.5, 0.79, 0.8]))
+    numbers = protein.random_letters(5).numbers
+    assert (numbers["others"], numbers["enzymes"], numbers["sure"]) == (2, 1, 3)
+
+
 def test_the_first_answer_counts_and_old_ones_give_way(monkeypatch):
     monkeypatch.setattr(classroom, "_MOST", 2)
     room = classroom.Classroom()
@@ -89,13 +104,13 @@ def test_a_lesson_can_be_taken_again(visit, results):
     page.at.query_params["lesson"] = "languages"
     page.run()
     page.press("lesson_again")
-    assert page.at.button(key="lesson_guess").disabled
+    assert page.at.button(key="guess").disabled
 
 
 @pytest.mark.parametrize(
     ("lesson", "step", "button"),
     [
-        ("proof", "x", "lesson_guess"),
+        ("proof", "x", "guess"),
         ("proof", "9", "lesson_back"),
     ],
 )

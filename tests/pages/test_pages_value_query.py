@@ -69,7 +69,7 @@ def test_every_list_can_be_seen_and_collected(page, results):
 
 def test_query_neurons_can_be_switched_off(page):
     before = page.probability()[0]
-    page.at.button_group(key="chosen").set_value("Query of attention")
+    page.at.button_group(key="chosen").set_value("Waking of attention")
     page.run()
     assert page.errors() == []
     after, change = page.probability()

@@ -114,11 +114,22 @@ def test_one_owner_cancels_and_the_other_gets_the_result(store, make_queue, runn
     queue.submit(SPEC, owner="bob")
     assert gate.begun.wait(LIMIT)
     expected = "running" if running else "queued"
-    assert queue.cancel(SPEC.key, owner="ann").status == expected
-    assert queue.cancel(SPEC.key, owner="stranger").status == expected
+    assert queue.cancel(SPEC.key, "ann").status == expected
+    assert queue.cancel(SPEC.key, "stranger").status == expected
     gate.opened.set()
     assert queue.wait(SPEC.key, LIMIT).status == "done"
     assert store.has(SPEC.key)
+
+
+def test_a_run_is_stopped_for_all_who_wait_for_it(make_queue):
+    gate = Gate()
+    queue = make_queue(Toy(gate))
+    for owner in ("ann", "bob"):
+        run = queue.submit(SPEC, owner=owner)
+    assert gate.begun.wait(LIMIT)
+    assert run.owners == {"ann", "bob"}
+    queue.cancel(SPEC.key, *run.owners)
+    assert queue.wait(SPEC.key, LIMIT).status == "cancelled"
 
 
 def test_a_running_run_is_cancelled_within_a_second(store, make_queue):
@@ -126,7 +137,7 @@ def test_a_running_run_is_cancelled_within_a_second(store, make_queue):
     queue = make_queue(Toy(gate))
     queue.submit(SPEC, owner="ann")
     assert gate.begun.wait(LIMIT)
-    queue.cancel(SPEC.key, owner="ann")
+    queue.cancel(SPEC.key, "ann")
     run = queue.wait(SPEC.key, 1)
     assert (run.status, run.error, run.details) == ("cancelled", "", "")
     assert not store.has(SPEC.key)
@@ -176,7 +187,7 @@ def test_submitting_takes_back_a_cancellation_under_way(make_queue):
     queue = make_queue(toy)
     queue.submit(SPEC, owner="ann")
     assert begun.wait(LIMIT)
-    assert queue.cancel(SPEC.key, owner="ann").message == "Stopping"
+    assert queue.cancel(SPEC.key, "ann").message == "Stopping"
     assert stopping.wait(LIMIT)
     assert queue.submit(SPEC, owner="bob").status == "running"
     go_on.set()

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from contexts import context_with, like, run
 
+from neuronlab.attribution import estimate
 from neuronlab.labels.contexts import contexts, token_ids, words
 from neuronlab.labels.token_labels import ROLES
+from neuronlab.runs import Context
 from neuronlab.studies import contexts as study
 from neuronlab.studies.contexts import ContextsSpec
-from neuronlab.studies.token_labels import TokenLabelsSpec, TokenLabelsStudy
+from neuronlab.studies.token_labels import TokenLabelsSpec, TokenLabelsStudy, _promoted
 
 pytestmark = pytest.mark.usefixtures("texts")
 
@@ -55,6 +57,20 @@ def test_labels_are_judged_on_texts_that_drove_no_neuron(model, tmp_path, texts)
     assert table["promotes"].str.count("“").eq(2).all()
     vocabulary, _ = words(model)
     assert set(" ".join(table["peaks"]).split()) <= set(vocabulary)
+
+
+def test_the_cost_and_the_bar_have_what_neurons_write(model, monkeypatch):
+    monkeypatch.setattr(estimate, "_rate", lambda device: 1e3)
+    costs = [
+        TokenLabelsStudy().cost(TokenLabelsSpec(model="x", components=of), context_with(model))
+        for of in (("query",), ("ffn",))
+    ]
+    writing = 2 * model.layers * model.sizes["ffn"] * model.vocabulary * model.hf.config.hidden_size
+    assert costs[1].seconds - costs[0].seconds == pytest.approx(writing / 1e3)
+    told = []
+    context = Context(on_progress=lambda done, message: told.append(done))
+    _promoted(model, context.part(0.6, 0.4))
+    assert told == pytest.approx([0.6 + 0.4 * i / model.layers for i in range(model.layers)])
 
 
 def test_the_same_spec_gives_the_same_labels(model, tmp_path):

@@ -74,16 +74,19 @@ export default function ({ data, parentElement }) {
     const box = frame.getBoundingClientRect(), styles = getComputedStyle(root);
     const width = Math.ceil(box.width) + 2 * MARGIN;
     const caption = data.caption ?? window.neuronlabCaption ?? [];
-    const lines = [data.title, ...caption].flatMap((line, at) =>
-      wrapped(line, width / 8.5).map((text) => ({ text, bold: !at }))
-    );
+    const pen = document.createElement("canvas").getContext("2d");
+    const lines = [data.title, ...caption].flatMap((line, at) => {
+      const size = at ? 13 : 15, weight = at ? 400 : 700;
+      pen.font = `${weight} ${size}px sans-serif`;
+      return wrapped(line, width - 2 * MARGIN, pen).map((text) => ({ text, size, weight }));
+    });
     const top = 2 * MARGIN + LINE * lines.length, height = Math.ceil(top + box.height) + MARGIN;
     const svg = node("svg", { xmlns: NS, width, height, viewBox: `0 0 ${width} ${height}`, "font-family": "sans-serif" });
     node("rect", { width, height, fill: styles.getPropertyValue("--st-background-color") }, svg);
-    lines.forEach(({ text, bold }, at) =>
+    lines.forEach(({ text, size, weight }, at) =>
       node("text", {
         x: MARGIN, y: MARGIN + LINE * (at + 0.8), fill: styles.getPropertyValue("--st-text-color"),
-        "font-size": bold ? 15 : 13, "font-weight": bold ? 700 : 400,
+        "font-size": size, "font-weight": weight,
       }, svg).append(text)
     );
     const place = { dx: MARGIN - box.left, dy: top - box.top };
@@ -160,10 +163,10 @@ export default function ({ data, parentElement }) {
     });
   }
 
-  function wrapped(text, most) {
+  function wrapped(text, width, pen) {
     const lines = [""];
     for (const word of text.split(/\s+/)) {
-      if (lines.at(-1) && lines.at(-1).length + word.length >= most) lines.push("");
+      if (lines.at(-1) && pen.measureText(`${lines.at(-1)} ${word}`).width > width) lines.push("");
       lines.push(`${lines.pop()} ${word}`.trim());
     }
     return lines;

@@ -6,15 +6,17 @@
 const MARKED = "neuronlab-terms"; // its style is the page's: see dashboard.py
 const TEXT =
   ':is([data-testid="stMarkdownContainer"], [data-testid="stCaptionContainer"]) :is(p, li)';
+const LABEL = ".nl-block b"; // of a figure: explained there, too
+const BOLD = "b, strong";
 const NOT_TEXT = "button, label, summary, a, code, h1, h2, h3, h4, h5, h6";
 
 export default function ({ data, parentElement }) {
   const root = parentElement.querySelector(".terms");
   if (root.ranges || !window.Highlight) return;
   root.ranges = [];
-  const words = Object.keys(data.terms).sort((a, b) => b.length - a.length);
+  const words = [...Object.keys(data.terms), ...Object.keys(data.bold)].sort((a, b) => b.length - a.length);
   const any = new RegExp(`(?<![\\w-])(${words.join("|")})(s?)(?![\\w-])`, "gi");
-  const term = new Map(words.map((word) => [word.toLowerCase(), word]));
+  const term = new Map(words.map((word) => [word.toLowerCase(), data.bold[word] ?? word]));
   const tip = document.createElement("div");
   tip.setAttribute("role", "tooltip");
   tip.hidden = true;
@@ -61,7 +63,7 @@ export default function ({ data, parentElement }) {
     }
     const seen = new Set();
     root.ranges = [];
-    for (const part of document.querySelectorAll(`[data-testid="stMain"] ${TEXT}`)) {
+    for (const part of document.querySelectorAll(`[data-testid="stMain"] :is(${TEXT}, ${LABEL})`)) {
       if (part.closest(NOT_TEXT) || !part.checkVisibility()) continue;
       const texts = document.createTreeWalker(part, NodeFilter.SHOW_TEXT);
       while (texts.nextNode()) {
@@ -69,9 +71,10 @@ export default function ({ data, parentElement }) {
         // A glossary's entry explains its own word.
         if (node.parentElement.closest(NOT_TEXT) || /^\.\s/.test(next(node))) continue;
         for (const match of node.data.matchAll(any)) {
-          const word = term.get(match[1].toLowerCase());
-          if (seen.has(word)) continue;
-          seen.add(word);
+          const name = match[1].toLowerCase(), word = term.get(name), within = node.parentElement;
+          if (name in data.bold && !within.closest(BOLD)) continue;
+          if (seen.has(name) && !within.closest(LABEL)) continue;
+          seen.add(name);
           const range = new Range();
           range.setStart(node, match.index);
           range.setEnd(node, match.index + match[0].length);
