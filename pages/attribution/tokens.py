@@ -98,7 +98,7 @@ def _strip(
                 selection_mode="multi",
                 default=names,
                 format_func=COMPONENT_NAMES.__getitem__,
-                key="token_components",
+                key=f"token_components_{'_'.join(names)}",  # all of them, whatever others are of
                 label_visibility="collapsed",
             )
     if colour == _SCORE:

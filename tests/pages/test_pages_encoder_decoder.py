@@ -60,6 +60,19 @@ def test_the_maps_show_both_stacks_and_name_their_layers(visit, folder, drawn, h
     assert page.says(f"(layer {both[worst[0]]}, {worst[1]})")
 
 
+def test_the_strip_has_every_component_after_a_model_that_has_fewer(visit, folder, results):
+    page = visit(model="smollm2-135m")
+    few = set(strip_components(page))
+    assert few == {"query", "key", "value", "ffn"}
+    page.choose_model(folder)
+    assert set(strip_components(page)) - few == {"cross_query", "cross_key", "cross_value"}
+
+
+def strip_components(page):
+    (pills,) = [e for e in page.at.button_group if e.key.startswith("token_components")]
+    return pills.value
+
+
 @pytest.mark.parametrize("page", ["attribution", "degenerate"])
 def test_of_an_example_whose_answer_is_no_word_of_the_model_another_is_chosen(
     visit, tmp_path, home, page
