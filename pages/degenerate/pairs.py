@@ -116,7 +116,9 @@ def pairs_and_random(model: Model, spec: DegeneratePairsSpec, result: Result) ->
     if "random_pairs" in result.tables:
         beside_random(spec, result)
     neuron_maps.start(_scores(model, candidates))
-    parts: dict[str, Callable[[], None]] = {"Candidates": partial(listed_candidates, candidates)}
+    parts: dict[str, Callable[[], None]] = {
+        "Candidates": partial(listed_candidates, model, candidates)
+    }
     if pairs.empty:
         nearest = table.loc[table["p_ab"].idxmin()]
         st.info(
@@ -124,7 +126,10 @@ def pairs_and_random(model: Model, spec: DegeneratePairsSpec, result: Result) ->
             f"{p0:.1%}; alone its neurons leave {nearest['p_a']:.1%} and {nearest['p_b']:.1%}."
         )
     else:
-        of_pairs = {"Pairs": partial(look_at, pairs, p0), "Graph": partial(who_backs_whom, pairs)}
+        of_pairs = {
+            "Pairs": partial(look_at, model, pairs, p0),
+            "Graph": partial(who_backs_whom, model, pairs),
+        }
         parts = of_pairs | parts
     sections.draw(parts)
 
@@ -152,22 +157,26 @@ def beside_random(spec: DegeneratePairsSpec, result: Result) -> None:
     )
 
 
-def look_at(pairs: pd.DataFrame, p0: float) -> None:
+def look_at(model: Model, pairs: pd.DataFrame, p0: float) -> None:
     """The pairs as a table, and the one that is chosen."""
-    chosen = pairs.iloc[[listed(pairs)]]
+    chosen = pairs.iloc[[listed(model, pairs)]]
     exports.chart(
-        pair_bars(p0, chosen.iloc[0]),
+        pair_bars(p0, chosen.iloc[0], model.layer_names),
         chosen,
         "pair",
         "Bars: the target's probability with all, without either, without both.",
     )
 
 
-def listed(pairs: pd.DataFrame) -> int:
+def listed(model: Model, pairs: pd.DataFrame) -> int:
     """The pairs as a table, for the basket; returns the row that is looked at."""
     st.markdown("**Pairs**, strongest synergy first. Click one to look at it, tick several.")
+    shown = pairs
+    if len(model.stacks) > 1:
+        names = pd.Series(model.layer_names)
+        shown = pairs.assign(**{side: pairs[side].map(names) for side in ("layer_a", "layer_b")})
     event = st.dataframe(
-        pairs,
+        shown,
         hide_index=True,
         height=300,
         on_select="rerun",
@@ -185,28 +194,29 @@ def listed(pairs: pd.DataFrame) -> int:
         some = pairs.iloc[ticked] if ticked else pairs.head(5)
         words = f"{len(ticked)} selected" if ticked else f"the first {len(some)}"
         neuron_maps.add_button(f"Add {words} to the basket", _neurons(some), "add_pairs")
-        exports.tables(pairs, "pairs")
+        exports.tables(shown, "pairs")
     st.caption(
         "In the basket, several pairs can be switched off at once below, beside random sets."
     )
     return selection.clicked(event.selection, len(pairs)) or 0
 
 
-def listed_candidates(candidates: pd.DataFrame) -> None:
+def listed_candidates(model: Model, candidates: pd.DataFrame) -> None:
     """The neurons that pairs are made of."""
     st.markdown("**The candidates**: what is left without each.")
+    table = candidates.assign(component="ffn")[["layer", "component", "neuron", "score", "p"]]
     neuron_maps.listed(
-        candidates.assign(component="ffn")[["layer", "component", "neuron", "score", "p"]],
+        model.named(table),
         "candidates",
         "The candidates, best first.",
     )
 
 
-def who_backs_whom(pairs: pd.DataFrame) -> None:
+def who_backs_whom(model: Model, pairs: pd.DataFrame) -> None:
     """The pairs as a graph of neurons, which are clicked."""
     st.markdown("**Who backs whom**. Click a neuron for its card.")
     at = neuron_maps.chosen()
-    grid = pair_graph(pairs.head(_DRAWN), (at.layer, at.index))
+    grid = pair_graph(pairs.head(_DRAWN), (at.layer, at.index), model.layer_names)
 
     def pick(cell: pd.Series) -> None:
         neuron_maps.choose(Neuron(int(cell["layer"]), "ffn", int(cell["neuron"])))
