@@ -1,6 +1,7 @@
 """Pairs that stand in for each other, at thresholds that are moved live."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -10,7 +11,7 @@ import streamlit as st
 from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.figures.charts import visible
 from neuronlab.figures.degenerate import pair_bars, pair_counts, pair_graph
-from neuronlab.models import Model, Prompt
+from neuronlab.models import Model
 from neuronlab.neurons import Neuron, NeuronScores, NeuronSet
 from neuronlab.neurons.effect import CONTROLS
 from neuronlab.runs import Result
@@ -85,7 +86,7 @@ def results(model: Model, spec: DegeneratePairsSpec, result: Result) -> None:
     with left:
         pairs_and_random(model, spec, result)
     with right:
-        prompt = Prompt(spec.text, target=int(result.numbers["target"]), mask=spec.mask)
+        prompt = replace(spec.prompt, target=int(result.numbers["target"]))
         neuron_card.draw(model, prompt, neuron_maps.chosen(), scores)
     intervention.draw(model, prompt, {"Candidates": scores}, None)
     exports.share(spec.key, study_python(spec), study_command(spec))

@@ -6,7 +6,7 @@ import pytest
 from tiny_models import WORDS, plain, protein_encoder, text_tokenizer
 
 from neuronlab.figures.languages import layer_counts
-from neuronlab.widgets import heatmaps
+from neuronlab.widgets import heatmaps, intervention
 from pages.labels import labelling
 from pages.languages import shared_neurons
 
@@ -95,6 +95,18 @@ def test_pairs_candidates_and_the_basket_name_their_stack(visit, folder, home):
     layers = page.result(home / "runs").tables["candidates"]["layer"]
     assert candidates["layer"].tolist() == [both[at] for at in layers]
     assert not page.errors()
+
+
+def test_a_pair_is_asked_about_behind_what_the_decoder_has_said(visit, folder, home, monkeypatch):
+    seen = []
+    monkeypatch.setattr(intervention, "draw", lambda model, prompt, *more: seen.append(prompt))
+    page = visit("degenerate", model=folder)
+    page.prompt("the capital of <extra_id_0> is Paris")
+    said_in(page).set_value("the quick")
+    page.run()
+    page.press("run")
+    assert not page.errors()
+    assert seen[-1].prefix == "the quick"
 
 
 def test_neurons_that_languages_share_name_their_stack(visit, folder, home, monkeypatch):
