@@ -17,9 +17,9 @@ from neuronlab.neurons.activity import per_residue
 from neuronlab.neurons.effect import WRITTEN
 from neuronlab.runs import Result
 from neuronlab.steering.quality import conservation
-from neuronlab.studies.attribution import AttributionSpec, mean_error, scores_of
+from neuronlab.studies.attribution import AttributionSpec, mean_error, mean_gap, scores_of
 from neuronlab.studies.bases.one_prompt import control_in, judged_in, proof_in
-from neuronlab.verdicts import confidence, domain, precision
+from neuronlab.verdicts import additivity, confidence, domain, precision
 from neuronlab.widgets import (
     badges,
     bystanders,
@@ -125,6 +125,7 @@ def trusted(model: Model, spec: AttributionSpec, result: Result, scores: NeuronS
         domain(model.name, spec.text, model.alphabet),
         confidence(result.numbers["probability"]),
         precision(mean_error(scores)),
+        additivity(mean_gap(scores), continuous=model.family.continuous),
     )
 
 

@@ -135,6 +135,7 @@ class Family:
             all others serve rows of any number.
         less_one: whether the weights of norms are stored less one.
         centred: whether its norms that are none of torch's take away the mean.
+        continuous: whether what it computes changes without jumps as its neurons do.
         sentinels: of an encoder-decoder, whether sentinels stand for what is left out of a text,
             and the decoder names one before it says what belongs there.
         restates: of another, whether the decoder says the whole text anew, so that what belongs
@@ -152,6 +153,7 @@ class Family:
     per_row: tuple[str, ...] = ()
     less_one: bool = False
     centred: bool = False
+    continuous: bool = True
     sentinels: bool = False
     restates: bool = False
 

@@ -5,7 +5,7 @@ expert x width + unit. A unit of an expert that was not chosen is 0. Units of a 
 every token has, come after all others.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -64,8 +64,11 @@ class Experts(nn.Module):
         return inputs
 
 
+@dataclass(frozen=True, kw_only=True)
 class Mixture(Family):
     """Its FFN neurons are the units of ``Experts``, which ``fuse`` puts in place."""
+
+    continuous: bool = False  # the router chooses others all at once
 
     def fuse(self, hf: Any) -> None:
         """See ``Experts``."""
