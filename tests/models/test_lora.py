@@ -214,10 +214,12 @@ def test_of_a_base_that_cannot_be_loaded_the_adapter_says_what_the_base_says(
 def test_a_damaged_adapter_is_not_blamed_on_its_base(tmp_path, sentence):
     path = written(tmp_path, drawn(saved_base("llama", tmp_path), "llama"))
     for file in ("adapter_model.safetensors", "adapter_config.json"):
+        whole = (tmp_path / "mine" / file).read_bytes()
         cut(tmp_path / "mine" / file)
         sentence(nl.load, path, says=[f"The folder of '{path}' cannot be loaded", "is damaged"])
         (tmp_path / "mine" / file).write_bytes(b"version https://git-lfs.github.com/spec/v1")
         sentence(nl.load, path, says=[path, file, "git lfs pull"])
+        (tmp_path / "mine" / file).write_bytes(whole)
 
 
 def test_an_adapter_of_an_adapter_is_refused(tmp_path, sentence):
