@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from neuronlab.figures.charts import BEHIND_INTERVALS, MARGIN, error_bars
+from neuronlab.figures.charts import BEHIND_INTERVALS, MARGIN, SHARE, error_bars
 from neuronlab.figures.colours import (
     COLOURS,
     COMPONENT_COLOURS,
@@ -19,6 +19,7 @@ from neuronlab.figures.colours import (
     NULL_NAMES,
 )
 from neuronlab.figures.maps import Grid, graph
+from neuronlab.neurons.effect import percent
 
 
 def pair_graph(
@@ -152,13 +153,13 @@ def pair_bars(p0: float, pair: pd.Series, layer_names: Sequence[str] = ()) -> go
             x=[value for _, value, _ in rows],
             orientation="h",
             marker_color=[colour for *_, colour in rows],
-            text=[f"{value:.1%}" for _, value, _ in rows],
+            text=[percent(value) for _, value, _ in rows],
             textposition="outside",
             cliponaxis=False,
         )
     )
     figure.update_yaxes(autorange="reversed", type="category")
-    figure.update_xaxes(tickformat=".0%", range=[0, 1.2 * max(value for _, value, _ in rows)])
+    figure.update_xaxes(tickformat=SHARE, range=[0, 1.2 * max(value for _, value, _ in rows)])
     figure.update_layout(height=240, margin=MARGIN, showlegend=False)
     return figure
 

@@ -13,7 +13,7 @@ from neuronlab.figures.charts import visible
 from neuronlab.figures.degenerate import pair_bars, pair_counts, pair_graph
 from neuronlab.models import Model
 from neuronlab.neurons import Neuron, NeuronScores, NeuronSet
-from neuronlab.neurons.effect import CONTROLS
+from neuronlab.neurons.effect import CONTROLS, percent
 from neuronlab.runs import Result
 from neuronlab.studies.degenerate_pairs import T_HIGH, T_LOW, DegeneratePairsSpec, published
 from neuronlab.verdicts import confidence, domain
@@ -110,7 +110,7 @@ def pairs_and_random(model: Model, spec: DegeneratePairsSpec, result: Result) ->
     pairs = rule[rule["synergy"] <= most].reset_index(drop=True)
     label = plain(visible(n["target_label"]))
     st.markdown(
-        f"**{label}** has {p0:.1%}. The published rule keeps **{len(rule)} of {len(table)} "
+        f"**{label}** has {percent(p0)}. The published rule keeps **{len(rule)} of {len(table)} "
         f"pairs**; {int((rule['synergy'] < 0.95).sum())} of them leave less than 95 % of what two "
         "independent effects would leave."
     )
@@ -123,8 +123,9 @@ def pairs_and_random(model: Model, spec: DegeneratePairsSpec, result: Result) ->
     if pairs.empty:
         nearest = table.loc[table["p_ab"].idxmin()]
         st.info(
-            f"No pair at these thresholds. The strongest leaves {nearest['p_ab']:.1%} of "
-            f"{p0:.1%}; alone its neurons leave {nearest['p_a']:.1%} and {nearest['p_b']:.1%}."
+            f"No pair at these thresholds. The strongest leaves {percent(nearest['p_ab'])} of "
+            f"{percent(p0)}; alone its neurons leave {percent(nearest['p_a'])} and "
+            f"{percent(nearest['p_b'])}."
         )
     else:
         of_pairs = {

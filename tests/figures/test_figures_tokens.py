@@ -56,3 +56,8 @@ def test_without_values_nothing_is_coloured():
     data = tokens.strip(["a", "b"])
     assert [token["value"] for token in data["tokens"]] == [None, None]
     assert data["limit"] == 1.0
+
+
+def test_small_numbers_below_tokens_keep_a_digit():
+    data = tokens.strip(["a", "b", "c"], [0.0004, -0.00003, -0.0], "score")
+    assert [token["below"] for token in data["tokens"]] == ["+0.0004", "-3e-05", "+0"]
