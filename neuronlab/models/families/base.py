@@ -278,6 +278,10 @@ class Family:
         """Dimensions of the residual stream: what the block puts out."""
         return Site(block, "output", self.ffn_vectors(block).shape[1])
 
+    def expert_of(self, block: Part, neuron: int) -> tuple[str, int] | None:
+        """The expert that an FFN neuron is a unit of, and which; None where there are none."""
+        return None
+
     def ffn_vectors(self, block: Part) -> Float[Tensor, "neuron hidden"]:
         """What each FFN neuron adds to the FFN's output per unit of activation."""
         return matrix(part(block, self.places.down)).T

@@ -82,6 +82,12 @@ class Mixture(Family):
             return super().site(block, component)
         return Site(block.mlp.units, "input", len(block.mlp.vectors))
 
+    def expert_of(self, block: Part, neuron: int) -> tuple[str, int]:
+        """By its number, or "shared"."""
+        experts, _, width = block.mlp.experts.down_proj.shape
+        expert, unit = divmod(neuron, width)
+        return (str(expert), unit) if expert < experts else ("shared", neuron - experts * width)
+
     def ffn_vectors(self, block: Part) -> Float[Tensor, "neuron hidden"]:
         """What one of each unit adds."""
         return block.mlp.vectors
