@@ -48,7 +48,8 @@ def load(name: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str =
     """Load a model of a supported family, frozen and in evaluation mode.
 
     Args:
-        name: a catalogue name (fetched first if need be), a hub id, a folder or a GGUF file; or a
+        name: a catalogue name (fetched first if need be), a hub id, a folder or a GGUF file, also
+            as a path of pathlib; or a
             transformers model that is in memory, which stays as it is, or a pipeline. A LoRA
             adapter, in a folder or in memory, is merged into its base.
         tokenizer: of a model that is in memory; a pipeline has its own.
@@ -59,6 +60,8 @@ def load(name: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str =
         UserError: unknown model, unsupported family, hub out of reach, damaged cache, too little
             memory, terms not accepted; one sentence each.
     """
+    if isinstance(name, os.PathLike):
+        name = os.fspath(name)
     if not isinstance(name, str):
         return adopt(name, tokenizer, device=device, dtype=dtype)
     if tokenizer is not None:

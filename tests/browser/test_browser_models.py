@@ -10,11 +10,12 @@ def test_a_gguf_file_opens_from_the_model_box(tab, tmp_path):
     box = one.field("model").locator("input")
     box.fill(str(path))
     box.press("Enter")
-    one.page.get_by_text("what quantisation has left").wait_for()
+    one.page.get_by_text("a GGUF file of this machine").wait_for()
     one.idle().healthy()
     pages = one.page.get_by_test_id("stSidebarNav")
     pages.get_by_text("Which neurons made it say that?", exact=True).click()
     one.results().healthy()  # of its first example
+    one.page.get_by_text("weights are rounded to bfloat16").wait_for()
     assert one.server.spec(one.query("run"))["model"] == str(path)
     assert one.result().arrays["ffn"].shape == (LAYERS, FFN)
 
