@@ -100,6 +100,7 @@ def _strip(
                 format_func=COMPONENT_NAMES.__getitem__,
                 key=f"token_components_{'_'.join(names)}",  # all of them, whatever others are of
                 label_visibility="collapsed",
+                wrap=True,
             )
     if colour == _SCORE:
         values, what = totals[list(components)].sum(axis=1).tolist(), "score"
