@@ -18,8 +18,6 @@ from neuronlab.proteins.secondary import three_states
 # such a share of the strongest on.
 _WRITTEN = 32
 _LOUD = 0.5
-# Where the strongest is less, two decimals would leave little of the others.
-_SMALL = 0.05
 
 
 def strip(
@@ -85,7 +83,7 @@ def strip(
                 "residue": number,
                 "state": three_states(state),
                 "number": _written_number(number, numbers),
-                "below": _below(value, limit)
+                "below": _below(value)
                 if written and value is not None and abs(value) > loud
                 else "",
             }
@@ -112,9 +110,10 @@ def strip(
     }
 
 
-def _below(value: float, limit: float) -> str:
-    """A value as it stands below its token; no "-0.00"."""
-    return f"{round(value, 2) + 0.0:+.2f}" if limit >= _SMALL else f"{value + 0.0:+.1g}"
+def _below(value: float) -> str:
+    """A value as it stands below its token, of a small one its first digit; no "-0.00"."""
+    small = 0 < abs(value) < 0.005
+    return f"{value:+.1g}" if small else f"{value + 0.0:+.2f}"
 
 
 def _written_number(residue: int, numbers: Sequence[str]) -> str:

@@ -59,5 +59,6 @@ def test_without_values_nothing_is_coloured():
 
 
 def test_small_numbers_below_tokens_keep_a_digit():
-    data = tokens.strip(["a", "b", "c"], [0.0004, -0.00003, -0.0], "score")
-    assert [token["below"] for token in data["tokens"]] == ["+0.0004", "-3e-05", "+0"]
+    data = tokens.strip(list("abcd"), [0.5, 0.0004, -0.00003, -0.0], "score")
+    written = [token["below"] for token in data["tokens"]]
+    assert written == ["+0.50", "+0.0004", "-3e-05", "+0.00"]
