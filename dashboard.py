@@ -4,7 +4,7 @@ import streamlit as st
 
 from neuronlab.figures.colours import GROUND
 from neuronlab.models.catalogue import entry
-from neuronlab.widgets import exports, links, sidebar, state, suited, terms
+from neuronlab.widgets import boxes, exports, links, sidebar, state, suited, terms
 from neuronlab.widgets.guard import guard
 from neuronlab.widgets.page import header
 from neuronlab.widgets.suited import Needs
@@ -68,7 +68,7 @@ STYLE += f"""
 [class*="st-key-files_"] button p {{ font-size: 0.8rem; }}
 .stMarkdownBadge {{ white-space: normal !important; }}
 .st-key-close_neuron {{ display: none; }}
-.st-key-terms, .st-key-answers_in_tab {{ position: absolute; width: 0 !important; }}
+.st-key-boxes, .st-key-terms, .st-key-answers_in_tab {{ position: absolute; width: 0 !important; }}
 ::highlight(neuronlab-terms) {{
   text-decoration: underline dotted color-mix(in srgb, var(--ink) 55%, var(--page));
 }}
@@ -94,6 +94,7 @@ if exports.PRESENTED in st.query_params:
     exports.presenting()
 st.html(f"<style>{STYLE}</style>")
 terms.draw()
+boxes.draw()
 state.start()
 exports.begin(shown.title)
 with guard():

@@ -5,11 +5,17 @@ from contextlib import contextmanager
 
 
 class UserError(Exception):
-    """An error whose text is one sentence meant for the person in front of the screen."""
+    """An error whose text is one sentence meant for the person in front of the screen.
+
+    Attributes:
+        details: for those who want them: folded on a page, and below a traceback.
+    """
 
     def __init__(self, message: str = "", *, details: str = "") -> None:
         super().__init__(message)
         self.details = details
+        if details:
+            self.add_note(details)
 
 
 @contextmanager

@@ -108,6 +108,23 @@ def precision(error: float | None) -> Verdict | None:
     return Verdict("bad", f"{words}: do not interpret")
 
 
+def additivity(gap: float | None, *, continuous: bool) -> Verdict | None:
+    """What scores lack to their sum where that is no error of theirs, but a router's choice.
+
+    Args:
+        gap: of all scores together, as a fraction of their absolute sum; None where a method is
+            not complete.
+        continuous: whether the model computes without jumps: then the error says it all.
+    """
+    if gap is None or continuous:
+        return None
+    size = f"{gap:.1%}" if gap >= 0.001 else "0.1 %"
+    if gap <= _ERROR_DOUBTFUL:
+        return Verdict("good", f"scores add up to within {size}, though the router's choice jumps")
+    words = f"the router's choice jumps along the path: scores do not add up by {size}"
+    return Verdict("doubtful", words)
+
+
 def confidence(probability: float) -> Verdict | None:
     """A doubt where what is explained is what the model hardly says."""
     if probability >= _HARDLY:

@@ -4,7 +4,7 @@ import pytest
 
 from neuronlab.models.catalogue import CATALOGUE
 from neuronlab.proteins.sequences import TRASTUZUMAB_VH, TRASTUZUMAB_VL
-from neuronlab.verdicts import confidence, domain, precision
+from neuronlab.verdicts import additivity, confidence, domain, precision
 
 UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
 MELITTIN = "GIGAVLKVLTTGLPALISWIKRKRQQ"
@@ -66,8 +66,27 @@ def test_an_error_says_what_it_allows(error, level, words):
     assert (verdict.level, words in verdict.words) == (level, True)
 
 
+@pytest.mark.parametrize(
+    ("gap", "level", "words"),
+    [
+        (0.0, "good", "scores add up to within 0.1 %, though the router's choice jumps"),
+        (0.04, "good", "within 4.0%"),
+        (
+            0.7,
+            "doubtful",
+            "the router's choice jumps along the path: scores do not add up by 70.0%",
+        ),
+    ],
+)
+def test_what_jumps_says_by_how_much_scores_do_not_add_up(gap, level, words):
+    verdict = additivity(gap, continuous=False)
+    assert (verdict.level, words in verdict.words) == (level, True)
+    assert additivity(gap, continuous=True) is None  # the error says it all
+
+
 def test_what_has_no_estimate_has_no_verdict():
     assert precision(None) is None
+    assert additivity(None, continuous=False) is None
     assert confidence(0.5) is None
     assert confidence(0.004).level == "doubtful"
 

@@ -85,14 +85,23 @@ class _Piece:
         length = self.stop - self.start
         return [self.start, *(self.start + length * node for node in inner), self.stop]
 
-    def close(self, points: dict[float, _Point], difference: Tensor, *, smooth: bool) -> None:
+    def close(
+        self,
+        points: dict[float, _Point],
+        difference: Tensor,
+        *,
+        smooth: bool,
+        continuous: bool,
+    ) -> None:
         """Integrate, once all nodes are known, and estimate the error.
 
         ``error`` is in units of the scores, summed over the neurons. It is the larger of two. The
         gaps to completeness between neighbouring nodes see no error that cancels between neurons.
         The difference to the rule on every second node sees it, but overrates it where the gradient
         is ``smooth``: as the two converge, the error falls with about the power 1.5 of the relative
-        difference. Where the gradient jumps, the error is about that difference.
+        difference. Where the gradient jumps, the error is about that difference. Where the
+        objective jumps, too, and is not ``continuous``, gaps are no errors: the integral of the
+        gradient does not have the jumps.
         """
         length = self.stop - self.start
         rule, coarse = clenshaw_curtis(self.order), clenshaw_curtis((self.order + 1) // 2)
@@ -101,10 +110,12 @@ class _Piece:
         coarser = length * _weighted(coarse, nodes[::2])
         size = float((difference * self.integral).abs().sum())
         apart = float((difference * (self.integral - coarser)).abs().sum())
-        values, slopes = np.array([(point.value, point.slope) for point in nodes]).T
-        gaps = float(np.abs(length * rule.stretches @ slopes - np.diff(values)).sum())
         overrated = min(1.0, (apart / size) ** 0.5) if size and smooth else 1.0
-        self.error = max(gaps, apart * overrated)
+        self.error = apart * overrated
+        if continuous:
+            values, slopes = np.array([(point.value, point.slope) for point in nodes]).T
+            gaps = float(np.abs(length * rule.stretches @ slopes - np.diff(values)).sum())
+            self.error = max(gaps, self.error)
 
     def refined(self, total: float, *, cheap: bool) -> list[_Piece]:
         """What to evaluate instead; ``total`` is the sum of the path's absolute scores."""
@@ -131,6 +142,7 @@ class _Walk:
     nodes: int = 0
     rounding: float = _ROUNDING
     smooth: bool = True
+    continuous: bool = True
     last_error: float = float("inf")
     unmended: int = 0
 
@@ -174,8 +186,9 @@ class _Walk:
 
     def close(self) -> None:
         """Integrate the open pieces, whose nodes have all been evaluated."""
+        difference = cast(Tensor, self.difference)
         for piece in self.open:
-            piece.close(self.points, cast(Tensor, self.difference), smooth=self.smooth)
+            piece.close(self.points, difference, smooth=self.smooth, continuous=self.continuous)
         self.done += self.open
         self.open = []
 
@@ -230,8 +243,9 @@ def _rounding(model: Model) -> float:
 
 
 def _smooth(model: Model) -> bool:
-    """Whether the gradient changes without jumps as neurons do: not behind a ReLU."""
-    return not any(isinstance(module, _JUMPING) for module in model.hf.modules())
+    """Whether the gradient changes without jumps as neurons do: not behind a ReLU or a router."""
+    jumps = any(isinstance(module, _JUMPING) for module in model.hf.modules())
+    return model.family.continuous and not jumps
 
 
 def integrated_gradients(request: Request) -> Attribution:
@@ -243,7 +257,9 @@ def integrated_gradients(request: Request) -> Attribution:
     nodes agree: what is missing to either is the error estimate. A path that exceeds the tolerance
     gets more nodes or is cut where its error is, until it fits, or until all paths together have
     taken as much work as the usual loop over 20 points would; a finer tolerance than the default
-    may take as many times as much. The error that is left is told.
+    may take as many times as much. The error that is left is told. Of a mixture of experts, where
+    F jumps as a router chooses others, it is that of the integral alone: what the scores lack to
+    F(a) - F(b) is the gap.
     """
     last = (0.0, "integrating")
     batch = GrowingBatch(
@@ -262,6 +278,7 @@ def integrated_gradients(request: Request) -> Attribution:
             0.0 if request.baseline is None else request.baseline[at][0, request.span(at)],
             rounding=rounding,
             smooth=smooth,
+            continuous=request.model.family.continuous,
         )
         for at in request.places
     }

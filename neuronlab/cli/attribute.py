@@ -117,10 +117,11 @@ def run(args: argparse.Namespace) -> None:
     from neuronlab.studies.attribution import scores_of
 
     result = compute(spec_of(args), args.device)
-    scores = scores_of(result)
-    if note := shared(args.model, args.device).note:
-        print(note)
+    scores, model = scores_of(result), shared(args.model, args.device)
+    if model.note:
+        print(model.note)
     _print(result, scores, args.top)
+    _print_trust(scores, model)
     if args.out:
         _save(scores, args.out)
         print(f"\nAll scores: {args.out}")
@@ -202,6 +203,20 @@ def _print(result: Result, scores: NeuronScores, top: int) -> None:
         f"\nWith the top {numbers['suppressed']} switched off: {name} "
         f"{numbers[f'{judged}_suppressed']:{form}}; with as many {words}: {mean:{form}} ± {sd:.4f}."
     )
+
+
+def _print_trust(scores: NeuronScores, model: Model) -> None:
+    """How far the method itself trusts its scores, as the app's badges say it."""
+    from neuronlab.studies.attribution import mean_error, mean_gap
+    from neuronlab.verdicts import additivity, precision
+
+    verdicts = (
+        precision(mean_error(scores)),
+        additivity(mean_gap(scores), continuous=model.family.continuous),
+    )
+    for verdict in verdicts:
+        if verdict is not None:
+            print(f"{verdict.words[0].upper()}{verdict.words[1:]}.")
 
 
 def _check_out(path: Path) -> None:

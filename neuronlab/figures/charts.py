@@ -22,8 +22,11 @@ from neuronlab.figures.colours import (
     SEQUENTIAL,
 )
 from neuronlab.neurons import NeuronScores
+from neuronlab.neurons.effect import percent
 
 MARGIN = {"l": 8, "r": 8, "t": 30, "b": 8}
+# Of ticks that are shares, however small.
+SHARE = ".3~p"
 # In more columns of a matrix, numbers would run into each other.
 _WRITTEN = 12
 
@@ -109,11 +112,11 @@ def predictions(before: pd.DataFrame, target: int, after: pd.DataFrame | None = 
             name=name,
             orientation="h",
             marker_color=colour,
-            text=[f"{p:.1%}" for p in table["probability"]],
+            text=[percent(p) for p in table["probability"]],
             textposition="outside",
             cliponaxis=False,
             customdata=texts,
-            hovertemplate="%{customdata}: %{x:.3%}<extra>" + name + "</extra>",
+            hovertemplate="%{customdata}: %{x:.4~p}<extra>" + name + "</extra>",
         )
     ticks = [
         f"<b>{plain(t)} ◀</b>" if i == target else plain(t)
@@ -127,7 +130,7 @@ def predictions(before: pd.DataFrame, target: int, after: pd.DataFrame | None = 
         ticklabelstandoff=6,
     )
     highest = max(float(t["probability"].max()) for t in tables.values())
-    figure.update_xaxes(tickformat=".0%", range=[0, min(1.0, highest) * 1.18], fixedrange=True)
+    figure.update_xaxes(tickformat=SHARE, range=[0, min(1.0, highest) * 1.18], fixedrange=True)
     figure.update_layout(
         height=60 + 24 * len(order) * (1 if after is None else 1.2),
         margin=MARGIN,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from neuronlab.figures.charts import BEHIND_INTERVALS, MARGIN, error_bars
+from neuronlab.figures.charts import BEHIND_INTERVALS, MARGIN, SHARE, error_bars
 from neuronlab.figures.colours import (
     COLOURS,
     COMPONENT_COLOURS,
@@ -19,14 +19,20 @@ from neuronlab.figures.colours import (
     NULL_NAMES,
 )
 from neuronlab.figures.maps import Grid, graph
+from neuronlab.neurons.effect import percent
 
 
-def pair_graph(pairs: pd.DataFrame, chosen: tuple[int, int] | None = None) -> Grid:
+def pair_graph(
+    pairs: pd.DataFrame,
+    chosen: tuple[int, int] | None = None,
+    layer_names: Sequence[str] = (),
+) -> Grid:
     """Neurons on a circle, a line for each pair, thicker the stronger its synergy.
 
     Args:
         pairs: columns layer_a, neuron_a, layer_b, neuron_b, synergy.
         chosen: (layer, neuron) that is marked.
+        layer_names: how layers are called, where that is not their number.
 
     Cells are the neurons, in the order the chart numbers them: columns layer, neuron, pairs.
     """
@@ -41,7 +47,13 @@ def pair_graph(pairs: pd.DataFrame, chosen: tuple[int, int] | None = None) -> Gr
     number = {(r.layer, r.neuron): str(i) for i, r in enumerate(cells.itertuples())}
     angles = np.linspace(0, 2 * np.pi, len(cells), endpoint=False)
     nodes = [
-        _node(number[row.layer, row.neuron], row, angle, (row.layer, row.neuron) == chosen)
+        _node(
+            number[row.layer, row.neuron],
+            _called(row.layer, row.neuron, layer_names),
+            int(row.pairs),
+            angle,
+            (row.layer, row.neuron) == chosen,
+        )
         for row, angle in zip(cells.itertuples(), angles, strict=True)
     ]
     links = [
@@ -61,14 +73,20 @@ def pair_graph(pairs: pd.DataFrame, chosen: tuple[int, int] | None = None) -> Gr
     return Grid(graph(nodes, links, sides=(90, 90), ends=20), cells)
 
 
-def _node(number: str, row: Any, angle: float, marked: bool) -> dict[str, Any]:
+def _called(layer: int, neuron: int, layer_names: Sequence[str]) -> str:
+    """Short, for a figure: L3 #45, or decoder 1 #45."""
+    name = layer_names[layer] if layer_names else str(layer)
+    return f"{'L' if name.isdigit() else ''}{name} #{neuron}"
+
+
+def _node(number: str, name: str, pairs: int, angle: float, marked: bool) -> dict[str, Any]:
     """A neuron on the circle, its label outside."""
     return {
         "id": number,
-        "name": f"L{row.layer} #{row.neuron}",
+        "name": name,
         "x": round(float(240 * np.cos(angle)), 3),
         "y": round(float(200 * np.sin(angle)), 3),
-        "value": int(row.pairs),
+        "value": pairs,
         "symbol": "diamond" if marked else "circle",
         "symbolSize": 20 if marked else 13,
         "itemStyle": {"color": COMPONENT_COLOURS["ffn"]},
@@ -112,12 +130,20 @@ def pair_counts(random: pd.DataFrame, kept: int) -> go.Figure:
     return figure
 
 
-def pair_bars(p0: float, pair: pd.Series) -> go.Figure:
-    """What is left of the target: with all, without either, without both; and the product."""
+def pair_bars(p0: float, pair: pd.Series, layer_names: Sequence[str] = ()) -> go.Figure:
+    """What is left of the target: with all, without either, without both; and the product.
+
+    Args:
+        layer_names: how layers are called, where that is not their number.
+    """
+    first, second = (
+        _called(int(pair[f"layer_{side}"]), int(pair[f"neuron_{side}"]), layer_names)
+        for side in "ab"
+    )
     rows = [
         ("nothing off", p0, NEUTRAL),
-        (f"without L{int(pair['layer_a'])} #{int(pair['neuron_a'])}", pair["p_a"], NEUTRAL),
-        (f"without L{int(pair['layer_b'])} #{int(pair['neuron_b'])}", pair["p_b"], NEUTRAL),
+        (f"without {first}", pair["p_a"], NEUTRAL),
+        (f"without {second}", pair["p_b"], NEUTRAL),
         ("if they were independent", pair["product"], DIVERGING[3]),
         ("without both", pair["p_ab"], FOR),
     ]
@@ -127,13 +153,13 @@ def pair_bars(p0: float, pair: pd.Series) -> go.Figure:
             x=[value for _, value, _ in rows],
             orientation="h",
             marker_color=[colour for *_, colour in rows],
-            text=[f"{value:.1%}" for _, value, _ in rows],
+            text=[percent(value) for _, value, _ in rows],
             textposition="outside",
             cliponaxis=False,
         )
     )
     figure.update_yaxes(autorange="reversed", type="category")
-    figure.update_xaxes(tickformat=".0%", range=[0, 1.2 * max(value for _, value, _ in rows)])
+    figure.update_xaxes(tickformat=SHARE, range=[0, 1.2 * max(value for _, value, _ in rows)])
     figure.update_layout(height=240, margin=MARGIN, showlegend=False)
     return figure
 

@@ -50,7 +50,7 @@ def layer_counts(counts: pd.DataFrame) -> go.Figure:
     """Bars per layer: the mean number of neurons of each language, and of the intersection.
 
     Args:
-        counts: one row per layer; one column per language, and "shared".
+        counts: one row per layer, by its name; one column per language, and "shared".
     """
     figure = go.Figure()
     for i, name in enumerate(counts):

@@ -138,8 +138,9 @@ def _paint(value: float | None, colour: str) -> str:
 
 
 def _below(value: float) -> str:
-    """A value as it stands below its token; no "-0.00"."""
-    return f"{round(value, 2) + 0.0:+.2f}"
+    """A value as it stands below its token, of a small one its first digit; no "-0.00"."""
+    small = 0 < abs(value) < 0.005
+    return f"{value:+.1g}" if small else f"{value + 0.0:+.2f}"
 
 
 def _written_number(residue: int, numbers: Sequence[str]) -> str:

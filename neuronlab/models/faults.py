@@ -12,6 +12,7 @@ from neuronlab.models.footprint import types
 
 _INDEX = "model.safetensors.index.json"
 _POINTER = b"version https://git-lfs"
+_SETTINGS = ("config.json", "adapter_config.json")
 _WEIGHTS = (".safetensors", ".bin")
 
 
@@ -69,16 +70,17 @@ def _faults(folder: Path) -> Iterator[Fault]:
     """Of the files, without reading any weights."""
     texts = {file.name: _json(file) for file in sorted(folder.glob("*.json"))}
     weights = [file for file in sorted(folder.iterdir()) if file.suffix in _WEIGHTS]
-    if "config.json" not in texts:
+    alone = "adapter_config.json" in texts and "config.json" not in texts  # its base is elsewhere
+    if not alone and "config.json" not in texts:
         yield Fault("it has no config.json", "give the folder that save_pretrained wrote")
     for file in (*map(folder.joinpath, texts), *weights):
         with file.open("rb") as stream:
             if stream.read(len(_POINTER)) == _POINTER:
                 yield Fault(f"its {file.name} is a pointer of Git LFS", "replace it (git lfs pull)")
     for name, content in texts.items():
-        if content is None or (name == "config.json" and not isinstance(content, dict)):
+        if content is None or (name in _SETTINGS and not isinstance(content, dict)):
             yield Fault(f"its {name} is damaged", "copy that file anew")
-    if not isinstance(texts["config.json"].get("model_type"), str):
+    if not alone and not isinstance(texts["config.json"].get("model_type"), str):
         yield Fault("its config.json names no model_type", "write the model's type into it")
     index = texts.get(_INDEX)
     parts = index.get("weight_map") if isinstance(index, dict) else None

@@ -22,10 +22,8 @@ def named(text: str) -> Path | None:
     Ollama keeps such files without an ending: their first bytes tell.
     """
     file = folders.named_file(text)
-    if file is None or file.suffix.lower() == ENDING:
+    if file is None or file.suffix.lower() == ENDING or _begins(file):
         return file
-    with suppress(OSError), file.open("rb") as stream:
-        return file if stream.read(len(_MAGIC)) == _MAGIC else None
     return None
 
 
@@ -36,8 +34,13 @@ def converted(file: Path) -> Path:
     to four times as much here. What was rounded away does not come back.
 
     Raises:
-        UserError: it is damaged, or of a type that transformers does not read from GGUF.
+        UserError: it is none, or damaged, or of a type that transformers does not read from GGUF.
     """
+    if not _begins(file):
+        raise UserError(
+            f"'{file.name}' is no GGUF file, whatever its name ends in: give the file itself, or a "
+            "folder that save_pretrained wrote."
+        )
     folder = _folder(file)
     if folder.is_dir():
         return folder
@@ -68,6 +71,13 @@ def bits(file: Path) -> float | None:
         return None
     stored = sum(shard.stat().st_size for shard in shards)  # two bytes each
     return 8 * file.stat().st_size / (stored / 2)
+
+
+def _begins(file: Path) -> bool:
+    """Whether a file's first bytes are those of GGUF."""
+    with suppress(OSError), file.open("rb") as stream:
+        return stream.read(len(_MAGIC)) == _MAGIC
+    return False
 
 
 def _folder(file: Path) -> Path:

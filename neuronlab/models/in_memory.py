@@ -40,6 +40,8 @@ def adopt(hf: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str = 
         hf = hf.model
     hf = getattr(hf, "_orig_mod", hf)  # what torch.compile was given, on the same weights
     name = type(hf).__name__
+    if isinstance(tokenizer, nn.Module):
+        raise TypeError("Model and tokenizer have changed places: nl.load(model, tokenizer).")
     if not isinstance(hf, nn.Module) or not hasattr(hf, "config"):
         raise TypeError(f"A model's name is a str, and a model one of transformers, not {name}.")
     if tokenizer is None:
@@ -49,7 +51,12 @@ def adopt(hf: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str = 
     if dtype not in ("auto", str(hf.dtype).removeprefix("torch.")):
         raise UserError(f"The weights of this {name} are {hf.dtype}: give one that is {dtype}.")
     devices = {parameter.device for parameter in hf.parameters()}
-    if len(devices) != 1 or devices == {torch.device("meta")}:
+    if torch.device("meta") in devices:
+        raise UserError(
+            f"This {name} is without weights (on the device 'meta'): load it with them, by "
+            "from_pretrained without device_map."
+        )
+    if len(devices) != 1:
         raise UserError(f"The weights of this {name} must be on one device: load them there.")
     config: Any = hf.config
     inner = _unwrapped(hf)

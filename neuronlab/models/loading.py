@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 
@@ -23,7 +25,7 @@ from neuronlab.models.footprint import footprint
 from neuronlab.models.hub import downloaded, hub_reachable
 from neuronlab.models.in_memory import adopt
 from neuronlab.models.kinds import alphabet_of, kind_of, tried
-from neuronlab.models.lora import Lora, adapter_in
+from neuronlab.models.lora import Lora, adapter_in, base_in
 from neuronlab.models.model import Model
 from neuronlab.models.refusals import check_configuration, unavailable
 from neuronlab.models.wheels import FetchFailed
@@ -46,7 +48,8 @@ def load(name: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str =
     """Load a model of a supported family, frozen and in evaluation mode.
 
     Args:
-        name: a catalogue name (fetched first if need be), a hub id, a folder or a GGUF file; or a
+        name: a catalogue name (fetched first if need be), a hub id, a folder or a GGUF file, also
+            as a path of pathlib; or a
             transformers model that is in memory, which stays as it is, or a pipeline. A LoRA
             adapter, in a folder or in memory, is merged into its base.
         tokenizer: of a model that is in memory; a pipeline has its own.
@@ -57,6 +60,8 @@ def load(name: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str =
         UserError: unknown model, unsupported family, hub out of reach, damaged cache, too little
             memory, terms not accepted; one sentence each.
     """
+    if isinstance(name, os.PathLike):
+        name = os.fspath(name)
     if not isinstance(name, str):
         return adopt(name, tokenizer, device=device, dtype=dtype)
     if tokenizer is not None:
@@ -69,23 +74,24 @@ def load(name: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str =
         raise UserError(f"{listed.title} has no neurons to explain: choose another model.")
     source = _source(name)
     device = resolve_device(device)
-    try:
+    with _reading(name, source):
         adapter = adapter_in(name, source)
-        base = source if adapter is None else _base(adapter)
-        config = _configuration(base, adapter)
-        check_configuration(name, Path(base), config)
-        given = cast(Kind, listed.kind) if listed else adapter.kind if adapter else None
-        family = family_of(
-            config.model_type, lambda: _empty(config, given or kind_of(name, config))
-        )
-        kind = given or kind_of(name, config)
-        empty = _empty(config, kind)
-        check(family, name, empty, kind)
-        torch_dtype = _fitting_dtype(name, base, empty, device, dtype)
+    given = cast(Kind, listed.kind) if listed else adapter.kind if adapter else None
+    base = _Named(name, source) if adapter is None else _base(adapter)
+    try:
+        with _reading(*base):
+            config, hf, family, kind = _read(base, given, device, dtype, adapter)
+    except UserError as error:
+        if adapter is None:
+            raise
+        raise _refused(adapter, error) from error
+    beside = adapter is None or (Path(source) / "tokenizer_config.json").is_file()
+    tokenizer = _tokenizer(_Named(name, source) if beside else base)
+    with _reading(name, source):
         with making():
-            hf = _read(base, kind, torch_dtype, family, adapter)
+            if adapter is not None:
+                adapter.merge(hf)
             family.fuse(hf)
-        tokenizer = _tokenizer(source, base)
         model = Model(
             hf.to(device),
             tokenizer,
@@ -94,15 +100,29 @@ def load(name: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str =
             title=_title(name, adapter),
             kind=kind,
             alphabet=listed.alphabet if listed else alphabet_of(tokenizer, kind),
-            revision=_revision(name, source, base, config),
+            revision=_revision(name, source, base.source, config),
             note=origin.merged_into(adapter.base) if adapter else origin.note(name),
         )
         tried(model)
+    return model
+
+
+class _Named(NamedTuple):
+    """A model's name, and the folder to load it from or its id on the hub."""
+
+    name: str
+    source: str
+
+
+@contextmanager
+def _reading(name: str, source: str) -> Iterator[None]:
+    """Files of all kinds of damage end in errors of all kinds: say whose in one sentence."""
+    try:
+        yield
     except (UserError, MemoryError, torch.OutOfMemoryError):
         raise
-    except Exception as error:  # files of all kinds of damage end in errors of all kinds
+    except Exception as error:
         raise unavailable(name, source, error) from error
-    return model
 
 
 def _title(name: str, adapter: Lora | None = None) -> str:
@@ -148,28 +168,50 @@ def _configuration(base: str, adapter: Lora | None) -> Any:
 
     try:
         return AutoConfig.from_pretrained(base, **_HERE)
-    except Exception as error:  # of any kind, as in `load`
+    except Exception as error:  # of any kind, as in `_reading`
         if adapter is None or os.path.isdir(base):
             raise
         raise _without_base(adapter, f"{type(error).__name__}: {error}") from error
 
 
-def _base(adapter: Lora) -> str:
-    """Where an adapter's base is, as ``_source`` says of a model."""
+def _base(adapter: Lora) -> _Named:
+    """An adapter's base, and where it is."""
     try:
-        return _source(adapter.base)
+        source = _source(adapter.base)
     except (FetchFailed, weights.TermsNotAccepted, weights.DamagedCache):
         raise
     except UserError as error:
         raise _without_base(adapter, str(error)) from error
+    if os.path.isabs(source) and base_in(Path(source)):
+        raise UserError(
+            f"The base model of the adapter '{adapter.name}', '{adapter.base}', is an adapter, "
+            "too: merge that into its own base first (peft: merge_and_unload), and write the "
+            "folder of what comes out into adapter_config.json, as base_model_name_or_path."
+        )
+    return _Named(adapter.base, source)
+
+
+class _WithoutBase(UserError):
+    """An adapter's base is not on this machine."""
 
 
 def _without_base(adapter: Lora, details: str) -> UserError:
-    return UserError(
+    return _WithoutBase(
         f"The adapter '{adapter.name}' needs its base model, and '{adapter.base}' is not on this "
         "machine and cannot be fetched: write the folder where it is into adapter_config.json, as "
         "base_model_name_or_path.",
         details=details,
+    )
+
+
+def _refused(adapter: Lora, error: UserError) -> UserError:
+    """What is said of an adapter's base, with the adapter's name."""
+    if isinstance(error, _WithoutBase):
+        return error
+    sentence = str(error)
+    return UserError(
+        f"The adapter '{adapter.name}' needs its base model: {sentence[0].lower()}{sentence[1:]}",
+        details=error.details,
     )
 
 
@@ -191,15 +233,31 @@ def _auto_class(kind: Kind) -> Any:
     }[kind]
 
 
-def _read(source: str, kind: Kind, dtype: torch.dtype, family: Family, adapter: Lora | None) -> Any:
-    hf, report = _auto_class(kind).from_pretrained(
-        source,
-        dtype=dtype,
-        weights_only=True,
-        output_loading_info=True,
-        **({"num_labels": adapter.classes} if adapter is not None and adapter.classes else {}),
-        **_HERE,
-    )
+def _read(
+    base: _Named, given: Kind | None, device: str, dtype: str, adapter: Lora | None
+) -> tuple[Any, Any, Family, Kind]:
+    """Configuration, weights, family, and what is predicted; of an adapter its base's.
+
+    Args:
+        given: what is predicted, where that is known.
+    """
+    name, source = base
+    config = _configuration(source, adapter)
+    check_configuration(name, Path(source), config)
+    family = family_of(config.model_type, lambda: _empty(config, given or kind_of(name, config)))
+    kind = given or kind_of(name, config)
+    empty = _empty(config, kind)
+    check(family, name, empty, kind)
+    classes = 0 if adapter is None else adapter.classes
+    with making():
+        hf, report = _auto_class(kind).from_pretrained(
+            source,
+            dtype=_fitting_dtype(name, source, empty, device, dtype),
+            weights_only=True,
+            output_loading_info=True,
+            **({"num_labels": classes} if classes else {}),
+            **_HERE,
+        )
     # What the files lack is drawn at random, and would be explained as if it had been trained.
     missing = set(report["missing_keys"]) - (set() if adapter is None else adapter.whole.keys())
     if lacking := family.do_without(hf, missing):
@@ -208,17 +266,14 @@ def _read(source: str, kind: Kind, dtype: torch.dtype, family: Family, adapter: 
     left = [name for name in report["unexpected_keys"] if _OF_THE_TRUNK.search(name)]
     if left:
         raise UnfitError(f"its weights hold more than its config.json says, {some(left)}")
-    if adapter is not None:
-        adapter.merge(hf)
-    return hf
+    return config, hf, family, kind
 
 
-def _tokenizer(source: str, base: str) -> Any:
-    """The tokenizer beside the weights; of an adapter that has none, its base's."""
+def _tokenizer(model: _Named) -> Any:
     from transformers import AutoTokenizer
 
-    beside = source == base or (Path(source) / "tokenizer_config.json").is_file()
-    return AutoTokenizer.from_pretrained(source if beside else base, **_HERE)
+    with _reading(*model):
+        return AutoTokenizer.from_pretrained(model.source, **_HERE)
 
 
 def _empty(config: Any, kind: Kind) -> Any:

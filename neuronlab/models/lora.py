@@ -149,7 +149,8 @@ def adapter_in(name: str, source: str) -> Lora | None:
             f"The adapter '{name}' is no plain LoRA ({', '.join(odd)}): merge it into its base "
             "first (peft: merge_and_unload), and save that."
         )
-    if not isinstance(settings.get("base_model_name_or_path"), str):
+    base = settings.get("base_model_name_or_path")
+    if not isinstance(base, str) or not base.strip():
         raise UserError(
             f"The adapter '{name}' does not say which model it is for: write its name or folder "
             f'into {CONFIG}, "base_model_name_or_path".'

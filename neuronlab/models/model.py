@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -35,6 +37,20 @@ def names_of_layers(stacks: Mapping[str, int]) -> list[str]:
         stacks: how many layers each has, by name.
     """
     return [f"{name} {at}".lstrip() for name, count in stacks.items() for at in range(count)]
+
+
+def with_layer_names(table: pd.DataFrame, stacks: Mapping[str, int]) -> pd.DataFrame:
+    """A table with layers, and beside them their ``layer_name`` where there are two stacks.
+
+    Args:
+        stacks: how many layers each has, by name; none of a single one.
+    """
+    if len(stacks) < 2 or "layer_name" in table:
+        return table
+    named = table.copy()
+    names = np.array(names_of_layers(stacks))[table["layer"]]
+    named.insert(table.columns.get_loc("layer") + 1, "layer_name", names)
+    return named
 
 
 class Model(TokenModel):
@@ -129,7 +145,15 @@ class Model(TokenModel):
     @property
     def layer_names(self) -> list[str]:
         """How layers are called: see ``names_of_layers``."""
-        return names_of_layers({name: len(layers) for name, layers in self.stacks.items()})
+        return names_of_layers(self._sizes_of_stacks)
+
+    def named(self, table: pd.DataFrame) -> pd.DataFrame:
+        """A table with layers, named where there are two stacks: see ``with_layer_names``."""
+        return with_layer_names(table, self._sizes_of_stacks)
+
+    @property
+    def _sizes_of_stacks(self) -> dict[str, int]:
+        return {name: len(layers) for name, layers in self.stacks.items()}
 
     def tokens_at(self, encoded: Encoded, at: tuple[int, Component]) -> slice:
         """The tokens of a prompt that have neurons of a layer and component.

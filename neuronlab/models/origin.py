@@ -11,7 +11,9 @@ _ROUNDED = 16  # bits of a weight: where a file has as many, nothing was quantis
 
 
 def note(name: str) -> str:
-    """What a person should know of a folder's or file's weights; "" if nothing.
+    """What a person should know of a folder's or file's weights; "" if nothing is known.
+
+    Of a GGUF file that is once it was loaded: before, it may be damaged, or no such file.
 
     Args:
         name: the model's, as ``load`` takes it.
@@ -21,7 +23,8 @@ def note(name: str) -> str:
         base = base_in(folder)
         return merged_into(base) if base else ""
     file = gguf_files.named(name)
-    return "" if file is None else _quantised(gguf_files.bits(file))
+    bits = None if file is None else gguf_files.bits(file)
+    return "" if bits is None else _quantised(bits)
 
 
 def merged_into(base: str) -> str:
@@ -29,11 +32,10 @@ def merged_into(base: str) -> str:
     return f"Its adapter is merged into {folders.shown(Path(base).name)}."
 
 
-def _quantised(bits: float | None) -> str:
-    if bits is not None and bits >= _ROUNDED:
+def _quantised(bits: float) -> str:
+    if bits >= _ROUNDED:
         return "Its weights are rounded to bfloat16."
-    each = "" if bits is None else f", about {bits:.1f} bits for each"
     return (
-        f"Its weights are what quantisation has left of them{each}: what was rounded away does not "
-        "come back, and scores are those of the rounded model."
+        f"Its weights are what quantisation has left of them, about {bits:.1f} bits for each: what "
+        "was rounded away does not come back, and scores are those of the rounded model."
     )

@@ -73,12 +73,6 @@ _SENTENCES: tuple[tuple[Callable[[_Failure], bool], str], ...] = (
     ),
     (
         lambda failure: (
-            "adapter_config.json" in failure.files and "config.json" not in failure.files
-        ),
-        "The adapter '{name}' cannot be merged into its base model: check the files of both.",
-    ),
-    (
-        lambda failure: (
             "tokenizer.model" in failure.files and "tokenizer.json" not in failure.files
         ),
         "The tokenizer of '{name}' is there as tokenizer.model alone: save it as tokenizer.json "

@@ -27,6 +27,12 @@ def shared(name: str, device: str = "auto", revision: str = "") -> Model:
     return model
 
 
+def at_hand(name: str, device: str = "auto") -> Model | None:
+    """A model's shared copy, where there is one: nothing is loaded."""
+    with _sharing:
+        return _shared.get((name, resolve_device(device)))
+
+
 def check_revision(model: Model, revision: str) -> None:
     """Raises UserError where a revision is named that the weights do not have."""
     if revision and revision != model.revision:

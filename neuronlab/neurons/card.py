@@ -28,6 +28,8 @@ class NeuronCard:
             encoder, and for models without a language head.
         residues: proteins: mean activation by residue type; columns residue, count, activation.
         head, dimension: of a query, key, value or attention neuron; None for FFN.
+        expert, unit: of an FFN neuron of a mixture of experts: the expert's number, or "shared",
+            and the unit's in it; None for others.
     """
 
     neuron: Neuron
@@ -37,6 +39,18 @@ class NeuronCard:
     residues: pd.DataFrame
     head: int | None = None
     dimension: int | None = None
+    expert: str | None = None
+    unit: int | None = None
+
+    @property
+    def place(self) -> str:
+        """Which head and dimension, or which expert and unit, it is; or ""."""
+        if self.head is not None:
+            return f"head {self.head}, dimension {self.dimension}"
+        if self.expert is None:
+            return ""
+        expert = "shared expert" if self.expert == "shared" else f"expert {self.expert}"
+        return f"{expert}, unit {self.unit}"
 
 
 def neuron_card(model: Model, prompt: Prompt, neuron: Neuron, *, count: int = 10) -> NeuronCard:
@@ -58,15 +72,16 @@ def neuron_card(model: Model, prompt: Prompt, neuron: Neuron, *, count: int = 10
     )
     empty = pd.DataFrame(columns=["token", "effect"])
     promotes = suppresses = empty
-    head = dimension = None
+    head = dimension = expert = unit = None
     if neuron.component in ("ffn", "attention") and _writes(model, neuron.layer):
         effect = _effect(model, encoded, neuron, float(activation[encoded.position - there.start]))
         promotes, suppresses = (_strongest(model, effect, count, sign) for sign in (1, -1))
     if neuron.component != "ffn":
         head, dimension = divmod(neuron.index, model.head_size)
-    return NeuronCard(
-        neuron, tokens, promotes, suppresses, _by_residue(model, tokens), head, dimension
-    )
+    elif of_expert := model.family.expert_of(model.block(neuron.layer), neuron.index):
+        expert, unit = of_expert
+    residues = _by_residue(model, tokens)
+    return NeuronCard(neuron, tokens, promotes, suppresses, residues, head, dimension, expert, unit)
 
 
 def _writes(model: Model, layer: int) -> bool:

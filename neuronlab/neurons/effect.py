@@ -41,8 +41,19 @@ CONTROLS = {
     AS_ACTIVE: "random neurons of the same layers, matched in activity",
 }
 _CHOICES = 10
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share as a person reads it; of one so small that no digit would be left, two of its own."""
+    small = 0 < abs(share) < 0.5 * 10 ** -(digits + 2)
+    return f"{100 * share:.2g}%" if small else f"{share:.{digits}%}"
+
+
 # What is judged, as it is written: see ``Effect.measure``.
-WRITTEN = {"probability": "{:.1%}", "log_odds": "{:+.2f}"}
+WRITTEN: dict[str, Callable[[float], str]] = {
+    "probability": percent,
+    "log_odds": "{:+.2f}".format,
+}
 
 
 @dataclass(frozen=True)

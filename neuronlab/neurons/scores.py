@@ -14,7 +14,7 @@ from jaxtyping import Float32
 
 from neuronlab.errors import UserError
 from neuronlab.models.components import READABLE, Component
-from neuronlab.models.model import names_of_layers
+from neuronlab.models.model import names_of_layers, with_layer_names
 from neuronlab.neurons.neurons import Neuron, NeuronSet
 
 if TYPE_CHECKING:
@@ -69,10 +69,7 @@ class NeuronScores:
 
     def named(self, table: pd.DataFrame) -> pd.DataFrame:
         """A table with layers, and beside them their ``layer_name`` where there are two stacks."""
-        if "stacks" in self.provenance and "layer_name" not in table:
-            names = np.array(self.layer_names)[table["layer"]]
-            table.insert(table.columns.get_loc("layer") + 1, "layer_name", names)
-        return table
+        return with_layer_names(table, self.provenance.get("stacks", {}))
 
     @property
     def components(self) -> tuple[Component, ...]:

@@ -337,10 +337,22 @@ def mean_error(scores: NeuronScores) -> float | None:
 
     None of a method that estimates none. A place with hardly any score may err much more.
     """
+    return _share(scores, "error")
+
+
+def mean_gap(scores: NeuronScores) -> float | None:
+    """What the scores of all places lack to completeness, as a fraction of all absolute scores.
+
+    None of a method that is not complete.
+    """
+    return _share(scores, "gap")
+
+
+def _share(scores: NeuronScores, column: str) -> float | None:
     if scores.quality.empty:
         return None
     size = sum(float(np.nansum(np.abs(scores[c]))) for c in scores)
-    return float(scores.quality["error"].sum() / max(size, 1e-12))
+    return float(scores.quality[column].sum() / max(size, 1e-12))
 
 
 def scores_of(result: Result) -> NeuronScores:

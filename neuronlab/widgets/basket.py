@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from neuronlab.errors import UserError
+from neuronlab.models.sharing import at_hand
 from neuronlab.neurons import Neuron, NeuronSet
 from neuronlab.widgets import state
 from neuronlab.widgets.guard import complain, counted
@@ -31,7 +32,10 @@ def summary() -> None:
 
 
 def _contents(neurons: NeuronSet) -> None:
-    table = neurons.to_frame()
+    table, model = neurons.to_frame(), at_hand(state.model_name(), state.device())
+    if model is not None and len(model.stacks) > 1:  # a set alone does not know of stacks
+        names = dict(enumerate(model.layer_names))
+        table["layer"] = [names.get(layer, str(layer)) for layer in table["layer"]]
     event = st.dataframe(
         table,
         hide_index=True,

@@ -25,7 +25,7 @@ from neuronlab.neurons import (
     Suppress,
     effect,
 )
-from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM, RANDOM_SETS, WRITTEN
+from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM, RANDOM_SETS, WRITTEN, percent
 from neuronlab.neurons.interventions import Positions
 from neuronlab.widgets import bystanders, exports, state
 from neuronlab.widgets.guard import counted, guard, plain
@@ -261,7 +261,7 @@ def _numbers(outcome: Effect, neurons: NeuronSet, changed: str) -> None:
         changed: what was done to which neurons.
     """
     measure = outcome.measure
-    written = WRITTEN[measure].format
+    written = WRITTEN[measure]
     spread = written if measure == "probability" else "{:.2f}".format
     _metrics(outcome)
     before, after = outcome.judged
@@ -298,9 +298,9 @@ def _metrics(outcome: Effect) -> None:
     before, after = outcome.probability
     label = visible(outcome.label)
     first, second = st.columns(2)
-    points = f"{100 * (after - before):+.2f} points"
+    points = f"{100 * (after - before):+.3g} points"
     if outcome.log_odds is None:
-        first.metric(f"p({label})", f"{after:.2%}", points)
+        first.metric(f"p({label})", percent(after, 2), points)
         rank = outcome.rank
         second.metric(
             "Rank", f"{rank[1]:,}", f"was {rank[0]:,}", delta_color="off", delta_arrow="off"
@@ -313,7 +313,7 @@ def _metrics(outcome: Effect) -> None:
         f"{odds[1] - odds[0]:+.2f}",
         help="Log-odds: the difference of the two log-probabilities, which is judged here.",
     )
-    second.metric(f"p({label})", f"{after:.2%}", points)
+    second.metric(f"p({label})", percent(after, 2), points)
 
 
 _SETS = (

@@ -68,7 +68,7 @@ def draw(model: Model, prompt: Prompt, neuron: Neuron, scores: NeuronScores) -> 
         st.markdown(
             f"**Neuron {model.layer_names[neuron.layer]} / "
             f"{COMPONENT_NAMES[neuron.component]} / {neuron.index}**"
-            + (f" (head {card.head}, dimension {card.dimension})" if card.head is not None else "")
+            + (f" ({card.place})" if card.place else "")
         )
         _label(model, neuron)
         activation, where = _activation(model, prompt, card)

@@ -14,12 +14,12 @@ from neuronlab.figures.charts import predictions, visible
 from neuronlab.models import Model
 from neuronlab.neurons import NeuronScores, NeuronSet
 from neuronlab.neurons.activity import per_residue
-from neuronlab.neurons.effect import WRITTEN
+from neuronlab.neurons.effect import WRITTEN, percent
 from neuronlab.runs import Result
 from neuronlab.steering.quality import conservation
-from neuronlab.studies.attribution import AttributionSpec, mean_error, scores_of
+from neuronlab.studies.attribution import AttributionSpec, mean_error, mean_gap, scores_of
 from neuronlab.studies.bases.one_prompt import control_in, judged_in, proof_in
-from neuronlab.verdicts import confidence, domain, precision
+from neuronlab.verdicts import additivity, confidence, domain, precision
 from neuronlab.widgets import (
     badges,
     bystanders,
@@ -125,13 +125,14 @@ def trusted(model: Model, spec: AttributionSpec, result: Result, scores: NeuronS
         domain(model.name, spec.text, model.alphabet),
         confidence(result.numbers["probability"]),
         precision(mean_error(scores)),
+        additivity(mean_gap(scores), continuous=model.family.continuous),
     )
 
 
 def prediction(numbers: Mapping[str, Any]) -> str:
     """How probable the target is, its rank, and how it stands against a foil."""
     label = f"**{plain(visible(numbers['target_label']))}**"
-    first = f"{label} has {numbers['probability']:.1%} (rank {numbers['rank']:,})."
+    first = f"{label} has {percent(numbers['probability'])} (rank {numbers['rank']:,})."
     if judged_in(numbers) == "probability":
         return first
     foil = plain(visible(numbers["foil_label"]))
@@ -142,9 +143,9 @@ def headline(result: Result) -> None:
     """The result in one line."""
     n = result.numbers
     measure = judged_in(n)
-    written = WRITTEN[measure].format
+    written = WRITTEN[measure]
     words, mean, sd = control_in(n)
-    spread = f"{sd:.1%}" if measure == "probability" else f"{sd:.2f}"
+    spread = percent(sd) if measure == "probability" else f"{sd:.2f}"
     exports.told(
         "headline",
         "What was found",
@@ -202,7 +203,7 @@ def quality(result: Result, layer_names: Sequence[str]) -> None:
     st.caption(
         f"Completeness: the largest gap of a layer is {worst['gap']:.2g} (layer "
         f"{layer_names[worst['layer']]}, {worst['component']}), where its scores sum to "
-        f"{worst['total']:.3f} instead of {worst['expected']:.3f}. The largest error estimated for "
+        f"{worst['total']:.3g} instead of {worst['expected']:.3g}. The largest error estimated for "
         f"a single layer is {result.numbers['largest_error']:.1%} of its scores' absolute sum; the "
         "badge is of all layers together. "
         f"{int(table['nodes'].sum()):,} nodes in all."

@@ -100,8 +100,9 @@ def _strip(
                 selection_mode="multi",
                 default=names,
                 format_func=COMPONENT_NAMES.__getitem__,
-                key="token_components",
+                key=f"token_components_{'_'.join(names)}",  # all of them, whatever others are of
                 label_visibility="collapsed",
+                wrap=True,
             )
     if colour == _SCORE:
         values, what = totals[list(components)].sum(axis=1).tolist(), "score"

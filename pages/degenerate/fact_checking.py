@@ -97,7 +97,7 @@ def results(model: Model, spec: FactCheckingSpec, result: Result) -> None:
             "Scorers": partial(both_tasks, scorers),
             "Threshold": partial(at_threshold, candidates),
             "Relations": partial(relations, result),
-            "Neurons": partial(neurons, result.tables["neurons"]),
+            "Neurons": partial(neurons, model, result.tables["neurons"]),
             "Candidates": partial(listed, candidates),
         }
     )
@@ -273,7 +273,7 @@ def relations(result: Result) -> None:
     exports.tables(table, "by_relation")
 
 
-def neurons(table: pd.DataFrame) -> None:
+def neurons(model: Model, table: pd.DataFrame) -> None:
     """The neurons of a relation, for the basket."""
     left, right = st.columns(2)
     relation = left.selectbox(
@@ -285,10 +285,9 @@ def neurons(table: pd.DataFrame) -> None:
     )
     rows = table[(table["relation"] == relation) & (table["kind"] == kind)]
     what = "pairs" if kind == DEGENERATE else "facts"
+    scored = rows.assign(component="ffn", score=rows["count"])
     neuron_maps.listed(
-        rows.assign(component="ffn", score=rows["count"])[
-            ["layer", "component", "neuron", "score"]
-        ],
+        model.named(scored[["layer", "component", "neuron", "score"]]),
         "checking_neurons",
         f"Neurons of {plain(relation)}; the score counts the {what} they occur in.",
     )

@@ -1,6 +1,7 @@
 """Pairs that stand in for each other, at thresholds that are moved live."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -10,9 +11,9 @@ import streamlit as st
 from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.figures.charts import visible
 from neuronlab.figures.degenerate import pair_bars, pair_counts, pair_graph
-from neuronlab.models import Model, Prompt
+from neuronlab.models import Model
 from neuronlab.neurons import Neuron, NeuronScores, NeuronSet
-from neuronlab.neurons.effect import CONTROLS
+from neuronlab.neurons.effect import CONTROLS, percent
 from neuronlab.runs import Result
 from neuronlab.studies.degenerate_pairs import T_HIGH, T_LOW, DegeneratePairsSpec, published
 from neuronlab.verdicts import confidence, domain
@@ -85,7 +86,7 @@ def results(model: Model, spec: DegeneratePairsSpec, result: Result) -> None:
     with left:
         pairs_and_random(model, spec, result)
     with right:
-        prompt = Prompt(spec.text, target=int(result.numbers["target"]), mask=spec.mask)
+        prompt = replace(spec.prompt, target=int(result.numbers["target"]))
         neuron_card.draw(model, prompt, neuron_maps.chosen(), scores)
     intervention.draw(model, prompt, {"Candidates": scores}, None)
     exports.share(spec.key, study_python(spec), study_command(spec))
@@ -109,22 +110,28 @@ def pairs_and_random(model: Model, spec: DegeneratePairsSpec, result: Result) ->
     pairs = rule[rule["synergy"] <= most].reset_index(drop=True)
     label = plain(visible(n["target_label"]))
     st.markdown(
-        f"**{label}** has {p0:.1%}. The published rule keeps **{len(rule)} of {len(table)} "
+        f"**{label}** has {percent(p0)}. The published rule keeps **{len(rule)} of {len(table)} "
         f"pairs**; {int((rule['synergy'] < 0.95).sum())} of them leave less than 95 % of what two "
         "independent effects would leave."
     )
     if "random_pairs" in result.tables:
         beside_random(spec, result)
     neuron_maps.start(_scores(model, candidates))
-    parts: dict[str, Callable[[], None]] = {"Candidates": partial(listed_candidates, candidates)}
+    parts: dict[str, Callable[[], None]] = {
+        "Candidates": partial(listed_candidates, model, candidates)
+    }
     if pairs.empty:
         nearest = table.loc[table["p_ab"].idxmin()]
         st.info(
-            f"No pair at these thresholds. The strongest leaves {nearest['p_ab']:.1%} of "
-            f"{p0:.1%}; alone its neurons leave {nearest['p_a']:.1%} and {nearest['p_b']:.1%}."
+            f"No pair at these thresholds. The strongest leaves {percent(nearest['p_ab'])} of "
+            f"{percent(p0)}; alone its neurons leave {percent(nearest['p_a'])} and "
+            f"{percent(nearest['p_b'])}."
         )
     else:
-        of_pairs = {"Pairs": partial(look_at, pairs, p0), "Graph": partial(who_backs_whom, pairs)}
+        of_pairs = {
+            "Pairs": partial(look_at, model, pairs, p0),
+            "Graph": partial(who_backs_whom, model, pairs),
+        }
         parts = of_pairs | parts
     sections.draw(parts)
 
@@ -152,22 +159,26 @@ def beside_random(spec: DegeneratePairsSpec, result: Result) -> None:
     )
 
 
-def look_at(pairs: pd.DataFrame, p0: float) -> None:
+def look_at(model: Model, pairs: pd.DataFrame, p0: float) -> None:
     """The pairs as a table, and the one that is chosen."""
-    chosen = pairs.iloc[[listed(pairs)]]
+    chosen = pairs.iloc[[listed(model, pairs)]]
     exports.chart(
-        pair_bars(p0, chosen.iloc[0]),
+        pair_bars(p0, chosen.iloc[0], model.layer_names),
         chosen,
         "pair",
         "Bars: the target's probability with all, without either, without both.",
     )
 
 
-def listed(pairs: pd.DataFrame) -> int:
+def listed(model: Model, pairs: pd.DataFrame) -> int:
     """The pairs as a table, for the basket; returns the row that is looked at."""
     st.markdown("**Pairs**, strongest synergy first. Click one to look at it, tick several.")
+    shown = pairs
+    if len(model.stacks) > 1:
+        names = pd.Series(model.layer_names)
+        shown = pairs.assign(**{side: pairs[side].map(names) for side in ("layer_a", "layer_b")})
     event = st.dataframe(
-        pairs,
+        shown,
         hide_index=True,
         height=300,
         on_select="rerun",
@@ -185,28 +196,29 @@ def listed(pairs: pd.DataFrame) -> int:
         some = pairs.iloc[ticked] if ticked else pairs.head(5)
         words = f"{len(ticked)} selected" if ticked else f"the first {len(some)}"
         neuron_maps.add_button(f"Add {words} to the basket", _neurons(some), "add_pairs")
-        exports.tables(pairs, "pairs")
+        exports.tables(shown, "pairs")
     st.caption(
         "In the basket, several pairs can be switched off at once below, beside random sets."
     )
     return selection.clicked(event.selection, len(pairs)) or 0
 
 
-def listed_candidates(candidates: pd.DataFrame) -> None:
+def listed_candidates(model: Model, candidates: pd.DataFrame) -> None:
     """The neurons that pairs are made of."""
     st.markdown("**The candidates**: what is left without each.")
+    table = candidates.assign(component="ffn")[["layer", "component", "neuron", "score", "p"]]
     neuron_maps.listed(
-        candidates.assign(component="ffn")[["layer", "component", "neuron", "score", "p"]],
+        model.named(table),
         "candidates",
         "The candidates, best first.",
     )
 
 
-def who_backs_whom(pairs: pd.DataFrame) -> None:
+def who_backs_whom(model: Model, pairs: pd.DataFrame) -> None:
     """The pairs as a graph of neurons, which are clicked."""
     st.markdown("**Who backs whom**. Click a neuron for its card.")
     at = neuron_maps.chosen()
-    grid = pair_graph(pairs.head(_DRAWN), (at.layer, at.index))
+    grid = pair_graph(pairs.head(_DRAWN), (at.layer, at.index), model.layer_names)
 
     def pick(cell: pd.Series) -> None:
         neuron_maps.choose(Neuron(int(cell["layer"]), "ffn", int(cell["neuron"])))

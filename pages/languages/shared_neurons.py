@@ -1,6 +1,6 @@
 """The neurons that a fact rests on in every language."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -14,6 +14,7 @@ from neuronlab.facts.asking import answered, ask, prompt_text
 from neuronlab.figures.charts import visible
 from neuronlab.figures.languages import exclusive, layer_counts, set_bars, thresholds
 from neuronlab.models import Model, Prompt
+from neuronlab.models.model import names_of_layers
 from neuronlab.neurons import Effect, NeuronScores, NeuronSet, Suppress, effect
 from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM
 from neuronlab.runs import Result
@@ -61,7 +62,7 @@ def results(model: Model | None, spec: LanguageIndependentSpec, result: Result) 
             st.caption(plain(how_far(neurons, chosen, spec.languages)))
     with right:
         st.markdown("**In which layers**, on average over the facts.")
-        counts = per_layer(sets, spec.languages, shape)
+        counts = per_layer(sets, spec.languages, shape, layer_names(model, shape[0]))
         exports.chart(
             layer_counts(counts),
             counts.reset_index(names="layer"),
@@ -136,12 +137,18 @@ def how_far(neurons: pd.DataFrame, fact: str, languages: tuple[str, ...]) -> str
     )
 
 
+def layer_names(model: Model | None, layers: int) -> list[str]:
+    """How a model's layers are called; a model that comes with the project has a single stack."""
+    return names_of_layers({"": layers}) if model is None else model.layer_names
+
+
 def per_layer(
     sets: Mapping[tuple[str, str], frozenset[int]],
     languages: tuple[str, ...],
     shape: tuple[int, int],
+    names: Sequence[str],
 ) -> pd.DataFrame:
-    """Mean number of neurons per layer: a column per language, and the intersection."""
+    """Mean number of neurons by layer: a column per language, and the intersection."""
     facts = list(dict.fromkeys(fact for fact, _ in sets))
     groups = {language: [sets[fact, language] for fact in facts] for language in languages}
     groups["shared"] = [common(sets, languages, [fact] * len(languages)) for fact in facts]
@@ -152,7 +159,8 @@ def per_layer(
             )
             / len(facts)
             for name, group in groups.items()
-        }
+        },
+        index=list(names),
     )
 
 
@@ -175,9 +183,10 @@ def one_fact(
     wide = wide.sort_values("score", ascending=False)
     group = {k: wordings[0] for k, wordings in _group(spec, chosen).items()}
     left, right = neuron_card.columns()
+    table = wide[["layer", "component", "neuron", "score", *languages]].reset_index(drop=True)
     with left:
         neuron_maps.listed(
-            wide[["layer", "component", "neuron", "score", *languages]].reset_index(drop=True),
+            table if model is None else model.named(table),
             "shared",
             "Neurons that all languages share, with their share of the highest score in each.",
         )

@@ -429,9 +429,10 @@ def test_the_tolerance_holds_where_few_nodes_add_up_by_chance(smollm):
     [
         (("opt", "causal"), {"activation_function": "relu"}),
         (("t5", "seq2seq"), {"feed_forward_proj": "relu"}),
+        (("mixtral", "causal"), {}),
     ],
 )
-def test_behind_a_relu_the_error_is_not_underrated(tiny, asked, pair, settings):
+def test_behind_a_relu_or_a_router_the_error_is_not_underrated(tiny, asked, pair, settings):
     """The gradient jumps there: the rules converge no faster than they come closer."""
     model = tiny(*pair, **settings)
     scores, fine = (
@@ -447,6 +448,38 @@ def test_behind_a_relu_the_error_is_not_underrated(tiny, asked, pair, settings):
     estimates = np.array([row.error for row in rows])
     assert (errors > 1.05 * estimates).mean() <= 0.1
     assert (errors <= 0.05 * sizes)[estimates <= 0.05 * sizes].all()
+
+
+def test_where_a_router_chooses_others_the_gap_is_what_no_gradient_sees(tiny, twin, asked):
+    """The error is of the integral, which many midpoints of the path in float64 have, too."""
+    model = tiny("mixtral", "causal", seed=2)
+    encoded, exact = model.encode(asked(model)), twin(model, torch.float64)
+    scores = nl.attribute(model, asked(model), components=("query",), tolerance=1e-3)
+    row = scores.quality.iloc[0]
+    clean = exact.read(encoded, ("query",))[0, "query"][:, encoded.position]
+    alphas, slopes, values = (torch.arange(2000) + 0.5) / 2000, [], []
+    for some in alphas.to(clean).split(500):
+        path = (some[:, None] * clean).requires_grad_()
+
+        def put(neurons, path=path):
+            changed = neurons.clone()
+            changed[:, encoded.position] = path
+            return changed
+
+        with exact.edit({(0, "query"): put}):
+            hidden = exact.hidden(encoded.input_ids.expand(len(path), -1), encoded.position)
+            value = exact.logits(hidden).softmax(-1)[:, encoded.target]
+        slopes.append(torch.autograd.grad(value.sum(), path)[0])
+        values.append(value.detach())
+    expected = (clean[0] * torch.cat(slopes).mean(0)).numpy()
+    size = abs(expected).sum()
+    apart = abs(scores["query"][0] - expected).sum()
+    assert apart <= max(row.error, 1e-3 * size)
+    assert row.error < 0.01 * size
+    assert row.gap > 0.1 * size
+    # One jump of the objective is that gap.
+    steps = torch.cat(values).diff().abs()
+    assert float(steps.max()) == pytest.approx(row.gap, rel=0.2)
 
 
 @pytest.mark.parametrize("pair", [("gpt2", "causal"), ("bert", "masked"), ("esm", "classifier")])

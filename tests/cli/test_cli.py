@@ -11,6 +11,7 @@ from typing import get_args
 import numpy as np
 import pytest
 from tiny_gguf import write
+from tiny_models import plain, text_tokenizer
 
 import neuronlab.home
 from neuronlab.cli import attribute, attribute_command, attribute_python, main
@@ -280,6 +281,29 @@ def test_a_foil_is_judged_on_the_command_line_too(home, capsys):
     said = capsys.readouterr().out
     assert "Its log-odds against 'not hemolytic': +" in said
     assert "switched off: log-odds against 'not hemolytic'" in said
+
+
+@pytest.mark.parametrize(("model_type", "lines"), [("llama", 1), ("mixtral", 2)])
+def test_the_error_is_told_in_the_words_of_the_apps_badges(
+    home, tmp_path, capsys, model_type, lines
+):
+    from neuronlab import NeuronScores
+    from neuronlab.studies.attribution import mean_error, mean_gap
+    from neuronlab.verdicts import additivity, precision
+
+    tokenizer = text_tokenizer(model_type)
+    plain(model_type, "causal", tokenizer).save_pretrained(tmp_path / model_type)
+    tokenizer.save_pretrained(tmp_path / model_type)
+    out = tmp_path / "scores.parquet"
+    asked = ["--model", str(tmp_path / model_type), "--device", "cpu", "the quick brown"]
+    assert main(["attribute", "--out", str(out), *asked]) == 0
+    said, scores = capsys.readouterr().out.lower(), NeuronScores.load(out)
+    assert f"\n{precision(mean_error(scores)).words}.\n" in said
+    assert said.count("estimated error") + said.count("the router's choice") == lines
+    if lines == 2:
+        assert f"\n{additivity(mean_gap(scores), continuous=False).words}.\n" in said
+    assert main(["attribute", *QUICK, *asked[:2], "the quick brown"]) == 0
+    assert "estimated error" not in capsys.readouterr().out.lower()  # a single pass has none
 
 
 @pytest.mark.fetched

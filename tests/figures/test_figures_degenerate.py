@@ -203,3 +203,14 @@ def test_every_set_is_a_point_and_the_candidates_are_a_line():
     (line,) = figure.layout.shapes
     assert line.x0 == line.x1 == 26
     assert len(json.loads(figure.to_json())["data"]) == 2
+
+
+def test_a_layer_is_called_by_its_number_or_by_its_stack():
+    pair = {"layer_a": 0, "neuron_a": 5, "layer_b": 2, "neuron_b": 7, "synergy": 0.5}
+    pair |= {"p_a": 0.5, "p_b": 0.4, "p_ab": 0.1, "product": 0.3}
+    pairs, both = pd.DataFrame([pair]), ["encoder 0", "decoder 0", "decoder 1"]
+    for names, expected in (((), ["L0 #5", "L2 #7"]), (both, ["encoder 0 #5", "decoder 1 #7"])):
+        (series,) = degenerate.pair_graph(pairs, None, names).option["series"]
+        assert [node["name"] for node in series["data"]] == expected
+        (bar,) = degenerate.pair_bars(0.6, pairs.iloc[0], names).data
+        assert list(bar.y[1:3]) == [f"without {name}" for name in expected]

@@ -71,3 +71,9 @@ def test_a_strip_stands_by_itself_in_a_report():
     assert f"background: {DIVERGING[-1]}" in html
     page = report("A title", {}, [Part("The prompt", html=html)], {})
     assert html in page
+
+
+def test_small_numbers_below_tokens_keep_a_digit():
+    data = tokens.strip(list("abcd"), [0.5, 0.0004, -0.00003, -0.0], "score")
+    written = [token["below"] for token in data["tokens"]]
+    assert written == ["+0.50", "+0.0004", "-3e-05", "+0.00"]

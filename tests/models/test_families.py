@@ -313,14 +313,20 @@ def test_the_nearest_family_is_of_its_kind_and_leaves_least_over(
 
 
 @pytest.mark.parametrize(
-    ("model_type", "kind"), [("squeezebert", "masked"), ("rwkv", "causal")], ids=str
+    ("model_type", "kind", "missing"),
+    [
+        ("squeezebert", "masked", "attention.output.dense"),
+        ("rwkv", "causal", "attn.out_proj"),
+        ("mamba", "causal", "self_attn.q_proj"),
+    ],
 )
-def test_no_family_is_near_that_shares_less_than_half(sentence, model_type, kind):
+def test_no_family_is_near_that_shares_less_than_half(sentence, model_type, kind, missing):
     def ask():
         return family_of(model_type, lambda: empty(model_type, kind, **SHORT))
 
-    text = sentence(ask, says=["none of those that are is built like it", "docs/guide.md"])
+    text = sentence(ask, says=["none of those that are (docs/guide.md) is built like it", missing])
     assert "nearest" not in text
+    assert "these parts are missing" in text
     with pytest.raises(UserError, match="not supported") as refused:
         ask()
     assert "Its own parts are" in refused.value.details

@@ -23,7 +23,8 @@ def home(tmp_path, monkeypatch):
 def test_a_file_is_loaded_with_its_weights_and_its_tokens(tmp_path, home):
     path = tmp_path / "tiny.gguf"
     tensors = write(path)
-    model = nl.load(str(path), device="cpu")
+    model = nl.load(path, device="cpu")
+    assert model.name == str(path)
     assert (model.kind, model.layers, model.sizes["ffn"]) == ("causal", LAYERS, FFN)
     assert (model.sizes["query"], model.sizes["value"]) == (HIDDEN, KV_HEADS * HIDDEN // HEADS)
     for layer in range(LAYERS):
@@ -62,7 +63,7 @@ def test_a_file_is_converted_once_and_anew_when_it_has_changed(tmp_path, home, m
 def test_what_quantisation_has_left_is_told(tmp_path, home, monkeypatch):
     path = tmp_path / "tiny.gguf"
     write(path)
-    assert "quantisation has left of them: what" in origin.note(str(path))  # not yet converted
+    assert origin.note(str(path)) == ""  # not yet converted: it may be damaged
     model = nl.load(str(path), device="cpu")
     assert model.note == "Its weights are rounded to bfloat16."  # it has 32 bits for each
     assert model.note in repr(model)
@@ -86,6 +87,15 @@ def test_a_damaged_file_is_told_and_leaves_nothing(tmp_path, home, sentence):
     path.write_bytes(path.read_bytes()[:300])
     sentence(nl.load, str(path), says="'half.gguf' cannot be read as a model")
     assert list((home / "gguf").iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"a text of somebody's\n" * 20, b"GGML" + bytes(40)])
+def test_what_is_no_gguf_file_is_told(content, tmp_path, home, sentence):
+    path = tmp_path / "notes.gguf"
+    path.write_bytes(content)
+    sentence(nl.load, str(path), says="'notes.gguf' is no GGUF file")
+    assert origin.note(str(path)) == ""
+    assert not (home / "gguf").exists()
 
 
 def test_where_folders_are_limited_so_are_files(tmp_path, home, monkeypatch, sentence):

@@ -136,7 +136,9 @@ def test_what_cannot_be_looked_into_is_told(tmp_path, sentence):
     sentence(nl.load, model.hf.model, model.tokenizer, says="no head to explain")
     with torch.device("meta"):
         empty = transformers.AutoModelForCausalLM.from_config(model.hf.config)
-    sentence(nl.load, empty, model.tokenizer, says="on one device")
+    sentence(nl.load, empty, model.tokenizer, says=["without weights", "from_pretrained"])
+    with pytest.raises(TypeError, match=r"changed places: nl.load\(model, tokenizer\)"):
+        nl.load(model.tokenizer, model.hf)
     whisper = transformers.WhisperConfig(
         d_model=8, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
         decoder_attention_heads=2, encoder_ffn_dim=8, decoder_ffn_dim=8, vocab_size=20,

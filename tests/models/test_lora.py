@@ -147,6 +147,7 @@ def test_a_changed_adapter_is_another_model(tmp_path):
         ({"layer_replication": [[0, 2]]}, "layer_replication"),
         ({"a_setting_of_tomorrow": 1}, "a_setting_of_tomorrow"),
         ({"base_model_name_or_path": None}, "does not say which model"),
+        ({"base_model_name_or_path": ""}, "does not say which model"),
         ({"base_model_name_or_path": "/no/such/folder"}, "needs its base model, and '/no/such"),
         ({"base_model_name_or_path": "no/where"}, "needs its base model, and 'no/where' is not on"),
     ],
@@ -169,6 +170,64 @@ def test_an_adapter_for_another_base_is_refused(tmp_path, sentence):
     sentence(nl.load, written(tmp_path, half), says=[name, "merge"])
     magnitude = weights | {f"{name}.lora_magnitude_vector": torch.ones(32)}
     sentence(nl.load, written(tmp_path, magnitude), says="merge")
+
+
+def cut(file):
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def emptied(folder):
+    for file in folder.iterdir():
+        file.unlink()
+
+
+def quantised(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "gptq", "bits": 4}
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda base: cut(base / "model.safetensors"),
+        lambda base: cut(base / "config.json"),
+        emptied,
+        quantised,
+    ],
+    ids=["weights", "configuration", "empty", "quantised"],
+)
+def test_of_a_base_that_cannot_be_loaded_the_adapter_says_what_the_base_says(
+    spoil, tmp_path, sentence
+):
+    hf = saved_base("llama", tmp_path)
+    path = written(tmp_path, drawn(hf, "llama"))
+    spoil(tmp_path / "base")
+    with pytest.raises(nl.UserError) as alone:
+        nl.load(str(tmp_path / "base"))
+    of_base = str(alone.value)
+    assert str(tmp_path / "base") in of_base
+    says = f"The adapter '{path}' needs its base model: {of_base[0].lower()}{of_base[1:]}"
+    sentence(nl.load, path, says=says)
+
+
+def test_a_damaged_adapter_is_not_blamed_on_its_base(tmp_path, sentence):
+    path = written(tmp_path, drawn(saved_base("llama", tmp_path), "llama"))
+    for file in ("adapter_model.safetensors", "adapter_config.json"):
+        whole = (tmp_path / "mine" / file).read_bytes()
+        cut(tmp_path / "mine" / file)
+        sentence(nl.load, path, says=[f"The folder of '{path}' cannot be loaded", "is damaged"])
+        (tmp_path / "mine" / file).write_bytes(b"version https://git-lfs.github.com/spec/v1")
+        sentence(nl.load, path, says=[path, file, "git lfs pull"])
+        (tmp_path / "mine" / file).write_bytes(whole)
+
+
+def test_an_adapter_of_an_adapter_is_refused(tmp_path, sentence):
+    weights = drawn(saved_base("llama", tmp_path), "llama")
+    first = written(tmp_path, weights)
+    (tmp_path / "again").mkdir()
+    second = written(tmp_path / "again", weights, base_model_name_or_path=first)
+    sentence(nl.load, second, says=[second, first, "is an adapter, too", "merge"])
 
 
 # --- As peft does it -----------------------------------------------------------------------------

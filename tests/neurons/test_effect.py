@@ -7,7 +7,7 @@ from scipy.stats import kstest
 
 import neuronlab as nl
 from neuronlab.neurons import Activity, Effect, NeuronSet, effect
-from neuronlab.neurons.effect import AS_ACTIVE, RANDOM, Control
+from neuronlab.neurons.effect import AS_ACTIVE, RANDOM, Control, percent
 from neuronlab.statistics import seeds
 
 
@@ -92,3 +92,19 @@ def test_random_sets_of_a_tiny_model_have_no_small_p(tiny):
         drawn = NeuronSet([(0, "ffn", 3), (1, "ffn", 7)]).matched_random(model.sizes, 1000 + seed)
         p.append(effect(model, prompt, drawn, nl.Suppress).p(RANDOM))
     assert kstest(np.array(p) - np.random.default_rng(0).random(60) / 21, "uniform").pvalue > 0.01
+
+
+@pytest.mark.parametrize(
+    ("share", "digits", "written"),
+    [
+        (0.4567, 1, "45.7%"),
+        (0.0006, 1, "0.1%"),
+        (0.0004, 1, "0.04%"),
+        (0.0000123, 2, "0.0012%"),
+        (-0.0000123, 1, "-0.0012%"),
+        (0.0, 1, "0.0%"),
+        (1.0, 1, "100.0%"),
+    ],
+)
+def test_a_small_share_keeps_digits(share, digits, written):
+    assert percent(share, digits) == written

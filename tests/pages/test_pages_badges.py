@@ -1,5 +1,7 @@
 """Badges beside headlines, and the veil over what is not to be interpreted."""
 
+from tiny_models import plain, text_tokenizer
+
 UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
 
 
@@ -33,3 +35,13 @@ def test_a_protein_the_model_does_not_know_lies_under_a_veil_until_it_is_lifted(
     # Another session is asked anew.
     again = visit("attribution", run=app.query("run"))
     assert again.charts() == set()
+
+
+def test_experts_say_whether_their_scores_add_up(visit, tmp_path, home):
+    folder, tokenizer = tmp_path / "tiny-mixtral", text_tokenizer("mixtral")
+    plain("mixtral", "causal", tokenizer).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    app = visit("attribution", model=str(folder))
+    assert app.errors() == []
+    assert any("estimated error" in text for text in badges(app))
+    assert any("add up" in text and "the router's choice jumps" in text for text in badges(app))

@@ -5,8 +5,10 @@ import json
 import pytest
 from tiny_models import WORDS, plain, protein_encoder, text_tokenizer
 
-from neuronlab.widgets import heatmaps
+from neuronlab.figures.languages import layer_counts
+from neuronlab.widgets import heatmaps, intervention
 from pages.labels import labelling
+from pages.languages import shared_neurons
 
 
 @pytest.fixture
@@ -58,6 +60,74 @@ def test_the_maps_show_both_stacks_and_name_their_layers(visit, folder, drawn, h
     page.section("Completeness")
     worst = result.tables["quality"].set_index(["layer", "component"])["gap"].idxmax()
     assert page.says(f"(layer {both[worst[0]]}, {worst[1]})")
+
+
+def test_the_strip_has_every_component_after_a_model_that_has_fewer(visit, folder, results):
+    page = visit(model="smollm2-135m")
+    few = set(strip_components(page))
+    assert few == {"query", "key", "value", "ffn"}
+    page.choose_model(folder)
+    assert set(strip_components(page)) - few == {"cross_query", "cross_key", "cross_value"}
+
+
+def strip_components(page):
+    (pills,) = [e for e in page.at.button_group if e.key.startswith("token_components")]
+    return pills.value
+
+
+def test_pairs_candidates_and_the_basket_name_their_stack(visit, folder, home):
+    page = visit("degenerate", model=folder)
+    assert not page.errors()
+    both = ["encoder 0", "decoder 0", "decoder 1"]
+    page.at.slider(key="t_low").set_value(0.5)
+    page.at.slider(key="t_high").set_value(0.0)
+    page.run()
+    pairs = page.at.dataframe(key="pairs").value
+    table = page.result(home / "runs").tables["all_pairs"]
+    places = {(both[a], both[b]) for a, b in zip(table["layer_a"], table["layer_b"], strict=True)}
+    assert len(pairs)
+    assert set(zip(pairs["layer_a"], pairs["layer_b"], strict=True)) <= places
+    page.press("add_pairs")
+    kept = page.at.dataframe(key="basket_table").value
+    assert set(kept["layer"]) <= {*pairs["layer_a"], *pairs["layer_b"]}
+    page.section("Candidates")
+    candidates = page.at.dataframe(key="candidates").value
+    layers = page.result(home / "runs").tables["candidates"]["layer"]
+    assert candidates["layer"].tolist() == [both[at] for at in layers]
+    assert not page.errors()
+
+
+def test_a_pair_is_asked_about_behind_what_the_decoder_has_said(visit, folder, home, monkeypatch):
+    seen = []
+    monkeypatch.setattr(intervention, "draw", lambda model, prompt, *more: seen.append(prompt))
+    page = visit("degenerate", model=folder)
+    page.prompt("the capital of <extra_id_0> is Paris")
+    said_in(page).set_value("the quick")
+    page.run()
+    page.press("run")
+    assert not page.errors()
+    assert seen[-1].prefix == "the quick"
+
+
+def test_neurons_that_languages_share_name_their_stack(visit, folder, home, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        shared_neurons, "layer_counts", lambda counts: drawn.append(counts) or layer_counts(counts)
+    )
+    page = visit("languages", model=folder)
+    page.at.selectbox(key="languages_fact").set_value("typed")
+    page.at.button_group(key=f"languages_{folder}").set_value(["en", "fr"])
+    page.run()
+    for language in ("en", "fr"):
+        page.at.text_input(key=f"typed_prompt_{language}").set_value("the capital of France is")
+        page.at.text_input(key=f"typed_answer_{language}").set_value("Paris")
+    page.run()
+    page.press("run")
+    assert not page.errors()
+    both = ["encoder 0", "decoder 0", "decoder 1"]
+    assert drawn[-1].index.tolist() == both
+    assert (drawn[-1]["shared"] > 0).any()
+    assert set(page.at.dataframe(key="shared").value["layer"]) <= set(both)
 
 
 @pytest.mark.parametrize("page", ["attribution", "degenerate"])

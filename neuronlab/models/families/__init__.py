@@ -40,8 +40,8 @@ def family_of(model_type: str, empty: Callable[[], Any] | None = None) -> Family
         empty: makes a model of that type, which needs no weights; what it lacks is told.
 
     Raises:
-        UserError: no family; of the nearest one, the sentence says which parts are not there and
-            which are, and the details what there is instead.
+        UserError: no family; the sentence says which parts of the nearest one are not there and,
+            where that is near, which are; and the details what there is instead.
     """
     for family in FAMILIES:
         if model_type in family.model_types:
@@ -57,28 +57,28 @@ def family_of(model_type: str, empty: Callable[[], Any] | None = None) -> Family
             "that are.",
             details=_types(),
         )
-    like = nearest(FAMILIES, hf)
     details = f"Its own parts are {_parts(hf)}.\n{_types()}"
-    if like is None:
-        raise UserError(
-            f"Models of the type '{model_type}' are not supported, and none of those that are is "
-            "built like it: docs/guide.md has the types.",
-            details=details,
-        )
+    refused = f"Models of the type '{model_type}' are not supported"
+    unlike = f"{refused}, and none of those that are (docs/guide.md) is built like it"
+    near = nearest(FAMILIES, hf)
+    if near is None:
+        raise UserError(f"{unlike}.", details=details)
+    like, alike = near
     parts = like.missing(hf)
     lacking, there = (
         _listed(path for path, missing in parts.items() if missing is asked)
         for asked in (True, False)
     )
+    if not alike:
+        raise UserError(
+            f"{unlike}: of {like.title} these parts are missing: {lacking}.", details=details
+        )
     told = (
         f"of which these parts are missing: {lacking}; and these are there: {there}."
         if lacking
         else f"all of whose parts are there: {there}; what differs is what it does with them."
     )
-    raise UserError(
-        f"Models of the type '{model_type}' are not supported; nearest is {like.title}, {told}",
-        details=details,
-    )
+    raise UserError(f"{refused}; nearest is {like.title}, {told}", details=details)
 
 
 def check(family: Family, name: str, hf: Any, kind: Kind) -> None:

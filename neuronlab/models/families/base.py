@@ -135,6 +135,7 @@ class Family:
             all others serve rows of any number.
         less_one: whether the weights of norms are stored less one.
         centred: whether its norms that are none of torch's take away the mean.
+        continuous: whether what it computes changes without jumps as its neurons do.
         sentinels: of an encoder-decoder, whether sentinels stand for what is left out of a text,
             and the decoder names one before it says what belongs there.
         restates: of another, whether the decoder says the whole text anew, so that what belongs
@@ -152,6 +153,7 @@ class Family:
     per_row: tuple[str, ...] = ()
     less_one: bool = False
     centred: bool = False
+    continuous: bool = True
     sentinels: bool = False
     restates: bool = False
 
@@ -275,6 +277,10 @@ class Family:
     def residual_site(self, block: Part) -> Site:
         """Dimensions of the residual stream: what the block puts out."""
         return Site(block, "output", self.ffn_vectors(block).shape[1])
+
+    def expert_of(self, block: Part, neuron: int) -> tuple[str, int] | None:
+        """The expert that an FFN neuron is a unit of, and which; None where there are none."""
+        return None
 
     def ffn_vectors(self, block: Part) -> Float[Tensor, "neuron hidden"]:
         """What each FFN neuron adds to the FFN's output per unit of activation."""

@@ -5,7 +5,7 @@ expert x width + unit. A unit of an expert that was not chosen is 0. Units of a 
 every token has, come after all others.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -64,8 +64,11 @@ class Experts(nn.Module):
         return inputs
 
 
+@dataclass(frozen=True, kw_only=True)
 class Mixture(Family):
     """Its FFN neurons are the units of ``Experts``, which ``fuse`` puts in place."""
+
+    continuous: bool = False  # the router chooses others all at once
 
     def fuse(self, hf: Any) -> None:
         """See ``Experts``."""
@@ -78,6 +81,12 @@ class Mixture(Family):
         if component != "ffn":
             return super().site(block, component)
         return Site(block.mlp.units, "input", len(block.mlp.vectors))
+
+    def expert_of(self, block: Part, neuron: int) -> tuple[str, int]:
+        """By its number, or "shared"."""
+        experts, _, width = block.mlp.experts.down_proj.shape
+        expert, unit = divmod(neuron, width)
+        return (str(expert), unit) if expert < experts else ("shared", neuron - experts * width)
 
     def ffn_vectors(self, block: Part) -> Float[Tensor, "neuron hidden"]:
         """What one of each unit adds."""

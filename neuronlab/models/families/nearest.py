@@ -11,11 +11,11 @@ from neuronlab.models.families.encoder_decoder import EncoderDecoder
 from neuronlab.models.families.mixture import Mixture
 
 
-def nearest(families: Iterable[Family], hf: Any) -> Family | None:
-    """The family that a model shares most with; None where it lacks more parts of each than not.
+def nearest(families: Iterable[Family], hf: Any) -> tuple[Family, bool] | None:
+    """The family that a model shares most with, and whether it lacks no more parts than it has.
 
-    Only families of its kind: with an encoder and a decoder or without, with experts or without.
-    Of several that are equally near, the one that more types are like.
+    Only families of its kind: with an encoder and a decoder or without, with experts or without;
+    None where there are none. Of several that are equally near, the one that more types are like.
 
     Args:
         hf: the model; it needs no weights.
@@ -26,10 +26,11 @@ def nearest(families: Iterable[Family], hf: Any) -> Family | None:
     for family in families:
         of_kind = isinstance(family, EncoderDecoder), isinstance(family, Mixture)
         parts, lacking = _parts(family, hf)
-        if of_kind == kind and 2 * lacking <= parts:
-            beside = _beside(family, hf)
-            near.append((lacking + beside, beside, -len(family.model_types), family))
-    return min(near, key=lambda each: each[:-1], default=(None,))[-1]
+        if of_kind == kind:
+            beside, alike = _beside(family, hf), 2 * lacking <= parts
+            order = (not alike, lacking + beside, beside, -len(family.model_types))
+            near.append((order, (family, alike)))
+    return min(near, key=lambda each: each[0])[1] if near else None
 
 
 def _parts(family: Family, hf: Any) -> tuple[int, int]:
@@ -56,7 +57,7 @@ def _beside(family: Family, hf: Any) -> int:
     blocks = family.blocks(hf)
     within = {id(weight) for block in blocks for weight in block.parameters()}
     around = [name for name, w in hf.base_model.named_parameters() if id(w) not in within]
-    names = [*around, *(name for name, _ in blocks[-1].named_parameters())]
+    names = [*around, *(name for block in blocks[-1:] for name, _ in block.named_parameters())]
     modules = {f"{name.rpartition('.')[0]}." for name in names}
     return sum(
         not any(path.startswith(module) or module.startswith(path) for path in paths)
