@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--a", type=float, default=2.0)
     parser.add_argument("--b", type=float, default=0.5)
+    parser.add_argument("--choose", default="effect", choices=("effect", "written"))
     parser.add_argument("--goal", action="append", help="only this one; may be given again")
     options = parser.parse_args()
     print("| goal | start | unsteered | steered | random | matched | effect size | p |", end="")
@@ -45,6 +46,7 @@ def main() -> None:
             sequence=UBIQUITIN,
             light="",
             corpus="pdb",
+            choose=options.choose,
             goals=({"property": name, "direction": direction},),
             random_sets=options.sets,
             chains=options.chains,

@@ -69,8 +69,9 @@ class SteeringSpec(Spec):
         free: residues that may change, counted from 0; empty frees all.
         length: other than that of the sequence: random residues are added at its end, or it is cut.
         goals: one or two.
-        choose: neurons by "effect" on the expected property, by correlation with it per "protein"
-            or per "residue", or "given" by ``neurons``.
+        choose: neurons by "effect" on the expected property; by effect on a predicted structure of
+            what the model has "written"; by correlation with the property per "protein" or per
+            "residue"; or "given" by ``neurons``.
         neurons: given ones, as ``layer.component.index``.
         given_by: where they are from, in words.
         count: of neurons that are chosen.
@@ -87,7 +88,7 @@ class SteeringSpec(Spec):
     """
 
     study: ClassVar[str] = "steering"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 2
 
     model: str = "antiberty"
     revision: str = ""
@@ -96,7 +97,7 @@ class SteeringSpec(Spec):
     free: tuple[int, ...] = ()
     length: int | None = Field(None, ge=2, le=1000)
     goals: tuple[Goal, ...] = Field((Goal(),), min_length=1, max_length=2)
-    choose: Literal["effect", "protein", "residue", "given"] = "effect"
+    choose: Literal["effect", "written", "protein", "residue", "given"] = "effect"
     neurons: tuple[str, ...] = ()
     given_by: str = ""
     count: int = Field(100, ge=1, le=20_000)
@@ -139,6 +140,8 @@ class SteeringSpec(Spec):
             raise ValueError("give a sequence to start from")
         if len({goal.property for goal in self.goals}) < len(self.goals):
             raise ValueError("two goals are of two properties")
+        if self.choose == "written" and not any(goal.predicted for goal in self.goals):
+            raise ValueError("what is written counts for a predicted structure: choose by effect")
         if self.choose == "given" and not self.neurons:
             raise ValueError("give neurons, or choose them by effect")
         if any(not 0 <= place < len(self.begin) for place in self.free):
@@ -233,7 +236,7 @@ class SteeringStudy(Study[SteeringSpec]):
         rows += 2 * len(spec.dose_a) * len(spec.dose_b) * spec.dose_steps
         rows += (2 + len(CONTROLS)) * spec.chains * min(SURPRISE, len(spec.places))
         rows += CORRELATED if spec.choose in ("protein", "residue") else 0
-        if spec.choose == "effect" and any(goal.predicted for goal in spec.goals):
+        if spec.choose == "written":
             rows += WRITTEN * min(spec.steps, WRITTEN_STEPS)
         return Cost(seconds(model, tokens, rows, 0), remark=", structures aside")
 
@@ -466,7 +469,7 @@ def scores_of(spec: SteeringSpec, model: Model) -> list[NeuronScores]:
     Raises:
         UserError: the property has no per-residue form, or no neuron correlates beyond chance.
     """
-    if spec.choose == "effect":
+    if spec.choose in ("effect", "written"):
         tokens = _tokens(spec)
         return selection.by_effect(
             model,
@@ -508,11 +511,12 @@ def scores_of(spec: SteeringSpec, model: Model) -> list[NeuronScores]:
 def _gains(spec: SteeringSpec, model: Model) -> list[Float[np.ndarray, "place letter"]]:
     """Per goal, how much it rises with each amino acid at each free place.
 
-    What a residue does to a predicted structure depends on the others, most of which will be new:
-    the mean over what the unchanged model writes in their place, in chains of no condition.
+    What a residue does to a predicted structure depends on the others, which steering replaces:
+    where asked for, that of a predicted structure is the mean over what the unchanged model writes
+    in their place, in chains that nothing is compared with.
     """
-    written: list[str] = []
-    if any(goal.predicted for goal in spec.goals):
+    start = written = [spec.begin]
+    if spec.choose == "written":
         chains = generate(
             model,
             spec.begin,
@@ -527,12 +531,10 @@ def _gains(spec: SteeringSpec, model: Model) -> list[Float[np.ndarray, "place le
             seed=spec.seed,
         )
         written = [sequence for chain in chains for sequence in chain[(len(chain) + 1) // 2 :]]
+    sequences = [written if goal.predicted else start for goal in spec.goals]
     return [
-        np.mean(
-            [goal.gains(s, spec.places) for s in (written if goal.predicted else [spec.begin])],
-            axis=0,
-        )
-        for goal in spec.goals
+        np.mean([goal.gains(sequence, spec.places) for sequence in of_goal], axis=0)
+        for goal, of_goal in zip(spec.goals, sequences, strict=True)
     ]
 
 

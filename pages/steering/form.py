@@ -26,6 +26,7 @@ from neuronlab.widgets.guard import complain, doubted, plain, sentence
 
 CHOICES = {
     "effect": "by effect on the goal",
+    "written": "by effect on a structure predicted of what is written",
     "residue": "by correlation, residue by residue",
     "protein": "by correlation, over proteins",
     "labels": "by label",

@@ -247,7 +247,8 @@ def test_a_predicted_structure_is_steered_from_what_the_model_writes(tiny, monke
         return np.random.default_rng(len(asked)).normal(size=(len(sequence), 20))
 
     monkeypatch.setattr(steering_goals.secondary, "substitution_gains", gains)
-    helix = spec(goals=({"property": "predicted_helix"}, {"property": "charge"}), steps=4, chains=2)
+    goals = ({"property": "predicted_helix"}, {"property": "charge"})
+    helix = spec(goals=goals, choose="written", steps=4, chains=2)
     scores = steering.scores_of(helix, model)
     written = generate(
         model, START, [None] * 8, chains=range(2, 10), free=FREE, steps=4, masked=0.3
@@ -263,12 +264,16 @@ def test_a_predicted_structure_is_steered_from_what_the_model_writes(tiny, monke
         assert np.array_equal(of_study["ffn"], of_hand["ffn"])
 
 
+def test_what_is_written_counts_for_a_predicted_structure_alone():
+    with pytest.raises(ValidationError, match="choose by effect"):
+        spec(choose="written")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("property", ["predicted_helix", "predicted_strand"])
-def test_a_predicted_structure_of_a_protein_of_every_kind_goes_up(property):
-    goal = {"property": property, "direction": "up"}
-    asked = {"model": "esm2-8m", "light": "", "corpus": "pdb", "a": 2.0, "b": 0.5, "steps": 20}
-    asked |= {"goals": (goal,), "predictor": "", "dose_a": (), "dose_b": (), "chains": 4}
+def test_strands_of_ubiquitin_go_up():
+    goal = {"property": "predicted_strand", "direction": "up"}
+    asked = {"model": "esm2-8m", "light": "", "corpus": "pdb", "choose": "written", "steps": 15}
+    asked |= {"goals": (goal,), "predictor": "", "dose_a": (), "dose_b": (), "chains": 2}
     result = nl.run("steering", sequence=UBIQUITIN, **asked)
     numbers = result.numbers
     assert numbers["steered"]["mean"] > numbers["unsteered"]["mean"] + 0.1
