@@ -50,4 +50,5 @@ DIVERGING_LIT = ["#FDB863", "#B9701F", "#5A6475", "#7F6FC4", "#C3B8F5"]
 ON_EITHER = ("#D9822B", "#7F6FC0")
 # From nothing to much, on either page; plotly takes the theme's own (.streamlit/config.toml).
 SEQUENTIAL = ["#C3DDEF", "#6FB1DE", "#2C82BA", "#09578A", "#06304E"]
-AGAINST, NEUTRAL, FOR = "#B35806", "#999999", "#542788"
+# Of marks and bars, on either page: three to one against both.
+AGAINST, NEUTRAL, FOR = "#B35806", "#8A8A8A", "#7F6FC0"

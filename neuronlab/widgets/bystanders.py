@@ -16,7 +16,7 @@ from neuronlab.neurons.effect import RANDOM_SETS
 from neuronlab.neurons.generation import generate_many
 from neuronlab.neurons.specificity import Bystander, Specificity, specificity
 from neuronlab.studies.bases import bystanders
-from neuronlab.studies.bases.bystanders import PROTEIN, RESIDUE
+from neuronlab.studies.bases.bystanders import PROTEIN, RESIDUE, SAME
 from neuronlab.widgets import exports
 from neuronlab.widgets.guard import plain
 
@@ -26,6 +26,8 @@ _TOKENS = 15
 _NAMED = 4
 # From so many times as much on, a change is called specific, if random sets are less so.
 _SPECIFIC = 3.0
+# Bystanders that ask for much the same as a prompt does: the test of what is an answer's alone.
+_ALIKE = (SAME, RESIDUE, PROTEIN)
 # Of the log-probability: a factor of 1.1.
 _HARDLY = 0.1
 
@@ -178,6 +180,11 @@ def _called(of: Specificity) -> str:
         return "Bystanders change more than the answer does."
     if of.quotient is not None and of.quotient < _SPECIFIC:
         return "These neurons carry much besides this answer."
+    if not of.bystanders["kind"].isin(_ALIKE).any():
+        return (
+            "They spare these bystanders more than the answer, but none of them is like it: "
+            "whether they carry this answer alone stays open."
+        )
     return "These neurons carry this answer more than others."
 
 

@@ -54,12 +54,13 @@ def follow(*, runs: bool) -> None:
         for name in ("run", "neuron", *_PARTS):
             carry(name, "")
     key = st.query_params.get("run")
-    if key and key not in _shown().values():
+    if key and (key not in _shown().values() or not _is_there(key)):
         try:
             _open(key, st.query_params.get("neuron"))
         except UserError as error:
             # The page goes on with something else, and so does the address.
             del st.query_params["run"]
+            st.session_state["shown"] = {s: run for s, run in _shown().items() if run != key}
             st.session_state["link_problem"] = str(error)
     for name in _PARTS:
         if name in st.query_params:
@@ -172,6 +173,11 @@ def carry(name: str, value: str) -> None:
         st.query_params[name] = value
     else:
         del st.query_params[name]
+
+
+def _is_there(key: str) -> bool:
+    """Whether a run is stored or under way: one that was shown may have been deleted."""
+    return services.queue().get(key) is not None or services.store().has(key)
 
 
 def _spec(key: str) -> dict:

@@ -35,10 +35,13 @@ def fill(spec: dict[str, Any]) -> None:
     as they are by default.
     """
     forms = st.session_state.setdefault("forms", {})
-    form = forms.get(spec["model"]) or AttributionSpec(
-        model=spec["model"], text=spec["text"]
-    ).model_dump(exclude={"revision"})
-    values = {name: spec[name] for name in form if name in spec}
+    # Of all fields: a spec leaves some out that are as by default.
+    defaults = dict(AttributionSpec(model=spec["model"], text=spec["text"]))
+    del defaults["revision"]
+    form = forms.get(spec["model"]) or defaults
+    complete = spec.get("study", AttributionSpec.study) == AttributionSpec.study
+    says = defaults | spec if complete else spec
+    values = {name: says[name] for name in defaults if name in says}
     asked = {name: spec.get(name) for name in ("mask", "target", "foil", "prefix")}
     forms[spec["model"]] = form | values | asked | {"typed": spec["text"]}
     st.session_state["form_version"] = st.session_state.get("form_version", 0) + 1

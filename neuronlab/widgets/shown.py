@@ -20,7 +20,7 @@ from neuronlab.widgets.guard import guard, plain
 S = TypeVar("S", bound=Spec)
 
 # Seconds of a run that nobody has asked for.
-_LONG = 20
+_LONG = 30
 
 
 def context() -> Context:
@@ -165,21 +165,14 @@ def _before() -> dict[str, str]:
 
 
 def _waits(first: Spec) -> bool:
-    """Whether a page waits to be asked for its first result, which takes long; then it says so.
-
-    The models that are there from the beginning have theirs stored, or soon.
-    """
-    name = getattr(first, "model", None)
-    if name is None or services.at_hand(first.key):
-        return False
-    listed = entry(name)
-    if listed is not None and listed.default:
+    """Whether a page waits to be asked for its first result, which takes long; then it says so."""
+    if services.at_hand(first.key):
         return False
     estimated = STUDIES[first.study].cost(first, context())
     if estimated is None or estimated.seconds < _LONG:
         return False
     st.info(
-        "Nothing was computed of this model yet: press Run in the form above. That is to begin "
+        "Nothing was computed here yet: press Run in the form above. That is to begin "
         f"with “{plain(runs.title(first.study, dict(first)))}”. {estimated.sentence}",
         icon=":material/info:",
     )

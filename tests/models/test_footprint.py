@@ -13,7 +13,6 @@ import transformers
 from tiny_models import text_tokenizer
 
 import neuronlab as nl
-from neuronlab.models import loading
 from neuronlab.models.catalogue import EMBEDDED, entry
 from neuronlab.models.footprint import footprint
 
@@ -73,11 +72,11 @@ def test_seven_billion_parameters_are_loaded_as_they_fit_or_refused(
     )
     asked = []
 
-    def read(source, kind, dtype, *rest):
+    def read(source, *, dtype, **rest):
         asked.append(dtype)
         raise nl.UserError("Its weights would be read now.")
 
-    monkeypatch.setattr(loading, "_read", read)
+    monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", read)
     with pytest.raises(nl.UserError) as caught:
         nl.load(str(tmp_path), device="cpu", dtype=dtype)
     assert asked == ([expected] if expected else [])

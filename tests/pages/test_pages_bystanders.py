@@ -1,5 +1,7 @@
 """What else broke: the section below a proof."""
 
+from dataclasses import replace
+
 import neuronlab as nl
 from neuronlab.neurons.specificity import specificity
 from neuronlab.studies.attribution import scores_of
@@ -28,6 +30,11 @@ def test_a_proof_says_what_else_broke(visit, results, with_bystanders, smollm):
     assert app.says("of 20 random sets that are as active it is")
     assert "random sets" in table(app)
     of = specificity(*asked)
+    # Of bystanders that ask for something else none shows that an answer alone is carried.
+    away = of.bystanders[of.bystanders["kind"] != bystanders.SAME].assign(change=-0.1)
+    assert "stays open" in summary(replace(of, bystanders=away))
+    near = of.bystanders.assign(change=-0.1)
+    assert "carry this answer more than others" in summary(replace(of, bystanders=near))
     assert app.says(f"Specificity **{of.quotient:.1f}**: log-probability {of.change:+.2f}")
     assert app.says("As it is: the likeliest 15 tokens")
     before = nl.generate(smollm, spec["text"], tokens=15)

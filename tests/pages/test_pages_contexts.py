@@ -183,11 +183,12 @@ def _first():
     st.session_state["finished"] = shown.finished(first.study, first.model, first, first)
 
 
-@pytest.mark.parametrize(("name", "long"), [("nobody/nothing", True), (MODEL, False)])
-def test_a_long_run_of_a_model_of_ones_own_is_begun_only_when_asked_for(
-    home, nothing_stored, monkeypatch, name, long
+@pytest.mark.parametrize(("seconds", "long"), [(90.0, True), (9.0, False)])
+@pytest.mark.parametrize("name", ["nobody/nothing", MODEL])
+def test_a_long_run_is_begun_only_when_asked_for(
+    home, nothing_stored, monkeypatch, name, seconds, long
 ):
-    monkeypatch.setattr(TokenLabelsStudy, "cost", lambda self, spec, context: Cost(90.0))
+    monkeypatch.setattr(TokenLabelsStudy, "cost", lambda self, spec, context: Cost(seconds))
     monkeypatch.setattr(Queue, "_start_worker", lambda self, device: None)
     monkeypatch.setattr(runs, "wait", lambda key, *of: None)
     at = AppTest.from_function(_first)

@@ -41,6 +41,15 @@ def test_a_finished_run_is_listed_opened_and_deleted(visit, results):
     assert not [b for b in app.at.button if b.label == "Yes, delete"]  # nothing is selected now
 
 
+def test_the_link_of_a_deleted_run_says_so_in_the_session_that_saw_it(visit, results):
+    app = visit("attribution")
+    key = app.query("run")
+    Store(results).delete(key)
+    app.at.query_params["run"] = key
+    app.go("attribution")
+    app.one_error("does not have")
+
+
 def test_runs_are_named_as_people_know_them_and_found_by_words(visit, results):
     app = visit("runs")
     every = app.at.dataframe[-1].value
