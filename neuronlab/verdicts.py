@@ -16,6 +16,7 @@ from neuronlab.proteins.antibodies import variable_domain
 _ERROR_DOUBTFUL, _ERROR_BAD = 0.05, 0.25
 # A model that gives its target less hardly says it.
 _HARDLY = 0.01
+_DECIDED = 2 / 3
 # How much longer than what a model knows a protein may be before nothing can be said of it.
 _BEYOND = 1.25
 # Of the languages that the catalogue names; any other is written in Latin letters.
@@ -123,6 +124,14 @@ def additivity(gap: float | None, *, continuous: bool) -> Verdict | None:
         return Verdict("good", f"scores add up to within {size}, though the router's choice jumps")
     words = f"the router's choice jumps along the path: scores do not add up by {size}"
     return Verdict("doubtful", words)
+
+
+def decision(probability: float) -> Verdict | None:
+    """A doubt where a classifier of two classes gives neither of them two to one."""
+    likelier = max(probability, 1 - probability)
+    if likelier >= _DECIDED:
+        return None
+    return Verdict("doubtful", f"the model is undecided: it gives one class {likelier:.0%}")
 
 
 def confidence(probability: float) -> Verdict | None:

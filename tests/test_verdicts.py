@@ -4,7 +4,7 @@ import pytest
 
 from neuronlab.models.catalogue import CATALOGUE
 from neuronlab.proteins.sequences import TRASTUZUMAB_VH, TRASTUZUMAB_VL
-from neuronlab.verdicts import additivity, confidence, domain, precision
+from neuronlab.verdicts import additivity, confidence, decision, domain, precision
 
 UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
 MELITTIN = "GIGAVLKVLTTGLPALISWIKRKRQQ"
@@ -95,3 +95,11 @@ def test_every_listed_model_that_knows_some_proteins_alone_says_how_long_they_ar
     peptides = [model for model in CATALOGUE if model.use.only == "short peptides"]
     assert peptides
     assert all(model.use.residues > 0 for model in peptides)
+
+
+@pytest.mark.parametrize("probability", [0.402, 0.598])
+def test_two_classes_that_are_nearly_as_likely_are_undecided(probability):
+    verdict = decision(probability)
+    assert verdict.level == "doubtful"
+    assert "60%" in verdict.words
+    assert decision(0.9) is decision(0.1) is None

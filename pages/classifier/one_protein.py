@@ -21,7 +21,7 @@ from neuronlab.neurons.activity import per_residue
 from neuronlab.proteins.backbones import find, gallery
 from neuronlab.proteins.sequences import is_fasta, read_fasta
 from neuronlab.studies.submodels import SubmodelsSpec, SubmodelsStudy
-from neuronlab.verdicts import domain, precision
+from neuronlab.verdicts import decision, domain, precision
 from neuronlab.widgets import (
     badges,
     exports,
@@ -83,7 +83,9 @@ def draw() -> None:
             f"what {words} contribute there to its logit, each layer and kind by itself: sums over "
             "several exceed the logit."
         )
-        if not badges.draw(domain(model.name, sequence, "protein"), precision(error)):
+        undecided = decision(p) if len(model.labels) == 2 else None
+        known = domain(model.name, sequence, "protein")
+        if not badges.draw(known, undecided, precision(error)):
             return
         caption = [name, model.title, f"{asked} {p:.1%}: {METHODS[method]} of {words}"]
         strip(table, values, secondary, caption)
