@@ -183,7 +183,7 @@ def _first():
     st.session_state["finished"] = shown.finished(first.study, first.model, first, first)
 
 
-@pytest.mark.parametrize(("seconds", "long"), [(90.0, True), (9.0, False)])
+@pytest.mark.parametrize(("seconds", "long"), [(900.0, True), (9.0, False)])
 @pytest.mark.parametrize("name", ["nobody/nothing", MODEL])
 def test_a_long_run_is_begun_only_when_asked_for(
     home, nothing_stored, monkeypatch, name, seconds, long

@@ -158,7 +158,7 @@ def test_cancelled_in_seconds_and_taken_up_again(on_cluster, store, spec, folder
 
 @pytest.mark.long
 def test_a_user_error_comes_back_as_it_was(on_cluster, store, spec):
-    with pytest.raises(UserError, match=r"^The part \d is too long\.$") as raised:
+    with pytest.raises(UserError, match=r"^The part \d is too long\.\n") as raised:
         run_study(Distributed(fail_kindly), spec, store, Context())
     assert raised.value.details == "by far"
 
