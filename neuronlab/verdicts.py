@@ -92,6 +92,11 @@ def _named(script: str) -> str:
     return "Chinese or Japanese" if script == "CJK" else script.capitalize()
 
 
+def _size(share: float, below: str = "") -> str:
+    """A share in percent, with one digit; of a smaller one only that it is."""
+    return f"{share:.1%}" if share >= 0.001 else f"{below}0.1 %"
+
+
 def precision(error: float | None) -> Verdict | None:
     """What the error estimated for scores allows.
 
@@ -101,7 +106,7 @@ def precision(error: float | None) -> Verdict | None:
     """
     if error is None:
         return None
-    words = f"estimated error {error:.1%}" if error >= 0.001 else "estimated error below 0.1 %"
+    words = f"estimated error {_size(error, 'below ')}"
     if error <= _ERROR_DOUBTFUL:
         return Verdict("good", words)
     if error <= _ERROR_BAD:
@@ -119,7 +124,7 @@ def additivity(gap: float | None, *, continuous: bool) -> Verdict | None:
     """
     if gap is None or continuous:
         return None
-    size = f"{gap:.1%}" if gap >= 0.001 else "0.1 %"
+    size = _size(gap)
     if gap <= _ERROR_DOUBTFUL:
         return Verdict("good", f"scores add up to within {size}, though the router's choice jumps")
     words = f"the router's choice jumps along the path: scores do not add up by {size}"

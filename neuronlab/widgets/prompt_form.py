@@ -35,13 +35,12 @@ def fill(spec: dict[str, Any]) -> None:
     as they are by default.
     """
     forms = st.session_state.setdefault("forms", {})
-    # Of all fields: a spec leaves some out that are as by default.
     defaults = dict(AttributionSpec(model=spec["model"], text=spec["text"]))
     del defaults["revision"]
     form = forms.get(spec["model"]) or defaults
-    complete = spec.get("study", AttributionSpec.study) == AttributionSpec.study
-    says = defaults | spec if complete else spec
-    values = {name: says[name] for name in defaults if name in says}
+    if spec.get("study", AttributionSpec.study) == AttributionSpec.study:
+        spec = defaults | spec  # which leaves out some that are as by default
+    values = {name: spec[name] for name in defaults if name in spec}
     asked = {name: spec.get(name) for name in ("mask", "target", "foil", "prefix")}
     forms[spec["model"]] = form | values | asked | {"typed": spec["text"]}
     st.session_state["form_version"] = st.session_state.get("form_version", 0) + 1

@@ -84,8 +84,8 @@ def draw() -> None:
             "several exceed the logit."
         )
         undecided = decision(p) if len(model.labels) == 2 else None
-        known = domain(model.name, sequence, "protein")
-        if not badges.draw(known, undecided, precision(error)):
+        within = domain(model.name, sequence, "protein")
+        if not badges.draw(within, undecided, precision(error)):
             return
         caption = [name, model.title, f"{asked} {p:.1%}: {METHODS[method]} of {words}"]
         strip(table, values, secondary, caption)

@@ -297,11 +297,11 @@ def test_the_error_is_told_in_the_words_of_the_apps_badges(
     out = tmp_path / "scores.parquet"
     asked = ["--model", str(tmp_path / model_type), "--device", "cpu", "the quick brown"]
     assert main(["attribute", "--out", str(out), *asked]) == 0
-    said, scores = capsys.readouterr().out.lower(), NeuronScores.load(out)
-    assert f"\n{precision(mean_error(scores)).words}.\n" in said
-    assert said.count("estimated error") + said.count("the router's choice") == lines
+    printed, scores = capsys.readouterr().out.lower(), NeuronScores.load(out)
+    assert f"\n{precision(mean_error(scores)).words}.\n" in printed
+    assert printed.count("estimated error") + printed.count("the router's choice") == lines
     if lines == 2:
-        assert f"\n{additivity(mean_gap(scores), continuous=False).words}.\n" in said
+        assert f"\n{additivity(mean_gap(scores), continuous=False).words}.\n" in printed
     assert main(["attribute", *QUICK, *asked[:2], "the quick brown"]) == 0
     assert "estimated error" not in capsys.readouterr().out.lower()  # a single pass has none
 

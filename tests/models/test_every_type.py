@@ -368,9 +368,9 @@ def test_every_type_runs_in_half_precision(predicting, asked, twin):
 def test_the_guide_lists_every_type_with_its_heads():
     table = (Folder(__file__).parents[2] / "docs" / "guide.md").read_text("utf-8")
     rows = [line.split("|")[2:4] for line in table.splitlines() if line.startswith("| ")]
-    told = {name: heads for types, heads in rows for name in re.findall(r"`([^`]+)`", types)}
-    lacking = ", ".join(sorted(ROWS.keys() - told.keys()))
+    heads_of = {name: heads for types, heads in rows for name in re.findall(r"`([^`]+)`", types)}
+    lacking = ", ".join(sorted(ROWS.keys() - heads_of.keys()))
     assert not lacking, f"The table of types in docs/guide.md has no row for {lacking}: add it."
     for name in ROWS:
         heads = {HEADS_TOLD[head] for model_type, head in EVERY if model_type == name}
-        assert heads == set(told[name].strip().split(", ")), name
+        assert heads == set(heads_of[name].strip().split(", ")), name

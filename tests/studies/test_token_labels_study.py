@@ -67,10 +67,10 @@ def test_the_cost_and_the_bar_have_what_neurons_write(model, monkeypatch):
     ]
     writing = 2 * model.layers * model.sizes["ffn"] * model.vocabulary * model.hf.config.hidden_size
     assert costs[1].seconds - costs[0].seconds == pytest.approx(writing / 1e3)
-    told = []
-    context = Context(on_progress=lambda done, message: told.append(done))
+    fractions = []
+    context = Context(on_progress=lambda done, message: fractions.append(done))
     _promoted(model, context.part(0.6, 0.4))
-    assert told == pytest.approx([0.6 + 0.4 * i / model.layers for i in range(model.layers)])
+    assert fractions == pytest.approx([0.6 + 0.4 * i / model.layers for i in range(model.layers)])
 
 
 def test_the_same_spec_gives_the_same_labels(model, tmp_path):

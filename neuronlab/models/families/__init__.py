@@ -65,7 +65,7 @@ def family_of(model_type: str, empty: Callable[[], Any] | None = None) -> Family
         raise UserError(f"{unlike}.", details=details)
     like, alike = near
     parts = like.missing(hf)
-    lacking, there = (
+    lacking, present = (
         _listed(path for path, missing in parts.items() if missing is asked)
         for asked in (True, False)
     )
@@ -73,12 +73,12 @@ def family_of(model_type: str, empty: Callable[[], Any] | None = None) -> Family
         raise UserError(
             f"{unlike}: of {like.title} these parts are missing: {lacking}.", details=details
         )
-    told = (
-        f"of which these parts are missing: {lacking}; and these are there: {there}."
+    comparison = (
+        f"of which these parts are missing: {lacking}; and these are there: {present}."
         if lacking
-        else f"all of whose parts are there: {there}; what differs is what it does with them."
+        else f"all of whose parts are there: {present}; what differs is what it does with them."
     )
-    raise UserError(f"{refused}; nearest is {like.title}, {told}", details=details)
+    raise UserError(f"{refused}; nearest is {like.title}, {comparison}", details=details)
 
 
 def check(family: Family, name: str, hf: Any, kind: Kind) -> None:
