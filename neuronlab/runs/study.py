@@ -35,7 +35,8 @@ class Context:
 
     `on_progress(fraction, message)` hears of progress, `on_record(row)` of records, `on_preview` of
     previews; `cancelled()` says whether to stop. `load` is what models come from; by default
-    `loader`. `skipped` is the fraction of the run that was not computed, being stored already.
+    `loader`. `skipped` is the fraction of the run that was not computed, being stored already;
+    `stored(key)` says, where what a run will cost is asked, whether a result is.
     `given` are the results that the study needs, in the order of `Study.needs`.
     """
 
@@ -52,8 +53,10 @@ class Context:
         on_preview: Callable[[Preview], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
         given: Sequence[Result] = (),
+        stored: Callable[[str], bool] = lambda key: False,
     ) -> None:
         self.device = device
+        self.stored = stored
         self.given = tuple(given)
         self.skipped = 0.0
         self._load = load or Context.loader
@@ -120,6 +123,7 @@ class Context:
             on_preview=self._on_preview if previews else None,
             cancelled=self._cancelled,
             given=self.given,
+            stored=self.stored,
         )
 
     def aside(self, given: Sequence[Result]) -> "Context":

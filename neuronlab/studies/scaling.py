@@ -88,8 +88,9 @@ class ScalingStudy(Study[ScalingSpec]):
         return [(NeuronLabelsStudy(), each) for each in spec.labels]
 
     def cost(self, spec: ScalingSpec, context: Context) -> Cost:
-        """That of all labels, as if none were stored."""
-        return Cost(sum(NeuronLabelsStudy().cost(each, context).seconds for each in spec.labels))
+        """That of all labels that are not stored."""
+        missing = [labels for labels in spec.labels if not context.stored(labels.key)]
+        return Cost(sum(NeuronLabelsStudy().cost(labels, context).seconds for labels in missing))
 
     def run_shard(self, spec: ScalingSpec, shard: None, context: Context) -> Result:
         """All tables, of the models whose labels are there."""

@@ -25,7 +25,7 @@ _LONG = 30
 
 def context() -> Context:
     """What a study's cost is asked with: the chosen device, and a message while a model loads."""
-    return Context(state.device(), load=services.model)
+    return Context(state.device(), load=services.model, stored=services.store().has)
 
 
 def cost(spec: Spec) -> str:
@@ -63,7 +63,6 @@ def study(
     results: Callable[[S, Result], None],
     *,
     first: Spec | None = None,
-    words: Callable[[S], str] = cost,
     preview: Callable[[S, Result], None] | None = None,
 ) -> None:
     """The Run button, the run, and its results: what a page does once its form stands.
@@ -73,10 +72,9 @@ def study(
         spec: what the form stands for; None where it is not complete.
         results: draws them.
         first: what is computed where nothing was opened or started yet; `spec`, if not given.
-        words: see `run_button`.
         preview: draws what there is of a result before it is finished; `results`, if not given.
     """
-    run_button(spec, words)
+    run_button(spec)
     shown = finished(
         name, None if model is None else model.name, spec, first or spec, preview or results
     )
@@ -145,7 +143,13 @@ def finished(
     stored = services.spec_of(raw)
     if stored.key != key:  # an earlier version of the study computed it, otherwise
         if not services.store().has(stored.key):
-            _offer(stored)
+            # It is not shown among those of this version.
+            _offer(
+                stored,
+                "This result was computed by an earlier version of the study. Compute it anew to "
+                "see it here; what was computed then can be exported on the page Runs.",
+                "Compute it anew",
+            )
             return None
         key, result = stored.key, services.result(stored.key)[1]
     _before()[study] = key
@@ -165,16 +169,17 @@ def _before() -> dict[str, str]:
 
 
 def _waits(first: Spec) -> bool:
-    """Whether a page waits to be asked for its first result, which takes long; then it says so."""
+    """Whether a page only offers its first result, which would take long."""
     if services.at_hand(first.key):
         return False
     estimated = STUDIES[first.study].cost(first, context())
     if estimated is None or estimated.seconds < _LONG:
         return False
-    st.info(
-        "Nothing was computed here yet: press Run in the form above. That is to begin "
-        f"with “{plain(runs.title(first.study, dict(first)))}”. {estimated.sentence}",
-        icon=":material/info:",
+    _offer(
+        first,
+        "Nothing was computed here yet. To begin with: "
+        f"“{plain(runs.title(first.study, dict(first)))}”. {estimated.sentence}",
+        "Begin with this",
     )
     return True
 
@@ -186,14 +191,10 @@ def _preview(key: str, draw: Callable[[S, Result], None], preview: Preview) -> N
             draw(cast(S, run.spec), preview.result)
 
 
-def _offer(spec: Spec) -> None:
-    """A result of an earlier version is not shown among those of this one."""
-    st.info(
-        "This result was computed by an earlier version of the study. Compute it anew to see it "
-        "here; what was computed then can be exported on the page Runs.",
-        icon=":material/update:",
-    )
-    if st.button("Compute it anew", key="compute_anew", type="primary"):
+def _offer(spec: Spec, sentence: str, button: str) -> None:
+    """Say why there is no result, and compute it where that is asked for."""
+    st.info(sentence, icon=":material/update:")
+    if st.button(button, key="compute", type="primary"):
         runs.submit(spec, state.device())
         links.show(spec.key, spec.study)
         st.rerun()

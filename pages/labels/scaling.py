@@ -6,14 +6,13 @@ import pandas as pd
 import streamlit as st
 
 from neuronlab.cli.same_call import study_command, study_python
-from neuronlab.cost import Cost
 from neuronlab.figures import labels as figures
 from neuronlab.models.catalogue import available, revision_of, title_of, use_of
 from neuronlab.models.entries import Use
 from neuronlab.runs import Result
-from neuronlab.studies.neuron_labels import NeuronLabelsStudy, small
+from neuronlab.studies.neuron_labels import small
 from neuronlab.studies.scaling import ScalingSpec
-from neuronlab.widgets import exports, model_fetch, services, shown
+from neuronlab.widgets import exports, model_fetch, shown
 from neuronlab.widgets.guard import complain, plain
 
 STUDY = "scaling"
@@ -29,7 +28,7 @@ def draw() -> None:
     """Form, run and results."""
     spec = form()
     first = _spec(COMPARED, _PROTEINS, _PER_LAYER)
-    shown.study(STUDY, None, spec, results, first=first, words=cost)
+    shown.study(STUDY, None, spec, results, first=first)
 
 
 def form() -> ScalingSpec | None:
@@ -69,14 +68,6 @@ def _spec(models: list[str], limit: int, per_layer: int | None) -> ScalingSpec:
         same["corpus"] = narrow.pop()
     specs = [small(name, revision_of(name)).model_copy(update=same) for name in models]
     return ScalingSpec(labels=tuple(specs))
-
-
-def cost(spec: ScalingSpec) -> str:
-    """What a run will take, of what is not there yet."""
-    missing = [labels for labels in spec.labels if not services.store().has(labels.key)]
-    study = NeuronLabelsStudy()
-    took = sum(study.cost(labels, shown.context()).seconds for labels in missing)
-    return Cost(took).sentence if missing else "All of it is there."
 
 
 def results(spec: ScalingSpec, result: Result) -> None:

@@ -260,10 +260,11 @@ def is_example(record: Record) -> bool:
 def row(record: Record, name: str) -> dict:
     """A record as a row of the table."""
     page = PAGE_OF.get(record.study)
+    heading = runs.heading(record.study, record.spec)
     return {
         "picture": pictures.of(record.key),
-        "asked": runs.question(record.spec),
-        "run": runs.heading(record.study, record.spec),
+        "asked": runs.question(record.spec) or heading,  # all that a phone shows of a row
+        "run": heading,
         "name": name,
         "page": page.title if page else "",
         "model": runs.models_of(record.spec),

@@ -198,4 +198,7 @@ def test_a_long_run_is_begun_only_when_asked_for(
     assert not at.exception
     assert at.session_state["finished"] is None
     assert len(services.queue().runs()) == (0 if long else 1)
-    assert ["press Run in the form above" in each.value for each in at.info] == [True] * long
+    assert ["Nothing was computed here yet" in each.value for each in at.info] == [True] * long
+    if long:  # what is offered is begun, and nothing else
+        at.button(key="compute").click().run()
+        assert [run.key for run in services.queue().runs()] == [at.session_state["first"].key]

@@ -31,6 +31,7 @@ def test_a_finished_run_is_listed_opened_and_deleted(visit, results):
     table = app.at.dataframe[-1].value
     assert app.at.subheader[-1].value == f"Finished: {len(EXAMPLES)}"
     assert set(table["state"]) == {"ready"}
+    assert (table["asked"] != "").all()
     key = example("antiberty").key
     app.select("history_0", table.index[table["key"] == key][0])
     next(b for b in app.at.button if b.label == "Yes, delete").click()

@@ -110,6 +110,16 @@ def test_an_address_carries_no_run_of_a_model_that_was_left(visit, results):
     assert app.query("run") == run
 
 
+def test_a_link_brings_the_ranking_of_its_run(visit, results):
+    store, spec = Store(results), example("smollm2-135m")
+    specific = spec.model_copy(update={"specific": True})
+    store.save(specific, store.load(spec.key)[1], seconds=1.0)
+    app = visit("attribution", run=specific.key)
+    assert app.widget("button_group", "specific").value == "specific score"
+    app.at.query_params["run"] = spec.key
+    assert app.go("attribution").widget("button_group", "specific").value == "score"
+
+
 def test_an_address_carries_no_basket_of_another_model(visit, results):
     app = visit("attribution", basket="smollm2-135m:24.ffn.1005")
     app.go("steering")  # takes a model that suits it
@@ -292,7 +302,7 @@ def test_a_result_of_an_earlier_version_is_computed_anew(visit, results, monkeyp
     app = visit("attribution", run=key)
     assert app.errors() == []
     assert app.says("earlier version")
-    app.press("compute_anew")
+    app.press("compute")
     app.settle()
     assert app.errors() == []
     assert app.probability()[1] < -20

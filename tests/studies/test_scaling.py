@@ -280,3 +280,6 @@ def test_the_estimate_is_that_of_all_models(tiny):
     both = STUDY.cost(ScalingSpec(labels=tuple(labels)), context)
     assert both.seconds == pytest.approx(sum(alone))
     assert 0 < alone[0] < alone[1]
+    # What is stored is not labelled again.
+    context.stored = lambda key: key == labels[0].key
+    assert STUDY.cost(ScalingSpec(labels=tuple(labels)), context).seconds == alone[1]
