@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import pandas as pd
 import streamlit as st
 
+from neuronlab import examples
 from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.figures.classifier import (
     METRICS,
@@ -36,7 +38,7 @@ def draw() -> None:
     """Form, run and results."""
     model = services.model(state.model_name(), state.device())
     spec = form(model)
-    first = SubmodelsStudy().small(model)
+    first = examples.first(STUDY, model) or SubmodelsStudy().small(model)
     shown.study(STUDY, model, spec, partial(results, model), first=first, preview=preview)
 
 
@@ -150,31 +152,23 @@ def headline(table: pd.DataFrame, result: Result, metric: str, ablation: str) ->
         table: of one ablation.
     """
     n, compared = result.numbers, result.tables["compared"]
-    fractions = set(compared["fraction"])
-    share = 0.1 if 0.1 in fractions else min(fractions)
-    comparisons = compared[
-        (compared["fraction"] == share)
-        & (compared["ablation"] == ablation)
+    compared = compared[
+        (compared["ablation"] == ablation)
         & (compared["metric"] == metric)
         & (compared["against"] == STRATIFIED)
     ]
     titles = names(table)
-    better = [
-        titles[row.method, row.selection]
-        for row in comparisons.itertuples()
-        if verdict_on(row) == "more"
-    ]
-    random = table[(table["method"] == RANDOM) & (table["fraction"] == share)][metric].mean()
-    which = f" ({'; '.join(better)})" if better else ""
+    better: dict[float, list[str]] = {}
+    for row in compared.sort_values("fraction", ascending=False).itertuples():
+        ways = better.setdefault(row.fraction, [])
+        if verdict_on(row) == "more":
+            ways.append(titles[row.method, row.selection])
     exports.told(
         "headline",
         "What was found",
-        f"With **{share:.0%}** of the neurons kept, **{len(better)} of {len(comparisons)}** ways "
-        "to choose them do better than random neurons with as many in each layer and "
-        f"component{which}. "
-        f"{METRICS[metric]}: any random neurons {random:.3f}, all neurons "
-        f"{n['full'][metric]:.3f}, none {n['floor'][ablation][metric]:.3f}, the most frequent "
-        f"class {n['majority'][metric]:.3f}.",
+        f"{found(better)} {METRICS[metric]} of all neurons {n['full'][metric]:.3f}, of none "
+        f"{n['floor'][ablation][metric]:.3f}, of always the most frequent class "
+        f"{n['majority'][metric]:.3f}.",
     )
     few = " So few say little: press Run for more." if n["tested"] < 50 else ""
     length = (
@@ -186,6 +180,21 @@ def headline(table: pd.DataFrame, result: Result, metric: str, ablation: str) ->
         f"Scored on {n['scored']} training and validation proteins ({n['residues']:,} residues), "
         f"judged on {n['tested']} test proteins.{length}{few}"
     )
+
+
+def found(better: Mapping[float, Sequence[str]]) -> str:
+    """At which shares the chosen neurons do better than random ones like them, in words.
+
+    Args:
+        better: per share of the neurons that is kept, the ways to choose that are better.
+    """
+    like = "random neurons with as many in each layer and component"
+    told = [f"**{share:.0%}** kept: {'; '.join(ways)}" for share, ways in better.items() if ways]
+    neither = " or ".join(f"{share:.0%}" for share, ways in better.items() if not ways)
+    if not told:
+        return f"With {neither} of the neurons kept, no choice is told apart from {like}."
+    rest = f" With {neither} kept none is told apart from them." if neither else ""
+    return f"Better than {like}: {'. '.join(told)}.{rest}"
 
 
 def checks(spec: SubmodelsSpec, result: Result, metric: str) -> None:

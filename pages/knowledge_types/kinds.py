@@ -19,22 +19,39 @@ from neuronlab.widgets.guard import plain
 
 def kinds(spec: KnowledgeTypesSpec, result: Result) -> None:
     """Layers, neurons and heads per kind of knowledge."""
-    counts(result)
+    headline(result)
     sections.draw(parts(result) | {"Heads": partial(heads, result)})
     exports.share(spec.key, study_python(spec), study_command(spec))
 
 
 def without_heads(spec: KnowledgeTypesSpec, result: Result) -> None:
     """What the facts say before any head is switched off; also of the first facts of a run."""
-    counts(result)
+    headline(result)
     sections.draw(parts(result))
 
 
-def counts(result: Result) -> None:
-    """How many facts of each kind were asked, and how many of them the model does not know."""
-    n = result.numbers
+def headline(result: Result) -> None:
+    """Whether facts of one kind share neurons, where each kind is written, and what was asked."""
+    n, overlaps = result.numbers, result.tables["overlap"]
+    overlaps = overlaps[overlaps["neurons"] == overlaps["neurons"].iloc[0]]
+    same = overlaps["relation"] == overlaps["other"]
+    alike, unlike = overlaps.loc[same, "overlap"].mean(), overlaps.loc[~same, "overlap"].mean()
+    sentences = []
+    if pd.notna(alike) and pd.notna(unlike):
+        sentences.append(
+            f"Two facts of one kind share **{alike:.0%}** of their best {SHARED} "
+            f"{overlaps['neurons'].iloc[0]} neurons, two of different kinds **{unlike:.0%}**; by "
+            f"chance it would be {overlaps['chance'].iloc[0]:.1%}."
+        )
+    layers = result.tables["value_layers"]
+    layers = layers[layers["part"] == "attention"]
+    strongest = layers.loc[layers.groupby("relation")["score"].idxmax()]
+    written = strongest.sort_values("layer").groupby("layer")["relation"].agg(", ".join)
+    where = "; ".join(f"{plain(names)} in layer **{layer}**" for layer, names in written.items())
+    sentences.append(f"Attention writes most of {where}.")
+    exports.told("headline", "What was found", " ".join(sentences))
     by_kind = ", ".join(f"{count} {name}" for name, count in n["per_type"].items())
-    st.markdown(f"**{n['facts']} facts**: {plain(by_kind)}. {plain(n['left_out'])}")
+    st.caption(f"{n['facts']} facts: {plain(by_kind)}. {plain(n['left_out'])}")
 
 
 def parts(result: Result) -> dict[str, Callable[[], None]]:

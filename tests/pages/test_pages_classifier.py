@@ -9,7 +9,7 @@ from neuronlab.models.catalogue import entry
 from neuronlab.proteins.baselines import judge
 from neuronlab.studies.fine_tune import last_layer_spec
 from neuronlab.studies.submodels import SubmodelsSpec, SubmodelsStudy
-from pages.classifier import differences, transfer, tuning
+from pages.classifier import differences, submodels, transfer, tuning
 
 MODEL = "esm2-8m-enzyme"
 UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
@@ -79,6 +79,15 @@ def test_a_language_model_is_sent_to_a_classifier(visit, results):
     page.press(f"use_{MODEL}")
     assert page.errors() == []
     assert "chart_submodels" in page.charts()
+
+
+def test_the_headline_says_down_to_which_share_a_choice_is_better():
+    some = submodels.found({0.5: ["integrated gradients", "activation"], 0.1: [], 0.01: []})
+    assert "**50%** kept: integrated gradients; activation." in some
+    assert "With 10% or 1% kept none is told apart" in some
+    none = submodels.found({0.5: [], 0.1: []})
+    assert none.startswith("With 50% or 10% of the neurons kept, no choice is told apart")
+    assert "none is told apart" not in submodels.found({0.5: ["activation"]})
 
 
 def test_submodels_and_where_their_neurons_are(visit, results, few):

@@ -36,6 +36,22 @@ def test_it_opens_on_a_finished_example(kinds, results):
         assert kinds.errors() == []
 
 
+def test_the_headline_of_the_stored_example_says_what_the_tables_say(visit, results):
+    key = examples.first("knowledge_types", entry("smollm2-135m")).key
+    app = visit("knowledge_types", run=key)
+    tables = app.result(results).tables
+    overlaps = tables["overlap"]
+    overlaps = overlaps[overlaps["neurons"] == "FFN value"]
+    same = overlaps["relation"] == overlaps["other"]
+    alike, unlike = (overlaps.loc[which, "overlap"].mean() for which in (same, ~same))
+    assert app.says(f"of one kind share **{alike:.0%}** of their best")
+    assert app.says(f"two of different kinds **{unlike:.0%}**")
+    layers = tables["value_layers"].query("part == 'attention'")
+    by_relation = layers.set_index("layer").groupby("relation")["score"].idxmax()
+    kinds = ", ".join(by_relation[by_relation == by_relation["capital"]].index)
+    assert app.says(f"{kinds} in layer **{by_relation['capital']}**")
+
+
 def test_stability_is_on_the_same_page(kinds, results):
     kinds.at.button_group(key="view").set_value("stability")
     kinds.settle()
