@@ -7,15 +7,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from neuronlab.attribution.streamed import SCORED
 from neuronlab.models.catalogue import EMBEDDED
 from neuronlab.proteins.corpora import CORPORA
 from neuronlab.runs import Context, Spec, Store, stored_result
+from neuronlab.steering.generation import MASKED
+from neuronlab.steering.goals import Goal
 from neuronlab.studies import STUDIES
 from neuronlab.studies.attribution import AttributionSpec, AttributionStudy
 
 DEFAULT_MODEL = "smollm2-135m"
 # Archives as `Store.export` writes them, named by key: see the README beside them.
 STORED = Path(__file__).with_name("data")
+# Facts that Gemma knows in both languages.
+FACTS_IN_LANGUAGES = {"fact": None, "per_relation": 5, "filtered": True}
 # What is stored may take minutes: enough facts that intervals mean something. By study and model,
 # also of a second model that a page opens on.
 LARGE: dict[tuple[str, str], dict[str, Any]] = {
@@ -23,8 +28,34 @@ LARGE: dict[tuple[str, str], dict[str, Any]] = {
     ("fact_checking", DEFAULT_MODEL): {"facts": "knowledge_types", "per_relation": 20},
     ("method_comparison", DEFAULT_MODEL): {"per_relation": None},
     ("stability", DEFAULT_MODEL): {"facts": "knowledge_types", "per_relation": 6},
-    ("language_independent", "gemma3-270m"): {"fact": None, "per_relation": 5, "filtered": True},
+    ("language_independent", "gemma3-270m"): FACTS_IN_LANGUAGES,
+    ("cross_lingual_editing", "gemma3-270m"): FACTS_IN_LANGUAGES,
     ("mutations", "esm2-8m"): {},
+    # What the form of the classifier page begins with.
+    ("submodels", "esm2-8m-enzyme"): {
+        "methods": SCORED,
+        "scored": 60,
+        "tested": 110,
+        "fractions": (0.5, 0.25, 0.1, 0.01),
+        "selections": ("raw", "quota"),
+        "ablations": ("mean",),
+        "seeds": 5,
+        "singles": 20,
+    },
+    # Enough sets that p can be below .01, enough chains that the unsteered ones are told apart, and
+    # doses to slide over.
+    ("steering", "esm2-8m"): {
+        "goals": (Goal(property="predicted_helix"),),
+        "a": 2.0,
+        "b": 0.5,
+        "chains": 8,
+        "steps": 15,
+        "masked": MASKED,
+        "random_sets": 100,
+        "dose_a": (1.0, 2.0, 3.0),
+        "dose_b": (0.0, 0.5, 1.0),
+        "dose_steps": 15,
+    },
     # What the labels are made from is what people look at.
     ("contexts", DEFAULT_MODEL): {"limit": 10_000},
     ("token_labels", DEFAULT_MODEL): {"limit": 10_000},
