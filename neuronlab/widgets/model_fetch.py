@@ -54,6 +54,16 @@ def ready(name: str) -> bool:
     return False
 
 
+def offered(model: Entry) -> None:
+    """The offer folded into a line, where there is something to look at without the model."""
+    if _fetches().get(model.name) is not None:  # under way, or failed
+        offer(model)
+        return
+    label = f"{plain(model.title)} is not on this machine: fetch it to ask something else"
+    with st.expander(label, icon=":material/download:"):
+        offer(model)
+
+
 def offer(model: Entry) -> None:
     """A button that fetches an embedded model, or its progress."""
     fetch = _fetches().get(model.name)

@@ -86,7 +86,7 @@ def study(
 def stored(study: str, results: Callable[[None, Any, Result], None]) -> bool:
     """Whether the chosen model is not on this machine, but its result comes with the project.
 
-    Then that is drawn, below the offer to fetch the model.
+    Then that is drawn, below an offer to fetch the model, which does not come before what there is.
 
     Args:
         results: draws what needs no model; it gets None for one.
@@ -97,8 +97,7 @@ def stored(study: str, results: Callable[[None, Any, Result], None]) -> bool:
     first = examples.first(study, model)
     if first is None or first.key not in examples.stored_keys():
         return False
-    model_fetch.ready(model.name)
-    st.caption(f"Until then, what {plain(model.title)} said when the project asked it.")
+    model_fetch.offered(model)
     runs.open_on(first, state.device())
     links.show(first.key, study)
     opened: tuple[Spec, Result] | None = finished(study, model.name, first, first)

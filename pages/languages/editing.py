@@ -27,7 +27,7 @@ _ABOUT = {FACT: "the fact itself", SAME: "another of its relation", OTHER: "of a
 _WORDS = {"suppress": "Switched off (× 0)", "enhance": "Enhanced (× 2)"}
 
 
-def results(model: Model, spec: CrossLingualEditingSpec, result: Result) -> None:
+def results(_model: Model | None, spec: CrossLingualEditingSpec, result: Result) -> None:
     """The matrix of edits by languages, what unrelated facts lose, and the success rate."""
     n, table = result.numbers, result.tables["matrix"]
     facts = f"{n['facts']} {'fact' if n['facts'] == 1 else 'facts'}"
@@ -122,7 +122,10 @@ def success(table: pd.DataFrame) -> None:
         "**Success rate**: change of the facts over change of unrelated facts, suppressed plus "
         "enhanced. Higher is more specific; near a small denominator it explodes."
     )
-    shown = table.replace({"edit": LANGUAGES, "language": LANGUAGES}).rename(
+    # The rate itself stands before what it is made of: the table is wider than the page.
+    first = ["edit", "language", "facts", "success", "success_low", "success_high"]
+    shown = table.replace({"edit": LANGUAGES, "language": LANGUAGES})
+    shown = shown[[*first, *table.columns.difference(first, sort=False)]].rename(
         columns=lambda name: name.replace("_", " ")
     )
     percent = st.column_config.NumberColumn(format="percent")

@@ -19,7 +19,8 @@ VIEWS = {
 
 def main() -> None:
     study = sections.view(VIEWS)
-    if study == "language_independent" and shown.stored(study, results):
+    draw = editing.results if study == "cross_lingual_editing" else results
+    if shown.stored(study, draw):
         return
     several = next(model.title for model in EMBEDDED if len(model.use.languages) > 1)
     model = facts_form.language_model(f" {several} knows several languages.")
@@ -33,7 +34,6 @@ def main() -> None:
     except UserError as error:
         complain(str(error))
         spec = None
-    draw = editing.results if study == "cross_lingual_editing" else results
     shown.study(study, model, spec, partial(draw, model), first=examples.first(study, model))
 
 

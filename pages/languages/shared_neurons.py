@@ -43,12 +43,15 @@ def results(model: Model | None, spec: LanguageIndependentSpec, result: Result) 
     sets = select(neurons, taus)
     table = _overlap(spec.key, tuple(taus.items()), neurons, relations, spec.languages, shape)
     headline(spec, table, n)
-    chosen = st.selectbox("Fact to look at", table["fact"], key=f"fact_of_{spec.key}")
-    of_fact = {language: sets[chosen, language] for language in spec.languages}
+    titles = titles_of(facts)
+    chosen = st.selectbox(
+        "Fact to look at", table["fact"], key=f"fact_of_{spec.key}", format_func=titles.__getitem__
+    )
+    of_fact = {language_name(language): sets[chosen, language] for language in spec.languages}
     shared = common(sets, spec.languages, [chosen] * len(spec.languages))
     left, right = st.columns(2, gap="medium")
     with left:
-        st.markdown(f"**{plain(chosen)}**: neurons in exactly these languages' sets.")
+        st.markdown(f"**{plain(titles[chosen])}**: neurons in exactly these languages' sets.")
         parts = exclusive(of_fact)
         exports.chart(
             set_bars(parts, len(of_fact)), parts, "sets", "Bars: sizes of the parts of the sets."
@@ -79,6 +82,17 @@ def results(model: Model | None, spec: LanguageIndependentSpec, result: Result) 
     exports.share(spec.key, study_python(spec), study_command(spec))
 
 
+def titles_of(facts: pd.DataFrame) -> dict[str, str]:
+    """What facts are called where one is chosen: the answers in all languages, then the name.
+
+    Args:
+        facts: fact and gold, a row for each language.
+    """
+    answers = facts["gold"].str.strip().groupby(facts["fact"], sort=False)
+    joined = answers.agg(lambda golds: " · ".join(dict.fromkeys(golds)))
+    return {fact: f"{gold} ({fact})" for fact, gold in joined.items()}
+
+
 def by_threshold(curve: pd.DataFrame) -> None:
     """How many neurons are shared at other thresholds."""
     st.markdown("**How much depends on the threshold**, the same in all languages.")
@@ -87,7 +101,8 @@ def by_threshold(curve: pd.DataFrame) -> None:
 
 def by_fact(table: pd.DataFrame, facts: pd.DataFrame) -> None:
     """How many neurons each fact's languages share, and what was asked."""
-    exports.listed(table, height=min(38 + 35 * len(table), 460))
+    shown = table.rename(columns=lambda name: language_name(name).replace("_", " "))
+    exports.listed(shown, height=min(38 + 35 * len(shown), 460))
     exports.tables(facts.drop(columns="why", errors="ignore"), "asked", label="What was asked")
 
 
@@ -105,7 +120,8 @@ def _overlap(
 
 def headline(spec: LanguageIndependentSpec, table: pd.DataFrame, n: dict) -> None:
     """The result in a few words."""
-    names = ", ".join(language_name(language) for language in spec.languages)
+    *most, last = (language_name(language) for language in spec.languages)
+    names = f"{', '.join(most)} and {last}" if most else last
     text = (
         f"On {n['facts']} {'fact' if n['facts'] == 1 else 'facts'}, {plain(names)} share "
         f"**{table['shared'].mean():.1f} neurons a fact**; by chance it would be "
@@ -150,7 +166,7 @@ def per_layer(
 ) -> pd.DataFrame:
     """Mean number of neurons by layer: a column per language, and the intersection."""
     facts = list(dict.fromkeys(fact for fact, _ in sets))
-    groups = {language: [sets[fact, language] for fact in facts] for language in languages}
+    groups = {language_name(k): [sets[fact, k] for fact in facts] for k in languages}
     groups["shared"] = [common(sets, languages, [fact] * len(languages)) for fact in facts]
     return pd.DataFrame(
         {
@@ -184,6 +200,7 @@ def one_fact(
     group = {k: wordings[0] for k, wordings in _group(spec, chosen).items()}
     left, right = neuron_card.columns()
     table = wide[["layer", "component", "neuron", "score", *languages]].reset_index(drop=True)
+    table = table.rename(columns=language_name)
     with left:
         neuron_maps.listed(
             table if model is None else model.named(table),

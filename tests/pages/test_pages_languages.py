@@ -135,7 +135,7 @@ def test_a_file_of_ones_own_in_any_language(page, results):
     spec, result = page.stored(results)
     assert spec["languages"] == ["en", "it"]
     assert result.tables["facts"]["fact"].tolist() == ["italy", "italy"]
-    assert page.says("On 1 fact, English, it share")
+    assert page.says("On 1 fact, English and it share")
 
 
 def test_a_file_in_one_language_says_what_is_missing(page):

@@ -75,10 +75,19 @@ def test_languages_open_on_a_model_that_knows_several_also_where_it_is_not_fetch
     app = visit("languages", model=ENGLISH)
     assert app.errors() == []
     assert model_of(app) == SEVERAL
-    assert app.says("Gemma 3 270M is not on this machine yet.")
-    assert app.says("Stored example, computed on 20")
-    assert "chart_sets" in app.charts()
-    assert any("accept" in button.label.lower() for button in app.at.button)
+    for view, chart in (("language_independent", "sets"), ("cross_lingual_editing", "edit_matrix")):
+        app.at.button_group(key="view").set_value(view)
+        app.run()
+        assert app.errors() == []
+        assert any("not on this machine: fetch it" in each.label for each in app.at.expander)
+        assert app.says("Stored example, computed on 20")
+        assert f"chart_{chart}" in app.charts()
+        assert any("accept" in button.label.lower() for button in app.at.button)
+    # A fact goes by its answers.
+    app.at.button_group(key="view").set_value("language_independent")
+    app.run()
+    (facts,) = (box for box in app.at.selectbox if box.label == "Fact to look at")
+    assert facts.options[0] == "Paris · 巴黎 (capital/france)"
 
 
 @pytest.mark.parametrize("page", ["methods", "attribution"])
