@@ -174,8 +174,17 @@ def layer_profile(scores: NeuronScores) -> go.Figure:
     return figure
 
 
+def scale_of_tokens(values: Sequence[float]) -> float:
+    """The largest absolute value of a text's tokens but the first, where there are others.
+
+    A decoder's first token is where attention goes that has nothing better to go to: what is
+    measured at it is often many times as large as elsewhere, whatever the token is.
+    """
+    return max((abs(value) for value in values[1:] or values), default=0.0)
+
+
 def token_bars(texts: list[str], values: list[float], title: str) -> go.Figure:
-    """One signed bar per token."""
+    """One signed bar per token; of a first one beyond the others' scale the number is written."""
     colours = [FOR if v >= 0 else AGAINST for v in values]
     places = list(range(len(texts)))
     figure = go.Figure(
@@ -190,6 +199,13 @@ def token_bars(texts: list[str], values: list[float], title: str) -> go.Figure:
     if len(texts) <= 40:
         figure.update_xaxes(tickvals=places, ticktext=[plain(t) for t in texts])
     figure.update_layout(height=220, margin=MARGIN, yaxis_title=title)
+    if values and abs(values[0]) > (limit := 1.1 * scale_of_tokens(values)) > 0:
+        first, rest = float(np.clip(values[0], -limit, limit)), values[1:]
+        ends = [first, 1.1 * min(rest), 1.1 * max(rest)]
+        figure.update_yaxes(range=[min(0.0, *ends), max(0.0, *ends)])
+        figure.add_annotation(
+            x=0, y=first, text=f"{values[0]:+.3g}", showarrow=False, xanchor="left", xshift=14
+        )
     return figure
 
 

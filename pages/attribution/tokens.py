@@ -106,10 +106,13 @@ def _strip(
             )
     if colour == _SCORE:
         values, what = totals[list(components)].sum(axis=1).tolist(), "score"
+        ends = ("against", "for")
     else:
         values = neuron_card.activations(model, spec.prompt, neuron)
-        what = activation
-    data = token_strip.of_prompt(model, spec.prompt, values, what, chosen=at, linked="attributed")
+        what, ends = activation, ("negative", "positive")
+    data = token_strip.of_prompt(
+        model, spec.prompt, values, what, chosen=at, linked="attributed", legend=ends
+    )
     token_strip.draw(data, "tokens", lambda place: _choose(spec, None if place == at else place))
     table = totals.assign(**{what.replace(" ", "_"): values})
     alt = f"The prompt, coloured by {what}. {source if colour == _SCORE else ''}".strip()

@@ -93,6 +93,15 @@ def test_layer_profile_sums_both_signs_per_layer():
         assert [bar.showlegend for bar in bars] == [True, False]
 
 
+def test_of_a_first_token_beyond_the_others_scale_the_bar_is_cut_and_the_number_written():
+    figure = charts.token_bars(["The", " cat", " is"], [-90.0, 1.0, -2.0], "score")
+    assert figure.layout.yaxis.range == pytest.approx((-2.2, 1.1))
+    assert [note.text for note in figure.layout.annotations] == ["-90"]
+    even = charts.token_bars(["The", " cat"], [-1.0, 2.0], "score")
+    assert even.layout.yaxis.range is None
+    assert not even.layout.annotations
+
+
 def test_token_bars_are_signed_and_coloured_by_sign():
     figure = charts.token_bars(["The", " cat"], [0.5, -0.25], "score")
     (bar,) = figure.data
