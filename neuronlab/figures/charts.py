@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -89,10 +90,30 @@ def stacked_layers(
     )
 
 
+# So many spaces side by side are counted at a glance.
+_COUNTABLE = 3
+# Spaces that no letter stands on both sides of.
+_BLANK = re.compile(r"(?<![^\n\r\t]) +| +(?![^\n\r\t])")
+_SIGNS = {"\n": "↵", "\t": "⇥"}
+# They join letters of Persian and of Indic scripts, and people of emoji.
+_JOINERS = "\u200c\u200d"
+
+
 def visible(token: str) -> str:
-    """A token with its spaces and line breaks made visible."""
-    shown = token.replace("\n", "↵").replace("\t", "⇥")
-    return f"␣{shown[1:]}" if shown.startswith(" ") else shown
+    """A token whose blanks are seen and told apart: ␣, ␣×16, ↵, ⇥, and others by their code."""
+    shown = _BLANK.sub(lambda spaces: _spaces(len(spaces[0])), token)
+    joined = _JOINERS if shown.strip(_JOINERS) else ""
+    return "".join(
+        letter if letter.isprintable() or letter in joined else _sign(letter) for letter in shown
+    )
+
+
+def _spaces(count: int) -> str:
+    return "␣" * count if count <= _COUNTABLE else f"␣×{count}"
+
+
+def _sign(letter: str) -> str:
+    return _SIGNS.get(letter) or letter.encode("unicode_escape").decode()
 
 
 def predictions(before: pd.DataFrame, target: int, after: pd.DataFrame | None = None) -> go.Figure:

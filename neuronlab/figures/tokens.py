@@ -167,4 +167,4 @@ def _name(at: int, text: str, residue: int | None) -> str:
 def _shown(text: str) -> str:
     """A token as it stands in a sentence: a gap before it is its space."""
     words = text.removeprefix(" ")
-    return visible(words) if words.strip(" ") else visible(text).replace(" ", "␣")
+    return visible(words if words.strip(" ") else text)

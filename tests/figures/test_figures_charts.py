@@ -50,7 +50,27 @@ def shown_texts(figure):
 
 @pytest.mark.parametrize(
     ("token", "text"),
-    [(" Paris", "␣Paris"), ("Paris", "Paris"), ("\n", "↵"), ("a\tb", "a⇥b"), ("", "")],
+    [
+        (" Paris", "␣Paris"),
+        ("Paris", "Paris"),
+        ("of the", "of the"),
+        ("a  b", "a  b"),
+        ("a ", "a␣"),
+        (" ", "␣"),
+        ("   ", "␣␣␣"),
+        (" " * 16, "␣×16"),
+        ("\n", "↵"),
+        ("\n\n       ", "↵↵␣×7"),
+        (" \n", "␣↵"),
+        ("\r\n", "\\r↵"),
+        ("a\tb", "a⇥b"),
+        ("\x0b", "\\x0b"),
+        ("\u00a0", "\\xa0"),
+        ("\u200b", "\\u200b"),
+        ("\u200c", "\\u200c"),
+        ("می\u200cروم", "می\u200cروم"),
+        ("", ""),
+    ],
 )
 def test_spaces_and_line_breaks_are_visible(token, text):
     assert charts.visible(token) == text
