@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from neuronlab.attribution import method
 from neuronlab.figures import maps
 from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.figures.heatmaps import bin_of, by_layer, strip
@@ -50,6 +51,12 @@ def start(scores: NeuronScores, *, preview: bool = False) -> None:
     links.look_at(Neuron(int(best["layer"]), best["component"], int(best["neuron"])))
     if preview:
         st.session_state["neuron_of_preview"] = chosen()
+
+
+def scored_by(scores: NeuronScores) -> str:
+    """Which scores rank the neurons: the method's title, and whether they are specific."""
+    title = method(scores.provenance["settings"]["method"]).title
+    return f"{title}, specific" if scores.provenance.get("subtracted") else title
 
 
 def both_views(result: Result) -> str:
@@ -133,7 +140,10 @@ def clickable(
 
 def ranked(scores: NeuronScores) -> None:
     """The strongest neurons; ticked rows go to the basket, the clicked one to the card."""
-    st.markdown("**Ranked neurons**. Click one for its card, tick rows for the basket.")
+    st.markdown(
+        f"**Ranked neurons**, by {scored_by(scores)}. Click one for its card, tick rows for the "
+        "basket."
+    )
     order = st.segmented_control(
         "Order",
         ["for the target", "against it", "by magnitude"],
