@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -280,6 +281,11 @@ def error_bars(values: pd.Series, low: pd.Series, high: pd.Series) -> dict[str, 
 def plain(text: str) -> str:
     """Plotly reads a little HTML in labels; a token is shown as it is."""
     return visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def wrapped(title: str) -> str:
+    """The title of an axis on as many lines as it takes on a phone, beside the names of rows."""
+    return "<br>".join(textwrap.wrap(title, 34))
 
 
 def matrix(

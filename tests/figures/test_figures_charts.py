@@ -76,6 +76,13 @@ def test_spaces_and_line_breaks_are_visible(token, text):
     assert charts.visible(token) == text
 
 
+def test_a_long_title_of_an_axis_is_on_lines_that_a_phone_has_room_for():
+    title = "probability of the right answer, more than the best method leaves"
+    lines = charts.wrapped(title).split("<br>")
+    assert " ".join(lines) == title
+    assert max(map(len, lines)) <= 34
+
+
 def test_predictions_shows_the_probabilities():
     table = choices([" Paris", " Lyon", "\n"], [0.7, 0.2, 0.1])
     figure = charts.predictions(table, target=0)
