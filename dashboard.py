@@ -100,7 +100,7 @@ exports.begin(shown.title)
 with guard():
     links.follow(runs=bool(shown.studies))
 with guard():
-    instead = suited.choose(
+    suited.choose(
         shown.name,
         Needs(shown.kinds, shown.alphabet, shown.several_languages, shown.stored),
         shown.models,
@@ -114,7 +114,7 @@ with guard():
         listed = entry(state.model_name())
         how_to_read = shown.help_on(listed.alphabet if listed else "")
         header(shown.title, shown.question, shown.paper, how_to_read, shown.terms)
-        if instead:
-            st.caption(instead)
     page.run()
+    if note := suited.note():  # no result has told it
+        st.caption(note)
 links.drop_others_run()

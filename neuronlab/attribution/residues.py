@@ -91,7 +91,8 @@ def scores_at_residue(
     place = range(encoded.input_ids.shape[1])[model.residues_at][residue]
     there = {at: of_tokens[place] for at, of_tokens in scores.items()}
     arrays = {c: by_layer(model, there, c).numpy(force=True) for c in components}
-    return NeuronScores(arrays, {})
+    source = {"settings": {"method": "gradient_x_activation"}, "token": place}
+    return NeuronScores(arrays, source)
 
 
 def _at_all(

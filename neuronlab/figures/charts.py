@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -89,10 +91,30 @@ def stacked_layers(
     )
 
 
+# So many spaces side by side are counted at a glance.
+_COUNTABLE = 3
+# Spaces that no letter stands on both sides of.
+_BLANK = re.compile(r"(?<![^\n\r\t]) +| +(?![^\n\r\t])")
+_SIGNS = {"\n": "↵", "\t": "⇥"}
+# They join letters of Persian and of Indic scripts, and people of emoji.
+_JOINERS = "\u200c\u200d"
+
+
 def visible(token: str) -> str:
-    """A token with its spaces and line breaks made visible."""
-    shown = token.replace("\n", "↵").replace("\t", "⇥")
-    return f"␣{shown[1:]}" if shown.startswith(" ") else shown
+    """A token whose blanks are seen and told apart: ␣, ␣×16, ↵, ⇥, and others by their code."""
+    shown = _BLANK.sub(lambda spaces: _spaces(len(spaces[0])), token)
+    joined = _JOINERS if shown.strip(_JOINERS) else ""
+    return "".join(
+        letter if letter.isprintable() or letter in joined else _sign(letter) for letter in shown
+    )
+
+
+def _spaces(count: int) -> str:
+    return "␣" * count if count <= _COUNTABLE else f"␣×{count}"
+
+
+def _sign(letter: str) -> str:
+    return _SIGNS.get(letter) or letter.encode("unicode_escape").decode()
 
 
 def predictions(before: pd.DataFrame, target: int, after: pd.DataFrame | None = None) -> go.Figure:
@@ -174,8 +196,17 @@ def layer_profile(scores: NeuronScores) -> go.Figure:
     return figure
 
 
+def scale_of_tokens(values: Sequence[float]) -> float:
+    """The largest absolute value of a text's tokens but the first, where there are others.
+
+    A decoder's first token is where attention goes that has nothing better to go to: what is
+    measured at it is often many times as large as elsewhere, whatever the token is.
+    """
+    return max((abs(value) for value in values[1:] or values), default=0.0)
+
+
 def token_bars(texts: list[str], values: list[float], title: str) -> go.Figure:
-    """One signed bar per token."""
+    """One signed bar per token; of a first one beyond the others' scale the number is written."""
     colours = [FOR if v >= 0 else AGAINST for v in values]
     places = list(range(len(texts)))
     figure = go.Figure(
@@ -190,6 +221,13 @@ def token_bars(texts: list[str], values: list[float], title: str) -> go.Figure:
     if len(texts) <= 40:
         figure.update_xaxes(tickvals=places, ticktext=[plain(t) for t in texts])
     figure.update_layout(height=220, margin=MARGIN, yaxis_title=title)
+    if values and abs(values[0]) > (limit := 1.1 * scale_of_tokens(values)) > 0:
+        first, rest = float(np.clip(values[0], -limit, limit)), values[1:]
+        ends = [first, 1.1 * min(rest), 1.1 * max(rest)]
+        figure.update_yaxes(range=[min(0.0, *ends), max(0.0, *ends)])
+        figure.add_annotation(
+            x=0, y=first, text=f"{values[0]:+.3g}", showarrow=False, xanchor="left", xshift=14
+        )
     return figure
 
 
@@ -243,6 +281,11 @@ def error_bars(values: pd.Series, low: pd.Series, high: pd.Series) -> dict[str, 
 def plain(text: str) -> str:
     """Plotly reads a little HTML in labels; a token is shown as it is."""
     return visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def wrapped(title: str) -> str:
+    """The title of an axis on as many lines as it takes on a phone, beside the names of rows."""
+    return "<br>".join(textwrap.wrap(title, 34))
 
 
 def matrix(

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from neuronlab.attribution import METHODS
 from neuronlab.figures.charts import BEHIND_INTERVALS, MARGIN, error_bars, plain
 from neuronlab.figures.colours import (
     AGAINST,
@@ -19,6 +20,8 @@ from neuronlab.figures.colours import (
     MARKS,
     NEUTRAL,
     PATTERNS,
+    Line,
+    line_of,
 )
 
 METRICS = {"accuracy": "Accuracy", "f1": "F1", "auc": "AUC"}
@@ -131,9 +134,10 @@ def kept_lines(
             continue
         means = rows.groupby("fraction")[metric].agg(["mean", "min", "max"]).sort_index()
         beside = controls.get(line)
-        i = places[beside or line]
-        colour = NEUTRAL if beside == "" else COLOURS[i % len(COLOURS)]
-        mark = MARKS[i % len(MARKS)] + ("-open" if line in controls else "")
+        style = _line(beside or line, places[beside or line])
+        colour = NEUTRAL if beside == "" else style.colour
+        mark = style.mark + ("-open" if line in controls else "")
+        dash = style.dash if beside is None else "dot" if beside else "longdashdot"
         if rows["seed"].nunique() > 1:
             _band(figure, means, colour, title)
         figure.add_scatter(
@@ -142,7 +146,7 @@ def kept_lines(
             name=title,
             legendgroup=title,
             mode="lines+markers",
-            line={"color": colour, "dash": "dot" if beside else DASHES[i % len(DASHES)]},
+            line={"color": colour, "dash": dash},
             marker={"symbol": mark, "size": 8},
             hovertemplate=f"{title}: %{{x:.0%}} kept, %{{y:.3f}}<extra></extra>",
         )
@@ -156,6 +160,14 @@ def kept_lines(
     )
     figure.update_layout(height=440, margin=MARGIN, legend=_LEGEND, yaxis_title=METRICS[metric])
     return figure
+
+
+def _line(name: str, place: int) -> Line:
+    """That of a method, or of what else has a place among the lines."""
+    if name in METHODS:
+        return line_of(name)
+    i = place % len(COLOURS)
+    return Line(COLOURS[i], DASHES[i], MARKS[i])
 
 
 def _band(figure: go.Figure, means: pd.DataFrame, colour: str, title: str) -> None:

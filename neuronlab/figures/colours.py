@@ -1,5 +1,8 @@
 """Colours, safe for colour-blind eyes, and names that figures share."""
 
+from typing import NamedTuple
+
+from neuronlab.attribution import METHODS
 from neuronlab.models.components import Component
 from neuronlab.neurons.effect import AS_ACTIVE, RANDOM, Control
 
@@ -37,6 +40,9 @@ NULL_NAMES = {control.key: CONTROL_NAMES[control] for control in Control}
 COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C564B"]
 DASHES = ["solid", "dash", "dashdot", "dot", "longdash", "solid", "dash"]
 MARKS = ["circle", "square", "diamond", "cross", "x", "triangle-up", "star"]
+# Where methods are the lines, no two of which are alike.
+MANY_COLOURS = [*COLOURS, "#999933", "#AA4499", "#CC6677", "#44AA99", "#6C8EBF", "#8A6FDF"]
+MANY_MARKS = [*MARKS, "hexagon", "triangle-down", "bowtie", "hourglass", "pentagon", "star-square"]
 PATTERNS = ["", "/", "x", "-", "|", "+"]
 # Page and text of the app's two themes: what is framed in it stands on the same ground.
 GROUND = {False: ("#FFFFFF", "#1C2129"), True: ("#12161D", "#E9ECF1")}
@@ -52,3 +58,18 @@ ON_EITHER = ("#D9822B", "#7F6FC0")
 SEQUENTIAL = ["#C3DDEF", "#6FB1DE", "#2C82BA", "#09578A", "#06304E"]
 # Of marks and bars, on either page: three to one against both.
 AGAINST, NEUTRAL, FOR = "#B35806", "#8A8A8A", "#7F6FC0"
+
+
+class Line(NamedTuple):
+    """How a line among many is drawn."""
+
+    colour: str
+    dash: str
+    mark: str
+
+
+def line_of(method: str) -> Line:
+    """The line of an attribution method: the same in every figure, whichever others are in it."""
+    place = list(METHODS).index(method)
+    dash = DASHES[place % len(DASHES)]
+    return Line(MANY_COLOURS[place % len(MANY_COLOURS)], dash, MANY_MARKS[place % len(MANY_MARKS)])

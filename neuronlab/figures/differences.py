@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
-from neuronlab.figures.charts import MARGIN, error_bars, plain
+from neuronlab.figures.charts import MARGIN, error_bars, plain, wrapped
 from neuronlab.figures.colours import FOR, NEUTRAL
 
 
@@ -39,6 +39,6 @@ def differences(table: pd.DataFrame, title: str, form: str = "+.2f") -> go.Figur
     )
     figure.add_vline(x=0, line={"color": NEUTRAL, "width": 1})
     figure.update_yaxes(autorange="reversed", type="category")
-    figure.update_xaxes(title=title, tickformat=form)
+    figure.update_xaxes(title=wrapped(title), tickformat=form)
     figure.update_layout(height=90 + 34 * len(table), margin=MARGIN, showlegend=False)
     return figure

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import pandas as pd
 import plotly.graph_objects as go
 
-from neuronlab.figures.charts import BEHIND_INTERVALS, MARGIN, error_bars
-from neuronlab.figures.colours import COLOURS, CONTROL_NAMES, MARKS, NEUTRAL
+from neuronlab.figures.charts import BEHIND_INTERVALS, MARGIN, error_bars, wrapped
+from neuronlab.figures.colours import COLOURS, CONTROL_NAMES, MARKS, NEUTRAL, Line, line_of
 from neuronlab.neurons.effect import AS_ACTIVE, RANDOM, Control
 
 METRICS = {
@@ -16,12 +16,10 @@ METRICS = {
     "mrr": "mean reciprocal rank",
     "log_probability": "log-probability of the right answer",
 }
-# One more of each, since methods are many.
-_COLOURS = [*COLOURS, NEUTRAL]
-_MARKS = [*MARKS, "hexagon"]
-
-
-_CONTROL_DASHES: dict[str, str] = {RANDOM: "dot", AS_ACTIVE: "dash"}
+_CONTROL_LINES: dict[str, Line] = {
+    RANDOM: Line(NEUTRAL, "dot", "circle-open"),
+    AS_ACTIVE: Line(NEUTRAL, "dash", "square-open"),
+}
 _ABOUT = {"fact": "the fact itself", "other relation": "other facts", "plain": "plain prompts"}
 
 
@@ -54,7 +52,7 @@ def after_zeroing(
         )
     )
     lines = [("nothing zeroed", "solid", original)]
-    lines += [(CONTROL_NAMES[c], _CONTROL_DASHES[c], value) for c, value in controls.items()]
+    lines += [(CONTROL_NAMES[c], _CONTROL_LINES[c].dash, value) for c, value in controls.items()]
     names = [titles[m] for m in table["method"]]
     for name, dash, value in lines:
         figure.add_scatter(
@@ -86,17 +84,18 @@ def by_count(summary: pd.DataFrame, titles: dict[str, str], metric: str, pooled:
     figure = go.Figure()
     lines = summary[(summary["method"] == pooled) | (summary["control"] == "")]
     lines = lines[lines["method"] != "original"]
-    for i, ((method, control), line) in enumerate(lines.groupby(["method", "control"], sort=False)):
-        name, dash = titles.get(method), "dash" if i > 7 else "solid"
+    for (method, control), line in lines.groupby(["method", "control"], sort=False):
         if control:
-            name, dash = CONTROL_NAMES[control], _CONTROL_DASHES[control]
+            name, style = CONTROL_NAMES[control], _CONTROL_LINES[control]
+        else:
+            name, style = titles[method], line_of(method)
         figure.add_scatter(
             x=[0, *line["k"]],
             y=[original, *line[metric]],
             name=name,
             mode="lines+markers",
-            line={"color": NEUTRAL if control else _COLOURS[i % 8], "dash": dash},
-            marker={"symbol": _MARKS[i % 8], "size": 7},
+            line={"color": style.colour, "dash": style.dash},
+            marker={"symbol": style.mark, "size": 8},
         )
     figure.update_layout(
         height=520,
@@ -123,7 +122,7 @@ def specificity(table: pd.DataFrame, titles: dict[str, str]) -> go.Figure:
             x=rows["left"],
             name=words,
             mode="markers",
-            marker={"color": _COLOURS[i], "symbol": _MARKS[i], "size": 10},
+            marker={"color": COLOURS[i], "symbol": MARKS[i], "size": 10},
             error_x=error_bars(rows["left"], rows["low"], rows["high"]),
             hovertemplate=f"%{{y}}, {words}: %{{x:.1%}}<extra></extra>",
         )
@@ -131,7 +130,7 @@ def specificity(table: pd.DataFrame, titles: dict[str, str]) -> go.Figure:
     figure.update_layout(
         height=150 + 30 * len(titles),
         margin=MARGIN,
-        xaxis_title="share of the probability that is left",
+        xaxis_title=wrapped("share of the probability that is left"),
         xaxis_tickformat=".0%",
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
     )

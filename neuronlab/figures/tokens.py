@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from neuronlab.figures.charts import visible
+from neuronlab.figures.charts import scale_of_tokens, visible
 from neuronlab.figures.colours import DIVERGING, DIVERGING_DARK
 from neuronlab.figures.protein import state_name, value_colours
 from neuronlab.figures.structures import TRACK
@@ -40,7 +40,7 @@ def strip(
     limit: float | None = None,
     states: str = "",
     linked: str = "",
-    legend: bool = False,
+    legend: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The data of a strip of tokens.
 
@@ -56,20 +56,23 @@ def strip(
         names: of the tokens, instead of their places.
         numbers: of the residues, where they do not count from 1: one per residue.
         predicted: what the model says next, behind the tokens.
-        limit: the value of the strongest colour; the largest of these values, if not given.
+        limit: the value of the strongest colour; if not given, the largest of these values, of
+            a text's but the first: see ``charts.scale_of_tokens``.
         states: DSSP letters of the residues: a line below each says helix, strand or neither, and
             a key what it means.
         linked: the name that the figures of one protein share: a residue under the pointer is
             marked in all of them.
-        legend: the scale of the colours is below the strip: of scores, for and against.
+        legend: what the two ends of the scale mean that is below the strip; none, if empty.
     """
     places = [at for at in range(len(texts)) if at not in special]
     if limit is None:
-        limit = 0.0 if values is None else max((abs(values[at]) for at in places), default=0.0)
+        scored = [] if values is None else [values[at] for at in places]
+        outlier = not residues and places[:1] == [0]
+        limit = scale_of_tokens(scored if outlier else [0.0, *scored])
     loud = -1.0 if len(places) <= _WRITTEN else _LOUD * limit
     written = values is not None and not (residues or large)
     number_of = {at: number for number, at in enumerate(places, start=1)} if residues else {}
-    tokens = []
+    tokens: list[dict[str, Any]] = []
     for at, text in enumerate(texts):
         value = None if values is None or at in special else float(values[at])
         name = names[at] if names else _name(at, text, number_of.get(at))
@@ -106,7 +109,12 @@ def strip(
         "residues": residues,
         "states": {kind: (words, colour) for kind, words, _, colour in TRACK} if states else None,
         "linked": linked,
-        "legend": legend,
+        "legend": list(legend),
+        "beyond": "; ".join(
+            f"{visible(texts[at])}, {what} {token['value']:+.3g}"
+            for at, token in enumerate(tokens)
+            if abs(token["value"] or 0.0) > limit
+        ),
         "alt": f"{len(places)} {count}" + (f", coloured by {what}" if what else ""),
         "light": DIVERGING,
         "dark": DIVERGING_DARK,
@@ -159,4 +167,4 @@ def _name(at: int, text: str, residue: int | None) -> str:
 def _shown(text: str) -> str:
     """A token as it stands in a sentence: a gap before it is its space."""
     words = text.removeprefix(" ")
-    return visible(words) if words.strip(" ") else visible(text).replace(" ", "␣")
+    return visible(words if words.strip(" ") else text)

@@ -168,7 +168,7 @@ def contexts(
 
 def words(model: Model) -> tuple[list[str], Int[Array, " token"]]:
     """All words that tokens are, spaces and case aside, and which of them each token is."""
-    texts = [model.token(token).strip().casefold() for token in range(model.embeddings)]
+    texts = [model.decoded(token).strip().casefold() for token in range(model.embeddings)]
     distinct, of_token = np.unique(texts, return_inverse=True)
     return distinct.tolist(), of_token
 

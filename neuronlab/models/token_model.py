@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import torch
@@ -20,6 +20,8 @@ FIRST_SENTINEL = "<extra_id_0>"
 SENTINEL = re.compile(r"<extra_id_\d+>")
 # Attention over more tokens than this costs more memory than the app promises to use.
 MAX_TOKENS = 2048
+# What a part of a letter is decoded to.
+_PARTIAL = "\ufffd"
 
 
 class TokenModel:
@@ -101,7 +103,18 @@ class TokenModel:
         return min(positions - self.family.first_position, MAX_TOKENS)
 
     def token(self, index: int) -> str:
-        """One token as a person reads it, with its leading space."""
+        """One token as a person reads it, with its leading space; bytes of a letter as \\xe2."""
+        text = self.decoded(index)
+        if _PARTIAL not in text:
+            return text
+        piece = self.tokenizer.convert_ids_to_tokens(int(index))
+        byte_of = _byte_level()
+        if not set(piece) <= byte_of.keys():  # a vocabulary that spells bytes out: <0xE2>
+            return piece
+        return bytes(byte_of[letter] for letter in piece).decode("utf-8", "backslashreplace")
+
+    def decoded(self, index: int) -> str:
+        """What one token decodes to; all bytes that are part of a letter look alike."""
         piece = self.tokenizer.convert_ids_to_tokens(int(index))
         if piece is None:
             return f"<{index}>"
@@ -138,3 +151,11 @@ class TokenModel:
     def ids(self, numbers: Sequence[Any]) -> Int[Tensor, ...]:
         """Whole numbers (token ids, indices of neurons) as a tensor on the model's device."""
         return torch.tensor(numbers, device=self.device, dtype=torch.long)
+
+
+@cache
+def _byte_level() -> dict[str, int]:
+    """Which byte each letter of a byte-level vocabulary stands for."""
+    from transformers.convert_slow_tokenizer import bytes_to_unicode  # a second, once
+
+    return {letter: byte for byte, letter in bytes_to_unicode().items()}

@@ -169,7 +169,8 @@ def _counts(searched: Mapping[str, Proof], queries: Mapping[str, QueryScores]) -
 def value_scores(result: Result) -> NeuronScores:
     """Value scores in a stored result: exact for the best hundred, bounds for the others."""
     arrays = {name: result.arrays[name] for name in VALUES}
-    return NeuronScores(arrays, result.numbers, certified=CERTIFIED)
+    source = {**result.numbers, "settings": {"method": "log_probability_increase"}}
+    return NeuronScores(arrays, source, certified=CERTIFIED)
 
 
 def query_neuron_scores(result: Result, sublayer: Sublayer) -> NeuronScores:

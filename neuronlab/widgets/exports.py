@@ -15,7 +15,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from neuronlab import __version__, spreadsheets
 from neuronlab.attribution import METHODS
-from neuronlab.figures.charts import standalone
+from neuronlab.figures.charts import standalone, visible
 from neuronlab.figures.report import Part, report
 from neuronlab.widgets import address, method_form, runs, services
 from neuronlab.widgets.browser import element
@@ -23,6 +23,8 @@ from neuronlab.widgets.browser import element
 _mount = element("pictures")
 _follow = element("tracks")
 _fill = element("fullscreen")
+# Columns of result tables that hold tokens.
+_TOKENS = {"token", "text", "answer"}
 # In the address: the page alone, without what is around it.
 PRESENTED = "present"
 _ABOUT_REPORT = (
@@ -96,9 +98,13 @@ def reported(name: str, part: Part) -> None:
 
 
 def listed(table: pd.DataFrame, height: int | Literal["auto"] = "auto") -> None:
-    """A table with blanks in its heads; in its files the columns keep their names."""
+    """A table with blanks in its heads and signs for those of tokens; its files keep both."""
     words = {name: str(name).replace("_", " ") for name in table.columns}
-    st.dataframe(table, hide_index=True, column_config=words, height=height)
+    shown = {
+        name: [visible(token) if isinstance(token, str) else token for token in table[name]]
+        for name in _TOKENS.intersection(table.columns)
+    }
+    st.dataframe(table.assign(**shown), hide_index=True, column_config=words, height=height)
 
 
 def tables(

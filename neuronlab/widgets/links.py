@@ -68,6 +68,8 @@ def follow(*, runs: bool) -> None:
     if "address_read" not in st.session_state:  # then the session says what the address carries
         st.session_state["address_read"] = True
         try:
+            if runs and not key and "neuron" in st.query_params:
+                _ask_for(Neuron.parse(st.query_params["neuron"]))
             _unpack(st.query_params.get("basket", ""))
         except UserError as error:
             st.session_state["link_problem"] = str(error)
@@ -101,8 +103,13 @@ def _open(key: str, neuron: str | None) -> None:
     show(key, spec["study"])
     st.session_state["view"] = spec["study"]
     if chosen:
-        look_at(chosen)
-        st.session_state["neuron_opened"] = True
+        _ask_for(chosen)
+
+
+def _ask_for(neuron: Neuron) -> None:
+    """Have the neuron of a link looked at, and its card opened, once there are scores."""
+    st.session_state["neuron_asked"] = neuron
+    st.session_state["neuron_opened"] = True
 
 
 def carry_basket() -> None:
@@ -151,14 +158,30 @@ def model_of(key: str) -> str | None:
 
 
 def neuron() -> Neuron | None:
-    """The neuron looked at in the run that the address names: each run has its own."""
-    return _neurons().get(st.query_params.get("run"))
+    """The neuron looked at in the run that the address names: each run has its own.
+
+    That of a link that was followed comes first, until another one is looked at.
+    """
+    return st.session_state.get("neuron_asked") or _neurons().get(st.query_params.get("run"))
 
 
 def look_at(neuron: Neuron) -> None:
     """Look at a neuron; the address follows."""
+    st.session_state.pop("neuron_asked", None)
     _neurons()[st.query_params.get("run")] = neuron
     carry("neuron", str(neuron))
+
+
+def asked() -> bool:
+    """Whether the neuron of a link is yet to be looked at."""
+    return "neuron_asked" in st.session_state
+
+
+def look_instead(neuron: Neuron, why: str) -> None:
+    """Look at a neuron, and say at the top of the page ``why`` it is not the link's."""
+    look_at(neuron)
+    st.session_state["link_problem"] = why
+    st.rerun()
 
 
 def _neurons() -> dict[str | None, Neuron]:

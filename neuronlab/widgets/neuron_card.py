@@ -16,10 +16,18 @@ from neuronlab.figures.charts import token_bars, visible
 from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.figures.report import Part
 from neuronlab.figures.tokens import written
-from neuronlab.models import Component, Model, Prompt
+from neuronlab.models import Component, Encoded, Model, Prompt
 from neuronlab.neurons import Neuron, NeuronCard, NeuronScores, NeuronSet, neuron_card
 from neuronlab.studies.bases.prompts import prompts
-from neuronlab.widgets import address, contexts, exports, label_sets, state, token_strip
+from neuronlab.widgets import (
+    address,
+    contexts,
+    exports,
+    label_sets,
+    neuron_maps,
+    state,
+    token_strip,
+)
 from neuronlab.widgets.guard import counted, plain
 
 
@@ -61,7 +69,8 @@ def draw(model: Model, prompt: Prompt, neuron: Neuron, scores: NeuronScores) -> 
     """The card of the chosen neuron.
 
     Args:
-        scores: those that the page shows.
+        scores: those that the page shows; of their provenance ``settings`` names the method,
+            ``token`` the one token that they are of, ``over`` what else they are a mean of.
     """
     card = _of(model, prompt, neuron)
     with panel():
@@ -71,10 +80,13 @@ def draw(model: Model, prompt: Prompt, neuron: Neuron, scores: NeuronScores) -> 
             + (f" ({card.place})" if card.place else "")
         )
         _label(model, neuron)
-        activation, where = _activation(model, prompt, card)
+        encoded = model.encode(prompt)
+        activation, where = _activation(model, encoded, card, scores.provenance.get("token"))
         st.markdown(f"{_standing(scores, neuron)}; activation **{activation:+.3g}** at {where}.")
         _actions(neuron)
         contexts.brief(model, neuron, activation)
+        if "token" in scores.provenance and len(card.promotes):
+            st.caption("At the predicted position:")
         _words(model, card)
         _tokens(model, prompt, card, scores)
         _elsewhere(model, neuron)
@@ -89,7 +101,16 @@ def _standing(scores: NeuronScores, neuron: Neuron) -> str:
     score = scores.score(neuron) + 0.0  # no "-0"
     above = sum(int((values > score).sum()) for values in scores.arrays.values())
     count = sum(int(np.isfinite(values).sum()) for values in scores.arrays.values())
-    return f"Score **{score:+.3g}**, rank **{above + 1:,}** of {count:,}"
+    rank = f"rank **{above + 1:,}** of {count:,} by {neuron_maps.scored_by(scores)}"
+    return f"Score **{score:+.3g}**{_over(scores)}, {rank}"
+
+
+def _over(scores: NeuronScores) -> str:
+    """What is said of scores that are of another position than the activation beside them."""
+    source = scores.provenance
+    all_tokens = "token" not in source and source["settings"].get("positions") == "all"
+    over = "all tokens" if all_tokens else source.get("over")
+    return f" over {over}" if over else ""
 
 
 def _actions(neuron: Neuron) -> None:
@@ -141,13 +162,20 @@ def _label(model: Model, neuron: Neuron) -> None:
         )
 
 
-def _activation(model: Model, prompt: Prompt, card: NeuronCard) -> tuple[float, str]:
-    """The activation at the predicted position, or the largest where it is at others; and where."""
+def _activation(
+    model: Model, encoded: Encoded, card: NeuronCard, token: int | None
+) -> tuple[float, str]:
+    """The activation and where it is: at a token or, of None, at the predicted position.
+
+    Of a neuron that is not there it is the largest.
+    """
     table = card.activations.set_index("token")["activation"]
-    position = model.encode(prompt).position
+    position = encoded.position if token is None else token
     if position not in table.index:
         strongest = table.abs().idxmax()
         return float(table[strongest]), "the token where it is largest"
+    if token is not None:
+        return float(table[position]), plain(token_strip.name(model, encoded, token))
     where = "the predicted position" if model.kind != "classifier" else "the token it reads"
     return float(table[position]), where
 

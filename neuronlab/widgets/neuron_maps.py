@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from neuronlab.attribution import method
 from neuronlab.figures import maps
 from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.figures.heatmaps import bin_of, by_layer, strip
@@ -40,16 +41,39 @@ def start(scores: NeuronScores, *, preview: bool = False) -> None:
     neuron = links.neuron()
     if not preview and neuron == st.session_state.pop("neuron_of_preview", None):
         neuron = None
-    if neuron is not None and neuron.component in scores.arrays:
-        layers, size = scores[neuron.component].shape
-        there = neuron.layer < layers and neuron.index < size
-        if there and not np.isnan(scores.score(neuron)):
-            links.look_at(neuron)
-            return
-    best = scores.top(1).iloc[0]
-    links.look_at(Neuron(int(best["layer"]), best["component"], int(best["neuron"])))
+    if neuron is not None and _exists(scores, neuron) and not np.isnan(scores.score(neuron)):
+        links.look_at(neuron)
+        return
+    at = scores.top(1).iloc[0]
+    best = Neuron(int(at["layer"]), at["component"], int(at["neuron"]))
+    if neuron is not None and links.asked():
+        links.look_instead(best, _missing(scores, neuron))
+    links.look_at(best)
     if preview:
         st.session_state["neuron_of_preview"] = chosen()
+
+
+def _missing(scores: NeuronScores, neuron: Neuron) -> str:
+    """That a neuron is none of the model, or none of those scored."""
+    instead = "the best one is shown instead."
+    if neuron.component not in scores.arrays or _exists(scores, neuron):
+        return f"Neuron {neuron} was not scored: {instead}"
+    layers, size = scores[neuron.component].shape
+    return (
+        f"This model has no neuron {neuron}: it has {layers} layers of {size:,} "
+        f"{COMPONENT_NAMES[neuron.component]} neurons, counted from 0; {instead}"
+    )
+
+
+def _exists(scores: NeuronScores, neuron: Neuron) -> bool:
+    layers, size = scores.arrays.get(neuron.component, np.empty((0, 0))).shape
+    return neuron.layer < layers and neuron.index < size
+
+
+def scored_by(scores: NeuronScores) -> str:
+    """Which scores rank the neurons: the method's title, and whether they are specific."""
+    title = method(scores.provenance["settings"]["method"]).title
+    return f"{title}, specific" if scores.provenance.get("subtracted") else title
 
 
 def both_views(result: Result) -> str:
@@ -133,7 +157,10 @@ def clickable(
 
 def ranked(scores: NeuronScores) -> None:
     """The strongest neurons; ticked rows go to the basket, the clicked one to the card."""
-    st.markdown("**Ranked neurons**. Click one for its card, tick rows for the basket.")
+    st.markdown(
+        f"**Ranked neurons**, by {scored_by(scores)}. Click one for its card, tick rows for the "
+        "basket."
+    )
     order = st.segmented_control(
         "Order",
         ["for the target", "against it", "by magnitude"],

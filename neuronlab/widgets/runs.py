@@ -21,6 +21,7 @@ from neuronlab.proteins.labelled import LABELLED
 from neuronlab.runs import Preview, Run, Spec
 from neuronlab.steering.goals import Goal
 from neuronlab.studies import STUDIES
+from neuronlab.studies.attribution import AttributionSpec
 from neuronlab.studies.bases.over_facts import OWN
 from neuronlab.widgets import services
 from neuronlab.widgets.guard import complain, plain
@@ -48,10 +49,13 @@ def title(study: str, spec: Mapping[str, Any]) -> str:
 
 
 def heading(study: str, spec: Mapping[str, Any]) -> str:
-    """What kind of run it is: the method of an attribution, else the study."""
+    """What kind of run it is: the study, but of an attribution, and the method where it has one."""
+    parts = [STUDIES[study].title if study in STUDIES else study] * (study != AttributionSpec.study)
     if spec.get("method") in METHODS:
-        return METHODS[spec["method"]].title
-    return STUDIES[study].title if study in STUDIES else study
+        parts.append(METHODS[spec["method"]].title)
+    if spec.get("specific"):
+        parts.append("specific")
+    return ", ".join(parts)
 
 
 def question(spec: Mapping[str, Any]) -> str:

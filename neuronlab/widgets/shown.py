@@ -14,7 +14,7 @@ from neuronlab.models import Model, weights
 from neuronlab.models.catalogue import entry
 from neuronlab.runs import Context, Preview, Result, Spec
 from neuronlab.studies import STUDIES
-from neuronlab.widgets import links, model_fetch, runs, services, state
+from neuronlab.widgets import links, model_fetch, runs, services, state, suited
 from neuronlab.widgets.guard import guard, plain
 
 S = TypeVar("S", bound=Spec)
@@ -152,10 +152,13 @@ def finished(
             return None
         key, result = stored.key, services.result(stored.key)[1]
     _before()[study] = key
-    provenance = services.store().provenance(key)
+    provenance, words = services.store().provenance(key), suited.note()
     if "example" in provenance:
         day = datetime.fromisoformat(provenance["created"]).date()
-        st.caption(f"Stored example, computed on {day} with {plain(provenance['example'])}.")
+        of = f"Stored example, computed on {day} with {plain(provenance['example'])}."
+        words = f"{of} {words}"
+    if words:
+        st.caption(words)
     if spec is None or spec.key != key:
         todo = "Press Run for the form above." if spec else "The form above cannot run yet."
         st.info(f"Shown below: {plain(runs.title(study, raw))}. {todo}", icon=":material/info:")

@@ -49,16 +49,13 @@ class Needs(NamedTuple):
         return any((study, model.name) in examples.LARGE for study in self.stored)
 
 
-def choose(page: str, needs: Needs, models: Sequence[str]) -> str:
-    """Where a page is entered with a model that it can show nothing of, take another; says so.
+def choose(page: str, needs: Needs, models: Sequence[str]) -> None:
+    """Where a page is entered with a model that it can show nothing of, take another.
 
     The model chosen last that suits it, else the first of ``models`` of which there is something to
     show, else any. Whoever then chooses another on the page itself keeps it. Of a model that the
     catalogue does not list nothing is known: it stays. So does one of the hub that suits, which may
-    be reached.
-
-    Returns:
-        The sentence that says so, or "".
+    be reached. What was done is told by ``note``.
     """
     chosen, recent = state.model_name(), st.session_state.setdefault("recent_models", [])
     entered = st.session_state.get("page") != page
@@ -68,19 +65,19 @@ def choose(page: str, needs: Needs, models: Sequence[str]) -> str:
         names = [*recent, *models, *(model.name for model in available())]
         suiting = [n for n in names if _offered(entry(n), needs)]
         if suiting:
-            why = (
-                "is not on this machine, so that this page"
-                if suits
-                else "does not suit this page, which"
-            )
+            why = "is not on this machine" if suits else "does not suit this page"
             st.session_state["model"] = suiting[0]
             st.session_state["instead"] = page, f"{title_of(chosen)} {why}", suiting[0]
     current = state.model_name()
     st.session_state["recent_models"] = [current, *(name for name in recent if name != current)]
     on, why, instead = st.session_state.get("instead", ("", "", ""))
-    if (on, instead) != (page, current):
-        return ""
-    return plain(f"{why} opens on {title_of(current)}.")
+    told = f"Opened on {plain(title_of(current))}: {plain(why)}."
+    st.session_state["note_on_model"] = told if (on, instead) == (page, current) else ""
+
+
+def note() -> str:
+    """Why the page is not on the model that was chosen, to be said once; "" where it is."""
+    return st.session_state.pop("note_on_model", "")
 
 
 def of_one_stream(model: Model) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from neuronlab.figures.charts import visible
 from neuronlab.figures.tokens import strip
 from neuronlab.models import Encoded, Model, Prompt
 from neuronlab.widgets.browser import element
@@ -42,6 +43,13 @@ def of_prompt(
         texts[model.residues_at.start + prompt.mask] = "?"
     added = special(model, encoded)
     return strip(texts, values, what, special=added, residues=residues, **more)
+
+
+def name(model: Model, encoded: Encoded, at: int) -> str:
+    """What a token of a prompt is called: "token 4, ␣France", or "residue 3 K"."""
+    if model.alphabet == "protein" and at not in special(model, encoded):
+        return f"residue {at - model.residues_at.start + 1} {encoded.tokens[at]}"
+    return f"token {at + 1}, {visible(encoded.tokens[at])}"
 
 
 def special(model: Model, encoded: Encoded) -> list[int]:

@@ -45,7 +45,7 @@ def draw(model: Model, spec: AttributionSpec, result: Result, scores: NeuronScor
         one = "residue" if model.alphabet == "protein" else "token"
         st.caption(f"{source}Click a {one} to see the scores at it.")
         return scores
-    name = plain(_name(model, encoded, at))
+    name = plain(token_strip.name(model, encoded, at))
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
             f"Maps and ranking show **{name}** alone, by gradient x activation, from one pass."
@@ -56,7 +56,8 @@ def draw(model: Model, spec: AttributionSpec, result: Result, scores: NeuronScor
     if of_all is None:
         return scores
     at_token = {c: values[:, at].numpy(force=True) for c, values in of_all.items()}
-    return NeuronScores(at_token, scores.provenance)
+    one_pass_at = {"settings": {"method": "gradient_x_activation"}, "subtracted": (), "token": at}
+    return NeuronScores(at_token, {**scores.provenance, **one_pass_at})
 
 
 def uncoloured(model: Model, spec: AttributionSpec) -> None:
@@ -106,10 +107,13 @@ def _strip(
             )
     if colour == _SCORE:
         values, what = totals[list(components)].sum(axis=1).tolist(), "score"
+        ends = ("against", "for")
     else:
         values = neuron_card.activations(model, spec.prompt, neuron)
-        what = activation
-    data = token_strip.of_prompt(model, spec.prompt, values, what, chosen=at, linked="attributed")
+        what, ends = activation, ("negative", "positive")
+    data = token_strip.of_prompt(
+        model, spec.prompt, values, what, chosen=at, linked="attributed", legend=ends
+    )
     token_strip.draw(data, "tokens", lambda place: _choose(spec, None if place == at else place))
     table = totals.assign(**{what.replace(" ", "_"): values})
     alt = f"The prompt, coloured by {what}. {source if colour == _SCORE else ''}".strip()
@@ -152,12 +156,6 @@ def _question(
     # What is cut off may have been read differently.
     same = again.input_ids[0].tolist() == ids[:at] and again.target == ids[at]
     return {"text": before, "target": encoded.tokens[at]} if same else None
-
-
-def _name(model: Model, encoded: Encoded, at: int) -> str:
-    if model.alphabet == "protein" and at not in token_strip.special(model, encoded):
-        return f"residue {at - model.residues_at.start + 1} {encoded.tokens[at]}"
-    return f"token {at + 1}, {visible(encoded.tokens[at])}"
 
 
 def _totals(model: Model, spec: AttributionSpec, result: Result) -> tuple[pd.DataFrame, str]:

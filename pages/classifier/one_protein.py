@@ -236,7 +236,7 @@ def strip(table: pd.DataFrame, values: np.ndarray, secondary: str, caption: list
         chosen=at,
         beside=beside,
         linked=_LINKED,
-        legend=True,
+        legend=("against", "for"),
     )
 
     def choose(place: int, other: int | None = None) -> None:

@@ -117,7 +117,8 @@ def agreement(spec: SubmodelsSpec, result: Result) -> None:
 def scores_of(result: Result, method: str) -> NeuronScores:
     """The scores of a method over the components that were scored."""
     arrays = {c: result.arrays.get(f"{method}.{c}") for c in COMPONENTS}
-    return NeuronScores({c: scores for c, scores in arrays.items() if scores is not None})
+    source = {"settings": {"method": method}, "over": "the proteins"}
+    return NeuronScores({c: scores for c, scores in arrays.items() if scores is not None}, source)
 
 
 def ranked(model: Model, spec: SubmodelsSpec, result: Result) -> None:

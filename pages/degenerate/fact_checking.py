@@ -6,6 +6,7 @@ from functools import partial
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from neuronlab import examples
 from neuronlab.cli.same_call import study_command, study_python
@@ -34,7 +35,7 @@ from neuronlab.studies.bases.over_facts import OWN
 from neuronlab.studies.fact_checking import FactCheckingSpec
 from neuronlab.widgets import exports, facts_form, neuron_maps, sections, shown
 from neuronlab.widgets.facts_form import language_name
-from neuronlab.widgets.guard import complain, plain
+from neuronlab.widgets.guard import complain, guard, plain
 from pages.degenerate import claim
 
 STUDY = "fact_checking"
@@ -45,8 +46,10 @@ def draw() -> None:
     model = facts_form.language_model()
     if model is None:
         return
+    box = st.container()  # what people come for: above the facts that its neurons are from
     spec = form(model)
-    shown.study(STUDY, model, spec, partial(results, model), first=examples.first(STUDY, model))
+    first = examples.first(STUDY, model)
+    shown.study(STUDY, model, spec, partial(results, model, box), first=first)
 
 
 def form(model: Model) -> FactCheckingSpec | None:
@@ -87,11 +90,12 @@ def form(model: Model) -> FactCheckingSpec | None:
     return spec
 
 
-def results(model: Model, spec: FactCheckingSpec, result: Result) -> None:
-    """The result in words, a claim of one's own, and how every scorer does."""
+def results(model: Model, box: DeltaGenerator, spec: FactCheckingSpec, result: Result) -> None:
+    """The result in words, how every scorer does, and in the box a claim of one's own."""
     scorers, candidates = result.tables["scorers"], result.tables["candidates"]
-    headline(result)
-    claim.draw(model, spec, result)
+    with box, guard():
+        claim.draw(model, spec, result)
+    headline(spec, result)
     sections.draw(
         {
             "Scorers": partial(both_tasks, scorers),
@@ -153,7 +157,7 @@ def listed(candidates: pd.DataFrame) -> None:
     exports.tables(candidates, "candidates", label="As a file")
 
 
-def headline(result: Result) -> None:
+def headline(spec: FactCheckingSpec, result: Result) -> None:
     """The result in a few words, and what it rests on."""
     n, comparisons = result.numbers, result.tables["comparisons"]
     scorers = result.tables["scorers"].set_index("scorer")
@@ -178,8 +182,10 @@ def headline(result: Result) -> None:
         words += f" Too few facts: {', '.join(n['one_part'])}."
     if n["without_pairs"]:
         words += f" Without a degenerate pair, all score alike: {', '.join(n['without_pairs'])}."
-    if n["facts"]["test"] < 30:
-        words += " So few say little: take more facts of each kind."
+    if any(verdict(row) == "like" for _, row in comparisons.iterrows()):
+        words += " What they do not tell apart, more facts may"
+        more = len(spec.chosen()) < len(spec.pool())
+        words += ": take more of each kind." if more else "; all of this set are taken."
     st.caption(plain(words))
     facts_form.notes(n)
 

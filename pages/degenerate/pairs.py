@@ -82,7 +82,7 @@ def results(model: Model, spec: DegeneratePairsSpec, result: Result) -> None:
     if not trusted(model, spec, result):
         return
     left, right = neuron_card.columns()
-    scores = _scores(model, result.tables["candidates"])
+    scores = _scores(model, spec.method, result.tables["candidates"])
     with left:
         pairs_and_random(model, spec, result)
     with right:
@@ -116,7 +116,7 @@ def pairs_and_random(model: Model, spec: DegeneratePairsSpec, result: Result) ->
     )
     if "random_pairs" in result.tables:
         beside_random(spec, result)
-    neuron_maps.start(_scores(model, candidates))
+    neuron_maps.start(_scores(model, spec.method, candidates))
     parts: dict[str, Callable[[], None]] = {
         "Candidates": partial(listed_candidates, model, candidates)
     }
@@ -237,7 +237,7 @@ def _neurons(pairs: pd.DataFrame) -> NeuronSet:
     return NeuronSet(ends)
 
 
-def _scores(model: Model, candidates: pd.DataFrame) -> NeuronScores:
+def _scores(model: Model, method: str, candidates: pd.DataFrame) -> NeuronScores:
     array = np.zeros((model.layers, model.sizes["ffn"]), np.float32)
     array[candidates["layer"], candidates["neuron"]] = candidates["score"]
-    return NeuronScores({"ffn": array})
+    return NeuronScores({"ffn": array}, {"settings": {"method": method}})

@@ -93,7 +93,16 @@ def show(spec: AttributionSpec, result: Result) -> tuple[DeltaGenerator, bool]:
         texts = table["text"].tolist()
     else:  # of an earlier version
         texts, values = [spec.text], None
-    data = tokens.strip(texts, values, "score", clickable=False, large=True, predicted=label)
+    answer = label.strip()
+    data = tokens.strip(
+        texts,
+        values,
+        "score",
+        clickable=False,
+        large=True,
+        predicted=label,
+        legend=(f"against {answer}", f"for {answer}"),
+    )
     token_strip.draw(data, "home")
     left, right = st.columns(2, gap="large")
     with left:

@@ -215,7 +215,7 @@ def one_fact(
         first = neurons[(neurons["fact"] == chosen) & (neurons["language"] == spec.languages[0])]
         array = np.zeros((result.numbers["layers"], result.numbers["size"]), np.float32)
         array[first["layer"], first["neuron"]] = first["share"]
-        scores = NeuronScores({"ffn": array})
+        scores = NeuronScores({"ffn": array}, {"settings": {"method": spec.method}})
         neuron_maps.start(scores)
         prompt = Prompt(prompt_text(model, group[spec.languages[0]]))
         neuron_card.draw(model, prompt, neuron_maps.chosen(), scores)

@@ -86,7 +86,8 @@ def resume(pending: Pending) -> None:
 
 def history(everything: Sequence[Record]) -> None:
     """The table of finished runs and what can be done with the selected ones."""
-    st.subheader(f"Finished: {len(everything)}")
+    heading = st.empty()
+    heading.subheader(f"Finished: {len(everything)}")
     shelf = Shelf(services.store())
     contents = shelf.read()
     collections(shelf, contents)
@@ -94,6 +95,8 @@ def history(everything: Sequence[Record]) -> None:
         st.caption("Nothing yet.")
         return
     records, table = wanted(everything, contents)
+    if len(records) < len(everything):
+        heading.subheader(f"Finished: {len(records)} of {len(everything)}")
     if not records:
         return
     event = st.dataframe(
@@ -103,6 +106,7 @@ def history(everything: Sequence[Record]) -> None:
         height=min(40 + _ROW * len(records), 480),
         on_select="rerun",
         selection_mode=selection.MODES,
+        column_order=[column for column in table if column != "name" or table["name"].any()],
         # Another after each deletion: else the row that moves up is selected.
         key=f"history_{st.session_state.setdefault('history_deletions', 0)}",
         column_config={
@@ -110,6 +114,7 @@ def history(everything: Sequence[Record]) -> None:
                 width="small", help="Of the result: purple is above zero, orange below."
             ),
             "name": st.column_config.TextColumn(width="medium"),
+            "page": st.column_config.TextColumn(width=240),  # the longest title
             "when": st.column_config.DatetimeColumn(format="D MMM, HH:mm"),
             "seconds": st.column_config.NumberColumn(format="%.1f"),
         },

@@ -47,6 +47,9 @@ def test_the_sentence_is_there_as_tokens(home):
     assert [text.strip() for text in buttons.all_inner_texts()] == [
         "The", "capital", "of", "France", "is", "Paris",
     ]  # fmt: skip
+    key = home.page.locator(".st-key-strip_home")
+    assert key.get_by_text("against Paris").is_visible()
+    assert key.get_by_text("Beyond the scale of the other tokens: The, score").is_visible()
 
 
 def test_a_cell_leads_to_its_neuron(home):

@@ -50,10 +50,37 @@ def shown_texts(figure):
 
 @pytest.mark.parametrize(
     ("token", "text"),
-    [(" Paris", "␣Paris"), ("Paris", "Paris"), ("\n", "↵"), ("a\tb", "a⇥b"), ("", "")],
+    [
+        (" Paris", "␣Paris"),
+        ("Paris", "Paris"),
+        ("of the", "of the"),
+        ("a  b", "a  b"),
+        ("a ", "a␣"),
+        (" ", "␣"),
+        ("   ", "␣␣␣"),
+        (" " * 16, "␣×16"),
+        ("\n", "↵"),
+        ("\n\n       ", "↵↵␣×7"),
+        (" \n", "␣↵"),
+        ("\r\n", "\\r↵"),
+        ("a\tb", "a⇥b"),
+        ("\x0b", "\\x0b"),
+        ("\u00a0", "\\xa0"),
+        ("\u200b", "\\u200b"),
+        ("\u200c", "\\u200c"),
+        ("می\u200cروم", "می\u200cروم"),
+        ("", ""),
+    ],
 )
 def test_spaces_and_line_breaks_are_visible(token, text):
     assert charts.visible(token) == text
+
+
+def test_a_long_title_of_an_axis_is_on_lines_that_a_phone_has_room_for():
+    title = "probability of the right answer, more than the best method leaves"
+    lines = charts.wrapped(title).split("<br>")
+    assert " ".join(lines) == title
+    assert max(map(len, lines)) <= 34
 
 
 def test_predictions_shows_the_probabilities():
@@ -91,6 +118,15 @@ def test_layer_profile_sums_both_signs_per_layer():
         np.testing.assert_allclose(bars[0].y, np.clip(values, 0, None).sum(1), rtol=1e-5)
         np.testing.assert_allclose(bars[1].y, np.clip(values, None, 0).sum(1), rtol=1e-5)
         assert [bar.showlegend for bar in bars] == [True, False]
+
+
+def test_of_a_first_token_beyond_the_others_scale_the_bar_is_cut_and_the_number_written():
+    figure = charts.token_bars(["The", " cat", " is"], [-90.0, 1.0, -2.0], "score")
+    assert figure.layout.yaxis.range == pytest.approx((-2.2, 1.1))
+    assert [note.text for note in figure.layout.annotations] == ["-90"]
+    even = charts.token_bars(["The", " cat"], [-1.0, 2.0], "score")
+    assert even.layout.yaxis.range is None
+    assert not even.layout.annotations
 
 
 def test_token_bars_are_signed_and_coloured_by_sign():

@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from neuronlab.figures.colours import COLOURS, COMPONENT_COLOURS, DIVERGING, DIVERGING_DARK, GROUND
+from neuronlab.attribution import METHODS
+from neuronlab.figures.colours import (
+    COMPONENT_COLOURS,
+    DIVERGING,
+    DIVERGING_DARK,
+    GROUND,
+    MANY_COLOURS,
+    MANY_MARKS,
+    line_of,
+)
 
 ROOT = Path(__file__).parents[2]
 GROUNDS = [page for page, _ in GROUND.values()]
@@ -18,7 +27,7 @@ def luminance(colour):
     return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
-@pytest.mark.parametrize("colour", [*COLOURS, *COMPONENT_COLOURS.values()])
+@pytest.mark.parametrize("colour", [*MANY_COLOURS, *COMPONENT_COLOURS.values()])
 @pytest.mark.parametrize("ground", GROUNDS)
 def test_a_colour_stands_out_from_the_page(colour, ground):
     light, dark = sorted((luminance(colour), luminance(ground)), reverse=True)
@@ -26,7 +35,13 @@ def test_a_colour_stands_out_from_the_page(colour, ground):
 
 
 def test_no_two_are_the_same():
-    assert len(set(COLOURS)) == len(COLOURS)
+    assert len(set(MANY_COLOURS)) == len(MANY_COLOURS)
+    assert len(set(MANY_MARKS)) == len(MANY_MARKS)
+
+
+def test_no_two_methods_are_drawn_alike_in_colour_or_mark():
+    lines = [line_of(method) for method in METHODS if not method.startswith("toy")]
+    assert len({line.colour for line in lines}) == len({line.mark for line in lines}) == len(lines)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,18 @@ def test_special_tokens_have_no_colour_and_set_no_scale():
     assert [token["value"] for token in data["tokens"]] == [None, 1.0, -2.0, None]
 
 
+def test_the_first_token_of_a_text_sets_no_scale_and_the_key_tells_its_value():
+    data = tokens.strip(["The", " cat", " is"], [-9.0, 1.0, -2.0], "score")
+    assert data["limit"] == 2.0
+    assert data["beyond"] == "The, score -9"
+    assert f"background: {DIVERGING[0]}" in tokens.written(data)
+    begun = tokens.strip(["<s>", "The", " cat"], [0.0, -9.0, 1.0], "score", special=[0])
+    assert begun["limit"] == 9.0
+    assert begun["beyond"] == ""
+    assert tokens.strip(["M", "K"], [-9.0, 1.0], "score", residues=True)["limit"] == 9.0
+    assert tokens.strip(["The"], [-9.0], "score")["limit"] == 9.0
+
+
 def test_residues_count_from_one_whatever_stands_before_them():
     letters = "MKTAYIAKQRQ"
     data = tokens.strip(["<cls>", *letters, "<eos>"], special=[0, 12], residues=True)

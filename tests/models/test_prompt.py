@@ -70,6 +70,15 @@ def test_a_target_of_several_tokens_is_scored_by_its_first_and_says_so(smollm):
     assert smollm.token(first) in encoded.note
 
 
+def test_bytes_of_a_letter_are_told_apart(smollm):
+    ids = smollm.tokenizer("ᚠ 𓀀", add_special_tokens=False)["input_ids"]
+    tokens = [smollm.token(index) for index in ids]
+    assert "".join(tokens).encode().decode("unicode_escape").encode("latin1").decode() == "ᚠ 𓀀"
+    assert not any("\ufffd" in token for token in tokens)
+    every = [smollm.token(index) for index in range(smollm.embeddings)]
+    assert len(set(every)) == len(every)
+
+
 def test_tokens_keep_their_leading_space(smollm):
     encoded = smollm.encode(nl.Prompt("The capital of France is", target=" Paris"))
     assert encoded.tokens == ("The", " capital", " of", " France", " is")

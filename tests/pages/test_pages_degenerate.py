@@ -87,6 +87,13 @@ def test_fact_checking_opens_on_a_finished_example(checking, results):
         "chart_precision_recall",
     } <= charts
     assert page.says(f"{result.numbers['facts']['test']} were tested")
+    assert page.says("What they do not tell apart, more facts may")
+    # The box that people come for is above the form and the result.
+    assert page.at.text_input[0].label == "Claim, up to its answer"
+    texts = [element.value for element in page.at.markdown]
+    assert texts.index("##### Check a claim") < texts.index(
+        next(text for text in texts if "judging one candidate" in text)
+    )
 
 
 def live_table(page):

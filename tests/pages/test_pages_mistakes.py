@@ -171,9 +171,25 @@ def test_a_link_to_a_run_that_is_not_here(visit, results, page, key):
 @pytest.mark.parametrize("neuron", ["nonsense", "999.ffn.1", "1.ffn.999999", "1.nothing.3"])
 def test_a_link_to_a_neuron_that_is_not_there(visit, results, neuron):
     app = visit("attribution", run=example("smollm2-135m").key, neuron=neuron)
-    if app.errors():
-        app.one_error("not a neuron")
+    app.one_error(
+        "not a neuron" if "no" in neuron else f"This model has no neuron {neuron}: it has 30"
+    )
     assert app.says("top neurons:")
+    app.press("dismiss")
+    assert app.errors() == []
+
+
+def test_a_link_to_a_neuron_that_was_not_scored(visit, results):
+    spec = example("smollm2-135m")
+    app = visit("attribution", run=spec.key, neuron="3.attention.1")
+    app.one_error("Neuron 3.attention.1 was not scored: the best one is shown instead.")
+
+
+def test_a_link_to_a_neuron_alone_opens_the_example_at_it(visit, results):
+    app = visit("attribution", neuron="3.ffn.5")
+    assert app.errors() == []
+    assert app.query("neuron") == "3.ffn.5"
+    visit("attribution", neuron="99.ffn.1").one_error("This model has no neuron 99.ffn.1")
 
 
 def truncate(folder):

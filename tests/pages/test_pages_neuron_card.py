@@ -5,9 +5,9 @@ import re
 from neuronlab.attribution import attribute
 from neuronlab.examples import example
 from neuronlab.models import Prompt, shared
-from neuronlab.neurons import Neuron
+from neuronlab.neurons import Neuron, neuron_card
 from neuronlab.runs import Store
-from neuronlab.studies.attribution import scores_of
+from neuronlab.studies.attribution import one_pass, scores_of
 from neuronlab.studies.bases.prompts import PROMPTS
 
 MODEL = "smollm2-135m"
@@ -19,8 +19,27 @@ def test_the_rank_is_among_all_neurons_of_the_page(visit, results):
     app = visit("attribution", run=example(MODEL).key, neuron=str(neuron))
     (words,) = (text for text in app.texts() if re.search(r"^Score .*, rank ", text))
     rank = int(re.search(r"rank \*\*([\d,]+)\*\* of ([\d,]+)", words)[1].replace(",", ""))
+    assert words.startswith(f"Score **{scores.score(neuron):+.3g}**, rank ")
+    assert "by Integrated gradients; activation" in words
+    assert words.endswith("at the predicted position.")
     above = sum(int((scores[c] > scores.score(neuron)).sum()) for c in scores)
     assert rank == above + 1
+
+
+def test_of_a_token_that_was_clicked_score_and_activation_are_both_of_it(visit, results):
+    spec = example(MODEL)
+    app = visit("attribution", run=spec.key, neuron="24.ffn.1005")
+    app.at.session_state["token"] = spec.key, 3
+    app.run()
+    model = shared(MODEL, "cpu")
+    neuron = Neuron(24, "ffn", 1005)
+    at_token = one_pass(model, spec, int(app.result(results).numbers["target"]))["ffn"][24, 3, 1005]
+    seen = neuron_card(model, spec.prompt, neuron).activations["activation"][3]
+    (words,) = (text for text in app.texts() if re.search(r"^Score .*, rank ", text))
+    assert words.startswith(f"Score **{float(at_token):+.3g}**, rank ")
+    assert "by Gradient x activation; activation" in words
+    assert words.endswith(f"activation **{seen:+.3g}** at token 4, ␣France.")
+    assert app.says("At the predicted position:")
 
 
 def test_the_example_prompts_that_it_is_among_the_best_of_are_named(visit, results):

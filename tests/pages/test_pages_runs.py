@@ -13,7 +13,7 @@ from neuronlab.runs import Queue, Shelf, Store
 from neuronlab.studies import STUDIES
 from neuronlab.studies.context_explanation import ContextExplanationSpec
 from neuronlab.studies.token_labels import TokenLabelsSpec
-from neuronlab.widgets import services
+from neuronlab.widgets import runs, services
 from neuronlab.widgets.services import spec_of
 from pages import PAGE_OF
 from pages.runs import pictures
@@ -62,9 +62,20 @@ def test_runs_are_named_as_people_know_them_and_found_by_words(visit, results):
     few = app.at.dataframe[-1].value
     assert few["asked"].str.contains("The capital of France is").all()
     assert 0 < len(few) < len(every)
+    assert app.at.subheader[-1].value == f"Finished: {len(few)} of {len(every)}"
     app.at.text_input(key="history_words").set_value("nothinglikethis")
     app.run()
     assert app.says("No run has all of these words")
+
+
+def test_a_run_says_its_study_and_whether_its_scores_are_specific():
+    spec = example("smollm2-135m")
+    assert runs.heading(spec.study, spec.model_dump()) == "Integrated gradients"
+    specific = spec.model_copy(update={"specific": True}).model_dump()
+    assert runs.heading(spec.study, specific) == "Integrated gradients, specific"
+    pairs = STUDIES["degenerate_pairs"]
+    heading = runs.heading(pairs.name, {"model": "smollm2-135m", "text": "", "method": "amig"})
+    assert heading == f"{pairs.title}, AMIG"
 
 
 def test_a_class_has_its_name_and_what_was_asked_stands_in_front(visit, results):

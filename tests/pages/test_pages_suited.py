@@ -25,7 +25,10 @@ def test_the_models_a_page_names_suit_it():
 def test_steering_opens_on_a_protein_model_and_says_so(visit, results):
     app = visit("steering", model=ENGLISH)
     assert model_of(app) == ANTIBODIES
-    assert app.says("SmolLM2 135M Instruct does not suit this page, which opens on AntiBERTy.")
+    # Not the first that is said: beside where the result is from, and once.
+    (told,) = (text for text in app.texts() if "does not suit this page" in text)
+    assert told.startswith("Stored example, ")
+    assert told.endswith("Opened on AntiBERTy: SmolLM2 135M Instruct does not suit this page.")
     assert app.errors() == []
     assert app.charts()
 
@@ -96,7 +99,7 @@ def test_a_model_that_is_not_fetched_is_no_dead_end_elsewhere(visit, without_gem
     assert model_of(app) == SEVERAL
     app.go(page)
     assert model_of(app) == ENGLISH
-    assert app.says("Gemma 3 270M is not on this machine, so that this page opens on SmolLM2")
+    assert app.says("Opened on SmolLM2 135M Instruct: Gemma 3 270M is not on this machine.")
     assert not app.says("is not on this machine yet")
     # Whoever chooses it there is offered to fetch it.
     app.choose_model(SEVERAL)

@@ -162,3 +162,11 @@ def test_a_stored_example_opens_without_a_run(visit, home, page, monkeypatch):
     assert app.charts() or app.says("Without its 10 top neurons")
     if page != "home":
         assert app.says("Stored example, computed on 20")
+
+
+def test_the_tokens_of_tables_are_told_apart(visit, results):
+    app = visit("attribution", run=example("smollm2-135m").key)
+    frames = [frame.value for frame in app.at.dataframe if "token" in frame.value]
+    tokens = {token for frame in frames for token in frame["token"] if isinstance(token, str)}
+    assert {"␣Paris", "␣"} <= tokens
+    assert all(token == token.strip() for token in tokens)

@@ -12,6 +12,7 @@ from contexts import context_with, watched
 import neuronlab as nl
 from neuronlab.attribution.log_probability_increase import LogProbabilityIncrease
 from neuronlab.attribution.query_neurons import VALUE_NEURONS, ValueNeuron, shares
+from neuronlab.figures.charts import visible
 from neuronlab.models.components import SUBLAYERS
 from neuronlab.models.stream import read_stream
 from neuronlab.runs import Cancelled, Store, read_spec, run_study
@@ -240,7 +241,7 @@ def test_tokens_are_the_highest_and_lowest_logits_of_the_vector(case):
         logits = readout.unembedding @ (readout.inner.matrix @ vectors[row.neuron]) * readout.scale
         order = logits.argsort(descending=True).tolist()
         for column, expected in (("promotes", order[:10]), ("suppresses", order[::-1][:10])):
-            words = [case.model.token(i).strip() or "␣" for i in expected]
+            words = [case.model.token(i).strip() or visible(case.model.token(i)) for i in expected]
             assert getattr(row, column).split("  ") == words
         checked += 1
     assert checked == 10

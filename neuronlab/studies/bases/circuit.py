@@ -228,9 +228,16 @@ def worded(scorer: LogProbabilityIncrease, values: Mapping[str, pd.DataFrame]) -
         change = stream.readout.change(some)
         for name, sign in (("promotes", 1), ("suppresses", -1)):
             for row in (sign * change).topk(min(_TOKENS, change.shape[1])).indices.tolist():
-                words[name].append("  ".join(stream.model.token(i).strip() or "␣" for i in row))
+                words[name].append("  ".join(map(_word, map(stream.model.token, row))))
     for name, texts in words.items():
         neurons[name] = pd.Series(texts, index=worded, dtype="object")
         neurons[name] = neurons[name].fillna("")
     columns = ["rank", "layer", "component", "neuron", "head", "position", "score", "bound"]
     return neurons[[*columns, "coefficient", *words]]
+
+
+def _word(token: str) -> str:
+    """A token without the gap before it, which is seen where it is all there is."""
+    from neuronlab.figures.charts import visible
+
+    return token.strip() or visible(token)

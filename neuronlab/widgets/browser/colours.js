@@ -23,10 +23,10 @@ const css = ([r, g, b]) => `rgb(${r}, ${g}, ${b})`;
 const inkOn = ([r, g, b]) => (0.3 * r + 0.59 * g + 0.11 * b < 140 ? "#FFFFFF" : "#16181D");
 const signed = (value, digits = 3) => (value < 0 ? "−" : "+") + Math.abs(value).toPrecision(digits);
 
-// The scale of signed values, below a figure.
-function legend(root, limit, stops) {
+// The scale of signed values, below a figure, and what its ends mean.
+function legend(root, limit, stops, [below, above]) {
   const line = added("div", "legend", root);
-  added("span", "", line, "against");
+  added("span", "", line, below);
   const scale = added("div", "scale", line);
   const shades = Array.from({ length: 21 }, (_, i) => css(colourAt(i / 10 - 1, stops)));
   added("div", "ramp", scale).style.background = `linear-gradient(to right, ${shades.join(", ")})`;
@@ -34,7 +34,7 @@ function legend(root, limit, stops) {
     const tick = added("span", "tick", scale, part ? signed(part * limit, 2) : "0");
     tick.style.left = `${50 * (1 + place(part, 1))}%`;
   }
-  added("span", "", line, "for");
+  added("span", "", line, above);
 }
 
 function added(tag, name, parent, text = "") {

@@ -19,7 +19,7 @@ export default function render({ data, parentElement, setTriggerValue }) {
   spoken.setAttribute("aria-live", "polite");
   const row = added("div", "panels", root);
   const panels = data.panels.map((panel, at) => build(panel, at));
-  if (data.legend) legend(root, data.limit, stops);
+  if (data.legend) legend(root, data.limit, stops, ["against", "for"]);
   arrange();
   root.watcher = new ResizeObserver(arrange);
   root.watcher.observe(row);

@@ -69,7 +69,8 @@ export default function render({ data, parentElement, setTriggerValue }) {
       added("span", "", key, words);
     }
   }
-  if (data.legend) legend(root, data.limit, stops);
+  if (data.legend.length) legend(root, data.limit, stops, data.legend);
+  if (data.beyond) added("div", "key", root, `Beyond the scale of the other tokens: ${data.beyond}`);
   const placeOf = (residue) => data.tokens.findIndex((token) => token.residue && token.residue === residue);
   const tell = linked(root, data.linked, ({ residues, chosen }) => {
     chips.forEach((chip, at) => chip.classList.toggle("marked", residues.includes(data.tokens[at].residue)));
