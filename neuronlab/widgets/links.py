@@ -176,11 +176,11 @@ def _neurons() -> dict[str | None, Neuron]:
     return st.session_state.setdefault("neurons", {})
 
 
-def carry(name: str, value: str) -> None:
-    """Have the address carry a setting; "" carries none. What it carries already is not sent."""
-    if value == st.query_params.get(name, ""):
+def carry(name: str, value: str, default: str = "") -> None:
+    """Have the address carry a setting; the default is not carried, nor sent what is already."""
+    if value == st.query_params.get(name, default):
         return
-    if value:
+    if value != default:
         st.query_params[name] = value
     else:
         del st.query_params[name]

@@ -166,7 +166,9 @@ def _fitting(rows: pd.DataFrame) -> pd.DataFrame | None:
     """The rows that a person asks for, best first; None where a model has to be fetched first."""
     one, two, three = st.columns([4, 2, 2], vertical_alignment="bottom")
     query, meant = search.ask(one, two, "label", 'kinase, "high residue", -mouse, GO:0016787')
-    least = three.slider("Correlation, at least", -1.0, 1.0, 0.0, 0.05, key="label_least")
+    least = three.slider(
+        "Correlation, at least", -1.0, 1.0, 0.0, 0.05, key="label_least", bind="query-params"
+    )
     rows = _in_cell(rows)
     if not meant:
         rows = search_words(rows, query).sort_values("correlation", ascending=False)

@@ -220,13 +220,17 @@ def _fitting(table: pd.DataFrame, tokens: int) -> pd.DataFrame | None:
         help="In labels, which come first, and at a neuron's five strongest places.",
     )
     layer = four.selectbox(
-        "Layer", [_ALL, *range(int(table["layer"].max()) + 1)], key="context_layer"
+        "Layer",
+        [_ALL, *range(int(table["layer"].max()) + 1)],
+        key="context_layer",
+        bind="query-params",
     )
     frequency = three.segmented_control(
         "Frequent words",
         ["left out", "kept"],
         default="left out",
         key="context_frequency",
+        bind="query-params",
         wrap=True,
         required=True,
         help=f"Frequent: more than {_RARE:.1%} of the tokens that judge. Labels of commas and of "

@@ -97,6 +97,17 @@ def test_labels_are_searched_and_the_search_may_find_nothing(labels, results):
     assert labels.says("No neuron has such a label")
 
 
+def test_the_address_has_the_search(labels, results, visit):
+    labels.at.text_input(key="label_query").set_value("low residue")
+    labels.run()
+    page = visit("labels", model=MODEL, label_query=labels.query("label_query"), label_least="0.2")
+    assert page.at.text_input(key="label_query").value == "low residue"
+    assert page.at.slider(key="label_least").value == 0.2
+    listed = page.at.dataframe(key="label_rows").value
+    assert len(listed)
+    assert (listed["correlation"] >= 0.2).all()
+
+
 def test_a_neurons_card_elsewhere_shows_its_label(labels, results, visit):
     best = labels.at.dataframe(key="label_rows").value.iloc[0]
     neuron = f"{best['layer']}.ffn.{best['neuron']}"
