@@ -76,7 +76,12 @@ def heading(rows: pd.DataFrame, most: int) -> str:
         )
     else:
         which = f"{count} (the first {most:,})" if len(rows) > most else count
-    return f"{which}. Click one for its card, tick rows for the basket."
+    missing = ""
+    if unlabelled := int((rows["label"] == "").sum()):
+        missing += f" {unlabelled:,} have no label."
+    if unjudged := int((rows["correlation"].isna() & (rows["label"] != "")).sum()):
+        missing += f" {unjudged:,} labels could not be judged (–): too little held out bears them."
+    return f"{which}. Click one for its card, tick rows for the basket.{missing}"
 
 
 def chosen(rows: pd.DataFrame, every: pd.DataFrame, name: str) -> Neuron:
