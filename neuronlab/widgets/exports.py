@@ -98,7 +98,7 @@ def reported(name: str, part: Part) -> None:
 def listed(table: pd.DataFrame, height: int | Literal["auto"] = "auto") -> None:
     """A table with blanks in its heads; in its files the columns keep their names."""
     words = {name: str(name).replace("_", " ") for name in table.columns}
-    st.dataframe(table, hide_index=True, column_config=words, height=height)
+    st.dataframe(table, hide_index=True, column_config=words, height=height, placeholder="–")
 
 
 def tables(

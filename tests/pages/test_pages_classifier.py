@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from Bio.Data.PDBData import protein_letters_1to3
+from streamlit.testing.v1 import AppTest
 
 from neuronlab.models.catalogue import entry
 from neuronlab.proteins.baselines import judge
@@ -331,6 +332,38 @@ def test_a_structure_of_another_protein_is_one_sentence(visit, results):
     page.at.file_uploader(key="one_structure").upload("other.pdb", atoms.encode(), "text/plain")
     page.run()
     page.one_error("upload the structure of this very protein")
+
+
+def shared(overlap):
+    """The table alone."""
+    from pages.classifier import transfer
+
+    transfer.shared(overlap)
+
+
+def test_what_two_tasks_share_is_in_words():
+    row = {"fraction": 0.1, "component": "ffn", "shared": 12, "expected": 3.4}
+    overlap = pd.DataFrame([row | {"jaccard": np.nan, "spearman": 0.2}])
+    table, behind = AppTest.from_function(shared, args=(overlap,)).run().dataframe
+    assert table.value.columns.tolist() == list(transfer._OVERLAP.values())
+    assert not {*table.value.columns} & {*overlap.columns}
+    assert table.proto.placeholder == behind.proto.placeholder == "–"
+
+
+def test_what_is_compared_with_itself_is_no_empty_cell():
+    numbers = {"difference": 0.1, "low": 0.05, "high": 0.2, "p": 0.01, "fraction": 0.1}
+    rows = [
+        {"neurons": neurons, "against": against, **numbers}
+        for neurons, against in (
+            ("its own", "full"),
+            ("the other's", "full"),
+            ("the other's", "own"),
+        )
+    ]
+    table = differences.comparison(
+        pd.DataFrame(rows), {"neurons": "neurons kept"}, {"full": "all", "own": "its own"}
+    )
+    assert table["its own"].tolist() == ["–", "+0.100 [+0.050, +0.200], p = 0.01: more"]
 
 
 def test_between_tasks_needs_a_second_classifier(visit, results, monkeypatch):
