@@ -100,7 +100,7 @@ def _concepts(rows: pd.DataFrame) -> None:
         required=True,
     )
     st.markdown(
-        "**What each layer's labels name**: share of its neurons. Click a cell to list them."
+        "**What each layer's labels name**: share of its neurons. Click a cell to list them above."
     )
     cells = figures.concept_table(rows, by, 20)
     option = figures.concept_map(rows, by, 20)
