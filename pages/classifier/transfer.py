@@ -25,10 +25,10 @@ _PLACES = {"model": "model judged", "neurons": "neurons kept", "fraction": "shar
 _OVERLAP = {
     "fraction": "share kept",
     "component": "kind of neuron",
-    "shared": "kept by both (neurons)",
-    "expected": "expected by chance (neurons)",
-    "jaccard": "Jaccard index (0 to 1)",
-    "spearman": "rank correlation of scores (-1 to 1)",
+    "shared": "both keep (neurons)",
+    "expected": "by chance (neurons)",
+    "jaccard": "Jaccard index",
+    "spearman": "rank correlation",
 }
 _AGAINST = {
     "random": "against random, same counts",
@@ -134,8 +134,10 @@ def results(spec: NeuronTransferSpec, result: Result) -> None:
     shared(result.tables["overlap"])
     st.caption(
         f"Scored on {result.numbers['scored']} proteins, judged on {result.numbers['tested']}. "
-        "Expected: of random sets with as many neurons in each layer. Differences are on the same "
-        f"proteins, with 95 % intervals; random neurons are drawn {spec.seeds} times."
+        "By chance: of random sets with as many neurons in each layer. The Jaccard index is 1 "
+        "where both keep the same; the rank correlation, from -1 to 1, is of all scores. "
+        "Differences are on the same proteins, with 95 % intervals; random neurons are drawn "
+        f"{spec.seeds} times."
     )
     exports.share(spec.key, study_python(spec), study_command(spec))
 
