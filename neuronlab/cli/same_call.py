@@ -7,6 +7,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from neuronlab.neurons import NeuronSet
     from neuronlab.runs import Spec
     from neuronlab.studies.attribution import AttributionSpec
 
@@ -65,6 +66,32 @@ def attribute_python(spec: AttributionSpec) -> str:
         f"scores = nl.attribute({', '.join(arguments)})\n"
         "print(scores.top(10))\n"
     )
+
+
+def residues_python(
+    model: str, sequence: str, target: int, method: str, neurons: NeuronSet | None
+) -> str:
+    """The Python code that computes what neurons contribute at each residue, in `residues`.
+
+    Args:
+        neurons: whose scores count; None counts all.
+    """
+    arguments = ["model", repr(sequence), f"target={target}"]
+    if neurons is not None:
+        arguments.append(f"neurons={neurons_python(neurons)}")
+    return (
+        "import neuronlab as nl\n"
+        "from neuronlab.attribution import residue_scores\n\n"
+        f"model = nl.load({model!r})\n"
+        f"residues = residue_scores({', '.join(arguments)}, method={method!r})\n"
+        "print(residues.probability, residues.scores)\n"
+    )
+
+
+def neurons_python(neurons: NeuronSet) -> str:
+    """The Python expression that gives a set of neurons."""
+    listed = ", ".join(f"({n.layer}, {n.component!r}, {n.index})" for n in neurons)
+    return f"nl.NeuronSet([{listed}])"
 
 
 def study_command(spec: Spec) -> str:

@@ -37,7 +37,7 @@ RIBBONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("tube", {"style": "trace", "thickness": 0.4}),
     ("thin line", {"style": "trace", "thickness": 0.12}),
 )
-SUBSTITUTIONS = 8  # named below a structure; the rest is counted
+SUBSTITUTIONS = 3  # named below a structure; the rest is counted
 # Height and colour of a helix, a strand and neither along the sequence.
 TRACK = (
     ("H", "helix", 0.8, "#CC79A7"),
@@ -90,9 +90,13 @@ def structures_view(
     html = page_of(view, start, "structures")
     heads = _heads(structures, labels, colour, overlaid)
     style = STYLE.format(ground=ground, ink=ink, columns=len(structures))
+    switch = ""
+    if columns > 1:
+        style += _narrow(columns)
+        switch = _switch(labels)
     legend = _legend(structures[0], colour, values, dark=dark)
     return (
-        f'<style>{style}</style>\n<div class="heads">{heads}</div>\n{html}\n'
+        f'<style>{style}</style>\n{switch}<div class="heads">{heads}</div>\n{html}\n'
         f'<div class="legend">{legend}</div>'
     )
 
@@ -259,8 +263,35 @@ def _heads(
     for structure, label, (ribbon, _) in zip(structures, labels, RIBBONS, strict=False):
         form = f" ({ribbon})" if overlaid and len(structures) > 1 else ""
         caption = escape(_caption(structure, structures[0], colour))
-        heads += f"<div><b>{escape(label)}</b>{form}<br>{caption}</div>"
+        heads += f"<div><b>{escape(label)}</b>{form}: {caption}</div>"
     return heads
+
+
+def _switch(labels: Sequence[str]) -> str:
+    """What chooses the one structure that a narrow page shows: the last to begin with."""
+    options = "".join(
+        f'<label><input type="radio" name="panel" id="panel{i}"'
+        f"{' checked' if i == len(labels) - 1 else ''}> {escape(label)}</label>"
+        for i, label in enumerate(labels)
+    )
+    return f'<div class="switch" role="radiogroup" aria-label="Structure">{options}</div>\n'
+
+
+def _narrow(columns: int) -> str:
+    """Of a narrow page the style: the views are as wide as so many pages, of which one is seen."""
+    style = (
+        "@media (max-width: 420px) { body { overflow-x: hidden; } "
+        ".switch { display: flex; gap: 1em; padding: 4px 8px; } "
+        f"body > div[id] {{ width: {columns}00% !important; }} "
+        ".heads { display: block; } .heads div { display: none; } "
+    )
+    for i in range(columns):
+        chosen = f"body:has(#panel{i}:checked)"
+        style += (
+            f"{chosen} > div[id] {{ margin-left: -{i}00%; }} "
+            f"{chosen} .heads div:nth-child({i + 1}) {{ display: block; }} "
+        )
+    return f".switch {{ display: none; }} {style}}}"
 
 
 def _caption(structure: Folded, first: Folded, colour: Colouring) -> str:

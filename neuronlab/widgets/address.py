@@ -9,16 +9,15 @@ from neuronlab.widgets.browser import element
 _mount = element("address")
 # Neurons of a basket that an address carries: browsers and proxies take a few thousand letters.
 LONGEST = 200
+_RUN = "this run, view and neuron, with what the proof changes"
 
 
-def draw(name: str) -> None:
+def draw(name: str, opens: str | None = None) -> None:
     """A link that opens what the page shows, as it is when the link is read.
 
     Args:
         name: of the widget: unique on the page.
+        opens: what it opens besides the basket, where that is no run.
     """
     _mount(key=f"address_{name}", data={})
-    st.caption(
-        f"It opens this run, view and neuron, with the basket (up to {LONGEST} neurons) and with "
-        "what the proof changes."
-    )
+    st.caption(f"It opens {opens or _RUN}, and the basket (up to {LONGEST} neurons).")

@@ -104,7 +104,13 @@ def listed(table: pd.DataFrame, height: int | Literal["auto"] = "auto") -> None:
         name: [visible(token) if isinstance(token, str) else token for token in table[name]]
         for name in _TOKENS.intersection(table.columns)
     }
-    st.dataframe(table.assign(**shown), hide_index=True, column_config=words, height=height)
+    st.dataframe(
+        table.assign(**shown),
+        hide_index=True,
+        column_config=words,
+        height=height,
+        placeholder="–",
+    )
 
 
 def tables(
@@ -246,6 +252,26 @@ def _settings(spec: Mapping[str, Any]) -> dict[str, str]:
     return words
 
 
+def share_view(python: str, opens: str | None = None) -> None:
+    """The address of what is shown, the page alone, and the exact calls; to be drawn in a row.
+
+    Args:
+        opens: see ``address.draw``.
+    """
+    with st.popover("Share", icon=":material/share:", type="tertiary"):
+        address.draw("page", opens)
+    st.button(
+        "Present",
+        icon=":material/slideshow:",
+        type="tertiary",
+        key="present",
+        on_click=present,
+        help="The page alone, for a projector; there a button has it fill the screen.",
+    )
+    with st.popover("Copy as Python", icon=":material/code:", type="tertiary"):
+        st.code(python, language="python")
+
+
 def share(key: str, python: str, command: str) -> None:
     """The exact calls that give a result, and the whole of it as files."""
     store = services.store()
@@ -258,18 +284,7 @@ def share(key: str, python: str, command: str) -> None:
     if store.has(key):
         _mount(key="caption", data={"caption": _caption(key), "page": True, "figure": ""})
     with st.container(horizontal=True):
-        with st.popover("Share", icon=":material/share:", type="tertiary"):
-            address.draw("page")
-        st.button(
-            "Present",
-            icon=":material/slideshow:",
-            type="tertiary",
-            key="present",
-            on_click=present,
-            help="The page alone, for a projector; there a button has it fill the screen.",
-        )
-        with st.popover("Copy as Python", icon=":material/code:", type="tertiary"):
-            st.code(python, language="python")
+        share_view(python)
         with st.popover("Copy as command", icon=":material/terminal:", type="tertiary"):
             st.code(command, language="bash")
         # Opened, it has the page drawn once more, with all its sections.

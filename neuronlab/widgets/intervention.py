@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from neuronlab.cli.same_call import neurons_python
 from neuronlab.figures.charts import predictions, visible
 from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.figures.report import Part
@@ -338,12 +339,11 @@ def _python(prompt: Prompt, model: Model, neurons: NeuronSet, change: Change) ->
     for name, value in (("foil", prompt.foil), ("prefix", prompt.prefix)):
         if value is not None:
             asked.append(f"{name}={value!r}")
-    listed = ", ".join(f"({n.layer}, {n.component!r}, {n.index})" for n in neurons)
     return (
         "import neuronlab as nl\n\n"
         f"model = nl.load({model.name!r})\n"
         f"prompt = nl.Prompt({', '.join(asked)})\n"
-        f"basket = nl.NeuronSet([{listed}])\n"
+        f"basket = {neurons_python(neurons)}\n"
         f"changed = nl.predict(model, prompt, intervention={change.python()})\n"
         f"print(changed.probability, changed.{'rank' if prompt.foil is None else 'log_odds'})"
     )

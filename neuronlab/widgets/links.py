@@ -67,6 +67,7 @@ def follow(*, runs: bool) -> None:
             st.session_state[name] = st.query_params[name]
     if "address_read" not in st.session_state:  # then the session says what the address carries
         st.session_state["address_read"] = True
+        _take_model(st.query_params.get("model", ""))
         try:
             if runs and not key and "neuron" in st.query_params:
                 _ask_for(Neuron.parse(st.query_params["neuron"]))
@@ -122,13 +123,22 @@ def carry_basket() -> None:
     carry("basket", carried if 0 < len(names) <= LONGEST else "")
 
 
+def carry_model() -> None:
+    """Have the address carry the model: of a view that shows no run, which would say it."""
+    carry("model", state.model_name())
+
+
 def _unpack(basket: str) -> None:
     if basket:
         model, _, names = basket.rpartition(":")
         neurons = map(Neuron.parse, names.split(",", LONGEST)[:LONGEST])
         state.set_basket(NeuronSet(neurons), model)
-        if "run" not in st.query_params and entry(model):  # a link alone fetches no other
-            st.session_state["model"] = model
+        _take_model(model)
+
+
+def _take_model(name: str) -> None:
+    if "run" not in st.query_params and entry(name):  # a link alone fetches no other
+        st.session_state["model"] = name
 
 
 def show(key: str, study: str) -> None:
@@ -136,6 +146,7 @@ def show(key: str, study: str) -> None:
     _shown()[study] = key
     st.session_state["run_shown"] = True
     carry("run", key)
+    carry("model", "")
 
 
 def drop_others_run() -> None:
@@ -188,11 +199,11 @@ def _neurons() -> dict[str | None, Neuron]:
     return st.session_state.setdefault("neurons", {})
 
 
-def carry(name: str, value: str) -> None:
-    """Have the address carry a setting; "" carries none. What it carries already is not sent."""
-    if value == st.query_params.get(name, ""):
+def carry(name: str, value: str, default: str = "") -> None:
+    """Have the address carry a setting; the default is not carried, nor sent what is already."""
+    if value == st.query_params.get(name, default):
         return
-    if value:
+    if value != default:
         st.query_params[name] = value
     else:
         del st.query_params[name]

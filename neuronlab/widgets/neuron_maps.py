@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +18,8 @@ from neuronlab.runs import Result
 from neuronlab.widgets import exports, heatmaps, links, selection, state
 
 _TOP = 200
+# Of columns of text, in pixels: what a list beside a card has room for.
+_WIDTHS = {"label": 205}
 
 
 def chosen() -> Neuron:
@@ -184,6 +186,7 @@ def listed(
     *,
     height: int = 340,
     order: Sequence[str] | None = None,
+    widths: Mapping[str, int] = _WIDTHS,
 ) -> None:
     """A table of neurons, best first; ticked rows go to the basket, the clicked one to the card.
 
@@ -192,6 +195,7 @@ def listed(
             is one of them, is shown in place of the layer's number.
         name: of the widgets: unique on the page.
         order: columns to show, if not all.
+        widths: of columns of text, in pixels.
     """
     neurons = [
         Neuron(int(r.layer), r.component, int(r.neuron)) for r in table.itertuples(index=False)
@@ -213,15 +217,22 @@ def listed(
         selection_mode=selection.MODES,
         key=name,
         column_order=order,
+        placeholder="–",
         column_config={
+            **({} if "layer_name" in table else {"layer": st.column_config.Column(width=52)}),
             "component": st.column_config.TextColumn("component", width="small"),
+            "neuron": st.column_config.Column(width=64),
+            **{column: st.column_config.Column(width=width) for column, width in widths.items()},
             "score": st.column_config.NumberColumn("score", format="%.5f"),
             "coefficient": st.column_config.NumberColumn("coefficient", format="%+.2f"),
             "likeness": st.column_config.NumberColumn(
                 format="%.2f",
                 help="Of label and search, in meaning: 1 is the same, 0 nothing alike.",
             ),
-            "control_correlation": st.column_config.NumberColumn("control"),
+            "correlation": st.column_config.NumberColumn(format="%.2f", width=92),
+            "control_correlation": st.column_config.NumberColumn(
+                "control", format="%.2f", width=68, help="What labels of other neurons get."
+            ),
         },
         alt=alt,
     )

@@ -206,17 +206,17 @@ def _protein(model: Model, form: dict[str, Any]) -> Prompt:
     if model.kind != "masked":
         return Prompt(sequence)
     start = min(form["mask"] or 0, len(sequence) - 1)
-    place = st.slider(
+    place = st.selectbox(
         "Residue to hide and predict",
-        1,
-        max(len(sequence), 2),
-        start + 1,
+        range(len(sequence)),
+        start,
+        format_func=lambda i: f"{sequence[i]}{i + 1}",
         key=_key(f"mask_{len(sequence)}"),
-        help="Counted from 1. The model sees a mask there and predicts the residue.",
+        help="Counted from 1: type its number. The model sees a mask there and predicts the "
+        "residue.",
     )
-    place = min(place, len(sequence))
-    st.caption(f"{sequence[place - 1]}{place}: …{_around(sequence, place - 1)}…")
-    return Prompt(sequence, mask=place - 1)
+    st.caption(f"…{_around(sequence, place)}…")
+    return Prompt(sequence, mask=place)
 
 
 def _around(sequence: str, at: int, reach: int = 8) -> str:

@@ -137,7 +137,7 @@ def _view(
         format_func=titles.__getitem__,
         key=f"{name}_colour_{'_'.join(titles)}",
         wrap=True,
-        persist_state="page",
+        bind="query-params",
         required=True,
     )
     table = pd.DataFrame({"residue": range(1, len(sequence) + 1), "letter": list(sequence)})
@@ -197,8 +197,16 @@ def choose_known(names: Mapping[str, str], key: str, first: str = "") -> Backbon
         names: what they are called, by name.
         first: the one that is chosen at first.
     """
-    at = list(names).index(first) if first in names else 0
-    chosen = backbone(st.selectbox(KNOWN, list(names), at, format_func=names.__getitem__, key=key))
+    st.session_state.setdefault(key, first if first in names else next(iter(names)))
+    chosen = backbone(
+        st.selectbox(
+            KNOWN,
+            list(names),
+            format_func=names.__getitem__,
+            key=key,
+            persist_state="session",
+        )
+    )
     st.caption(plain(chosen.what))
     return chosen
 

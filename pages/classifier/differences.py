@@ -12,6 +12,8 @@ from neuronlab.studies.submodels import FULL, STRATIFIED
 # What the columns of a comparison are called.
 AGAINST = {STRATIFIED: "against random, same counts", FULL: "against all neurons"}
 SAME = "not told apart"
+# Where there is nothing to compare: with itself.
+NOTHING = "–"
 # How often random neurons may do as well by chance where a choice is called better.
 CHANCE = 0.05
 
@@ -57,4 +59,4 @@ def comparison(
         | {against[r.against]: r.words for r in group.itertuples() if r.against in against}
         for place, group in groups
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).fillna(dict.fromkeys(against.values(), NOTHING))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from functools import partial
 from typing import NamedTuple
 
@@ -11,6 +13,7 @@ import streamlit as st
 
 from neuronlab.attribution import residue_scores
 from neuronlab.attribution.residues import ResidueScores, scores_at_residue
+from neuronlab.cli.same_call import residues_python
 from neuronlab.figures.protein import residue_track, state_name
 from neuronlab.figures.report import Part
 from neuronlab.figures.tokens import strip as strip_data
@@ -39,6 +42,9 @@ from pages.classifier.ranking import METHODS, scores_of
 # Trypsin: an enzyme that the classifier calls one, and of which it sees contacts.
 _FIRST = "4I8H_A"
 TYPED = "Type a sequence"
+# Residues of a typed protein that an address carries, which others are to open, too.
+_LONGEST = 2_000
+_PAIR = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
 # What the figures of the page share: see `figures.tokens.strip`.
 _LINKED = "one"
 # Residues are in contact from this probability on, and neighbours of the chain are left out.
@@ -50,6 +56,7 @@ def draw() -> None:
     """Everything of the view."""
     model = services.model(state.model_name(), state.device())
     with guard():
+        links.carry_model()
         name, sequence, secondary, label = protein(model)
         if not sequence:
             return
@@ -60,9 +67,14 @@ def draw() -> None:
             min(label, len(model.labels) - 1),
             format_func=lambda i: model.labels[i],
             key=f"one_target_{model.name}_{label}",
+            bind="query-params",
         )
         method = middle.selectbox(
-            "Attribution", _METHODS, format_func=METHODS.__getitem__, key="one_method"
+            "Attribution",
+            _METHODS,
+            format_func=METHODS.__getitem__,
+            key="one_method",
+            bind="query-params",
         )
         neurons, words = chosen(model, right)
         (values, p, error), first = _scores(
@@ -101,6 +113,12 @@ def draw() -> None:
             on_structure(model, sequence, values, secondary, neurons)
         if at is not None:
             neurons_there(model, sequence, target, at)
+        with st.container(horizontal=True):
+            exports.share_view(
+                residues_python(model.name, sequence, target, method, neurons),
+                f"this protein (a typed one of up to {_LONGEST:,} residues) with its residue and "
+                "colours",
+            )
 
 
 class Chosen(NamedTuple):
@@ -123,11 +141,13 @@ def protein(model: Model) -> Chosen:
     """The protein that a person chooses."""
     spec = SubmodelsSpec.like_tuned(model.name, model.revision)
     choices = _tests(spec.key, spec)
+    _follow(choices)
     which = st.selectbox(
         "Protein",
         [structure.KNOWN, TYPED, *choices],
         format_func=lambda n: f"{n} ({choices[n][3]})" if n in choices else n,
         key="one_protein",
+        persist_state="session",
         help="Of the test part: proteins that the model was not tuned on.",
     )
     if which == structure.KNOWN:
@@ -135,12 +155,17 @@ def protein(model: Model) -> Chosen:
         if tuned.spec_of(model.name) and chosen.sequence in _learnt(spec.key, spec):
             st.caption("One of the proteins that the classifier was tuned on.")
         title = f"{chosen.title}, {chosen.name}"
+        links.carry("protein", chosen.name)
         return Chosen(title, chosen.sequence, chosen.secondary, 1)
     if which != TYPED:
         sequence, secondary, label, _ = choices[which]
+        links.carry("protein", which)
         return Chosen(which, sequence, secondary, label)
     text = st.text_area(
-        "Sequence in one-letter codes, or FASTA", key="one_sequence", max_chars=50_000
+        "Sequence in one-letter codes, or FASTA",
+        key="one_sequence",
+        persist_state="session",
+        max_chars=50_000,
     )
     if not text.strip():
         return Chosen("", "", "", 0)
@@ -150,10 +175,25 @@ def protein(model: Model) -> Chosen:
         of_these = st.selectbox("Of these", names, key="one_of_these")
         text = proteins[names.index(of_these)].sequence
     sequence = clean_sequence(text, model.residues)
+    links.carry("protein", sequence if len(sequence) <= _LONGEST else "")
     doubted(sequence)
     begins = sequence if len(sequence) <= 30 else f"{sequence[:30]}…, {len(sequence)} residues"
     fit = find(sequence)
     return Chosen(begins, sequence, "" if fit is None else fit.secondary, 1)
+
+
+def _follow(tests: Collection[str]) -> None:
+    """Choose what the address names: a protein by its name, or its sequence; once in a session."""
+    named = st.query_params.get("protein")
+    if not named or "one_protein" in st.session_state:
+        return
+    known = named in gallery()
+    st.session_state["one_protein"] = structure.KNOWN if known else named
+    if known:
+        st.session_state["one_known"] = named
+    elif named not in tests:
+        st.session_state["one_protein"] = TYPED
+        st.session_state["one_sequence"] = named
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
@@ -181,7 +221,11 @@ def chosen(model: Model, place: st.delta_generator.DeltaGenerator) -> tuple[Neur
     if key is not None:
         options |= {"top100": "The best 100 by integrated gradients", "top10": "The best 10"}
     which = place.selectbox(
-        "Neurons", list(options), format_func=options.__getitem__, key="one_neurons"
+        "Neurons",
+        list(options),
+        format_func=options.__getitem__,
+        key="one_neurons",
+        bind="query-params",
     )
     if which == "basket":
         return basket, f"the {counted(len(basket), 'neuron')} of the basket"
@@ -258,8 +302,24 @@ def strip(table: pd.DataFrame, values: np.ndarray, secondary: str, caption: list
 
 def _looked_at(sequence: str) -> tuple[int | None, int | None]:
     """The places of the residue that this session looks at, and of the other one of a pair."""
-    of, at, beside = st.session_state.get("one_residue", ("", None, None))
-    return (at, beside) if of == sequence else (None, None)
+    if "one_residue" not in st.session_state:
+        named = st.query_params.get("residue", "")
+        st.session_state["one_residue"] = sequence, *_pair(named, len(sequence))
+    of, at, beside = st.session_state["one_residue"]
+    if of != sequence:
+        at = beside = None
+    links.carry("residue", "-".join(str(i + 1) for i in (at, beside) if i is not None))
+    return at, beside
+
+
+def _pair(named: str, length: int) -> tuple[int | None, int | None]:
+    """The places that an address names, such as "48" or "48-11"; none outside the protein."""
+    match = _PAIR.fullmatch(named)
+    places = [int(place) - 1 for place in match.groups() if place] if match else []
+    if not all(0 <= place < length for place in places):
+        places = []
+    at, beside, *_ = [*places, None, None]
+    return at, beside
 
 
 def one_residue(
@@ -288,8 +348,8 @@ def one_residue(
             "All residues",
             icon=":material/close:",
             type="tertiary",
-            on_click=st.session_state.pop,
-            args=("one_residue", None),
+            on_click=st.session_state.__setitem__,
+            args=("one_residue", ("", None, None)),
         )
 
 

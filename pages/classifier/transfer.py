@@ -16,10 +16,20 @@ from neuronlab.statistics import FEWEST
 from neuronlab.studies.neuron_transfer import FULL, OWN, RANDOM, NeuronTransferSpec, lines
 from neuronlab.widgets import exports, model_fetch, services, shown, state
 from neuronlab.widgets.guard import complain, plain
-from pages.classifier.differences import comparison
+from pages.classifier.differences import NOTHING, comparison
 from pages.classifier.ranking import METHODS
 
 STUDY = "neuron_transfer"
+# What tells rows apart, in words.
+_PLACES = {"model": "model judged", "neurons": "neurons kept", "fraction": "share kept"}
+_OVERLAP = {
+    "fraction": "share kept",
+    "component": "kind of neuron",
+    "shared": "both keep (neurons)",
+    "expected": "by chance (neurons)",
+    "jaccard": "Jaccard index",
+    "spearman": "rank correlation",
+}
 _AGAINST = {
     "random": "against random, same counts",
     OWN: "against its own",
@@ -113,19 +123,21 @@ def results(spec: NeuronTransferSpec, result: Result) -> None:
     compared = result.tables["compared"]
     differences = compared[compared["metric"] == metric]
     differences = differences.replace({"against": dict.fromkeys(RANDOM.values(), "random")})
+    differences = differences.assign(model=differences["model"].map(title_of))
+    st.markdown(f"**By how much {METRICS[metric]} is above that of others**")
     st.dataframe(
-        comparison(
-            differences, {"model": "model", "neurons": "neurons", "fraction": "kept"}, _AGAINST
-        ),
+        comparison(differences, _PLACES, _AGAINST),
         hide_index=True,
-        column_config={"kept": st.column_config.NumberColumn(format="percent")},
+        column_config={_PLACES["fraction"]: st.column_config.NumberColumn(format="percent")},
     )
     exports.tables(compared, "transfer_compared")
     shared(result.tables["overlap"])
     st.caption(
         f"Scored on {result.numbers['scored']} proteins, judged on {result.numbers['tested']}. "
-        "Expected: of random sets with as many neurons in each layer. Differences are on the same "
-        f"proteins, with 95 % intervals; random neurons are drawn {spec.seeds} times."
+        "By chance: of random sets with as many neurons in each layer. The Jaccard index is 1 "
+        "where both keep the same; the rank correlation, from -1 to 1, is of all scores. "
+        "Differences are on the same proteins, with 95 % intervals; random neurons are drawn "
+        f"{spec.seeds} times."
     )
     exports.share(spec.key, study_python(spec), study_command(spec))
 
@@ -145,9 +157,13 @@ def one_model(spec: NeuronTransferSpec, result: Result, name: str, metric: str) 
 def shared(overlap: pd.DataFrame) -> None:
     """How far the neurons of the two tasks are the same."""
     st.markdown("**Do the two tasks use the same neurons?**")
-    numbers = {
-        c: st.column_config.NumberColumn(format="%.2f") for c in ("expected", "jaccard", "spearman")
-    }
-    numbers["fraction"] = st.column_config.NumberColumn(format="percent")
-    st.dataframe(overlap.replace(COMPONENT_NAMES), hide_index=True, column_config=numbers)
+    formats = {"fraction": "percent", "expected": "%.1f", "jaccard": "%.2f", "spearman": "%.2f"}
+    st.dataframe(
+        overlap.replace(COMPONENT_NAMES)[list(_OVERLAP)].rename(columns=_OVERLAP),
+        hide_index=True,
+        placeholder=NOTHING,
+        column_config={
+            _OVERLAP[c]: st.column_config.NumberColumn(format=f) for c, f in formats.items()
+        },
+    )
     exports.tables(overlap, "overlap")

@@ -26,6 +26,8 @@ from pages.labels.card import card, control
 
 _JUDGED = ("correlation", "control_correlation", "beaten")
 _LISTED = 2_000
+# What is searched for to begin with, where neurons of the model have such a label.
+_FIRST = '"high helix in the known structure"'
 
 
 def browse(model: Model, labels: LabelSet, spec: NeuronLabelsSpec, result: Result) -> None:
@@ -43,8 +45,10 @@ def browse(model: Model, labels: LabelSet, spec: NeuronLabelsSpec, result: Resul
             icon=":material/info:",
         )
         return
-    overview(labels, spec, result)
+    _headline(labels, result)
     _search(model, labels, rows, spec, result)
+    _about(labels, spec, result)
+    _charts(rows)
     with st.container(horizontal=True):
         st.download_button(
             "These labels (ZIP)",
@@ -61,8 +65,17 @@ def browse(model: Model, labels: LabelSet, spec: NeuronLabelsSpec, result: Resul
 
 def overview(labels: LabelSet, spec: NeuronLabelsSpec, result: Result) -> None:
     """How many labels there are, what they name, and how good they are; there is at least one."""
-    rows = labels.rows[labels.rows["label"] != ""]
-    _headline(labels, spec, result)
+    _headline(labels, result)
+    _about(labels, spec, result)
+    _charts(labels.rows[labels.rows["label"] != ""])
+
+
+def _charts(rows: pd.DataFrame) -> None:
+    """What labels name, and how good they are.
+
+    Args:
+        rows: of neurons that have a label.
+    """
     left, right = st.columns([3, 2], gap="medium")
     with left:
         _concepts(rows)
@@ -77,7 +90,7 @@ def overview(labels: LabelSet, spec: NeuronLabelsSpec, result: Result) -> None:
 
 
 def _concepts(rows: pd.DataFrame) -> None:
-    """Layers by what their labels name; a clicked cell narrows the list below."""
+    """Layers by what their labels name; a clicked cell narrows the list."""
     by: Literal["group", "concept"] = st.segmented_control(
         "Columns",
         ["group", "concept"],
@@ -86,19 +99,23 @@ def _concepts(rows: pd.DataFrame) -> None:
         key="label_by",
         required=True,
     )
-    st.markdown("**What each layer's labels name**: share of its neurons. Click a cell.")
+    st.markdown(
+        "**What each layer's labels name**: share of its neurons. Click a cell to list them above."
+    )
     cells = figures.concept_table(rows, by, 20)
     option = figures.concept_map(rows, by, 20)
 
     def pick(cell: pd.Series) -> None:
         st.session_state["label_cell"] = (by, int(cell["layer"]), str(cell["concept"]))
+        st.session_state["label_query"] = ""  # all of the cell
 
     neuron_maps.clickable(
         maps.Grid(option, cells), f"concepts_{by}", 420, "Heatmap of layers by concepts.", pick
     )
 
 
-def _headline(labels: LabelSet, spec: NeuronLabelsSpec, result: Result) -> None:
+def _headline(labels: LabelSet, result: Result) -> None:
+    """How many labels there are, and how well they predict."""
     n = result.numbers
     rows = labels.rows[labels.rows["label"] != ""]
     if len(labels.rows) == n["neurons"]:
@@ -109,9 +126,14 @@ def _headline(labels: LabelSet, spec: NeuronLabelsSpec, result: Result) -> None:
             + f", **{n['distinct']:,}** different ones. Median held-out correlation "
             f"**{n['correlation']:.2f}**{control(n)}.{_wrong_way(rows)}"
         )
-        st.caption(plain(_relatives(n)))
     else:
         st.markdown(f"**{len(rows):,}** imported labels.")
+
+
+def _about(labels: LabelSet, spec: NeuronLabelsSpec, result: Result) -> None:
+    """Who judges and who explains."""
+    if len(labels.rows) == result.numbers["neurons"]:
+        st.caption(plain(_relatives(result.numbers)))
     few = ""
     if spec.limit or spec.per_layer:
         few = " A sample, so that it is there at once: make labels of all of them above."
@@ -152,8 +174,11 @@ def _search(
     left, right = neuron_card.columns()
     table = rows.head(_LISTED).reset_index(drop=True)
     with left:
-        columns = ["layer", "component", "neuron", "label", "likeness", *_JUDGED, "effect", "q"]
+        # What there is no room for is on the card, and in the files.
+        columns = ["layer", "neuron", "label", "likeness", "correlation", "control_correlation"]
         columns = [c for c in columns if c in table]
+        if len(spec.components) > 1:
+            columns.insert(1, "component")
         st.markdown(search.heading(rows, _LISTED))
         neuron_maps.listed(
             table, "label_rows", "Neurons with their labels.", height=520, order=columns
@@ -164,9 +189,15 @@ def _search(
 
 def _fitting(rows: pd.DataFrame) -> pd.DataFrame | None:
     """The rows that a person asks for, best first; None where a model has to be fetched first."""
-    one, two, three = st.columns([4, 2, 2], vertical_alignment="bottom")
-    query, meant = search.ask(one, two, "label", 'kinase, "high residue", -mouse, GO:0016787')
-    least = three.slider("Correlation, at least", -1.0, 1.0, 0.0, 0.05, key="label_least")
+    one, two, three = st.columns([5, 4, 3], vertical_alignment="bottom")
+    fits = not search_words(rows, _FIRST).empty
+    if not fits and st.session_state.get("label_query") == _FIRST:  # of another model
+        st.session_state["label_query"] = ""
+    hints = 'kinase, "high residue", -mouse, GO:0016787'
+    query, meant = search.ask(one, two, "label", hints, first=_FIRST if fits else "")
+    least = three.slider(
+        "Correlation, at least", -1.0, 1.0, 0.0, 0.05, key="label_least", bind="query-params"
+    )
     rows = _in_cell(rows)
     if not meant:
         rows = search_words(rows, query).sort_values("correlation", ascending=False)

@@ -15,7 +15,7 @@ from neuronlab.labels.label_set import LabelSet
 from neuronlab.models import Model
 from neuronlab.neurons import Neuron, NeuronSet
 from neuronlab.neurons.activity import per_residue
-from neuronlab.proteins.backbones import find
+from neuronlab.proteins.backbones import backbone, find
 from neuronlab.proteins.features import FEATURES
 from neuronlab.runs import Result
 from neuronlab.studies.exemplars import ExemplarsSpec
@@ -25,6 +25,8 @@ from neuronlab.widgets.guard import plain
 
 # How many of a neuron's proteins with a structure there are to choose from, on one scale.
 _PAINTED = 8
+# Residues of proteins people know that are asked for a neuron: all of them, in a second or two.
+_SHORT = 200
 
 
 def card(
@@ -36,14 +38,20 @@ def card(
         return
     with neuron_card.panel():
         title(neuron, str(row["label"]))
+        judged = "Not judged: too little held out bears it"
+        if pd.notna(row["correlation"]):
+            judged = f"Held-out correlation {row['correlation']:.2f}{control(row)}"
         st.caption(
-            f"Held-out correlation {row['correlation']:.2f}{control(row)}"
+            judged
             + (f"; effect size {row['effect']:+.2f}" if pd.notna(row.get("effect")) else "")
             + (f", false discovery rate {row['q']:.1g}" if pd.notna(row.get("q")) else "")
             + "."
         )
+        known = st.container()
         exemplars = _exemplars(spec.exemplars)
         if exemplars is None:
+            with known:
+                _known(model, neuron)
             return
         if f"top.{neuron.component}" not in exemplars.arrays:  # imported labels of other neurons
             st.caption("The proteins of these neurons were not looked for here.")
@@ -116,6 +124,20 @@ def _proteins(model: Model, exemplars: Result, neuron: Neuron, concept: str, poo
     driving = exemplars.tables["proteins"].iloc[rows["top"]]
     painted(model, driving, neuron, "Of those that drive the neuron most")
     _feature(exemplars.tables["proteins"], rows["top"], rows["bottom"], concept)
+
+
+def _known(model: Model, neuron: Neuron) -> None:
+    """Where the neuron is active in the proteins people know that drive it most."""
+    known = {title: backbone(name).sequence for name, title in structure.known_to(model).items()}
+    short = {title: sequence for title, sequence in known.items() if len(sequence) <= _SHORT}
+    if short:
+        activity = _activity(
+            model, model.name, model.revision, tuple(short.values()), str(neuron), neuron
+        )
+        order = np.argsort([-values.mean() for values in activity], kind="stable")
+        proteins = pd.DataFrame({"name": list(short), "sequence": list(short.values())})
+        which = "Of proteins people know, those where its mean activation is highest, first"
+        painted(model, proteins.iloc[order], neuron, which)
 
 
 def painted(model: Model, proteins: pd.DataFrame, neuron: Neuron, which: str) -> None:

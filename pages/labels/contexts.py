@@ -190,20 +190,24 @@ def _search(model: Model, table: pd.DataFrame, spec: TokenLabelsSpec, tokens: in
                 f"{(~rows['named']).sum():,} have them only at their places: the "
                 "five, in all texts, at which the neuron is most positive."
             )
-        order = ["layer", "neuron", "label", "likeness", "words at its places", "correlation"]
-        order = [name for name in order if name != "likeness" or name in rows]
-        order += ["another's label", "promotes"]
+        # What there is no room for is on the card, and in the files.
+        words = "likeness" if "likeness" in rows else "words at its places"
+        order = ["layer", "neuron", "label", words, "correlation"]
         order = order if len(spec.components) == 1 else ["component", *order]
         neuron_maps.listed(
             rows.head(_LISTED)
             .rename(
                 columns={"control_correlation": "another's label", "peaks": "words at its places"}
             )
-            .assign(promotes=lambda table: table["promotes"].map(_listed)),
+            .assign(
+                label=lambda table: table["label"].replace("", "no label"),
+                promotes=lambda table: table["promotes"].map(_listed),
+            ),
             "context_rows",
             "Neurons with their labels.",
             height=560,
             order=order,
+            widths={"label": 150, words: 135},
         )
     with right:
         _card(model, table, search.chosen(rows, table, "context"), spec)
@@ -220,13 +224,17 @@ def _fitting(table: pd.DataFrame, tokens: int) -> pd.DataFrame | None:
         help="In labels, which come first, and at a neuron's five strongest places.",
     )
     layer = four.selectbox(
-        "Layer", [_ALL, *range(int(table["layer"].max()) + 1)], key="context_layer"
+        "Layer",
+        [_ALL, *range(int(table["layer"].max()) + 1)],
+        key="context_layer",
+        bind="query-params",
     )
     frequency = three.segmented_control(
         "Frequent words",
         ["left out", "kept"],
         default="left out",
         key="context_frequency",
+        bind="query-params",
         wrap=True,
         required=True,
         help=f"Frequent: more than {_RARE:.1%} of the tokens that judge. Labels of commas and of "

@@ -25,10 +25,11 @@ _IMPORT_MB = 50
 def draw() -> None:
     """Everything of the view."""
     model = services.model(state.model_name(), state.device())
-    with st.expander("Make labels", icon=":material/label:"), guard():
-        spec = form(model)
-        shown.run_button(spec, cost)
-    _imports(model)
+    with st.expander("Make or import labels", icon=":material/label:"):
+        with guard():
+            spec = form(model)
+            shown.run_button(spec, cost)
+        _imports(model)
     first = examples.first(STUDY, model) or small(model.name, model.revision)
     corpus = dict(first)["corpus"]
     if corpus in CORPORA and not CORPORA[corpus].ready:

@@ -61,7 +61,9 @@ def form(model: Model, first: ResidueLabelsSpec) -> ResidueLabelsSpec | None:
 def results(model: Model, spec: ResidueLabelsSpec, result: Result) -> None:
     """How many neurons follow which concept, a list of them, and one neuron."""
     n, table = result.numbers, result.tables["labels"]
-    least = st.slider("Correlation, at least", 0.0, 0.6, FOLLOWS, 0.05, key="residue_least")
+    least = st.slider(
+        "Correlation, at least", 0.0, 0.6, FOLLOWS, 0.05, key="residue_least", bind="query-params"
+    )
     follow = table["correlation"] >= least
     exports.told(
         "headline",
@@ -112,9 +114,11 @@ def _list(model: Model, rows: pd.DataFrame, result: Result) -> None:
     left, right = neuron_card.columns()
     with left:
         one, two = st.columns(2)
-        concept = one.selectbox("Concept", [_ALL, *CONCEPTS], key="residue_concept")
+        concept = one.selectbox(
+            "Concept", [_ALL, *CONCEPTS], key="residue_concept", bind="query-params"
+        )
         layers = [_ALL, *range(model.layers)]
-        layer = two.selectbox("Layer", layers, key="residue_layer")
+        layer = two.selectbox("Layer", layers, key="residue_layer", bind="query-params")
         for column, wanted in (("concept", concept), ("layer", layer)):
             rows = rows if wanted == _ALL else rows[rows[column] == wanted]
         rows = rows.sort_values("correlation", ascending=False, ignore_index=True)

@@ -12,26 +12,40 @@ from neuronlab.widgets import links, model_fetch, neuron_maps
 from neuronlab.widgets.guard import counted
 
 _MEANT = 500
+_LONGEST = 200
 
 
 def ask(
-    left: DeltaGenerator, right: DeltaGenerator, name: str, example: str, help: str | None = None
+    left: DeltaGenerator,
+    right: DeltaGenerator,
+    name: str,
+    example: str,
+    help: str | None = None,
+    first: str = "",
 ) -> tuple[str, bool]:
     """What a person searches for, and whether by meaning; "" where nothing is.
+
+    The address carries it.
 
     Args:
         name: of the widgets: unique on the page.
         example: of a search.
+        first: what is searched for to begin with.
     """
+    key = f"{name}_query"
+    if key not in st.session_state:
+        st.session_state[key] = st.query_params.get(key, first)[:_LONGEST]
     query = left.text_input(
-        "Search labels", key=f"{name}_query", max_chars=200, placeholder=example, help=help
+        "Search labels", key=key, max_chars=_LONGEST, placeholder=example, help=help
     )
+    links.carry(key, query, first)
     how = right.segmented_control(
         "Search",
         ["words", "meaning"],
         default="words",
         format_func={"words": "by words", "meaning": "by meaning"}.__getitem__,
         key=f"{name}_how",
+        bind="query-params",
         required=True,
     )
     query = query.strip()
@@ -62,7 +76,12 @@ def heading(rows: pd.DataFrame, most: int) -> str:
         )
     else:
         which = f"{count} (the first {most:,})" if len(rows) > most else count
-    return f"{which}. Click one for its card, tick rows for the basket."
+    missing = ""
+    if unlabelled := int((rows["label"] == "").sum()):
+        missing += f" {unlabelled:,} have no label."
+    if unjudged := int((rows["correlation"].isna() & (rows["label"] != "")).sum()):
+        missing += f" {unjudged:,} labels could not be judged (–): too little held out bears them."
+    return f"{which}. Click one for its card, tick rows for the basket.{missing}"
 
 
 def chosen(rows: pd.DataFrame, every: pd.DataFrame, name: str) -> Neuron:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import partial
+from itertools import groupby
 from typing import Any
 
 import streamlit as st
@@ -14,7 +16,7 @@ from neuronlab.labels.search import search_words
 from neuronlab.models import Model
 from neuronlab.models.catalogue import use_of
 from neuronlab.models.residues import clean_sequence
-from neuronlab.neurons import NeuronSet
+from neuronlab.neurons import Neuron, NeuronSet
 from neuronlab.proteins import antibodies, corpora
 from neuronlab.proteins.features import PROPERTIES
 from neuronlab.proteins.predictors import PREDICTORS
@@ -24,6 +26,8 @@ from neuronlab.studies.steering import Goal, SteeringSpec
 from neuronlab.widgets import components, label_sets, model_fetch, state, structure
 from neuronlab.widgets.guard import complain, doubted, plain, sentence
 
+# What the form takes; a run from elsewhere may have more.
+_MOST_A, _MOST_B, _MOST_SEED = 10.0, 8.0, 10_000
 CHOICES = {
     "effect": "by effect on the goal",
     "written": "by effect on a structure predicted of what is written",
@@ -37,6 +41,51 @@ MODES = {
     "full": "full resampling",
     "best": "best of so many",
 }
+
+
+def fill(spec: SteeringSpec) -> None:
+    """Put what a run was asked into the form of its model, before the widgets are drawn.
+
+    Given neurons are in the basket, unless that holds others.
+    """
+    antibody = use_of(spec.model).only == "antibodies"
+    which = "own" if spec.free else "all"
+    if antibody and spec.free == antibodies.determining(spec.sequence):
+        which = "regions"
+    values: dict[str, Any] = {
+        f"steer_sequence_{spec.model}": spec.sequence,
+        "steer_light": spec.light,
+        f"steer_free_{antibody}": which,
+        "steer_places": ranges(spec.free),
+        "steer_goal_2": None,
+        "steer_a": min(max(spec.a, -_MOST_A), _MOST_A),
+        "steer_b": min(max(spec.b, -_MOST_B), _MOST_B),
+        "steer_choose": "basket" if spec.choose == "given" else spec.choose,
+        "steer_count": spec.count,
+        "steer_components": list(spec.components),
+        "steer_mode": spec.mode,
+        "steer_steps": spec.steps,
+        "steer_masked": max(round(100 * spec.masked), 1),
+        "steer_t": spec.temperature,
+        "steer_half": spec.precision == "bfloat16",
+        "steer_chains": spec.chains,
+        "steer_random": spec.random_sets,
+        "steer_seed": min(spec.seed, _MOST_SEED),
+        "steer_positions": spec.positions,
+        "steer_length": spec.length or 0,
+        "steer_dose": bool(spec.dose_a),
+        f"steer_predictor_{antibody}": spec.predictor,
+    }
+    if spec.corpus in corpora.titles():
+        values[f"steer_corpus_{use_of(spec.model).corpus}"] = spec.corpus
+    for number, goal in enumerate(spec.goals, start=1):
+        values[f"steer_goal_{number}"] = goal.property
+        values[f"steer_way_{number}"] = goal.direction
+        first, after = goal.stretch or (0, 0)
+        values[f"steer_stretch_{number}"] = ranges(range(first, after))
+    st.session_state.update(values)
+    if spec.neurons and not len(state.basket(spec.model)):
+        state.set_basket(NeuronSet(map(Neuron.parse, spec.neurons)), spec.model)
 
 
 def form(model: Model) -> SteeringSpec | None:
@@ -132,6 +181,16 @@ def places(words: str, length: int) -> tuple[int, ...]:
     return tuple(sorted(residues))
 
 
+def ranges(residues: Iterable[int]) -> str:
+    """Residues counted from 0 as a person types them, counted from 1: see ``places``."""
+    words: list[str] = []
+    ordered = sorted(residues)
+    for _, run in groupby(enumerate(ordered), lambda pair: pair[1] - pair[0]):
+        (_, first), *others = run
+        words.append(f"{first + 1}-{others[-1][1] + 1}" if others else str(first + 1))
+    return ", ".join(words)
+
+
 def _goals(length: int, first: Column, more: Column) -> tuple[Goal, ...]:
     names = list(PROPERTIES)
     goals = []
@@ -188,8 +247,8 @@ def _neurons(model: Model, goals: tuple[Goal, ...]) -> dict:
         key="steer_choose",
         persist_state="session",
     )
-    a = middle.slider("a, in h' = a h + b", -10.0, 10.0, 3.0, 0.05, key="steer_a")
-    b = right.slider("b", -8.0, 8.0, 1.0, 0.05, key="steer_b")
+    a = middle.slider("a, in h' = a h + b", -_MOST_A, _MOST_A, 3.0, 0.05, key="steer_a")
+    b = right.slider("b", -_MOST_B, _MOST_B, 1.0, 0.05, key="steer_b")
     given: dict[str, Any] = {"a": a, "b": b}
     if choose == "basket":
         basket = state.basket()
@@ -348,7 +407,7 @@ def _chains(one: Column, two: Column, three: Column, four: Column) -> dict:
             help="Any neurons of the same layers; and such as are matched in activity. The "
             "more sets, the smaller p can be: 1 / (sets + 1).",
         ),
-        "seed": three.number_input("Seed", 0, 10_000, 0, key="steer_seed"),
+        "seed": three.number_input("Seed", 0, _MOST_SEED, 0, key="steer_seed"),
         "positions": four.selectbox(
             "Neurons change at",
             ["all", "free"],

@@ -25,6 +25,7 @@ from pages.steering.predicted import predicted
 from pages.steering.structures import (
     LINKED,
     chosen_neurons,
+    in_space,
     on_the_starts_backbone,
     structures,
 )
@@ -50,12 +51,15 @@ def results(model: Model, spec: SteeringSpec, result: Result) -> None:
         )
     goal = goals[which]
     finals = result.tables["finals"]
-    headline(goal, spec, result.numbers["activity"], finals)
+    headline(goal)
+    first = st.container()
     if not badges.draw(domain(model.name, spec.sequence, "protein")):
         return
+    with first:
+        changes(model, goal, spec, result)
     warnings(finals)
-    changes(goal, spec, result)
-    structures(model, spec, result)
+    about(goal, spec, result.numbers["activity"], finals)
+    structures(spec, result)
     sections.draw(
         {
             "Property": partial(reached, goal, spec, result),
@@ -157,10 +161,8 @@ def residues(spec: SteeringSpec, finals: pd.DataFrame) -> None:
     )
 
 
-def headline(
-    goal: dict, spec: SteeringSpec, activity: dict[str, float], finals: pd.DataFrame
-) -> None:
-    """The result in a few words, beside the control that it stands out from less; then both."""
+def headline(goal: dict) -> None:
+    """The result in a few words, beside the control that it stands out from less."""
     feature = PROPERTIES[goal["property"]]
     unit = f" {feature.unit}" if feature.unit else ""
     control = goal["control"]
@@ -172,6 +174,10 @@ def headline(
         f"{goal[UNSTEERED]['mean']:+.3g}; {CONTROLS[control]}: {goal[control]['mean']:+.3g}. "
         f"{verdict(goal)}",
     )
+
+
+def about(goal: dict, spec: SteeringSpec, activity: dict[str, float], finals: pd.DataFrame) -> None:
+    """How far beyond unsteered chains, at what price, and what was changed."""
     st.markdown(beside_unsteered(goal, finals))
     by = CHOICES.get(spec.choose) or plain(spec.given_by) or "given"
     products = "" if spec.precision == "float32" else f" Products in {spec.precision}."
@@ -203,26 +209,31 @@ def compared(goal: dict, spec: SteeringSpec) -> None:
 
 
 @st.fragment
-def changes(goal: dict, spec: SteeringSpec, result: Result) -> None:
-    """What steering has changed, after any of its steps, of the chain whose value is the median."""
+def changes(model: Model, goal: dict, spec: SteeringSpec, result: Result) -> None:
+    """What steering has changed, of the chain whose value is the median: in words, in space, and
+    in its sequence, after any of its steps.
+    """
     finals = result.tables["finals"]
     row = finals.loc[median_chain(finals, STEERED, spec.goals[0].property)]
     steered, when = str(row["sequence"]), ""
-    if "path" in result.tables:  # results of earlier versions have the end alone
-        path = result.tables["path"]
-        step = st.slider("After step", 0, spec.steps, spec.steps, key=f"steer_step_{spec.key}")
-        steered = str(path.loc[path["step"] == step, "sequence"].iloc[0])
-        when = f" after step {step}{_value(goal, result.tables['trajectories'], row, step)}"
+    space, words, strip = st.container(), st.container(), st.container()
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        if "path" in result.tables:  # results of earlier versions have the end alone
+            path = result.tables["path"]
+            step = st.slider("After step", 0, spec.steps, spec.steps, key=f"steer_step_{spec.key}")
+            steered = str(path.loc[path["step"] == step, "sequence"].iloc[0])
+            when = f" after step {step}{_value(goal, result.tables['trajectories'], row, step)}"
+        imgt = variable_domain(spec.begin) and st.toggle(
+            "IMGT numbers",
+            key="steer_imgt",
+            help="The numbering of antibodies' variable domains, by which residues of one place "
+            "are called the same in all of them: the loops are 27 to 38, 56 to 65 and 105 to 117. "
+            "Of this sequence alone: other figures count from 1.",
+        )
     pairs = list(zip(spec.begin, steered, strict=True))
     numbers = [str(place) for place in range(1, len(pairs) + 1)]
     counted_from = "residues count from 1"
-    if variable_domain(spec.begin) and st.toggle(
-        "IMGT numbers",
-        key="steer_imgt",
-        help="The numbering of antibodies' variable domains, by which residues of one place are "
-        "called the same in all of them: the loops are 27 to 38, 56 to 65 and 105 to 117. "
-        "Of this sequence alone: other figures count from 1.",
-    ):
+    if imgt:
         numbers, counted_from = imgt_numbers(spec.begin), "IMGT numbers"
     names = [
         f"{old}{number}{new}" if old != new else f"{old}{number}, as at the start"
@@ -230,7 +241,7 @@ def changes(goal: dict, spec: SteeringSpec, result: Result) -> None:
     ]
     changed = [name for name, (old, new) in zip(names, pairs, strict=True) if old != new]
     chain = "heavy chain, " if spec.light else ""
-    st.markdown(
+    words.markdown(
         f"**The sequence**{when}: {counted(len(changed), 'residue')} of {len(pairs)} changed "
         f"({chain}the steered chain of median value; {counted_from}): "
         f"{plain(', '.join(changed)) or 'none'}."
@@ -246,10 +257,14 @@ def changes(goal: dict, spec: SteeringSpec, result: Result) -> None:
         numbers=numbers,
         linked=LINKED,
     )
-    token_strip.draw(data, "steered")
-    if not result.files:
-        with guard():
-            on_the_starts_backbone(spec, steered)
+    with strip:
+        token_strip.draw(data, "steered")
+    with guard():
+        if result.files:
+            in_space(model, spec, result, space)
+        else:
+            with space:
+                on_the_starts_backbone(spec, steered)
 
 
 def _value(goal: dict, trajectories: pd.DataFrame, chain: pd.Series, step: int) -> str:

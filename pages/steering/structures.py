@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator as Column
 
 from neuronlab.figures.colours import NEUTRAL
 from neuronlab.figures.painted import Paint
@@ -18,10 +19,12 @@ from neuronlab.proteins.viewer import framed, viewer_url
 from neuronlab.runs import Result
 from neuronlab.studies.steering import SteeringSpec
 from neuronlab.widgets import exports, structure
-from neuronlab.widgets.guard import guard, plain
+from neuronlab.widgets.guard import plain
 
 # What the figures of the page share: see `figures.tokens.strip`.
 LINKED = "steered"
+# Pixels of the view: what it says above and below the structures included.
+_HIGH = 300
 COLOURS: dict[Colouring, str] = {
     "confidence": "confidence",
     "changed": "changed residues",
@@ -29,23 +32,18 @@ COLOURS: dict[Colouring, str] = {
 }
 
 
-def structures(model: Model, spec: SteeringSpec, result: Result) -> None:
-    """Start, unsteered and steered in 3D; or why not."""
+def structures(spec: SteeringSpec, result: Result) -> None:
+    """How sure predictions are, with their helices and strands; or why there are none."""
     if not result.files:
         if spec.predictor:
             st.info(plain(result.numbers["no_structures"]), icon=":material/info:")
         return
     st.subheader("Structures")
-    folded = {
-        name: _read(spec.predictor, result.files[f"{name}.pdb"])
-        for name in result.tables["structures"]["name"]  # what could not be folded is not there
-    }
-    html = in_space(model, result, folded)
+    folded = _folded(spec, result)
     table = result.tables["structures"]
     st.caption(
         f"Predicted by {plain(PREDICTORS[spec.predictor].title)}; unsteered and steered "
-        "are the chains whose value is the median, superposed on the start. Drag to turn, scroll "
-        "to zoom. "
+        "are the chains whose value is the median, superposed on the start. "
         + "; ".join(
             f"{row['name']}: confidence {row['confidence']:.0f} over the chain and "
             f"{row['confidence_free']:.0f} over the free residues, CA RMSD to the start "
@@ -61,7 +59,15 @@ def structures(model: Model, spec: SteeringSpec, result: Result) -> None:
         "Helices and strands of the predicted structures along the sequence.",
         linked=LINKED,
     )
-    files(html, result, list(folded))
+    files(result, list(folded))
+
+
+def _folded(spec: SteeringSpec, result: Result) -> dict[str, folding.Folded]:
+    """The predicted structures by name; what could not be folded is not there."""
+    return {
+        name: _read(spec.predictor, result.files[f"{name}.pdb"])
+        for name in result.tables["structures"]["name"]
+    }
 
 
 def on_the_starts_backbone(spec: SteeringSpec, steered: str) -> None:
@@ -107,19 +113,27 @@ def on_the_starts_backbone(spec: SteeringSpec, steered: str) -> None:
     )
 
 
-def in_space(model: Model, result: Result, folded: dict[str, folding.Folded]) -> str:
-    """The 3D view, coloured as chosen; returns its page, empty where it cannot be drawn."""
-    left, right = st.columns([3, 1], vertical_alignment="bottom")
-    colour = left.segmented_control(
-        "Coloured by",
-        list(COLOURS),
-        default="changed",
-        format_func=COLOURS.__getitem__,
-        key="steer_colour",
-        wrap=True,
-        required=True,
-    )
-    overlaid = right.toggle("Over one another", key="steer_overlaid")
+def in_space(model: Model, spec: SteeringSpec, result: Result, view: Column) -> None:
+    """Start, unsteered and steered in 3D, coloured as chosen.
+
+    Args:
+        view: where they are drawn; how, is asked here.
+    """
+    folded = _folded(spec, result)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        colour = st.segmented_control(
+            "Coloured by",
+            list(COLOURS),
+            default="changed",
+            format_func=COLOURS.__getitem__,
+            key="steer_colour",
+            bind="query-params",
+            label_visibility="collapsed",
+            wrap=True,
+            required=True,
+        )
+        overlaid = st.toggle("Over one another", key="steer_overlaid", bind="query-params")
+        save = st.container(width="content")
     values = []
     if colour == "attribution":
         chosen = chosen_neurons(result)
@@ -127,24 +141,32 @@ def in_space(model: Model, result: Result, folded: dict[str, folding.Folded]) ->
             _activity(model, model.name, s.chains[0][1], chosen, len(s.sequence))
             for s in folded.values()
         ]
-    html = ""
-    with guard():
-        html = structures_view(
-            list(folded.values()),
-            list(folded),
-            viewer_url(),
-            colour=colour,
-            values=values,
-            overlaid=overlaid,
-            dark=st.context.theme.type == "dark",
-        )
-        camera = f"{folded['start'].sequence} {overlaid}"
-        st.iframe(framed(html, camera=camera, linked=LINKED), height=530)
-    return html
+    html = structures_view(
+        list(folded.values()),
+        list(folded),
+        viewer_url(),
+        colour=colour,
+        values=values,
+        overlaid=overlaid,
+        dark=st.context.theme.type == "dark",
+    )
+    camera = f"{folded['start'].sequence} {overlaid}"
+    with view.container(key="steered_in_space"):
+        st.iframe(framed(html, camera=camera, linked=LINKED), height=_HIGH)
+    save.download_button(
+        "View (HTML)",
+        html,
+        "structures.html",
+        "text/html",
+        on_click="ignore",
+        type="tertiary",
+        icon=":material/download:",
+        help="Drag to turn, scroll to zoom.",
+    )
 
 
-def files(html: str, result: Result, names: list[str]) -> None:
-    """The structures and their view to take along."""
+def files(result: Result, names: list[str]) -> None:
+    """The structures to take along."""
     with st.container(horizontal=True):
         for name in names:
             st.download_button(
@@ -155,15 +177,6 @@ def files(html: str, result: Result, names: list[str]) -> None:
                 on_click="ignore",
                 type="tertiary",
                 icon=":material/download:",
-            )
-        if html:
-            st.download_button(
-                "View (HTML)",
-                html,
-                "structures.html",
-                "text/html",
-                on_click="ignore",
-                type="tertiary",
             )
 
 

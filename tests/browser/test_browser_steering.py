@@ -1,7 +1,6 @@
 """Steering in a browser: the structures are drawn."""
 
 import io
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -27,12 +26,14 @@ def test_a_steered_protein_is_drawn_in_three_dimensions(tab):
     one.look("confidence")
     one.idle().healthy()
     assert one.overflowing() == []
-    # On a phone, too, each structure fits its panel, and the legend its page.
+    # On a phone one structure at a time fits the page, and so does the legend.
     one.page.set_viewport_size({"width": 390, "height": 844})
     one.idle()
     frame.scroll_into_view_if_needed()
     legend = view.content_frame.locator(".legend")
-    one.wait_until(lambda: whole(canvas))
+    one.wait_until(lambda: whole(view))
+    view.content_frame.get_by_label("start").check()
+    one.wait_until(lambda: whole(view))
     high = view.evaluate("e => e.clientHeight")
     assert legend.evaluate("e => e.getBoundingClientRect().bottom") <= high
 
@@ -44,18 +45,18 @@ def test_structures_fit_a_phone_that_sees_them_late(tab):
     one.idle()
     frame = one.page.locator("iframe").first
     frame.scroll_into_view_if_needed()
-    canvas = frame.content_frame.locator("iframe").content_frame.locator("canvas").first
-    one.wait_until(lambda: whole(canvas))
+    one.wait_until(lambda: whole(frame.content_frame.locator("iframe")))
     one.healthy()
 
 
-def whole(canvas):
-    """Whether something is drawn in each of three panels, and nothing where they meet and end."""
-    drawn = np.asarray(Image.open(io.BytesIO(canvas.screenshot())).convert("RGB"), int)
-    inked = (np.abs(drawn - drawn[0, 0]) > 30).any((0, 2))
-    edges = np.rint(np.linspace(0, len(inked) - 1, 4)).astype(int)
-    panels = pairwise(edges)
-    return not inked[edges].any() and all(inked[begin:end].sum() > 30 for begin, end in panels)
+def whole(view):
+    """Whether a structure is drawn between what stands above and below it, and not cut there."""
+    page = view.content_frame
+    top = page.locator(".heads").evaluate("e => e.getBoundingClientRect().bottom")
+    bottom = page.locator(".legend").evaluate("e => e.getBoundingClientRect().top")
+    drawn = np.asarray(Image.open(io.BytesIO(view.screenshot())).convert("RGB"), int)
+    inked = (np.abs(drawn - drawn[-1, -1]) > 30).any(2)[int(top) + 1 : int(bottom) - 1].any(0)
+    return not inked[[0, -1]].any() and inked.sum() > 100
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ def test_a_protein_people_know_is_drawn_in_three_dimensions(tab, scheme):
     for kind in ("helix", "strand", "coil"):
         view.content_frame.get_by_text(kind).wait_for()
     ground = view.content_frame.locator("body").evaluate("b => getComputedStyle(b).backgroundColor")
-    assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(14, 17, 23)"}[scheme]
+    assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(18, 22, 29)"}[scheme]
     one.idle().healthy()
     one.page.set_viewport_size({"width": 390, "height": 844})
     assert one.idle().overflowing() == []
@@ -50,7 +50,7 @@ def test_a_residue_is_the_same_in_all_figures_of_a_protein(tab):
     box = view.bounding_box()
     spot = label.locator("body").evaluate(
         """() => {
-          const [atom] = viewer_structure.selectedAtoms({atom: "CA", resi: 101});
+          const [atom] = viewer_structure.selectedAtoms({atom: "CA", resi: 100});
           return viewer_structure.modelToScreen(atom);
         }"""
     )

@@ -54,6 +54,16 @@ def test_panels_side_by_side_share_a_camera():
     assert "rows: 1, cols: 3, control_all: true" in html
 
 
+def test_a_narrow_page_shows_one_structure_at_a_time():
+    html = figures.structures_view([folded("AC"), folded("AD"), folded("WC")], list("abc"), URL)
+    assert html.count('type="radio"') == 3
+    assert html.count("checked>") == 1  # and the rules of the style
+    assert "body:has(#panel2:checked) > div[id] { margin-left: -200%; }" in html
+    alone = figures.structures_view([folded("AC"), folded("AD")], ["a", "b"], URL, overlaid=True)
+    assert "radio" not in alone
+    assert "@media" not in alone
+
+
 def test_changed_residues_have_sticks_and_names():
     first, second = folded("ACDE", "GHIK"), folded("AWDE", "GHIL")
     html = figures.structures_view([first, second], ["a", "b"], URL, colour="changed")
@@ -83,7 +93,7 @@ def test_many_changes_are_counted():
         [folded("A" * 20), folded("C" * 20)], ["a", "b"], URL, colour="changed"
     )
     assert "20 changed: C1, C2" in Page(html).text
-    assert "C8 and 12 more" in Page(html).text
+    assert "C3 and 17 more" in Page(html).text
 
 
 def test_attribution_has_one_scale_for_all():

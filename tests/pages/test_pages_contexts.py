@@ -63,6 +63,10 @@ def test_words_find_labels_and_places_and_a_row_opens_its_card(page, results):
     assert page.says(f"{sum(named)} have the words in their label and come first")
     assert page.says(f"{len(named) - sum(named)} have them only at their places")
     assert "words at its places" in listed
+    assert (listed["label"] != "").all()
+    unlabelled = (listed["label"] == "no label").sum()
+    assert unlabelled
+    assert page.says(f"{unlabelled} have no label")
     first, second = listed.iloc[0], listed.iloc[1]
     assert page.says(f"Neuron {first['layer']} / FFN / {first['neuron']}")  # the card follows
     page.at.session_state["neurons"] = {
@@ -118,13 +122,18 @@ def test_on_a_phone_the_card_comes_up_when_a_row_is_picked_and_goes(page):
 
 
 def test_a_list_says_how_much_of_it_there_is():
-    rows = pd.DataFrame({"layer": range(500)})
+    rows = pd.DataFrame({"layer": range(500), "label": "at “sea”", "correlation": 0.5})
     assert search.heading(rows, 2_000).startswith("**500 neurons**. Click")
     assert search.heading(rows, 100).startswith("**500 neurons** (the first 100). Click")
     meant = rows.assign(likeness=np.linspace(0.7, 0.3, 500))
     assert "nearest in meaning (likeness 0.70 to 0.30)." in search.heading(meant, 2_000)
     assert "The **500 neurons** whose labels are nearest" in search.heading(meant, 2_000)
     assert search.heading(meant[:40], 2_000).startswith("**40 neurons**, those nearest")
+    rows.loc[:2, "label"], rows.loc[:9, "correlation"] = "", np.nan
+    words = search.heading(rows, 2_000)
+    assert words.endswith(
+        "3 have no label. 7 labels could not be judged (–): too little held out bears them."
+    )
 
 
 def test_a_chat_model_is_asked_about_a_neuron_and_what_it_says_is_text(

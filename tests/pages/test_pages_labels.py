@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+from neuronlab import examples
 from neuronlab.models.catalogue import entry
 from neuronlab.runs import Context, Store, run_study
 from neuronlab.studies import STUDIES
@@ -95,6 +96,35 @@ def test_labels_are_searched_and_the_search_may_find_nothing(labels, results):
     labels.run()
     assert labels.errors() == []
     assert labels.says("No neuron has such a label")
+
+
+def test_it_opens_on_a_searched_concept_with_its_neurons_on_structures(visit, results):
+    spec = examples.large_of(small("esm2-8m", entry("esm2-8m").revision))
+    assert examples.adopt(spec.key, Store(results))
+    page = visit("labels", run=spec.key)
+    assert page.errors() == []
+    listed = page.at.dataframe(key="label_rows").value
+    assert listed["label"].str.contains("high helix in the known structure").all()
+    assert listed["correlation"].iloc[0] > 0.7
+    # Its label says what the proteins people know have in common that drive it most.
+    (chosen,) = [box for box in page.at.selectbox if box.key == "label_painted"]
+    helical = ("Ferritin", "Villin", "Haemoglobin", "Myoglobin", "Leptin", "Erythropoietin")
+    assert all(title.startswith(helical) for title in chosen.options[:3])
+    page.at.text_input(key="label_query").set_value("")
+    page.run()
+    assert len(page.at.dataframe(key="label_rows").value) == 2_000
+    assert page.query("label_query") == ""  # so does a reload
+
+
+def test_the_address_has_the_search(labels, results, visit):
+    labels.at.text_input(key="label_query").set_value("low residue")
+    labels.run()
+    page = visit("labels", model=MODEL, label_query=labels.query("label_query"), label_least="0.2")
+    assert page.at.text_input(key="label_query").value == "low residue"
+    assert page.at.slider(key="label_least").value == 0.2
+    listed = page.at.dataframe(key="label_rows").value
+    assert len(listed)
+    assert (listed["correlation"] >= 0.2).all()
 
 
 def test_a_neurons_card_elsewhere_shows_its_label(labels, results, visit):

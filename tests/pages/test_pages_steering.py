@@ -14,6 +14,7 @@ from neuronlab.proteins.antibodies import imgt_numbers
 from neuronlab.proteins.backbones import backbone
 from neuronlab.runs import Context, Store, run_study
 from neuronlab.studies.steering import SteeringSpec, SteeringStudy, median_chain
+from pages.steering.form import places, ranges
 from pages.steering.results import beside_unsteered, verdict
 
 MODEL = "antiberty"
@@ -158,6 +159,25 @@ def test_residues_of_an_antibody_have_imgts_numbers_where_asked(steered, results
     assert steered.says(
         f"{start[place]}{imgt_numbers(start)[place]}{end[place]}".replace(".", "\\.")
     )
+
+
+def test_a_link_fills_the_form(visit, results):
+    spec = few_steps(SteeringStudy(), entry(MODEL))
+    page = visit("steering", run=spec.key)
+    assert page.errors() == []
+    assert page.at.text_input(key="steer_places").value == "28, 53, 101"
+    assert page.at.number_input(key="steer_steps").value == 2
+    # The form stands for what is shown: nothing says that it is another run.
+    assert not page.says("Press Run for the form above")
+    page.at.number_input(key="steer_steps").set_value(3)
+    page.run()
+    assert page.at.number_input(key="steer_steps").value == 3
+    assert page.says("Press Run for the form above")
+
+
+@pytest.mark.parametrize("words", ["1", "1-3", "3, 5-9, 20-21, 30"])
+def test_ranges_are_read_as_they_are_written(words):
+    assert ranges(places(words, 30)) == words
 
 
 def steering_form(model):
