@@ -38,6 +38,7 @@ RIBBONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("thin line", {"style": "trace", "thickness": 0.12}),
 )
 SUBSTITUTIONS = 3  # named below a structure; the rest is counted
+_LEAST = 140  # CSS pixels that one of several structures needs beside the others
 # Height and colour of a helix, a strand and neither along the sequence.
 TRACK = (
     ("H", "helix", 0.8, "#CC79A7"),
@@ -278,9 +279,9 @@ def _switch(labels: Sequence[str]) -> str:
 
 
 def _narrow(columns: int) -> str:
-    """Of a narrow page the style: the views are as wide as so many pages, of which one is seen."""
+    """The style of a page too narrow for all: the views span so many pages, and one is seen."""
     style = (
-        "@media (max-width: 420px) { body { overflow-x: hidden; } "
+        f"@media (max-width: {_LEAST * columns}px) {{ body {{ overflow-x: hidden; }} "
         ".switch { display: flex; gap: 1em; padding: 4px 8px; } "
         f"body > div[id] {{ width: {columns}00% !important; }} "
         ".heads { display: block; } .heads div { display: none; } "
