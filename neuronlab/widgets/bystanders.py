@@ -18,7 +18,7 @@ from neuronlab.neurons.specificity import Bystander, Specificity, specificity
 from neuronlab.studies.bases import bystanders
 from neuronlab.studies.bases.bystanders import PROTEIN, RESIDUE, SAME
 from neuronlab.widgets import exports
-from neuronlab.widgets.guard import plain
+from neuronlab.widgets.guard import enumerated, plain
 
 # Names, for the cache, the change that the headline and the panel below both ask about.
 SUPPRESSED = ("suppressed",)
@@ -197,7 +197,7 @@ def _named(rows: pd.DataFrame) -> str:
     ]
     if len(shown) > _NAMED:
         return f"{', '.join(shown[:_NAMED])} and {len(shown) - _NAMED} more"
-    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+    return enumerated(shown)
 
 
 def _table(of: Specificity) -> None:

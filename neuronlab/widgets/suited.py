@@ -71,8 +71,8 @@ def choose(page: str, needs: Needs, models: Sequence[str]) -> None:
     current = state.model_name()
     st.session_state["recent_models"] = [current, *(name for name in recent if name != current)]
     on, why, instead = st.session_state.get("instead", ("", "", ""))
-    told = f"Opened on {plain(title_of(current))}: {plain(why)}."
-    st.session_state["note_on_model"] = told if (on, instead) == (page, current) else ""
+    sentence = f"Opened on {plain(title_of(current))}: {plain(why)}."
+    st.session_state["note_on_model"] = sentence if (on, instead) == (page, current) else ""
 
 
 def note() -> str:

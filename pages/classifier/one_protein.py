@@ -187,9 +187,9 @@ def _follow(tests: Collection[str]) -> None:
     named = st.query_params.get("protein")
     if not named or "one_protein" in st.session_state:
         return
-    known = named in gallery()
-    st.session_state["one_protein"] = structure.KNOWN if known else named
-    if known:
+    in_gallery = named in gallery()
+    st.session_state["one_protein"] = structure.KNOWN if in_gallery else named
+    if in_gallery:
         st.session_state["one_known"] = named
     elif named not in tests:
         st.session_state["one_protein"] = TYPED

@@ -189,12 +189,12 @@ def found(better: Mapping[float, Sequence[str]]) -> str:
         better: per share of the neurons that is kept, the ways to choose that are better.
     """
     like = "random neurons with as many in each layer and component"
-    told = [f"**{share:.0%}** kept: {'; '.join(ways)}" for share, ways in better.items() if ways]
+    shares = [f"**{share:.0%}** kept: {'; '.join(ways)}" for share, ways in better.items() if ways]
     neither = " or ".join(f"{share:.0%}" for share, ways in better.items() if not ways)
-    if not told:
+    if not shares:
         return f"With {neither} of the neurons kept, no choice is told apart from {like}."
     rest = f" With {neither} kept none is told apart from them." if neither else ""
-    return f"Better than {like}: {'. '.join(told)}.{rest}"
+    return f"Better than {like}: {'. '.join(shares)}.{rest}"
 
 
 def checks(spec: SubmodelsSpec, result: Result, metric: str) -> None:

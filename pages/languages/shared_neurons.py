@@ -29,7 +29,7 @@ from neuronlab.studies.bases.in_languages import (
 from neuronlab.studies.language_independent import LanguageIndependentSpec, overlap
 from neuronlab.widgets import exports, facts_form, neuron_card, neuron_maps, sections
 from neuronlab.widgets.facts_form import language_name
-from neuronlab.widgets.guard import plain
+from neuronlab.widgets.guard import enumerated, plain
 from pages.languages.form import thresholds_of
 
 
@@ -101,8 +101,8 @@ def by_threshold(curve: pd.DataFrame) -> None:
 
 def by_fact(table: pd.DataFrame, facts: pd.DataFrame) -> None:
     """How many neurons each fact's languages share, and what was asked."""
-    shown = table.rename(columns=lambda name: language_name(name).replace("_", " "))
-    exports.listed(shown, height=min(38 + 35 * len(shown), 460))
+    height = min(38 + 35 * len(table), 460)
+    exports.listed(table.rename(columns=language_name), height=height)
     exports.tables(facts.drop(columns="why", errors="ignore"), "asked", label="What was asked")
 
 
@@ -120,8 +120,7 @@ def _overlap(
 
 def headline(spec: LanguageIndependentSpec, table: pd.DataFrame, n: dict) -> None:
     """The result in a few words."""
-    *most, last = (language_name(language) for language in spec.languages)
-    names = f"{', '.join(most)} and {last}" if most else last
+    names = enumerated([language_name(language) for language in spec.languages])
     text = (
         f"On {n['facts']} {'fact' if n['facts'] == 1 else 'facts'}, {plain(names)} share "
         f"**{table['shared'].mean():.1f} neurons a fact**; by chance it would be "
