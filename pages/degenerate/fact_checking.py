@@ -221,7 +221,9 @@ def table(scorers: pd.DataFrame) -> None:
     frame = scorers[["scorer", *columns]].rename(columns=columns)
     frame["scorer"] = [SCORERS[name] for name in frame["scorer"]]
     numbers = {name: st.column_config.NumberColumn(format="%.2f") for name in columns.values()}
-    st.dataframe(frame, hide_index=True, column_config=numbers, key="checking_scorers")
+    st.dataframe(
+        frame, hide_index=True, column_config=numbers, key="checking_scorers", placeholder="–"
+    )
     st.caption(
         "Spearman: rank correlation of the scores with the candidate's probability, over the test "
         "part. What correlates with it may tell true from false because the probability does."

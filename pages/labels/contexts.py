@@ -207,7 +207,7 @@ def _search(model: Model, table: pd.DataFrame, spec: TokenLabelsSpec, tokens: in
             "Neurons with their labels.",
             height=560,
             order=order,
-            widths={"label": 150, words: 135},
+            widths={"label": 145, words: 115},
         )
     with right:
         _card(model, table, search.chosen(rows, table, "context"), spec)
