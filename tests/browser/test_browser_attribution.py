@@ -1,6 +1,7 @@
 """The main job in a browser: see, click, switch off, cancel, share a link."""
 
 import pytest
+from playwright.sync_api import expect
 
 from neuronlab.figures import heatmaps
 from neuronlab.figures.colours import COMPONENT_NAMES
@@ -87,6 +88,7 @@ def test_keys_walk_through_a_map_and_choose(page):
 
 def test_a_click_on_a_token_shows_the_scores_at_it(page):
     strip = page.page.locator(".st-key-strip_tokens")
+    strip.get_by_role("button").nth(3).wait_for()
     assert strip.get_by_role("button").all_inner_texts()[3].split() == ["France", "+0.03"]
     strip.get_by_role("button").nth(3).click()
     page.page.get_by_text("Maps and ranking show token 4, ␣France alone").wait_for()
@@ -191,7 +193,7 @@ def test_a_link_reopens_the_same_prompt_result_and_neuron(tab):
     cell = maps.cells.iloc[5]
     wait_for_neuron(one, Neuron(int(cell["layer"]), cell["component"], int(cell["strongest"])))
     other = tab().open(one.page.url).results()
-    assert other.field("text_").locator("textarea").input_value() == "The opposite of hot is"
+    expect(other.field("text_").locator("textarea")).to_have_value("The opposite of hot is")
     assert other.card() == one.card()
     assert other.headline() == one.headline()
     assert other.query("run") == one.query("run")

