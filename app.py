@@ -6,7 +6,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 from streamlit.runtime.pages_manager import PagesManager
 
-from neuronlab.widgets.server import Doorkeeper, Moved, opened
+from neuronlab.widgets.server import Addresses, Doorkeeper, opened
 from pages import HOME, PAGES
 
 # The files in pages/ are no pages of their own. Else a fresh server's first request, where it is a
@@ -19,7 +19,11 @@ app = st.App(
     lifespan=opened,
     middleware=[
         Middleware(Doorkeeper),
-        # Of its own name Streamlit's default page knows nothing.
-        Middleware(Moved, {HOME.name: ""} | {p.former: p.name for p in PAGES if p.former}),
+        Middleware(
+            Addresses,
+            {page.name for page in PAGES},
+            # Of its own name Streamlit's default page knows nothing.
+            {HOME.name: ""} | {page.former: page.name for page in PAGES if page.former},
+        ),
     ],
 )

@@ -19,6 +19,8 @@ from neuronlab.widgets.guard import complain
 
 # What is drawn of a page: see `sections`.
 _PARTS = ("view", "section")
+# In an address, what was asked for instead of a page: see `server.Addresses`.
+MISSING = "missing"
 _KEY = re.compile(r"[0-9a-f]{16}")
 # Streamlit makes an entry of the browser's history whenever the address changes. Within a page its
 # last address takes the place of the one before, so that Back leaves the page at once, or leads to
@@ -67,6 +69,8 @@ def follow(*, runs: bool) -> None:
             st.session_state[name] = st.query_params[name]
     if "address_read" not in st.session_state:  # then the session says what the address carries
         st.session_state["address_read"] = True
+        if missing := st.query_params.pop(MISSING, ""):
+            st.session_state["link_problem"] = f"There is no page “{missing[:60]}” here."
         _take_model(st.query_params.get("model", ""))
         try:
             if runs and not key and "neuron" in st.query_params:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse
@@ -16,6 +16,7 @@ from streamlit.web.server import server_util
 from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
 
 from neuronlab.models import folders
+from neuronlab.widgets.links import MISSING
 
 # Everything comes from this server, or from the page itself: Streamlit's page and the frame of a 3D
 # view have scripts and styles of their own, and the latter evaluates what a pointer on a residue
@@ -77,27 +78,40 @@ class Doorkeeper:
             await PlainTextResponse(_REFUSED, 403)(scope, receive, send_with_headers)
 
 
-class Moved:
-    """ASGI middleware: sends who asks for a page's former address to where it is now.
+class Addresses:
+    """ASGI middleware: nobody who asks for an address with no page stands before a closed door.
+
+    A page's former address leads to where it is now, and one that is no page's to Home, which
+    says so: ``MISSING`` in its query names it.
 
     Args:
-        addresses: former address -> address, both without slashes.
+        pages: the addresses of pages, without slashes.
+        former: former address -> address.
     """
 
-    def __init__(self, app: ASGIApp, addresses: Mapping[str, str]) -> None:
+    def __init__(self, app: ASGIApp, pages: Collection[str], former: Mapping[str, str]) -> None:
         self.app = app
-        self.addresses = addresses
+        self.pages = pages
+        self.former = former
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, with status 308 where the page has moved."""
-        address = self.addresses.get(scope.get("path", "").strip("/"))
-        if scope["type"] != "http" or address is None:
+        """Answer one request: with status 308 where the page has moved, 307 where there is none."""
+        elsewhere = self._elsewhere(scope) if scope["type"] == "http" else None
+        if elsewhere is None:
             await self.app(scope, receive, send)
-            return
-        query = scope["query_string"].decode("latin-1")
-        await RedirectResponse(f"/{address}" + (f"?{query}" if query else ""), 308)(
-            scope, receive, send
-        )
+        else:
+            await elsewhere(scope, receive, send)
+
+    def _elsewhere(self, scope: Scope) -> RedirectResponse | None:
+        address, query = scope["path"].strip("/"), scope["query_string"].decode("latin-1")
+        if address in self.former:
+            return RedirectResponse(f"/{self.former[address]}{query and f'?{query}'}", 308)
+        # What a browser asks for by itself, as the files of a page, is no address of a person's.
+        typed = "text/html" in Headers(scope=scope).get("accept", "")
+        a_file = "." in address or address.startswith("_")
+        if not typed or a_file or not address or address in self.pages:
+            return None
+        return RedirectResponse(f"/?{urlencode({MISSING: address})}", 307)
 
 
 def _welcome(host: str | None, origin: str | None) -> bool:

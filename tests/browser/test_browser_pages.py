@@ -63,6 +63,14 @@ def test_home_has_an_address_of_its_name(tab):
     one.healthy()
 
 
+def test_an_address_without_a_page_is_said_on_home(tab):
+    one = tab().open("nonsense")
+    one.page.get_by_text("There is no page “nonsense” here").wait_for()
+    assert one.page.get_by_text("Page not found").count() == 0
+    assert one.page.url == f"{one.server.url}/"
+    one.press("Dismiss").healthy()
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if page.former], ids=lambda p: p.former)
 def test_a_former_address_leads_to_its_page(tab, page):
     one = tab()

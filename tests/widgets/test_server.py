@@ -5,6 +5,7 @@ import os
 import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -113,6 +114,28 @@ def test_scripts_are_sent_as_scripts(port):
         .partition("/")[2]
         .startswith("javascript")
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "accept", "status", "location"),
+    [
+        ("/nonsense", "text/html,*/*", 307, "/?missing=nonsense"),
+        ("/runs/1?view=a", "text/html", 307, "/?missing=runs%2F1"),
+        ("/no page&run=1", "text/html", 307, "/?missing=no+page%26run%3D1"),
+        ("/neurons?view=a", "text/html", 308, "/attribution?view=a"),
+        ("/home", "text/html", 308, "/"),
+        ("/nonsense", "*/*", 200, None),
+        ("/runs?view=a", "text/html", 200, None),
+        ("/_stcore/health", "text/html", 200, None),
+        ("/index.html", "text/html", 200, None),
+    ],
+)
+def test_an_address_without_a_page_leads_home(port, path, accept, status, location):
+    connection = HTTPConnection("localhost", port)
+    connection.request("GET", path.replace(" ", "%20"), headers={"Accept": accept})
+    got = connection.getresponse()
+    assert (got.status, got.headers["Location"]) == (status, location)
+    connection.close()
 
 
 @pytest.mark.long
