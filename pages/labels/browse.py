@@ -184,7 +184,8 @@ def _search(
             table, "label_rows", "Neurons with their labels.", height=520, order=columns
         )
     with right:
-        card(model, labels, search.chosen(table, every, "label"), spec, result)
+        narrowed = bool(st.session_state["label_query"].strip())
+        card(model, labels, search.chosen(table, every, narrowed=narrowed), spec, result)
 
 
 def _fitting(rows: pd.DataFrame) -> pd.DataFrame | None:

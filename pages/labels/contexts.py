@@ -210,7 +210,8 @@ def _search(model: Model, table: pd.DataFrame, spec: TokenLabelsSpec, tokens: in
             widths={"label": 145, words: 115},
         )
     with right:
-        _card(model, table, search.chosen(rows, table, "context"), spec)
+        narrowed = bool(st.session_state["context_query"].strip())
+        _card(model, table, search.chosen(rows, table, narrowed=narrowed), spec)
 
 
 def _fitting(table: pd.DataFrame, tokens: int) -> pd.DataFrame | None:

@@ -19,7 +19,6 @@ from neuronlab.studies.residue_labels import FOLLOWS, ResidueLabelsSpec, small
 from neuronlab.widgets import (
     components,
     exports,
-    links,
     neuron_card,
     neuron_maps,
     services,
@@ -79,7 +78,7 @@ def results(model: Model, spec: ResidueLabelsSpec, result: Result) -> None:
             _map(table, follow)
         with right:
             _best(result.tables["concepts"])
-        _list(model, table[follow], result)
+        _list(model, table[follow], table, result)
     else:
         st.info("No neuron does: move the slider down.", icon=":material/info:")
     exports.share(spec.key, study_python(spec), study_command(spec))
@@ -109,8 +108,13 @@ def _map(table: pd.DataFrame, follow: pd.Series) -> None:
     neuron_maps.clickable(maps.Grid(option, cells), "residues", 360, alt, pick)
 
 
-def _list(model: Model, rows: pd.DataFrame, result: Result) -> None:
-    """The neurons of a concept and a layer, best first, beside the card of the chosen one."""
+def _list(model: Model, rows: pd.DataFrame, every: pd.DataFrame, result: Result) -> None:
+    """The neurons of a concept and a layer, best first, beside the card of the chosen one.
+
+    Args:
+        rows: of the neurons that follow their label.
+        every: of all neurons.
+    """
     left, right = neuron_card.columns()
     with left:
         one, two = st.columns(2)
@@ -135,17 +139,14 @@ def _list(model: Model, rows: pd.DataFrame, result: Result) -> None:
             order=[*columns, "explained"],
         )
     with right:
-        _card(model, rows, result)
+        narrowed = (concept, layer) != (_ALL, _ALL)
+        _card(model, every, search.chosen(rows, every, narrowed=narrowed), result)
 
 
-def _card(model: Model, rows: pd.DataFrame, result: Result) -> None:
-    """The chosen neuron, or the best of the rows where it is none of theirs."""
-    index = [Neuron(int(r.layer), r.component, int(r.neuron)) for r in rows.itertuples()]
-    neuron = links.neuron()
-    if neuron not in index:
-        neuron = index[0]
-        links.look_at(neuron)
-    row = rows.iloc[index.index(neuron)]
+def _card(model: Model, table: pd.DataFrame, neuron: Neuron, result: Result) -> None:
+    """One neuron: its label, how it follows each concept, and chains painted by it."""
+    row = neuron_maps.row_of(table, neuron)
+    assert row is not None
     names = ("explained", "judged", "shifted")
     at = (slice(None), neuron.layer, neuron.index)
     r = {name: result.arrays[f"{name}.{neuron.component}"][at] for name in names}

@@ -30,15 +30,17 @@ def ask(
     Args:
         name: of the widgets: unique on the page.
         example: of a search.
-        first: what is searched for to begin with.
+        first: what is searched for to begin with; not by who follows a link to a neuron, which
+            may have another label.
     """
     key = f"{name}_query"
     if key not in st.session_state:
-        st.session_state[key] = st.query_params.get(key, first)[:_LONGEST]
+        asked = st.query_params.get(key, "" if links.asked() else first)
+        st.session_state[key] = asked[:_LONGEST]
     query = left.text_input(
         "Search labels", key=key, max_chars=_LONGEST, placeholder=example, help=help
     )
-    links.carry(key, query, first)
+    links.carry(key, query)
     how = right.segmented_control(
         "Search",
         ["words", "meaning"],
@@ -84,18 +86,22 @@ def heading(rows: pd.DataFrame, most: int) -> str:
     return f"{which}. Click one for its card, tick rows for the basket.{missing}"
 
 
-def chosen(rows: pd.DataFrame, every: pd.DataFrame, name: str) -> Neuron:
+def chosen(rows: pd.DataFrame, every: pd.DataFrame, *, narrowed: bool) -> Neuron:
     """The neuron that is looked at; the first of the rows where a search has left it behind.
 
     Args:
         rows: that are listed, best first.
-        every: rows of which one may be looked at where nothing is searched for.
-        name: as of ``ask``.
+        every: those with a label: of a link any may be looked at.
+        narrowed: whether something is searched for, so that only what is listed is looked at.
     """
-    neuron = links.neuron()
-    among = rows if st.session_state[f"{name}_query"].strip() else every
-    if neuron is None or neuron_maps.row_of(among, neuron) is None:
-        first = rows.iloc[0]
-        neuron = Neuron(int(first["layer"]), first["component"], int(first["neuron"]))
+    neuron, asked = links.neuron(), links.asked()
+    among = rows if narrowed and not asked else every
+    if neuron is not None and neuron_maps.row_of(among, neuron) is not None:
         links.look_at(neuron)
-    return neuron
+        return neuron
+    first = rows.iloc[0]
+    best = Neuron(int(first["layer"]), first["component"], int(first["neuron"]))
+    if asked:
+        links.look_instead(best, f"Neuron {neuron} has no label here: {best} is shown instead.")
+    links.look_at(best)
+    return best

@@ -48,6 +48,23 @@ def labels(visit, results):
     return page
 
 
+def test_a_link_to_a_neuron_shows_it_or_says_that_it_has_no_label(visit, results):
+    spec = few_labels(MODEL, entry(MODEL).revision)
+    table = Store(results).load(spec.key)[1].tables["labels"]
+    last = table[table["label"] != ""].sort_values("correlation").iloc[0]
+    name = f"{last['layer']}.{last['component']}.{last['neuron']}"
+    page = visit("labels", model=MODEL, run=spec.key, neuron=name)
+    assert page.errors() == []
+    assert page.query("neuron") == name
+    assert page.run().query("neuron") == name
+    unlabelled = table[table["label"] == ""].iloc[0]
+    name = f"{unlabelled['layer']}.{unlabelled['component']}.{unlabelled['neuron']}"
+    page = visit("labels", model=MODEL, run=spec.key, neuron=name)
+    page.one_error("has no label here", "is shown instead")
+    instead = page.query("neuron")
+    assert instead != name
+
+
 def test_labels_are_listed_with_their_controls_and_a_card(labels, results):
     table = labels.result(results).tables["labels"]
     named = table[table["label"] != ""]
@@ -113,7 +130,8 @@ def test_it_opens_on_a_searched_concept_with_its_neurons_on_structures(visit, re
     page.at.text_input(key="label_query").set_value("")
     page.run()
     assert len(page.at.dataframe(key="label_rows").value) == 2_000
-    assert page.query("label_query") == ""  # so does a reload
+    page = visit("labels", run=spec.key, neuron=page.query("neuron"))  # as a reload does
+    assert page.at.text_input(key="label_query").value == ""
 
 
 def test_the_address_has_the_search(labels, results, visit):
