@@ -83,7 +83,6 @@ STYLE += f"""
     padding: 0.5rem; background: var(--page); box-shadow: 0 -6px 24px #0005;
   }}
   .st-key-close_neuron {{ display: block; }}
-  .st-key-steered_in_space :is(.stElementContainer, iframe) {{ height: 440px; flex-basis: auto; }}
 }}
 """
 if exports.PRESENTED in st.query_params:

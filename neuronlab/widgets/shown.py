@@ -152,17 +152,34 @@ def finished(
             return None
         key, result = stored.key, services.result(stored.key)[1]
     _before()[study] = key
-    provenance, words = services.store().provenance(key), suited.note()
+    _caption(raw, key, None if spec is None else spec.key)
+    return cast(S, stored), result  # `spec` is of the same study
+
+
+def _caption(raw: dict[str, Any], key: str, form: str | None) -> None:
+    """What the result is of; and whether the form stands for another run.
+
+    Args:
+        raw: the result's spec.
+        form: the key of the form's spec; None where it is not complete.
+    """
+    words = []
+    provenance = services.store().provenance(key)
     if "example" in provenance:
         day = datetime.fromisoformat(provenance["created"]).date()
-        of = f"Stored example, computed on {day} with {plain(provenance['example'])}."
-        words = f"{of} {words}"
+        words.append(f"Stored example, computed on {day} with {plain(provenance['example'])}.")
+    found = st.session_state.setdefault("forms_found", {}).setdefault(key, form)
+    if form != key:
+        shown = f"Shown below: {plain(runs.title(raw['study'], raw))}."
+        if form == found:  # nobody has touched it: it has not been asked for anything
+            words.append(f"{shown} The form above starts other runs.")
+        else:
+            todo = "Press Run for the form above." if form else "The form above cannot run yet."
+            st.info(f"{shown} {todo}", icon=":material/info:")
+    if note := suited.note():
+        words.append(note)
     if words:
-        st.caption(words)
-    if spec is None or spec.key != key:
-        todo = "Press Run for the form above." if spec else "The form above cannot run yet."
-        st.info(f"Shown below: {plain(runs.title(study, raw))}. {todo}", icon=":material/info:")
-    return cast(S, stored), result  # `spec` is of the same study
+        st.caption(" ".join(words))
 
 
 def _before() -> dict[str, str]:

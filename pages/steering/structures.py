@@ -25,6 +25,10 @@ from neuronlab.widgets.guard import plain
 LINKED = "steered"
 # Pixels of the view: what it says above and below the structures included.
 _HIGH = 300
+# On a phone they take turns, one as wide as the page.
+_ON_A_PHONE = """<style>@media (max-width: 640px) {
+  .st-key-steered_in_space :is(.stElementContainer, iframe) { height: 440px; flex-basis: auto; }
+}</style>"""
 COLOURS: dict[Colouring, str] = {
     "confidence": "confidence",
     "changed": "changed residues",
@@ -152,6 +156,7 @@ def in_space(model: Model, spec: SteeringSpec, result: Result, view: Column) -> 
     )
     camera = f"{folded['start'].sequence} {overlaid}"
     with view.container(key="steered_in_space"):
+        st.html(_ON_A_PHONE)
         st.iframe(framed(html, camera=camera, linked=LINKED), height=_HIGH)
     save.download_button(
         "View (HTML)",
