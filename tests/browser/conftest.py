@@ -249,7 +249,13 @@ class Tab:
         return self
 
     def overflowing(self):
-        return self.page.evaluate(_OVERFLOWING)
+        """What sticks out of the page once figures have followed its width, which takes a while."""
+        for _ in range(50):
+            elements = self.page.evaluate(_OVERFLOWING)
+            if not elements:
+                break
+            self.page.wait_for_timeout(100)
+        return elements
 
     def barriers(self):
         """What axe finds serious or worse: for whom the page is hard to read or to use, and why."""
