@@ -26,7 +26,7 @@ from pages.labels.card import card, control
 
 _JUDGED = ("correlation", "control_correlation", "beaten")
 _LISTED = 2_000
-# What is searched for to begin with, where neurons of the model have such a label.
+# What is searched for to begin with.
 _FIRST = '"high helix in the known structure"'
 
 
@@ -191,11 +191,8 @@ def _search(
 def _fitting(rows: pd.DataFrame) -> pd.DataFrame | None:
     """The rows that a person asks for, best first; None where a model has to be fetched first."""
     one, two, three = st.columns([5, 4, 3], vertical_alignment="bottom")
-    fits = not search_words(rows, _FIRST).empty
-    if not fits and st.session_state.get("label_query") == _FIRST:  # of another model
-        st.session_state["label_query"] = ""
     hints = 'kinase, "high residue", -mouse, GO:0016787'
-    query, meant = search.ask(one, two, "label", hints, first=_FIRST if fits else "")
+    query, meant = search.ask(one, two, "label", rows, _FIRST, hints)
     least = three.slider(
         "Correlation, at least", -1.0, 1.0, 0.0, 0.05, key="label_least", bind="query-params"
     )

@@ -37,6 +37,8 @@ _ALL = "all"
 _LISTED = 2_000
 # Share of the tokens that words may make up to be rare.
 _RARE = 0.001
+# What is searched for to begin with.
+_FIRST = "political"
 
 
 def draw() -> None:
@@ -111,6 +113,7 @@ def _results(model: Model, spec: TokenLabelsSpec, result: Result) -> None:
     table = result.tables["labels"]
     labelled = table[table["label"] != ""]
     _headline(result)
+    _search(model, table, spec, result.numbers["tokens"])
     if labelled.empty:
         st.info("Read more definitions: so few have nothing in common.", icon=":material/info:")
     else:
@@ -127,7 +130,6 @@ def _results(model: Model, spec: TokenLabelsSpec, result: Result) -> None:
                 "word_correlations",
                 "Histogram: held-out correlation of labels, and of another neuron's label.",
             )
-    _search(model, table, spec, result.numbers["tokens"])
     exports.share(spec.key, study_python(spec), study_command(spec))
 
 
@@ -221,6 +223,8 @@ def _fitting(table: pd.DataFrame, tokens: int) -> pd.DataFrame | None:
         one,
         two,
         "context",
+        table,
+        _FIRST,
         "music",
         help="In labels, which come first, and at a neuron's five strongest places.",
     )

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from neuronlab.labels.search import search_meaning
+from neuronlab.labels.search import search_meaning, search_words
 from neuronlab.neurons import Neuron
 from neuronlab.widgets import links, model_fetch, neuron_maps
 from neuronlab.widgets.guard import counted
@@ -19,9 +19,10 @@ def ask(
     left: DeltaGenerator,
     right: DeltaGenerator,
     name: str,
+    rows: pd.DataFrame,
+    first: str,
     example: str,
     help: str | None = None,
-    first: str = "",
 ) -> tuple[str, bool]:
     """What a person searches for, and whether by meaning; "" where nothing is.
 
@@ -29,11 +30,16 @@ def ask(
 
     Args:
         name: of the widgets: unique on the page.
+        rows: what is searched.
+        first: what is searched for to begin with, where a label has it; not by who follows a link
+            to a neuron, which may have another one.
         example: of a search.
-        first: what is searched for to begin with; not by who follows a link to a neuron, which
-            may have another label.
     """
     key = f"{name}_query"
+    if search_words(rows, first).empty:
+        if st.session_state.get(key) == first:  # of another model
+            st.session_state[key] = ""
+        first = ""
     if key not in st.session_state:
         asked = st.query_params.get(key, "" if links.asked() else first)
         st.session_state[key] = asked[:_LONGEST]

@@ -25,7 +25,17 @@ def page(visit, results):
     return page
 
 
+def test_it_opens_on_a_searched_word(page):
+    listed = page.at.dataframe(key="context_rows").value
+    assert listed["label"].iloc[:3].str.contains("political").all()
+    first = listed.iloc[0]
+    assert page.says(f"Neuron {first['layer']} / FFN / {first['neuron']}")
+    assert first["correlation"] > 0.6
+
+
 def test_the_best_labels_are_listed_with_their_control(page, results):
+    page.at.text_input(key="context_query").set_value("")
+    page.run()
     spec, result = page.stored(results)
     assert (spec["study"], spec["model"]) == ("token_labels", MODEL)
     table, n = result.tables["labels"], result.numbers
