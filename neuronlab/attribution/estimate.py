@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
-from functools import lru_cache
 
 import torch
 
@@ -19,6 +19,9 @@ from neuronlab.models.device import free_memory
 
 # Rows of a path, refinement included: seen were 3 to 9, and 31 on Gemma 3.
 _ROWS = 4.8
+# By device: see `_rate`.
+_RATES: dict[str, tuple[float, float]] = {}
+_AGAIN = 15.0  # seconds
 
 
 def estimate(
@@ -87,9 +90,20 @@ def _tokens_per_row(request: Request) -> int:
     return 1 if alone else request.encoded.length
 
 
-@lru_cache(maxsize=4)
 def _rate(device: str) -> float:
-    """Operations per second of this device in a float32 matrix product, measured once."""
+    """Operations per second of this device in a float32 matrix product: the most that was seen.
+
+    It is looked at again, a few times a minute at most: a device that is busy looks slow.
+    """
+    rate, looked = _RATES.get(device, (0.0, -math.inf))
+    if time.monotonic() - looked > _AGAIN:
+        rate = max(rate, _measured(device))
+        _RATES[device] = rate, time.monotonic()
+    return rate
+
+
+def _measured(device: str) -> float:
+    """Operations per second now."""
     size = 768
     a = torch.rand(size, size, device=device, dtype=torch.float32)
     best = float("inf")

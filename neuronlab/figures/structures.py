@@ -16,7 +16,7 @@ from neuronlab.figures.charts import MARGIN, plain
 from neuronlab.figures.colours import GROUND, NEUTRAL
 from neuronlab.figures.linked import TELL, TELL_NONE, Place, link
 from neuronlab.figures.protein import page_of, scale_bar, value_colours
-from neuronlab.proteins.folding import Folded, changed
+from neuronlab.proteins.folding import Folded, changed, matched
 
 Colouring = Literal["confidence", "changed", "attribution"]
 
@@ -297,16 +297,21 @@ def _narrow(columns: int) -> str:
 
 def _caption(structure: Folded, first: Folded, colour: Colouring) -> str:
     if colour == "confidence":
-        return f"mean confidence {structure.confidence.mean():.0f} of 100"
+        over = ", all chains" if len(structure.chains) > 1 else ""
+        return f"mean confidence {structure.confidence.mean():.0f} of 100{over}"
     hits = np.flatnonzero(changed(structure, first))
     if colour == "attribution" or structure is first:
         return f"{len(structure.sequence)} residues"
     if not len(hits):
         return "no residue changed"
+    old = {i: first.sequence[j] for i, j in matched(structure, first)}
     places = [
-        f"{chain}:{letter}{number}" if len(structure.chains) > 1 else f"{letter}{number}"
-        for chain, sequence in structure.chains
-        for number, letter in enumerate(sequence, start=1)
+        f"{f'{chain}:' if len(structure.chains) > 1 else ''}{old.get(i, '')}{number}{letter}"
+        for i, (chain, number, letter) in enumerate(
+            (chain, number, letter)
+            for chain, sequence in structure.chains
+            for number, letter in enumerate(sequence, start=1)
+        )
     ]
     names = [places[i] for i in hits[:SUBSTITUTIONS]]
     more = len(hits) - len(names)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from neuronlab.neurons.effect import percent
 from neuronlab.widgets.browser import element
 
 _mount = element("bars")
@@ -35,9 +36,9 @@ def draw(bars: Sequence[Bar], name: str, alt: str) -> None:
         {
             "name": bar.name,
             "value": bar.value,
-            "shown": f"{bar.value:.1%}",
+            "shown": percent(bar.value),
             "marked": bar.marked,
-            "words": f"{bar.name}: {bar.value:.2%}",
+            "words": f"{bar.name}: {percent(bar.value, 2)}",
         }
         for bar in bars
     ]

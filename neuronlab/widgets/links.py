@@ -13,6 +13,7 @@ import streamlit as st
 from neuronlab.errors import UserError
 from neuronlab.models.catalogue import entry
 from neuronlab.neurons import Neuron, NeuronSet
+from neuronlab.runs import Run
 from neuronlab.widgets import prompt_form, services, state
 from neuronlab.widgets.address import LONGEST
 from neuronlab.widgets.guard import complain
@@ -215,12 +216,18 @@ def carry(name: str, value: str, default: str = "") -> None:
 
 def _is_there(key: str) -> bool:
     """Whether a run is stored or under way: one that was shown may have been deleted."""
-    return services.queue().get(key) is not None or services.store().has(key)
+    return _in_queue(key) is not None or services.store().has(key)
+
+
+def _in_queue(key: str) -> Run | None:
+    """A run that has no result yet, or none at all; of a finished one the store knows more."""
+    run = services.queue().get(key)
+    return None if run is None or run.status == "done" else run
 
 
 def _spec(key: str) -> dict:
     if _KEY.fullmatch(key):
-        run = services.queue().get(key)
+        run = _in_queue(key)
         if run is not None:
             return {"study": run.study, **run.spec.model_dump()}
         if services.store().has(key):

@@ -10,6 +10,7 @@ from neuronlab.facts.checking import DEGENERATE, KNOWLEDGE, PROBABILITY, SCORERS
 from neuronlab.figures.charts import visible
 from neuronlab.models import Model
 from neuronlab.neurons import Neuron, NeuronSet
+from neuronlab.neurons.effect import percent
 from neuronlab.runs import Result
 from neuronlab.studies.bases.claims import check
 from neuronlab.studies.fact_checking import FactCheckingSpec
@@ -65,6 +66,10 @@ def _answer(
     if not text.strip() or not claimed.strip():
         complain("Type a claim up to its answer, and the answer that is claimed.")
         return
+    candidates = (claimed, *(answer.strip() for answer in others.split(",") if answer.strip()))
+    if len(candidates) < 2:
+        complain("Name at least one alternative: a claim is true only beside others.")
+        return
     nearest, alike = _nearest(spec, text)
     relation = nearest if relation == _AS_IT_READS else relation
     if alike < _ALIKE or relation != nearest:
@@ -73,7 +78,6 @@ def _answer(
             "whose neurons judge it: they say little here.",
             icon=":material/warning:",
         )
-    candidates = (claimed, *(answer.strip() for answer in others.split(",") if answer.strip()))
     joiner = spec.pool()[0].joiner
     neurons = tuple((kind, tuple(_neurons(result, relation, kind))) for kind in _JUDGES[:2])
     table = _checked(
@@ -107,7 +111,7 @@ def verdict(table: pd.DataFrame, result: Result, relation: str) -> str:
         instead = "" if true else f": they would say {plain(best['candidate'])}"
         if judge == PROBABILITY:
             instead = "" if true else f": the model would say {plain(best['candidate'])}"
-            words = f"The model's own probability ({table[PROBABILITY][0]:.1%})"
+            words = f"The model's own probability ({percent(table[PROBABILITY][0])})"
         else:
             words = SCORERS[judge]
         called = ":green[**true**]" if true else ":red[**false**]"

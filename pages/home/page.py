@@ -12,7 +12,7 @@ from neuronlab.figures import tokens
 from neuronlab.figures.charts import visible
 from neuronlab.models import weights
 from neuronlab.models.catalogue import title_of
-from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS
+from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, percent
 from neuronlab.runs import Result
 from neuronlab.studies.attribution import AttributionSpec, scores_of
 from neuronlab.studies.bases.bystanders import PLAIN, SAME
@@ -140,13 +140,14 @@ def beside(result: Result, off: bool) -> DeltaGenerator:
     answer = n["target_label"].strip()
     st.markdown("**The same switch** for random neurons, and for other answers")
     before = float(n["probability"])
-    which = "as active" if words == CONTROLS[AS_ACTIVE] else "random"
-    random = Bar(f"{answer}, {n['suppressed']} {which} instead", mean if off else before)
+    which = "random ones, as active" if words == CONTROLS[AS_ACTIVE] else "random ones"
+    random = Bar(f"{answer}, {n['suppressed']} {which}", mean if off else before)
     draw([random], "random", f"Probability of the answer without {words}.")
     others = st.container()
     st.caption(
         f"Without its {n['suppressed']} top neurons {plain(answer)} falls from {before:.0%} to "
-        f"{n['probability_suppressed']:.1%}; without {n['suppressed']} {words} it has {mean:.0%}. "
+        f"{percent(n['probability_suppressed'])}; without {n['suppressed']} {words}, it has "
+        f"{mean:.0%}. "
         "What else the neurons carry shows in other answers."
     )
     return others

@@ -223,6 +223,8 @@ def changes(model: Model, goal: dict, spec: SteeringSpec, result: Result) -> Non
             step = st.slider("After step", 0, spec.steps, spec.steps, key=f"steer_step_{spec.key}")
             steered = str(path.loc[path["step"] == step, "sequence"].iloc[0])
             when = f" after step {step}{_value(goal, result.tables['trajectories'], row, step)}"
+            if result.files and step < spec.steps:
+                when += f" (structures are of the end, step {spec.steps})"
         imgt = variable_domain(spec.begin) and st.toggle(
             "IMGT numbers",
             key="steer_imgt",
@@ -234,7 +236,7 @@ def changes(model: Model, goal: dict, spec: SteeringSpec, result: Result) -> Non
     numbers = [str(place) for place in range(1, len(pairs) + 1)]
     counted_from = "residues count from 1"
     if imgt:
-        numbers, counted_from = imgt_numbers(spec.begin), "IMGT numbers"
+        numbers, counted_from = imgt_numbers(spec.begin), "IMGT numbers; structures count from 1"
     names = [
         f"{old}{number}{new}" if old != new else f"{old}{number}, as at the start"
         for number, (old, new) in zip(numbers, pairs, strict=True)

@@ -45,11 +45,12 @@ def structures(spec: SteeringSpec, result: Result) -> None:
     st.subheader("Structures")
     folded = _folded(spec, result)
     table = result.tables["structures"]
+    chain = "the heavy chain" if spec.light else "the chain"
     st.caption(
         f"Predicted by {plain(PREDICTORS[spec.predictor].title)}; unsteered and steered "
         "are the chains whose value is the median, superposed on the start. "
         + "; ".join(
-            f"{row['name']}: confidence {row['confidence']:.0f} over the chain and "
+            f"{row['name']}: confidence {row['confidence']:.0f} over {chain} and "
             f"{row['confidence_free']:.0f} over the free residues, CA RMSD to the start "
             f"{row['rmsd']:.2f} Å"
             for _, row in table.iterrows()
