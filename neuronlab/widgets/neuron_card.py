@@ -89,7 +89,7 @@ def draw(model: Model, prompt: Prompt, neuron: Neuron, scores: NeuronScores) -> 
             st.caption("At the predicted position:")
         _words(model, card)
         _tokens(model, prompt, card, scores)
-        _elsewhere(model, neuron)
+        _elsewhere(model, prompt, neuron)
 
 
 def _close() -> None:
@@ -129,7 +129,7 @@ def _actions(neuron: Neuron) -> None:
             address.draw("card")
 
 
-def _elsewhere(model: Model, neuron: Neuron) -> None:
+def _elsewhere(model: Model, prompt: Prompt, neuron: Neuron) -> None:
     """In how many of the model's example prompts the neuron is among the best."""
     best = _best(model, model.name, model.revision)
     if not best:  # no example's answer is a word of the model
@@ -137,7 +137,16 @@ def _elsewhere(model: Model, neuron: Neuron) -> None:
     names = [name for name, neurons in best.items() if neuron in neurons]
     of = f"{len(names)} of {counted(len(best), 'example prompt')}"
     which = f": {plain(', '.join(names))}" if names else ""
-    st.caption(f"Among the ten best by gradient x activation in {of}{which}.")
+    others = [
+        name
+        for name, example in prompts(model.name, model.kind, model.alphabet).items()
+        if name not in names and Prompt(**example).unasked == prompt.unasked
+    ]
+    here = "; not of this one" if names and others else ""
+    st.caption(
+        "By gradient x activation, which is quicker, it is among the ten best of "
+        f"{of}{which}{here}."
+    )
 
 
 # Read only, and the same for all sessions.
