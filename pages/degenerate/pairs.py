@@ -36,13 +36,8 @@ STUDY = "degenerate_pairs"
 _DRAWN = 60
 # Heads of the table of pairs.
 _HEADS = {"layer_a": "layer A", "neuron_a": "A", "layer_b": "layer B", "neuron_b": "B"}
-_PROBABILITIES = {
-    "p_ab": "without both",
-    "synergy": "synergy",
-    "p_a": "without A",
-    "p_b": "without B",
-    "product": "expected",
-}
+# The bars have what is left without either, and the files have all.
+_SHOWN = {"p_ab": "without both", "synergy": "synergy"}
 NULLS = {control.key: words for control, words in CONTROLS.items()}
 
 
@@ -187,9 +182,9 @@ def listed(model: Model, pairs: pd.DataFrame) -> int:
         column_config=_HEADS
         | {
             name: st.column_config.NumberColumn(words, format="%.3f")
-            for name, words in _PROBABILITIES.items()
+            for name, words in _SHOWN.items()
         },
-        column_order=[*_HEADS, *_PROBABILITIES],
+        column_order=[*_HEADS, *_SHOWN],
     )
     ticked = selection.ticked(event.selection, len(pairs))
     with st.container(horizontal=True):

@@ -231,15 +231,21 @@ def value_neurons(result: Result) -> None:
     else:
         tokens = result.numbers["tokens"]
         table = table.assign(position=[f"{i + 1} {visible(tokens[i])}" for i in table["position"]])
+    # What a neuron's vector promotes, it lowers where its coefficient is negative.
+    up, down, positive = table["promotes"], table["suppresses"], table["coefficient"] > 0
+    raises, lowers = up.where(positive, down), down.where(positive, up)
+    table = table.assign(raises=raises.map(first_words), lowers=lowers.map(first_words))
+    ways = ("raises", "lowers") if kind == "ffn" else ("raises",)
     neuron_maps.listed(
         table,
         f"value_{kind}",
         f"The best writing {kind} neurons.",
-        order=[c for c in table if c not in ("rank", "component", "bound")],
+        order=[*(c for c in ("layer", "head", "neuron", "position", "score") if c in table), *ways],
+        widths={"head": 56, "position": 90} | dict.fromkeys(ways, 140),
     )
     st.caption(
-        "Promotes and suppresses: the tokens that the neuron's vector raises and lowers most. With "
-        "a negative coefficient it is the other way round."
+        "Raises and lowers: the tokens that the neuron, as active as it is here, speaks for and "
+        "against most. Its card and the files have more."
     )
     counts = result.tables["histogram"]
     st.markdown("**In which layers** the best hundred FFN neurons are, by either measure.")
@@ -249,6 +255,16 @@ def value_neurons(result: Result) -> None:
         "histogram",
         "Bars per layer: the best hundred FFN neurons by log-probability and by probability.",
     )
+
+
+def first_words(words: str, letters: int = 20) -> str:
+    """As many whole words as fit, at least one; words stand two blanks apart, as in results."""
+    first, *others = words.split("  ")
+    for word in others:
+        if len(first) + 2 + len(word) > letters:
+            break
+        first += f"  {word}"
+    return first
 
 
 def query_neurons(model: Model, result: Result) -> None:

@@ -47,7 +47,13 @@ def test_every_list_can_be_seen_and_collected(page, results):
         page.run()
         shown = page.at.dataframe(key=f"value_{kind}").value
         rows = tables["neurons"]
-        assert shown["neuron"].tolist() == rows[rows["component"] == kind]["neuron"][:100].tolist()
+        rows = rows[rows["component"] == kind].head(100)
+        assert shown["neuron"].tolist() == rows["neuron"].tolist()
+        for row, words in zip(rows.itertuples(), shown["raises"], strict=True):
+            raised = row.promotes if row.coefficient > 0 else row.suppresses
+            whole = words.split("  ")
+            assert raised.split("  ")[: len(whole)] == whole
+            assert len(words) <= 20 or len(whole) == 1
     page.section("Waking neurons")
     for of in ("ffn", "attention"):
         page.at.button_group(key="query_of").set_value(of)
