@@ -55,6 +55,7 @@ def test_runs_are_named_as_people_know_them_and_found_by_words(visit, results):
     app = visit("runs")
     every = app.at.dataframe[-1].value
     names = {"amig", "integrated_gradients", "neuron_labels", "smollm2-135m", "gravy up"}
+    assert every["asked"].str.endswith("5 of a kind, English and Chinese").any()
     shown = every[["page", "run", "asked", "model"]].to_numpy().ravel()
     assert not names & set(shown)
     app.at.text_input(key="history_words").set_value("capital FRANCE integrated")
