@@ -28,7 +28,7 @@ from neuronlab.widgets import (
     state,
     token_strip,
 )
-from neuronlab.widgets.guard import counted, plain
+from neuronlab.widgets.guard import counted, enumerated, plain
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
@@ -101,7 +101,9 @@ def _standing(scores: NeuronScores, neuron: Neuron) -> str:
     score = scores.score(neuron) + 0.0  # no "-0"
     above = sum(int((values > score).sum()) for values in scores.arrays.values())
     count = sum(int(np.isfinite(values).sum()) for values in scores.arrays.values())
-    rank = f"rank **{above + 1:,}** of {count:,} by {neuron_maps.scored_by(scores)}"
+    names = (COMPONENT_NAMES[component] for component in scores)
+    kinds = enumerated([name if name.isupper() else name.lower() for name in names])
+    rank = f"rank **{above + 1:,}** of {count:,} {kinds} neurons by {neuron_maps.scored_by(scores)}"
     return f"Score **{score:+.3g}**{_over(scores)}, {rank}"
 
 

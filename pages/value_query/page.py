@@ -154,7 +154,9 @@ def headline(result: Result) -> None:
     if n.get("note"):
         st.caption(plain(n["note"]))
     st.caption(
-        f"{n['rescored']:,} of {n['candidates']:,} neurons were scored exactly; that proves which "
+        f"{n['rescored']:,} of {n['candidates']:,} were scored exactly "
+        f"({result.arrays['ffn'].size:,} FFN neurons, and {result.arrays['attention'].size:,} "
+        "attention neurons at every token they read); that proves which "
         f"{LISTED['ffn']} FFN neurons and which {LISTED['attention']} attention neurons, at the "
         "position they read from, are the best."
     )

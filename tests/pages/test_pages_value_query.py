@@ -20,7 +20,10 @@ def test_it_opens_on_a_finished_example(page, results):
     page.section("Flow")
     assert {"map_heads", "map_flow"} <= {e.key for e in page.at.main if e.key}
     numbers = page.result(results).numbers
-    assert page.says(f"{numbers['rescored']:,} of {numbers['candidates']:,} neurons")
+    sizes = {kind: page.result(results).arrays[kind].size for kind in ("ffn", "attention")}
+    assert page.says(f"{numbers['rescored']:,} of {numbers['candidates']:,} were scored exactly")
+    assert page.says(f"{sizes['ffn']:,} FFN neurons, and {sizes['attention']:,} attention")
+    assert page.says(f"of {sum(sizes.values()):,} FFN and attention neurons by")
     assert page.probability()[0] == pytest.approx(100 * numbers["probability_suppressed"], abs=0.01)
 
 
