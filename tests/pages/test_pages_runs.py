@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from neuronlab.attribution import METHODS
 from neuronlab.examples import example, opened, stored_keys
 from neuronlab.figures.thumbnails import SOURCES
 from neuronlab.models.catalogue import EMBEDDED, title_of
@@ -76,7 +77,7 @@ def test_a_run_says_its_study_and_whether_its_scores_are_specific():
     assert runs.heading(spec.study, specific) == "Integrated gradients, specific"
     pairs = STUDIES["degenerate_pairs"]
     heading = runs.heading(pairs.name, {"model": "smollm2-135m", "text": "", "method": "amig"})
-    assert heading == f"{pairs.title}, AMIG"
+    assert heading == f"{pairs.title}, {METHODS['amig'].title}"
 
 
 def test_runs_that_are_called_the_same_say_in_what_they_differ(visit, results):
