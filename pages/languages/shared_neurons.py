@@ -244,7 +244,7 @@ def effects(model: Model, group: dict[str, Fact], neurons: NeuronSet) -> None:
             | {f"{control} %": 100 * outcome.mean(control) for control in CONTROLS}
         )
     frame = pd.DataFrame(rows)
-    numbers = {c: st.column_config.NumberColumn(format="%.1f") for c in frame.columns[2:]}
+    numbers = {c: st.column_config.NumberColumn(format="%.3g") for c in frame.columns[2:]}
     st.dataframe(frame, hide_index=True, column_config=numbers, key="language_effects")
     st.caption(
         "Random, as active: means of 20 sets of as many "

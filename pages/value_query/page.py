@@ -12,6 +12,7 @@ from neuronlab.figures.charts import token_bars, visible
 from neuronlab.models import Model
 from neuronlab.models.components import Sublayer
 from neuronlab.neurons import Neuron, NeuronSet
+from neuronlab.neurons.effect import percent
 from neuronlab.runs import Result
 from neuronlab.studies.bases.one_prompt import control_in, proof_in
 from neuronlab.studies.value_query import (
@@ -62,7 +63,7 @@ def preview(model: Model, spec: ValueQuerySpec, result: Result) -> None:
     """Layers and heads, while neurons are scored."""
     n, path = result.numbers, result.tables["path"]
     label = plain(visible(n["target_label"]))
-    st.markdown(f"**{label}** has {path['probability'].iloc[-1]:.1%}; {rise(result)}.")
+    st.markdown(f"**{label}** has {percent(path['probability'].iloc[-1])}; {rise(result)}.")
     if not trusted(model, spec, result):
         return
     where(result)
@@ -146,10 +147,10 @@ def headline(result: Result) -> None:
     exports.told(
         "headline",
         "What was found",
-        f"**{label}** has {n['probability']:.1%} (rank {n['rank']:,}); {rise(result)}. "
+        f"**{label}** has {percent(n['probability'])} (rank {n['rank']:,}); {rise(result)}. "
         f"Without its {n['suppressed']} top writing neurons: "
-        f"**{n['probability_suppressed']:.1%}**. "
-        f"Without as many {words}: {mean:.1%} ± {sd:.1%}.",
+        f"**{percent(n['probability_suppressed'])}**. "
+        f"Without as many {words}: {percent(mean)} ± {percent(sd)}.",
     )
     if n.get("note"):
         st.caption(plain(n["note"]))
