@@ -46,7 +46,11 @@ def main() -> None:
         if result is not None:
             shown = show(spec, result)
     with st.container(border=True):
-        st.page_link(LEARN.path, label=f"**{LEARN.title}**: {LEARN.card}", icon=LEARN.symbol)
+        about, picture = st.columns(2, gap="large", vertical_alignment="center")
+        about.page_link(LEARN.path, label=f"**{LEARN.title}**: {LEARN.card}", icon=LEARN.symbol)
+        with picture, guard():
+            if result is not None:
+                doors.guessed(result)
     language, protein = st.columns(2, gap="large")
     with language:
         st.subheader("Language", anchor=False)
