@@ -197,7 +197,8 @@ def one_fact(
     wide = wide.assign(component="ffn", score=wide[languages].mean(axis=1))
     wide = wide.sort_values("score", ascending=False)
     group = {k: wordings[0] for k, wordings in _group(spec, chosen).items()}
-    left, right = neuron_card.columns()
+    # Without the model there is no card: the list has all of the width.
+    left, right = (st.container(),) * 2 if model is None else neuron_card.columns()
     table = wide[["layer", "component", "neuron", "score", *languages]].reset_index(drop=True)
     table = table.rename(columns=language_name)
     with left:
