@@ -168,10 +168,10 @@ PAGES = (
         "degenerate",
         "Backup neurons",
         "backup",
-        card="Pairs of neurons of which either alone is dispensable, but not both; and whether "
-        "that is more than two separate effects.",
-        question="Which pairs of neurons stand in for each other, and can they tell true from "
-        "false?",
+        card="Pairs of neurons of which either alone is dispensable, but not both; and a box that "
+        "checks a claim of yours: true or false?",
+        question="Which pairs of neurons stand in for each other? And, under “Fact-checking”: can "
+        "they tell whether a claim of yours is true?",
         paper="After arXiv 2308.13198.",
         terms=(
             "Degenerate pair",

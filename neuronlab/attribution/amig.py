@@ -105,9 +105,9 @@ register(
     Method(
         name="amig",
         order=30,
-        title="AMIG",
+        title="Integrated gradients from a mean baseline",
         paper="arXiv 2308.13198",
-        summary="Integrated gradients from a baseline that fits the architecture: the mean "
+        summary="AMIG: integrated gradients from a baseline that fits the architecture: the mean "
         "over prompts in which one token is replaced by the mask or the end of text.",
         needs="a target",
         cost="as integrated gradients, and one forward pass per token",

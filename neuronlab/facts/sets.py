@@ -146,7 +146,7 @@ SETS: dict[str, FactSet] = {
         ),
         FactSet(
             name="six_languages",
-            title="Facts in six languages",
+            title="Facts about 25 countries",
             what="Capitals, official languages and currencies of 25 countries in English, "
             "Chinese, Japanese, French, Spanish and German.",
             terms=TERMS,

@@ -99,7 +99,7 @@ def _node(number: str, name: str, pairs: int, angle: float, marked: bool) -> dic
 
 
 def pair_counts(random: pd.DataFrame, kept: int) -> go.Figure:
-    """How many pairs every random candidate set gives, and a line where the candidates are.
+    """How many pairs every random candidate set gives, and where the candidates are, with a line.
 
     Args:
         random: columns null, pairs: one row per set.
@@ -119,12 +119,14 @@ def pair_counts(random: pd.DataFrame, kept: int) -> go.Figure:
             marker={"size": 6, "color": COMPONENT_COLOURS["ffn"]},
             hovertemplate="%{x} pairs<extra>" + NULL_NAMES[null] + "</extra>",
         )
-    figure.add_vline(
-        x=kept,
-        line={"color": FOR, "width": 2},
-        annotation_text="the candidates",
-        annotation_position="top",
+    figure.add_scatter(
+        x=[kept],
+        y=["the candidates"],
+        mode="markers",
+        marker={"symbol": "diamond", "size": 11, "color": FOR},
+        hovertemplate="%{x} pairs<extra>the candidates</extra>",
     )
+    figure.add_vline(x=kept, line={"color": FOR, "width": 2})
     figure.update_xaxes(title="degenerate pairs", rangemode="tozero")
     figure.update_layout(height=200, margin=MARGIN, showlegend=False)
     return figure

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from neuronlab.figures.charts import BEHIND_INTERVALS, MARGIN, error_bars
 from neuronlab.figures.colours import COLOURS, FOR, NEUTRAL, NULL_NAMES, PATTERNS
+from neuronlab.neurons.effect import percent
 
 _LEGEND = {"orientation": "h", "y": 1.14, "x": 0}
 
@@ -121,7 +122,7 @@ def edit_matrix(table: pd.DataFrame) -> go.Figure:
     def details(edit: str, language: str) -> str:
         row = cells.loc[(edit, language)]
         nulls = "; ".join(f"{name} {row[null]:+.1%}" for null, name in NULL_NAMES.items())
-        return f"{row['before']:.1%} → {row['after']:.1%}; {nulls}"
+        return f"{percent(row['before'])} → {percent(row['after'])}; {nulls}"
 
     figure = go.Figure(
         go.Heatmap(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -86,7 +87,10 @@ def heatmap(
     y_names: list[str],
 ) -> dict[str, Any]:
     """The option of a clickable heatmap around zero; cells in the order given."""
-    limit = float(np.abs(np.asarray(values, float)).max(initial=0)) or 1.0
+    largest = float(np.abs(np.asarray(values, float)).max(initial=0)) or 1.0
+    # The ends of the scale are read: three digits, rounded up, so that no value is beyond.
+    places = min(max(0, 2 - math.floor(math.log10(largest))), 20)
+    limit = math.ceil(largest * 10**places) / 10**places
     data = [
         {"value": [int(a), int(b), round(float(v), 7)], "name": label}
         for a, b, v, label in zip(x, y, values, labels, strict=True)
@@ -107,7 +111,7 @@ def heatmap(
             "bottom": 0,
             "itemHeight": 120,
             "itemWidth": 12,
-            "precision": 4,
+            "precision": places,
             "text": ["for", "against"],
             "inRange": {"color": DIVERGING},
         },

@@ -44,8 +44,11 @@ _CHOICES = 10
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """A share as a person reads it; of one so small that no digit would be left, two of its own."""
-    small = 0 < abs(share) < 0.5 * 10 ** -(digits + 2)
+    """A share as a person reads it; a small one has two digits of its own, so that some is left.
+
+    Example: ``percent(0.7705) == "77.1%"``, ``percent(0.00187) == "0.19%"``.
+    """
+    small = 0 < abs(share) < 10.0 ** -(digits + 1)
     return f"{100 * share:.2g}%" if small else f"{share:.{digits}%}"
 
 

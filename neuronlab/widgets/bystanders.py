@@ -217,7 +217,7 @@ def _table(of: Specificity) -> None:
             "random sets": rows["random"],
         }
     ).dropna(axis="columns")
-    percent = st.column_config.NumberColumn(format="%.1f %%")
+    percent = st.column_config.NumberColumn(format="%.3g%%")  # of a small one digits are left
     nats = st.column_config.NumberColumn(format="%+.2f", help="of the log-probability")
     st.dataframe(
         shown,

@@ -28,7 +28,7 @@ from neuronlab.widgets import (
     state,
     token_strip,
 )
-from neuronlab.widgets.guard import counted, plain
+from neuronlab.widgets.guard import counted, enumerated, plain
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
@@ -89,7 +89,7 @@ def draw(model: Model, prompt: Prompt, neuron: Neuron, scores: NeuronScores) -> 
             st.caption("At the predicted position:")
         _words(model, card)
         _tokens(model, prompt, card, scores)
-        _elsewhere(model, neuron)
+        _elsewhere(model, prompt, neuron)
 
 
 def _close() -> None:
@@ -101,7 +101,9 @@ def _standing(scores: NeuronScores, neuron: Neuron) -> str:
     score = scores.score(neuron) + 0.0  # no "-0"
     above = sum(int((values > score).sum()) for values in scores.arrays.values())
     count = sum(int(np.isfinite(values).sum()) for values in scores.arrays.values())
-    rank = f"rank **{above + 1:,}** of {count:,} by {neuron_maps.scored_by(scores)}"
+    names = (COMPONENT_NAMES[component] for component in scores)
+    kinds = enumerated([name if name.isupper() else name.lower() for name in names])
+    rank = f"rank **{above + 1:,}** of {count:,} {kinds} neurons by {neuron_maps.scored_by(scores)}"
     return f"Score **{score:+.3g}**{_over(scores)}, {rank}"
 
 
@@ -129,7 +131,7 @@ def _actions(neuron: Neuron) -> None:
             address.draw("card")
 
 
-def _elsewhere(model: Model, neuron: Neuron) -> None:
+def _elsewhere(model: Model, prompt: Prompt, neuron: Neuron) -> None:
     """In how many of the model's example prompts the neuron is among the best."""
     best = _best(model, model.name, model.revision)
     if not best:  # no example's answer is a word of the model
@@ -137,7 +139,16 @@ def _elsewhere(model: Model, neuron: Neuron) -> None:
     names = [name for name, neurons in best.items() if neuron in neurons]
     of = f"{len(names)} of {counted(len(best), 'example prompt')}"
     which = f": {plain(', '.join(names))}" if names else ""
-    st.caption(f"Among the ten best by gradient x activation in {of}{which}.")
+    others = [
+        name
+        for name, example in prompts(model.name, model.kind, model.alphabet).items()
+        if name not in names and Prompt(**example).unasked == prompt.unasked
+    ]
+    here = "; not of this one" if names and others else ""
+    st.caption(
+        "By gradient x activation, which is quicker, it is among the ten best of "
+        f"{of}{which}{here}."
+    )
 
 
 # Read only, and the same for all sessions.

@@ -19,6 +19,7 @@ from neuronlab.models.prompt import SEPARATOR, joined
 from neuronlab.models.residues import clean_sequence
 from neuronlab.models.token_model import FIRST_SENTINEL
 from neuronlab.neurons import predict
+from neuronlab.neurons.effect import percent
 from neuronlab.proteins.sequences import MAX_FASTA_BYTES, read_fasta
 from neuronlab.studies.attribution import AttributionSpec, default_positions
 from neuronlab.studies.bases.prompts import prompts
@@ -355,7 +356,7 @@ def _pick(
             return choice
         if choice == _NOTHING:
             return "nothing: the target by itself"
-        share = f"  {probability[choice]:.1%}" if choice in probability else ""
+        share = f"  {percent(probability[choice])}" if choice in probability else ""
         return f"{visible(model.label(choice))}{share}"
 
     digest = hashlib.sha256(f"{prompt.text}|{prompt.mask}|{prompt.prefix}".encode()).hexdigest()[

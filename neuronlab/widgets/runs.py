@@ -24,7 +24,8 @@ from neuronlab.studies import STUDIES
 from neuronlab.studies.attribution import AttributionSpec
 from neuronlab.studies.bases.over_facts import OWN
 from neuronlab.widgets import services
-from neuronlab.widgets.guard import complain, plain
+from neuronlab.widgets.facts_form import language_name
+from neuronlab.widgets.guard import complain, enumerated, plain
 
 # Seconds between two looks at a run. Showing it costs time the run would use.
 _TICK = 0.5
@@ -85,7 +86,7 @@ def question(spec: Mapping[str, Any]) -> str:
     if spec.get("per_relation"):
         parts.append(f"{spec['per_relation']} of a kind")
     if spec.get("languages"):
-        parts.append(" ".join(spec["languages"]))
+        parts.append(enumerated([language_name(language) for language in spec["languages"]]))
     return ", ".join(filter(None, parts))
 
 

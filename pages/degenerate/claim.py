@@ -20,6 +20,8 @@ from neuronlab.widgets.guard import complain, guard, plain
 _AS_IT_READS = "as the claim reads"
 # From such a share of common words on a claim reads like a fact.
 _ALIKE = 0.5
+# Of fewer held-out facts people are told that they are few.
+_MANY = 10
 _JUDGES = (DEGENERATE, KNOWLEDGE, PROBABILITY)
 
 
@@ -101,6 +103,7 @@ def verdict(table: pd.DataFrame, result: Result, relation: str) -> str:
     of_relation = result.tables["by_relation"].query("relation == @relation").set_index("scorer")
     candidates = result.tables["candidates"].query("test and relation == @relation")
     count = candidates["fact"].nunique()
+    few = ", which are few" if count < _MANY else ""
     lines = []
     for judge in _JUDGES:
         if judge not in table:
@@ -115,7 +118,7 @@ def verdict(table: pd.DataFrame, result: Result, relation: str) -> str:
         else:
             words = SCORERS[judge]
         called = ":green[**true**]" if true else ":red[**false**]"
-        lines.append(f"- {words}: {called}{instead}. Right about {right} of the kind.")
+        lines.append(f"- {words}: {called}{instead}. Right about {right} of the kind{few}.")
     kind = plain(relation.replace("_", " "))
     return (
         f"**{plain(claimed)}**, among these candidates alone, by the neurons of the kind {kind}:"

@@ -36,13 +36,8 @@ STUDY = "degenerate_pairs"
 _DRAWN = 60
 # Heads of the table of pairs.
 _HEADS = {"layer_a": "layer A", "neuron_a": "A", "layer_b": "layer B", "neuron_b": "B"}
-_PROBABILITIES = {
-    "p_ab": "without both",
-    "synergy": "synergy",
-    "p_a": "without A",
-    "p_b": "without B",
-    "product": "expected",
-}
+# The bars have what is left without either, and the files have all.
+_SHOWN = {"p_ab": "without both", "synergy": "synergy"}
 NULLS = {control.key: words for control, words in CONTROLS.items()}
 
 
@@ -103,9 +98,37 @@ def pairs_and_random(model: Model, spec: DegeneratePairsSpec, result: Result) ->
     n = result.numbers
     p0, table, candidates = n["p0"], result.tables["all_pairs"], result.tables["candidates"]
     first, second, third = st.columns(3, vertical_alignment="bottom")
-    low = first.slider("T low: alone, at most lost", 0.0, 0.5, T_LOW, 0.01, key="t_low")
-    high = second.slider("T high: together, at least lost", 0.0, 0.9, T_HIGH, 0.01, key="t_high")
-    most = third.slider("Synergy at most", 0.0, 1.5, 1.5, 0.01, key="synergy")
+    low = first.slider(
+        "Alone, each costs at most",
+        0.0,
+        0.5,
+        T_LOW,
+        0.01,
+        format="percent",
+        key="t_low",
+        help="Of the answer's probability. The paper's T low.",
+    )
+    high = second.slider(
+        "Together, at least",
+        0.0,
+        0.9,
+        T_HIGH,
+        0.01,
+        format="percent",
+        key="t_high",
+        help="What both cost, switched off at once. The paper's T high.",
+    )
+    most = third.slider(
+        "Left of expected, at most",
+        0.0,
+        1.5,
+        1.5,
+        0.01,
+        format="percent",
+        key="synergy",
+        help="Synergy: what is left without both, as a share of what two separate effects would "
+        "leave. Below 100 % either covers for the other.",
+    )
     rule = published(table, p0, low, high)
     pairs = rule[rule["synergy"] <= most].reset_index(drop=True)
     label = plain(visible(n["target_label"]))
@@ -187,9 +210,9 @@ def listed(model: Model, pairs: pd.DataFrame) -> int:
         column_config=_HEADS
         | {
             name: st.column_config.NumberColumn(words, format="%.3f")
-            for name, words in _PROBABILITIES.items()
+            for name, words in _SHOWN.items()
         },
-        column_order=[*_HEADS, *_PROBABILITIES],
+        column_order=[*_HEADS, *_SHOWN],
     )
     ticked = selection.ticked(event.selection, len(pairs))
     with st.container(horizontal=True):

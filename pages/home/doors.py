@@ -19,11 +19,14 @@ from neuronlab.proteins.viewer import framed, viewer_url
 from neuronlab.runs import Result, Spec
 from neuronlab.studies.attribution import AttributionSpec, scores_of
 from neuronlab.studies.steering import STEERED, SteeringSpec
-from neuronlab.widgets import heatmaps, links, services
+from neuronlab.widgets import bars, heatmaps, links, services
+from neuronlab.widgets.guard import plain
 from pages import HOME, PAGE_OF, Page
 
 # Pixels: pictures of the two doors are as high.
 _HEIGHT = 250
+# Somebody's, before the answer is shown.
+_GUESS = 0.4
 
 
 def cards(pages: Iterable[Page]) -> None:
@@ -46,6 +49,15 @@ def _open(spec: Spec, neuron: Neuron | None = None) -> None:
     links.leave()
     asked = {"run": spec.key} | ({} if neuron is None else {"neuron": str(neuron)})
     st.switch_page(PAGE_OF[spec.study].path, query_params=asked)
+
+
+def guessed(result: Result) -> None:
+    """What a lesson looks like: a guess, and beside it what was measured."""
+    answer = result.numbers["target_label"].strip()
+    st.caption(f"How sure is the model of “{plain(answer)}”?")
+    measured = float(result.numbers["probability"])
+    rows = [bars.Bar("a guess", _GUESS), bars.Bar("measured", measured, marked=True)]
+    bars.draw(rows, "guessed", "A guess beside what was measured.")
 
 
 def layers(spec: AttributionSpec, result: Result) -> None:

@@ -46,7 +46,11 @@ def main() -> None:
         if result is not None:
             shown = show(spec, result)
     with st.container(border=True):
-        st.page_link(LEARN.path, label=f"**{LEARN.title}**: {LEARN.card}", icon=LEARN.symbol)
+        about, picture = st.columns(2, gap="large", vertical_alignment="center")
+        about.page_link(LEARN.path, label=f"**{LEARN.title}**: {LEARN.card}", icon=LEARN.symbol)
+        with picture, guard():
+            if result is not None:
+                doors.guessed(result)
     language, protein = st.columns(2, gap="large")
     with language:
         st.subheader("Language", anchor=False)
@@ -128,9 +132,14 @@ def choices(table: pd.DataFrame, target: int, off: bool) -> list[Bar]:
     first = table.nlargest(_CHOICES, "before")
     risen = table[~table["index"].isin(first["index"])].nlargest(_RISEN, "after")
     return [
-        Bar(visible(row.token), float(row.after if off else row.before), row.index_ == target)
+        Bar(_named(row.token), float(row.after if off else row.before), row.index_ == target)
         for row in pd.concat([first, risen]).rename(columns={"index": "index_"}).itertuples()
     ]
+
+
+def _named(token: str) -> str:
+    """A token; the sign of a blank alone is not understood here."""
+    return visible(token) if token.strip(" ") else f"{visible(token)} (blank)"
 
 
 def beside(result: Result, off: bool) -> DeltaGenerator:
@@ -145,9 +154,9 @@ def beside(result: Result, off: bool) -> DeltaGenerator:
     draw([random], "random", f"Probability of the answer without {words}.")
     others = st.container()
     st.caption(
-        f"Without its {n['suppressed']} top neurons {plain(answer)} falls from {before:.0%} to "
-        f"{percent(n['probability_suppressed'])}; without {n['suppressed']} {words}, it has "
-        f"{mean:.0%}. "
+        f"Without its {n['suppressed']} top neurons {plain(answer)} falls from {percent(before)} "
+        f"to {percent(n['probability_suppressed'])}; without {n['suppressed']} {words}, it has "
+        f"{percent(mean)}. "
         "What else the neurons carry shows in other answers."
     )
     return others

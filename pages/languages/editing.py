@@ -9,6 +9,7 @@ from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.figures.colours import NULL_NAMES
 from neuronlab.figures.languages import edit_bars, edit_matrix
 from neuronlab.models import Model
+from neuronlab.neurons.effect import percent
 from neuronlab.runs import Result
 from neuronlab.studies.cross_lingual_editing import (
     CHANGES,
@@ -111,8 +112,9 @@ def _change(row: pd.Series) -> str:
     if row["facts"] > 1 and not clear(row):
         verdict += ", not clear"
     return (
-        f"**{row['relative']:+.0%} in {language_name(row['language'])}** ({row['before']:.1%} → "
-        f"{row['after']:.1%}; {NULL_NAMES[null]} {row[null]:+.1%} [{verdict}])"
+        f"**{row['relative']:+.0%} in {language_name(row['language'])}** "
+        f"({percent(row['before'])} → {percent(row['after'])}; {NULL_NAMES[null]} "
+        f"{row[null]:+.1%} [{verdict}])"
     )
 
 
@@ -128,9 +130,9 @@ def success(table: pd.DataFrame) -> None:
     shown = shown[[*first, *table.columns.difference(first, sort=False)]].rename(
         columns=lambda name: name.replace("_", " ")
     )
-    percent = st.column_config.NumberColumn(format="percent")
+    share = st.column_config.NumberColumn(format="percent")
     config = {
-        name: percent if name.endswith("related") else st.column_config.NumberColumn(format="%.2f")
+        name: share if name.endswith("related") else st.column_config.NumberColumn(format="%.2f")
         for name in shown.columns[3:]
     }
     st.dataframe(shown, hide_index=True, column_config=config, height=38 + 35 * len(shown))

@@ -197,7 +197,8 @@ def one_fact(
     wide = wide.assign(component="ffn", score=wide[languages].mean(axis=1))
     wide = wide.sort_values("score", ascending=False)
     group = {k: wordings[0] for k, wordings in _group(spec, chosen).items()}
-    left, right = neuron_card.columns()
+    # Without the model there is no card: the list has all of the width.
+    left, right = (st.container(),) * 2 if model is None else neuron_card.columns()
     table = wide[["layer", "component", "neuron", "score", *languages]].reset_index(drop=True)
     table = table.rename(columns=language_name)
     with left:
@@ -244,7 +245,7 @@ def effects(model: Model, group: dict[str, Fact], neurons: NeuronSet) -> None:
             | {f"{control} %": 100 * outcome.mean(control) for control in CONTROLS}
         )
     frame = pd.DataFrame(rows)
-    numbers = {c: st.column_config.NumberColumn(format="%.1f") for c in frame.columns[2:]}
+    numbers = {c: st.column_config.NumberColumn(format="%.3g") for c in frame.columns[2:]}
     st.dataframe(frame, hide_index=True, column_config=numbers, key="language_effects")
     st.caption(
         "Random, as active: means of 20 sets of as many "

@@ -22,7 +22,8 @@ from pages.runs.whole import neuron, whole
 # Of the widget that names the collection whose runs are listed.
 COLLECTION = "history_collection"
 ALL, HERE, EXAMPLES = "all", "computed here", "examples"
-# Columns that are left out where no run has anything in them.
+# What is seen of a run; all else of it is found by its words. Some only where a run has any.
+_SHOWN = ("picture", "name", "asked", "run", "settings", "model", "when", "from", "state")
 _RARE = ("name", "settings")
 _ROW = 44  # px: a picture is recognised
 
@@ -108,20 +109,23 @@ def history(everything: Sequence[Record]) -> None:
         height=min(40 + _ROW * len(records), 480),
         on_select="rerun",
         selection_mode=selection.MODES,
-        column_order=[column for column in table if column not in _RARE or table[column].any()],
+        column_order=[each for each in _SHOWN if each not in _RARE or table[each].any()],
         # Another after each deletion: else the row that moves up is selected.
         key=f"history_{st.session_state.setdefault('history_deletions', 0)}",
         column_config={
             "picture": st.column_config.ImageColumn(
-                width="small", help="Of the result: purple is above zero, orange below."
+                width=76, help="Of the result: purple is above zero, orange below."
             ),
-            "name": st.column_config.TextColumn(width="medium"),
+            "name": st.column_config.TextColumn(width=120),
+            "asked": st.column_config.TextColumn(width=230),
+            "run": st.column_config.TextColumn(width=170),
             "settings": st.column_config.TextColumn(
-                width="medium", help="In what runs that are called the same differ."
+                width=120, help="In what runs that are called the same differ."
             ),
-            "page": st.column_config.TextColumn(width=240),  # the longest title
-            "when": st.column_config.DatetimeColumn(format="D MMM, HH:mm"),
-            "seconds": st.column_config.NumberColumn(format="%.1f"),
+            "model": st.column_config.TextColumn(width=96),
+            "when": st.column_config.DatetimeColumn(format="D MMM, HH:mm", width=104),
+            "from": st.column_config.TextColumn(width=72),
+            "state": st.column_config.TextColumn(width=60),
         },
     )
     alone = selection.clicked(event.selection, len(records))
@@ -129,8 +133,7 @@ def history(everything: Sequence[Record]) -> None:
     chosen = [records[row] for row in ticked]
     st.caption(
         "Click a run to open, name, export or delete it, tick two attributions to compare them, "
-        "and any number of runs to put them into a collection. A run without a page is a part of "
-        "others."
+        "and any number of runs to put them into a collection."
     )
     if not chosen:
         return
@@ -168,7 +171,7 @@ def wanted(records: Sequence[Record], contents: Contents) -> tuple[list[Record],
     words = left.text_input(
         "Find",
         key="history_words",
-        placeholder="words of a name, a note, a page, a prompt or a model",
+        placeholder="name, note, page, prompt, model",
         persist_state="session",
     )
     if of:
@@ -284,8 +287,6 @@ def row(record: Record, name: str) -> dict:
         "settings": "",  # of runs that are called the same: see `wanted`
         "when": record.created,
         "from": "example" if is_example(record) else "here",
-        "seconds": record.seconds,
-        "KB": round(record.bytes / 1000),
         "state": "ready" if record.readable else "not readable",
         "key": record.key,
     }

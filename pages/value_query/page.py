@@ -12,6 +12,7 @@ from neuronlab.figures.charts import token_bars, visible
 from neuronlab.models import Model
 from neuronlab.models.components import Sublayer
 from neuronlab.neurons import Neuron, NeuronSet
+from neuronlab.neurons.effect import percent
 from neuronlab.runs import Result
 from neuronlab.studies.bases.one_prompt import control_in, proof_in
 from neuronlab.studies.value_query import (
@@ -62,7 +63,7 @@ def preview(model: Model, spec: ValueQuerySpec, result: Result) -> None:
     """Layers and heads, while neurons are scored."""
     n, path = result.numbers, result.tables["path"]
     label = plain(visible(n["target_label"]))
-    st.markdown(f"**{label}** has {path['probability'].iloc[-1]:.1%}; {rise(result)}.")
+    st.markdown(f"**{label}** has {percent(path['probability'].iloc[-1])}; {rise(result)}.")
     if not trusted(model, spec, result):
         return
     where(result)
@@ -146,15 +147,17 @@ def headline(result: Result) -> None:
     exports.told(
         "headline",
         "What was found",
-        f"**{label}** has {n['probability']:.1%} (rank {n['rank']:,}); {rise(result)}. "
+        f"**{label}** has {percent(n['probability'])} (rank {n['rank']:,}); {rise(result)}. "
         f"Without its {n['suppressed']} top writing neurons: "
-        f"**{n['probability_suppressed']:.1%}**. "
-        f"Without as many {words}: {mean:.1%} ± {sd:.1%}.",
+        f"**{percent(n['probability_suppressed'])}**. "
+        f"Without as many {words}: {percent(mean)} ± {percent(sd)}.",
     )
     if n.get("note"):
         st.caption(plain(n["note"]))
     st.caption(
-        f"{n['rescored']:,} of {n['candidates']:,} neurons were scored exactly; that proves which "
+        f"{n['rescored']:,} of {n['candidates']:,} were scored exactly "
+        f"({result.arrays['ffn'].size:,} FFN neurons, and {result.arrays['attention'].size:,} "
+        "attention neurons at every token they read); that proves which "
         f"{LISTED['ffn']} FFN neurons and which {LISTED['attention']} attention neurons, at the "
         "position they read from, are the best."
     )
@@ -231,15 +234,21 @@ def value_neurons(result: Result) -> None:
     else:
         tokens = result.numbers["tokens"]
         table = table.assign(position=[f"{i + 1} {visible(tokens[i])}" for i in table["position"]])
+    # What a neuron's vector promotes, it lowers where its coefficient is negative.
+    up, down, positive = table["promotes"], table["suppresses"], table["coefficient"] > 0
+    raises, lowers = up.where(positive, down), down.where(positive, up)
+    table = table.assign(raises=raises.map(first_words), lowers=lowers.map(first_words))
+    ways = ("raises", "lowers") if kind == "ffn" else ("raises",)
     neuron_maps.listed(
         table,
         f"value_{kind}",
         f"The best writing {kind} neurons.",
-        order=[c for c in table if c not in ("rank", "component", "bound")],
+        order=[*(c for c in ("layer", "head", "neuron", "position", "score") if c in table), *ways],
+        widths={"head": 56, "position": 90} | dict.fromkeys(ways, 140),
     )
     st.caption(
-        "Promotes and suppresses: the tokens that the neuron's vector raises and lowers most. With "
-        "a negative coefficient it is the other way round."
+        "Raises and lowers: the tokens that the neuron, as active as it is here, speaks for and "
+        "against most. Its card and the files have more."
     )
     counts = result.tables["histogram"]
     st.markdown("**In which layers** the best hundred FFN neurons are, by either measure.")
@@ -249,6 +258,16 @@ def value_neurons(result: Result) -> None:
         "histogram",
         "Bars per layer: the best hundred FFN neurons by log-probability and by probability.",
     )
+
+
+def first_words(words: str, letters: int = 20) -> str:
+    """As many whole words as fit, at least one; words stand two blanks apart, as in results."""
+    first, *others = words.split("  ")
+    for word in others:
+        if len(first) + 2 + len(word) > letters:
+            break
+        first += f"  {word}"
+    return first
 
 
 def query_neurons(model: Model, result: Result) -> None:

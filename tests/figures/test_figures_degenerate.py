@@ -195,14 +195,16 @@ PAIRS = pd.DataFrame(
 
 def test_every_set_is_a_point_and_the_candidates_are_a_line():
     figure = degenerate.pair_counts(PAIRS, 26)
-    assert [(box.name, list(box.x)) for box in figure.data] == [
+    *boxes, candidates = figure.data
+    assert [(box.name, list(box.x)) for box in boxes] == [
         ("random neurons", [0, 0, 1]),
         ("random neurons, matched in activity", [3, 5, 4]),
     ]
-    assert all(box.boxpoints == "all" for box in figure.data)
+    assert all(box.boxpoints == "all" for box in boxes)
+    assert (list(candidates.x), list(candidates.y)) == ([26], ["the candidates"])
     (line,) = figure.layout.shapes
     assert line.x0 == line.x1 == 26
-    assert len(json.loads(figure.to_json())["data"]) == 2
+    assert len(json.loads(figure.to_json())["data"]) == 3
 
 
 def test_a_layer_is_called_by_its_number_or_by_its_stack():

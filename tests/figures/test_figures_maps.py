@@ -27,6 +27,16 @@ def test_colours_diverge_around_zero(values):
     assert scale["max"] == -scale["min"] > 0
 
 
+@pytest.mark.parametrize(
+    ("largest", "end", "precision"),
+    [(2.96707, 2.97, 2), (-0.0012341, 0.00124, 5), (123.4, 124, 0), (0.5, 0.5, 3), (0.0, 1, 2)],
+)
+def test_a_scale_ends_at_a_number_of_three_digits_that_holds_every_value(largest, end, precision):
+    scale = drawn([largest, 0.0])["visualMap"]
+    assert scale["max"] == pytest.approx(end)
+    assert scale["precision"] == precision
+
+
 def test_the_chosen_cell_is_marked():
     option, cells = drawn([1.0, 2.0]), pd.DataFrame({"layer": [0, 1], "head": [3, 3]})
     maps.mark(option, cells, (cells["layer"], cells["head"]), (1, 3))

@@ -1,5 +1,7 @@
 """The page of backup neurons."""
 
+import re
+
 import pytest
 
 from neuronlab.studies.degenerate_pairs import published
@@ -183,6 +185,8 @@ def test_a_claim_is_judged_by_neurons_and_by_the_probability(checking, results):
             says = "true" if (score[1] > score[0]) == (claimed == true) else "false"
             line = next(line for line in verdict.splitlines() if words in line)
             assert f"**{says}**" in line
+        (count,) = set(re.findall(r"of (\d+) held-out facts", verdict))
+        assert ("of the kind, which are few." in verdict) == (int(count) < 10)
 
 
 def test_a_claim_without_alternatives_is_refused(checking):
@@ -190,4 +194,4 @@ def test_a_claim_without_alternatives_is_refused(checking):
     field(app, "Alternatives").set_value("")
     next(b for b in app.at.button if b.label == "Check").click()
     app.settle()
-    app.one_error("two to")
+    app.one_error("at least one alternative")

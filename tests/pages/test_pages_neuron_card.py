@@ -51,8 +51,15 @@ def test_the_example_prompts_that_it_is_among_the_best_of_are_named(visit, resul
     neuron = next(iter(best["Opposite"]))
     names = [title for title, neurons in best.items() if neuron in neurons]
     app = visit("attribution", run=example(MODEL).key, neuron=str(Neuron(*neuron)))
-    (words,) = (text for text in app.texts() if text.startswith("Among the ten best"))
-    assert f"in {len(names)} of {len(best)} example prompts: {', '.join(names)}." in words
+    (words,) = (text for text in app.texts() if text.startswith("By gradient x activation"))
+    assert f"ten best of {len(names)} of {len(best)} example prompts: {', '.join(names)}" in words
+    assert "Capital of France" not in names
+    assert words.endswith("; not of this one.")
+    neuron = next(iter(best["Capital of France"]))
+    app = visit("attribution", run=example(MODEL).key, neuron=str(Neuron(*neuron)))
+    (words,) = (text for text in app.texts() if text.startswith("By gradient x activation"))
+    assert "Capital of France" in words
+    assert "not of this one" not in words
 
 
 def test_a_neuron_that_writes_nothing_says_what_it_does_instead(visit, results):

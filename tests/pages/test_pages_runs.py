@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from neuronlab.attribution import METHODS
 from neuronlab.examples import example, opened, stored_keys
 from neuronlab.figures.thumbnails import SOURCES
 from neuronlab.models.catalogue import EMBEDDED, title_of
@@ -55,6 +56,7 @@ def test_runs_are_named_as_people_know_them_and_found_by_words(visit, results):
     app = visit("runs")
     every = app.at.dataframe[-1].value
     names = {"amig", "integrated_gradients", "neuron_labels", "smollm2-135m", "gravy up"}
+    assert every["asked"].str.endswith("5 of a kind, English and Chinese").any()
     shown = every[["page", "run", "asked", "model"]].to_numpy().ravel()
     assert not names & set(shown)
     app.at.text_input(key="history_words").set_value("capital FRANCE integrated")
@@ -75,7 +77,7 @@ def test_a_run_says_its_study_and_whether_its_scores_are_specific():
     assert runs.heading(spec.study, specific) == "Integrated gradients, specific"
     pairs = STUDIES["degenerate_pairs"]
     heading = runs.heading(pairs.name, {"model": "smollm2-135m", "text": "", "method": "amig"})
-    assert heading == f"{pairs.title}, AMIG"
+    assert heading == f"{pairs.title}, {METHODS['amig'].title}"
 
 
 def test_runs_that_are_called_the_same_say_in_what_they_differ(visit, results):

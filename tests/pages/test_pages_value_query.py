@@ -20,7 +20,10 @@ def test_it_opens_on_a_finished_example(page, results):
     page.section("Flow")
     assert {"map_heads", "map_flow"} <= {e.key for e in page.at.main if e.key}
     numbers = page.result(results).numbers
-    assert page.says(f"{numbers['rescored']:,} of {numbers['candidates']:,} neurons")
+    sizes = {kind: page.result(results).arrays[kind].size for kind in ("ffn", "attention")}
+    assert page.says(f"{numbers['rescored']:,} of {numbers['candidates']:,} were scored exactly")
+    assert page.says(f"{sizes['ffn']:,} FFN neurons, and {sizes['attention']:,} attention")
+    assert page.says(f"of {sum(sizes.values()):,} FFN and attention neurons by")
     assert page.probability()[0] == pytest.approx(100 * numbers["probability_suppressed"], abs=0.01)
 
 
@@ -47,7 +50,13 @@ def test_every_list_can_be_seen_and_collected(page, results):
         page.run()
         shown = page.at.dataframe(key=f"value_{kind}").value
         rows = tables["neurons"]
-        assert shown["neuron"].tolist() == rows[rows["component"] == kind]["neuron"][:100].tolist()
+        rows = rows[rows["component"] == kind].head(100)
+        assert shown["neuron"].tolist() == rows["neuron"].tolist()
+        for row, words in zip(rows.itertuples(), shown["raises"], strict=True):
+            raised = row.promotes if row.coefficient > 0 else row.suppresses
+            whole = words.split("  ")
+            assert raised.split("  ")[: len(whole)] == whole
+            assert len(words) <= 20 or len(whole) == 1
     page.section("Waking neurons")
     for of in ("ffn", "attention"):
         page.at.button_group(key="query_of").set_value(of)
