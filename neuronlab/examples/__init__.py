@@ -93,7 +93,8 @@ def _first_of(small: Spec) -> Spec:
 def large_of(small: Spec) -> Spec:
     """The example that is stored where the small one is of a study and model in `LARGE`."""
     fields = dict(small)
-    return type(small)(**{**fields, **LARGE.get((small.study, fields["model"]), {})})
+    # Some studies are of several models.
+    return type(small)(**{**fields, **LARGE.get((small.study, fields.get("model", "")), {})})
 
 
 @cache
@@ -135,8 +136,8 @@ def smalls(name: str) -> list[Spec]:
 
 
 def _has_proteins(spec: Spec) -> bool:
-    corpus = CORPORA.get(getattr(spec, "corpus", ""))
-    return corpus is None or corpus.ready
+    read = [getattr(each, "corpus", "") for each in (spec, *dict(spec).get("labels", ()))]
+    return all(CORPORA[name].ready for name in read if name in CORPORA)
 
 
 def compute(names: list[str], store: Store, say: Callable[[str], None] = lambda text: None) -> None:
@@ -146,5 +147,6 @@ def compute(names: list[str], store: Store, say: Callable[[str], None] = lambda 
     for spec in (spec for name in names for spec in opened(name)):
         if store.find(spec.key) is not None:
             continue
-        say(f"computing an example of {dict(spec)['model']}: {STUDIES[spec.study].title}")
+        of = dict(spec).get("model", "several models")
+        say(f"computing an example of {of}: {STUDIES[spec.study].title}")
         stored_result(STUDIES[spec.study], spec, store, Context())

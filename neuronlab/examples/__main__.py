@@ -39,8 +39,8 @@ def main() -> None:
         path = examples.STORED / f"{key}.zip"
         if path.exists() or (only and only != spec.study):
             continue
-        name = dict(spec)["model"]
-        if not weights.installed(name):  # one that asks for terms to be accepted
+        name = dict(spec).get("model", "several models")
+        if "model" in dict(spec) and not weights.installed(name):  # it asks for terms
             print(f"{spec.study} of {name}: left out, since the model is not fetched", flush=True)
             continue
         print(f"{spec.study} of {name}", flush=True)

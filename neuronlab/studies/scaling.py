@@ -17,13 +17,17 @@ from pydantic import Field, field_validator
 from scipy.stats import entropy, hypergeom
 
 from neuronlab.cost import Cost
-from neuronlab.models.catalogue import entry, title_of
+from neuronlab.models.catalogue import entry, revision_of, title_of, use_of
+from neuronlab.models.entries import Use
 from neuronlab.runs import Context, Result, Spec, Study
-from neuronlab.studies.neuron_labels import NeuronLabelsSpec, NeuronLabelsStudy
+from neuronlab.studies.bases.prompts import Described
+from neuronlab.studies.neuron_labels import NeuronLabelsSpec, NeuronLabelsStudy, small
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+# Which models are compared to begin with.
+COMPARED = ("antiberty", "esm2-8m")
 SEXTILES = ("S1", "S2", "S3", "S4", "S5", "S6")
 OTHER = "other"
 SAMPLE = 1_000
@@ -51,6 +55,22 @@ class ScalingSpec(Spec):
         if len({each.model for each in labels}) < len(labels):
             raise ValueError("choose different models")
         return tuple(map(_with_revision, labels))
+
+
+def of_models(models: Sequence[str], **settings: Any) -> ScalingSpec:
+    """Labels of these models on the same proteins, as few as ``neuron_labels.small`` takes.
+
+    They are antibody germline genes where one of the models knows antibodies alone, else chains
+    of the PDB.
+
+    Args:
+        settings: of ``NeuronLabelsSpec``, in place of those.
+    """
+    narrow = {use_of(name).corpus for name in models} - {Use().corpus}
+    if len(narrow) == 1:
+        settings["corpus"] = narrow.pop()
+    specs = [small(name, revision_of(name)).model_copy(update=settings) for name in models]
+    return ScalingSpec(labels=tuple(specs))
 
 
 class ScalingStudy(Study[ScalingSpec]):
@@ -82,6 +102,10 @@ class ScalingStudy(Study[ScalingSpec]):
     def default(self) -> ScalingSpec:
         """The FFN neurons of the antibody model and of ESM-2, both on antibody germline genes."""
         return ScalingSpec(labels=(NeuronLabelsSpec(), NeuronLabelsSpec(model="esm2-8m")))
+
+    def example(self, model: Described) -> ScalingSpec | None:
+        """Few neurons of the same two on few proteins; of the first of them alone."""
+        return of_models(COMPARED) if model.name == COMPARED[0] else None
 
     def needs(self, spec: ScalingSpec) -> list[tuple[Study, NeuronLabelsSpec]]:
         """The labels of every model."""

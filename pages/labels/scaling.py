@@ -7,27 +7,22 @@ import streamlit as st
 
 from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.figures import labels as figures
-from neuronlab.models.catalogue import available, revision_of, title_of, use_of
-from neuronlab.models.entries import Use
+from neuronlab.models.catalogue import available, title_of
 from neuronlab.runs import Result
-from neuronlab.studies.neuron_labels import small
-from neuronlab.studies.scaling import ScalingSpec
+from neuronlab.studies.scaling import COMPARED, ScalingSpec, of_models
 from neuronlab.widgets import exports, model_fetch, shown
 from neuronlab.widgets.guard import complain, plain
 
 STUDY = "scaling"
-COMPARED = ["antiberty", "esm2-8m"]
 _HEADINGS = {name: title.replace("<br>", " ") for name, title in figures.SIZES.items()} | {
     "spread_control": "spread, labels shuffled"
 }
-# What the page opens on, and what the form begins with.
-_PROTEINS, _PER_LAYER = 300, 128
 
 
 def draw() -> None:
     """Form, run and results."""
     spec = form()
-    first = _spec(COMPARED, _PROTEINS, _PER_LAYER)
+    first = of_models(COMPARED)
     shown.study(STUDY, None, spec, results, first=first)
 
 
@@ -38,15 +33,15 @@ def form() -> ScalingSpec | None:
     models = left.multiselect(
         "Models",
         names,
-        COMPARED,
+        list(COMPARED),
         format_func=title_of,
         key="scaling_models",
         max_selections=8,
         accept_new_options=True,
     )
-    limit = middle.number_input("Proteins", 50, 100_000, _PROTEINS, key="scaling_limit")
+    limit = middle.number_input("Proteins", 50, 100_000, 300, key="scaling_limit")
     per_layer = right.number_input(
-        "Neurons per layer (0: all)", 0, 100_000, _PER_LAYER, key="scaling_each"
+        "Neurons per layer (0: all)", 0, 100_000, 128, key="scaling_each"
     )
     st.caption(
         "All read the same proteins: antibody germline genes where one of the models knows "
@@ -58,16 +53,7 @@ def form() -> ScalingSpec | None:
     ready = [model_fetch.ready(name) for name in models]  # each says what it lacks
     if not all(ready):
         return None
-    return _spec(models, limit, per_layer or None)
-
-
-def _spec(models: list[str], limit: int, per_layer: int | None) -> ScalingSpec:
-    same: dict[str, object] = {"limit": limit, "per_layer": per_layer}
-    narrow = {use_of(name).corpus for name in models} - {Use().corpus}
-    if len(narrow) == 1:
-        same["corpus"] = narrow.pop()
-    specs = [small(name, revision_of(name)).model_copy(update=same) for name in models]
-    return ScalingSpec(labels=tuple(specs))
+    return of_models(models, limit=limit, per_layer=per_layer or None)
 
 
 def results(spec: ScalingSpec, result: Result) -> None:

@@ -22,7 +22,11 @@ SAMPLE = [
 
 
 def chosen(study, model):
-    return next(s for s in WANTED.values() if s.study == study and model in (None, s.model))
+    return next(
+        s
+        for s in WANTED.values()
+        if s.study == study and model in (None, getattr(s, "model", None))
+    )
 
 
 def test_each_is_what_a_page_opens_on_now():
