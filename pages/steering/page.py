@@ -4,7 +4,8 @@ from functools import partial
 
 import streamlit as st
 
-from neuronlab.studies.steering import SteeringSpec, SteeringStudy
+from neuronlab import examples
+from neuronlab.studies.steering import SteeringSpec
 from neuronlab.widgets import links, protein_models, services, shown, state
 from neuronlab.widgets.guard import guard
 from pages.steering.form import fill, form
@@ -22,7 +23,7 @@ def main() -> None:
     with st.expander("Steer something", icon=":material/tune:"):
         spec = form(model)
         shown.run_button(spec)
-    first = SteeringStudy().example(model)
+    first = examples.first(STUDY, model)
     finished = shown.finished(STUDY, model.name, spec, first, partial(results, model))
     st.session_state["steering_asked"] = links.shown(STUDY)
     if finished is not None:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from neuronlab import examples
 from neuronlab.models.catalogue import entry
 from neuronlab.neurons.effect import CONTROLS
 from neuronlab.proteins import secondary
@@ -14,6 +15,7 @@ from neuronlab.proteins.antibodies import imgt_numbers
 from neuronlab.proteins.backbones import backbone
 from neuronlab.runs import Context, Store, run_study
 from neuronlab.studies.steering import SteeringSpec, SteeringStudy, median_chain
+from neuronlab.widgets import services
 from pages.steering.form import places, ranges
 from pages.steering.results import beside_unsteered, verdict
 
@@ -227,7 +229,20 @@ def test_the_command_is_the_spec(steered, results):
     assert spec["free"] == [27, 52, 100]
 
 
-def test_any_protein_is_steered_and_shown_on_its_own_backbone(visit, results, monkeypatch):
+def test_the_page_opens_on_the_stored_example_and_computes_nothing(visit, monkeypatch):
+    monkeypatch.setattr(SteeringStudy, "example", EXAMPLE)
+    page = visit("steering", model="esm2-8m")
+    assert page.errors() == []
+    assert page.query("run") == examples.first("steering", entry("esm2-8m")).key
+    assert page.query("run") in examples.stored_keys()
+    assert page.says("Stored example")
+    assert not page.says("Nothing was computed here yet")
+    assert not services.queue().runs()
+
+
+def test_any_protein_is_steered_and_shown_on_its_own_backbone(
+    visit, results, monkeypatch, nothing_stored
+):
     few = {"steps": 2, "chains": 2, "goals": ({"property": "predicted_helix", "direction": "up"},)}
     monkeypatch.setattr(
         SteeringStudy,
