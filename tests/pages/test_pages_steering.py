@@ -184,9 +184,12 @@ def test_ranges_are_read_as_they_are_written(words):
 
 def steering_form(model):
     """The form alone."""
-    from pages.steering.form import form
+    from neuronlab.studies.steering import SteeringStudy
+    from pages.steering.form import fill, form
 
-    form(model)
+    first = SteeringStudy().example(model)
+    fill(first, keep=True)
+    form(model, first)
 
 
 def test_it_starts_from_a_protein_people_know(tiny, steered):
@@ -238,6 +241,30 @@ def test_the_page_opens_on_the_stored_example_and_computes_nothing(visit, monkey
     assert page.says("Stored example")
     assert not page.says("Nothing was computed here yet")
     assert not services.queue().runs()
+    # The form stands for that example, its doses included, and comes back as it is.
+    for _ in range(2):
+        assert page.at.selectbox(key="steer_goal_1").value == "predicted_helix"
+        assert page.at.slider(key="steer_a").value == 2
+        assert page.at.slider(key="steer_b").value == 0.5
+        assert page.at.number_input(key="steer_steps").value == 15
+        assert page.says("Now: 8 chains of 15 steps, 100 random sets of either kind")
+        assert not page.says("The form above starts other runs")
+        assert not page.says("Press Run for the form above")
+        page.go("glossary")
+        page.go("steering")
+    page.press("steer_preset_Preview")
+    assert page.says("Now: 2 chains of 15 steps, 20 random sets of either kind")
+    assert page.says("Press Run for the form above")
+    page.press("steer_preset_Full")
+    assert page.at.number_input(key="steer_random").value == 100
+    assert page.at.toggle(key="steer_dose").value
+    assert not services.queue().runs()
+    # The form of another model begins with its own example.
+    page.choose_model(MODEL)
+    assert page.at.selectbox(key="steer_goal_1").value == "gravy"
+    assert page.at.slider(key="steer_a").value == 3
+    assert page.at.number_input(key="steer_steps").value == 5
+    assert not page.says("The form above starts other runs")
 
 
 def test_any_protein_is_steered_and_shown_on_its_own_backbone(
