@@ -16,8 +16,9 @@ from neuronlab.proteins.backbones import backbone
 from neuronlab.runs import Context, Store, run_study
 from neuronlab.studies.steering import SteeringSpec, SteeringStudy, median_chain
 from neuronlab.widgets import services
+from neuronlab.widgets.guard import plain
 from pages.steering.form import places, ranges
-from pages.steering.results import beside_unsteered, verdict
+from pages.steering.results import beside_unsteered, times, verdict
 
 MODEL = "antiberty"
 UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
@@ -97,7 +98,24 @@ def test_the_steered_result_stands_beside_its_controls(steered, results):
 
 def outcome(**changes):
     goal = {"p_value": 1 / 21, "floor": 1 / 21, "direction": "up", "shift_interval": [0.1, 0.5]}
+    goal |= {"start": 0.2, "unsteered": {"mean": 0.1}, "steered": {"mean": 0.15}}
     return verdict(goal | {"control": "as active"} | changes)
+
+
+def test_the_verdict_says_what_moved_the_other_way():
+    below = {"steered": {"mean": 0.0}, "p_value": 1.0}
+    words = outcome(**below)
+    assert "**the other way than asked**, below the start and unsteered ones. **Not" in words
+    assert "other way than asked" not in outcome(**below, direction="down")
+    above = outcome(steered={"mean": 0.3}, p_value=1.0, direction="down")
+    assert "**the other way than asked**, above the start" in above
+    assert "other way than asked" not in outcome()
+
+
+def test_ratios_above_one_are_no_percentages():
+    assert times(5.63) == "5.6 times"
+    assert times(0.98) == "98%"
+    assert times(1.001) == "100%"
 
 
 def test_the_verdict_is_the_rank_among_the_stronger_controls_sets():
@@ -239,6 +257,7 @@ def test_the_page_opens_on_the_stored_example_and_computes_nothing(visit, monkey
     assert page.query("run") == examples.first("steering", entry("esm2-8m")).key
     assert page.query("run") in examples.stored_keys()
     assert page.says("Stored example")
+    assert page.says(plain("The start: 76 residues; this model knows any protein"))
     assert not page.says("Nothing was computed here yet")
     assert not services.queue().runs()
     # The form stands for that example, its doses included, and comes back as it is.
