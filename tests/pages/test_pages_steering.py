@@ -297,7 +297,9 @@ def test_any_protein_is_steered_and_shown_on_its_own_backbone(
     )
     page = visit("steering", model="esm2-8m")
     assert page.errors() == []
-    assert {"chart_trajectories", "chart_predicted_secondary", "chart_contacts"} <= page.charts()
+    charts = page.charts()
+    assert {"chart_trajectories", "chart_predicted_secondary"} <= charts
+    assert {"chart_contacts", "chart_contact_changes"} <= charts
     assert page.says("Helix, predicted")
     finals = page.result(results).tables["finals"]
     steered = finals.loc[median_chain(finals, "steered", "predicted_helix"), "sequence"]
