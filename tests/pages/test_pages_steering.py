@@ -135,6 +135,7 @@ def test_the_verdict_is_the_rank_among_the_stronger_controls_sets():
     [(UBIQUITIN, "does not look like an antibody"), ("MKJ7", "Character 3"), (" ", "empty")],
 )
 def test_what_is_no_antibody_is_one_sentence(steered, sequence, words):
+    steered.at.button_group(key="steer_free_True").set_value("regions")
     steered.at.text_area(key=f"steer_sequence_{MODEL}").set_value(sequence)
     steered.run()
     steered.one_error(words)
