@@ -321,7 +321,7 @@ def state_name(state: str) -> str:
 
 
 def page_of(view: py3Dmol.view, start: str, name: str) -> str:
-    """A view as a page in which no text can end the script.
+    """A view as a page in which no text can end the script; until it is drawn, words say so.
 
     Args:
         start: ``view.startjs`` before anything was drawn.
@@ -331,8 +331,13 @@ def page_of(view: py3Dmol.view, start: str, name: str) -> str:
     drawn = view.startjs.removeprefix(start).replace("<", r"\u003c")
     view.startjs = start + _VIEWERS + drawn + _CAMERA
     # The same view is the same page, so that a browser that shows it keeps it.
-    return view.write_html().replace(view.uniqueid, name)
+    return _WAITING + view.write_html().replace(view.uniqueid, name)
 
+
+_WAITING = (
+    '<p id="drawing" style="position: fixed; inset: 45% 0 auto; margin: 0; text-align: center; '
+    'opacity: 0.7; pointer-events: none">Drawing in 3D &hellip;</p>\n'
+)
 
 # All panels of a page, by one name. Those side by side share a person's drags, and nothing else.
 _VIEWERS = """
@@ -372,6 +377,7 @@ addEventListener("message", ({data}) => {
   data.forEach((view, at) => viewers[at]?.setView(scaled(view, away)));
 });
 parent.postMessage("views?", "*");
+document.getElementById("drawing").remove();
 """
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from jaxtyping import Float
+from jaxtyping import Float, Integer
 from plotly.subplots import make_subplots
 
 from neuronlab.figures.charts import MARGIN, plain
@@ -71,38 +72,36 @@ def contact_changes(
     before: Float[np.ndarray, "residue residue"],
     after: Float[np.ndarray, "residue residue"],
     names: tuple[str, str],
-) -> go.Figure:
+) -> tuple[go.Figure, go.Figure]:
     """Predicted contacts of two proteins of one length, and what the second has more.
 
-    The map on the left is the first below its diagonal, and the second above it.
+    Two figures, so that they can stand side by side or below one another. The first map is the
+    first protein below its diagonal, and the second above it.
     """
-    residues = np.arange(1, len(before) + 1)
     both = np.rint(100 * (np.tril(before, -1) + np.triu(after, 1))).astype(np.uint8)
     change = np.rint(100 * (after - before)).astype(np.int8)
     below, above = map(plain, names)
-    figure = make_subplots(
-        cols=2,
-        subplot_titles=(f"below: {below}, above: {above}", f"{above} less {below}"),
-        horizontal_spacing=0.16,
+    return (
+        _residue_pairs(both, f"below: {below}, above: {above}", zmin=0, zmax=100),
+        _residue_pairs(change, f"{above} less {below}", zmin=-100, zmax=100, autocolorscale=True),
     )
-    panels = (
-        (both, {"zmin": 0, "zmax": 100}, 0.43),
-        (change, {"zmin": -100, "zmax": 100, "autocolorscale": True}, 1.0),
-    )
-    for column, (z, limits, bar) in enumerate(panels, start=1):
-        figure.add_heatmap(
-            z=z,
+
+
+def _residue_pairs(
+    percents: Integer[np.ndarray, "residue residue"], title: str, **scale: Any
+) -> go.Figure:
+    """A square map of whole percents."""
+    residues = np.arange(1, len(percents) + 1)
+    figure = go.Figure(
+        go.Heatmap(
+            z=percents,
             x=residues,
             y=residues,
-            row=1,
-            col=column,
             hovertemplate="%{y} and %{x}: %{z} %<extra></extra>",
-            colorbar={"thickness": 10, "ticksuffix": " %", "x": bar, "len": 0.9},
-            **limits,
+            colorbar={"thickness": 10, "ticksuffix": " %", "len": 0.9},
+            **scale,
         )
-        axis = "" if column == 1 else "2"
-        figure.update_yaxes(
-            autorange="reversed", scaleanchor=f"x{axis}", constrain="domain", row=1, col=column
-        )
-        figure.update_xaxes(constrain="domain", title="residue", row=1, col=column)
-    return figure.update_layout(height=420, margin={**MARGIN, "t": 40})
+    )
+    figure.update_yaxes(autorange="reversed", scaleanchor="x", constrain="domain")
+    figure.update_xaxes(constrain="domain", title="residue")
+    return figure.update_layout(height=420, margin={**MARGIN, "t": 40}, title=title)

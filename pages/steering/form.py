@@ -43,10 +43,17 @@ MODES = {
 }
 
 
-def fill(spec: SteeringSpec) -> None:
+# In the session, of the run that filled the form: settings for which it may have no widgets.
+_REST = "steer_rest"
+
+
+def fill(spec: SteeringSpec, *, keep: bool = False) -> None:
     """Put what a run was asked into the form of its model, before the widgets are drawn.
 
     Given neurons are in the basket, unless that holds others.
+
+    Args:
+        keep: what the form has already; only what is forgotten comes anew.
     """
     antibody = use_of(spec.model).only == "antibodies"
     which = "own" if spec.free else "all"
@@ -83,15 +90,23 @@ def fill(spec: SteeringSpec) -> None:
         values[f"steer_way_{number}"] = goal.direction
         first, after = goal.stretch or (0, 0)
         values[f"steer_stretch_{number}"] = ranges(range(first, after))
+    values[_REST] = {"corpus": spec.corpus, "dose_steps": spec.dose_steps}
+    if spec.dose_a:
+        values[_REST] |= {"dose_a": spec.dose_a, "dose_b": spec.dose_b}
+    if keep:
+        values = {key: value for key, value in values.items() if key not in st.session_state}
     st.session_state.update(values)
-    if spec.neurons and not len(state.basket(spec.model)):
+    if not keep and spec.neurons and not len(state.basket(spec.model)):
         state.set_basket(NeuronSet(map(Neuron.parse, spec.neurons)), spec.model)
 
 
-def form(model: Model) -> SteeringSpec | None:
+def form(model: Model, first: SteeringSpec) -> SteeringSpec | None:
     """Everything that decides a run; None with a message where it is not complete.
 
     First what to start from, the goal, and how much is generated; the rest folds open.
+
+    Args:
+        first: the example of the model.
     """
     antibody = use_of(model.name).only == "antibodies"
     left, right = st.columns(2)
@@ -101,12 +116,14 @@ def form(model: Model) -> SteeringSpec | None:
         start = _start(model, left, more, antibody=antibody)
         goals = _goals(len(start["sequence"]), right, more)
         with amount:
-            _presets()
+            _presets(first)
         with more:
             neurons = _neurons(model, goals)
             settings = _settings(antibody=antibody)
+        now = _amount(*(settings[name] for name in ("chains", "steps", "random_sets")))
+        amount.caption(f"Now: {now}; “More” has all settings.")
         return SteeringSpec(
-            model=model.name, revision=model.revision, goals=goals, **start, **neurons, **settings
+            model=model.name, revision=model.revision, goals=goals, **start, **settings | neurons
         )
     except (UserError, ValueError) as error:
         complain(sentence(error))
@@ -310,44 +327,33 @@ def _by_label(model: Model, goals: tuple[Goal, ...]) -> dict:
     return {"choose": "given", "neurons": tuple(map(str, neurons)), "given_by": by}
 
 
-# How much is generated: by the keys of the settings.
+# How much is generated: by the keys of the settings. Random sets of "Full" allow p below .01.
 _PRESETS = {
-    "Preview": {
-        "steer_steps": 5,
-        "steer_masked": 30,
-        "steer_chains": 2,
-        "steer_random": 20,
-        "steer_dose": False,
-    },
-    "Full": {
-        "steer_steps": 50,
-        "steer_masked": 10,
-        "steer_chains": 4,
-        "steer_random": 20,
-        "steer_dose": True,
-    },
+    "Preview": {"steer_chains": 2, "steer_random": 20, "steer_dose": False},
+    "Full": {"steer_chains": 4, "steer_random": 100, "steer_dose": True},
 }
 
-# What the settings begin with, as the example does.
-_FIRST = _PRESETS["Preview"]
 
+def _presets(first: SteeringSpec) -> None:
+    """How much is generated, in one click.
 
-def _preset(name: str) -> None:
-    st.session_state.update(_PRESETS[name])
-
-
-def _presets() -> None:
-    """How much is generated, in one click."""
+    Args:
+        first: the example of the model, whose steps they have.
+    """
+    pace = {"steer_steps": first.steps, "steer_masked": round(100 * first.masked)}
     for name, counts in _PRESETS.items():
         st.button(
             name,
             key=f"steer_preset_{name}",
-            on_click=_preset,
-            args=(name,),
-            help=f"{counts['steer_chains']} chains of {counts['steer_steps']} steps, "
-            f"{counts['steer_random']} random sets of either kind.",
+            on_click=st.session_state.update,
+            args=(counts | pace,),
+            help=_amount(counts["steer_chains"], first.steps, counts["steer_random"]) + ".",
         )
-    st.caption("How much is generated; the settings under “More” follow.")
+
+
+def _amount(chains: int, steps: int, random_sets: int) -> str:
+    """How much is generated, in words."""
+    return f"{chains} chains of {steps} steps, {random_sets} random sets of either kind"
 
 
 def _settings(*, antibody: bool) -> dict:
@@ -362,12 +368,11 @@ def _settings(*, antibody: bool) -> dict:
 def _generation(one: Column, two: Column, three: Column, four: Column) -> dict:
     """How residues are drawn."""
     mode = one.selectbox("Generation", list(MODES), format_func=MODES.__getitem__, key="steer_mode")
-    steps = two.number_input("Steps", 1, 2000, _FIRST["steer_steps"], key="steer_steps")
+    steps = two.number_input("Steps", 1, 2000, key="steer_steps")
     masked = three.number_input(
         "Hidden at a step, in %",
         1,
         100,
-        _FIRST["steer_masked"],
         key="steer_masked",
         disabled=mode != "masked",
     )
@@ -394,7 +399,6 @@ def _chains(one: Column, two: Column, three: Column, four: Column) -> dict:
             "Chains",
             2,
             64,
-            _FIRST["steer_chains"],
             key="steer_chains",
             help="Steered, as many unsteered, and as many of every random set.",
         ),
@@ -402,7 +406,6 @@ def _chains(one: Column, two: Column, three: Column, four: Column) -> dict:
             "Random sets of either kind",
             20,
             200,
-            _FIRST["steer_random"],
             key="steer_random",
             help="Any neurons of the same layers; and such as are matched in activity. The "
             "more sets, the smaller p can be: 1 / (sets + 1).",
@@ -422,7 +425,14 @@ def _after(one: Column, two: Column, three: Column, four: Column, antibody: bool
     length = one.number_input(
         "Length (0: as it is)", 0, 1000, 0, key="steer_length", help="Random residues are added."
     )
-    dose = two.toggle("Try other a and b", value=bool(_FIRST["steer_dose"]), key="steer_dose")
+    rest = {name: SteeringSpec.model_fields[name].default for name in ("dose_a", "dose_b")}
+    rest |= st.session_state[_REST]
+    dose = two.toggle(
+        "Try other a and b",
+        key="steer_dose",
+        help=f"a of {_listed(rest['dose_a'])}, with b of {_listed(rest['dose_b'])}: two chains "
+        f"of {rest['dose_steps']} steps each.",
+    )
     predictors = ["", *PREDICTORS]
     predictor = three.selectbox(
         "Structures",
@@ -434,5 +444,9 @@ def _after(one: Column, two: Column, three: Column, four: Column, antibody: bool
     if predictor:
         method = PREDICTORS[predictor]
         four.caption(plain(f"{method.what} {method.licence}."))
-    doses = {} if dose else {"dose_a": (), "dose_b": ()}
-    return {"length": length or None, "predictor": predictor, **doses}
+    rest |= {} if dose else {"dose_a": (), "dose_b": ()}
+    return {"length": length or None, "predictor": predictor, **rest}
+
+
+def _listed(numbers: Iterable[float]) -> str:
+    return ", ".join(f"{number:g}" for number in numbers)

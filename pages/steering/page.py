@@ -4,41 +4,52 @@ from functools import partial
 
 import streamlit as st
 
-from neuronlab.studies.steering import SteeringSpec, SteeringStudy
+from neuronlab import examples
+from neuronlab.studies.steering import SteeringSpec
 from neuronlab.widgets import links, protein_models, services, shown, state
 from neuronlab.widgets.guard import guard
 from pages.steering.form import fill, form
 from pages.steering.results import results
 
 STUDY = "steering"
+# In the session, the run whose question the form was filled with.
+_ASKED = "steering_asked"
 
 
 def main() -> None:
     if not protein_models.choose(("masked",), "masked protein model, which fills in residues"):
         return
     model = services.model(state.model_name(), state.device())
+    first = examples.first(STUDY, model)
+    assert isinstance(first, SteeringSpec)  # the model is of the kind that was chosen
     with guard():
-        _follow(model.name)
+        _follow(first)
     with st.expander("Steer something", icon=":material/tune:"):
-        spec = form(model)
+        spec = form(model, first)
         shown.run_button(spec)
-    first = SteeringStudy().example(model)
     finished = shown.finished(STUDY, model.name, spec, first, partial(results, model))
-    st.session_state["steering_asked"] = links.shown(STUDY)
+    key = links.shown(STUDY)
+    if key is not None and links.model_of(key) == model.name:
+        st.session_state[_ASKED] = key
     if finished is not None:
         with guard():
             results(model, *finished)
 
 
-def _follow(model: str) -> None:
-    """Fill the form from a run that a link or another page has opened."""
-    key = links.shown(STUDY)
-    if key is None or key == st.session_state.get("steering_asked"):
-        return
-    run = services.queue().get(key)
-    spec = services.spec_of(services.result(key)[0]) if run is None else run.spec
-    if isinstance(spec, SteeringSpec) and spec.model == model:
-        fill(spec)
+def _follow(first: SteeringSpec) -> None:
+    """Fill the form from a run that a link or another page has opened, else from the example.
+
+    Args:
+        first: the example of the model.
+    """
+    spec, key = first, links.shown(STUDY)
+    if key is not None and links.model_of(key) == first.model:
+        run = services.queue().get(key)
+        opened = services.spec_of(services.result(key)[0]) if run is None else run.spec
+        spec = opened if isinstance(opened, SteeringSpec) else first
+    # Of widgets that are not drawn, as on another page, most values are forgotten.
+    fill(spec, keep=spec.key == st.session_state.get(_ASKED))
+    st.session_state[_ASKED] = spec.key
 
 
 main()

@@ -69,12 +69,22 @@ def contacts(model: Model, sequences: dict[str, str]) -> None:
     st.markdown("**Contacts** that the model predicts, before and after.")
     i, j = np.triu_indices(len(maps[0]), 4)
     pairs = pd.DataFrame({"a": i + 1, "b": j + 1, START: maps[0][i, j], STEERED: maps[1][i, j]})
-    exports.chart(
-        contact_changes(maps[0], maps[1], (START, STEERED)),
-        pairs,
-        "contacts",
-        "Heatmaps: predicted contacts of the start and of the steered chain, and their difference.",
-    )
+    both, change = contact_changes(maps[0], maps[1], (START, STEERED))
+    left, right = st.columns(2)
+    with left:
+        exports.chart(
+            both,
+            pairs,
+            "contacts",
+            "Heatmap: predicted contacts, at the start and in the steered chain.",
+        )
+    with right:
+        exports.chart(
+            change,
+            pairs,
+            "contact_changes",
+            "Heatmap: which contacts are likelier in the steered chain than at the start.",
+        )
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

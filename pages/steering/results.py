@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import pandas as pd
@@ -53,7 +54,8 @@ def results(model: Model, spec: SteeringSpec, result: Result) -> None:
     finals = result.tables["finals"]
     headline(goal)
     first = st.container()
-    if not badges.draw(domain(model.name, spec.sequence, "protein")):
+    known = domain(model.name, spec.sequence, "protein")
+    if not badges.draw(known and replace(known, words=f"The start: {known.words}")):
         return
     with first:
         changes(model, goal, spec, result)
@@ -184,10 +186,14 @@ def about(goal: dict, spec: SteeringSpec, activity: dict[str, float], finals: pd
     st.caption(
         f"Neurons {by}; a = {spec.a:g}, b = {spec.b:g}; {spec.chains} chains of {spec.steps} "
         f"steps, and as many of each of {spec.random_sets} random sets of either kind. Those "
-        "matched in activity are "
-        f"{activity[AS_ACTIVE]:.0%} as active as the chosen neurons along the start, any random "
-        f"ones {activity[RANDOM]:.0%} (geometric means).{products}"
+        f"matched in activity are {times(activity[AS_ACTIVE])} as active as the chosen neurons "
+        f"along the start, any random ones {times(activity[RANDOM])} (geometric means).{products}"
     )
+
+
+def times(ratio: float) -> str:
+    """How often one is the other: "98%", "5.6 times"."""
+    return f"{ratio:.1f} times" if round(ratio, 2) > 1 else f"{ratio:.0%}"
 
 
 def compared(goal: dict, spec: SteeringSpec) -> None:
@@ -300,7 +306,7 @@ def verdict(goal: dict) -> str:
     words = CONTROLS[goal["control"]]
     p = f"p = {goal['p_value']:.2g}, and can be no smaller than {goal['floor']:.2g}"
     if not goal["p_value"] < 0.05:
-        return f"**Not clearly further than {words}** ({p})."
+        return f"{_other_way(goal)}**Not clearly further than {words}** ({p})."
     low, high = goal["shift_interval"]
     if goal["direction"] == "down":
         low, high = -high, -low
@@ -309,6 +315,18 @@ def verdict(goal: dict) -> str:
     if high < 0:
         return f"**Not as asked**: the other way than unsteered chains, if more than {words} ({p})."
     return f"More than {words} ({p}), but **not told apart from unsteered chains**."
+
+
+def _other_way(goal: dict) -> str:
+    """That steered chains left the start and unsteered chains behind on the side not asked for."""
+    sign = 1 if goal["direction"] == "up" else -1
+    others = (goal["start"], goal[UNSTEERED]["mean"])
+    if any(sign * (goal[STEERED]["mean"] - other) >= 0 for other in others):
+        return ""
+    side = "below" if sign == 1 else "above"
+    return (
+        f"Steered chains moved **the other way than asked**, {side} the start and unsteered ones. "
+    )
 
 
 def comparison(goal: dict, spec: SteeringSpec) -> pd.DataFrame:

@@ -52,6 +52,12 @@ def test_the_view_colours_each_residue():
     assert f"loadScriptAsync('{URL}')" in html
 
 
+def test_words_stand_where_the_view_is_yet_to_be_drawn():
+    html = view()
+    words, script = html.index("Drawing in 3D &hellip;</p>"), html.index("<script>")
+    assert words < script < html.index('getElementById("drawing").remove()')
+
+
 def test_size_ground_and_sameness():
     html = view(dark=True)
     assert "width: 100%; height: 100%" in html

@@ -38,12 +38,13 @@ def test_lines_are_the_probabilities_and_names_are_no_html():
 def test_the_map_has_the_first_below_and_the_second_above_its_diagonal():
     draw = np.random.default_rng(0)
     before, after = draw.random((2, 5, 5))
-    both, change = contact_changes(before, after, ("start", EVIL)).data
+    figures = contact_changes(before, after, ("start", EVIL))
+    (both,), (change,) = (figure.data for figure in figures)
     for i in range(5):
         for j in range(5):
             expected = before[i, j] if i > j else after[i, j] if i < j else 0
             assert both.z[i, j] == round(100 * expected)
             assert change.z[i, j] == round(100 * (after[i, j] - before[i, j]))
     assert change.zmin == -change.zmax
-    text = contact_changes(before, after, ("start", EVIL)).to_json()
-    assert "<b>x" not in text.replace("\\u003c", "<")
+    for figure in figures:
+        assert "<b>x" not in figure.to_json().replace("\\u003c", "<")

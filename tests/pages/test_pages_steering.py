@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from neuronlab import examples
 from neuronlab.models.catalogue import entry
 from neuronlab.neurons.effect import CONTROLS
 from neuronlab.proteins import secondary
@@ -14,8 +15,10 @@ from neuronlab.proteins.antibodies import imgt_numbers
 from neuronlab.proteins.backbones import backbone
 from neuronlab.runs import Context, Store, run_study
 from neuronlab.studies.steering import SteeringSpec, SteeringStudy, median_chain
+from neuronlab.widgets import services
+from neuronlab.widgets.guard import plain
 from pages.steering.form import places, ranges
-from pages.steering.results import beside_unsteered, verdict
+from pages.steering.results import beside_unsteered, times, verdict
 
 MODEL = "antiberty"
 UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
@@ -95,7 +98,24 @@ def test_the_steered_result_stands_beside_its_controls(steered, results):
 
 def outcome(**changes):
     goal = {"p_value": 1 / 21, "floor": 1 / 21, "direction": "up", "shift_interval": [0.1, 0.5]}
+    goal |= {"start": 0.2, "unsteered": {"mean": 0.1}, "steered": {"mean": 0.15}}
     return verdict(goal | {"control": "as active"} | changes)
+
+
+def test_the_verdict_says_what_moved_the_other_way():
+    below = {"steered": {"mean": 0.0}, "p_value": 1.0}
+    words = outcome(**below)
+    assert "**the other way than asked**, below the start and unsteered ones. **Not" in words
+    assert "other way than asked" not in outcome(**below, direction="down")
+    above = outcome(steered={"mean": 0.3}, p_value=1.0, direction="down")
+    assert "**the other way than asked**, above the start" in above
+    assert "other way than asked" not in outcome()
+
+
+def test_ratios_above_one_are_no_percentages():
+    assert times(5.63) == "5.6 times"
+    assert times(0.98) == "98%"
+    assert times(1.001) == "100%"
 
 
 def test_the_verdict_is_the_rank_among_the_stronger_controls_sets():
@@ -115,6 +135,7 @@ def test_the_verdict_is_the_rank_among_the_stronger_controls_sets():
     [(UBIQUITIN, "does not look like an antibody"), ("MKJ7", "Character 3"), (" ", "empty")],
 )
 def test_what_is_no_antibody_is_one_sentence(steered, sequence, words):
+    steered.at.button_group(key="steer_free_True").set_value("regions")
     steered.at.text_area(key=f"steer_sequence_{MODEL}").set_value(sequence)
     steered.run()
     steered.one_error(words)
@@ -182,9 +203,12 @@ def test_ranges_are_read_as_they_are_written(words):
 
 def steering_form(model):
     """The form alone."""
-    from pages.steering.form import form
+    from neuronlab.studies.steering import SteeringStudy
+    from pages.steering.form import fill, form
 
-    form(model)
+    first = SteeringStudy().example(model)
+    fill(first, keep=True)
+    form(model, first)
 
 
 def test_it_starts_from_a_protein_people_know(tiny, steered):
@@ -227,7 +251,45 @@ def test_the_command_is_the_spec(steered, results):
     assert spec["free"] == [27, 52, 100]
 
 
-def test_any_protein_is_steered_and_shown_on_its_own_backbone(visit, results, monkeypatch):
+def test_the_page_opens_on_the_stored_example_and_computes_nothing(visit, monkeypatch):
+    monkeypatch.setattr(SteeringStudy, "example", EXAMPLE)
+    page = visit("steering", model="esm2-8m")
+    assert page.errors() == []
+    assert page.query("run") == examples.first("steering", entry("esm2-8m")).key
+    assert page.query("run") in examples.stored_keys()
+    assert page.says("Stored example")
+    assert page.says(plain("The start: 76 residues; this model knows any protein"))
+    assert not page.says("Nothing was computed here yet")
+    assert not services.queue().runs()
+    # The form stands for that example, its doses included, and comes back as it is.
+    for _ in range(2):
+        assert page.at.selectbox(key="steer_goal_1").value == "predicted_helix"
+        assert page.at.slider(key="steer_a").value == 2
+        assert page.at.slider(key="steer_b").value == 0.5
+        assert page.at.number_input(key="steer_steps").value == 15
+        assert page.says("Now: 8 chains of 15 steps, 100 random sets of either kind")
+        assert not page.says("The form above starts other runs")
+        assert not page.says("Press Run for the form above")
+        page.go("glossary")
+        page.go("steering")
+    page.press("steer_preset_Preview")
+    assert page.says("Now: 2 chains of 15 steps, 20 random sets of either kind")
+    assert page.says("Press Run for the form above")
+    page.press("steer_preset_Full")
+    assert page.at.number_input(key="steer_random").value == 100
+    assert page.at.toggle(key="steer_dose").value
+    assert not services.queue().runs()
+    # The form of another model begins with its own example.
+    page.choose_model(MODEL)
+    assert page.at.selectbox(key="steer_goal_1").value == "gravy"
+    assert page.at.slider(key="steer_a").value == 3
+    assert page.at.number_input(key="steer_steps").value == 5
+    assert not page.says("The form above starts other runs")
+
+
+def test_any_protein_is_steered_and_shown_on_its_own_backbone(
+    visit, results, monkeypatch, nothing_stored
+):
     few = {"steps": 2, "chains": 2, "goals": ({"property": "predicted_helix", "direction": "up"},)}
     monkeypatch.setattr(
         SteeringStudy,
@@ -236,7 +298,9 @@ def test_any_protein_is_steered_and_shown_on_its_own_backbone(visit, results, mo
     )
     page = visit("steering", model="esm2-8m")
     assert page.errors() == []
-    assert {"chart_trajectories", "chart_predicted_secondary", "chart_contacts"} <= page.charts()
+    charts = page.charts()
+    assert {"chart_trajectories", "chart_predicted_secondary"} <= charts
+    assert {"chart_contacts", "chart_contact_changes"} <= charts
     assert page.says("Helix, predicted")
     finals = page.result(results).tables["finals"]
     steered = finals.loc[median_chain(finals, "steered", "predicted_helix"), "sequence"]
