@@ -74,7 +74,7 @@ def test_changed_residues_have_sticks_and_names():
     assert marked == [(0, "H", []), (0, "L", []), (1, "H", ["2"]), (1, "L", ["4"])]
     sticks = [(panel, c["chain"], c["resi"]) for panel, (c, _) in calls(html, "addStyle")]
     assert sticks == [(1, "H", [2]), (1, "L", [4])]
-    assert "2 changed: H:W2, L:L4" in Page(html).text
+    assert "2 changed: H:C2W, L:K4L" in Page(html).text
     # What has not changed tells the chains apart.
     others = {
         chain: {shade for shade in shades.values() if shade != figures.CHANGED}
@@ -92,8 +92,8 @@ def test_many_changes_are_counted():
     html = figures.structures_view(
         [folded("A" * 20), folded("C" * 20)], ["a", "b"], URL, colour="changed"
     )
-    assert "20 changed: C1, C2" in Page(html).text
-    assert "C3 and 17 more" in Page(html).text
+    assert "20 changed: A1C, A2C" in Page(html).text
+    assert "A3C and 17 more" in Page(html).text
 
 
 def test_attribution_has_one_scale_for_all():
