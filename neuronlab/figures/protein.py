@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 import py3Dmol
 from jaxtyping import Float
 
-from neuronlab.figures.charts import BEHIND_INTERVALS, MARGIN, error_bars, plain
+from neuronlab.figures.charts import BEHIND_INTERVALS, MARGIN, error_bars, plain, scale_end
 from neuronlab.figures.colours import DIVERGING, DIVERGING_DARK, DIVERGING_LIT, NEUTRAL
 
 # Of DSSP, letter by letter; "-" and " " are what some programs write for coil.
@@ -40,14 +40,15 @@ def value_scale(
     """Colours at equal steps of the square root, and the values of the first and the last of them.
 
     With both signs the diverging scale, its middle at zero; with one sign that sign's half of it,
-    from zero to the strongest value. Values that are not finite do not count. The square root
-    shows weaker values beside the strongest; ``widgets/browser/colours.js`` has the same scale.
+    from zero to the strongest value. Values that are not finite do not count, nor do a few far
+    beyond the others: see ``charts.scale_end``. The square root shows weaker values beside the
+    strongest; ``widgets/browser/colours.js`` has the same scale.
 
     Args:
         dark: on a dark ground.
     """
-    finite = values[np.isfinite(values)]
-    low, high = float(finite.min(initial=0)), float(finite.max(initial=0))
+    end, finite = scale_end(values.tolist()), values[np.isfinite(values)]
+    low, high = max(float(finite.min(initial=0)), -end), min(float(finite.max(initial=0)), end)
     colours = DIVERGING_LIT if dark else DIVERGING
     middle = len(colours) // 2
     if low < 0 < high:
@@ -87,15 +88,25 @@ def _mixed(places: np.ndarray, colours: Sequence[str], low: float, high: float) 
     return ["#{:02X}{:02X}{:02X}".format(*rgb) for rgb in np.rint(mixed).astype(int)]
 
 
-def scale_bar(title: str, values: Float[np.ndarray, " value"], *, dark: bool = False) -> str:
-    """The scale of values as HTML, for a legend.
+def scale_bar(
+    title: str,
+    values: Float[np.ndarray, " value"],
+    names: Sequence[str] = (),
+    *,
+    dark: bool = False,
+) -> str:
+    """The scale of values as HTML, for a legend, and which of them lie beyond it.
 
     Args:
+        names: of what has the values, if they are to be told.
         dark: on a dark ground.
     """
     colours, low, high = value_scale(values, dark=dark)
     bar = f"background: linear-gradient(to right, {', '.join(colours)}); width: 6em"
-    return f'{escape(title)} {low:.3g} <i style="{bar}"></i> {high:.3g} (by square root)'
+    far = np.flatnonzero(np.isfinite(values) & (np.abs(values) > max(-low, high)))
+    told = [f"{names[i]} {values[i]:+.3g}" if names else f"{values[i]:+.3g}" for i in far]
+    beyond = f"; beyond the scale: {escape(', '.join(told))}" if told else ""
+    return f'{escape(title)} {low:.3g} <i style="{bar}"></i> {high:.3g} (by square root){beyond}'
 
 
 def residue_track(
@@ -231,7 +242,7 @@ def contact_data(
         "letters": sequence,
         "percents": base64.b64encode(_percents(contacts, values, sequence).tobytes()).decode(),
         "values": values.tolist(),
-        "limit": float(np.abs(values).max(initial=0)) or 1.0,
+        "limit": scale_end(values.tolist()) or 1.0,
         "what": title,
         "linked": linked,
         "alt": f"Which of {len(sequence)} residues are in contact.",
