@@ -243,8 +243,8 @@ def token_bars(texts: list[str], values: list[float], title: str) -> go.Figure:
     figure.update_layout(height=220, margin=MARGIN, yaxis_title=title)
     limit = 1.1 * scale_of_tokens(values)
     beyond = [at for at, value in enumerate(values) if abs(value) > limit > 0]
+    ends = [max(-limit, min(1.1 * value, limit)) for value in values]
     if beyond:
-        ends = np.clip([1.1 * value for value in values], -limit, limit).tolist()
         figure.update_yaxes(range=[min(0.0, *ends), max(0.0, *ends)])
     for at in beyond:
         figure.add_annotation(

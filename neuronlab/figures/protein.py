@@ -103,10 +103,17 @@ def scale_bar(
     """
     colours, low, high = value_scale(values, dark=dark)
     bar = f"background: linear-gradient(to right, {', '.join(colours)}); width: 6em"
-    far = np.flatnonzero(np.isfinite(values) & (np.abs(values) > max(-low, high)))
+    far = np.flatnonzero(np.isfinite(values) & (np.abs(values) > max(-low, high))).tolist()
     told = [f"{names[i]} {values[i]:+.3g}" if names else f"{values[i]:+.3g}" for i in far]
     beyond = f"; beyond the scale: {escape(', '.join(told))}" if told else ""
-    return f'{escape(title)} {low:.3g} <i style="{bar}"></i> {high:.3g} (by square root){beyond}'
+    ends = [_end(value, signed=low < 0 < high) for value in (low, high)]
+    return f'{escape(title)} {ends[0]} <i style="{bar}"></i> {ends[1]} (by square root){beyond}'
+
+
+def _end(value: float, *, signed: bool) -> str:
+    """An end of a scale, as ``widgets/browser/colours.js`` writes it."""
+    size = f"{abs(value):.2g}" if abs(value) < 100 else f"{abs(value):.0f}"
+    return f"{'−' if value < 0 else '+' if signed else ''}{size}"
 
 
 def residue_track(
@@ -350,8 +357,8 @@ _VIEWERS = """
 const viewers = typeof viewergrid_UNIQUEID === "undefined"
   ? [viewer_UNIQUEID] : viewergrid_UNIQUEID.flat();
 """
-# 3Dmol fits the sphere around a structure to a panel's height. Where the panel is much narrower, it
-# is seen from `away` times as far, however a person zooms; the structure fills part of its sphere.
+# 3Dmol fits the sphere around a structure to a panel's height. Where the panel is narrower, it is
+# seen from `away` times as far, however a person zooms.
 # The frame around it may know where a person has turned an earlier view: see `proteins.viewer`.
 # Only after its answer does it hear of this one's, which would otherwise take the earlier's place.
 _CAMERA = """
@@ -360,7 +367,7 @@ let away = 1;
 const frame = document.querySelector("body > div[id]");
 const fit = () => {
   const {clientWidth: width, clientHeight: height} = frame;
-  const next = width && height && Math.max(1, 0.75 * height * viewers.length / width);
+  const next = width && height && Math.max(1, height * viewers.length / width);
   if (!next || next === away) return;
   const further = next / away;
   away = next;

@@ -49,8 +49,11 @@ def test_several_proteins_share_the_scale_of_all_their_values():
     shared = np.array([-4.0, -2.0, 0.0, 2.0])
     assert protein.value_colours(shared[1:], shared) == protein.value_colours(shared)[1:]
     bar = protein.scale_bar("<b>", shared)
-    assert bar.startswith("&lt;b&gt; -4 ")
-    assert bar.endswith(" 4 (by square root)")
+    assert bar.startswith("&lt;b&gt; −4 ")
+    assert bar.endswith(" +4 (by square root)")
+    bar = protein.scale_bar("activation", np.array([0.0, 274.2]))
+    assert bar.startswith("activation 0 ")
+    assert bar.endswith(" 274 (by square root)")
 
 
 def test_a_value_far_beyond_the_others_sets_no_scale_and_is_named():
