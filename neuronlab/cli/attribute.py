@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from neuronlab.neurons import NeuronScores
     from neuronlab.runs import Result
     from neuronlab.studies.attribution import AttributionSpec
+    from neuronlab.verdicts import Verdict
 
 # Written out so that --help needs no torch; a test compares them with the real ones.
 CHOICES = {
@@ -116,8 +117,11 @@ def run(args: argparse.Namespace) -> None:
     from neuronlab.models import shared
     from neuronlab.studies.attribution import scores_of
 
-    result = compute(spec_of(args), args.device)
+    spec = spec_of(args)
+    result = compute(spec, args.device)
     scores, model = scores_of(result), shared(args.model, args.device)
+    for sentence in _doubts(spec.text, model):
+        print(sentence, file=sys.stderr)
     if model.note:
         print(model.note)
     _print(result, scores, args.top)
@@ -125,6 +129,27 @@ def run(args: argparse.Namespace) -> None:
     if args.out:
         _save(scores, args.out)
         print(f"\nAll scores: {args.out}")
+
+
+def _doubts(text: str, model: Model) -> list[str]:
+    """Why a text may be none that the model was made for, as the app's badges and warnings say."""
+    from neuronlab.models.residues import besides, clean_sequence, doubt
+    from neuronlab.verdicts import domain
+
+    sentences = []
+    if model.alphabet == "protein":
+        text = clean_sequence(text, model.residues)
+        if like_dna := doubt([text]):  # the verdict says no more
+            return [like_dna]
+        sentences = [words] if (words := besides(text)) else []
+    verdict = domain(model.name, text, model.alphabet)
+    if verdict is not None and verdict.level != "good":
+        sentences.append(_sentence(verdict))
+    return sentences
+
+
+def _sentence(verdict: Verdict) -> str:
+    return f"{verdict.words[0].upper()}{verdict.words[1:]}."
 
 
 def spec_of(args: argparse.Namespace) -> AttributionSpec:
@@ -216,7 +241,7 @@ def _print_trust(scores: NeuronScores, model: Model) -> None:
     )
     for verdict in verdicts:
         if verdict is not None:
-            print(f"{verdict.words[0].upper()}{verdict.words[1:]}.")
+            print(_sentence(verdict))
 
 
 def _check_out(path: Path) -> None:

@@ -306,6 +306,27 @@ def test_the_error_is_told_in_the_words_of_the_apps_badges(
     assert "estimated error" not in capsys.readouterr().out.lower()  # a single pass has none
 
 
+UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
+
+
+@pytest.mark.fetched
+@pytest.mark.parametrize(
+    ("model", "text", "says"),
+    [
+        (MODEL, UBIQUITIN, ["76 residues; this model knows peptides up to"]),
+        ("esm2-8m-enzyme", "ATGGCCATTGTAATGGGCCGC", ["no letters but those of DNA or RNA"]),
+        (MODEL, f"{PEPTIDE}X", ["none of the 20 amino acids: X (any)"]),
+        (MODEL, PEPTIDE, []),
+    ],
+)
+def test_what_the_model_was_not_made_for_is_said_on_stderr(home, capsys, model, text, says):
+    assert main(["attribute", "--model", model, *QUICK, text]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    doubts = [line for line in lines if "this model knows" in line or "This sequence has" in line]
+    assert len(doubts) == len(says)
+    assert all(words in line for words, line in zip(says, doubts, strict=True))
+
+
 @pytest.mark.fetched
 def test_a_class_by_name_or_index_is_one_question():
     options = ["attribute", "--model", MODEL, *QUICK]
