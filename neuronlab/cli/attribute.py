@@ -124,7 +124,7 @@ def run(args: argparse.Namespace) -> None:
         print(sentence, file=sys.stderr)
     if model.note:
         print(model.note)
-    _print(result, scores, args.top)
+    _print(result, scores, spec.positions, args.top)
     _print_trust(scores, model)
     if args.out:
         _save(scores, args.out)
@@ -201,7 +201,7 @@ def _positive(text: str) -> float:
     return number
 
 
-def _print(result: Result, scores: NeuronScores, top: int) -> None:
+def _print(result: Result, scores: NeuronScores, positions: str, top: int) -> None:
     from neuronlab.studies.bases.one_prompt import control_in, judged_in
 
     numbers = result.numbers
@@ -222,7 +222,9 @@ def _print(result: Result, scores: NeuronScores, top: int) -> None:
         (n.rank, scores.layer_names[n.layer], n.component, n.neuron, f"{n.score:+.6f}")
         for n in scores.top(top).itertuples(index=False)
     ]
-    print("\n" + table(("rank", "layer", "component", "neuron", "score"), rows))
+    where = "summed over all positions" if positions == "all" else "of the predicted position"
+    print(f"\nScores {where}:\n")
+    print(table(("rank", "layer", "component", "neuron", "score"), rows))
     words, mean, sd = control_in(numbers)
     print(
         f"\nWith the top {numbers['suppressed']} switched off: {name} "
