@@ -139,7 +139,8 @@ def _about(labels: LabelSet, spec: NeuronLabelsSpec, result: Result) -> None:
         few = " A sample, so that it is there at once: make labels of all of them above."
     st.caption(
         plain(f"Labels from {spec.source}; corpus {corpora.titles().get(spec.corpus, 'own')}.")
-        + few
+        + " Correlations are over whole proteins, not residue by residue as on the tab “Along the "
+        f"chain”.{few}"
     )
 
 
