@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from neuronlab.neurons import NeuronScores
     from neuronlab.runs import Result
     from neuronlab.studies.attribution import AttributionSpec
+    from neuronlab.verdicts import Verdict
 
 # Written out so that --help needs no torch; a test compares them with the real ones.
 CHOICES = {
@@ -116,15 +117,39 @@ def run(args: argparse.Namespace) -> None:
     from neuronlab.models import shared
     from neuronlab.studies.attribution import scores_of
 
-    result = compute(spec_of(args), args.device)
+    spec = spec_of(args)
+    result = compute(spec, args.device)
     scores, model = scores_of(result), shared(args.model, args.device)
+    for sentence in _doubts(spec.text, model):
+        print(sentence, file=sys.stderr)
     if model.note:
         print(model.note)
-    _print(result, scores, args.top)
+    _print(result, scores, spec.positions, args.top)
     _print_trust(scores, model)
     if args.out:
         _save(scores, args.out)
         print(f"\nAll scores: {args.out}")
+
+
+def _doubts(text: str, model: Model) -> list[str]:
+    """Why a text may be none that the model was made for, as the app's badges and warnings say."""
+    from neuronlab.models.residues import besides, clean_sequence, doubt
+    from neuronlab.verdicts import domain
+
+    sentences = []
+    if model.alphabet == "protein":
+        text = clean_sequence(text, model.residues)
+        if like_dna := doubt([text]):  # the verdict says no more
+            return [like_dna]
+        sentences = [words] if (words := besides(text)) else []
+    verdict = domain(model.name, text, model.alphabet)
+    if verdict is not None and verdict.level != "good":
+        sentences.append(_sentence(verdict))
+    return sentences
+
+
+def _sentence(verdict: Verdict) -> str:
+    return f"{verdict.words[0].upper()}{verdict.words[1:]}."
 
 
 def spec_of(args: argparse.Namespace) -> AttributionSpec:
@@ -176,7 +201,7 @@ def _positive(text: str) -> float:
     return number
 
 
-def _print(result: Result, scores: NeuronScores, top: int) -> None:
+def _print(result: Result, scores: NeuronScores, positions: str, top: int) -> None:
     from neuronlab.studies.bases.one_prompt import control_in, judged_in
 
     numbers = result.numbers
@@ -197,7 +222,9 @@ def _print(result: Result, scores: NeuronScores, top: int) -> None:
         (n.rank, scores.layer_names[n.layer], n.component, n.neuron, f"{n.score:+.6f}")
         for n in scores.top(top).itertuples(index=False)
     ]
-    print("\n" + table(("rank", "layer", "component", "neuron", "score"), rows))
+    where = "summed over all positions" if positions == "all" else "of the predicted position"
+    print(f"\nScores {where}:\n")
+    print(table(("rank", "layer", "component", "neuron", "score"), rows))
     words, mean, sd = control_in(numbers)
     print(
         f"\nWith the top {numbers['suppressed']} switched off: {name} "
@@ -216,7 +243,7 @@ def _print_trust(scores: NeuronScores, model: Model) -> None:
     )
     for verdict in verdicts:
         if verdict is not None:
-            print(f"{verdict.words[0].upper()}{verdict.words[1:]}.")
+            print(_sentence(verdict))
 
 
 def _check_out(path: Path) -> None:

@@ -196,17 +196,37 @@ def layer_profile(scores: NeuronScores) -> go.Figure:
     return figure
 
 
+# From so many times the next on, values set no scale: of each 20 one, and at most three in all.
+_FAR, _EVERY, _FEW = 3.0, 20, 3
+
+
+def scale_end(values: Sequence[float]) -> float:
+    """Where a scale of colours or bars ends: the largest absolute value that sets one.
+
+    A few values that are more than three times as large as all others would pale these, and set no
+    scale: up to one in 20 of the values, and at most three. Those beyond are told beside the scale.
+
+    Args:
+        values: those that are not finite do not count.
+    """
+    sizes = sorted((abs(value) for value in values if np.isfinite(value)), reverse=True)
+    for few in range(min(len(sizes) // _EVERY, _FEW), 0, -1):
+        if sizes[few - 1] > _FAR * sizes[few] > 0:
+            return float(sizes[few])
+    return float(sizes[0]) if sizes else 0.0
+
+
 def scale_of_tokens(values: Sequence[float]) -> float:
-    """The largest absolute value of a text's tokens but the first, where there are others.
+    """Where the scale of a text's tokens ends: the first sets none, where there are others.
 
     A decoder's first token is where attention goes that has nothing better to go to: what is
     measured at it is often many times as large as elsewhere, whatever the token is.
     """
-    return max((abs(value) for value in values[1:] or values), default=0.0)
+    return scale_end(values[1:] or values)
 
 
 def token_bars(texts: list[str], values: list[float], title: str) -> go.Figure:
-    """One signed bar per token; of a first one beyond the others' scale the number is written."""
+    """One signed bar per token; of those beyond the others' scale the number is written."""
     colours = [FOR if v >= 0 else AGAINST for v in values]
     places = list(range(len(texts)))
     figure = go.Figure(
@@ -221,12 +241,19 @@ def token_bars(texts: list[str], values: list[float], title: str) -> go.Figure:
     if len(texts) <= 40:
         figure.update_xaxes(tickvals=places, ticktext=[plain(t) for t in texts])
     figure.update_layout(height=220, margin=MARGIN, yaxis_title=title)
-    if values and abs(values[0]) > (limit := 1.1 * scale_of_tokens(values)) > 0:
-        first, rest = float(np.clip(values[0], -limit, limit)), values[1:]
-        ends = [first, 1.1 * min(rest), 1.1 * max(rest)]
+    limit = 1.1 * scale_of_tokens(values)
+    beyond = [at for at, value in enumerate(values) if abs(value) > limit > 0]
+    ends = [max(-limit, min(1.1 * value, limit)) for value in values]
+    if beyond:
         figure.update_yaxes(range=[min(0.0, *ends), max(0.0, *ends)])
+    for at in beyond:
         figure.add_annotation(
-            x=0, y=first, text=f"{values[0]:+.3g}", showarrow=False, xanchor="left", xshift=14
+            x=at,
+            y=ends[at],
+            text=f"{values[at]:+.3g}",
+            showarrow=False,
+            xanchor="left" if at < len(values) / 2 else "right",
+            xshift=14 if at < len(values) / 2 else -14,
         )
     return figure
 

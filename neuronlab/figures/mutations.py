@@ -17,8 +17,8 @@ from neuronlab.models.residues import AMINO_ACIDS
 # Side by side in so many columns, one below the other on a phone; more rows are hard to follow.
 COLUMNS = 3
 ROWS = 50
-# Where the colours end, at 3,000 times as (im)probable: a few extremes would pale all the rest.
-LIMIT = 8.0
+# Percentile of the substitutions at which colours end: a few extremes would pale all the rest.
+_ENDS = 98
 _ROW, _FRAME = 15, 84
 
 
@@ -28,8 +28,9 @@ def mutation_blocks(
     """The map in blocks of at most 50 residues, each with its height in pixels.
 
     Residues go down and what stands in their place goes across, on one scale of colours that is
-    centred at zero and ends at ``LIMIT``. The wild type's cell has its letter and a border. Cells
-    have the columns position (from 1), wild_type, mutant, log_odds.
+    centred at zero and ends at ``scale_limit``; its key is below the first block. The wild type's
+    cell has its letter and a border. Cells have the columns position (from 1), wild_type, mutant,
+    log_odds.
 
     Raises:
         ValueError: not one row per residue.
@@ -39,10 +40,17 @@ def mutation_blocks(
     count = math.ceil(len(sequence) / ROWS)
     count = max(count, min(COLUMNS, math.ceil(len(sequence) / 20)))
     size = math.ceil(len(sequence) / count)
+    limit = scale_limit(sequence, log_odds)
     return [
-        _block(sequence[start : start + size], log_odds[start : start + size], start)
+        _block(sequence[start : start + size], log_odds[start : start + size], start, limit)
         for start in range(0, len(sequence), size)
     ]
+
+
+def scale_limit(sequence: str, log_odds: Float[np.ndarray, "residue 20"]) -> float:
+    """Where the colours of a map end: at the size that 2 % of its substitutions exceed."""
+    wild = np.array(list(sequence))[:, None] == np.array(list(AMINO_ACIDS))
+    return float(np.percentile(np.abs(log_odds[~wild]), _ENDS)) or 1.0
 
 
 def measured_scatter(table: pd.DataFrame, effect: str) -> go.Figure:
@@ -68,7 +76,7 @@ def measured_scatter(table: pd.DataFrame, effect: str) -> go.Figure:
     return figure.update_layout(height=360, margin=MARGIN)
 
 
-def _block(residues: str, log_odds: np.ndarray, start: int) -> tuple[Grid, int]:
+def _block(residues: str, log_odds: np.ndarray, start: int, limit: float) -> tuple[Grid, int]:
     across = len(AMINO_ACIDS)
     names = [f"{residue}{start + i}" for i, residue in enumerate(residues, start=1)]
     cells = pd.DataFrame(
@@ -100,9 +108,10 @@ def _block(residues: str, log_odds: np.ndarray, start: int) -> tuple[Grid, int]:
     option["yAxis"] |= {"inverse": True, "axisLabel": small}
     option["grid"] |= {"left": 40, "right": 4, "bottom": _FRAME - 26}
     option["visualMap"] |= {
-        "min": -LIMIT,
-        "max": LIMIT,
-        "precision": 1,
-        "text": ["mutant", "wild type"],
+        "show": start == 0,
+        "calculable": False,  # it would hide cells of its own block alone
+        "min": -limit,
+        "max": limit,
+        "text": [f"mutant +{limit:.1f}", f"−{limit:.1f} wild type"],
     }
     return Grid(option, cells), _ROW * len(residues) + _FRAME

@@ -35,6 +35,7 @@ def by_value(
     title: str,
     over: Float[np.ndarray, " value"] | None = None,
     *,
+    letters: str = "",
     dark: bool = False,
 ) -> Paint:
     """Residues by a value each, those that are not finite in grey.
@@ -42,12 +43,14 @@ def by_value(
     Args:
         title: of the values.
         over: the values whose scale it is, so that several proteins share one; by default these.
+        letters: of the residues, which name those beyond a scale of their own.
         dark: on a dark ground.
     """
+    names = [f"{letter}{i}" for i, letter in enumerate(letters, start=1)] if over is None else []
     over = values if over is None else over
     texts = [f"{value:.5g}" for value in values]
     colours = value_colours(values, over, dark=dark)
-    return Paint(colours, texts, scale_bar(title, over, dark=dark))
+    return Paint(colours, texts, scale_bar(title, over, names, dark=dark))
 
 
 def by_state(states: str) -> Paint:

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 import py3Dmol
 from jaxtyping import Float
 
-from neuronlab.figures.charts import BEHIND_INTERVALS, MARGIN, error_bars, plain
+from neuronlab.figures.charts import BEHIND_INTERVALS, MARGIN, error_bars, plain, scale_end
 from neuronlab.figures.colours import DIVERGING, DIVERGING_DARK, DIVERGING_LIT, NEUTRAL
 
 # Of DSSP, letter by letter; "-" and " " are what some programs write for coil.
@@ -40,14 +40,15 @@ def value_scale(
     """Colours at equal steps of the square root, and the values of the first and the last of them.
 
     With both signs the diverging scale, its middle at zero; with one sign that sign's half of it,
-    from zero to the strongest value. Values that are not finite do not count. The square root
-    shows weaker values beside the strongest; ``widgets/browser/colours.js`` has the same scale.
+    from zero to the strongest value. Values that are not finite do not count, nor do a few far
+    beyond the others: see ``charts.scale_end``. The square root shows weaker values beside the
+    strongest; ``widgets/browser/colours.js`` has the same scale.
 
     Args:
         dark: on a dark ground.
     """
-    finite = values[np.isfinite(values)]
-    low, high = float(finite.min(initial=0)), float(finite.max(initial=0))
+    end, finite = scale_end(values.tolist()), values[np.isfinite(values)]
+    low, high = max(float(finite.min(initial=0)), -end), min(float(finite.max(initial=0)), end)
     colours = DIVERGING_LIT if dark else DIVERGING
     middle = len(colours) // 2
     if low < 0 < high:
@@ -87,15 +88,32 @@ def _mixed(places: np.ndarray, colours: Sequence[str], low: float, high: float) 
     return ["#{:02X}{:02X}{:02X}".format(*rgb) for rgb in np.rint(mixed).astype(int)]
 
 
-def scale_bar(title: str, values: Float[np.ndarray, " value"], *, dark: bool = False) -> str:
-    """The scale of values as HTML, for a legend.
+def scale_bar(
+    title: str,
+    values: Float[np.ndarray, " value"],
+    names: Sequence[str] = (),
+    *,
+    dark: bool = False,
+) -> str:
+    """The scale of values as HTML, for a legend, and which of them lie beyond it.
 
     Args:
+        names: of what has the values, if they are to be told.
         dark: on a dark ground.
     """
     colours, low, high = value_scale(values, dark=dark)
     bar = f"background: linear-gradient(to right, {', '.join(colours)}); width: 6em"
-    return f'{escape(title)} {low:.3g} <i style="{bar}"></i> {high:.3g} (by square root)'
+    far = np.flatnonzero(np.isfinite(values) & (np.abs(values) > max(-low, high))).tolist()
+    told = [f"{names[i]} {values[i]:+.3g}" if names else f"{values[i]:+.3g}" for i in far]
+    beyond = f"; beyond the scale: {escape(', '.join(told))}" if told else ""
+    ends = [_end(value, signed=low < 0 < high) for value in (low, high)]
+    return f'{escape(title)} {ends[0]} <i style="{bar}"></i> {ends[1]} (by square root){beyond}'
+
+
+def _end(value: float, *, signed: bool) -> str:
+    """An end of a scale, as ``widgets/browser/colours.js`` writes it."""
+    size = f"{abs(value):.2g}" if abs(value) < 100 else f"{abs(value):.0f}"
+    return f"{'−' if value < 0 else '+' if signed else ''}{size}"
 
 
 def residue_track(
@@ -231,7 +249,7 @@ def contact_data(
         "letters": sequence,
         "percents": base64.b64encode(_percents(contacts, values, sequence).tobytes()).decode(),
         "values": values.tolist(),
-        "limit": float(np.abs(values).max(initial=0)) or 1.0,
+        "limit": scale_end(values.tolist()) or 1.0,
         "what": title,
         "linked": linked,
         "alt": f"Which of {len(sequence)} residues are in contact.",
@@ -344,8 +362,8 @@ _VIEWERS = """
 const viewers = typeof viewergrid_UNIQUEID === "undefined"
   ? [viewer_UNIQUEID] : viewergrid_UNIQUEID.flat();
 """
-# 3Dmol fits the sphere around a structure to a panel's height. Where the panel is much narrower, it
-# is seen from `away` times as far, however a person zooms; the structure fills part of its sphere.
+# 3Dmol fits the sphere around a structure to a panel's height. Where the panel is narrower, it is
+# seen from `away` times as far, however a person zooms.
 # The frame around it may know where a person has turned an earlier view: see `proteins.viewer`.
 # Only after its answer does it hear of this one's, which would otherwise take the earlier's place.
 _CAMERA = """
@@ -354,7 +372,7 @@ let away = 1;
 const frame = document.querySelector("body > div[id]");
 const fit = () => {
   const {clientWidth: width, clientHeight: height} = frame;
-  const next = width && height && Math.max(1, 0.75 * height * viewers.length / width);
+  const next = width && height && Math.max(1, height * viewers.length / width);
   if (!next || next === away) return;
   const further = next / away;
   away = next;

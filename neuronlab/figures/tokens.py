@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from neuronlab.figures.charts import scale_of_tokens, visible
+from neuronlab.figures.charts import scale_end, scale_of_tokens, visible
 from neuronlab.figures.colours import DIVERGING, DIVERGING_DARK
 from neuronlab.figures.protein import state_name, value_colours
 from neuronlab.figures.structures import TRACK
@@ -56,8 +56,8 @@ def strip(
         names: of the tokens, instead of their places.
         numbers: of the residues, where they do not count from 1: one per residue.
         predicted: what the model says next, behind the tokens.
-        limit: the value of the strongest colour; if not given, the largest of these values, of
-            a text's but the first: see ``charts.scale_of_tokens``.
+        limit: the value of the strongest colour; if not given, the largest of these values that
+            sets a scale: see ``charts.scale_end``, and of a text ``charts.scale_of_tokens``.
         states: DSSP letters of the residues: a line below each says helix, strand or neither, and
             a key what it means.
         linked: the name that the figures of one protein share: a residue under the pointer is
@@ -68,7 +68,7 @@ def strip(
     if limit is None:
         scored = [] if values is None else [values[at] for at in places]
         outlier = not residues and places[:1] == [0]
-        limit = scale_of_tokens(scored if outlier else [0.0, *scored])
+        limit = (scale_of_tokens if outlier else scale_end)(scored)
     loud = -1.0 if len(places) <= _WRITTEN else _LOUD * limit
     written = values is not None and not (residues or large)
     number_of = {at: number for number, at in enumerate(places, start=1)} if residues else {}
@@ -111,7 +111,7 @@ def strip(
         "linked": linked,
         "legend": list(legend),
         "beyond": "; ".join(
-            f"{visible(texts[at])}, {what} {token['value']:+.3g}"
+            f"{visible(texts[at])}{token['residue'] or ''}, {what} {token['value']:+.3g}"
             for at, token in enumerate(tokens)
             if abs(token["value"] or 0.0) > limit
         ),

@@ -13,7 +13,7 @@ from neuronlab.neurons.activity import Activity
 from neuronlab.neurons.effect import RANDOM_SETS
 from neuronlab.neurons.interventions import Intervention
 from neuronlab.neurons.neurons import NeuronSet
-from neuronlab.neurons.predictions import Prediction, predict_many
+from neuronlab.neurons.predictions import predict_many
 from neuronlab.neurons.scores import NeuronScores
 from neuronlab.statistics import rank_p, seeds
 
@@ -41,20 +41,18 @@ class Specificity:
     """What a change does to an answer, and to bystanders.
 
     Attributes:
-        change: of the answer: its log-probability after less before (of a prompt with a foil the
-            log-odds), natural logarithms.
+        change: of the answer: its log-probability after less before, natural logarithms; also of a
+            prompt with a foil, so that bystanders have the same measure.
         bystanders: columns kind, name, answer (what is watched), before, after (its probability),
             instead (the first choice afterwards), change (of its log-probability), random (the mean
             of that change over random sets; nan where there are none).
         controls: for each random set the change of the answer, and the mean change of bystanders;
             the sets are of the same layers, as active and writing as much (``AS_ACTIVE``).
-        foil: whether the answer is judged by its log-odds against a foil.
     """
 
     change: float
     bystanders: pd.DataFrame
     controls: tuple[tuple[float, float], ...]
-    foil: bool = False
 
     @property
     def mean(self) -> float:
@@ -75,10 +73,9 @@ class Specificity:
     def quotient(self) -> float | None:
         """How many times as much the answer changes.
 
-        None where bystanders hardly change, or the other way, and where a prompt with a foil is
-        judged by its log-odds, which are another measure than theirs.
+        None where bystanders hardly change, or the other way.
         """
-        if self.foil or abs(self.mean) < _UNTOUCHED or self.change * self.mean <= 0:
+        if abs(self.mean) < _UNTOUCHED or self.change * self.mean <= 0:
             return None
         return self.change / self.mean
 
@@ -157,7 +154,7 @@ def specificity(
         sets += [activity.matched(neurons, seed) for seed in seeds(0, random_sets)]
     asked = [None, *map(change, sets)]
     before, *after = predict_many(model, encoded, asked)
-    changes = [_judged(one) - _judged(before) for one in after]
+    changes = [one.log_probability - before.log_probability for one in after]
     rows, of_sets = [], []
     for bystander in bystanders:
         first, *others = predict_many(model, bystander.prompt, asked)
@@ -180,9 +177,4 @@ def specificity(
         change=changes[0],
         bystanders=pd.DataFrame(rows),
         controls=tuple(zip(changes[1:], means[1:].tolist(), strict=True)),
-        foil=before.foil is not None,
     )
-
-
-def _judged(prediction: Prediction) -> float:
-    return prediction.log_probability if prediction.foil is None else prediction.log_odds

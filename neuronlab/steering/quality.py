@@ -66,9 +66,11 @@ def pseudo_perplexity(
 def conservation(
     model: Model, sequence: str
 ) -> tuple[Float[np.ndarray, " residue"], Float[np.ndarray, " residue"]]:
-    """How a model expects each residue, hidden alone: its probability, and the entropy in bits.
+    """How a model expects each residue, hidden alone: its probability and conservation (bits).
 
-    The entropy is that of the 20 amino acids, whose probabilities are taken to sum to 1.
+    Conservation is what is known of the hidden residue: log2(20) less the entropy of the 20 amino
+    acids, whose probabilities are taken to sum to 1. It is 0 where any would do, and 4.32 where one
+    alone would.
 
     Raises:
         UserError: the model is no masked protein model, or the sequence does not fit it.
@@ -78,5 +80,5 @@ def conservation(
     truth = model.ids(model.residue_ids(sequence))[model.residues_at]
     probability = likelihoods.gather(1, truth[:, None])[:, 0].exp()
     among = likelihoods[:, letters].double().log_softmax(-1)
-    bits = -(among.exp() * among).sum(-1) / np.log(2)
-    return probability.numpy(force=True), bits.numpy(force=True)
+    bits = (np.log(20) + (among.exp() * among).sum(-1)) / np.log(2)
+    return probability.numpy(force=True), bits.clamp(min=0).numpy(force=True)

@@ -131,7 +131,7 @@ def headline(model: Model, prompt: Prompt, neurons: NeuronSet) -> None:
     exports.told(
         "specificity",
         "Specificity: the best neurons, suppressed",
-        f"Specificity{times}: {_measure(of)} {of.change:+.2f} of the answer, log-probability "
+        f"Specificity{times}: log-probability {of.change:+.2f} of the answer, "
         f"{of.mean:+.2f} of {_asked(of)}{_beside(of)}. "
         f"{_called(of)}",
     )
@@ -145,8 +145,8 @@ def summary(of: Specificity) -> str:
     times = of.quotient
     as_much = "" if times is None else f", so **{times:.1f} times** as much"
     return (
-        f"{'. '.join(filter(None, (moved, kept)))}. The answer's {_measure(of)} changes by "
-        f"{of.change:+.2f}, the log-probability of {_asked(of)} by "
+        f"{'. '.join(filter(None, (moved, kept)))}. The answer's log-probability changes by "
+        f"{of.change:+.2f}, that of {_asked(of)} by "
         f"{of.mean:+.2f}{as_much}{_beside(of)}. "
         f"**{_called(of)}**"
     )
@@ -155,10 +155,6 @@ def summary(of: Specificity) -> str:
 def _asked(of: Specificity) -> str:
     count = len(of.bystanders)
     return "1 bystander" if count == 1 else f"{count} bystanders in the mean"
-
-
-def _measure(of: Specificity) -> str:
-    return "log-odds" if of.foil else "log-probability"
 
 
 def _beside(of: Specificity) -> str:
@@ -173,7 +169,7 @@ def _beside(of: Specificity) -> str:
 
 def _called(of: Specificity) -> str:
     if abs(of.change) < _HARDLY:
-        return "The answer hardly changes."
+        return "The answer's log-probability hardly changes."
     if of.controls and of.p > 0.05:
         return "Random sets are as specific: this shows nothing about this answer alone."
     if abs(of.mean) > abs(of.change):

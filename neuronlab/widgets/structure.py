@@ -149,7 +149,8 @@ def _view(
         values = colours[chosen].values()
         table[colours[chosen].title] = values
         dark = st.context.theme.type == "dark"
-        paint = by_value(values, colours[chosen].title, colours[chosen].over, dark=dark)
+        of = colours[chosen]
+        paint = by_value(values, of.title, of.over, letters=sequence, dark=dark)
     alt = f"3D view of {shown.words} Coloured by {titles[chosen]}; the table has the values."
     html = in_space(shown.structure, shown.match, paint, alt, linked)
     st.caption(plain(f"{shown.words} Drag to turn, scroll to zoom."))

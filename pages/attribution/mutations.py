@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from neuronlab.cli.same_call import study_command, study_python
-from neuronlab.figures.mutations import COLUMNS, LIMIT, measured_scatter, mutation_blocks
+from neuronlab.figures.mutations import COLUMNS, measured_scatter, mutation_blocks, scale_limit
 from neuronlab.models import Model
 from neuronlab.proteins.measured import Agreement, MeasuredSet, agreement, measured
 from neuronlab.runs import Result
@@ -60,7 +60,8 @@ def results(model: Model, spec: MutationsSpec, result: Result) -> None:
         return
     st.caption(
         "Log-odds: ln p(mutant) − ln p(wild type), with the position hidden; colours end at "
-        f"±{LIMIT:.0f}. Rows are positions, columns residues; the wild type has its letter and a "
+        f"±{scale_limit(sequence, result.arrays['log_odds']):.1f}, which 2 % of the substitutions "
+        "exceed. Rows are positions, columns residues; the wild type has its letter and a "
         "border."
     )
     blocks = mutation_blocks(sequence, result.arrays["log_odds"])

@@ -242,7 +242,7 @@ def on_structure(model: Model, text: str, result: Result) -> None:
         for at, title in enumerate(
             (
                 "p of the residue when hidden",
-                "conservation: entropy when hidden, bits (0: one residue fits)",
+                "conservation: bits that the model knows of a hidden residue",
             )
         ):
             colours[f"conservation_{at}"] = structure.Colour(

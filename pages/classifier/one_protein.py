@@ -33,6 +33,7 @@ from neuronlab.widgets import (
     services,
     state,
     structure,
+    suited,
     token_strip,
 )
 from neuronlab.widgets import contacts as contact_maps
@@ -88,6 +89,8 @@ def draw() -> None:
                 **({"DSSP": list(secondary)} if secondary else {}),
             }
         )
+        if note := suited.note():
+            st.caption(note)
         asked = model.labels[target]
         instead = "" if first == asked else f", and the model says **{plain(first)}**"
         st.markdown(

@@ -26,8 +26,9 @@ from pages.labels.card import card, control
 
 _JUDGED = ("correlation", "control_correlation", "beaten")
 _LISTED = 2_000
-# What is searched for to begin with.
-_FIRST = '"high helix in the known structure"'
+# What is searched for to begin with: the first that a label has. Antibodies' labels name chains.
+_FIRSTS = ('"high helix in the known structure"', '"chain: kappa"')
+_HINTS = ("kinase", "IGHV3", '"high residue"', "-mouse", "GO:0016787")
 
 
 def browse(model: Model, labels: LabelSet, spec: NeuronLabelsSpec, result: Result) -> None:
@@ -139,7 +140,8 @@ def _about(labels: LabelSet, spec: NeuronLabelsSpec, result: Result) -> None:
         few = " A sample, so that it is there at once: make labels of all of them above."
     st.caption(
         plain(f"Labels from {spec.source}; corpus {corpora.titles().get(spec.corpus, 'own')}.")
-        + few
+        + " Correlations are over whole proteins, not residue by residue as on the tab “Along the "
+        f"chain”.{few}"
     )
 
 
@@ -191,8 +193,7 @@ def _search(
 def _fitting(rows: pd.DataFrame) -> pd.DataFrame | None:
     """The rows that a person asks for, best first; None where a model has to be fetched first."""
     one, two, three = st.columns([5, 4, 3], vertical_alignment="bottom")
-    hints = 'kinase, "high residue", -mouse, GO:0016787'
-    query, meant = search.ask(one, two, "label", rows, _FIRST, hints)
+    query, meant = search.ask(one, two, "label", rows, _FIRSTS, _HINTS)
     least = three.slider(
         "Correlation, at least", -1.0, 1.0, 0.0, 0.05, key="label_least", bind="query-params"
     )

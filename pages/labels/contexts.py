@@ -224,8 +224,8 @@ def _fitting(table: pd.DataFrame, tokens: int) -> pd.DataFrame | None:
         two,
         "context",
         table,
-        _FIRST,
-        "music",
+        (_FIRST,),
+        ("music",),
         help="In labels, which come first, and at a neuron's five strongest places.",
     )
     layer = four.selectbox(

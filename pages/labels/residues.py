@@ -72,6 +72,15 @@ def results(model: Model, spec: ResidueLabelsSpec, result: Result) -> None:
         f"from shifted states **{(table['control_correlation'] >= least).sum():,}** do, and the "
         f"best of them has {n['control_most']:.2f}.",
     )
+    few = (
+        " A sample, so that it is there at once: run it on all chains above." if spec.limit else ""
+    )
+    st.caption(
+        "Correlations are residue by residue, not over whole proteins as on the tab “Labels”: "
+        f"“explained” on the {n['explained']:,} chains that labels are made from, “judged” on the "
+        f"{n['judged']:,} others. Shifted states are each chain's own, moved along it by a random "
+        f"number of residues.{few}"
+    )
     if follow.any():
         left, right = st.columns(2, gap="medium")
         with left:

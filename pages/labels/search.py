@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -13,6 +15,8 @@ from neuronlab.widgets.guard import counted
 
 _MEANT = 500
 _LONGEST = 200
+# Different labels that hints are tried on: there may be tens of thousands.
+_TRIED = 2_000
 
 
 def ask(
@@ -20,8 +24,8 @@ def ask(
     right: DeltaGenerator,
     name: str,
     rows: pd.DataFrame,
-    first: str,
-    example: str,
+    firsts: Sequence[str],
+    hints: Sequence[str],
     help: str | None = None,
 ) -> tuple[str, bool]:
     """What a person searches for, and whether by meaning; "" where nothing is.
@@ -31,18 +35,19 @@ def ask(
     Args:
         name: of the widgets: unique on the page.
         rows: what is searched.
-        first: what is searched for to begin with, where a label has it; not by who follows a link
-            to a neuron, which may have another one.
-        example: of a search.
+        firsts: the first of them that a label has is searched for to begin with; not by who follows
+            a link to a neuron, which may have another one.
+        hints: searches, of which those are named that find something.
     """
     key = f"{name}_query"
-    if search_words(rows, first).empty:
-        if st.session_state.get(key) == first:  # of another model
-            st.session_state[key] = ""
-        first = ""
+    first = next((query for query in firsts if len(search_words(rows, query))), "")
+    if st.session_state.get(key, first) in set(firsts) - {first}:  # of another model
+        st.session_state[key] = first
     if key not in st.session_state:
         asked = st.query_params.get(key, "" if links.asked() else first)
         st.session_state[key] = asked[:_LONGEST]
+    tried = rows.drop_duplicates("label").head(_TRIED)
+    example = ", ".join(hint for hint in hints if len(search_words(tried, hint)))
     query = left.text_input(
         "Search labels", key=key, max_chars=_LONGEST, placeholder=example, help=help
     )

@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -304,6 +305,40 @@ def test_the_error_is_told_in_the_words_of_the_apps_badges(
         assert f"\n{additivity(mean_gap(scores), continuous=False).words}.\n" in printed
     assert main(["attribute", *QUICK, *asked[:2], "the quick brown"]) == 0
     assert "estimated error" not in capsys.readouterr().out.lower()  # a single pass has none
+
+
+@pytest.mark.fetched
+def test_the_example_of_the_readme_prints_what_stands_there(home, capsys):
+    text = (ROOT / "README.md").read_text("utf-8")
+    block = text.split("$ python -m neuronlab attribute", 1)[1].split("```")[0]
+    command, printed = block.split("\n", 1)
+    assert main(["attribute", *shlex.split(command)]) == 0
+    number = re.compile(r"[+-]?\d+\.\d+%?")
+    said = capsys.readouterr().out
+    assert number.sub("#", said) == number.sub("#", printed)
+    for here, there in zip(number.findall(said), number.findall(printed), strict=True):
+        assert float(here.rstrip("%")) == pytest.approx(float(there.rstrip("%")), abs=2e-4, rel=0.1)
+
+
+UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
+
+
+@pytest.mark.fetched
+@pytest.mark.parametrize(
+    ("model", "text", "says"),
+    [
+        (MODEL, UBIQUITIN, ["76 residues; this model knows peptides up to"]),
+        ("esm2-8m-enzyme", "ATGGCCATTGTAATGGGCCGC", ["no letters but those of DNA or RNA"]),
+        (MODEL, f"{PEPTIDE}X", ["none of the 20 amino acids: X (any)"]),
+        (MODEL, PEPTIDE, []),
+    ],
+)
+def test_what_the_model_was_not_made_for_is_said_on_stderr(home, capsys, model, text, says):
+    assert main(["attribute", "--model", model, *QUICK, text]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    doubts = [line for line in lines if "this model knows" in line or "This sequence has" in line]
+    assert len(doubts) == len(says)
+    assert all(words in line for words, line in zip(says, doubts, strict=True))
 
 
 @pytest.mark.fetched

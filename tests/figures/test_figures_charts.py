@@ -124,9 +124,30 @@ def test_of_a_first_token_beyond_the_others_scale_the_bar_is_cut_and_the_number_
     figure = charts.token_bars(["The", " cat", " is"], [-90.0, 1.0, -2.0], "score")
     assert figure.layout.yaxis.range == pytest.approx((-2.2, 1.1))
     assert [note.text for note in figure.layout.annotations] == ["-90"]
+    late = charts.token_bars(["a"] * 31, [*[1.0] * 30, 27.4], "score")
+    assert late.layout.yaxis.range == pytest.approx((0.0, 1.1))
+    assert [(note.x, note.text) for note in late.layout.annotations] == [(30, "+27.4")]
     even = charts.token_bars(["The", " cat"], [-1.0, 2.0], "score")
     assert even.layout.yaxis.range is None
     assert not even.layout.annotations
+
+
+@pytest.mark.parametrize(
+    ("values", "end"),
+    [
+        ([1.0] * 30 + [-9.0], 1.0),
+        ([1.0] * 30 + [-2.9], 2.9),  # not far beyond the others
+        ([1.0] * 18 + [9.0], 9.0),  # of so few, one may be what there is to see
+        ([1.0] * 38 + [9.0, -4.0], 1.0),
+        ([1.0] * 30 + [9.0, -4.0], 9.0),  # more than one in 20
+        ([1.0] * 96 + [9.0, 8.0, 7.0, 6.0], 9.0),  # more than three
+        ([0.0] * 30 + [5.0], 5.0),  # of nothing else there is a scale
+        ([np.nan, np.inf, *[1.0] * 30, 9.0], 1.0),
+        ([], 0.0),
+    ],
+)
+def test_a_few_values_far_beyond_the_others_set_no_scale(values, end):
+    assert charts.scale_end(values) == end
 
 
 def test_token_bars_are_signed_and_coloured_by_sign():

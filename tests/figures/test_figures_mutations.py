@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from neuronlab.figures.mutations import LIMIT, ROWS, mutation_blocks
+from neuronlab.figures.mutations import ROWS, mutation_blocks, scale_limit
 from neuronlab.models.residues import AMINO_ACIDS
 
 
@@ -53,7 +53,16 @@ def test_one_scale_of_colours_centred_at_zero():
         (grid.option["visualMap"]["min"], grid.option["visualMap"]["max"])
         for grid, _ in mutation_blocks(sequence, scores)
     }
-    assert ends == {(-LIMIT, LIMIT)}
+    limit = scale_limit(sequence, scores)
+    assert ends == {(-limit, limit)}
+    wild = np.array([[residue == other for other in AMINO_ACIDS] for residue in sequence])
+    beyond = np.abs(scores[~wild]) > limit
+    assert beyond.mean() == pytest.approx(0.02, abs=0.002)
+    assert [grid.option["visualMap"]["show"] for grid, _ in mutation_blocks(sequence, scores)] == [
+        True,
+        False,
+        False,
+    ]
 
 
 def test_a_map_of_another_protein_is_refused():

@@ -101,7 +101,12 @@ def test_values_are_painted_on_the_scale_that_is_asked_for():
     paint = painted.by_value(values, "<i>", wide)
     assert paint.colours == value_colours(values, wide)
     assert paint.texts == ["1", "nan"]
-    assert paint.legend.startswith("&lt;i&gt; -8 ")
+    assert paint.legend.startswith("&lt;i&gt; −8 ")
+    far = np.array([*[-1.0] * 30, 27.4])
+    assert (
+        "beyond the scale: K31 +27.4"
+        in painted.by_value(far, "score", letters="A" * 30 + "K").legend
+    )
 
 
 def test_every_residue_needs_a_colour():

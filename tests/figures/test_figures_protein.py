@@ -49,8 +49,22 @@ def test_several_proteins_share_the_scale_of_all_their_values():
     shared = np.array([-4.0, -2.0, 0.0, 2.0])
     assert protein.value_colours(shared[1:], shared) == protein.value_colours(shared)[1:]
     bar = protein.scale_bar("<b>", shared)
-    assert bar.startswith("&lt;b&gt; -4 ")
-    assert bar.endswith(" 4 (by square root)")
+    assert bar.startswith("&lt;b&gt; −4 ")
+    assert bar.endswith(" +4 (by square root)")
+    bar = protein.scale_bar("activation", np.array([0.0, 274.2]))
+    assert bar.startswith("activation 0 ")
+    assert bar.endswith(" 274 (by square root)")
+
+
+def test_a_value_far_beyond_the_others_sets_no_scale_and_is_named():
+    values = np.array([*[-1.0] * 30, 27.4])
+    assert protein.value_scale(values)[1:] == (-1.0, 1.0)
+    assert set(protein.value_colours(values)) == {FIRST, LAST}
+    assert protein.scale_bar("score", values).endswith("; beyond the scale: +27.4")
+    names = [f"<{i}>" for i in range(31)]
+    assert "beyond the scale: &lt;30&gt; +27.4" in protein.scale_bar("score", values, names)
+    contacts = protein.contact_data(np.zeros((31, 31)), values, "A" * 31)
+    assert contacts["limit"] == 1.0
 
 
 @pytest.mark.parametrize("values", [np.linspace(-1, 3, 13), np.linspace(0, 3, 9)])

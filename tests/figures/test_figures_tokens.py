@@ -25,6 +25,12 @@ def test_the_first_token_of_a_text_sets_no_scale_and_the_key_tells_its_value():
     assert tokens.strip(["The"], [-9.0], "score")["limit"] == 9.0
 
 
+def test_a_residue_far_beyond_the_others_sets_no_scale_and_is_named():
+    letters, values = "MKTAYIAKQRQ" * 3, [*[-1.0] * 32, 27.4]
+    data = tokens.strip([*letters, "<eos>"], [*values, 99.0], "score", special=[33], residues=True)
+    assert (data["limit"], data["beyond"]) == (1.0, "Q33, score +27.4")
+
+
 def test_residues_count_from_one_whatever_stands_before_them():
     letters = "MKTAYIAKQRQ"
     data = tokens.strip(["<cls>", *letters, "<eos>"], special=[0, 12], residues=True)

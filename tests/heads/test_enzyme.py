@@ -7,6 +7,7 @@ import pytest
 
 from neuronlab.heads.enzyme import NAME, SAMPLE
 from neuronlab.heads.parts import held_out
+from neuronlab.models.catalogue import entry
 from neuronlab.models.convert import DATA
 from neuronlab.proteins.baselines import metrics
 from neuronlab.proteins.families import unrelated
@@ -27,6 +28,13 @@ def test_its_metrics_on_a_sample_are_those_of_its_card(enzymes):
     shortest = sorted(held_out(0)["test"], key=lambda protein: len(protein.sequence))[:SAMPLE]
     sample = {name: CARD["sample"][name] for name in ("accuracy", "f1", "auc")}
     assert judged(enzymes, shortest) == pytest.approx(sample, abs=0.01)
+
+
+def test_the_catalogue_says_what_the_card_says():
+    test, count = CARD["test"], CARD["sizes"]["test"]
+    numbers = [f"{test[name]:.3f}".lstrip("0") for name in ("auc", "accuracy")]
+    words = "AUC {} and accuracy {} on".format(*numbers)
+    assert f"{words} {count} held-out chains" in entry(NAME).what
 
 
 def test_only_the_last_layer_and_the_head_differ_from_the_trunk(enzymes, hemopi):

@@ -1,5 +1,7 @@
 """What a change does to bystanders, against one prediction at a time."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -104,3 +106,15 @@ def test_specific_scores_are_less_the_mean_over_others():
     assert not specific_scores(own, [own, own])["ffn"].any()
     with pytest.raises(ValueError, match="bystanders"):
         specific_scores(own, [])
+
+
+def test_an_answer_with_a_foil_has_the_measure_of_bystanders(tiny, asked):
+    model = tiny("bert", "masked")
+    prompt, chosen = asked(model), NeuronSet([(0, "ffn", 3)])
+    others = [Bystander("other", "another", nl.Prompt("Paris is [MASK]"))]
+    found = [
+        specificity(model, replace(prompt, foil=foil), chosen, nl.Suppress, others, random_sets=2)
+        for foil in (None, 7)
+    ]
+    assert found[0].change == pytest.approx(found[1].change, abs=1e-6)
+    assert found[0].controls == pytest.approx(np.array(found[1].controls), abs=1e-6)

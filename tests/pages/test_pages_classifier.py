@@ -330,6 +330,15 @@ def test_an_address_that_names_no_residue_or_protein_is_no_harm(
     assert page.says(seen)
 
 
+def test_why_it_is_on_another_model_stands_above_the_headline(visit, results):
+    page = visit("classifier", view="one_protein")
+    texts = [str(getattr(element, "value", "")) for element in page.at.main]  # as they stand
+    note = [at for at, text in enumerate(texts) if "does not suit this page" in text]
+    (headline,) = (at for at, text in enumerate(texts) if "Each residue is coloured by" in text)
+    assert len(note) == 1
+    assert note[0] < headline
+
+
 def test_a_long_protein_is_not_carried(visit, results, monkeypatch):
     monkeypatch.setattr(one_protein, "_LONGEST", 75)
     page = visit("classifier", view="one_protein", protein=UBIQUITIN)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from neuronlab import examples
+from neuronlab.labels.search import search_words
 from neuronlab.models.catalogue import entry
 from neuronlab.runs import Context, Store, run_study
 from neuronlab.studies import STUDIES
@@ -132,6 +133,21 @@ def test_it_opens_on_a_searched_concept_with_its_neurons_on_structures(visit, re
     assert len(page.at.dataframe(key="label_rows").value) == 2_000
     page = visit("labels", run=spec.key, neuron=page.query("neuron"))  # as a reload does
     assert page.at.text_input(key="label_query").value == ""
+
+
+def test_antibodies_labels_open_on_a_chain_and_hints_find_something(visit, results):
+    spec = small(MODEL, entry(MODEL).revision)
+    assert examples.adopt(spec.key, Store(results))
+    page = visit("labels", run=spec.key)
+    assert page.errors() == []
+    query = page.at.text_input(key="label_query")
+    assert query.value == '"chain: kappa"'
+    assert page.at.dataframe(key="label_rows").value["correlation"].iloc[0] > 0.8
+    hints = query.placeholder.split(", ")
+    assert "kinase" not in hints
+    assert "IGHV3" in hints
+    table = Store(results).load(spec.key)[1].tables["labels"]
+    assert all(len(search_words(table, hint)) for hint in hints)
 
 
 def test_the_address_has_the_search(labels, results, visit):

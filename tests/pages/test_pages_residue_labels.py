@@ -26,6 +26,10 @@ def test_neurons_are_listed_with_their_control_and_a_card(page, results):
     assert page.says(f"{len(follow)} of {len(table):,}** neurons follow their label")
     assert result.numbers["control_following"] == 0
     assert page.says("shifted states **0** do")
+    assert page.says("Correlations are residue by residue")
+    judged = result.numbers["judged"]
+    assert page.says(f"“judged” on the {judged:,} others")
+    assert page.says("A sample, so that it is there at once")
     rows = page.at.dataframe(key="residue_rows")
     assert json.loads(rows.proto.columns)["control_correlation"]["label"] == "control"
     listed = rows.value

@@ -21,7 +21,10 @@ function colourAt(at, stops) {
 
 const css = ([r, g, b]) => `rgb(${r}, ${g}, ${b})`;
 const inkOn = ([r, g, b]) => (0.3 * r + 0.59 * g + 0.11 * b < 140 ? "#FFFFFF" : "#16181D");
-const signed = (value, digits = 3) => (value < 0 ? "−" : "+") + Math.abs(value).toPrecision(digits);
+const signed = (value, digits = 3) => {
+  const size = Math.abs(value);
+  return (value < 0 ? "−" : "+") + (size < 100 ? size.toPrecision(digits) : size.toFixed(0));
+};
 
 // The scale of signed values, below a figure, and what its ends mean.
 function legend(root, limit, stops, [below, above]) {

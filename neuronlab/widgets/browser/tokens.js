@@ -70,7 +70,7 @@ export default function render({ data, parentElement, setTriggerValue }) {
     }
   }
   if (data.legend.length) legend(root, data.limit, stops, data.legend);
-  if (data.beyond) added("div", "key", root, `Beyond the scale of the other tokens: ${data.beyond}`);
+  if (data.beyond) added("div", "key", root, `Beyond the scale of the others: ${data.beyond}`);
   const placeOf = (residue) => data.tokens.findIndex((token) => token.residue && token.residue === residue);
   const tell = linked(root, data.linked, ({ residues, chosen }) => {
     chips.forEach((chip, at) => chip.classList.toggle("marked", residues.includes(data.tokens[at].residue)));
