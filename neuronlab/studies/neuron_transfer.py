@@ -21,11 +21,13 @@ from neuronlab.attribution.streamed import SCORED
 from neuronlab.cost import Cost
 from neuronlab.errors import UserError
 from neuronlab.models import Model, Prompt
+from neuronlab.models.catalogue import entry
 from neuronlab.neurons import KeepOnly, predict, predict_over
 from neuronlab.proteins.baselines import Judgement, judge
 from neuronlab.runs import Context, Result, Study
 from neuronlab.studies.bases.masks import Scores, neurons_of, overlaps, random_mask, select
 from neuronlab.studies.bases.on_proteins import JudgedSpec
+from neuronlab.studies.bases.prompts import Described
 from neuronlab.studies.bases.protein_scores import (
     classifier,
     differences,
@@ -38,6 +40,7 @@ from neuronlab.studies.bases.protein_scores import (
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+_ENZYMES = "esm2-8m-enzyme"
 OWN, OTHER = "its own", "the other's"
 # Random neurons with the same counts per layer and component.
 RANDOM = {OWN: "random like its own", OTHER: "random like the other's"}
@@ -99,7 +102,17 @@ class NeuronTransferStudy(Study[NeuronTransferSpec]):
 
     def default(self) -> NeuronTransferSpec:
         """Enzymes and hemolytic peptides."""
-        return NeuronTransferSpec.like_tuned("esm2-8m-enzyme", "")
+        return NeuronTransferSpec.like_tuned(_ENZYMES, "")
+
+    def example(self, model: Described) -> NeuronTransferSpec | None:
+        """The enzyme model beside the hemolysis model, which has its trunk; none of another."""
+        if model.name != _ENZYMES:
+            return None
+        spec = NeuronTransferSpec.like_tuned(
+            model.name, model.revision, method="gradient_x_activation"
+        )
+        other = entry(spec.other)
+        return spec.model_copy(update={"other_revision": other.revision if other else ""})
 
     def shards(self, spec: NeuronTransferSpec, context: Context) -> list[str]:
         """The two models."""

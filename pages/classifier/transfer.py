@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from neuronlab import examples
 from neuronlab.attribution.streamed import SCORED
 from neuronlab.cli.same_call import study_command, study_python
 from neuronlab.figures.classifier import METRICS
@@ -13,10 +14,10 @@ from neuronlab.models import Model
 from neuronlab.models.catalogue import available, title_of
 from neuronlab.runs import Result
 from neuronlab.statistics import FEWEST
-from neuronlab.studies.neuron_transfer import FULL, OWN, RANDOM, NeuronTransferSpec, lines
+from neuronlab.studies.neuron_transfer import FULL, OTHER, OWN, RANDOM, NeuronTransferSpec, lines
 from neuronlab.widgets import exports, model_fetch, services, shown, state
-from neuronlab.widgets.guard import complain, plain
-from pages.classifier.differences import NOTHING, comparison
+from neuronlab.widgets.guard import complain, enumerated, plain
+from pages.classifier.differences import NOTHING, SAME, comparison, verdict_on
 from pages.classifier.ranking import METHODS
 
 STUDY = "neuron_transfer"
@@ -30,6 +31,7 @@ _OVERLAP = {
     "jaccard": "Jaccard index",
     "spearman": "rank correlation",
 }
+_VERDICTS = {"more": "above {}", "less": "below {}", SAME: "not told apart from {}"}
 _AGAINST = {
     "random": "against random, same counts",
     OWN: "against its own",
@@ -41,8 +43,8 @@ def draw() -> None:
     """Form, run and results."""
     model = services.model(state.model_name(), state.device())
     spec = form(model)
-    first = None
-    if spec is not None:
+    first = examples.first(STUDY, model)
+    if first is None and spec is not None:
         small = {"scored": 6, "tested": 20, "fractions": (0.5, 0.1, 0.01), "seeds": 2}
         first = spec.model_copy(update=small | {"method": "gradient_x_activation"})
     shown.study(STUDY, model, spec, results, first=first, preview=preview)
@@ -69,11 +71,11 @@ def form(model: Model) -> NeuronTransferSpec | None:
     method = middle.selectbox(
         "Chosen by",
         SCORED,
-        SCORED.index("integrated_gradients"),
+        SCORED.index("gradient_x_activation"),
         METHODS.__getitem__,
         key="transfer_method",
     )
-    scored = right.number_input("Proteins that score", 2, 5000, 40, key="transfer_scored")
+    scored = right.number_input("Proteins that score", 2, 5000, 60, key="transfer_scored")
     if not model_fetch.ready(other):
         return None
     return NeuronTransferSpec.like_tuned(
@@ -99,12 +101,15 @@ def results(spec: NeuronTransferSpec, result: Result) -> None:
     metric = st.segmented_control(
         "Measure",
         list(METRICS),
-        default="accuracy",
+        default="auc",
         format_func=METRICS.__getitem__,
         key="transfer_metric",
         required=True,
         label_visibility="collapsed",
     )
+    compared = result.tables["compared"]
+    compared = compared[compared["metric"] == metric]
+    exports.told("headline", "What was found", found(spec, compared, metric))
     judges = {spec.model: "its labels", spec.other: "what it says with all neurons"}
     for column, (name, judge) in zip(st.columns(2, gap="medium"), judges.items(), strict=True):
         if name not in result.numbers["full"]:
@@ -120,9 +125,7 @@ def results(spec: NeuronTransferSpec, result: Result) -> None:
                     icon=":material/warning:",
                 )
             one_model(spec, result, name, metric)
-    compared = result.tables["compared"]
-    differences = compared[compared["metric"] == metric]
-    differences = differences.replace({"against": dict.fromkeys(RANDOM.values(), "random")})
+    differences = compared.replace({"against": dict.fromkeys(RANDOM.values(), "random")})
     differences = differences.assign(model=differences["model"].map(title_of))
     st.markdown(f"**By how much {METRICS[metric]} is above that of others**")
     st.dataframe(
@@ -130,7 +133,7 @@ def results(spec: NeuronTransferSpec, result: Result) -> None:
         hide_index=True,
         column_config={_PLACES["fraction"]: st.column_config.NumberColumn(format="percent")},
     )
-    exports.tables(compared, "transfer_compared")
+    exports.tables(result.tables["compared"], "transfer_compared")
     shared(result.tables["overlap"])
     st.caption(
         f"Scored on {result.numbers['scored']} proteins, judged on {result.numbers['tested']}. "
@@ -140,6 +143,28 @@ def results(spec: NeuronTransferSpec, result: Result) -> None:
         f"{spec.seeds} times."
     )
     exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def found(spec: NeuronTransferSpec, compared: pd.DataFrame, metric: str) -> str:
+    """What the other task's neurons do for the model that the labels are of, in words.
+
+    Args:
+        compared: differences of one metric.
+    """
+    rows = compared[(compared["model"] == spec.model) & (compared["neurons"] == OTHER)]
+    words = []
+    for what, against in (("random ones like them", [*RANDOM.values()]), ("its own", [OWN])):
+        shares: dict[str, list[str]] = {}
+        for row in rows[rows["against"].isin(against)].sort_values("fraction").itertuples():
+            shares.setdefault(verdict_on(row), []).append(f"{row.fraction:.0%}")
+        words += [
+            f"{_VERDICTS[verdict].format(what)} with {enumerated(kept)} kept"
+            for verdict, kept in shares.items()
+        ]
+    return (
+        f"{METRICS[metric]} of {plain(title_of(spec.model))} with the neurons that "
+        f"{plain(title_of(spec.other))} needs: **{'; '.join(words)}**."
+    )
 
 
 def one_model(spec: NeuronTransferSpec, result: Result, name: str, metric: str) -> None:

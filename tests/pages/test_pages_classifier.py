@@ -10,6 +10,7 @@ from neuronlab.models.catalogue import entry
 from neuronlab.proteins.baselines import judge
 from neuronlab.studies.fine_tune import last_layer_spec
 from neuronlab.studies.submodels import SubmodelsSpec, SubmodelsStudy
+from neuronlab.widgets import services
 from pages.classifier import differences, one_protein, submodels, transfer, tuning
 
 MODEL = "esm2-8m-enzyme"
@@ -385,6 +386,37 @@ def test_what_is_compared_with_itself_is_no_empty_cell():
         pd.DataFrame(rows), {"neurons": "neurons kept"}, {"full": "all", "own": "its own"}
     )
     assert table["its own"].tolist() == ["–", "+0.100 [+0.050, +0.200], p = 0.01: more"]
+
+
+def test_between_tasks_opens_on_a_stored_example_and_says_what_it_found(visit, results):
+    page = view(visit("classifier", model="esm2-8m-enzyme"), "neuron_transfer")
+    assert page.errors() == []
+    spec, result = page.stored(results)
+    assert (spec["study"], spec["model"]) == ("neuron_transfer", "esm2-8m-enzyme")
+    assert not page.says("Shown below")  # the form stands for it
+    rows = result.tables["compared"].query("metric == 'auc'")
+    assert page.says(transfer.found(services.spec_of(spec), rows, "auc"))
+
+
+def test_what_another_tasks_neurons_do_is_in_words():
+    spec = transfer.NeuronTransferSpec(model="esm2-8m-enzyme", revision="")
+    rows = pd.DataFrame(
+        [
+            ("the other's", 0.5, "random like the other's", 0.1, 0.2, 0.01),
+            ("the other's", 0.1, "random like the other's", -0.1, 0.2, 0.5),
+            ("the other's", 0.5, "its own", -0.3, -0.2, np.nan),
+            ("the other's", 0.1, "its own", -0.3, 0.2, np.nan),
+            ("the other's", 0.1, "full", -0.9, -0.8, np.nan),
+            ("its own", 0.1, "random like its own", 0.5, 0.6, 0.01),
+        ],
+        columns=["neurons", "fraction", "against", "low", "high", "p"],
+    ).assign(model=spec.model)
+    said = transfer.found(spec, rows, "auc")
+    assert said.startswith("AUC of ESM")
+    assert said.endswith(
+        "**not told apart from random ones like them with 10% kept; above random ones like them "
+        "with 50% kept; not told apart from its own with 10% kept; below its own with 50% kept**."
+    )
 
 
 def test_between_tasks_needs_a_second_classifier(visit, results, monkeypatch):
