@@ -189,7 +189,7 @@ def wanted(records: Sequence[Record], contents: Contents) -> tuple[list[Record],
     for rows in table.groupby(["run", "asked", "model"]).indices.values():
         apart = runs.settings_apart([records[i].spec for i in rows])
         table.loc[rows, "settings"] = apart
-    searched = table[["name", "page", "run", "asked", "model", "settings", "key"]].assign(
+    searched = table[["name", "page", "run", "asked", "model", "key"]].assign(
         note=[contents.of(record.key).note for record in records]
     )
     lines = searched.agg(" ".join, axis=1).str.lower()

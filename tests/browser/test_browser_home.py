@@ -49,7 +49,7 @@ def test_the_sentence_is_there_as_tokens(home):
     ]  # fmt: skip
     key = home.page.locator(".st-key-strip_home")
     assert key.get_by_text("against Paris").is_visible()
-    assert key.get_by_text("Beyond the scale of the other tokens: The, score").is_visible()
+    assert key.get_by_text("Beyond the scale of the others: The, score").is_visible()
 
 
 def test_a_cell_leads_to_its_neuron(home):
@@ -77,6 +77,12 @@ def test_it_stands_still_for_whom_motion_is_too_much(tab, motion):
     one.page.frame_locator("iframe").frame_locator("iframe").get_by_text("changed").first.wait_for()
     frame = one.page.frames[-1]
     frame.wait_for_function("() => window.viewer_structures")
+    # The frame is told, too, how much motion is wanted, on a busy machine a little late.
+    frame.wait_for_function(
+        "reduced => matchMedia('(prefers-reduced-motion: reduce)').matches === reduced",
+        arg=motion == "reduce",
+    )
+    one.page.wait_for_timeout(300)
     turned = []
     for _ in range(2):
         turned.append(frame.evaluate("() => viewer_structures.getView()"))

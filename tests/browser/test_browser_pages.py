@@ -68,7 +68,7 @@ def test_an_address_without_a_page_is_said_on_home(tab):
     one.page.get_by_text("There is no page “nonsense” here").wait_for()
     assert one.page.get_by_text("Page not found").count() == 0
     assert one.page.url == f"{one.server.url}/"
-    one.press("Dismiss").healthy()
+    one.press("Dismiss").idle().healthy()
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.former], ids=lambda p: p.former)

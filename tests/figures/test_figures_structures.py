@@ -104,7 +104,7 @@ def test_attribution_has_one_scale_for_all():
     (_, _, first), (_, _, second) = schemes(html)
     assert (second["1"], second["2"]) == ("#542788", "#B35806")
     assert len({*first.values(), *second.values()}) == 4
-    assert "attribution -2" in Page(html).text
+    assert "attribution −2" in Page(html).text
     with pytest.raises(ValueError, match="one value per residue"):
         figures.structures_view(
             [folded("ACD")], ["a"], URL, colour="attribution", values=[np.zeros(2)]

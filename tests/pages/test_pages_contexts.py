@@ -33,9 +33,9 @@ def test_it_opens_on_a_searched_word(page):
     assert first["correlation"] > 0.6
 
 
-def test_the_best_labels_are_listed_with_their_control(page, results):
-    page.at.text_input(key="context_query").set_value("")
-    page.run()
+def test_the_best_labels_are_listed_with_their_control(visit, results):
+    page = visit("labels", model=MODEL, context_query="")
+    assert page.errors() == []
     spec, result = page.stored(results)
     assert (spec["study"], spec["model"]) == ("token_labels", MODEL)
     table, n = result.tables["labels"], result.numbers

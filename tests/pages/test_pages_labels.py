@@ -66,7 +66,9 @@ def test_a_link_to_a_neuron_shows_it_or_says_that_it_has_no_label(visit, results
     assert instead != name
 
 
-def test_labels_are_listed_with_their_controls_and_a_card(labels, results):
+def test_labels_are_listed_with_their_controls_and_a_card(visit, results):
+    labels = visit("labels", model=MODEL, label_query="")
+    assert labels.errors() == []
     table = labels.result(results).tables["labels"]
     named = table[table["label"] != ""]
     assert labels.says(f"{len(named)} of {len(table)}")

@@ -59,7 +59,7 @@ def test_runs_are_named_as_people_know_them_and_found_by_words(visit, results):
     assert every["asked"].str.endswith("5 of a kind, English and Chinese").any()
     shown = every[["page", "run", "asked", "model"]].to_numpy().ravel()
     assert not names & set(shown)
-    app.at.text_input(key="history_words").set_value("capital FRANCE integrated")
+    app.at.text_input(key="history_words").set_value("paris FRANCE integrated")
     app.run()
     few = app.at.dataframe[-1].value
     assert few["asked"].str.contains("The capital of France is").all()
