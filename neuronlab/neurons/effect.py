@@ -46,10 +46,10 @@ _CHOICES = 10
 def percent(share: float, digits: int = 1) -> str:
     """A share as a person reads it; a small one has two digits of its own, so that some is left.
 
-    Example: ``percent(0.7705) == "77.1%"``, ``percent(0.00187) == "0.19%"``.
+    Example: ``percent(0.7705) == "77.1%"``, ``percent(0.004) == "0.40%"``.
     """
     small = 0 < abs(share) < 10.0 ** -(digits + 1)
-    return f"{100 * share:.2g}%" if small else f"{share:.{digits}%}"
+    return f"{100 * share:#.2g}%" if small else f"{share:.{digits}%}"
 
 
 # What is judged, as it is written: see ``Effect.measure``.

@@ -23,7 +23,7 @@ from pages.runs.whole import neuron, whole
 COLLECTION = "history_collection"
 ALL, HERE, EXAMPLES = "all", "computed here", "examples"
 # What is seen of a run; all else of it is found by its words. Some only where a run has any.
-_SHOWN = ("picture", "name", "asked", "run", "settings", "model", "when", "from", "state")
+_SHOWN = ("picture", "name", "asked", "run", "model", "when", "from", "state", "settings")
 _RARE = ("name", "settings")
 _ROW = 44  # px: a picture is recognised
 
