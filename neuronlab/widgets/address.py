@@ -9,6 +9,8 @@ from neuronlab.widgets.browser import element
 _mount = element("address")
 # Neurons of a basket that an address carries: browsers and proxies take a few thousand letters.
 LONGEST = 200
+# In Home's address, what was asked for and is no page: see `server.Addresses`.
+MISSING = "missing"
 _RUN = "this run, view and neuron, with what the proof changes"
 
 

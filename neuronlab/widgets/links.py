@@ -15,13 +15,11 @@ from neuronlab.models.catalogue import entry
 from neuronlab.neurons import Neuron, NeuronSet
 from neuronlab.runs import Run
 from neuronlab.widgets import prompt_form, services, state
-from neuronlab.widgets.address import LONGEST
+from neuronlab.widgets.address import LONGEST, MISSING
 from neuronlab.widgets.guard import complain
 
 # What is drawn of a page: see `sections`.
 _PARTS = ("view", "section")
-# In an address, what was asked for instead of a page: see `server.Addresses`.
-MISSING = "missing"
 _KEY = re.compile(r"[0-9a-f]{16}")
 # Streamlit makes an entry of the browser's history whenever the address changes. Within a page its
 # last address takes the place of the one before, so that Back leaves the page at once, or leads to

@@ -16,7 +16,7 @@ from streamlit.web.server import server_util
 from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
 
 from neuronlab.models import folders
-from neuronlab.widgets.links import MISSING
+from neuronlab.widgets.address import MISSING
 
 # Everything comes from this server, or from the page itself: Streamlit's page and the frame of a 3D
 # view have scripts and styles of their own, and the latter evaluates what a pointer on a residue

@@ -4,6 +4,8 @@ import asyncio
 import os
 import re
 import socket
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
@@ -182,6 +184,12 @@ def test_a_server_for_others_names_no_folder_unless_told(monkeypatch, address, h
     finish(run)
     assert folders.limited() != local
     assert os.environ.get(folders.VARIABLE, "") == ""
+
+
+def test_who_starts_the_server_waits_for_no_model_library():
+    loaded = "import sys, neuronlab.widgets.server; print('torch' in sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", loaded], capture_output=True, check=True)
+    assert answer.stdout.split() == [b"False"]
 
 
 def test_the_app_opens_in_a_browser(monkeypatch):
