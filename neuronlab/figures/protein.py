@@ -104,8 +104,8 @@ def scale_bar(
     colours, low, high = value_scale(values, dark=dark)
     bar = f"background: linear-gradient(to right, {', '.join(colours)}); width: 6em"
     far = np.flatnonzero(np.isfinite(values) & (np.abs(values) > max(-low, high))).tolist()
-    told = [f"{names[i]} {values[i]:+.3g}" if names else f"{values[i]:+.3g}" for i in far]
-    beyond = f"; beyond the scale: {escape(', '.join(told))}" if told else ""
+    outliers = ", ".join(f"{names[i] if names else ''} {values[i]:+.3g}".strip() for i in far)
+    beyond = f"; beyond the scale: {escape(outliers)}" if outliers else ""
     ends = [_end(value, signed=low < 0 < high) for value in (low, high)]
     return f'{escape(title)} {ends[0]} <i style="{bar}"></i> {ends[1]} (by square root){beyond}'
 

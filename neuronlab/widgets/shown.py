@@ -168,10 +168,10 @@ def _caption(raw: dict[str, Any], key: str, form: str | None) -> None:
     if "example" in provenance:
         day = datetime.fromisoformat(provenance["created"]).date()
         words.append(f"Stored example, computed on {day} with {plain(provenance['example'])}.")
-    found = st.session_state.setdefault("forms_found", {}).setdefault(key, form)
+    first_form = st.session_state.setdefault("first_forms", {}).setdefault(key, form)
     if form != key:
         shown = f"Shown below: {plain(runs.title(raw['study'], raw))}."
-        if form == found:  # nobody has touched it: it has not been asked for anything
+        if form == first_form:  # nobody has touched it: it has not been asked for anything
             words.append(f"{shown} The form above starts other runs.")
         else:
             todo = "Press Run for the form above." if form else "The form above cannot run yet."

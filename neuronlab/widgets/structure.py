@@ -146,11 +146,10 @@ def _view(
     if chosen == _STATES:
         paint = by_state(shown.secondary)
     else:
-        values = colours[chosen].values()
-        table[colours[chosen].title] = values
-        dark = st.context.theme.type == "dark"
-        of = colours[chosen]
-        paint = by_value(values, of.title, of.over, letters=sequence, dark=dark)
+        colour, dark = colours[chosen], st.context.theme.type == "dark"
+        values = colour.values()
+        table[colour.title] = values
+        paint = by_value(values, colour.title, colour.over, letters=sequence, dark=dark)
     alt = f"3D view of {shown.words} Coloured by {titles[chosen]}; the table has the values."
     html = in_space(shown.structure, shown.match, paint, alt, linked)
     st.caption(plain(f"{shown.words} Drag to turn, scroll to zoom."))

@@ -166,8 +166,8 @@ def headline(table: pd.DataFrame, result: Result, metric: str, ablation: str) ->
     exports.told(
         "headline",
         "What was found",
-        f"{found(better)} {METRICS[metric]} of all neurons {n['full'][metric]:.3f}, of none "
-        f"{n['floor'][ablation][metric]:.3f}, of always the most frequent class "
+        f"{better_choices(better)} {METRICS[metric]} of all neurons {n['full'][metric]:.3f}, of "
+        f"none {n['floor'][ablation][metric]:.3f}, of always the most frequent class "
         f"{n['majority'][metric]:.3f}.",
     )
     few = " So few say little: press Run for more." if n["tested"] < 50 else ""
@@ -182,7 +182,7 @@ def headline(table: pd.DataFrame, result: Result, metric: str, ablation: str) ->
     )
 
 
-def found(better: Mapping[float, Sequence[str]]) -> str:
+def better_choices(better: Mapping[float, Sequence[str]]) -> str:
     """At which shares the chosen neurons do better than random ones like them, in words.
 
     Args:

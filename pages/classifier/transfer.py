@@ -109,7 +109,7 @@ def results(spec: NeuronTransferSpec, result: Result) -> None:
     )
     compared = result.tables["compared"]
     compared = compared[compared["metric"] == metric]
-    exports.told("headline", "What was found", found(spec, compared, metric))
+    exports.told("headline", "What was found", carried_over(spec, compared, metric))
     judges = {spec.model: "its labels", spec.other: "what it says with all neurons"}
     for column, (name, judge) in zip(st.columns(2, gap="medium"), judges.items(), strict=True):
         if name not in result.numbers["full"]:
@@ -145,7 +145,7 @@ def results(spec: NeuronTransferSpec, result: Result) -> None:
     exports.share(spec.key, study_python(spec), study_command(spec))
 
 
-def found(spec: NeuronTransferSpec, compared: pd.DataFrame, metric: str) -> str:
+def carried_over(spec: NeuronTransferSpec, compared: pd.DataFrame, metric: str) -> str:
     """What the other task's neurons do for the model that the labels are of, in words.
 
     Args:

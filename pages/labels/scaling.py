@@ -29,6 +29,7 @@ def draw() -> None:
 def form() -> ScalingSpec | None:
     """Which models, on how many proteins."""
     left, middle, right = st.columns([3, 1, 1])
+    few = of_models(COMPARED).labels[0]
     names = [e.name for e in available() if e.alphabet == "protein"]
     models = left.multiselect(
         "Models",
@@ -39,9 +40,9 @@ def form() -> ScalingSpec | None:
         max_selections=8,
         accept_new_options=True,
     )
-    limit = middle.number_input("Proteins", 50, 100_000, 300, key="scaling_limit")
+    limit = middle.number_input("Proteins", 50, 100_000, few.limit, key="scaling_limit")
     per_layer = right.number_input(
-        "Neurons per layer (0: all)", 0, 100_000, 128, key="scaling_each"
+        "Neurons per layer (0: all)", 0, 100_000, few.per_layer, key="scaling_each"
     )
     st.caption(
         "All read the same proteins: antibody germline genes where one of the models knows "

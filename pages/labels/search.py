@@ -40,12 +40,11 @@ def ask(
         hints: searches, of which those are named that find something.
     """
     key = f"{name}_query"
-    first = next((query for query in firsts if len(search_words(rows, query))), "")
-    if st.session_state.get(key, first) in set(firsts) - {first}:  # of another model
-        st.session_state[key] = first
-    if key not in st.session_state:
-        asked = st.query_params.get(key, "" if links.asked() else first)
-        st.session_state[key] = asked[:_LONGEST]
+    if st.session_state.get(key) in (None, *firsts):  # else a person has typed something
+        first = next((query for query in firsts if len(search_words(rows, query))), "")
+        if key not in st.session_state:
+            first = st.query_params.get(key, "" if links.asked() else first)[:_LONGEST]
+        st.session_state[key] = first  # that of another model fits no more
     tried = rows.drop_duplicates("label").head(_TRIED)
     example = ", ".join(hint for hint in hints if len(search_words(tried, hint)))
     query = left.text_input(

@@ -187,8 +187,8 @@ def wanted(records: Sequence[Record], contents: Contents) -> tuple[list[Record],
             return [], pd.DataFrame()
     table = pd.DataFrame([row(record, contents.of(record.key).name) for record in records])
     for rows in table.groupby(["run", "asked", "model"]).indices.values():
-        apart = runs.settings_apart([records[i].spec for i in rows])
-        table.loc[rows, "settings"] = apart
+        if len(rows) > 1:
+            table.loc[rows, "settings"] = runs.settings_apart([records[i].spec for i in rows])
     searched = table[["name", "page", "run", "asked", "model", "key"]].assign(
         note=[contents.of(record.key).note for record in records]
     )

@@ -54,8 +54,8 @@ def results(model: Model, spec: SteeringSpec, result: Result) -> None:
     finals = result.tables["finals"]
     headline(goal)
     first = st.container()
-    known = domain(model.name, spec.sequence, "protein")
-    if not badges.draw(known and replace(known, words=f"The start: {known.words}")):
+    of_start = domain(model.name, spec.sequence, "protein")
+    if not badges.draw(of_start and replace(of_start, words=f"The start: {of_start.words}")):
         return
     with first:
         changes(model, goal, spec, result)

@@ -85,12 +85,14 @@ def test_a_language_model_is_sent_to_a_classifier(visit, results):
 
 
 def test_the_headline_says_down_to_which_share_a_choice_is_better():
-    some = submodels.found({0.5: ["integrated gradients", "activation"], 0.1: [], 0.01: []})
+    some = submodels.better_choices(
+        {0.5: ["integrated gradients", "activation"], 0.1: [], 0.01: []}
+    )
     assert "**50%** kept: integrated gradients; activation." in some
     assert "With 10% or 1% kept none is told apart" in some
-    none = submodels.found({0.5: [], 0.1: []})
+    none = submodels.better_choices({0.5: [], 0.1: []})
     assert none.startswith("With 50% or 10% of the neurons kept, no choice is told apart")
-    assert "none is told apart" not in submodels.found({0.5: ["activation"]})
+    assert "none is told apart" not in submodels.better_choices({0.5: ["activation"]})
 
 
 def test_submodels_and_where_their_neurons_are(visit, results, few):
@@ -395,7 +397,7 @@ def test_between_tasks_opens_on_a_stored_example_and_says_what_it_found(visit, r
     assert (spec["study"], spec["model"]) == ("neuron_transfer", "esm2-8m-enzyme")
     assert not page.says("Shown below")  # the form stands for it
     rows = result.tables["compared"].query("metric == 'auc'")
-    assert page.says(transfer.found(services.spec_of(spec), rows, "auc"))
+    assert page.says(transfer.carried_over(services.spec_of(spec), rows, "auc"))
 
 
 def test_what_another_tasks_neurons_do_is_in_words():
@@ -411,9 +413,9 @@ def test_what_another_tasks_neurons_do_is_in_words():
         ],
         columns=["neurons", "fraction", "against", "low", "high", "p"],
     ).assign(model=spec.model)
-    said = transfer.found(spec, rows, "auc")
-    assert said.startswith("AUC of ESM")
-    assert said.endswith(
+    sentence = transfer.carried_over(spec, rows, "auc")
+    assert sentence.startswith("AUC of ESM")
+    assert sentence.endswith(
         "**not told apart from random ones like them with 10% kept; above random ones like them "
         "with 50% kept; not told apart from its own with 10% kept; below its own with 50% kept**."
     )
