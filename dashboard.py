@@ -43,8 +43,10 @@ STYLE = ".stMain * { transition-duration: 0s !important; }"
 STYLE += ".stPageLink p, .stPageLink span { white-space: normal; }"
 STYLE += "[data-testid='stSidebarNavLink'] { height: auto; }"
 STYLE += "[data-testid='stSidebarNavLink'] * { white-space: normal !important; line-height: 1.3; }"
-# A title begins where the page does.
-STYLE += ".stMainBlockContainer { padding-top: 2rem; }"
+# A title begins where the page does, and what stands above it is clear of the browser's tool bar.
+STYLE += (
+    ".stMainBlockContainer { padding-top: 3.5rem; } .stMainBlockContainer h1 { padding-top: 0; }"
+)
 # Both themes at once, since a person may change theirs while the page stands. The card of a neuron
 # stays in view beside what is clicked; on a phone it comes up from below. What is chosen is written
 # in the colour of buttons, which on a dark page is too dark to read. Captions and labels, also of
