@@ -1,6 +1,6 @@
 """How long a person waits: every page until its last figure, and clicks until something answers.
 
-    python benchmarks/clicks.py [--turns 5] [--part pages] [--part clicks]
+    python benchmarks/clicks.py [--turns 5] [--part pages] [--part clicks] [--part runs]
 
 Starts the app in a home of its own, with the models of this one, and opens in Chromium (which has
 to be installed) what pages open on, to warm the server, then in turns: by a click in the
@@ -43,7 +43,24 @@ WATCH = """() => {
   }).observe(document, {subtree: true, childList: true, characterData: true}));
 }"""
 QUIET = 1000  # ms
-PARTS = ("pages", "clicks")
+PARTS = ("pages", "clicks", "runs")
+COUNTRIES = [
+    "Italy",
+    "Spain",
+    "Japan",
+    "Egypt",
+    "Russia",
+    "China",
+    "Cuba",
+    "Greece",
+    "Peru",
+    "Iran",
+]
+# The maps that stand there now, and whether others, with all their panels, have taken their place.
+MAPS = "[...document.querySelectorAll('.st-key-map_layers canvas')]"
+NOTED = f"() => {{ window.earlier = {MAPS} }}"
+OTHERS = f"{MAPS}.length >= 4 && !{MAPS}.some((canvas) => earlier.includes(canvas))"
+PREVIEW = "words('[data-testid=stMain]').includes('Preview: ')"
 
 
 def still(page: Page) -> tuple[float, float]:
@@ -94,6 +111,8 @@ def main() -> None:
             by_page(page, titles, turns)
         if "clicks" in parts:
             clicks(page, address, turns)
+        if "runs" in parts:
+            runs(page, address, turns)
 
 
 def by_page(page: Page, titles: list[str], turns: range) -> None:
@@ -142,6 +161,32 @@ def clicks(page: Page, address: str, turns: range) -> None:
         slider.press("ArrowRight")
 
     row("attribution: the factor, its proof", repeated(page, turns, more, proof))
+
+
+def runs(page: Page, address: str, turns: range) -> None:
+    """Run, for prompts that nobody has asked: the maps of one pass, and the final ones."""
+    page.goto(f"{address}/attribution")
+    page.get_by_text("Copy as command").wait_for()
+    settled(page)
+    previews, finals, pages = [], [], []
+    for turn in [-1, *turns]:  # the first warms up
+        area = page.locator('[class*="st-key-text_"] textarea').first
+        area.fill(f"The capital of {COUNTRIES[turn]} is")
+        area.press("Control+Enter")
+        settled(page)
+        page.evaluate(NOTED)
+        run = page.locator(".st-key-run button").first
+        previews.append(answered(page, run.click, f"{PREVIEW} && {OTHERS}"))
+        clicked = page.evaluate(f"({NOTED})() ?? noted.clicked")
+        final = page.wait_for_function(f"() => !{PREVIEW} && {OTHERS} && performance.now()")
+        finals.append(final.json_value() - clicked)
+        pages.append(still(page)[1])
+    print("| attribution of all four components, after Run | ms |")
+    print("|---|---|")
+    row("maps of a single pass", previews[1:])
+    row("final maps", finals[1:])
+    row("the page's last change", pages[1:])
+    print()
 
 
 def repeated(page: Page, turns: range, click: Callable[[], None], shown: str) -> list[float]:

@@ -1,4 +1,4 @@
-"""What a masked protein model expects of residues, each hidden alone."""
+"""What a masked protein model expects of residues: each hidden alone, or none."""
 
 from __future__ import annotations
 
@@ -44,3 +44,21 @@ def hidden_alone(
             parts.append(model.logits(states).log_softmax(-1))
         done += len(batch)
     return torch.cat(parts)
+
+
+@torch.no_grad()
+def none_hidden(model: Model, sequence: str) -> Float[Tensor, "residue choice"]:
+    """Log-probabilities of all tokens at every residue, which all are seen: a single row.
+
+    A residue speaks for itself: its own is more probable than where it is hidden.
+
+    Args:
+        model: a masked protein model.
+
+    Raises:
+        UserError: the sequence does not fit the model.
+    """
+    row = model.ids([model.residue_ids(sequence)])
+    with model.lock:
+        states = model.hidden(row, slice(None))[0, model.residues_at]
+        return model.logits(states).log_softmax(-1)

@@ -10,11 +10,11 @@ from neuronlab.errors import UserError
 from neuronlab.models import Model, Prompt
 from neuronlab.models.residues import AMINO_ACIDS, clean_sequence
 from neuronlab.progress import Progress, unheard
-from neuronlab.proteins.hidden import hidden_alone
+from neuronlab.proteins.hidden import hidden_alone, none_hidden
 
 
 def mutation_map(
-    model: Model, sequence: str, *, progress: Progress = unheard
+    model: Model, sequence: str, *, hidden: bool = True, progress: Progress = unheard
 ) -> Float32[np.ndarray, "residue 20"]:
     """Log-odds of every residue against the wild type, each position hidden in turn.
 
@@ -23,6 +23,8 @@ def mutation_map(
 
     Args:
         sequence: one-letter codes of the 20 amino acids; white space and lower case are accepted.
+        hidden: if False, nothing is masked (their wild-type marginals): a single row, in which the
+            wild type speaks for itself.
         progress: called before every batch with a fraction and a message; an exception it raises
             ends the work.
 
@@ -40,7 +42,11 @@ def mutation_map(
     model.encode(Prompt(sequence, mask=0))  # refuses what is too long
     letters = model.ids(model.tokenizer.convert_tokens_to_ids(list(AMINO_ACIDS)))
     wild = model.ids([AMINO_ACIDS.index(residue) for residue in sequence])
-    scores = hidden_alone(model, sequence, range(len(sequence)), progress)[:, letters]
+    if hidden:
+        scores = hidden_alone(model, sequence, range(len(sequence)), progress)
+    else:
+        scores = none_hidden(model, sequence)
+    scores = scores[:, letters]
     return (scores - scores.gather(1, wild[:, None])).numpy(force=True)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Float32
 
 from neuronlab.attribution.estimate import seconds
 from neuronlab.cost import Cost
@@ -66,11 +68,11 @@ class MutationsStudy(Study[MutationsSpec]):
         """The whole study: one protein is one shard."""
         context.progress(0.0, "loading the model")
         model = context.model(spec.model, spec.revision)
-        log_odds = mutation_map(model, spec.text, progress=context.progress)
-        sequence = clean_sequence(spec.text)
-        numbers = {"sequence": sequence, "preferred": int((log_odds.max(1) > 0).sum())}
-        tables = {"mutations": mutation_table(sequence, log_odds)}
-        return Result(numbers, tables, {"log_odds": log_odds})
+        if context.previews:
+            seen = _result(spec, mutation_map(model, spec.text, hidden=False))
+            words = "from one pass with nothing hidden, in which each residue speaks for itself"
+            context.preview(seen, f"{words}; the map with each hidden in turn will replace it")
+        return _result(spec, mutation_map(model, spec.text, progress=context.progress))
 
     def plot(self, spec: MutationsSpec, result: Result) -> go.Figure:
         """Log-odds of every residue at every position."""
@@ -79,3 +81,10 @@ class MutationsStudy(Study[MutationsSpec]):
         names = [f"{residue}{i}" for i, residue in enumerate(result.numbers["sequence"], 1)]
         table = pd.DataFrame(result.arrays["log_odds"], names, list(AMINO_ACIDS))
         return matrix(table.T, "log-odds", signed=True)
+
+
+def _result(spec: MutationsSpec, log_odds: Float32[np.ndarray, "residue 20"]) -> Result:
+    sequence = clean_sequence(spec.text)
+    numbers = {"sequence": sequence, "preferred": int((log_odds.max(1) > 0).sum())}
+    tables = {"mutations": mutation_table(sequence, log_odds)}
+    return Result(numbers, tables, {"log_odds": log_odds})

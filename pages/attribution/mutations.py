@@ -38,11 +38,17 @@ def draw(model: Model) -> None:
     shown.run_button(spec)
     if links.shown(STUDY) is None and spec is not None and services.at_hand(spec.key):
         links.show(spec.key, STUDY)
-    finished = shown.finished(STUDY, model.name, spec, None)
+    finished = shown.finished(STUDY, model.name, spec, None, partial(preview, model))
     if finished is None:
         st.caption("The map hides each residue in turn and asks the model what should stand there.")
         return
     results(model, *finished)
+
+
+def preview(model: Model, spec: MutationsSpec, result: Result) -> None:
+    """The map of a single pass, while residues are hidden in turn."""
+    if badges.draw(domain(model.name, result.numbers["sequence"], "protein")):
+        blocks(model, result)
 
 
 def results(model: Model, spec: MutationsSpec, result: Result) -> None:
@@ -64,9 +70,22 @@ def results(model: Model, spec: MutationsSpec, result: Result) -> None:
         "exceed. Rows are positions, columns residues; the wild type has its letter and a "
         "border."
     )
-    blocks = mutation_blocks(sequence, result.arrays["log_odds"])
-    for row in range(ceil(len(blocks) / COLUMNS)):
-        few = blocks[COLUMNS * row : COLUMNS * (row + 1)]
+    blocks(model, result)
+    exports.tables(table, "mutations")
+    measurements = measured(sequence)
+    if measurements is not None:
+        beside(measurements, agreement(measurements, result.arrays["log_odds"]))
+    with st.expander(f"The {_PREFERRED} mutations that the model prefers most"):
+        exports.listed(table.head(_PREFERRED))
+    exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def blocks(model: Model, result: Result) -> None:
+    """The map in blocks of residues, side by side."""
+    sequence = result.numbers["sequence"]
+    grids = mutation_blocks(sequence, result.arrays["log_odds"])
+    for row in range(ceil(len(grids) / COLUMNS)):
+        few = grids[COLUMNS * row : COLUMNS * (row + 1)]
         for column, (grid, height) in zip(st.columns(COLUMNS), few, strict=False):
             with column:
                 start, stop = grid.cells["position"].iloc[[0, -1]]
@@ -78,13 +97,6 @@ def results(model: Model, spec: MutationsSpec, result: Result) -> None:
                     partial(ask, model.name, sequence),
                     files=False,
                 )
-    exports.tables(table, "mutations")
-    measurements = measured(sequence)
-    if measurements is not None:
-        beside(measurements, agreement(measurements, result.arrays["log_odds"]))
-    with st.expander(f"The {_PREFERRED} mutations that the model prefers most"):
-        exports.listed(table.head(_PREFERRED))
-    exports.share(spec.key, study_python(spec), study_command(spec))
 
 
 def beside(measurements: MeasuredSet, held: Agreement) -> None:

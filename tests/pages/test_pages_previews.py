@@ -49,6 +49,8 @@ def underway(visit, home, nothing_stored, monkeypatch):
         monkeypatch.setattr(Queue, "_start_worker", lambda self, device: None)
         monkeypatch.setattr(runs, "wait", wait)
         app = visit(*place, **query)
+        if not computed:  # a page that begins nothing by itself
+            app.press("run")
         (shown,) = computed.values()
         assert app.errors() == []
         return app, shown[-1].words
@@ -68,6 +70,13 @@ def test_pairs_come_before_random_ones(underway):
     assert words == "the pairs; random ones beside them are next"
     assert page.says("of 190 pairs**")
     assert "chart_random_pairs" not in page.charts()
+
+
+def test_a_map_of_one_pass_comes_before_residues_are_hidden(underway):
+    page, words = underway(1, "attribution", ANTIBERTY, view="mutations")
+    assert words.startswith("from one pass with nothing hidden")
+    assert page.at.get("bidi_component")
+    assert not page.says("would rather see")
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 import neuronlab as nl
 from neuronlab.models.residues import AMINO_ACIDS
@@ -25,6 +26,18 @@ def test_every_cell_is_the_log_odds_of_one_prompt(residues_model, monkeypatch, t
             prompt = nl.Prompt(PROTEIN, mask=place, target=mutant, foil=wild)
             expected = nl.predict(residues_model, prompt).log_odds
             assert scores[place, column] == pytest.approx(expected, abs=1e-4)
+
+
+@torch.no_grad()
+def test_with_nothing_hidden_it_is_one_pass_of_the_model(residues_model):
+    hf, ids = residues_model.hf, residues_model.residue_ids(PROTEIN)
+    logits = hf(input_ids=torch.tensor([ids])).logits[0, residues_model.residues_at]
+    scores = mutation_map(residues_model, PROTEIN, hidden=False)
+    for place, wild in enumerate(PROTEIN):
+        own = residues_model.residue_tokens[wild]
+        for column, mutant in enumerate(AMINO_ACIDS):
+            expected = logits[place, residues_model.residue_tokens[mutant]] - logits[place, own]
+            assert scores[place, column] == pytest.approx(float(expected), abs=1e-4)
 
 
 def test_a_sequence_as_people_paste_it(residues_model):

@@ -1,7 +1,7 @@
 """The study of every mutation on tiny models."""
 
 import numpy as np
-from contexts import context_with, run
+from contexts import context_with, run, watched
 
 from neuronlab.proteins.mutations import mutation_map, mutation_table
 from neuronlab.studies import STUDIES
@@ -19,6 +19,15 @@ def test_the_result_is_the_packages_map(residues_model, tmp_path):
     assert result.numbers["sequence"] == PROTEIN
     wrong = [max(row) > 0 for row in expected]
     assert result.numbers["preferred"] == sum(wrong) > 0
+
+
+def test_a_single_pass_is_shown_while_residues_are_hidden(residues_model, tmp_path):
+    spec = MutationsSpec(model=residues_model.name, text=PROTEIN)
+    result, (preview,) = watched(residues_model, spec, tmp_path)
+    seen = mutation_map(residues_model, PROTEIN, hidden=False)
+    assert np.array_equal(preview.result.arrays["log_odds"], seen)
+    assert not np.allclose(seen, result.arrays["log_odds"])
+    assert "nothing hidden" in preview.words
 
 
 def test_it_suits_models_that_fill_in_residues(tiny, residues_model):
