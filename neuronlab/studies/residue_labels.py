@@ -35,6 +35,8 @@ from neuronlab.studies.bases.prompts import Described
 FOLLOWS = 0.3
 # MMseqs2's table of relatives begins here.
 IDENTITY = 0.3
+# Chains that are read in seconds: an example's, and those that a preview is made from.
+FEW = 200
 
 Correlations: TypeAlias = dict[Component, Float[np.ndarray, "mark layer _"]]
 
@@ -136,8 +138,12 @@ class ResidueLabelsStudy(Study[ResidueLabelsSpec]):
         if model.alphabet != "protein":
             raise UserError(f"{model.title} is no protein model: choose one.")
         sides = spec.sides()
-        marks = spec.marks(sides)
         total = len(sides[EXPLAINED]) + len(sides[JUDGED])
+        if context.previews and total > FEW:
+            some = spec.model_copy(update={"limit": FEW})
+            few = self.run_shard(some, None, context.aside(()))
+            context.preview(few, f"{FEW} of {total:,} chains")
+        marks = spec.marks(sides)
         r, done = {}, 0.0
         for side, proteins in sides.items():
             share = len(proteins) / total
@@ -150,7 +156,7 @@ class ResidueLabelsStudy(Study[ResidueLabelsSpec]):
 
 def small(model: str, revision: str) -> ResidueLabelsSpec:
     """Some chains, in seconds."""
-    return ResidueLabelsSpec(model=model, revision=revision, limit=200)
+    return ResidueLabelsSpec(model=model, revision=revision, limit=FEW)
 
 
 def following(table: pd.DataFrame) -> pd.DataFrame:

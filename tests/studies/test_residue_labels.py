@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from contexts import context_with, run
+from contexts import context_with, like, run, watched
 
 from neuronlab.labels.proteins import EXPLAINED, JUDGED
 from neuronlab.labels.residues import CONCEPTS, concepts, correlations
@@ -59,6 +59,15 @@ def test_neurons_that_follow_are_found_and_shifted_states_are_not_followed(resul
     assert n["following"] == (table["correlation"] >= 0.3).sum() == len(following(table)) > 20
     assert (n["control_following"], n["control_most"]) == (0, control.max())
     assert (n["explained"], n["judged"], n["neurons"], n["live"]) == (150, 150, *[len(table)] * 2)
+
+
+def test_few_chains_are_shown_first(told, tiny, tmp_path):
+    model = tiny("esm", "masked")
+    spec = ResidueLabelsSpec(model="x")
+    _, (preview,) = watched(model, spec, tmp_path)
+    assert preview.words == "200 of 300 chains"
+    some = spec.model_copy(update={"limit": 200})
+    like(preview.result, run(model, some, tmp_path))
 
 
 def test_the_tables_say_what_the_arrays_say(result, told, tiny):
