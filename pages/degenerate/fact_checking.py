@@ -222,7 +222,11 @@ def table(scorers: pd.DataFrame) -> None:
     frame["scorer"] = [SCORERS[name] for name in frame["scorer"]]
     numbers = {name: st.column_config.NumberColumn(format="%.2f") for name in columns.values()}
     st.dataframe(
-        frame, hide_index=True, column_config=numbers, key="checking_scorers", placeholder="–"
+        frame,
+        hide_index=True,
+        column_config=numbers,
+        key="checking_scorers",
+        placeholder=exports.NOTHING,
     )
     st.caption(
         "Spearman: rank correlation of the scores with the candidate's probability, over the test "
