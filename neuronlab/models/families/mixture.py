@@ -13,8 +13,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from neuronlab.models.components import Component
-from neuronlab.models.families.base import Family, Part, Places, Site, part
+from neuronlab.models.families.base import Family, Site
 from neuronlab.models.families.olmo import OLMO2_PLACES
+from neuronlab.models.families.places import Part, Places, part
 
 
 class Experts(nn.Module):
