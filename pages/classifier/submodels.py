@@ -18,14 +18,8 @@ from neuronlab.figures.classifier import (
 from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.models import Model
 from neuronlab.runs import Result
-from neuronlab.studies.submodels import (
-    FULL,
-    RANDOM,
-    STRATIFIED,
-    SubmodelsSpec,
-    SubmodelsStudy,
-    lines,
-)
+from neuronlab.studies.bases.submodel_plan import FULL, RANDOM, STRATIFIED
+from neuronlab.studies.submodels import SubmodelsSpec, SubmodelsStudy, lines
 from neuronlab.widgets import exports, sections, services, shown, state
 from pages.classifier.differences import AGAINST, comparison, verdict_on
 from pages.classifier.ranking import METHODS, agreement, ranked, where
