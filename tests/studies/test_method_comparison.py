@@ -20,12 +20,12 @@ from neuronlab.neurons.effect import Control
 from neuronlab.runs import Result, Store
 from neuronlab.studies import method_comparison
 from neuronlab.studies.bases.bystanders import PLAIN_PROMPTS
+from neuronlab.studies.bases.published import PAPER
 from neuronlab.studies.method_comparison import (
     COMPARED,
     DIRECT,
     KS,
     OTHERS,
-    PAPER,
     K,
     MethodComparisonSpec,
     MethodComparisonStudy,
