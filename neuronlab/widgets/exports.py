@@ -88,7 +88,7 @@ def unseen() -> Iterator[None]:
         yield
 
 
-def told(name: str, words: str, text: str) -> None:
+def finding(name: str, words: str, text: str) -> None:
     """What was found, in Markdown: on the page, and below ``words`` in a report of it."""
     st.markdown(text)
     reported(name, Part(words, text=text))

@@ -157,7 +157,7 @@ def headline(table: pd.DataFrame, result: Result, metric: str, ablation: str) ->
         ways = better.setdefault(row.fraction, [])
         if verdict_on(row) == "more":
             ways.append(titles[row.method, row.selection])
-    exports.told(
+    exports.finding(
         "headline",
         "What was found",
         f"{better_choices(better)} {METRICS[metric]} of all neurons {n['full'][metric]:.3f}, of "

@@ -109,7 +109,7 @@ def results(spec: NeuronTransferSpec, result: Result) -> None:
     )
     compared = result.tables["compared"]
     compared = compared[compared["metric"] == metric]
-    exports.told("headline", "What was found", carried_over(spec, compared, metric))
+    exports.finding("headline", "What was found", carried_over(spec, compared, metric))
     judges = {spec.model: "its labels", spec.other: "what it says with all neurons"}
     for column, (name, judge) in zip(st.columns(2, gap="medium"), judges.items(), strict=True):
         if name not in result.numbers["full"]:

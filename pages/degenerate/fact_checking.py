@@ -166,7 +166,7 @@ def headline(spec: FactCheckingSpec, result: Result) -> None:
         interval = "no interval"
         if row["f1_low"] <= row["f1_high"]:
             interval = f"{row['f1_low']:.2f} to {row['f1_high']:.2f}"
-        exports.told(
+        exports.finding(
             f"headline_{kind}",
             "What was found",
             f"**{SCORERS[kind]}**, judging one candidate: F1 **{row['f1']:.2f}** "

@@ -73,7 +73,7 @@ def results(spec: MethodComparisonSpec, result: Result) -> None:
     )
     now = at(summary, k)
     titles = {name: METHODS[name].title for name in spec.methods}
-    exports.told("headline", "What was found", verdict(result, titles, k, metric))
+    exports.finding("headline", "What was found", verdict(result, titles, k, metric))
     facts_form.notes(n)
     rows = summary[(summary["k"] == k) & (summary["control"] == "")]
     controls = {control: now[control.key][metric] for control in CONTROLS}

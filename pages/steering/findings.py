@@ -29,7 +29,7 @@ def headline(goal: dict) -> None:
     feature = PROPERTIES[goal["property"]]
     unit = f" {feature.unit}" if feature.unit else ""
     control = goal["control"]
-    exports.told(
+    exports.finding(
         f"headline_{goal['property']}",
         "What was found",
         f"**{plain(title(goal))}** {goal['direction']}: from {goal['start']:+.3g}{unit} at the "
