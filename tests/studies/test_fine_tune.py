@@ -2,6 +2,7 @@
 
 import json
 import threading
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -51,20 +52,19 @@ def proteins(count=18, seed=0, common=("DEGN", "KRLA")):
 OWN = proteins(30)
 
 
-def spec(**changes):
-    settings = {
-        "data": "own",
-        "own": OWN,
-        "labels": ("sour", "basic"),
-        "title": "Sour or basic",
-        "test": 0.25,
-        "validation": 0.25,
-        "epochs": 3,
-        "rate": 2e-3,
-        "batch": 8,
-        "patience": 20,
-    }
-    return FineTuneSpec(**settings | changes)
+spec = partial(
+    FineTuneSpec,
+    data="own",
+    own=OWN,
+    labels=("sour", "basic"),
+    title="Sour or basic",
+    test=0.25,
+    validation=0.25,
+    epochs=3,
+    rate=2e-3,
+    batch=8,
+    patience=20,
+)
 
 
 @pytest.fixture(autouse=True)

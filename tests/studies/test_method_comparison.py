@@ -3,6 +3,7 @@
 import copy
 from collections import Counter
 from contextlib import contextmanager
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -62,10 +63,7 @@ def interventions(monkeypatch):
     return seen
 
 
-def spec(**changes):
-    return MethodComparisonSpec(
-        **{"facts": "own", "own": FACTS, "filtered": False, "methods": FAST} | changes
-    )
+spec = partial(MethodComparisonSpec, facts="own", own=FACTS, filtered=False, methods=FAST)
 
 
 def same(first, second):
