@@ -438,6 +438,7 @@ def test_two_threads_fetch_once(fake, monkeypatch):
 WORKER = """
 import sys, time
 from pathlib import Path
+sys.path.append("tests")
 from tests.models import test_weights as helpers
 from neuronlab.models import catalogue, weights
 from neuronlab.models.convert import CONVERSIONS, Conversion
