@@ -19,7 +19,7 @@ class UserError(Exception):
 
 
 @contextmanager
-def memory_told() -> Iterator[None]:
+def memory_in_a_sentence() -> Iterator[None]:
     """Say in one sentence that memory ran out, which estimates beforehand cannot rule out: other
     programs take it, too.
 

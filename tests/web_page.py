@@ -1,5 +1,6 @@
-"""What a browser sees of a page that a figure writes."""
+"""What a browser sees of what a figure writes."""
 
+import json
 from html.parser import HTMLParser
 
 
@@ -20,3 +21,7 @@ class Page(HTMLParser):
             self.scripts.append(data)
         elif self.tags[-1] != "style":
             self.text += data
+
+
+def can_be_sent(figure):
+    return json.loads(figure.to_json())

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 
-from neuronlab.models.families.base import part
+from neuronlab.models.families.places import part
 from neuronlab.models.hooks import attention_by, for_each_row
 
 if TYPE_CHECKING:
@@ -73,14 +73,14 @@ def _attend(
     grouped = query.reshape(rows, kv_heads, -1, dim).transpose(0, 1)
     flat = grouped.reshape(kv_heads, -1, dim) * scaling
     to_prefix = flat @ layer.keys[0].transpose(-1, -2)
-    own_key = key.squeeze(2).transpose(0, 1).unsqueeze(2).expand_as(grouped).reshape_as(flat)
-    to_self = (flat * own_key).sum(-1, keepdim=True)
+    row_key = key.squeeze(2).transpose(0, 1).unsqueeze(2).expand_as(grouped).reshape_as(flat)
+    to_self = (flat * row_key).sum(-1, keepdim=True)
     scores = torch.cat([to_prefix, to_self], dim=-1)
     if softcap is not None:
         scores = softcap * torch.tanh(scores / softcap)
     to_prefix, to_self = scores.softmax(-1).split([to_prefix.shape[-1], 1], dim=-1)
-    own_value = value.squeeze(2).transpose(0, 1).unsqueeze(2).expand_as(grouped).reshape_as(flat)
-    mixed = to_prefix @ layer.values[0] + to_self * own_value
+    row_value = value.squeeze(2).transpose(0, 1).unsqueeze(2).expand_as(grouped).reshape_as(flat)
+    mixed = to_prefix @ layer.values[0] + to_self * row_value
     return mixed.view(kv_heads, rows, -1, dim).transpose(0, 1).reshape(rows, 1, heads, dim), None
 
 

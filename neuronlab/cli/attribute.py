@@ -43,6 +43,16 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--model", required=True, help="a catalogue name, a hub id, a folder or a GGUF file"
     )
+    _add_target(parser)
+    _add_settings(parser)
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps (default: auto)")
+    parser.add_argument("--top", type=int, default=10, metavar="N", help="how many to print")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="all scores, .parquet or .csv")
+    parser.set_defaults(run=run)
+
+
+def _add_target(parser: argparse.ArgumentParser) -> None:
+    """What is explained, beside which foil, and where it is."""
     target = parser.add_mutually_exclusive_group()
     target.add_argument(
         "--target",
@@ -65,6 +75,10 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--prefix", help="of an encoder-decoder: what the decoder has said, as '<extra_id_0>'"
     )
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """How it is scored."""
     methods = method_names()
     parser.add_argument("--method", default=methods[0], choices=methods)
     parser.add_argument(
@@ -85,10 +99,6 @@ def add(commands: argparse._SubParsersAction) -> None:
         help=f"of integrated gradients: error allowed, as a fraction (default: {TOLERANCE})",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the random method")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps (default: auto)")
-    parser.add_argument("--top", type=int, default=10, metavar="N", help="how many to print")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="all scores, .parquet or .csv")
-    parser.set_defaults(run=run)
 
 
 def method_names() -> list[str]:

@@ -11,8 +11,9 @@ from jaxtyping import Float
 
 from neuronlab.figures.colours import GROUND, NEUTRAL
 from neuronlab.figures.linked import CHOOSE, TELL, TELL_NONE, Place, link
-from neuronlab.figures.protein import page_of, scale_bar, state_name, value_colours
+from neuronlab.figures.protein import scale_bar, state_name, value_colours
 from neuronlab.figures.structures import STYLE, TRACK
+from neuronlab.figures.views import page_of
 from neuronlab.proteins.secondary import three_states
 
 

@@ -15,7 +15,8 @@ from jaxtyping import Float
 from neuronlab.figures.charts import MARGIN, plain
 from neuronlab.figures.colours import GROUND, NEUTRAL
 from neuronlab.figures.linked import TELL, TELL_NONE, Place, link
-from neuronlab.figures.protein import page_of, scale_bar, value_colours
+from neuronlab.figures.protein import scale_bar, value_colours
+from neuronlab.figures.views import page_of
 from neuronlab.proteins.folding import Folded, changed, matched
 
 Colouring = Literal["confidence", "changed", "attribution"]

@@ -78,13 +78,13 @@ def controls(
             _unit(seen[rows][:, part]) @ label
             for part, label in zip((choosing, judging), labels, strict=True)
         )
-        own_r = judged[rows - start, rows][:, None]
+        label_r = judged[rows - start, rows][:, None]
         judged *= np.sign(chosen)
         judged[rows - start, rows] = np.nan
-        count = (~np.isnan(judged + own_r)).sum(1)
+        count = (~np.isnan(judged + label_r)).sum(1)
         # What differs by rounding alone is equal: many neurons have the same label.
-        better = np.nansum((np.sign((own_r - judged).round(5)) + 1) / 2, axis=1)
-        for share, total in ((mean, np.nansum(judged + 0 * own_r, axis=1)), (beaten, better)):
+        better = np.nansum((np.sign((label_r - judged).round(5)) + 1) / 2, axis=1)
+        for share, total in ((mean, np.nansum(judged + 0 * label_r, axis=1)), (beaten, better)):
             share[rows] = np.divide(total, count, out=np.full(len(rows), np.nan), where=count > 0)
     return mean, beaten
 

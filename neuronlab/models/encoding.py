@@ -37,6 +37,28 @@ def encode(model: TokenModel, prompt: Prompt) -> Encoded:
             prompt = replace(prompt, target=target, foil=foil)
     else:
         ids, position, notes = _text(model, prompt)
+    notes += _check_tokens(model, prompt, ids, prefix)
+    context = ids if model.kind != "seq2seq" else prefix
+    target, whole = _choice(model, before, prompt.target, context, notes)
+    foil, _ = _choice(model, before, prompt.foil, context, notes)
+    check_foil(model, target, foil)
+    return Encoded(
+        input_ids=model.ids([ids]),
+        position=position,
+        target=target,
+        tokens=tuple(model.token(i) for i in ids + prefix),
+        note=" ".join(notes),
+        whole=whole,
+        foil=foil,
+        prefix=model.ids([prefix]) if prefix else None,
+    )
+
+
+def _check_tokens(
+    model: TokenModel, prompt: Prompt, ids: list[int], prefix: list[int]
+) -> list[str]:
+    """Raise UserError where the model cannot read the tokens; notes on those that say nothing."""
+    notes = []
     limit = model.max_tokens
     for what, tokens in (("prompt", ids), ("prefix", prefix)):
         if len(tokens) > limit:
@@ -58,20 +80,7 @@ def encode(model: TokenModel, prompt: Prompt) -> Encoded:
             f"{model.title} has no embedding for '{model.token(unknown[0])}', which its tokenizer "
             "knows: leave it out, or use the tokenizer that belongs to these weights."
         )
-    context = ids if model.kind != "seq2seq" else prefix
-    target, whole = _choice(model, before, prompt.target, context, notes)
-    foil, _ = _choice(model, before, prompt.foil, context, notes)
-    check_foil(model, target, foil)
-    return Encoded(
-        input_ids=model.ids([ids]),
-        position=position,
-        target=target,
-        tokens=tuple(model.token(i) for i in ids + prefix),
-        note=" ".join(notes),
-        whole=whole,
-        foil=foil,
-        prefix=model.ids([prefix]) if prefix else None,
-    )
+    return notes
 
 
 def check_foil(model: TokenModel, target: int | None, foil: int | None) -> None:

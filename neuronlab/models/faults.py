@@ -59,8 +59,8 @@ def fault_in(folder: Path, error: Exception) -> Fault | None:
         error: what loading ended with.
     """
     with suppress(OSError):
-        for found in _faults(folder):
-            return found
+        for fault in _faults(folder):
+            return fault
     if isinstance(error, UnfitError):
         return Fault(str(error), "take weights and config.json from the same model")
     return next((fault for words, fault in _TOLD.items() if words in str(error)), None)

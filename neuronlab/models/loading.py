@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, cast
 import torch
 
 from neuronlab.cost import memory
-from neuronlab.errors import UserError, memory_told
+from neuronlab.errors import UserError, memory_in_a_sentence
 from neuronlab.models import folders, gguf_files, origin, tuned, weights
 from neuronlab.models.catalogue import entry
 from neuronlab.models.device import free_memory, resolve_device
@@ -43,7 +43,7 @@ _OF_THE_TRUNK = re.compile(
 )
 
 
-@memory_told()
+@memory_in_a_sentence()
 def load(name: Any, tokenizer: Any = None, *, device: str = "auto", dtype: str = "auto") -> Model:
     """Load a model of a supported family, frozen and in evaluation mode.
 
@@ -147,10 +147,10 @@ def _source(name: str) -> str:
     if file is not None:
         return str(gguf_files.converted(file))
     if not _HUB_ID.fullmatch(name):
-        here = " that this server opens" if folders.limited() else ""
+        which = " that this server opens" if folders.limited() else ""
         raise UserError(
             f"There is no model folder {folders.shown(name)}: give a catalogue name, a hub id such "
-            f"as 'gpt2', or a folder or GGUF file{here}."
+            f"as 'gpt2', or a folder or GGUF file{which}."
         )
     if folders.limited() and os.path.exists(name):
         # The hub's client would take it for a folder, too: it is as absent as any other name.
@@ -293,12 +293,12 @@ def _fitting_dtype(name: str, source: str, empty: Any, device: str, dtype: str) 
         if takes.weights + _HEADROOM <= free:
             return _DTYPES[choice]
     least = taken[-1]
-    half = footprint(empty, torch.bfloat16, source).weights + _HEADROOM
-    fits = half <= free and dtype == "float32"
+    smaller = footprint(empty, torch.bfloat16, source).weights + _HEADROOM
+    fits = smaller <= free and dtype == "float32"
     raise UserError(
         f"'{name}' does not fit: it needs {memory(least.weights + _HEADROOM)} in {choices[-1]} and "
         f"{memory(free)} are free on {device}; "
-        f"{f'load it in bfloat16, in {memory(half)}' if fits else 'choose a smaller model'}.",
+        f"{f'load it in bfloat16, in {memory(smaller)}' if fits else 'choose a smaller model'}.",
         details=f"Its weights take {memory(least.weights)}, a forward and a backward pass up to "
         f"{memory(_HEADROOM)}; while they are loaded, {memory(least.peak)} are in use.",
     )

@@ -48,9 +48,11 @@ def read_record(folder: Path) -> Record | None:
         problem = str(error)
     except (LookupError, TypeError, ValueError, OverflowError):
         problem = f"The file {META} of the result is damaged."
-    said = {name: value for name, value in meta.items() if name not in ("created", "seconds")}
+    provenance = {name: value for name, value in meta.items() if name not in ("created", "seconds")}
     size = _size(folder)
-    return Record(folder.name, study, spec, created, seconds, size, not problem, problem, said)
+    return Record(
+        folder.name, study, spec, created, seconds, size, not problem, problem, provenance
+    )
 
 
 def check_stored(folder: Path) -> dict[str, Any]:

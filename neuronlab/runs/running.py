@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-from neuronlab.errors import UserError, memory_told
+from neuronlab.errors import UserError, memory_in_a_sentence
 from neuronlab.runs import cluster
 from neuronlab.runs.errors import UnreadableResult
 from neuronlab.runs.result import Result
@@ -33,7 +33,7 @@ def stored_result(study: Study, spec: Spec, store: Store, context: Context) -> R
     return result
 
 
-@memory_told()
+@memory_in_a_sentence()
 def run_study(study: Study, spec: Spec, store: Store, context: Context) -> Result:
     """Compute the result of `spec`, which the caller saves with `store.save`.
 

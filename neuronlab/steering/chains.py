@@ -11,6 +11,8 @@ from neuronlab.proteins.features import PROPERTIES
 from neuronlab.steering import quality
 from neuronlab.steering.goals import Goal
 
+# Conditions of chains, beside those of random sets.
+UNSTEERED, STEERED = "unsteered", "steered"
 # The last part of every chain, whose mean is what it reached.
 _SETTLED = 0.1
 # A prediction costs as much as the residues it is of.
@@ -86,6 +88,25 @@ def doses(chains: pd.DataFrame, goals: Sequence[Goal], places: Sequence[int]) ->
             | {"entropy": quality.entropy(row.sequences[-1], places)}
         )
     return pd.DataFrame(rows)
+
+
+def median_chain(finals: pd.DataFrame, condition: str, name: str) -> int:
+    """The row of ``finals`` whose property is the median of its condition, the lower of two."""
+    values = finals.loc[finals["condition"] == condition, name]
+    return int(values.sort_values(kind="stable").index[(len(values) - 1) // 2])
+
+
+def path(chains: pd.DataFrame, finals: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Columns step (0 at the start) and sequence: of the steered chain of median property.
+
+    Args:
+        chains, finals: as ``reached`` takes and gives them.
+        name: of the property.
+    """
+    chain = finals.loc[median_chain(finals, STEERED, name), "chain"]
+    of_chain = chains[(chains["condition"] == STEERED) & (chains["chain"] == chain)]
+    sequences = of_chain["sequences"].iloc[0]
+    return pd.DataFrame({"step": range(len(sequences)), "sequence": sequences})
 
 
 def _settled(steps: int) -> int:

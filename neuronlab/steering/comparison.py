@@ -8,12 +8,17 @@ significant.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 
-from neuronlab.statistics import rank_p
+from neuronlab.neurons.effect import CONTROLS
+from neuronlab.statistics import mean_interval, rank_p
+from neuronlab.steering.chains import STEERED, UNSTEERED
+from neuronlab.steering.goals import Goal
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,48 @@ def stronger(controls: Mapping[str, Comparison]) -> str:
         return -controls[name].p_value, np.inf if np.isnan(z) else z
 
     return min(controls, key=distance)
+
+
+def findings(goal: Goal, start: str, finals: pd.DataFrame) -> dict[str, Any]:
+    """Where steered chains got to with a goal, beside unsteered ones and either kind of random set.
+
+    Args:
+        start: the sequence where all began.
+        finals: as ``chains.reached`` gives them.
+
+    Returns:
+        Names and values; what they are is said by ``SteeringStudy``.
+    """
+    values = {
+        name: chains.pivot(index="set", columns="chain", values=goal.property).to_numpy()
+        for name, chains in finals.groupby("condition")
+    }
+    steered, unsteered = values[STEERED][0], values[UNSTEERED][0]
+    controls = {
+        control.value: compared(steered, values[control], larger=goal.direction == "up")
+        for control in CONTROLS
+    }
+    control = stronger(controls)
+    return {
+        "property": goal.property,
+        "title": goal.title,
+        "direction": goal.direction,
+        "start": goal.value(start),
+        UNSTEERED: _spread(unsteered),
+        STEERED: _spread(steered),
+        **{name: asdict(comparison) for name, comparison in controls.items()},
+        "shift": float(steered.mean() - unsteered.mean()),
+        "shift_interval": list(mean_interval(steered - unsteered)),
+        "control": control,
+        "effect_size": controls[control].effect_size,
+        "z": controls[control].z,
+        "p_value": controls[control].p_value,
+        "floor": controls[control].floor,
+    }
+
+
+def _spread(values: Float[np.ndarray, " chain"]) -> dict[str, float]:
+    return {"mean": float(values.mean()), "sd": float(values.std(ddof=1))}
 
 
 def _ratio(difference: float, spread: float) -> float:

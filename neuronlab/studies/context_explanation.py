@@ -134,11 +134,11 @@ class ContextExplanationStudy(Study[ContextExplanationSpec]):
             foretold(answer, count)
             for answer, count in zip(answers, lengths * len(of), strict=True)
         ]
-        told = [
+        predictions = [
             np.full(count, np.nan) if values is None else values
             for values, count in zip(read, lengths * len(of), strict=True)
         ]
-        predicted = np.concatenate(told).reshape(len(of), sum(lengths))
+        predicted = np.concatenate(predictions).reshape(len(of), sum(lengths))
         return _result(of, texts, held, strongest, predicted, sum(each is None for each in read))
 
     def _contexts(

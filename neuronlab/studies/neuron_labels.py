@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from pydantic import ConfigDict, Field
 from scipy.stats import entropy
 
 from neuronlab.cost import Cost
 from neuronlab.errors import UserError
-from neuronlab.labels import chat, endpoint, longformer, prompts, traits
+from neuronlab.labels import chat, endpoint, judging, longformer, prompts, traits
+from neuronlab.labels.judging import CORRELATIONS, TEXTS
 from neuronlab.labels.proteins import (
     CHOSEN,
     EXPLAINED,
@@ -29,10 +30,9 @@ from neuronlab.labels.proteins import (
     STATISTICS,
     DescribedProteins,
     example,
-    group,
 )
-from neuronlab.labels.simulation import Hypothesis, controls, correlations, from_traits
-from neuronlab.labels.statistics import LEVEL, Separation, adjusted, candidates
+from neuronlab.labels.simulation import Hypothesis, correlations, from_traits
+from neuronlab.labels.statistics import LEVEL, adjusted, candidates
 from neuronlab.models import Component, Model, sentences
 from neuronlab.models.catalogue import use_of
 from neuronlab.runs import Context, Result, Study
@@ -44,10 +44,6 @@ if TYPE_CHECKING:
 
 # Proteins of either end that an explainer reads.
 TOP_READ, BOTTOM_READ = 10, 5
-# Of fewer proteins a correlation says nothing.
-FEW = 10
-TEXTS = ("label", "concept", "group")
-CORRELATIONS = ("correlation", "unrelated_correlation", "related_correlation")
 NUMBERS = (*CORRELATIONS, "control_correlation", "beaten", "effect")
 
 
@@ -205,14 +201,14 @@ class NeuronLabelsStudy(Study[NeuronLabelsSpec]):
         predicted = _predicted(spec, hypotheses, proteins, context)
         choosing = proteins.side == CHOSEN
         r = correlations(predicted[:, choosing], activations[rows][:, choosing])
-        best = _best(rows, r)
+        best = judging.best(rows, r)
         chosen, labelled = np.array(list(best.values()), int), np.array(list(best), int)
         places = {"layer": layer, "component": component}
         columns = {name: np.full(len(neurons), "", object) for name in TEXTS}
         columns |= {name: np.full(len(neurons), np.nan) for name in NUMBERS}
         columns["p"] = np.where(alive, 1.0, np.nan)
-        tested = _tested(proteins, [hypotheses[i] for i in chosen], labelled, separation)
-        judged = _judged(proteins, predicted[chosen], activations[labelled])
+        tested = judging.tested(proteins, [hypotheses[i] for i in chosen], labelled, separation)
+        judged = judging.judged(proteins, predicted[chosen], activations[labelled])
         for name, values in (tested | judged).items():
             columns[name][labelled] = values
         labels = {"model": spec.model, **places, "neuron": neurons, "source": spec.source}
@@ -223,10 +219,10 @@ class NeuronLabelsStudy(Study[NeuronLabelsSpec]):
             "source": spec.source,
             "correlation": r,
         }
-        judging = proteins.side == JUDGED
-        related = float(proteins.related[judging].mean())
+        judges = proteins.side == JUDGED
+        related = float(proteins.related[judges].mean())
         tables = {"labels": pd.DataFrame(labels | columns), "hypotheses": pd.DataFrame(proposed)}
-        return Result({"judged": int(judging.sum()), "related": related}, tables)
+        return Result({"judged": int(judges.sum()), "related": related}, tables)
 
     def merge(self, spec: NeuronLabelsSpec, parts: Sequence[Result], context: Context) -> Result:
         """All layers; false discovery rates over all neurons."""
@@ -354,58 +350,6 @@ def _predicted(
             longformer.simulate(simulator, hypothesis.text, proteins.held, check=context.check)
         )
     return np.stack(simulated)
-
-
-def _best(
-    neurons: Int[np.ndarray, " hypothesis"], r: Float[np.ndarray, " hypothesis"]
-) -> dict[int, int]:
-    """The hypothesis of the highest correlation, by the neurons that have one."""
-    best: dict[int, int] = {}
-    for number, neuron in enumerate(neurons.tolist()):
-        if not np.isnan(r[number]) and (neuron not in best or r[number] > r[best[neuron]]):
-            best[neuron] = number
-    return best
-
-
-def _judged(
-    proteins: DescribedProteins,
-    predicted: Float[np.ndarray, "label protein"],
-    activations: Float[np.ndarray, "label protein"],
-) -> dict[str, Any]:
-    """The correlations of labels on the proteins that judge, and their controls."""
-    choosing, judging = (proteins.side == name for name in (CHOSEN, JUDGED))
-    judges = (judging, judging & ~proteins.related, judging & proteins.related)
-    columns = {
-        name: correlations(predicted[:, some], activations[:, some])
-        if some is judging or some.sum() >= FEW
-        else np.nan
-        for name, some in zip(CORRELATIONS, judges, strict=True)
-    }
-    control, beaten = controls(predicted, activations, choosing, judging)
-    return columns | {"control_correlation": control, "beaten": beaten}
-
-
-def _tested(
-    proteins: DescribedProteins,
-    labels: Sequence[Hypothesis],
-    neurons: Int[np.ndarray, " label"],
-    separation: Separation,
-) -> dict[str, Any]:
-    """Labels in words, and the effect and p of the traits that they name."""
-    names, titles = proteins.traits.names, proteins.traits.titles
-    place = {name: i for i, name in enumerate(names)}
-    rows = []
-    for neuron, label in zip(neurons, labels, strict=True):
-        named = [place[name] for name, _ in label.terms]
-        if not named:
-            rows.append((label.text, "", "", np.nan, 1.0))
-            continue
-        first = named[0]
-        p = min(1.0, separation.p[neuron, named].max() * len(place))
-        effect = separation.effect[neuron, first]
-        rows.append((label.text, titles[first], group(names[first]), effect, p))
-    columns = zip(*rows, strict=True) if rows else [()] * 5
-    return dict(zip((*TEXTS, "effect", "p"), map(list, columns), strict=True))
 
 
 @lru_cache(maxsize=1)

@@ -8,7 +8,6 @@ cost stands beside what it moved.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from weakref import WeakKeyDictionary
 
@@ -20,33 +19,38 @@ from pydantic import Field, field_validator, model_validator
 from neuronlab.attribution.estimate import seconds
 from neuronlab.cost import Cost
 from neuronlab.errors import UserError
-from neuronlab.labels.exemplars import pooled
-from neuronlab.models import Component, Encoded, Model
+from neuronlab.models import Encoded, Model
 from neuronlab.models.catalogue import use_of
 from neuronlab.models.residues import AMINO_ACIDS, clean_sequence
 from neuronlab.neurons import Activity, Affine, Neuron, NeuronScores, NeuronSet
 from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM
-from neuronlab.proteins import antibodies, corpora, folding
-from neuronlab.proteins.features import PROPERTIES, per_residue
+from neuronlab.proteins import antibodies, folding
 from neuronlab.proteins.predictors import PREDICTORS
 from neuronlab.proteins.sequences import TRASTUZUMAB_VH, TRASTUZUMAB_VL
 from neuronlab.runs import Context, Result, Seed, Spec, Study
-from neuronlab.statistics import mean_interval, seeds
+from neuronlab.statistics import seeds
 from neuronlab.steering import quality, selection, structures
-from neuronlab.steering.chains import doses, reached, trajectories
-from neuronlab.steering.comparison import compared, stronger
+from neuronlab.steering.chains import (
+    STEERED,
+    UNSTEERED,
+    doses,
+    median_chain,
+    path,
+    reached,
+    trajectories,
+)
+from neuronlab.steering.comparison import findings
 from neuronlab.steering.generation import MASKED, Mode, generate, letters_of
 from neuronlab.steering.goals import Goal
 from neuronlab.studies.bases.components import ReadComponents
+from neuronlab.studies.bases.correlated import CORRELATED, correlations
 from neuronlab.studies.bases.precision import Products
 from neuronlab.studies.bases.prompts import UBIQUITIN, Described
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-UNSTEERED, STEERED, DOSES = "unsteered", "steered", "doses"
-# Proteins that correlations are taken over.
-CORRELATED = 200
+DOSES = "doses"
 # Chains of the unchanged model that effects on a predicted structure are averaged over, and their
 # steps, of which the second half count: by then few residues are the start's.
 WRITTEN, WRITTEN_STEPS = 8, 20
@@ -290,13 +294,13 @@ class SteeringStudy(Study[SteeringSpec]):
             lambda done: judging.progress(done, "asking how likely the sequences are"),
         )
         folded, files, reason = self._structures(spec, finals, costed, context.part(0.6, 0.4))
-        goals = [self._compared(spec, goal, finals) for goal in spec.goals]
+        goals = [findings(goal, spec.begin, finals) for goal in spec.goals]
         tables = {
             "trajectories": values,
             "finals": finals,
             "neurons": parts[0].tables["neurons"],
             "structures": folded,
-            "path": _path(chains, finals, spec.goals[0]),
+            "path": path(chains, finals, spec.goals[0].property),
         }
         if "doses" in parts[-1].tables:
             tables["doses"] = doses(parts[-1].tables["doses"], spec.goals, spec.places)
@@ -386,34 +390,6 @@ class SteeringStudy(Study[SteeringSpec]):
             reason = f"{lost} of {len(of_chains)}: {reason}"
         return *structures.superposed(shown, spec.places), reason
 
-    def _compared(self, spec: SteeringSpec, goal: Goal, finals: pd.DataFrame) -> dict[str, Any]:
-        values = {
-            name: chains.pivot(index="set", columns="chain", values=goal.property).to_numpy()
-            for name, chains in finals.groupby("condition")
-        }
-        steered, unsteered = values[STEERED][0], values[UNSTEERED][0]
-        controls = {
-            control.value: compared(steered, values[control], larger=goal.direction == "up")
-            for control in CONTROLS
-        }
-        control = stronger(controls)
-        return {
-            "property": goal.property,
-            "title": goal.title,
-            "direction": goal.direction,
-            "start": goal.value(spec.begin),
-            UNSTEERED: _spread(unsteered),
-            STEERED: _spread(steered),
-            **{name: asdict(comparison) for name, comparison in controls.items()},
-            "shift": float(steered.mean() - unsteered.mean()),
-            "shift_interval": list(mean_interval(steered - unsteered)),
-            "control": control,
-            "effect_size": controls[control].effect_size,
-            "z": controls[control].z,
-            "p_value": controls[control].p_value,
-            "floor": controls[control].floor,
-        }
-
     def plot(self, spec: SteeringSpec, result: Result) -> go.Figure:
         """What chains and random sets reached, of the first goal."""
         from neuronlab.figures.steering import finals
@@ -481,31 +457,14 @@ def scores_of(spec: SteeringSpec, model: Model) -> list[NeuronScores]:
             masked=spec.masked,
             seed=spec.seed,
         )
-    for goal in spec.goals:
-        if spec.choose == "residue" and not PROPERTIES[goal.property].of_residues:
-            raise UserError(
-                f"{goal.title} is no sum over residues: choose neurons by effect or per protein."
-            )
-    sequences = _corpus(spec, model)
-    if spec.choose == "protein":
-        activations = pooled(model, sequences, spec.components, "mean")
-        correlations = [
-            selection.by_protein(activations, goal.values(sequences)) for goal in spec.goals
-        ]
-        independent = len(sequences)
-    else:
-        correlations = [_by_residue(goal, model, sequences, spec.components) for goal in spec.goals]
-        independent = sum(map(len, sequences))
-    neurons = model.layers * sum(model.sizes[c] for c in spec.components)
-    # The largest of that many correlations of independent numbers.
-    chance = float(np.sqrt(2 * np.log(neurons) / independent))
-    for goal, scores in zip(spec.goals, correlations, strict=True):
-        if max(float(np.abs(scores[c]).max()) for c in scores) < chance:
-            raise UserError(
-                f"No neuron of {model.title} correlates with "
-                f"{PROPERTIES[goal.property].title.lower()} beyond chance: choose by effect."
-            )
-    return correlations
+    return correlations(
+        model,
+        spec.goals,
+        spec.corpus,
+        spec.components,
+        residues=spec.choose == "residue",
+        seed=spec.seed,
+    )
 
 
 def _gains(spec: SteeringSpec, model: Model) -> list[Float[np.ndarray, "place letter"]]:
@@ -538,45 +497,5 @@ def _gains(spec: SteeringSpec, model: Model) -> list[Float[np.ndarray, "place le
     ]
 
 
-def _corpus(spec: SteeringSpec, model: Model) -> list[str]:
-    """The sequences that correlations are taken over: the model knows all their residues."""
-    proteins = corpora.proteins(spec.corpus)
-    draw = np.random.default_rng(spec.seed).permutation(len(proteins))[:CORRELATED]
-    sequences = [proteins[i].sequence[: model.max_tokens - 2] for i in sorted(draw)]
-    residues = set(model.residues)
-    sequences = [s for s in sequences if residues.issuperset(s)]
-    if len(sequences) < 10:
-        raise UserError("The corpus has too few proteins for correlations: choose another.")
-    return sequences
-
-
-def _by_residue(
-    goal: Goal, model: Model, sequences: Sequence[str], components: Sequence[Component]
-) -> NeuronScores:
-    def contributions(sequence: str) -> np.ndarray:
-        of_residues = per_residue(goal.property, sequence)
-        assert of_residues is not None
-        return of_residues
-
-    return selection.by_residue(model, sequences, contributions, components)
-
-
 def _tokens(spec: SteeringSpec) -> Literal["all"] | tuple[int, ...]:
     return "all" if spec.positions == "all" else tuple(place + 1 for place in spec.places)
-
-
-def _spread(values: Float[np.ndarray, " chain"]) -> dict[str, float]:
-    return {"mean": float(values.mean()), "sd": float(values.std(ddof=1))}
-
-
-def _path(chains: pd.DataFrame, finals: pd.DataFrame, goal: Goal) -> pd.DataFrame:
-    chain = finals.loc[median_chain(finals, STEERED, goal.property), "chain"]
-    of_chain = chains[(chains["condition"] == STEERED) & (chains["chain"] == chain)]
-    sequences = of_chain["sequences"].iloc[0]
-    return pd.DataFrame({"step": range(len(sequences)), "sequence": sequences})
-
-
-def median_chain(finals: pd.DataFrame, condition: str, name: str) -> int:
-    """The row of ``finals`` whose property is the median of its condition, the lower of two."""
-    values = finals.loc[finals["condition"] == condition, name]
-    return int(values.sort_values(kind="stable").index[(len(values) - 1) // 2])

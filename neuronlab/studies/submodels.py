@@ -27,38 +27,40 @@ from neuronlab.cost import Cost
 from neuronlab.models import Component, Encoded, Model, Prompt
 from neuronlab.models.catalogue import use_of
 from neuronlab.neurons import KeepOnly, NeuronScores, NeuronSet, Suppress, predict_over
-from neuronlab.proteins.baselines import Judgement, judge, metrics
+from neuronlab.proteins.baselines import judge, metrics
 from neuronlab.runs import Context, Result, Study
 from neuronlab.studies.bases.masks import (
-    Mask,
     Scores,
     Selection,
-    best,
     neurons_of,
     overlaps,
-    random_mask,
-    select,
 )
 from neuronlab.studies.bases.on_proteins import JudgedSpec, turns
 from neuronlab.studies.bases.prompts import Described
 from neuronlab.studies.bases.protein_scores import (
     classifier,
-    differences,
     judged_rows,
     packed,
     score,
     unpacked,
 )
+from neuronlab.studies.bases.submodel_plan import (
+    BUDGETS,
+    FLOOR,
+    RANDOM,
+    STRATIFIED,
+    compared,
+    only_compared,
+    planned,
+    shares,
+    switched_off,
+)
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-RANDOM, STRATIFIED = "random", "stratified random"
-FULL, FLOOR = "full", "floor"
 # Neurons are switched off one at a time on at most as many proteins.
 SINGLE_ON = 40
-# Shares of one component's neurons that are switched off at equal budget.
-BUDGETS = (0.1, 0.5)
 _PER_SHARD = 10
 
 
@@ -199,7 +201,8 @@ class SubmodelsStudy(Study[SubmodelsSpec]):
         tested = spec.to_test()
         labels = np.array([protein.label for protein in tested])
         encoded = [model.encode(Prompt(p.sequence, target=p.label)) for p in tested]
-        plan, only = _submodels(spec, sums), _only(spec, sums)
+        plan, leading = _submodels(spec, sums), sums.scores(spec.leading)
+        only = switched_off(spec.leading, leading, statistics.seeds(spec.seed, spec.seeds))
         changes = [*_kept_only(plan, sums, spec.components), *(Suppress(r["off"]) for r in only)]
         judging, singling = context.part(0.0, 0.85), context.part(0.85, 0.15)
         p = predict_over(
@@ -211,10 +214,10 @@ class SubmodelsStudy(Study[SubmodelsSpec]):
         few = np.argsort(turns(labels), kind="stable")[:SINGLE_ON]
         tables = {
             "submodels": pd.DataFrame(judged_rows(plan, submodels)),
-            "compared": _compared(plan, submodels),
+            "compared": compared(plan, submodels),
             "shares": shares(plan),
             "only": pd.DataFrame(judged_rows(only, suppressed)),
-            "only_compared": _only_compared(only, suppressed, full),
+            "only_compared": only_compared(only, suppressed, full),
             "single": _single(spec, model, sums, [encoded[i] for i in few], singling),
             "agreement": agreement(spec, sums),
         }
@@ -307,29 +310,11 @@ def by_place(
     }
 
 
-def shares(plan: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Where the kept neurons are: per component and layer, and the component's share of all.
-
-    Stratified random neurons are where those are that they are compared with.
-    """
-    rows = []
-    for row in plan:
-        if row["method"] in (FULL, FLOOR, STRATIFIED) or row["ablation"] != plan[-1]["ablation"]:
-            continue
-        total = sum(int(mask.sum()) for mask in row["kept"].values())
-        for c, mask in row["kept"].items():
-            rows += [
-                {
-                    **{k: row[k] for k in ("method", "selection", "seed", "fraction")},
-                    "component": c,
-                    "layer": layer,
-                    "kept": int(kept.sum()),
-                    "density": float(kept.mean()),
-                    "share": float(kept.sum() / total) if total else 0.0,
-                }
-                for layer, kept in enumerate(mask)
-            ]
-    return pd.DataFrame(rows)
+def _submodels(spec: SubmodelsSpec, sums: Streamed) -> list[dict[str, Any]]:
+    """Every submodel: see ``planned``."""
+    scores = {m: sums.scores(m) for m in spec.methods}
+    seeds = statistics.seeds(spec.seed, spec.seeds)
+    return planned(scores, spec.fractions, spec.selections, spec.ablations, seeds)
 
 
 def agreement(spec: SubmodelsSpec, sums: Streamed) -> pd.DataFrame:
@@ -342,111 +327,6 @@ def agreement(spec: SubmodelsSpec, sums: Streamed) -> pd.DataFrame:
     ]
     columns = ["a", "b", "component", "spearman", "fraction", "jaccard"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def _submodels(spec: SubmodelsSpec, sums: Streamed) -> list[dict[str, Any]]:
-    """Every submodel: how it was chosen, and the mask it keeps (None keeps all)."""
-    plan: list[dict[str, Any]] = []
-
-    def add(
-        method: str,
-        kept: Mask | None,
-        fraction: float,
-        selection: str = "",
-        seed: int = 0,
-        like: str = "",
-    ) -> None:
-        for ablation in spec.ablations if method != FULL else spec.ablations[:1]:
-            row = {"method": method, "selection": selection, "like": like, "seed": seed}
-            plan.append(row | {"fraction": fraction, "ablation": ablation, "kept": kept})
-
-    scores = {m: sums.scores(m) for m in spec.methods}
-    sizes = scores[spec.methods[0]]
-    seeds = statistics.seeds(spec.seed, spec.seeds)
-    add(FULL, None, 1.0)
-    add(FLOOR, {c: np.zeros_like(of_component, bool) for c, of_component in sizes.items()}, 0.0)
-    for fraction in spec.fractions:
-        for selection in spec.selections:
-            strata: dict[str, Mask] = {}
-            for method in spec.methods:
-                kept = select(scores[method], fraction, selection)
-                add(method, kept, fraction, selection)
-                strata[stratum(method, selection)] = kept
-            for whose, kept in strata.items():
-                for number, seed in enumerate(seeds):
-                    mask = random_mask(sizes, fraction, seed, kept)
-                    add(STRATIFIED, mask, fraction, selection, number, whose)
-        for number, seed in enumerate(seeds):
-            add(RANDOM, random_mask(sizes, fraction, seed), fraction, seed=number)
-    return plan
-
-
-def stratum(method: str, selection: str) -> str:
-    """Whose counts per layer and component a choice has: with a quota all have the same."""
-    return "" if selection == "quota" else method
-
-
-def _compared(plan: Sequence[Mapping[str, Any]], judged: Sequence[Judgement]) -> pd.DataFrame:
-    """Every choice against random ones, all neurons and none, on the same test proteins."""
-    alike: dict[tuple, list[Judgement]] = {}
-    for row, judgement in zip(plan, judged, strict=True):
-        alike.setdefault(_kind(row), []).append(judgement)
-    full = next(judgements for kind, judgements in alike.items() if kind[0] == FULL)
-    rows = []
-    for row, judgement in zip(plan, judged, strict=True):
-        if row["method"] in (FULL, FLOOR, RANDOM, STRATIFIED):
-            continue
-        whose = stratum(row["method"], row["selection"])
-        against = {
-            STRATIFIED: alike[_kind({**row, "method": STRATIFIED, "like": whose})],
-            RANDOM: alike[_kind({**row, "method": RANDOM, "selection": ""})],
-            FULL: full,
-            FLOOR: alike[_kind({**row, "method": FLOOR, "selection": "", "fraction": 0.0})],
-        }
-        place = {k: row[k] for k in ("method", "selection", "fraction", "ablation")}
-        rows += differences(place, judgement, against)
-    return pd.DataFrame(rows)
-
-
-def _kind(row: Mapping[str, Any]) -> tuple:
-    """What all random draws of a kind have in common."""
-    return tuple(row[k] for k in ("method", "selection", "like", "fraction", "ablation"))
-
-
-def _only(spec: SubmodelsSpec, sums: Streamed) -> list[dict[str, Any]]:
-    """Only one component's neurons off: its best by the first gradient method, and random ones."""
-    scores = sums.scores(spec.leading)
-    smallest = min(scores[c].size for c in spec.components)
-    rows: list[dict[str, Any]] = []
-    for budget in BUDGETS:
-        count = int(budget * smallest)
-        for c in spec.components:
-            chosen = {c: best(scores[c].ravel(), count).reshape(scores[c].shape)}
-            place = {"component": c, "budget": budget, "neurons": int(chosen[c].sum())}
-            rows.append({**place, "choice": spec.leading, "seed": 0, "off": neurons_of(chosen)})
-            for number, seed in enumerate(statistics.seeds(spec.seed, spec.seeds)):
-                mask = random_mask({c: scores[c]}, budget, seed, chosen)
-                row = {"choice": RANDOM, "seed": number, "off": neurons_of(mask)}
-                rows.append({**place, **row})
-    return rows
-
-
-def _only_compared(
-    only: Sequence[Mapping[str, Any]], judged: Sequence[Judgement], full: Judgement
-) -> pd.DataFrame:
-    """A component's best off, against random ones with as many in each layer, and none, off."""
-    rows = []
-    for row, judgement in zip(only, judged, strict=True):
-        if row["choice"] == RANDOM:
-            continue
-        place = {k: row[k] for k in ("component", "budget")}
-        drawn = [
-            other
-            for control, other in zip(only, judged, strict=True)
-            if control["choice"] == RANDOM and all(control[k] == v for k, v in place.items())
-        ]
-        rows += differences(place, judgement, {RANDOM: drawn, FULL: [full]})
-    return pd.DataFrame(rows)
 
 
 def _single(

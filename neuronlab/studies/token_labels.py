@@ -97,11 +97,11 @@ class TokenLabelsStudy(Study[TokenLabelsSpec]):
         judging = spec.judging(len(texts))
         explaining = token_ids(model, [t for t, out in zip(texts, judging, strict=True) if not out])
         frequency = np.bincount(of_token[np.concatenate(explaining)], minlength=len(vocabulary))
-        known = token_ids(model, places.tables["texts"]["text"].tolist())
+        ids = token_ids(model, places.tables["texts"]["text"].tolist())
         labels, peaks = {}, {}
         for number, c in enumerate(spec.components):
             context.progress(0.1 + 0.2 * number / len(spec.components), "naming what is common")
-            there = _standing(places, c, known, of_token)
+            there = _standing(places, c, ids, of_token)
             flat = {role: there[role].reshape(-1, there[role].shape[-1]) for role in ROLES}
             every = token_labels(flat, frequency / frequency.sum())
             size = model.sizes[c]
@@ -213,9 +213,9 @@ def _table(
     peaks: Sequence[str],
     judges: Sequence[Judge],
 ) -> pd.DataFrame:
-    own, control = judges
+    judge, control = judges
     labels = [label for of_layer in layers for label in of_layer]
-    layer, neuron = np.indices(own.bearing.shape)
+    layer, neuron = np.indices(judge.bearing.shape)
     return pd.DataFrame(
         {
             "model": model,
@@ -226,8 +226,8 @@ def _table(
             "role": [label.role for label in labels],
             "p": np.array([float(f"{label.p:.2g}") for label in labels], np.float32),
             "peaks": peaks,
-            "correlation": own.correlation.ravel().round(3).astype(np.float32),
+            "correlation": judge.correlation.ravel().round(3).astype(np.float32),
             "control_correlation": control.correlation.ravel().round(3).astype(np.float32),
-            "bearing": own.bearing.ravel().astype(np.int32),
+            "bearing": judge.bearing.ravel().astype(np.int32),
         }
     )

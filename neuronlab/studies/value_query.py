@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import pandas as pd
 import torch
 
 from neuronlab.attribution.best_first import CERTIFIED, Proof
@@ -119,15 +120,7 @@ def analyse(model: Model, spec: ValueQuerySpec, context: Context) -> Result:
     context.preview(Result(asked | label, dict(tables)), "layers and heads; neurons are next")
 
     context.progress(0.15, "proving the best writing neurons")
-    candidates = {"attention": [scorer.attention_neurons], "ffn": [scorer.ffn_neurons]}
-    searched = {
-        sublayer: scorer.search(neurons, LISTED[sublayer], check=context.check)
-        for sublayer, neurons in candidates.items()
-    }
-    values = {
-        sublayer: scorer.table(searched[sublayer], neurons, LISTED[sublayer])
-        for sublayer, neurons in candidates.items()
-    }
+    searched, values = _writing(scorer, context.check)
     context.progress(0.45, "scoring attention over all positions")
     attention = scorer.search([summed(scorer.stream, "attention")], check=context.check)
     arrays = {"ffn": searched["ffn"].every, "attention": attention.every}
@@ -150,6 +143,22 @@ def analyse(model: Model, spec: ValueQuerySpec, context: Context) -> Result:
         for name, array in arrays.items()
     }
     return Result(asked | _counts(searched, queries), tables, scores)
+
+
+def _writing(
+    scorer: LogProbabilityIncrease, check: Callable[[], None]
+) -> tuple[dict[str, Proof], dict[str, pd.DataFrame]]:
+    """The best value neurons of attention and FFN: how they were searched, and their tables."""
+    candidates = {"attention": [scorer.attention_neurons], "ffn": [scorer.ffn_neurons]}
+    searched = {
+        sublayer: scorer.search(neurons, LISTED[sublayer], check=check)
+        for sublayer, neurons in candidates.items()
+    }
+    values = {
+        sublayer: scorer.table(searched[sublayer], neurons, LISTED[sublayer])
+        for sublayer, neurons in candidates.items()
+    }
+    return searched, values
 
 
 def _counts(searched: Mapping[str, Proof], queries: Mapping[str, QueryScores]) -> dict[str, Any]:

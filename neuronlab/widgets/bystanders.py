@@ -128,7 +128,7 @@ def headline(model: Model, prompt: Prompt, neurons: NeuronSet) -> None:
     if of is None:
         return
     times = "" if of.quotient is None else f" **{of.quotient:.1f}**"
-    exports.told(
+    exports.finding(
         "specificity",
         "Specificity: the best neurons, suppressed",
         f"Specificity{times}: log-probability {of.change:+.2f} of the answer, "

@@ -25,6 +25,8 @@ _follow = element("tracks")
 _fill = element("fullscreen")
 # Columns of result tables that hold tokens.
 _TOKENS = {"token", "text", "answer"}
+# In a table, where there is no value.
+NOTHING = "–"
 # In the address: the page alone, without what is around it.
 PRESENTED = "present"
 _ABOUT_REPORT = (
@@ -86,7 +88,7 @@ def unseen() -> Iterator[None]:
         yield
 
 
-def told(name: str, words: str, text: str) -> None:
+def finding(name: str, words: str, text: str) -> None:
     """What was found, in Markdown: on the page, and below ``words`` in a report of it."""
     st.markdown(text)
     reported(name, Part(words, text=text))
@@ -109,7 +111,7 @@ def listed(table: pd.DataFrame, height: int | Literal["auto"] = "auto") -> None:
         hide_index=True,
         column_config=words,
         height=height,
-        placeholder="–",
+        placeholder=NOTHING,
     )
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import streamlit as st
 from pydantic import ValidationError
 
-from neuronlab.errors import UserError, memory_told
+from neuronlab.errors import UserError, memory_in_a_sentence
 from neuronlab.models.residues import besides, doubt
 
 log = logging.getLogger("neuronlab")
@@ -20,7 +20,7 @@ log = logging.getLogger("neuronlab")
 def guard() -> Iterator[None]:
     """Show an exception of the code inside as a message instead of a traceback."""
     try:
-        with memory_told():
+        with memory_in_a_sentence():
             yield
     except UserError as error:
         complain(str(error), getattr(error, "details", ""))

@@ -13,7 +13,6 @@ import streamlit as st
 from neuronlab.errors import UserError
 from neuronlab.models.catalogue import entry
 from neuronlab.neurons import Neuron, NeuronSet
-from neuronlab.runs import Run
 from neuronlab.widgets import prompt_form, services, state
 from neuronlab.widgets.address import LONGEST, MISSING
 from neuronlab.widgets.guard import complain
@@ -165,10 +164,15 @@ def drop_others_run() -> None:
 
 def model_of(key: str) -> str | None:
     """The model of a run, under way or stored; None where there is none, or several."""
+    return (asked_of(key) or {}).get("model")
+
+
+def asked_of(key: str) -> dict | None:
+    """What a run was asked, under way or stored: its spec's fields; None where there is none."""
+    if services.store().has(key):
+        return services.result(key)[0]
     run = services.queue().get(key)
-    if run is not None:
-        return getattr(run.spec, "model", None)
-    return services.result(key)[0].get("model") if services.store().has(key) else None
+    return None if run is None else {"study": run.study, **run.spec.model_dump()}
 
 
 def neuron() -> Neuron | None:
@@ -214,25 +218,16 @@ def carry(name: str, value: str, default: str = "") -> None:
 
 def _is_there(key: str) -> bool:
     """Whether a run is stored or under way: one that was shown may have been deleted."""
-    return _in_queue(key) is not None or services.store().has(key)
-
-
-def _in_queue(key: str) -> Run | None:
-    """A run that has no result yet, or none at all; of a finished one the store knows more."""
     run = services.queue().get(key)
-    return None if run is None or run.status == "done" else run
+    return services.store().has(key) or (run is not None and run.status != "done")
 
 
 def _spec(key: str) -> dict:
-    if _KEY.fullmatch(key):
-        run = _in_queue(key)
-        if run is not None:
-            return {"study": run.study, **run.spec.model_dump()}
-        if services.store().has(key):
-            spec = services.result(key)[0]
-            if "study" not in spec:
-                raise UserError("The result that the link names is damaged: run the prompt again.")
-            return spec
+    spec = asked_of(key) if _KEY.fullmatch(key) and _is_there(key) else None
+    if spec is not None:
+        if "study" not in spec:
+            raise UserError("The result that the link names is damaged: run the prompt again.")
+        return spec
     raise UserError(
         "The link names a run that this server does not have: run the prompt here, or ask for "
         "the exported result."

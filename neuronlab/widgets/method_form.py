@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import streamlit as st
@@ -11,8 +11,8 @@ from neuronlab.attribution import METHODS, Method, method
 from neuronlab.attribution.request import TOLERANCE
 from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.models import Component
+from neuronlab.widgets.state import form_key
 
-Key = Callable[[str], str]
 _POSITIONS = {"predicted": "predicted position", "all": "all positions"}
 _OBJECTIVES = {
     "probability": "probability",
@@ -68,13 +68,12 @@ def words(spec: Mapping[str, Any]) -> dict[str, str]:
     return {name: value for name, value in settings.items() if value}
 
 
-def draw(form: dict[str, Any], there: Collection[Component], key: Key) -> dict[str, Any]:
+def draw(form: dict[str, Any], there: Collection[Component]) -> dict[str, Any]:
     """The method, its components and positions, and what few people change: fields of a spec.
 
     Args:
         form: what they are at first.
         there: the components that the model has.
-        key: makes a widget's key of its name.
     """
     first, second, third, fourth = st.columns([1.6, 2.4, 1.5, 1.1], vertical_alignment="bottom")
     names = list(METHODS)
@@ -84,7 +83,7 @@ def draw(form: dict[str, Any], there: Collection[Component], key: Key) -> dict[s
             names,
             index=names.index(form["method"]),
             format_func=lambda n: METHODS[n].title,
-            key=key("method"),
+            key=form_key("method"),
             help="\n".join(
                 f"- **{m.title}**: {m.summary} Cost: {m.cost}." for m in METHODS.values()
             ),
@@ -98,7 +97,7 @@ def draw(form: dict[str, Any], there: Collection[Component], key: Key) -> dict[s
             selection_mode="multi",
             default=[c for c in form["components"] if c in offered] or chosen.default_components,
             format_func=COMPONENT_NAMES.__getitem__,
-            key=key(f"components_{'_'.join(offered)}"),
+            key=form_key(f"components_{'_'.join(offered)}"),
             wrap=True,
         )
     places = [p for p in _POSITIONS if p == "predicted" or chosen.everywhere]
@@ -108,11 +107,11 @@ def draw(form: dict[str, Any], there: Collection[Component], key: Key) -> dict[s
             places,
             index=places.index(form["positions"]) if form["positions"] in places else 0,
             format_func=_POSITIONS.__getitem__,
-            key=key("positions" if chosen.everywhere else "position"),
+            key=form_key("positions" if chosen.everywhere else "position"),
             help="At which tokens neurons get a score. Over all positions scores are summed; the "
             "top neurons keep one per token.",
         )
-    specific = _specific(form, key)
+    specific = _specific(form)
     settings = {
         "method": name,
         "components": tuple(components),
@@ -120,19 +119,19 @@ def draw(form: dict[str, Any], there: Collection[Component], key: Key) -> dict[s
         "specific": specific,
     }
     with fourth, st.popover("More", icon=":material/tune:", width="stretch"):
-        more = _more(chosen, form, key)
+        more = _more(chosen, form)
         if not more:
             st.caption("This method has no further settings.")
     return settings | more
 
 
-def _specific(form: dict[str, Any], key: Key) -> bool:
+def _specific(form: dict[str, Any]) -> bool:
     """Whether what is this answer's alone comes first."""
     ranking = st.segmented_control(
         "Ranked by",
         _RANKINGS,
         default=_RANKINGS[bool(form.get("specific"))],
-        key=key("specific"),
+        key=form_key("specific"),
         required=True,
         wrap=True,
         help="Many neurons speak for every answer of a kind. Specific: each score less its mean "
@@ -142,7 +141,7 @@ def _specific(form: dict[str, Any], key: Key) -> bool:
     return ranking == _RANKINGS[1]
 
 
-def _more(chosen: Method, form: dict[str, Any], key: Key) -> dict[str, Any]:
+def _more(chosen: Method, form: dict[str, Any]) -> dict[str, Any]:
     """What few people change, as far as the method has it."""
     settings: dict[str, Any] = {}
     if chosen.differentiates and form.get("foil") is None:
@@ -151,26 +150,26 @@ def _more(chosen: Method, form: dict[str, Any], key: Key) -> dict[str, Any]:
             list(_OBJECTIVES),
             index=list(_OBJECTIVES).index(form["objective"]),
             format_func=_OBJECTIVES.__getitem__,
-            key=key("objective"),
+            key=form_key("objective"),
         )
     if chosen.integrates:
-        settings |= _path(chosen, form, key)
+        settings |= _path(chosen, form)
     if len(chosen.variants) > 1:
         settings["variant"] = st.selectbox(
             "Form",
             chosen.variants,
             index=chosen.variants.index(form["variant"]),
             format_func=_VARIANTS.__getitem__,
-            key=key("variant"),
+            key=form_key("variant"),
             help="The authors multiply by the activation, not by its distance from the "
             "baseline: scores then do not add up.",
         )
     if chosen.draws:
-        settings["seed"] = st.number_input("Seed", 0, 2**31, form["seed"], key=key("seed"))
+        settings["seed"] = st.number_input("Seed", 0, 2**31, form["seed"], key=form_key("seed"))
     return settings
 
 
-def _path(chosen: Method, form: dict[str, Any], key: Key) -> dict[str, Any]:
+def _path(chosen: Method, form: dict[str, Any]) -> dict[str, Any]:
     """Where the path of integration begins, and how exactly it is followed."""
     baselines, engines = chosen.baselines, list(chosen.engines)
     settings: dict[str, Any] = {
@@ -179,7 +178,7 @@ def _path(chosen: Method, form: dict[str, Any], key: Key) -> dict[str, Any]:
             baselines,
             index=baselines.index(form["baseline"]) if form["baseline"] in baselines else 0,
             format_func=_BASELINES.__getitem__,
-            key=key(f"baseline_{len(baselines)}"),
+            key=form_key(f"baseline_{len(baselines)}"),
             help="Uninformative: all tokens replaced by the mask or the end of text. Mean: over"
             " inputs in which one token is replaced, each in turn.",
         ),
@@ -187,7 +186,7 @@ def _path(chosen: Method, form: dict[str, Any], key: Key) -> dict[str, Any]:
             "Engine",
             engines,
             index=engines.index(form["engine"]),
-            key=key("engine"),
+            key=form_key("engine"),
             help="Captum computes the same numbers, many times slower: for checking.",
         ),
     }
@@ -198,7 +197,7 @@ def _path(chosen: Method, form: dict[str, Any], key: Key) -> dict[str, Any]:
             choices,
             index=choices.index(form["tolerance"]),
             format_func=lambda t: f"{t:.1%}",
-            key=key("tolerance"),
+            key=form_key("tolerance"),
             help="How far off a layer's scores may be, as estimated, as a share of all of them "
             "together. Less takes longer.",
         )

@@ -144,10 +144,10 @@ def _elsewhere(model: Model, prompt: Prompt, neuron: Neuron) -> None:
         for name, example in prompts(model.name, model.kind, model.alphabet).items()
         if name not in names and Prompt(**example).unasked == prompt.unasked
     ]
-    here = "; not of this one" if names and others else ""
+    this = "; not of this one" if names and others else ""
     st.caption(
         "By gradient x activation, which is quicker, it is among the ten best of "
-        f"{of}{which}{here}."
+        f"{of}{which}{this}."
     )
 
 

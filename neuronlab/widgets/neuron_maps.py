@@ -20,6 +20,18 @@ from neuronlab.widgets import exports, heatmaps, links, selection, state
 _TOP = 200
 # Of columns of text, in pixels: what a list beside a card has room for.
 _WIDTHS = {"label": 205}
+_NUMBERS = {
+    "score": st.column_config.NumberColumn("score", format="%.5f"),
+    "coefficient": st.column_config.NumberColumn("coefficient", format="%+.2f"),
+    "likeness": st.column_config.NumberColumn(
+        format="%.2f",
+        help="Of label and search, in meaning: 1 is the same, 0 nothing alike.",
+    ),
+    "correlation": st.column_config.NumberColumn(format="%.2f", width=92),
+    "control_correlation": st.column_config.NumberColumn(
+        "control", format="%.2f", width=68, help="What labels of other neurons get."
+    ),
+}
 
 
 def chosen() -> Neuron:
@@ -217,22 +229,13 @@ def listed(
         selection_mode=selection.MODES,
         key=name,
         column_order=order,
-        placeholder="–",
+        placeholder=exports.NOTHING,
         column_config={
             **({} if "layer_name" in table else {"layer": st.column_config.Column(width=52)}),
             "component": st.column_config.TextColumn("component", width="small"),
             "neuron": st.column_config.Column(width=64),
             **{column: st.column_config.Column(width=width) for column, width in widths.items()},
-            "score": st.column_config.NumberColumn("score", format="%.5f"),
-            "coefficient": st.column_config.NumberColumn("coefficient", format="%+.2f"),
-            "likeness": st.column_config.NumberColumn(
-                format="%.2f",
-                help="Of label and search, in meaning: 1 is the same, 0 nothing alike.",
-            ),
-            "correlation": st.column_config.NumberColumn(format="%.2f", width=92),
-            "control_correlation": st.column_config.NumberColumn(
-                "control", format="%.2f", width=68, help="What labels of other neurons get."
-            ),
+            **_NUMBERS,
         },
         alt=alt,
     )

@@ -40,3 +40,12 @@ def set_basket(neurons: NeuronSet, model: str | None = None) -> None:
 def add_to_basket(neurons: NeuronSet | list[Neuron], model: str | None = None) -> None:
     """Add neurons to the basket of a model."""
     set_basket(basket(model) | NeuronSet(neurons), model)
+
+
+def form_key(name: str) -> str:
+    """The key of a widget of the form of prompts.
+
+    Widgets start afresh when the form is filled from an example or a link, and for each model:
+    one model's settings are not another's.
+    """
+    return f"{name}_{st.session_state['form_version']}_{model_name()}"

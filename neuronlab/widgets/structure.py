@@ -217,7 +217,7 @@ def pick_known(model: Model, use: Callable[[str], None]) -> None:
     Args:
         use: puts its sequence into the form, before that is drawn.
     """
-    names = known_to(model)
+    names = gallery_for(model)
     key = f"known_{model.name}"
 
     def chosen() -> None:
@@ -237,7 +237,7 @@ def pick_known(model: Model, use: Callable[[str], None]) -> None:
         )
 
 
-def known_to(model: Model) -> dict[str, str]:
+def gallery_for(model: Model) -> dict[str, str]:
     """What proteins people know are called, by name: those that a model is of use on."""
     only = use_of(model.name).only
     if only == "antibodies":

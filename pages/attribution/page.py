@@ -146,7 +146,7 @@ def headline(result: Result) -> None:
     written = WRITTEN[measure]
     words, mean, sd = control_in(n)
     spread = percent(sd) if measure == "probability" else f"{sd:.2f}"
-    exports.told(
+    exports.finding(
         "headline",
         "What was found",
         f"{prediction(n)} Without its {n['suppressed']} top neurons: "

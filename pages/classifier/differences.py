@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neuronlab.studies.submodels import FULL, STRATIFIED
+from neuronlab.studies.bases.submodel_plan import FULL, STRATIFIED
+from neuronlab.widgets.exports import NOTHING
 
 # What the columns of a comparison are called.
 AGAINST = {STRATIFIED: "against random, same counts", FULL: "against all neurons"}
 SAME = "not told apart"
-# Where there is nothing to compare: with itself.
-NOTHING = "–"
 # How often random neurons may do as well by chance where a choice is called better.
 CHANCE = 0.05
 

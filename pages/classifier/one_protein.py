@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,13 +15,10 @@ from neuronlab.cli.same_call import residues_python
 from neuronlab.figures.protein import residue_track, state_name
 from neuronlab.figures.report import Part
 from neuronlab.figures.tokens import strip as strip_data
-from neuronlab.models import COMPONENTS, Model, Prompt, tuned
-from neuronlab.models.residues import clean_sequence
+from neuronlab.models import COMPONENTS, Model, Prompt
 from neuronlab.neurons import Neuron, NeuronScores, NeuronSet, predict
 from neuronlab.neurons.activity import per_residue
-from neuronlab.proteins.backbones import find, gallery
-from neuronlab.proteins.sequences import is_fasta, read_fasta
-from neuronlab.studies.submodels import SubmodelsSpec, SubmodelsStudy
+from neuronlab.studies.submodels import SubmodelsStudy
 from neuronlab.verdicts import decision, domain, precision
 from neuronlab.widgets import (
     badges,
@@ -37,14 +32,11 @@ from neuronlab.widgets import (
     token_strip,
 )
 from neuronlab.widgets import contacts as contact_maps
-from neuronlab.widgets.guard import counted, doubted, guard, plain
+from neuronlab.widgets.guard import counted, guard, plain
+from pages.classifier import protein_choice
+from pages.classifier.protein_choice import LONGEST, Chosen
 from pages.classifier.ranking import METHODS, scores_of
 
-# Trypsin: an enzyme that the classifier calls one, and of which it sees contacts.
-_FIRST = "4I8H_A"
-TYPED = "Type a sequence"
-# Residues of a typed protein that an address carries, which others are to open, too.
-_LONGEST = 2_000
 _PAIR = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
 # What the figures of the page share: see `figures.tokens.strip`.
 _LINKED = "one"
@@ -58,160 +50,98 @@ def draw() -> None:
     model = services.model(state.model_name(), state.device())
     with guard():
         links.carry_model()
-        name, sequence, secondary, label = protein(model)
-        if not sequence:
+        protein = protein_choice.choose(model)
+        if not protein.sequence:
             return
-        left, middle, right = st.columns(3)
-        target = left.selectbox(
-            "What speaks for",
-            range(len(model.labels)),
-            min(label, len(model.labels) - 1),
-            format_func=lambda i: model.labels[i],
-            key=f"one_target_{model.name}_{label}",
-            bind="query-params",
-        )
-        method = middle.selectbox(
-            "Attribution",
-            _METHODS,
-            format_func=METHODS.__getitem__,
-            key="one_method",
-            bind="query-params",
-        )
-        neurons, words = chosen(model, right)
+        target, method, neurons, words = asked(model, protein.label)
         (values, p, error), first = _scores(
-            model, model.name, model.revision, sequence, target, method, tuple(neurons or ())
-        )
-        table = pd.DataFrame(
-            {
-                "residue": range(1, len(sequence) + 1),
-                "letter": list(sequence),
-                "score": values,
-                **({"DSSP": list(secondary)} if secondary else {}),
-            }
+            model,
+            model.name,
+            model.revision,
+            protein.sequence,
+            target,
+            method,
+            tuple(neurons or ()),
         )
         if note := suited.note():
             st.caption(note)
-        asked = model.labels[target]
-        instead = "" if first == asked else f", and the model says **{plain(first)}**"
+        name = model.labels[target]
+        instead = "" if first == name else f", and the model says **{plain(first)}**"
         st.markdown(
-            f"**{plain(asked)}** has {p:.1%}{instead}. Each residue is coloured by "
+            f"**{plain(name)}** has {p:.1%}{instead}. Each residue is coloured by "
             f"what {words} contribute there to its logit, each layer and kind by itself: sums over "
             "several exceed the logit."
         )
         undecided = decision(p) if len(model.labels) == 2 else None
-        within = domain(model.name, sequence, "protein")
+        within = domain(model.name, protein.sequence, "protein")
         if not badges.draw(within, undecided, precision(error)):
             return
-        caption = [name, model.title, f"{asked} {p:.1%}: {METHODS[method]} of {words}"]
-        strip(table, values, secondary, caption)
-        probabilities = services.contacts(model, sequence)
-        at, beside = _looked_at(sequence)
-        with st.container():  # always there: what follows keeps its place, and is not drawn anew
-            if at is not None:
-                one_residue(table, at, beside, probabilities)
-        left, right = st.columns(2, gap="medium")
-        with left:
-            contacts(sequence, values, probabilities, caption)
-        with right:
-            on_structure(model, sequence, values, secondary, neurons)
-        if at is not None:
-            neurons_there(model, sequence, target, at)
+        caption = [protein.name, model.title, f"{name} {p:.1%}: {METHODS[method]} of {words}"]
+        residues(model, protein, target, neurons, values, caption)
         with st.container(horizontal=True):
             exports.share_view(
-                residues_python(model.name, sequence, target, method, neurons),
-                f"this protein (a typed one of up to {_LONGEST:,} residues) with its residue and "
+                residues_python(model.name, protein.sequence, target, method, neurons),
+                f"this protein (a typed one of up to {LONGEST:,} residues) with its residue and "
                 "colours",
             )
 
 
-class Chosen(NamedTuple):
-    """A protein of the test part, one that people know, or a typed one.
+def asked(model: Model, label: int) -> tuple[int, str, NeuronSet | None, str]:
+    """What is explained, by which method, through which neurons, and what these are called.
 
-    Attributes:
-        name: what it is called; of a typed one, how it begins.
-        sequence: "" where there is none yet.
-        secondary: DSSP letters, or "".
+    Args:
         label: the class to begin with.
     """
-
-    name: str
-    sequence: str
-    secondary: str
-    label: int
-
-
-def protein(model: Model) -> Chosen:
-    """The protein that a person chooses."""
-    spec = SubmodelsSpec.like_tuned(model.name, model.revision)
-    choices = _tests(spec.key, spec)
-    _follow(choices)
-    which = st.selectbox(
-        "Protein",
-        [structure.KNOWN, TYPED, *choices],
-        format_func=lambda n: f"{n} ({choices[n][3]})" if n in choices else n,
-        key="one_protein",
-        persist_state="session",
-        help="Of the test part: proteins that the model was not tuned on.",
+    left, middle, right = st.columns(3)
+    target = left.selectbox(
+        "What speaks for",
+        range(len(model.labels)),
+        min(label, len(model.labels) - 1),
+        format_func=lambda i: model.labels[i],
+        key=f"one_target_{model.name}_{label}",
+        bind="query-params",
     )
-    if which == structure.KNOWN:
-        chosen = structure.choose_known(gallery(), "one_known", _FIRST)
-        if tuned.spec_of(model.name) and chosen.sequence in _learnt(spec.key, spec):
-            st.caption("One of the proteins that the classifier was tuned on.")
-        title = f"{chosen.title}, {chosen.name}"
-        links.carry("protein", chosen.name)
-        return Chosen(title, chosen.sequence, chosen.secondary, 1)
-    if which != TYPED:
-        sequence, secondary, label, _ = choices[which]
-        links.carry("protein", which)
-        return Chosen(which, sequence, secondary, label)
-    text = st.text_area(
-        "Sequence in one-letter codes, or FASTA",
-        key="one_sequence",
-        persist_state="session",
-        max_chars=50_000,
+    method = middle.selectbox(
+        "Attribution",
+        _METHODS,
+        format_func=METHODS.__getitem__,
+        key="one_method",
+        bind="query-params",
     )
-    if not text.strip():
-        return Chosen("", "", "", 0)
-    if text.count(">") > 1 and is_fasta(text):
-        proteins = read_fasta(text.encode())
-        names = [f"{number}: {p.name}" for number, p in enumerate(proteins, start=1)]
-        of_these = st.selectbox("Of these", names, key="one_of_these")
-        text = proteins[names.index(of_these)].sequence
-    sequence = clean_sequence(text, model.residues)
-    links.carry("protein", sequence if len(sequence) <= _LONGEST else "")
-    doubted(sequence)
-    begins = sequence if len(sequence) <= 30 else f"{sequence[:30]}…, {len(sequence)} residues"
-    fit = find(sequence)
-    return Chosen(begins, sequence, "" if fit is None else fit.secondary, 1)
+    return target, method, *chosen(model, right)
 
 
-def _follow(tests: Collection[str]) -> None:
-    """Choose what the address names: a protein by its name, or its sequence; once in a session."""
-    named = st.query_params.get("protein")
-    if not named or "one_protein" in st.session_state:
-        return
-    in_gallery = named in gallery()
-    st.session_state["one_protein"] = structure.KNOWN if in_gallery else named
-    if in_gallery:
-        st.session_state["one_known"] = named
-    elif named not in tests:
-        st.session_state["one_protein"] = TYPED
-        st.session_state["one_sequence"] = named
-
-
-@st.cache_data(max_entries=4, show_spinner=False)
-def _tests(key: str, _spec: SubmodelsSpec) -> dict[str, tuple[str, str, int, str]]:
-    proteins, sides = _spec.parts()
-    tests = [proteins[i] for i in sides.test if 80 <= len(proteins[i].sequence) <= 400]
-    tests = sorted(tests, key=lambda p: len(p.sequence))[:200]  # short ones take seconds
-    return {p.name: (p.sequence, p.secondary, p.label, _spec.classes[p.label]) for p in tests}
-
-
-@st.cache_data(max_entries=4, show_spinner=False)
-def _learnt(key: str, _spec: SubmodelsSpec) -> frozenset[str]:
-    """The sequences of the training part."""
-    proteins, sides = _spec.parts()
-    return frozenset(proteins[i].sequence for i in sides.train)
+def residues(
+    model: Model,
+    protein: Chosen,
+    target: int,
+    neurons: NeuronSet | None,
+    values: np.ndarray,
+    caption: list[str],
+) -> None:
+    """The residues in their sequence, their contacts and in space; and the one that is chosen."""
+    sequence, secondary = protein.sequence, protein.secondary
+    table = pd.DataFrame(
+        {
+            "residue": range(1, len(sequence) + 1),
+            "letter": list(sequence),
+            "score": values,
+            **({"DSSP": list(secondary)} if secondary else {}),
+        }
+    )
+    strip(table, values, secondary, caption)
+    probabilities = services.contacts(model, sequence)
+    at, beside = _looked_at(sequence)
+    with st.container():  # always there: what follows keeps its place, and is not drawn anew
+        if at is not None:
+            one_residue(table, at, beside, probabilities)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        contacts(sequence, values, probabilities, caption)
+    with right:
+        on_structure(model, sequence, values, secondary, neurons)
+    if at is not None:
+        neurons_there(model, sequence, target, at)
 
 
 def chosen(model: Model, place: st.delta_generator.DeltaGenerator) -> tuple[NeuronSet | None, str]:

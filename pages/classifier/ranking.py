@@ -16,7 +16,8 @@ from neuronlab.figures.protein import state_bars, state_name
 from neuronlab.models import COMPONENTS, Model, Prompt
 from neuronlab.neurons import NeuronScores
 from neuronlab.runs import Result
-from neuronlab.studies.submodels import RANDOM, SubmodelsSpec
+from neuronlab.studies.bases.submodel_plan import RANDOM
+from neuronlab.studies.submodels import SubmodelsSpec
 from neuronlab.widgets import exports, neuron_card, neuron_maps
 from neuronlab.widgets.guard import plain
 

@@ -18,14 +18,8 @@ from neuronlab.figures.classifier import (
 from neuronlab.figures.colours import COMPONENT_NAMES
 from neuronlab.models import Model
 from neuronlab.runs import Result
-from neuronlab.studies.submodels import (
-    FULL,
-    RANDOM,
-    STRATIFIED,
-    SubmodelsSpec,
-    SubmodelsStudy,
-    lines,
-)
+from neuronlab.studies.bases.submodel_plan import FULL, RANDOM, STRATIFIED
+from neuronlab.studies.submodels import SubmodelsSpec, SubmodelsStudy, lines
 from neuronlab.widgets import exports, sections, services, shown, state
 from pages.classifier.differences import AGAINST, comparison, verdict_on
 from pages.classifier.ranking import METHODS, agreement, ranked, where
@@ -163,7 +157,7 @@ def headline(table: pd.DataFrame, result: Result, metric: str, ablation: str) ->
         ways = better.setdefault(row.fraction, [])
         if verdict_on(row) == "more":
             ways.append(titles[row.method, row.selection])
-    exports.told(
+    exports.finding(
         "headline",
         "What was found",
         f"{better_choices(better)} {METRICS[metric]} of all neurons {n['full'][metric]:.3f}, of "

@@ -17,7 +17,7 @@ from neuronlab.statistics import FEWEST
 from neuronlab.studies.neuron_transfer import FULL, OTHER, OWN, RANDOM, NeuronTransferSpec, lines
 from neuronlab.widgets import exports, model_fetch, services, shown, state
 from neuronlab.widgets.guard import complain, enumerated, plain
-from pages.classifier.differences import NOTHING, SAME, comparison, verdict_on
+from pages.classifier.differences import SAME, comparison, verdict_on
 from pages.classifier.ranking import METHODS
 
 STUDY = "neuron_transfer"
@@ -109,7 +109,7 @@ def results(spec: NeuronTransferSpec, result: Result) -> None:
     )
     compared = result.tables["compared"]
     compared = compared[compared["metric"] == metric]
-    exports.told("headline", "What was found", carried_over(spec, compared, metric))
+    exports.finding("headline", "What was found", carried_over(spec, compared, metric))
     judges = {spec.model: "its labels", spec.other: "what it says with all neurons"}
     for column, (name, judge) in zip(st.columns(2, gap="medium"), judges.items(), strict=True):
         if name not in result.numbers["full"]:
@@ -186,7 +186,7 @@ def shared(overlap: pd.DataFrame) -> None:
     st.dataframe(
         overlap.replace(COMPONENT_NAMES)[list(_OVERLAP)].rename(columns=_OVERLAP),
         hide_index=True,
-        placeholder=NOTHING,
+        placeholder=exports.NOTHING,
         column_config={
             _OVERLAP[c]: st.column_config.NumberColumn(format=f) for c, f in formats.items()
         },

@@ -253,7 +253,7 @@ def results(spec: FineTuneSpec, result: Result) -> None:
     table = pd.DataFrame(rows)
     low, high = n["test"]["intervals"]["auc"]
     st.subheader("What was reached")
-    exports.told(
+    exports.finding(
         "headline",
         "What was found",
         f"**AUC {n['test']['auc']:.3f}** ({low:.3f} to {high:.3f}) on {n['sizes']['test']} test "

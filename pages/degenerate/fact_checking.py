@@ -166,7 +166,7 @@ def headline(spec: FactCheckingSpec, result: Result) -> None:
         interval = "no interval"
         if row["f1_low"] <= row["f1_high"]:
             interval = f"{row['f1_low']:.2f} to {row['f1_high']:.2f}"
-        exports.told(
+        exports.finding(
             f"headline_{kind}",
             "What was found",
             f"**{SCORERS[kind]}**, judging one candidate: F1 **{row['f1']:.2f}** "
@@ -222,7 +222,11 @@ def table(scorers: pd.DataFrame) -> None:
     frame["scorer"] = [SCORERS[name] for name in frame["scorer"]]
     numbers = {name: st.column_config.NumberColumn(format="%.2f") for name in columns.values()}
     st.dataframe(
-        frame, hide_index=True, column_config=numbers, key="checking_scorers", placeholder="–"
+        frame,
+        hide_index=True,
+        column_config=numbers,
+        key="checking_scorers",
+        placeholder=exports.NOTHING,
     )
     st.caption(
         "Spearman: rank correlation of the scores with the candidate's probability, over the test "

@@ -97,38 +97,7 @@ def pairs_and_random(model: Model, spec: DegeneratePairsSpec, result: Result) ->
     """Pairs at thresholds that are moved live, beside random ones as soon as these are there."""
     n = result.numbers
     p0, table, candidates = n["p0"], result.tables["all_pairs"], result.tables["candidates"]
-    first, second, third = st.columns(3, vertical_alignment="bottom")
-    low = first.slider(
-        "Alone, each costs at most",
-        0.0,
-        0.5,
-        T_LOW,
-        0.01,
-        format="percent",
-        key="t_low",
-        help="Of the answer's probability. The paper's T low.",
-    )
-    high = second.slider(
-        "Together, at least",
-        0.0,
-        0.9,
-        T_HIGH,
-        0.01,
-        format="percent",
-        key="t_high",
-        help="What both cost, switched off at once. The paper's T high.",
-    )
-    most = third.slider(
-        "Left of expected, at most",
-        0.0,
-        1.5,
-        1.5,
-        0.01,
-        format="percent",
-        key="synergy",
-        help="Synergy: what is left without both, as a share of what two separate effects would "
-        "leave. Below 100 % either covers for the other.",
-    )
+    low, high, most = thresholds()
     rule = published(table, p0, low, high)
     pairs = rule[rule["synergy"] <= most].reset_index(drop=True)
     label = plain(visible(n["target_label"]))
@@ -157,6 +126,43 @@ def pairs_and_random(model: Model, spec: DegeneratePairsSpec, result: Result) ->
         }
         parts = of_pairs | parts
     sections.draw(parts)
+
+
+def thresholds() -> tuple[float, float, float]:
+    """What a pair may cost alone, must cost together, and may leave of what is expected."""
+    first, second, third = st.columns(3, vertical_alignment="bottom")
+    low = first.slider(
+        "Alone, each costs at most",
+        0.0,
+        0.5,
+        T_LOW,
+        0.01,
+        format="percent",
+        key="t_low",
+        help="Of the answer's probability. The paper's T low.",
+    )
+    high = second.slider(
+        "Together, at least",
+        0.0,
+        0.9,
+        T_HIGH,
+        0.01,
+        format="percent",
+        key="t_high",
+        help="What both cost, switched off at once. The paper's T high.",
+    )
+    synergy = third.slider(
+        "Left of expected, at most",
+        0.0,
+        1.5,
+        1.5,
+        0.01,
+        format="percent",
+        key="synergy",
+        help="Synergy: what is left without both, as a share of what two separate effects would "
+        "leave. Below 100 % either covers for the other.",
+    )
+    return low, high, synergy
 
 
 def beside_random(spec: DegeneratePairsSpec, result: Result) -> None:

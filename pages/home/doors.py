@@ -17,8 +17,9 @@ from neuronlab.proteins import folding
 from neuronlab.proteins.features import PROPERTIES
 from neuronlab.proteins.viewer import framed, viewer_url
 from neuronlab.runs import Result, Spec
+from neuronlab.steering.chains import STEERED
 from neuronlab.studies.attribution import AttributionSpec, scores_of
-from neuronlab.studies.steering import STEERED, SteeringSpec
+from neuronlab.studies.steering import SteeringSpec
 from neuronlab.widgets import bars, heatmaps, links, services
 from neuronlab.widgets.guard import plain
 from pages import HOME, PAGE_OF, Page

@@ -49,7 +49,7 @@ def headline(result: Result) -> None:
     written = strongest.sort_values("layer").groupby("layer")["relation"].agg(", ".join)
     where = "; ".join(f"{plain(names)} in layer **{layer}**" for layer, names in written.items())
     sentences.append(f"Attention writes most of {where}.")
-    exports.told("headline", "What was found", " ".join(sentences))
+    exports.finding("headline", "What was found", " ".join(sentences))
     by_kind = ", ".join(f"{count} {name}" for name, count in n["per_type"].items())
     st.caption(f"{n['facts']} facts: {plain(by_kind)}. {plain(n['left_out'])}")
 

@@ -47,11 +47,11 @@ def card(
             + (f", false discovery rate {row['q']:.1g}" if pd.notna(row.get("q")) else "")
             + "."
         )
-        known = st.container()
+        above = st.container()
         exemplars = _exemplars(spec.exemplars)
         if exemplars is None:
-            with known:
-                _known(model, neuron)
+            with above:
+                _in_gallery(model, neuron)
             return
         if f"top.{neuron.component}" not in exemplars.arrays:  # imported labels of other neurons
             st.caption("The proteins of these neurons were not looked for here.")
@@ -126,10 +126,12 @@ def _proteins(model: Model, exemplars: Result, neuron: Neuron, concept: str, poo
     _feature(exemplars.tables["proteins"], rows["top"], rows["bottom"], concept)
 
 
-def _known(model: Model, neuron: Neuron) -> None:
+def _in_gallery(model: Model, neuron: Neuron) -> None:
     """Where the neuron is active in the proteins people know that drive it most."""
-    known = {title: backbone(name).sequence for name, title in structure.known_to(model).items()}
-    short = {title: sequence for title, sequence in known.items() if len(sequence) <= _SHORT}
+    sequences = {
+        title: backbone(name).sequence for name, title in structure.gallery_for(model).items()
+    }
+    short = {title: sequence for title, sequence in sequences.items() if len(sequence) <= _SHORT}
     if short:
         activity = _activity(
             model, model.name, model.revision, tuple(short.values()), str(neuron), neuron

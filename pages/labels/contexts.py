@@ -91,7 +91,7 @@ def _form(model: Model, most: int) -> TokenLabelsSpec | None:
         key="context_limit",
         help=f"{wordnet.WHAT}. {wordnet.TERMS} A tenth judges the labels.",
     )
-    half = st.toggle(
+    rounded = st.toggle(
         "Products in bfloat16",
         key="context_half",
         help="Less than half the time where the processor has it; of places that are nearly equal "
@@ -103,7 +103,7 @@ def _form(model: Model, most: int) -> TokenLabelsSpec | None:
     fields = {
         "components": chosen,
         "limit": max(limit, 100) if limit else None,
-        "precision": "bfloat16" if half else "float32",
+        "precision": "bfloat16" if rounded else "float32",
     }
     return TokenLabelsSpec(model=model.name, revision=model.revision, **fields)
 
@@ -142,7 +142,7 @@ def _headline(result: Result) -> None:
             f"the neuron with a correlation above {PREDICTS}, and the median is "
             f"**{n['correlation']:.2f}** (another neuron's label: {n['control_correlation']:.2f})."
         )
-    exports.told(
+    exports.finding(
         "headline",
         "What was found",
         f"**{n['labelled']:,} of {n['neurons']:,}** neurons have words, or pieces of words, in "

@@ -64,7 +64,7 @@ def results(model: Model, spec: ResidueLabelsSpec, result: Result) -> None:
         "Correlation, at least", 0.0, 0.6, FOLLOWS, 0.05, key="residue_least", bind="query-params"
     )
     follow = table["correlation"] >= least
-    exports.told(
+    exports.finding(
         "headline",
         "What was found",
         f"**{follow.sum():,} of {n['neurons']:,}** neurons follow their label with a correlation "

@@ -44,7 +44,7 @@ def results(_model: Model | None, spec: CrossLingualEditingSpec, result: Result)
     edits = table[table["change"] == change]
     of_fact = edits[edits["about"] == FACT]
     shared = of_fact[of_fact["edit"] == SHARED]
-    exports.told(
+    exports.finding(
         "headline",
         "What was found",
         f"On {facts}, the language-independent neurons ({shared['neurons'].mean():.1f} a fact) "

@@ -133,7 +133,7 @@ def headline(spec: LanguageIndependentSpec, table: pd.DataFrame, n: dict) -> Non
         )
     empty = int((table["shared"] == 0).sum())
     none = f" {empty} facts share none." if empty else ""
-    exports.told("headline", "What was found", text + none)
+    exports.finding("headline", "What was found", text + none)
     facts_form.notes(n)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -17,6 +20,7 @@ from neuronlab.figures.heatmaps import by_layer
 from neuronlab.models import COMPONENTS, Component
 from neuronlab.neurons import Neuron, NeuronSet, Suppress, predict_many
 from neuronlab.neurons.card import neuron_card
+from neuronlab.runs import Result
 from neuronlab.widgets import heatmaps
 from pages.learn.experiment import Outcome, band, experiment, plot
 from pages.learn.material import capital_prompt, capital_scores, default_model, stored
@@ -29,66 +33,23 @@ _FIRST = 5
 @experiment
 def block(layer: int) -> Outcome:
     """The lesson's prompt on its way through one block."""
-    model, prompt, circuit = default_model(), capital_prompt(), stored("value_query")
-    encoded = model.encode(prompt)
+    model, circuit = default_model(), stored("value_query")
+    encoded = model.encode(capital_prompt())
     seen = model.read(encoded, COMPONENTS)
     vectors = {c: _at_last_token(seen[layer, c]) for c in COMPONENTS}
-    asker = f"“{encoded.tokens[-1].strip()}”"
     token = _at_last_token(model.hf.get_input_embeddings()(encoded.input_ids))
-    heads = circuit.tables["head_positions"]
-    looks = heads[heads["layer"] == layer].groupby("position")["attention"].mean()
     path = circuit.tables["path"].set_index("state")["probability"]
-    choices = circuit.tables["predictions"].head(_FIRST)
-    after_block = float(path[f"ffn {layer}"])
-    loudest = np.argsort(-np.abs(vectors["ffn"]))[:SHOWN]
-    stages = [
-        Stage("Tokens", "The sentence in pieces.", [(t, None) for t in encoded.tokens]),
-        _strip("Embedding", f"{asker} becomes {len(token):,} numbers.", token),
-        *(
-            _strip(
-                c.title(),
-                f"{does.format(asker)}: {len(vectors[c]):,} numbers, each a neuron.",
-                vectors[c],
-            )
-            for c, does in _DOES.items()
-        ),
-        Stage(
-            "Attention",
-            "How much is read from each place, where query and key fit (mean of the heads). Heads "
-            "that have nothing to fetch look at the first token, which says little by itself.",
-            [(text, float(looks[i])) for i, text in enumerate(encoded.tokens)],
-            percent=True,
-        ),
-        Stage(
-            "FFN",
-            f"{len(vectors['ffn']):,} neurons look at what was gathered; the loudest, by their "
-            "numbers.",
-            [(str(i), float(vectors["ffn"][i])) for i in loudest],
-            of=len(vectors["ffn"]),
-        ),
-        Stage(
-            "Stream",
-            "All of it is added up. This much the answer would have if the stream were read here "
-            "already:",
-            [(circuit.numbers["target_label"], after_block)],
-            percent=True,
-        ),
-        Stage(
-            "Next token",
-            f"After {model.layers} such blocks:",
-            [(str(c.token), float(c.probability)) for c in choices.itertuples()],
-            percent=True,
-        ),
-    ]
     numbers = {
         "layer": layer,
         "layers": model.layers,
         "width": len(token),
         "ffn": len(vectors["ffn"]),
-        "after_block": after_block,
-        "end": float(choices["probability"].iloc[0]),
+        "after_block": float(path[f"ffn {layer}"]),
+        "end": float(circuit.tables["predictions"]["probability"].iloc[0]),
         "neurons": model.layers * sum(model.sizes[c] for c in COMPONENTS),
     }
+
+    stages = _stages(encoded.tokens, token, vectors, circuit, numbers)
 
     def draw() -> None:
         st.html(drawing(stages))
@@ -102,6 +63,60 @@ _DOES: dict[Component, str] = {
     "key": "What {} offers to be found by",
     "value": "What {} would hand on to later tokens",
 }
+
+
+def _stages(
+    tokens: Sequence[str],
+    token: Float[np.ndarray, " width"],
+    vectors: Mapping[Component, Float[np.ndarray, " neuron"]],
+    circuit: Result,
+    numbers: Mapping[str, Any],
+) -> list[Stage]:
+    """What a block is given, what its attention and FFN make of it, and what comes of that."""
+    asker = f"“{tokens[-1].strip()}”"
+    heads = circuit.tables["head_positions"]
+    looks = heads[heads["layer"] == numbers["layer"]].groupby("position")["attention"].mean()
+    choices = circuit.tables["predictions"].head(_FIRST)
+    loudest = np.argsort(-np.abs(vectors["ffn"]))[:SHOWN]
+    return [
+        Stage("Tokens", "The sentence in pieces.", [(t, None) for t in tokens]),
+        _strip("Embedding", f"{asker} becomes {len(token):,} numbers.", token),
+        *(
+            _strip(
+                c.title(),
+                f"{does.format(asker)}: {len(vectors[c]):,} numbers, each a neuron.",
+                vectors[c],
+            )
+            for c, does in _DOES.items()
+        ),
+        Stage(
+            "Attention",
+            "How much is read from each place, where query and key fit (mean of the heads). Heads "
+            "that have nothing to fetch look at the first token, which says little by itself.",
+            [(text, float(looks[i])) for i, text in enumerate(tokens)],
+            percent=True,
+        ),
+        Stage(
+            "FFN",
+            f"{len(vectors['ffn']):,} neurons look at what was gathered; the loudest, by their "
+            "numbers.",
+            [(str(i), float(vectors["ffn"][i])) for i in loudest],
+            of=len(vectors["ffn"]),
+        ),
+        Stage(
+            "Stream",
+            "All of it is added up. This much the answer would have if the stream were read here "
+            "already:",
+            [(circuit.numbers["target_label"], numbers["after_block"])],
+            percent=True,
+        ),
+        Stage(
+            "Next token",
+            f"After {numbers['layers']} such blocks:",
+            [(str(c.token), float(c.probability)) for c in choices.itertuples()],
+            percent=True,
+        ),
+    ]
 
 
 def _at_last_token(vectors: Float[Tensor, "1 token neuron"]) -> Float[np.ndarray, " neuron"]:
@@ -169,12 +184,12 @@ def attributed() -> Outcome:
     scores = capital_scores()
     every = np.concatenate([values.ravel() for values in scores.arrays.values()])
     rising = np.sort(every[every > 0])[::-1]
-    half = int(np.searchsorted(np.cumsum(rising), rising.sum() / 2) + 1)
+    fewest = int(np.searchsorted(np.cumsum(rising), rising.sum() / 2) + 1)
     ten = scores.top(10)
     numbers = {
         "neurons": len(every),
-        "half": half,
-        "share": half / len(every),
+        "half": fewest,
+        "share": fewest / len(every),
         "ten": float(ten["score"].sum() / rising.sum()),
         "best": f"number {ten['neuron'][0]} of layer {ten['layer'][0]}",
         "best_score": float(ten["score"][0]),
@@ -183,5 +198,5 @@ def attributed() -> Outcome:
     return Outcome(
         numbers,
         lambda: heatmaps.draw(by_layer(scores), "learn", lambda cell: None, files=False),
-        band(half / len(every), 0.05, 0.6),
+        band(fewest / len(every), 0.05, 0.6),
     )

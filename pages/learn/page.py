@@ -197,8 +197,8 @@ def end(lesson: Lesson) -> None:
                 key=f"handout_{words.split()[-1]}",
             )
     st.caption("The link of this lesson, for others:")
-    here = (st.context.url or "").split("?")[0]
-    st.code(f"{here}?lesson={lesson.name}", language=None, wrap_lines=True)
+    address = (st.context.url or "").split("?")[0]
+    st.code(f"{address}?lesson={lesson.name}", language=None, wrap_lines=True)
 
 
 @st.cache_data(max_entries=32, show_spinner="Measuring for the handouts")

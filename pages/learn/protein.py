@@ -18,8 +18,8 @@ from neuronlab.models.residues import AMINO_ACIDS
 from neuronlab.neurons import predict_many
 from neuronlab.neurons.effect import AS_ACTIVE, RANDOM
 from neuronlab.proteins.backbones import backbone
+from neuronlab.steering.chains import STEERED, UNSTEERED
 from neuronlab.studies.bases.prompts import UBIQUITIN
-from neuronlab.studies.steering import STEERED, UNSTEERED
 from neuronlab.widgets import bars, exports, services, state, structure
 from neuronlab.widgets.bars import Bar
 from pages.learn.experiment import Outcome, band, experiment, plot

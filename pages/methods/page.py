@@ -16,10 +16,10 @@ from neuronlab.models import Model
 from neuronlab.neurons.effect import CONTROLS
 from neuronlab.runs import Result
 from neuronlab.statistics import FEWEST
+from neuronlab.studies.bases.published import PAPER
 from neuronlab.studies.method_comparison import (
     COMPARED,
     KS,
-    PAPER,
     POOLED,
     K,
     MethodComparisonSpec,
@@ -73,7 +73,7 @@ def results(spec: MethodComparisonSpec, result: Result) -> None:
     )
     now = at(summary, k)
     titles = {name: METHODS[name].title for name in spec.methods}
-    exports.told("headline", "What was found", verdict(result, titles, k, metric))
+    exports.finding("headline", "What was found", verdict(result, titles, k, metric))
     facts_form.notes(n)
     rows = summary[(summary["k"] == k) & (summary["control"] == "")]
     controls = {control: now[control.key][metric] for control in CONTROLS}
@@ -137,12 +137,12 @@ def beside_best(compared: pd.DataFrame, titles: dict[str, str], metric: str) -> 
     """
     best = compared["other"].iloc[0]
     others = compared[compared["other"] == best]
-    told_apart = (
+    intervals = (
         "intervals that hold for all pairs of methods at once; what holds 0 is not told apart."
         if others["low"].notna().any()
         else f"without intervals, which need {FEWEST} facts; nothing is told apart yet."
     )
-    st.markdown(f"**How much more is left than by {titles[best]}**, fact by fact: {told_apart}")
+    st.markdown(f"**How much more is left than by {titles[best]}**, fact by fact: {intervals}")
     exports.chart(
         differences(
             others.assign(name=others["method"].map(titles)),

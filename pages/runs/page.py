@@ -102,6 +102,23 @@ def history(everything: Sequence[Record]) -> None:
         heading.subheader(f"Finished: {len(records)} of {len(everything)}")
     if not records:
         return
+    chosen = selected(records, table)
+    if not chosen:
+        return
+    actions(chosen, everything)
+    with guard():
+        notes(shelf, contents, chosen, everything)
+    for record in chosen:
+        if not record.readable:
+            complain(record.problem)
+    comparable = all(r.readable and r.study == AttributionSpec.study for r in chosen)
+    if len(chosen) == 2 and comparable:
+        with guard():
+            compare(*chosen)
+
+
+def selected(records: list[Record], table: pd.DataFrame) -> list[Record]:
+    """The table of runs; those that are ticked, or else the one that was clicked."""
     event = st.dataframe(
         table,
         hide_index=True,
@@ -129,24 +146,12 @@ def history(everything: Sequence[Record]) -> None:
         },
     )
     alone = selection.clicked(event.selection, len(records))
-    ticked = selection.ticked(event.selection, len(records)) or ([] if alone is None else [alone])
-    chosen = [records[row] for row in ticked]
+    rows = selection.ticked(event.selection, len(records)) or ([] if alone is None else [alone])
     st.caption(
         "Click a run to open, name, export or delete it, tick two attributions to compare them, "
         "and any number of runs to put them into a collection."
     )
-    if not chosen:
-        return
-    actions(chosen, everything)
-    with guard():
-        notes(shelf, contents, chosen, everything)
-    for record in chosen:
-        if not record.readable:
-            complain(record.problem)
-    comparable = all(r.readable and r.study == AttributionSpec.study for r in chosen)
-    if len(chosen) == 2 and comparable:
-        with guard():
-            compare(*chosen)
+    return [records[row] for row in rows]
 
 
 def wanted(records: Sequence[Record], contents: Contents) -> tuple[list[Record], pd.DataFrame]:

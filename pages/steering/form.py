@@ -19,15 +19,15 @@ from neuronlab.models.residues import clean_sequence
 from neuronlab.neurons import Neuron, NeuronSet
 from neuronlab.proteins import antibodies, corpora
 from neuronlab.proteins.features import PROPERTIES
-from neuronlab.proteins.predictors import PREDICTORS
 from neuronlab.proteins.sequences import TRASTUZUMAB_VH, TRASTUZUMAB_VL
 from neuronlab.studies.bases.prompts import UBIQUITIN
 from neuronlab.studies.steering import Goal, SteeringSpec
-from neuronlab.widgets import components, label_sets, model_fetch, state, structure
-from neuronlab.widgets.guard import complain, doubted, plain, sentence
+from neuronlab.widgets import components, label_sets, state, structure
+from neuronlab.widgets.guard import complain, doubted, sentence
+from pages.steering.settings import MOST_SEED, REST, amount, presets, settings
 
 # What the form takes; a run from elsewhere may have more.
-_MOST_A, _MOST_B, _MOST_SEED = 10.0, 8.0, 10_000
+_MOST_A, _MOST_B = 10.0, 8.0
 CHOICES = {
     "effect": "by effect on the goal",
     "written": "by effect on a structure predicted of what is written",
@@ -36,15 +36,6 @@ CHOICES = {
     "labels": "by label",
     "basket": "from the basket",
 }
-MODES = {
-    "masked": "masked iteration",
-    "full": "full resampling",
-    "best": "best of so many",
-}
-
-
-# In the session, of the run that filled the form: settings for which it may have no widgets.
-_REST = "steer_rest"
 
 
 def fill(spec: SteeringSpec, *, keep: bool = False) -> None:
@@ -77,7 +68,7 @@ def fill(spec: SteeringSpec, *, keep: bool = False) -> None:
         "steer_half": spec.precision == "bfloat16",
         "steer_chains": spec.chains,
         "steer_random": spec.random_sets,
-        "steer_seed": min(spec.seed, _MOST_SEED),
+        "steer_seed": min(spec.seed, MOST_SEED),
         "steer_positions": spec.positions,
         "steer_length": spec.length or 0,
         "steer_dose": bool(spec.dose_a),
@@ -90,9 +81,9 @@ def fill(spec: SteeringSpec, *, keep: bool = False) -> None:
         values[f"steer_way_{number}"] = goal.direction
         first, after = goal.stretch or (0, 0)
         values[f"steer_stretch_{number}"] = ranges(range(first, after))
-    values[_REST] = {"corpus": spec.corpus, "dose_steps": spec.dose_steps}
+    values[REST] = {"corpus": spec.corpus, "dose_steps": spec.dose_steps}
     if spec.dose_a:
-        values[_REST] |= {"dose_a": spec.dose_a, "dose_b": spec.dose_b}
+        values[REST] |= {"dose_a": spec.dose_a, "dose_b": spec.dose_b}
     if keep:
         values = {key: value for key, value in values.items() if key not in st.session_state}
     st.session_state.update(values)
@@ -110,20 +101,20 @@ def form(model: Model, first: SteeringSpec) -> SteeringSpec | None:
     """
     antibody = use_of(model.name).only == "antibodies"
     left, right = st.columns(2)
-    amount = st.container(horizontal=True, vertical_alignment="center")
+    generated = st.container(horizontal=True, vertical_alignment="center")
     more = st.expander("More: residues, a second goal, neurons, settings")
     try:
         start = _start(model, left, more, antibody=antibody)
         goals = _goals(len(start["sequence"]), right, more)
-        with amount:
-            _presets(first)
+        with generated:
+            presets(first)
         with more:
             neurons = _neurons(model, goals)
-            settings = _settings(antibody=antibody)
-        now = _amount(*(settings[name] for name in ("chains", "steps", "random_sets")))
-        amount.caption(f"Now: {now}; “More” has all settings.")
+            how = settings(antibody=antibody)
+        now = amount(*(how[name] for name in ("chains", "steps", "random_sets")))
+        generated.caption(f"Now: {now}; “More” has all settings.")
         return SteeringSpec(
-            model=model.name, revision=model.revision, goals=goals, **start, **settings | neurons
+            model=model.name, revision=model.revision, goals=goals, **start, **how | neurons
         )
     except (UserError, ValueError) as error:
         complain(sentence(error))
@@ -325,128 +316,3 @@ def _by_label(model: Model, goals: tuple[Goal, ...]) -> dict:
     right.caption(f"{len(neurons):,} neurons. Labels are made from correlation: see the caveats.")
     by = f"labels with {words}" + (", as the paper's code" if as_paper else "")
     return {"choose": "given", "neurons": tuple(map(str, neurons)), "given_by": by}
-
-
-# How much is generated: by the keys of the settings. Random sets of "Full" allow p below .01.
-_PRESETS = {
-    "Preview": {"steer_chains": 2, "steer_random": 20, "steer_dose": False},
-    "Full": {"steer_chains": 4, "steer_random": 100, "steer_dose": True},
-}
-
-
-def _presets(first: SteeringSpec) -> None:
-    """How much is generated, in one click.
-
-    Args:
-        first: the example of the model, whose steps they have.
-    """
-    pace = {"steer_steps": first.steps, "steer_masked": round(100 * first.masked)}
-    for name, counts in _PRESETS.items():
-        st.button(
-            name,
-            key=f"steer_preset_{name}",
-            on_click=st.session_state.update,
-            args=(counts | pace,),
-            help=_amount(counts["steer_chains"], first.steps, counts["steer_random"]) + ".",
-        )
-
-
-def _amount(chains: int, steps: int, random_sets: int) -> str:
-    """How much is generated, in words."""
-    return f"{chains} chains of {steps} steps, {random_sets} random sets of either kind"
-
-
-def _settings(*, antibody: bool) -> dict:
-    columns = st.columns(4)
-    settings = _generation(*columns) | _chains(*columns) | _after(*columns, antibody)
-    predictor = settings["predictor"]
-    if predictor == "igfold" and PREDICTORS[predictor].available():
-        model_fetch.ready("igfold")
-    return settings
-
-
-def _generation(one: Column, two: Column, three: Column, four: Column) -> dict:
-    """How residues are drawn."""
-    mode = one.selectbox("Generation", list(MODES), format_func=MODES.__getitem__, key="steer_mode")
-    steps = two.number_input("Steps", 1, 2000, key="steer_steps")
-    masked = three.number_input(
-        "Hidden at a step, in %",
-        1,
-        100,
-        key="steer_masked",
-        disabled=mode != "masked",
-    )
-    temperature = four.number_input("Temperature", 0.05, 10.0, 1.0, 0.05, key="steer_t")
-    half = one.toggle(
-        "Products in bfloat16",
-        key="steer_half",
-        help="Little more than half the time where the processor has it; the chains come out as "
-        "others, since the model draws from slightly other probabilities.",
-    )
-    return {
-        "mode": mode,
-        "steps": steps,
-        "masked": masked / 100,
-        "temperature": temperature,
-        "precision": "bfloat16" if half else "float32",
-    }
-
-
-def _chains(one: Column, two: Column, three: Column, four: Column) -> dict:
-    """How many chains, what they are compared with, and where neurons change."""
-    return {
-        "chains": one.number_input(
-            "Chains",
-            2,
-            64,
-            key="steer_chains",
-            help="Steered, as many unsteered, and as many of every random set.",
-        ),
-        "random_sets": two.number_input(
-            "Random sets of either kind",
-            20,
-            200,
-            key="steer_random",
-            help="Any neurons of the same layers; and such as are matched in activity. The "
-            "more sets, the smaller p can be: 1 / (sets + 1).",
-        ),
-        "seed": three.number_input("Seed", 0, _MOST_SEED, 0, key="steer_seed"),
-        "positions": four.selectbox(
-            "Neurons change at",
-            ["all", "free"],
-            format_func={"all": "all residues", "free": "the free residues"}.__getitem__,
-            key="steer_positions",
-        ),
-    }
-
-
-def _after(one: Column, two: Column, three: Column, four: Column, antibody: bool) -> dict:
-    """How long the protein is made, and what is looked at besides: other doses, structures."""
-    length = one.number_input(
-        "Length (0: as it is)", 0, 1000, 0, key="steer_length", help="Random residues are added."
-    )
-    rest = {name: SteeringSpec.model_fields[name].default for name in ("dose_a", "dose_b")}
-    rest |= st.session_state[_REST]
-    dose = two.toggle(
-        "Try other a and b",
-        key="steer_dose",
-        help=f"a of {_listed(rest['dose_a'])}, with b of {_listed(rest['dose_b'])}: two chains "
-        f"of {rest['dose_steps']} steps each.",
-    )
-    predictors = ["", *PREDICTORS]
-    predictor = three.selectbox(
-        "Structures",
-        predictors,
-        predictors.index("flash-abb" if antibody else ""),
-        format_func=lambda n: PREDICTORS[n].title if n else "none",
-        key=f"steer_predictor_{antibody}",
-    )
-    if predictor:
-        method = PREDICTORS[predictor]
-        four.caption(plain(f"{method.what} {method.licence}."))
-    rest |= {} if dose else {"dose_a": (), "dose_b": ()}
-    return {"length": length or None, "predictor": predictor, **rest}
-
-
-def _listed(numbers: Iterable[float]) -> str:
-    return ", ".join(f"{number:g}" for number in numbers)

@@ -1,6 +1,7 @@
 """Steer the generation of a protein through neurons (arXiv 2507.06458)."""
 
 from functools import partial
+from typing import cast
 
 import streamlit as st
 
@@ -42,11 +43,11 @@ def _follow(first: SteeringSpec) -> None:
     Args:
         first: the example of the model.
     """
-    spec, key = first, links.shown(STUDY)
-    if key is not None and links.model_of(key) == first.model:
-        run = services.queue().get(key)
-        opened = services.spec_of(services.result(key)[0]) if run is None else run.spec
-        spec = opened if isinstance(opened, SteeringSpec) else first
+    key = links.shown(STUDY)
+    fields = None if key is None else links.asked_of(key)
+    spec = first
+    if fields is not None and fields.get("model") == first.model:
+        spec = cast(SteeringSpec, services.spec_of(fields))
     # Of widgets that are not drawn, as on another page, most values are forgotten.
     fill(spec, keep=spec.key == st.session_state.get(_ASKED))
     st.session_state[_ASKED] = spec.key

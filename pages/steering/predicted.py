@@ -10,7 +10,8 @@ from neuronlab.figures.secondary import contact_changes, secondary_lines, second
 from neuronlab.models import Model, weights
 from neuronlab.models.catalogue import title_of
 from neuronlab.proteins import secondary
-from neuronlab.studies.steering import STEERED, UNSTEERED, SteeringSpec, median_chain
+from neuronlab.steering.chains import STEERED, UNSTEERED, median_chain
+from neuronlab.studies.steering import SteeringSpec
 from neuronlab.widgets import exports, services
 from neuronlab.widgets.guard import guard, plain
 from pages.steering.structures import LINKED

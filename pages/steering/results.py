@@ -13,15 +13,15 @@ from neuronlab.figures import steering as figures
 from neuronlab.figures import tokens
 from neuronlab.models import Model
 from neuronlab.neurons import NeuronSet
-from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, RANDOM
+from neuronlab.neurons.effect import CONTROLS
 from neuronlab.proteins.antibodies import imgt_numbers, variable_domain
-from neuronlab.proteins.features import PROPERTIES
 from neuronlab.runs import Result
-from neuronlab.studies.steering import STEERED, UNSTEERED, SteeringSpec, median_chain
+from neuronlab.steering.chains import STEERED, UNSTEERED, median_chain
+from neuronlab.studies.steering import SteeringSpec
 from neuronlab.verdicts import domain
 from neuronlab.widgets import badges, exports, label_sets, sections, state, token_strip
 from neuronlab.widgets.guard import counted, guard, plain
-from pages.steering.form import CHOICES
+from pages.steering.findings import about, headline, title, warnings
 from pages.steering.predicted import predicted
 from pages.steering.structures import (
     LINKED,
@@ -30,11 +30,6 @@ from pages.steering.structures import (
     on_the_starts_backbone,
     structures,
 )
-
-# Of the start: with less left a chain is another protein.
-_KEPT = 0.5
-# Chains of which Student's interval is wider than what they can reach.
-_FEW = 2
 
 
 def results(model: Model, spec: SteeringSpec, result: Result) -> None:
@@ -107,11 +102,6 @@ def cost(spec: SteeringSpec, finals: pd.DataFrame) -> None:
     )
 
 
-def title(goal: dict) -> str:
-    """What a goal is called; results of 0.1.0 have the property's name alone."""
-    return goal.get("title", PROPERTIES[goal["property"]].title)
-
-
 def moved(goal: dict, trajectories: pd.DataFrame, finals: pd.DataFrame) -> None:
     """The property step by step, and what chains and random sets reached."""
     name, words = goal["property"], title(goal)
@@ -163,39 +153,6 @@ def residues(spec: SteeringSpec, finals: pd.DataFrame) -> None:
     )
 
 
-def headline(goal: dict) -> None:
-    """The result in a few words, beside the control that it stands out from less."""
-    feature = PROPERTIES[goal["property"]]
-    unit = f" {feature.unit}" if feature.unit else ""
-    control = goal["control"]
-    exports.told(
-        f"headline_{goal['property']}",
-        "What was found",
-        f"**{plain(title(goal))}** {goal['direction']}: from {goal['start']:+.3g}{unit} at the "
-        f"start, steered chains reach **{goal[STEERED]['mean']:+.3g}**, unsteered ones "
-        f"{goal[UNSTEERED]['mean']:+.3g}; {CONTROLS[control]}: {goal[control]['mean']:+.3g}. "
-        f"{verdict(goal)}",
-    )
-
-
-def about(goal: dict, spec: SteeringSpec, activity: dict[str, float], finals: pd.DataFrame) -> None:
-    """How far beyond unsteered chains, at what price, and what was changed."""
-    st.markdown(beside_unsteered(goal, finals))
-    by = CHOICES.get(spec.choose) or plain(spec.given_by) or "given"
-    products = "" if spec.precision == "float32" else f" Products in {spec.precision}."
-    st.caption(
-        f"Neurons {by}; a = {spec.a:g}, b = {spec.b:g}; {spec.chains} chains of {spec.steps} "
-        f"steps, and as many of each of {spec.random_sets} random sets of either kind. Those "
-        f"matched in activity are {times(activity[AS_ACTIVE])} as active as the chosen neurons "
-        f"along the start, any random ones {times(activity[RANDOM])} (geometric means).{products}"
-    )
-
-
-def times(ratio: float) -> str:
-    """How often one is the other: "98%", "5.6 times"."""
-    return f"{ratio:.1f} times" if round(ratio, 2) > 1 else f"{ratio:.0%}"
-
-
 def compared(goal: dict, spec: SteeringSpec) -> None:
     """Start, chains and random sets in numbers."""
     table = comparison(goal, spec)
@@ -222,7 +179,7 @@ def changes(model: Model, goal: dict, spec: SteeringSpec, result: Result) -> Non
     finals = result.tables["finals"]
     row = finals.loc[median_chain(finals, STEERED, spec.goals[0].property)]
     steered, when = str(row["sequence"]), ""
-    space, words, strip = st.container(), st.container(), st.container()
+    space, above = st.container(), st.container()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if "path" in result.tables:  # results of earlier versions have the end alone
             path = result.tables["path"]
@@ -238,6 +195,23 @@ def changes(model: Model, goal: dict, spec: SteeringSpec, result: Result) -> Non
             "are called the same in all of them: the loops are 27 to 38, 56 to 65 and 105 to 117. "
             "Of this sequence alone: other figures count from 1.",
         )
+    with above:
+        changed_residues(spec, steered, when, imgt=bool(imgt))
+    with guard():
+        if result.files:
+            in_space(model, spec, result, space)
+        else:
+            with space:
+                on_the_starts_backbone(spec, steered)
+
+
+def changed_residues(spec: SteeringSpec, steered: str, when: str, *, imgt: bool) -> None:
+    """The residues that are others than at the start: in words, and in the sequence.
+
+    Args:
+        when: after which step, and what the goal's value is there; "" at the end.
+        imgt: number them as antibodies' variable domains are.
+    """
     pairs = list(zip(spec.begin, steered, strict=True))
     numbers = [str(place) for place in range(1, len(pairs) + 1)]
     counted_from = "residues count from 1"
@@ -249,15 +223,14 @@ def changes(model: Model, goal: dict, spec: SteeringSpec, result: Result) -> Non
     ]
     changed = [name for name, (old, new) in zip(names, pairs, strict=True) if old != new]
     chain = "heavy chain, " if spec.light else ""
-    words.markdown(
+    st.markdown(
         f"**The sequence**{when}: {counted(len(changed), 'residue')} of {len(pairs)} changed "
         f"({chain}the steered chain of median value; {counted_from}): "
         f"{plain(', '.join(changed)) or 'none'}."
     )
-    marks = [float(old != new) for old, new in pairs]
     data = tokens.strip(
         list(steered),
-        marks,
+        [float(old != new) for old, new in pairs],
         "changed",
         residues=True,
         clickable=False,
@@ -265,14 +238,7 @@ def changes(model: Model, goal: dict, spec: SteeringSpec, result: Result) -> Non
         numbers=numbers,
         linked=LINKED,
     )
-    with strip:
-        token_strip.draw(data, "steered")
-    with guard():
-        if result.files:
-            in_space(model, spec, result, space)
-        else:
-            with space:
-                on_the_starts_backbone(spec, steered)
+    token_strip.draw(data, "steered")
 
 
 def _value(goal: dict, trajectories: pd.DataFrame, chain: pd.Series, step: int) -> str:
@@ -280,53 +246,6 @@ def _value(goal: dict, trajectories: pd.DataFrame, chain: pd.Series, step: int) 
     at = trajectories["condition"].eq(STEERED) & trajectories["chain"].eq(chain["chain"])
     values = trajectories.loc[at & trajectories["step"].eq(step), goal["property"]]
     return f", {plain(title(goal))} {values.iloc[0]:+.3g}" if len(values) else ""
-
-
-def beside_unsteered(goal: dict, finals: pd.DataFrame) -> str:
-    """How far steered chains are from unsteered ones that draw the same, and at what price."""
-    low, high = goal["shift_interval"]
-    shift = goal[STEERED]["mean"] - goal[UNSTEERED]["mean"]
-    surprise = finals.groupby("condition")["perplexity"].mean()
-    dearer = surprise[STEERED] >= surprise[UNSTEERED]
-    price = "The price: a" if dearer else "The unchanged model is not more surprised: a"
-    caution = "" if dearer else " What repeats itself is easy to guess, and no better for that."
-    chains = int((finals["condition"] == STEERED).sum())
-    interval = f"95 % interval over chains {low:+.3g} to {high:+.3g}"
-    if chains <= _FEW:
-        interval = f"{chains} chains are too few for an interval"
-    return (
-        f"Beyond unsteered chains: {shift:+.3g}, {interval}. {price} pseudo-perplexity of "
-        f"**{surprise[STEERED]:.3g}** instead of {surprise[UNSTEERED]:.3g} "
-        f"(1 is no surprise, 20 is a guess).{caution}"
-    )
-
-
-def verdict(goal: dict) -> str:
-    """Whether it worked, by the rank among the sets of the stronger control."""
-    words = CONTROLS[goal["control"]]
-    p = f"p = {goal['p_value']:.2g}, and can be no smaller than {goal['floor']:.2g}"
-    if not goal["p_value"] < 0.05:
-        return f"{_other_way(goal)}**Not clearly further than {words}** ({p})."
-    low, high = goal["shift_interval"]
-    if goal["direction"] == "down":
-        low, high = -high, -low
-    if low > 0:
-        return f"It moves **as asked, more than {words}** ({p})."
-    if high < 0:
-        return f"**Not as asked**: the other way than unsteered chains, if more than {words} ({p})."
-    return f"More than {words} ({p}), but **not told apart from unsteered chains**."
-
-
-def _other_way(goal: dict) -> str:
-    """That steered chains left the start and unsteered chains behind on the side not asked for."""
-    sign = 1 if goal["direction"] == "up" else -1
-    others = (goal["start"], goal[UNSTEERED]["mean"])
-    if any(sign * (goal[STEERED]["mean"] - other) >= 0 for other in others):
-        return ""
-    side = "below" if sign == 1 else "above"
-    return (
-        f"Steered chains moved **the other way than asked**, {side} the start and unsteered ones. "
-    )
 
 
 def comparison(goal: dict, spec: SteeringSpec) -> pd.DataFrame:
@@ -352,25 +271,6 @@ def comparison(goal: dict, spec: SteeringSpec) -> pd.DataFrame:
         )
     spread = ["sd between sets", "sd within", "z", "effect size", "p"]
     return pd.DataFrame(rows, columns=["what", "mean", *spread, "sets", "chains"])
-
-
-def warnings(finals: pd.DataFrame) -> None:
-    """What a person must not overlook."""
-    steered = finals[finals["condition"] == STEERED].mean(numeric_only=True)
-    plainly = finals[finals["condition"] == UNSTEERED].mean(numeric_only=True)
-    if steered["entropy"] < 0.7 * plainly["entropy"]:
-        st.warning(
-            f"The free residues have become monotonous: {steered['entropy']:.1f} bits against "
-            f"{plainly['entropy']:.1f} without steering. Lower b, or fewer neurons.",
-            icon=":material/warning:",
-        )
-    if steered["identity"] < _KEPT:
-        st.warning(
-            f"Only {steered['identity']:.0%} of the start is left, in the mean over chains "
-            f"({plainly['identity']:.0%} without steering): this is another protein, and hardly "
-            "one that folds. Free fewer residues, or take fewer steps.",
-            icon=":material/warning:",
-        )
 
 
 def neurons(spec: SteeringSpec, result: Result) -> None:

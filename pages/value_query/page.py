@@ -144,7 +144,7 @@ def headline(result: Result) -> None:
     n = result.numbers
     label = plain(visible(n["target_label"]))
     words, mean, sd = control_in(n)
-    exports.told(
+    exports.finding(
         "headline",
         "What was found",
         f"**{label}** has {percent(n['probability'])} (rank {n['rank']:,}); {rise(result)}. "

@@ -1,10 +1,9 @@
 """Figures of protein classifiers: what is drawn is the table."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
+from web_page import can_be_sent
 
 from neuronlab.figures.classifier import (
     kept_lines,
@@ -38,10 +37,6 @@ CHOICES = {
 
 def named(figure):
     return {trace.name: trace for trace in figure.data if trace.name}
-
-
-def can_be_sent(figure):
-    return json.loads(figure.to_json())
 
 
 # --- Data and tuning -----------------------------------------------------------------------------

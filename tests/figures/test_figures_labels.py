@@ -7,14 +7,11 @@ from statistics import median
 import numpy as np
 import pandas as pd
 import pytest
+from web_page import can_be_sent
 
 from neuronlab.figures import labels as figures
 
 GROUPS = ["sequence", "structure", "function", ""]
-
-
-def can_be_sent(figure):
-    return json.loads(figure.to_json())
 
 
 def labelled(count=400, concepts=30, seed=0):

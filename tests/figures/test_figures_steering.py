@@ -1,12 +1,12 @@
 """Figures of a steered protein: what is drawn is the table."""
 
-import json
 from collections import Counter
 from statistics import fmean, stdev
 
 import numpy as np
 import pandas as pd
 import pytest
+from web_page import can_be_sent
 
 from neuronlab.figures import steering
 from neuronlab.models.residues import AMINO_ACIDS
@@ -15,10 +15,6 @@ NAMES = ["unsteered", "steered", "random neurons", "random neurons, matched in a
 # Sets, and chains of each.
 CHAINS = {"unsteered": (1, 3), "steered": (1, 4), "random": (6, 2), "as active": (5, 3)}
 COUNTS = ["3 chains", "4 chains", "6 sets", "5 sets"]
-
-
-def can_be_sent(figure):
-    return json.loads(figure.to_json())
 
 
 def chains(steps=5):

@@ -12,7 +12,7 @@ from neuronlab.models.convert import DATA
 from neuronlab.proteins.baselines import metrics
 from neuronlab.proteins.families import unrelated
 from neuronlab.runs import Context
-from neuronlab.studies.fine_tune import probabilities
+from neuronlab.studies.bases.trunk import probabilities
 
 CARD = json.loads((DATA / f"{NAME}.json").read_text("utf-8"))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from sentences import is_one_sentence
 
 from neuronlab import home
 from neuronlab.models import catalogue, entries, weights, wheels
@@ -125,10 +126,6 @@ def left_over():
     return (
         sorted(p.name for p in models.iterdir() if p.suffix != ".lock") if models.exists() else []
     )
-
-
-def is_one_sentence(text):
-    return text.endswith(".") and "\n" not in text and "Traceback" not in text and len(text) < 300
 
 
 def test_fetch_unpacks_only_the_named_members(fake):
@@ -441,6 +438,7 @@ def test_two_threads_fetch_once(fake, monkeypatch):
 WORKER = """
 import sys, time
 from pathlib import Path
+sys.path.append("tests")
 from tests.models import test_weights as helpers
 from neuronlab.models import catalogue, weights
 from neuronlab.models.convert import CONVERSIONS, Conversion

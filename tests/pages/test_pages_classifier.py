@@ -11,7 +11,7 @@ from neuronlab.proteins.baselines import judge
 from neuronlab.studies.fine_tune import last_layer_spec
 from neuronlab.studies.submodels import SubmodelsSpec, SubmodelsStudy
 from neuronlab.widgets import services
-from pages.classifier import differences, one_protein, submodels, transfer, tuning
+from pages.classifier import differences, protein_choice, submodels, transfer, tuning
 
 MODEL = "esm2-8m-enzyme"
 UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
@@ -343,7 +343,7 @@ def test_why_it_is_on_another_model_stands_above_the_headline(visit, results):
 
 
 def test_a_long_protein_is_not_carried(visit, results, monkeypatch):
-    monkeypatch.setattr(one_protein, "_LONGEST", 75)
+    monkeypatch.setattr(protein_choice, "LONGEST", 75)
     page = visit("classifier", view="one_protein", protein=UBIQUITIN)
     assert page.at.text_area(key="one_sequence").value == UBIQUITIN
     assert "protein" not in page.at.query_params

@@ -14,11 +14,12 @@ from neuronlab.proteins import secondary
 from neuronlab.proteins.antibodies import imgt_numbers
 from neuronlab.proteins.backbones import backbone
 from neuronlab.runs import Context, Store, run_study
-from neuronlab.studies.steering import SteeringSpec, SteeringStudy, median_chain
+from neuronlab.steering.chains import median_chain
+from neuronlab.studies.steering import SteeringSpec, SteeringStudy
 from neuronlab.widgets import services
 from neuronlab.widgets.guard import plain
+from pages.steering.findings import beside_unsteered, times, verdict
 from pages.steering.form import places, ranges
-from pages.steering.results import beside_unsteered, times, verdict
 
 MODEL = "antiberty"
 UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"

@@ -11,6 +11,7 @@ from collections import Counter
 
 import pytest
 from Bio import SwissProt
+from sentences import is_one_sentence
 
 from neuronlab import home, uploads
 from neuronlab.errors import UserError
@@ -20,11 +21,6 @@ from neuronlab.proteins import annotated, gene_ontology, germlines, uniprot
 from neuronlab.proteins.annotated import AnnotatedProtein, AnnotatedUpload, read_annotated
 from neuronlab.proteins.corpora import CORPORA, MIN_CARRIERS
 from neuronlab.proteins.labelled import LABELLED, data_rows
-
-
-def is_one_sentence(text):
-    return text.endswith(".") and "\n" not in text and "Traceback" not in text and len(text) < 300
-
 
 # --- The Gene Ontology ---------------------------------------------------------------------------
 

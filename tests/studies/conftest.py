@@ -1,4 +1,4 @@
-"""A small corpus in the place of WordNet's definitions."""
+"""A model without its likes, and a small corpus in the place of WordNet's definitions."""
 
 import numpy as np
 import pytest
@@ -22,3 +22,8 @@ def texts(monkeypatch):
     contexts._drawn.cache_clear()
     yield made
     contexts._drawn.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def llama(tiny):
+    return tiny("llama")

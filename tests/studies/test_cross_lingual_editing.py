@@ -91,11 +91,6 @@ def ran(request, tiny, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def llama(tiny):
-    return tiny("llama")
-
-
-@pytest.fixture(scope="module")
 def small(llama, tmp_path_factory):
     """One fact edited, of four."""
     return run(llama, spec(fact="france"), tmp_path_factory.mktemp("runs"))[0]

@@ -60,11 +60,6 @@ def some(relation, count=None):
 
 
 @pytest.fixture(scope="module")
-def llama(tiny):
-    return tiny("llama")
-
-
-@pytest.fixture(scope="module")
 def small(llama, tmp_path_factory):
     """One relation: three facts to train on and one to test."""
     asked = spec(some("animal", 4), candidates=3)

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -29,6 +30,7 @@ from neuronlab.runs import (
     run_study,
 )
 from neuronlab.studies import fine_tune
+from neuronlab.studies.bases import trunk
 from neuronlab.studies.fine_tune import FineTuneSpec, FineTuneStudy
 from neuronlab.studies.submodels import SubmodelsSpec
 
@@ -50,20 +52,19 @@ def proteins(count=18, seed=0, common=("DEGN", "KRLA")):
 OWN = proteins(30)
 
 
-def spec(**changes):
-    settings = {
-        "data": "own",
-        "own": OWN,
-        "labels": ("sour", "basic"),
-        "title": "Sour or basic",
-        "test": 0.25,
-        "validation": 0.25,
-        "epochs": 3,
-        "rate": 2e-3,
-        "batch": 8,
-        "patience": 20,
-    }
-    return FineTuneSpec(**settings | changes)
+spec = partial(
+    FineTuneSpec,
+    data="own",
+    own=OWN,
+    labels=("sour", "basic"),
+    title="Sour or basic",
+    test=0.25,
+    validation=0.25,
+    epochs=3,
+    rate=2e-3,
+    batch=8,
+    patience=20,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -105,8 +106,8 @@ class Tuning:
         self.train = np.arange(len(own))
         self.validation = self.train if validation is None else validation
         self.context = context or Context()
-        self.hf = fine_tune.classifier(base, ("a", "b"), asked.seed)
-        fine_tune.freeze(self.hf, base, asked.frozen)
+        self.hf = trunk.classifier(base, ("a", "b"), asked.seed)
+        trunk.freeze(self.hf, base, asked.frozen)
         self.before = {k: v.clone() for k, v in self.hf.state_dict().items()}
 
     def run(self):
@@ -137,7 +138,7 @@ def test_it_learns_a_tiny_set_by_heart(base):
     labels = np.random.default_rng(3).permutation([0, 1] * 8)  # nothing to understand
     own = OWN[:16]
     tuning = Tuning(base, spec(epochs=40, rate=5e-3, patience=200), own, labels).run()
-    p = fine_tune.probabilities(tuning.hf, tuning.tokens, Context())
+    p = trunk.probabilities(tuning.hf, tuning.tokens, Context())
     assert roc_auc_score(labels, p[:, 1]) == 1.0
     assert tuning.curve[-1]["loss"] < 0.2 < tuning.curve[0]["loss"]
 
@@ -229,7 +230,7 @@ def test_it_stops_when_the_validation_part_gets_no_better(base, scripted):
 def test_the_looks_are_those_of_the_validation_part(base):
     validation = np.array([1, 4, 7, 12, 20])
     tuning = Tuning(base, spec(epochs=1), validation=validation).run()
-    p = fine_tune.probabilities(tuning.hf, [tuning.tokens[i] for i in validation], Context())
+    p = trunk.probabilities(tuning.hf, [tuning.tokens[i] for i in validation], Context())
     own = tuning.labels[validation]
     best = max(row["validation_auc"] for row in tuning.curve if "validation_auc" in row)
     assert best == pytest.approx(roc_auc_score(own, p[:, 1]))
@@ -259,29 +260,29 @@ def test_without_frozen_layers_all_but_the_contact_head_changes(base):
 
 @pytest.mark.parametrize("frozen", [0, 1, 2, -1, 3, 9])
 def test_tuning_behind_frozen_layers_leaves_a_whole_model(base, frozen):
-    hf = fine_tune.classifier(base, ("a", "b"), 0)
-    fine_tune.freeze(hf, base, frozen)
+    hf = trunk.classifier(base, ("a", "b"), 0)
+    trunk.freeze(hf, base, frozen)
     tokens = [base.residue_ids(protein.sequence) for protein in OWN]
     labels = np.array([protein.label for protein in OWN])
     everyone = np.arange(len(OWN))
-    before = fine_tune.probabilities(hf, tokens, Context())
-    with fine_tune.tuned_layers(hf, base, tokens, frozen, Context()) as inputs:
-        assert fine_tune.probabilities(hf, inputs, Context()) == pytest.approx(before, abs=1e-6)
+    before = trunk.probabilities(hf, tokens, Context())
+    with trunk.tuned_layers(hf, base, tokens, frozen, Context()) as inputs:
+        assert trunk.probabilities(hf, inputs, Context()) == pytest.approx(before, abs=1e-6)
         assert len(base.family.blocks(hf)) == {0: 3, 1: 2, 2: 1, -1: 1, 3: 0, 9: 0}[frozen]
         asked = spec(epochs=2, frozen=frozen)
         fine_tune.tune(hf, inputs, labels, everyone, everyone, asked, Context())
-        tuned_there = fine_tune.probabilities(hf, inputs, Context())
+        tuned_there = trunk.probabilities(hf, inputs, Context())
     assert len(base.family.blocks(hf)) == base.layers
-    whole = fine_tune.probabilities(hf, tokens, Context())
+    whole = trunk.probabilities(hf, tokens, Context())
     assert whole == pytest.approx(tuned_there, abs=1e-6)
     assert np.abs(whole - before).max() > 1e-3
 
 
 def test_states_that_take_too_much_memory_are_not_kept(base, monkeypatch):
-    monkeypatch.setattr(fine_tune, "_STATES", 100)
-    hf = fine_tune.classifier(base, ("a", "b"), 0)
+    monkeypatch.setattr(trunk, "_STATES", 100)
+    hf = trunk.classifier(base, ("a", "b"), 0)
     tokens = [base.residue_ids(protein.sequence) for protein in OWN]
-    with fine_tune.tuned_layers(hf, base, tokens, 2, Context()) as inputs:
+    with trunk.tuned_layers(hf, base, tokens, 2, Context()) as inputs:
         assert inputs is tokens
         assert len(base.family.blocks(hf)) == base.layers
 
@@ -290,16 +291,16 @@ def test_states_that_take_too_much_memory_are_not_kept(base, monkeypatch):
 def test_it_begins_with_the_trunk_of_the_base_and_a_fresh_head(tiny, kind):
     base = tiny("esm", kind)
     source = torch.get_rng_state()
-    hf = fine_tune.classifier(base, ("x", "y", "z", "w"), 5)
+    hf = trunk.classifier(base, ("x", "y", "z", "w"), 5)
     assert torch.equal(torch.get_rng_state(), source)
     ours, theirs = hf.esm.state_dict(), base.hf.esm.state_dict()
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[k], theirs[k]) for k in ours)
     assert hf.config.id2label == {0: "x", 1: "y", 2: "z", 3: "w"}
     assert hf.classifier.out_proj.out_features == 4
-    again = fine_tune.classifier(base, ("x", "y", "z", "w"), 5)
+    again = trunk.classifier(base, ("x", "y", "z", "w"), 5)
     assert torch.equal(again.classifier.dense.weight, hf.classifier.dense.weight)
-    other = fine_tune.classifier(base, ("x", "y", "z", "w"), 6)
+    other = trunk.classifier(base, ("x", "y", "z", "w"), 6)
     assert not torch.equal(other.classifier.dense.weight, hf.classifier.dense.weight)
 
 
@@ -320,12 +321,12 @@ def test_small_letters_are_the_same_protein_to_a_masked_base(tiny):
 
 
 def test_padding_changes_no_probability(base):
-    hf = fine_tune.classifier(base, ("a", "b"), 0).eval()
+    hf = trunk.classifier(base, ("a", "b"), 0).eval()
     tokens = [base.residue_ids(protein.sequence) for protein in OWN]
     with torch.no_grad():
         plain = [hf(torch.tensor([own])).logits.softmax(-1)[0].numpy() for own in tokens]
     for budget in (1, 100, 4096):
-        found = fine_tune.probabilities(hf, tokens, Context(), budget)
+        found = trunk.probabilities(hf, tokens, Context(), budget)
         assert found == pytest.approx(np.array(plain), abs=1e-6)
     assert np.ptp([p[0] for p in plain]) > 1e-3
 

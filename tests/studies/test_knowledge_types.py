@@ -4,6 +4,7 @@ import copy
 import json
 import math
 from collections import Counter
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -60,8 +61,7 @@ def interventions(monkeypatch):
     return seen
 
 
-def spec(**changes):
-    return KnowledgeTypesSpec(**{"facts": "own", "own": FACTS, "filtered": False} | changes)
+spec = partial(KnowledgeTypesSpec, facts="own", own=FACTS, filtered=False)
 
 
 def part(relation="r", **arrays):

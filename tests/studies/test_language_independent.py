@@ -1,5 +1,7 @@
 """Language-independent neurons: sets and intersections by hand, scores by the method itself."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -36,9 +38,9 @@ def model(tiny):
     return tiny("llama")
 
 
-def spec(**changes):
-    settings = {"model": "x", "facts": "own", "own": OWN, "languages": ("en", "xx")}
-    return LanguageIndependentSpec(**settings | {"filtered": False} | changes)
+spec = partial(
+    LanguageIndependentSpec, model="x", facts="own", own=OWN, languages=("en", "xx"), filtered=False
+)
 
 
 def table(shares):

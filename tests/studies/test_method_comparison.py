@@ -3,6 +3,7 @@
 import copy
 from collections import Counter
 from contextlib import contextmanager
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -20,12 +21,12 @@ from neuronlab.neurons.effect import Control
 from neuronlab.runs import Result, Store
 from neuronlab.studies import method_comparison
 from neuronlab.studies.bases.bystanders import PLAIN_PROMPTS
+from neuronlab.studies.bases.published import PAPER
 from neuronlab.studies.method_comparison import (
     COMPARED,
     DIRECT,
     KS,
     OTHERS,
-    PAPER,
     K,
     MethodComparisonSpec,
     MethodComparisonStudy,
@@ -62,10 +63,7 @@ def interventions(monkeypatch):
     return seen
 
 
-def spec(**changes):
-    return MethodComparisonSpec(
-        **{"facts": "own", "own": FACTS, "filtered": False, "methods": FAST} | changes
-    )
+spec = partial(MethodComparisonSpec, facts="own", own=FACTS, filtered=False, methods=FAST)
 
 
 def same(first, second):

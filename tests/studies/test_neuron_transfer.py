@@ -1,5 +1,7 @@
 """Neurons between tasks: selections are those of submodels, and everything else by plain loops."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -37,20 +39,19 @@ def proteins(count=30):
 OWN = proteins()
 
 
-def spec(**changes):
-    settings = {
-        "model": "one",
-        "other": "two",
-        "data": "own",
-        "own": OWN,
-        "labels": ("no", "yes"),
-        "test": 0.3,
-        "scored": 6,
-        "tested": None,
-        "fractions": (1.0, 0.25),
-        "seeds": 2,
-    }
-    return NeuronTransferSpec(**settings | changes)
+spec = partial(
+    NeuronTransferSpec,
+    model="one",
+    other="two",
+    data="own",
+    own=OWN,
+    labels=("no", "yes"),
+    test=0.3,
+    scored=6,
+    tested=None,
+    fractions=(1.0, 0.25),
+    seeds=2,
+)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """The steering study: every number from the tables, and the tables from plain runs."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -31,21 +33,20 @@ START = "MKTAYIAKQRGSLEDWVVFHCN"
 FREE = (3, 4, 5, 9, 10, 11, 12, 19)
 
 
-def spec(**changes):
-    settings = {
-        "model": "x",
-        "sequence": START,
-        "free": FREE,
-        "count": 5,
-        "steps": 25,
-        "chains": 3,
-        "dose_a": (1.0, 3.0),
-        "dose_b": (0.0, 1.0),
-        "dose_steps": 12,
-        "masked": 0.3,
-        "predictor": "",
-    }
-    return SteeringSpec(**settings | changes)
+spec = partial(
+    SteeringSpec,
+    model="x",
+    sequence=START,
+    free=FREE,
+    count=5,
+    steps=25,
+    chains=3,
+    dose_a=(1.0, 3.0),
+    dose_b=(0.0, 1.0),
+    dose_steps=12,
+    masked=0.3,
+    predictor="",
+)
 
 
 def value(name, sequence):

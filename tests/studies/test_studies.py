@@ -13,9 +13,9 @@ from neuronlab.examples import adopt, example, opened, smalls, stored_keys
 from neuronlab.examples.__main__ import wanted
 from neuronlab.proteins.corpora import Corpus
 from neuronlab.runs import Store
+from neuronlab.steering.chains import STEERED
 from neuronlab.studies import STUDIES
 from neuronlab.studies.attribution import scores_of
-from neuronlab.studies.steering import STEERED
 
 TOY = """
 from neuronlab.runs import Result, Spec, Study

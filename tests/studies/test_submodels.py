@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -292,22 +293,21 @@ def proteins(count=40, seed=0, letters="ACDEFGHIKLMNPQRSTVWY"):
 OWN = proteins()
 
 
-def spec(**changes):
-    settings = {
-        "model": "x",
-        "data": "own",
-        "own": OWN,
-        "labels": ("no", "yes"),
-        "test": 0.3,
-        "scored": 12,
-        "tested": None,
-        "selections": ("raw", "z", "quota"),
-        "fractions": (0.5, 0.1),
-        "ablations": ("zero", "mean"),
-        "seeds": 2,
-        "singles": 4,
-    }
-    return SubmodelsSpec(**settings | changes)
+spec = partial(
+    SubmodelsSpec,
+    model="x",
+    data="own",
+    own=OWN,
+    labels=("no", "yes"),
+    test=0.3,
+    scored=12,
+    tested=None,
+    selections=("raw", "z", "quota"),
+    fractions=(0.5, 0.1),
+    ablations=("zero", "mean"),
+    seeds=2,
+    singles=4,
+)
 
 
 QUICK = {

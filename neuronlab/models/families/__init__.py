@@ -14,13 +14,13 @@ from neuronlab.models.families.nearest import nearest
 
 def defined() -> list[Family]:
     """The families that the files of this folder define, by name."""
-    found = {
+    families = {
         each.name: each
         for file in files(__name__, __path__)
         for each in vars(file).values()
         if isinstance(each, Family)
     }
-    return [found[name] for name in sorted(found)]
+    return [families[name] for name in sorted(families)]
 
 
 _PREDICTED: dict[Kind, str] = {

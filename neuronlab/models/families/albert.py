@@ -5,7 +5,8 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from neuronlab.models.families.base import Family, Places, twin
+from neuronlab.models.families.base import Family, twin
+from neuronlab.models.families.places import Places
 
 
 class Albert(Family):

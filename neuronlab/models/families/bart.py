@@ -8,9 +8,9 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from neuronlab.models.families.base import Places
 from neuronlab.models.families.encoder_decoder import EncoderDecoder
 from neuronlab.models.families.opt import FAIRSEQ_PLACES
+from neuronlab.models.families.places import Places
 
 _PAIRS = ("attention_heads", "ffn_dim")
 

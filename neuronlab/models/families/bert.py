@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from neuronlab.models.families.base import Family, Places
+from neuronlab.models.families.base import Family
+from neuronlab.models.families.places import Places
 
 # The stream is normed after each half of a block, so that nothing follows the last one.
 BERT_PLACES = Places(

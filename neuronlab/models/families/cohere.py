@@ -3,7 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
-from neuronlab.models.families.base import Family, Places
+from neuronlab.models.families.base import Family
+from neuronlab.models.families.places import Places
 
 
 class Cohere(Family):

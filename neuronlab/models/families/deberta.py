@@ -6,8 +6,9 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from neuronlab.models.families.base import Family, Part, by_group, twin
+from neuronlab.models.families.base import Family, twin
 from neuronlab.models.families.bert import BERT_PLACES
+from neuronlab.models.families.places import Part, by_group
 
 
 class Deberta(Family):

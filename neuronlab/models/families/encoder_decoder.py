@@ -9,7 +9,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from neuronlab.models.entries import Kind
-from neuronlab.models.families.base import Family, part
+from neuronlab.models.families.base import Family
+from neuronlab.models.families.places import part
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from neuronlab.models.families.base import Family, Part, Places
+from neuronlab.models.families.base import Family
+from neuronlab.models.families.places import Part, Places
 from neuronlab.models.families.roberta import ROBERTA_PLACES
 
 

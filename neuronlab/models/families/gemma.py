@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from neuronlab.models.families.base import Family, Places
+from neuronlab.models.families.base import Family
+from neuronlab.models.families.places import Places
 
 GEMMA = Family(name="gemma", title="Gemma", model_types=("gemma",), less_one=True)
 # Norms before and after attention and FFN. Gemma 3 norms query and key after the projection, too.

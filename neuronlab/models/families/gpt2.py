@@ -6,7 +6,8 @@ from typing import Any
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from neuronlab.models.families.base import Family, Places, by_group, side_by_side
+from neuronlab.models.families.base import Family
+from neuronlab.models.families.places import Places, by_group, side_by_side
 
 GPT2_PLACES = Places(
     blocks="h",

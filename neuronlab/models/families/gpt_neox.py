@@ -3,7 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
-from neuronlab.models.families.base import Family, Places, by_group
+from neuronlab.models.families.base import Family
+from neuronlab.models.families.places import Places, by_group
 
 NEOX_PLACES = Places(
     norm="final_layer_norm",

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from neuronlab.models.families.base import Family, Places
+from neuronlab.models.families.base import Family
+from neuronlab.models.families.places import Places
 
 LLAMA_PLACES = Places()
 LLAMA = Family(

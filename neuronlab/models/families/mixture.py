@@ -13,8 +13,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from neuronlab.models.components import Component
-from neuronlab.models.families.base import Family, Part, Places, Site, part
+from neuronlab.models.families.base import Family, Site
 from neuronlab.models.families.olmo import OLMO2_PLACES
+from neuronlab.models.families.places import Part, Places, part
 
 
 class Experts(nn.Module):
@@ -57,9 +58,9 @@ class Experts(nn.Module):
         """The projections that units come from."""
         halves = part(self, "experts.gate_up_proj").chunk(2, dim=1)
         inputs = {}
-        for name, half in zip(("gate", "up"), halves, strict=True):
+        for name, projection in zip(("gate", "up"), halves, strict=True):
             shared = part(self, f"shared_expert.{name}_proj.weight")
-            rows = half.flatten(0, 1)
+            rows = projection.flatten(0, 1)
             inputs[name] = rows if shared is None else torch.cat([rows, shared])
         return inputs
 

@@ -5,7 +5,8 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from neuronlab.models.families.base import Family, Places, side_by_side
+from neuronlab.models.families.base import Family
+from neuronlab.models.families.places import Places, side_by_side
 
 
 class ModernBert(Family):

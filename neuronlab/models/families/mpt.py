@@ -3,7 +3,8 @@
 from jaxtyping import Float
 from torch import Tensor
 
-from neuronlab.models.families.base import Family, Part, Places, side_by_side
+from neuronlab.models.families.base import Family
+from neuronlab.models.families.places import Part, Places, side_by_side
 
 
 class Mpt(Family):

@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from neuronlab.models.families.base import Family, Places
+from neuronlab.models.families.base import Family
 from neuronlab.models.families.encoder_decoder import EncoderDecoder
 from neuronlab.models.families.mixture import Mixture
+from neuronlab.models.families.places import Places
 
 
 def nearest(families: Iterable[Family], hf: Any) -> tuple[Family, bool] | None:

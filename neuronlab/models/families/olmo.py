@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from neuronlab.models.families.base import Family, Part, Places
+from neuronlab.models.families.base import Family
+from neuronlab.models.families.places import Part, Places
 
 
 class Olmo(Family):

@@ -6,7 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from neuronlab.models.families.base import Family, Places
+from neuronlab.models.families.base import Family
+from neuronlab.models.families.places import Places
 
 FAIRSEQ_PLACES = Places(
     norm="layer_norm",

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from neuronlab.models.families.base import Family, Places, side_by_side
+from neuronlab.models.families.base import Family
+from neuronlab.models.families.places import Places, side_by_side
 
 PHI = Family(
     name="phi",

@@ -7,8 +7,8 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from neuronlab.models.families.base import Part, Places, matrix, part
 from neuronlab.models.families.encoder_decoder import EncoderDecoder
+from neuronlab.models.families.places import Part, Places, matrix, part
 
 
 def _ffn(*names: str) -> str:

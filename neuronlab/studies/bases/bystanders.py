@@ -91,7 +91,7 @@ def _of_facts(model: Model, prompt: Prompt) -> Iterator[list[Bystander]]:
     taken = {predict(model, prompt).label}
     # Each is asked no more than is taken of it, and goes on from there.
     by_relation = {
-        name: _known(model, prompt, SAME if name == relation else OTHER, name, facts, taken)
+        name: _answered(model, prompt, SAME if name == relation else OTHER, name, facts, taken)
         for name in relations
     }
     for share in (_JUDGES, _SUBTRACTED):
@@ -108,7 +108,7 @@ def _of_facts(model: Model, prompt: Prompt) -> Iterator[list[Bystander]]:
         yield group
 
 
-def _known(
+def _answered(
     model: Model, prompt: Prompt, kind: str, relation: str, facts: Sequence[Fact], taken: set[str]
 ) -> Iterator[Bystander]:
     """Facts of a relation that the model answers right at first; no answer is taken twice."""
