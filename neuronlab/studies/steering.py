@@ -197,6 +197,8 @@ class SteeringStudy(Study[SteeringSpec]):
     name = "steering"
     title = "Steer a protein"
     spec_type = SteeringSpec
+    unit = "portions of chains"
+    previews = True
     merging = 0.1
 
     def default(self) -> SteeringSpec:
@@ -278,9 +280,7 @@ class SteeringStudy(Study[SteeringSpec]):
     def merge(self, spec: SteeringSpec, parts: Sequence[Result], context: Context) -> Result:
         """Values, what they cost, and structures."""
         model = context.model(spec.model, spec.revision)
-        chains = pd.concat(
-            [part.tables["chains"] for part in parts if "chains" in part.tables], ignore_index=True
-        )
+        chains = _chains(parts)
         values = trajectories(chains, spec.goals)
         finals = reached(chains, values, spec.begin, spec.places).assign(**_UNKNOWN)
         costed = (finals["set"] < spec.chains) & (
@@ -312,6 +312,21 @@ class SteeringStudy(Study[SteeringSpec]):
             "free": len(spec.places),
         }
         return Result(numbers, tables, files=files)
+
+    def preview(
+        self, spec: SteeringSpec, parts: Sequence[Result], context: Context
+    ) -> Result | None:
+        """Where the chains there are got to; what random sets are compared by needs all of them."""
+        if not parts:
+            return None
+        chains = _chains(parts)
+        values = trajectories(chains, spec.goals)
+        finals = reached(chains, values, spec.begin, spec.places)
+        goals = [
+            {"property": goal.property, "title": goal.title, "start": goal.value(spec.begin)}
+            for goal in spec.goals
+        ]
+        return Result({"goals": goals}, {"trajectories": values, "finals": finals})
 
     def _rows(
         self, spec: SteeringSpec, model: Model, chosen: NeuronSet, what: str, sets: range
@@ -396,6 +411,12 @@ class SteeringStudy(Study[SteeringSpec]):
 
         goal = result.numbers["goals"][0]
         return finals(result.tables["finals"], goal["property"], goal["title"], goal["start"])
+
+
+def _chains(parts: Sequence[Result]) -> pd.DataFrame:
+    """Condition, set, chain, activity and sequences of all chains but those of other doses."""
+    tables = [part.tables["chains"] for part in parts if "chains" in part.tables]
+    return pd.concat(tables, ignore_index=True)
 
 
 # Of chains that are not costed, and of all where nothing folds.

@@ -10,7 +10,7 @@ from neuronlab.studies.steering import SteeringSpec
 from neuronlab.widgets import links, protein_models, services, shown, state
 from neuronlab.widgets.guard import guard
 from pages.steering.form import fill, form
-from pages.steering.results import results
+from pages.steering.results import preview, results
 
 STUDY = "steering"
 # In the session, the run whose question the form was filled with.
@@ -28,7 +28,7 @@ def main() -> None:
     with st.expander("Steer something", icon=":material/tune:"):
         spec = form(model, first)
         shown.run_button(spec)
-    finished = shown.finished(STUDY, model.name, spec, first, partial(results, model))
+    finished = shown.finished(STUDY, model.name, spec, first, partial(preview, model))
     key = links.shown(STUDY)
     if key is not None and links.model_of(key) == model.name:
         st.session_state[_ASKED] = key

@@ -18,7 +18,7 @@ from neuronlab.proteins.antibodies import imgt_numbers, variable_domain
 from neuronlab.runs import Result
 from neuronlab.steering.chains import STEERED, UNSTEERED, median_chain
 from neuronlab.studies.steering import SteeringSpec
-from neuronlab.verdicts import domain
+from neuronlab.verdicts import Verdict, domain
 from neuronlab.widgets import badges, exports, label_sets, sections, state, token_strip
 from neuronlab.widgets.guard import counted, guard, plain
 from pages.steering.findings import about, headline, title, warnings
@@ -49,8 +49,7 @@ def results(model: Model, spec: SteeringSpec, result: Result) -> None:
     finals = result.tables["finals"]
     headline(goal)
     first = st.container()
-    of_start = domain(model.name, spec.sequence, "protein")
-    if not badges.draw(of_start and replace(of_start, words=f"The start: {of_start.words}")):
+    if not badges.draw(start_domain(model, spec)):
         return
     with first:
         changes(model, goal, spec, result)
@@ -68,6 +67,25 @@ def results(model: Model, spec: SteeringSpec, result: Result) -> None:
     )
     fasta(spec, finals)
     exports.share(spec.key, study_python(spec), study_command(spec))
+
+
+def preview(model: Model, spec: SteeringSpec, result: Result) -> None:
+    """Where the first chains got to, while others are written."""
+    goal, finals = result.numbers["goals"][0], result.tables["finals"]
+    means = finals.groupby("condition")[goal["property"]].mean()
+    st.markdown(
+        f"**{plain(title(goal))}**: from {goal['start']:+.3g} at the start, steered chains reach "
+        f"**{means[STEERED]:+.3g}** and unsteered ones {means[UNSTEERED]:+.3g}. Whether random "
+        "neurons do as much is known once all their chains are written."
+    )
+    if badges.draw(start_domain(model, spec)):
+        moved(goal, result.tables["trajectories"], finals)
+
+
+def start_domain(model: Model, spec: SteeringSpec) -> Verdict | None:
+    """Whether the model knows proteins such as the start."""
+    of_start = domain(model.name, spec.sequence, "protein")
+    return of_start and replace(of_start, words=f"The start: {of_start.words}")
 
 
 def reached(goal: dict, spec: SteeringSpec, result: Result) -> None:

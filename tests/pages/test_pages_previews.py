@@ -72,6 +72,13 @@ def test_pairs_come_before_random_ones(underway):
     assert "chart_random_pairs" not in page.charts()
 
 
+def test_steered_chains_come_before_random_sets(underway):
+    page, words = underway(1, "steering", ANTIBERTY)
+    assert words.endswith("portions of chains")
+    assert page.says("Whether random neurons do as much")
+    assert page.charts() == {"chart_trajectories", "chart_finals"}
+
+
 def test_a_map_of_one_pass_comes_before_residues_are_hidden(underway):
     page, words = underway(1, "attribution", ANTIBERTY, view="mutations")
     assert words.startswith("from one pass with nothing hidden")

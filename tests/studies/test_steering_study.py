@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from Bio.SeqUtils import ProtParamData
-from contexts import context_with, run
+from contexts import context_with, run, watched
 from pydantic import ValidationError
 
 import neuronlab as nl
@@ -21,7 +21,7 @@ from neuronlab.runs import Context, Store, read_spec, run_study
 from neuronlab.runs.study import Cancelled
 from neuronlab.statistics import seeds
 from neuronlab.steering import goals as steering_goals
-from neuronlab.steering import quality
+from neuronlab.steering import quality, structures
 from neuronlab.steering.generation import generate
 from neuronlab.steering.selection import by_effect, by_protein, by_residue
 from neuronlab.studies import steering
@@ -63,6 +63,21 @@ def nothing_kept():
 @pytest.fixture
 def model(tiny):
     return tiny("bert", "masked", protein=True)
+
+
+def test_the_first_chains_are_shown_while_others_are_written(model, tmp_path):
+    asked = spec(steps=5, dose_a=())
+    result, previews = watched(model, asked, tmp_path)
+    finals = result.tables["finals"].drop(columns=["perplexity", *structures.CONFIDENCES])
+    assert len(previews) == len(STUDY.shards(asked, context_with(model)))
+    assert set(previews[0].result.tables["finals"]["condition"]) == {"unsteered", "steered"}
+    for preview in previews:
+        some = preview.result.tables["finals"]
+        pd.testing.assert_frame_equal(some, finals.head(len(some)))
+    values = previews[-1].result.tables["trajectories"]
+    pd.testing.assert_frame_equal(values, result.tables["trajectories"])
+    (goal,) = previews[0].result.numbers["goals"]
+    assert goal["start"] == result.numbers["start"]
 
 
 # --- A whole run ---------------------------------------------------------------------------------
