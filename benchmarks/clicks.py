@@ -34,6 +34,8 @@ WATCH = """() => {
   const clicked = () => { noted.clicked = performance.now(); noted.first = noted.last = 0; };
   const text = (node) => node.nodeType === Node.TEXT_NODE
     ? node.data : [...(node.shadowRoot ?? node).childNodes].map(text).join(" ");
+  window.canvases = (node) => node === null ? [] : [...(node.shadowRoot ?? node).children].flatMap(
+    (child) => child.tagName === "CANVAS" ? [child] : canvases(child));
   window.words = (selector) => text(document.querySelector(selector));
   addEventListener('pointerdown', clicked, true);
   addEventListener('keydown', clicked, true);
@@ -57,10 +59,10 @@ COUNTRIES = [
     "Iran",
 ]
 # The maps that stand there now, and whether others, with all their panels, have taken their place.
-MAPS = "[...document.querySelectorAll('.st-key-map_layers canvas')]"
+MAPS = "canvases(document.querySelector('.st-key-map_layers'))"
 NOTED = f"() => {{ window.earlier = {MAPS} }}"
 OTHERS = f"{MAPS}.length >= 4 && !{MAPS}.some((canvas) => earlier.includes(canvas))"
-PREVIEW = "words('[data-testid=stMain]').includes('Preview: ')"
+PREVIEW = "words('[data-testid=stMain]').includes('will replace it')"
 
 
 def still(page: Page) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -53,6 +53,10 @@ class Specificity:
     change: float
     bystanders: pd.DataFrame
     controls: tuple[tuple[float, float], ...]
+
+    def alone(self) -> Specificity:
+        """The same without random sets."""
+        return replace(self, bystanders=self.bystanders.assign(random=np.nan), controls=())
 
     @property
     def mean(self) -> float:

@@ -153,19 +153,23 @@ class AttributionStudy(Study[AttributionSpec]):
         model = context.model(spec.model, spec.revision)
         encoded = model.encode(spec.prompt)
         earlier = model.family.causal and len(encoded.tokens) > 1
+        title = method(spec.method).title
         first: ByToken = {}
+        prediction = None
         if context.previews and method(spec.method).integrates and spec.components:
             prediction = predict(model, encoded)
             with suppress(UserError):  # what does not fit has no preview
                 check_memory(everywhere(model, spec, prediction.target))
                 first = one_pass(model, spec, prediction.target)
-                words = f"{method(PREVIEW).title}, from one pass; {method(spec.method).title}"
-                shown = preview(spec, prediction, first, encoded)
-                context.preview(shown, f"{words} will replace it")
+                words = f"{method(PREVIEW).title}, from one pass; {title} will replace it"
+                context.preview(preview(spec, prediction, first, encoded), words)
         share = _FIRST if spec.specific else 0.95
         scores = _scored(model, spec, spec.prompt, context.part(0, share))
         if spec.specific:
             scores = _less_others(model, spec, scores, context.part(share, 0.95 - share))
+        if first and prediction is not None:
+            words = f"{title}; what is left of the answer without the best neurons is next"
+            context.preview(scored(prediction, scores), words)
         context.progress(0.95, "switching the top neurons off")
         proof = prove(model, spec, scores)
         numbers = {
@@ -276,7 +280,20 @@ def preview(
             rows.append(of_layer[model.tokens_at(encoded, at)][span].sum(0))
         return torch.stack(rows).numpy(force=True)
 
-    numbers = {
+    arrays = {str(c): summed(c, scores) for c, scores in first.items()}
+    return Result(_predicted(prediction), {"predictions": prediction.top(10)}, arrays)
+
+
+def scored(prediction: Prediction, scores: NeuronScores) -> Result:
+    """The method's own scores, until it is known what switching the best neurons off does."""
+    tables = {"predictions": prediction.top(10), "quality": scores.quality}
+    return Result({**scores.provenance, **_predicted(prediction)}, tables, _by_name(scores))
+
+
+def _predicted(prediction: Prediction) -> dict[str, Any]:
+    """What a page says of the answer, whatever its scores are."""
+    model = prediction.model
+    return {
         **stacks_in(model),
         "target": prediction.target,
         "target_label": prediction.label,
@@ -285,8 +302,6 @@ def preview(
         **foil_in(model, prediction.foil),
         **({} if prediction.foil is None else {"log_odds": prediction.log_odds}),
     }
-    arrays = {str(c): summed(c, scores) for c, scores in first.items()}
-    return Result(numbers, {"predictions": prediction.top(10)}, arrays)
 
 
 def default_positions(kind: str) -> Positions:

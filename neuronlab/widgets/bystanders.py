@@ -44,12 +44,16 @@ def draw(
     neurons: NeuronSet,
     intervention: Callable[[], Intervention],
     key: tuple,
+    *,
+    in_headline: bool = False,
 ) -> None:
     """The section below a proof.
 
     Args:
         intervention: makes that on the neurons, which may take a pass of the model.
         key: what names the change among others, for the cache.
+        in_headline: whether the page's ``headline`` is of this change, so that random sets are
+            changed in any case: nothing is then measured twice.
     """
     named = model, model.name, model.revision
     others = chosen(*named, prompt.unasked)
@@ -67,10 +71,12 @@ def draw(
             prompt,
             tuple(neurons),
             key,
-            RANDOM_SETS if beside else 0,
+            RANDOM_SETS if beside or in_headline else 0,
             others,
             intervention,
         )
+        if not beside:
+            measured = measured.alone()
         st.markdown(summary(measured))
         _table(measured)
         part = Part("What else broke?", table=measured.bystanders, text=summary(measured))

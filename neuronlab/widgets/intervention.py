@@ -121,20 +121,30 @@ Sources = Mapping[str, NeuronScores]
 
 @st.fragment
 def draw(
-    model: Model, prompt: Prompt, sources: Sources, suppressed: tuple[NeuronSet, Effect] | None
+    model: Model,
+    prompt: Prompt,
+    sources: Sources,
+    suppressed: tuple[NeuronSet, Effect] | None,
+    *,
+    in_headline: bool = False,
 ) -> None:
     """The panel; its widgets rerun it alone.
 
     Args:
         sources: besides the basket.
         suppressed: a set, and the effect of suppressing it everywhere, where that was measured.
+        in_headline: whether the page says how specific that is (``bystanders.headline``).
     """
     with guard():
-        _panel(model, prompt, sources, suppressed)
+        _panel(model, prompt, sources, suppressed, in_headline)
 
 
 def _panel(
-    model: Model, prompt: Prompt, sources: Sources, suppressed: tuple[NeuronSet, Effect] | None
+    model: Model,
+    prompt: Prompt,
+    sources: Sources,
+    suppressed: tuple[NeuronSet, Effect] | None,
+    in_headline: bool,
 ) -> None:
     st.subheader("Prove it")
     left, right = st.columns([2, 3], gap="large")
@@ -150,6 +160,7 @@ def _panel(
     if suppressed is not None and (neurons, change) == (suppressed[0], _SUPPRESS):
         outcome = suppressed[1]
     else:
+        in_headline = False
         outcome = _effect(
             model,
             model.name,
@@ -177,7 +188,8 @@ def _panel(
         with st.popover("Copy as Python", icon=":material/code:", type="tertiary"):
             st.code(python, language="python")
     key = bystanders.SUPPRESSED if change == _SUPPRESS else (change,)
-    bystanders.draw(model, prompt, neurons, partial(change.of, neurons, model, prompt), key)
+    made = partial(change.of, neurons, model, prompt)
+    bystanders.draw(model, prompt, neurons, made, key, in_headline=in_headline)
 
 
 def _neurons(sources: Sources) -> NeuronSet:

@@ -108,7 +108,8 @@ def results(model: Model, spec: AttributionSpec, result: Result) -> None:
         neuron_card.draw(model, prompt, neuron_maps.chosen(), at_token)
     asked = replace(prompt, target=int(result.numbers["target"]))
     proof = proof_in(result, scores)
-    parts = {"Proof": partial(intervention.draw, model, asked, {"Top neurons": scores}, proof)}
+    prove = partial(intervention.draw, model, asked, {"Top neurons": scores}, proof)
+    parts = {"Proof": partial(prove, in_headline=True)}
     if model.alphabet == "protein":
         parts["3D structure"] = partial(on_structure, model, prompt.text, result)
     if {"where", "quality"} & {*result.tables} or result.numbers.get("certified"):

@@ -29,6 +29,14 @@ def measured(model, asked):
     return chosen, prompt, bystanders, specificity(model, prompt, chosen, nl.Suppress, bystanders)
 
 
+def test_random_sets_can_be_left_out(model, measured):
+    chosen, prompt, bystanders, of = measured
+    alone = specificity(model, prompt, chosen, nl.Suppress, bystanders, random_sets=0)
+    assert of.alone().controls == alone.controls == ()
+    assert of.alone().change == pytest.approx(alone.change, abs=1e-4)
+    pd.testing.assert_frame_equal(of.alone().bystanders, alone.bystanders, atol=1e-4)
+
+
 def log_probability(model, prompt, target, neurons=None):
     change = None if neurons is None else nl.Suppress(neurons)
     logits = nl.predict(model, prompt, intervention=change).logits

@@ -117,7 +117,8 @@ def test_a_foil_is_explained_and_judged(hemopi, tmp_path):
     assert proof.judged == (numbers["log_odds"], numbers["log_odds_suppressed"])
     assert proof.mean(numbers["control"]) == pytest.approx(mean)
     assert proof.p(numbers["control"]) == pytest.approx(numbers["control_p"])
-    (shown,) = previews
+    shown, finished = previews
+    assert finished.result.numbers["log_odds"] == shown.result.numbers["log_odds"]
     assert shown.result.numbers["log_odds"] == pytest.approx(numbers["log_odds"], abs=1e-5)
     gradient = nl.attribute(hemopi, prompt, components=("ffn",), method="gradient_x_activation")
     assert np.allclose(shown.result.arrays["ffn"], gradient["ffn"], atol=1e-5)
@@ -293,21 +294,29 @@ def test_only_a_causal_models_scores_leave_tokens_out(result):
     ("name", "kind", "positions"),
     [("llama", "causal", "predicted"), ("llama", "causal", "all"), ("esm", "classifier", "all")],
 )
-def test_the_preview_is_gradient_x_activation(tiny, asked, tmp_path, name, kind, positions):
+def test_one_pass_comes_first_and_scores_before_their_proof(
+    tiny, asked, tmp_path, name, kind, positions
+):
     model, previews = tiny(name, kind), []
     prompt = asked(model)
     fields = {"model": "tiny", "text": prompt.text, "target": prompt.target, "mask": prompt.mask}
     question = AttributionSpec(**fields, positions=positions)
     context = context_with(model, on_preview=previews.append)
     result = run_study(STUDY, question, Store(tmp_path), context)
-    (preview,) = previews
+    preview, finished = previews
+    assert finished.words.startswith("Integrated gradients; what is left of the answer")
+    assert finished.result.arrays.keys() == result.arrays.keys()
+    for component, scores in finished.result.arrays.items():
+        np.testing.assert_array_equal(scores, result.arrays[component])
+    for shown in (preview, finished):
+        assert shown.result.numbers["probability"] == pytest.approx(result.numbers["probability"])
+    pd.testing.assert_frame_equal(finished.result.tables["quality"], result.tables["quality"])
     expected = nl.attribute(model, prompt, method="gradient_x_activation", positions=positions)
     assert preview.result.arrays.keys() == set(expected)
     for component, scores in preview.result.arrays.items():
         assert scores == pytest.approx(expected[component], rel=1e-4, abs=1e-7)
     for number in ("target", "target_label", "rank"):
         assert preview.result.numbers[number] == result.numbers[number]
-    assert preview.result.numbers["probability"] == pytest.approx(result.numbers["probability"])
     pd.testing.assert_frame_equal(
         preview.result.tables["predictions"],
         result.tables["predictions"],
