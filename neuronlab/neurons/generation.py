@@ -10,7 +10,7 @@ import torch
 
 from neuronlab.errors import UserError
 from neuronlab.models import Model, Prompt
-from neuronlab.neurons.interventions import Intervention, applied
+from neuronlab.neurons.interventions import Intervention, KeepOnly, applied
 from neuronlab.neurons.predictions import check_finite
 
 
@@ -41,12 +41,21 @@ def generate_many(
     """The same under each of several interventions, as rows of one batch: see ``generate``."""
     if model.kind != "causal" or model.alphabet != "text":
         raise UserError(f"{model.title} writes no text: choose a causal language model.")
+    from transformers import DynamicCache
+
     encoded = model.encode(Prompt(text))
     ends, written = end_tokens(model), [list[int]() for _ in interventions]
     rows = encoded.input_ids.expand(len(written), -1)
+    # What was read need not be read again where it stays what it was.
+    lasting = all(i is None or _lasts(i) for i in interventions)
+    cache = DynamicCache(config=model.hf.config) if lasting else None
     for _ in range(min(tokens, model.max_tokens + 1 - encoded.length)):
+        known = 0 if cache is None else cache.get_seq_length()
         with applied(model, encoded, interventions):
-            logits = model.logits(model.hidden(rows, encoded.position))
+            hidden = model.hidden(
+                rows[:, known:], -1, past_key_values=cache, use_cache=cache is not None
+            )
+            logits = model.logits(hidden)
         check_finite(model, logits)
         choices = logits.argmax(-1)
         for row, choice in zip(written, choices.tolist(), strict=True):
@@ -57,6 +66,12 @@ def generate_many(
         encoded = replace(encoded, input_ids=rows[:1], position=encoded.position + 1)
     until = (itertools.takewhile(lambda token: token not in ends, row) for row in written)
     return [model.tokenizer.decode(list(row)) for row in until]
+
+
+def _lasts(intervention: Intervention) -> bool:
+    """Whether a token's neurons are changed in the same way whatever follows it."""
+    shifts = isinstance(intervention, KeepOnly) and intervention.token_means
+    return intervention.positions == "all" and not shifts
 
 
 def end_tokens(model: Model) -> set[int]:

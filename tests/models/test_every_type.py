@@ -18,9 +18,11 @@ from neuronlab.models import COMPONENTS
 from neuronlab.models.families import FAMILIES, check
 from neuronlab.models.stream import read_stream
 from neuronlab.neurons import NeuronSet, Suppress, applied
+from neuronlab.neurons.generation import end_tokens
 
 FURTHER = [pair for pair in EVERY if pair[0] in MORE and pair[1] != "classifier"]
 PREDICTING = [pair for pair in EVERY if pair[1] != "classifier"]
+WRITING = [pair for pair in PREDICTING if pair[1] == "causal"]
 # Whose answer is a sum over one residual stream.
 ONE_STREAM = [pair for pair in PREDICTING if pair[1] != "seq2seq"]
 # Classifiers of the usual types are in ``test_families`` alone.
@@ -374,3 +376,21 @@ def test_the_guide_lists_every_type_with_its_heads():
     for name in ROWS:
         heads = {HEADS_TOLD[head] for model_type, head in EVERY if model_type == name}
         assert heads == set(heads_of[name].strip().split(", ")), name
+
+
+@pytest.mark.parametrize(
+    "pair", [pair for pair in EVERY if pair[1] == "causal"], ids=lambda p: p[0]
+)
+def test_a_text_goes_on_as_where_all_of_it_is_read_at_every_step(made, pair):
+    model = made(*pair)
+    ids = model.encode(nl.Prompt("the capital is")).input_ids
+    every = NeuronSet([(layer, "ffn", i) for layer in range(2) for i in range(3)])
+    change, written = Suppress(every), []
+    while len(written) < 6:
+        encoded = model.encode(nl.Prompt("the capital is"))
+        with torch.no_grad(), applied(model, encoded, [change]):
+            written.append(int(model.logits(model.hidden(ids, -1)).argmax()))
+        ids = torch.cat([ids, model.ids([written[-1:]])], 1)
+    ends = [i for i, token in enumerate(written) if token in end_tokens(model)]
+    expected = model.tokenizer.decode(written[: ends[0]] if ends else written)
+    assert nl.generate(model, "the capital is", tokens=6, intervention=change) == expected
