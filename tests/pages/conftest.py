@@ -81,7 +81,7 @@ def with_bystanders():
 def _without_bystanders(request, monkeypatch):
     if "with_bystanders" not in request.fixturenames:
         for part in ("draw", "headline"):
-            monkeypatch.setattr(bystanders, part, lambda *args: None)
+            monkeypatch.setattr(bystanders, part, lambda *args, **options: None)
 
 
 @pytest.fixture(autouse=True)
@@ -120,12 +120,11 @@ class App:
     def settle(self):
         """What the page looks like when no run is under way any more."""
         self.run()
-        while True:
-            runs = services.queue().runs()
-            if not any(run.active for run in runs):
-                break
+        waited = False
+        while any(run.active for run in services.queue().runs()):
+            waited = True
             time.sleep(0.05)
-        return self.run()
+        return self.run() if waited else self
 
     def run(self):
         self.at.run()
