@@ -50,10 +50,10 @@ def generate_many(
     lasting = all(i is None or _lasts(i) for i in interventions)
     cache = DynamicCache(config=model.hf.config) if lasting else None
     for _ in range(min(tokens, model.max_tokens + 1 - encoded.length)):
-        known = 0 if cache is None else cache.get_seq_length()
+        read = 0 if cache is None else cache.get_seq_length()
         with applied(model, encoded, interventions):
             hidden = model.hidden(
-                rows[:, known:], -1, past_key_values=cache, use_cache=cache is not None
+                rows[:, read:], -1, past_key_values=cache, use_cache=cache is not None
             )
             logits = model.logits(hidden)
         check_finite(model, logits)
