@@ -109,7 +109,7 @@ class Server:
 def start_server(tmp_path_factory, copy_examples):
     """``start_server()``: a fresh server; all are stopped at the end.
 
-    It has the slow studies' examples, not that of the attribution page.
+    It has the examples that set-up makes.
     """
     processes = []
 
@@ -119,8 +119,8 @@ def start_server(tmp_path_factory, copy_examples):
             (home / made).symlink_to(neuronlab.home.folder() / made)
         shutil.copytree(neuronlab.home.folder() / "corpora", home / "corpora")
         labels = STUDIES["neuron_labels"].example(entry("antiberty"))
-        slow = [s for model in EMBEDDED if model.default for s in opened(model.name)[1:]]
-        copy_examples(home / "runs", *slow, labels.exemplars)
+        made = [s for model in EMBEDDED if model.default for s in opened(model.name)]
+        copy_examples(home / "runs", *made, labels.exemplars)
         process, port = started(home)
         processes.append(process)
         server = Server(f"http://localhost:{port}", home)

@@ -6,6 +6,7 @@ from neuronlab.figures.degenerate import pair_graph
 from neuronlab.studies.degenerate_pairs import published
 
 
+@pytest.mark.slow  # with others, to keep `make test` short
 def test_a_click_on_a_neuron_of_the_pairs_opens_its_card(tab):
     one = tab().open("degenerate")
     one.finished()

@@ -3,7 +3,7 @@
 import pytest
 
 
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [pytest.param(1280, marks=pytest.mark.slow), 390])
 def test_a_lesson_asks_before_it_shows(tab, width):
     one = tab(width=width).open("learn")
     one.page.locator(".st-key-lesson_proof button").click()

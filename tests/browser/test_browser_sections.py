@@ -30,6 +30,7 @@ def test_a_section_has_an_address_and_back_leads_to_the_one_before(tab):
     assert one.idle().healthy().query("section") == "proof"
 
 
+@pytest.mark.slow  # with others, to keep `make test` short
 def test_what_widgets_say_is_kept_while_their_section_is_not_drawn(tab):
     one = tab().open("attribution").results()
     one.look("Affine").look("Completeness")
@@ -39,6 +40,7 @@ def test_what_widgets_say_is_kept_while_their_section_is_not_drawn(tab):
     one.idle().healthy()
 
 
+@pytest.mark.slow  # with others, to keep `make test` short
 def test_a_view_has_an_address_and_back_leads_to_the_one_before(tab):
     one = tab().open("degenerate").finished()
     one.look("Fact-checking")

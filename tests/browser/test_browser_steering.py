@@ -38,6 +38,7 @@ def test_a_steered_protein_is_drawn_in_three_dimensions(tab):
     assert legend.evaluate("e => e.getBoundingClientRect().bottom") <= high
 
 
+@pytest.mark.slow  # with others, to keep `make test` short
 def test_structures_fit_a_phone_that_sees_them_late(tab):
     """Out of sight, they are drawn on nothing first, and on another canvas once they are seen."""
     one = tab(390).open("steering")

@@ -12,6 +12,7 @@ def page(tab):
     return tab().open("value_query").results()
 
 
+@pytest.mark.slow  # with others, to keep `make test` short
 def test_a_click_on_a_head_shows_its_positions(page):
     grid = value_query.head_grid(page.result().tables["heads"])
     for index in (0, len(grid.cells) - 1):

