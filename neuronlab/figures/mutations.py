@@ -112,6 +112,7 @@ def _block(residues: str, log_odds: np.ndarray, start: int, limit: float) -> tup
         "calculable": False,  # it would hide cells of its own block alone
         "min": -limit,
         "max": limit,
+        "itemHeight": 90,  # so that its ends have room beside it
         "text": [f"mutant +{limit:.1f}", f"−{limit:.1f} wild type"],
     }
     return Grid(option, cells), _ROW * len(residues) + _FRAME

@@ -142,7 +142,8 @@ class ResidueLabelsStudy(Study[ResidueLabelsSpec]):
         if context.previews and total > FEW:
             some = spec.model_copy(update={"limit": FEW})
             few = self.run_shard(some, None, context.aside(()))
-            context.preview(few, f"{FEW} of {total:,} chains")
+            read = few.numbers[EXPLAINED] + few.numbers[JUDGED]
+            context.preview(few, f"{read} of {total:,} chains")
         marks = spec.marks(sides)
         r, done = {}, 0.0
         for side, proteins in sides.items():

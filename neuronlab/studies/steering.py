@@ -197,7 +197,7 @@ class SteeringStudy(Study[SteeringSpec]):
     name = "steering"
     title = "Steer a protein"
     spec_type = SteeringSpec
-    unit = "portions of chains"
+    unit = "batches of chains"
     previews = True
     merging = 0.1
 

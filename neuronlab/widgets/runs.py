@@ -30,7 +30,7 @@ from neuronlab.widgets.guard import complain, enumerated, plain
 # Seconds between two looks at a run. Showing it costs time the run would use.
 _TICK = 0.5
 # Of a run whose bar stands still for so many seconds, people are told.
-_QUIET = 10
+_QUIET = 20
 # Letters of a prompt where a run is named.
 _SHORT = 40
 # Of what stood on the page before, a preview leaves nothing: elements that the browser removes.
@@ -196,9 +196,12 @@ def wait(key: str, name: str, preview: Callable[[Preview], None] | None = None) 
             bar = _bar(run, name)
             curve = st.empty()
             note = st.empty()
-        shown = 0
+        shown, status = 0, run.status
         seen: Preview | None = None
         while run.active:
+            if run.status != status:  # the sidebar hears nothing while the page waits
+                status = run.status
+                _summarise()
             bar.progress(run.fraction, text=plain(_words(run)))
             if len(run.records) > shown:
                 shown = len(run.records)

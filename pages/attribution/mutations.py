@@ -48,7 +48,7 @@ def draw(model: Model) -> None:
 def preview(model: Model, spec: MutationsSpec, result: Result) -> None:
     """The map of a single pass, while residues are hidden in turn."""
     if badges.draw(domain(model.name, result.numbers["sequence"], "protein")):
-        blocks(model, result)
+        blocks(model, result, "with nothing hidden")
 
 
 def results(model: Model, spec: MutationsSpec, result: Result) -> None:
@@ -64,13 +64,7 @@ def results(model: Model, spec: MutationsSpec, result: Result) -> None:
     )
     if not badges.draw(domain(model.name, sequence, "protein")):
         return
-    st.caption(
-        "Log-odds: ln p(mutant) − ln p(wild type), with the position hidden; colours end at "
-        f"±{scale_limit(sequence, result.arrays['log_odds']):.1f}, which 2 % of the substitutions "
-        "exceed. Rows are positions, columns residues; the wild type has its letter and a "
-        "border."
-    )
-    blocks(model, result)
+    blocks(model, result, "with the position hidden")
     exports.tables(table, "mutations")
     measurements = measured(sequence)
     if measurements is not None:
@@ -80,9 +74,19 @@ def results(model: Model, spec: MutationsSpec, result: Result) -> None:
     exports.share(spec.key, study_python(spec), study_command(spec))
 
 
-def blocks(model: Model, result: Result) -> None:
-    """The map in blocks of residues, side by side."""
+def blocks(model: Model, result: Result, asked: str) -> None:
+    """The map in blocks of residues, side by side.
+
+    Args:
+        asked: how the model was asked, in words.
+    """
     sequence = result.numbers["sequence"]
+    st.caption(
+        f"Log-odds: ln p(mutant) − ln p(wild type), {asked}; colours end at "
+        f"±{scale_limit(sequence, result.arrays['log_odds']):.1f}, which 2 % of the substitutions "
+        "exceed. Rows are positions, columns residues; the wild type has its letter and a "
+        "border."
+    )
     grids = mutation_blocks(sequence, result.arrays["log_odds"])
     for row in range(ceil(len(grids) / COLUMNS)):
         few = grids[COLUMNS * row : COLUMNS * (row + 1)]

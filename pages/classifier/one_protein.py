@@ -31,8 +31,8 @@ from neuronlab.widgets import (
     suited,
     token_strip,
 )
-from neuronlab.widgets import contacts as contact_maps
 from neuronlab.widgets.guard import counted, guard, plain
+from pages.classifier import contacts as contact_maps
 from pages.classifier import protein_choice
 from pages.classifier.protein_choice import LONGEST, Chosen
 from pages.classifier.ranking import METHODS, scores_of

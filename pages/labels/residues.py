@@ -15,7 +15,7 @@ from neuronlab.labels.residues import CONCEPTS
 from neuronlab.models import Model
 from neuronlab.neurons import Neuron
 from neuronlab.runs import Result
-from neuronlab.studies.residue_labels import FOLLOWS, ResidueLabelsSpec, small
+from neuronlab.studies.residue_labels import FEW, FOLLOWS, ResidueLabelsSpec, small
 from neuronlab.widgets import (
     components,
     exports,
@@ -73,7 +73,9 @@ def results(model: Model, spec: ResidueLabelsSpec, result: Result) -> None:
         f"best of them has {n['control_most']:.2f}.",
     )
     few = (
-        " A sample, so that it is there at once: run it on all chains above." if spec.limit else ""
+        " A sample, so that it is there at once: run it on all chains above."
+        if spec.limit == FEW
+        else ""
     )
     st.caption(
         "Correlations are residue by residue, not over whole proteins as on the tab “Labels”: "

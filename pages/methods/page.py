@@ -27,7 +27,7 @@ from neuronlab.studies.method_comparison import (
     leaders,
 )
 from neuronlab.widgets import exports, facts_form, sections, shown, suited
-from neuronlab.widgets.guard import complain
+from neuronlab.widgets.guard import complain, counted
 
 
 def main() -> None:
@@ -165,7 +165,8 @@ def verdict(result: Result, titles: dict[str, str], k: int, metric: str) -> str:
     rows = summary[(summary["method"] == best) & (summary["k"] == k)].set_index("control")
     control = min(CONTROLS, key=lambda name: rows.loc[name, metric])
     text = (
-        f"On {result.numbers['facts']} facts, **{titles[best]}** leaves least: {METRICS[metric]} "
+        f"On {counted(result.numbers['facts'], 'fact')}, **{titles[best]}** leaves least: "
+        f"{METRICS[metric]} "
         f"falls from {now['original'][metric]:{form}} to "
         f"**{now['methods'][best][metric]:{form}}**; with as many {CONTROLS[control]} it is "
         f"{rows.loc[control, metric]:{form}}."

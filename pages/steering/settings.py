@@ -23,7 +23,7 @@ MODES = {
 REST = "steer_rest"
 # How much is generated: by the keys of the settings. Random sets of "Full" allow p below .01.
 _PRESETS = {
-    "Preview": {"steer_chains": 2, "steer_random": 20, "steer_dose": False},
+    "Quick": {"steer_chains": 2, "steer_random": 20, "steer_dose": False},
     "Full": {"steer_chains": 4, "steer_random": 100, "steer_dose": True},
 }
 

@@ -130,6 +130,7 @@ def test_other_models_have_no_such_view(visit, results):
         app = visit("attribution", model=model, view="mutations")
         assert app.errors() == []
         assert not [e for e in app.at.main if e.key == "view"]
+        assert app.says("is of models that fill in residues")
         assert app.stored(results)[0]["study"] == "attribution"
 
 

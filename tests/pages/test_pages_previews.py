@@ -74,7 +74,7 @@ def test_pairs_come_before_random_ones(underway):
 
 def test_steered_chains_come_before_random_sets(underway):
     page, words = underway(1, "steering", ANTIBERTY)
-    assert words.endswith("portions of chains")
+    assert words.endswith("batches of chains")
     assert page.says("Whether random neurons do as much")
     assert page.charts() == {"chart_trajectories", "chart_finals"}
 

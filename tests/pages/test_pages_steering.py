@@ -273,7 +273,7 @@ def test_the_page_opens_on_the_stored_example_and_computes_nothing(visit, monkey
         assert not page.says("Press Run for the form above")
         page.go("glossary")
         page.go("steering")
-    page.press("steer_preset_Preview")
+    page.press("steer_preset_Quick")
     assert page.says("Now: 2 chains of 15 steps, 20 random sets of either kind")
     assert page.says("Press Run for the form above")
     page.press("steer_preset_Full")
