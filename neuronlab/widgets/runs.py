@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -159,18 +160,25 @@ def _summarise() -> None:
     active = [run for run in services.queue().runs() if run.active]
     with st.session_state["runs_summary"].container():
         if active:
-            st.fragment(_active, run_every=1.0)()
+            st.fragment(_active, run_every=1.0)(count())
         else:
             st.caption("No runs under way.")
 
 
-def _active() -> None:
+def _active(looks: Iterator[int]) -> None:
+    """What runs, again and again; once nothing does, the page runs anew.
+
+    Args:
+        looks: counts them. At the first one the page is about to show what has just begun, which
+            may have ended already, and must not be kept from it.
+    """
+    first = next(looks) == 0
     active = [run for run in services.queue().runs() if run.active]
     mine = sum(1 for run in active if run.status == "running")
     st.caption(f"{mine} running, {len(active) - mine} queued")
     for run in active[:3]:
         st.progress(run.fraction, text=plain(title_of(run)))
-    if not active:
+    if not active and not first:
         st.rerun()
 
 

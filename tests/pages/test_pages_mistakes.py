@@ -1,6 +1,7 @@
 """What a person may get wrong: one clear sentence each, and nothing they entered is lost."""
 
 import shutil
+import time
 
 import pytest
 
@@ -8,7 +9,7 @@ from neuronlab.examples import example
 from neuronlab.models import shared, weights
 from neuronlab.proteins.sequences import TRASTUZUMAB_VH
 from neuronlab.studies.bases.prompts import MELITTIN
-from neuronlab.widgets import services
+from neuronlab.widgets import runs, services
 
 NO_RUN = "0123456789abcdef"
 
@@ -286,6 +287,23 @@ def test_a_run_that_fails_says_why(visit, results, monkeypatch):
     app.set("selectbox", "method", "activation")
     app.press("run")
     assert app.errors() == []
+
+
+def test_a_run_that_has_ended_when_the_sidebar_looks_is_shown(visit, results, monkeypatch):
+    app = visit("attribution")
+    app.prompt("The opposite of hot is")
+    app.set("selectbox", "method", "activation")
+    look = runs._active
+
+    def late(*arguments):
+        while any(run.active for run in services.queue().runs()):
+            time.sleep(0.01)
+        look(*arguments)
+
+    monkeypatch.setattr(runs, "_active", late)
+    app.press("run")
+    spec, _ = app.stored(results)
+    assert (spec["text"], spec["method"]) == ("The opposite of hot is", "activation")
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "~nobody", "a\0b", "a b"], ids=range(4))
