@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import Page
-from server import chromium, server, settled, tab
+from server import chromium, server, settled, tab, typed
 
 from pages import HOME, PAGES
 
@@ -46,17 +46,11 @@ WATCH = """() => {
 }"""
 QUIET = 1000  # ms
 PARTS = ("pages", "clicks", "runs")
-COUNTRIES = [
-    "Italy",
-    "Spain",
-    "Japan",
-    "Egypt",
-    "Russia",
-    "China",
-    "Cuba",
-    "Greece",
-    "Peru",
-    "Iran",
+# Prompts of five tokens that nobody has asked before.
+PROMPTS = [
+    f"The {what} of {country} is"
+    for what in ("capital", "president", "history", "population", "language")
+    for country in ("Italy", "Spain", "Japan", "Egypt", "Russia", "China", "Cuba", "Greece")
 ]
 # The maps that stand there now, and whether others, with all their panels, have taken their place.
 MAPS = "canvases(document.querySelector('.st-key-map_layers'))"
@@ -171,17 +165,14 @@ def runs(page: Page, address: str, turns: range) -> None:
     page.get_by_text("Copy as command").wait_for()
     settled(page)
     previews, finals, pages = [], [], []
-    for turn in [-1, *turns]:  # the first warms up
-        area = page.locator('[class*="st-key-text_"] textarea').first
-        area.fill(f"The capital of {COUNTRIES[turn]} is")
-        area.press("Control+Enter")
-        settled(page)
+    for prompt in PROMPTS[: len(turns) + 1]:  # the first warms up
+        typed(page, prompt)
         page.evaluate(NOTED)
         run = page.locator(".st-key-run button").first
         previews.append(answered(page, run.click, f"{PREVIEW} && {OTHERS}"))
-        clicked = page.evaluate(f"({NOTED})() ?? noted.clicked")
+        page.evaluate(NOTED)
         final = page.wait_for_function(f"() => !{PREVIEW} && {OTHERS} && performance.now()")
-        finals.append(final.json_value() - clicked)
+        finals.append(final.json_value() - page.evaluate("noted.clicked"))
         pages.append(still(page)[1])
     print("| attribution of all four components, after Run | ms |")
     print("|---|---|")

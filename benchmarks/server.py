@@ -105,12 +105,17 @@ def opened(browser: Browser, address: str) -> Page:
     return page
 
 
-def ask(page: Page, number: int) -> None:
-    """Type a prompt that nobody has asked, press Run and wait for all of its result."""
+def typed(page: Page, prompt: str) -> None:
+    """Type a prompt into the form of attribution."""
     area = page.locator('[class*="st-key-text_"] textarea').first
-    area.fill(f"The {_WORDS[number % 9]} of {_WORDS[number // 9 % 9]} {number} is")
+    area.fill(prompt)
     area.press("Control+Enter")
     settled(page)
+
+
+def ask(page: Page, number: int) -> None:
+    """Type a prompt that nobody has asked, press Run and wait for all of its result."""
+    typed(page, f"The {_WORDS[number % 9]} of {_WORDS[number // 9 % 9]} {number} is")
     before = page.url
     page.locator(".st-key-run button").first.click()
     page.wait_for_url(lambda url: url != before)
