@@ -139,15 +139,17 @@ class ResidueLabelsStudy(Study[ResidueLabelsSpec]):
             raise UserError(f"{model.title} is no protein model: choose one.")
         sides = spec.sides()
         total = len(sides[EXPLAINED]) + len(sides[JUDGED])
+        done = 0.0
         if context.previews and total > FEW:
+            done = FEW / (FEW + total)
             some = spec.model_copy(update={"limit": FEW})
-            few = self.run_shard(some, None, context.aside(()))
+            few = self.run_shard(some, None, context.part(0.0, done, previews=False))
             read = few.numbers[EXPLAINED] + few.numbers[JUDGED]
             context.preview(few, f"{read} of {total:,} chains")
         marks = spec.marks(sides)
-        r, done = {}, 0.0
+        r, each = {}, (1 - done) / total
         for side, proteins in sides.items():
-            share = len(proteins) / total
+            share = each * len(proteins)
             reading = partial(context.part(done, share).progress, message="reading activations")
             sequences = [protein.sequence for protein in proteins]
             r[side] = correlations(model, sequences, marks[side], spec.components, reading)
