@@ -22,6 +22,18 @@ def view(views: Mapping[str, str]) -> str:
     return _chosen("View", views)
 
 
+def left_out(views: Mapping[str, str], models: str) -> None:
+    """Say of a view that a link, or who has changed the model, asks for that it is not of this one.
+
+    Args:
+        views: those that are not, as ``view`` takes them.
+        models: whose they are, in words.
+    """
+    asked = views.get(st.session_state.get("view", ""))
+    if asked is not None:
+        st.caption(f"“{asked}” is of {models}: choose one in the sidebar.")
+
+
 def draw(sections: Mapping[str, Callable[[], None]]) -> None:
     """The sections of a result by their titles, the chosen one below; a report has them all.
 

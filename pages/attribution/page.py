@@ -53,11 +53,8 @@ def main() -> None:
     if fills_in and sections.view(VIEWS) == mutations.STUDY:
         mutations.draw(model)
         return
-    if st.session_state.get("view") == mutations.STUDY:  # a link's
-        st.caption(
-            "“Every mutation” is of models that fill in residues, such as ESM-2 8M: choose one in "
-            "the sidebar."
-        )
+    of_others = {mutations.STUDY: VIEWS[mutations.STUDY]}
+    sections.left_out(of_others, "models that fill in residues, such as ESM-2 8M")
     spec = prompt_form.draw(model)
     if st.session_state.pop("asked", False) and spec is not None:  # by a click on the other view
         runs.submit(spec, state.device())

@@ -18,6 +18,8 @@ KINDS = ("masked", "classifier", "encoder")
 def main() -> None:
     # Those side by side are compared whatever is chosen.
     if st.session_state.get("view") != "scaling" and _reads_text():
+        along = {residues.STUDY: VIEWS[residues.STUDY]}
+        sections.left_out(along, "protein models of every kind, such as ESM-2 8M")
         contexts.draw()
         return
     view = sections.view(VIEWS)

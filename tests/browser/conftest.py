@@ -260,12 +260,12 @@ class Tab:
     def barriers(self):
         """What axe finds serious or worse: for whom the page is hard to read or to use, and why."""
         self.page.evaluate(AXE)
-        found = self.page.evaluate(
+        report = self.page.evaluate(
             "axe.run(document, {iframes: false, resultTypes: ['violations']})"
         )
         return [
             (barrier["id"], node["html"][:200], node["failureSummary"])
-            for barrier in found["violations"]
+            for barrier in report["violations"]
             if barrier["impact"] in ("serious", "critical")
             for node in barrier["nodes"]
         ]

@@ -33,6 +33,12 @@ def test_it_opens_on_a_searched_word(page):
     assert first["correlation"] > 0.6
 
 
+def test_a_view_of_protein_models_is_said_to_be_none_of_this_one(visit, results):
+    page = visit("labels", model=MODEL, view="residue_labels")
+    assert page.says("“Along the chain” is of protein models of every kind")
+    assert page.errors() == []
+
+
 def test_the_best_labels_are_listed_with_their_control(visit, results):
     page = visit("labels", model=MODEL, context_query="")
     assert page.errors() == []

@@ -34,9 +34,9 @@ def test_with_nothing_hidden_it_is_one_pass_of_the_model(residues_model):
     logits = hf(input_ids=torch.tensor([ids])).logits[0, residues_model.residues_at]
     scores = mutation_map(residues_model, PROTEIN, hidden=False)
     for place, wild in enumerate(PROTEIN):
-        own = residues_model.residue_tokens[wild]
+        before = residues_model.residue_tokens[wild]
         for column, mutant in enumerate(AMINO_ACIDS):
-            expected = logits[place, residues_model.residue_tokens[mutant]] - logits[place, own]
+            expected = logits[place, residues_model.residue_tokens[mutant]] - logits[place, before]
             assert scores[place, column] == pytest.approx(float(expected), abs=1e-4)
 
 
