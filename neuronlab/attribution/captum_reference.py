@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 import torch
-from captum.attr import LayerIntegratedGradients
 from torch import Tensor
 
 from neuronlab.attribution.request import At, Attribution, Request, on_cpu
@@ -34,6 +33,9 @@ def one_place(request: Request, at: At) -> tuple[Tensor, float, float]:
 
     The caller holds the model's lock.
     """
+    # Of this method alone, and half a second.
+    from captum.attr import LayerIntegratedGradients
+
     model, encoded = request.model, request.encoded
     site = model.site(*at)
     baseline = 0.0 if request.baseline is None else request.baseline[at]

@@ -16,15 +16,17 @@ from dataclasses import dataclass, field
 from functools import cache
 from ssl import SSLContext
 from threading import Event
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 import httpx2  # what openai speaks HTTP with
-import openai
 import tenacity
 
 from neuronlab.errors import UserError
 from neuronlab.labels.prompts import Messages
+
+if TYPE_CHECKING:  # most sessions ask no server, and it takes half a second to import
+    import openai
 
 TRIES = 5
 # Seconds before the second try, doubled before each further one.
@@ -122,6 +124,8 @@ class ChatServer:
         if count > 1:
             options["n"] = count
         if not self.key:
+            import openai
+
             options["extra_headers"] = {"Authorization": openai.Omit()}
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_result(lambda outcome: isinstance(outcome, _Passing)),
@@ -137,6 +141,8 @@ class ChatServer:
         return outcome
 
     def _try(self, options: dict[str, Any], stop: Event) -> list[str] | _Passing:
+        import openai
+
         if stop.is_set():
             raise Stopped
         seconds = 0.0
@@ -182,6 +188,8 @@ class ChatServer:
             TimeoutError, openai.APITimeoutError: it takes more than ``timeout`` seconds.
             openai.OpenAIError: no connection, or a status that is no success.
         """
+        import openai
+
         server = urlsplit(self.address)
         local = server.hostname in ("127.0.0.1", "::1", "localhost")
         http = openai.DefaultAsyncHttpxClient(

@@ -15,7 +15,6 @@ from pathlib import Path
 from threading import Event
 from typing import Annotated
 
-import openai
 from pydantic import AfterValidator
 
 from neuronlab import home
@@ -134,6 +133,8 @@ class Endpoint(ChatServer):
         return answers
 
     def _enough(self, messages: Messages, count: int, temperature: float, stop: Event) -> list[str]:
+        import openai
+
         answers: list[str] = []
         together = True
         while len(answers) < count:

@@ -319,6 +319,7 @@ def raw():
         return f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
 
     yield serve
+    listener.shutdown(socket.SHUT_RDWR)  # wakes who waits, else on whatever gets its number
     listener.close()
 
 
