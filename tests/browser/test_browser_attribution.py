@@ -108,6 +108,7 @@ def test_a_token_is_asked_for_itself(page):
     assert (spec["text"], spec["target"]) == ("The capital of", " France")
 
 
+@pytest.mark.slow  # with others, to keep `make test` short
 def test_suppressing_lowers_the_probability_and_factor_one_brings_it_back(page):
     numbers = page.result().numbers
     before = 100 * numbers["probability"]
@@ -125,6 +126,7 @@ def test_suppressing_lowers_the_probability_and_factor_one_brings_it_back(page):
     page.healthy()
 
 
+@pytest.mark.slow  # with others, to keep `make test` short
 def test_what_is_shared_opens_with_what_the_proof_changes(page, tab):
     page.press("Add the first 10")
     page.field("chosen").get_by_text("Basket", exact=True).click()

@@ -69,9 +69,8 @@ def test_a_steered_protein_turns_beside_its_start(home):
     home.page.wait_for_url("**/steering?run=*")
 
 
-@pytest.mark.parametrize(
-    "motion", [pytest.param("no-preference", marks=pytest.mark.slow), "reduce"]
-)
+@pytest.mark.slow  # with others, to keep `make test` short
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
 def test_it_stands_still_for_whom_motion_is_too_much(tab, motion):
     one = tab(reduced_motion=motion).open()
     one.page.frame_locator("iframe").frame_locator("iframe").get_by_text("changed").first.wait_for()

@@ -12,6 +12,7 @@ def languages(tab):
     return one.finished()
 
 
+@pytest.mark.slow  # with others, to keep `make test` short
 def test_shared_neurons_go_into_the_basket_and_edits_are_one_click_away(languages):
     one = languages
     one.field("shared").wait_for()

@@ -68,7 +68,12 @@ def test_a_report_opens_from_disk_and_offline(tab, tmp_path):
     assert "What else broke?" in words
     assert "Specificity: the best neurons" in words
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
-    # A figure alone, as a picture that says what was asked: of our own elements and of a chart.
+
+
+@pytest.mark.slow  # with others, to keep `make test` short
+def test_a_figure_alone_is_a_picture_that_says_what_was_asked(tab, tmp_path):
+    one = tab().open("attribution").results()
+    # Of our own elements and of a chart.
     for name, held in (("layers", "image"), ("tokens", "rect"), ("predictions", "path")):
         one.page.locator(f".st-key-files_{name}").get_by_role("button").click()
         for form in ("SVG", "PNG"):

@@ -22,6 +22,7 @@ def test_a_gguf_file_opens_from_the_model_box(tab, tmp_path):
     assert one.result().arrays["ffn"].shape == (LAYERS, FFN)
 
 
+@pytest.mark.slow  # with others, to keep `make test` short
 def test_a_name_that_holds_the_chosen_one_is_taken_as_it_is_written(tab):
     one = tab().open("models")
     box = one.field("model").locator("input")

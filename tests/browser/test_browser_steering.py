@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 
+@pytest.mark.slow  # with others, to keep `make test` short
 def test_a_steered_protein_is_drawn_in_three_dimensions(tab):
     one = tab().open("steering")
     one.pick("model", "AntiBERTy")

@@ -250,7 +250,18 @@ def test_a_folder_is_loaded_as_it_was_saved(pair, made, asked, tmp_path):
     torch.testing.assert_close(nl.predict(loaded, asked(model)).logits, expected)
 
 
-@pytest.mark.parametrize("pair", FURTHER, ids=[name for name, _ in FURTHER])
+@pytest.mark.parametrize(
+    "pair",
+    [
+        pytest.param(
+            pair,
+            id=pair[0],
+            # Of the others the gradients, below, and the usual types' integrals say the same.
+            marks=[] if pair in EXPERTS or pair[1] == "seq2seq" else pytest.mark.slow,
+        )
+        for pair in FURTHER
+    ],
+)
 def test_integrated_gradients_equal_brute_force(pair, made, asked, twin, oracle):
     model = made(*pair)
     encoded = model.encode(asked(model))
@@ -297,7 +308,9 @@ def check_gradients(model, everywhere, asked, twin, oracle):
 
 @pytest.mark.parametrize(
     ("pair", "everywhere"),
-    [(pair, False) for pair in ASKED] + [(pair, True) for pair in PREDICTING],
+    [(pair, False) for pair in ASKED]
+    # At every token: with others, to keep `make test` short.
+    + [pytest.param(pair, True, marks=pytest.mark.slow) for pair in PREDICTING],
 )
 def test_gradients_along_paths_equal_a_loop_over_layers_and_nodes(
     pair, everywhere, made, asked, twin, oracle

@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ from streamlit.util import calc_hash
 
 import neuronlab.home
 from neuronlab import examples
+from neuronlab.models import sharing
 from neuronlab.models.catalogue import EMBEDDED
 from neuronlab.runs import Store
-from neuronlab.widgets import bystanders, label_sets, model_fetch, services, shown
+from neuronlab.widgets import bystanders, intervention, label_sets, model_fetch, services, shown
 from pages import HOME
 
 ROOT = Path(__file__).parents[2]
@@ -85,9 +87,18 @@ def _without_bystanders(request, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
+def _few_random_sets(monkeypatch):
+    """Two of twenty: how many there are is no page's."""
+    for module in (import_module("neuronlab.neurons.effect"), bystanders, intervention):
+        monkeypatch.setattr(module, "RANDOM_SETS", 2)
+
+
+@pytest.fixture(autouse=True)
 def _as_the_server_does(monkeypatch):
     for mend in MENDS:
         monkeypatch.setattr(*mend)
+    # A page's test would load again what another's has let go.
+    monkeypatch.setattr(sharing, "_KEEP", len(EMBEDDED))
     # What is begun unasked on an idle machine is on a busy one, too, which promises less.
     monkeypatch.setattr(shown, "_LONG", LIMIT)
 

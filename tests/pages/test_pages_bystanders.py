@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 import neuronlab as nl
 from neuronlab.neurons.specificity import specificity
 from neuronlab.studies.attribution import scores_of
@@ -21,20 +23,20 @@ def test_a_proof_says_what_else_broke(visit, results, with_bystanders, smollm):
     neurons = scores_of(result).select(top=10)
     others = bystanders.choose(smollm, prompt)
     asked = smollm, prompt, neurons, nl.Suppress, others
-    of = specificity(*asked)
+    of = specificity(*asked, random_sets=2)
     assert app.says(summary(of.alone()))
     assert app.says("No longer first: **")
     assert "random sets" not in table(app)
     app.at.toggle(key="bystanders_random").set_value(True)
     app.run()
     assert app.says(summary(of))
-    assert app.says("of 20 random sets that are as active it is")
+    assert app.says("of 2 random sets that are as active it is")
     assert "random sets" in table(app)
     # Of bystanders that ask for something else none shows that an answer alone is carried.
     away = of.bystanders[of.bystanders["kind"] != bystanders.SAME].assign(change=-0.1)
-    assert "stays open" in summary(replace(of, bystanders=away))
+    assert "stays open" in summary(replace(of.alone(), bystanders=away))
     near = of.bystanders.assign(change=-0.1)
-    assert "carry this answer more than others" in summary(replace(of, bystanders=near))
+    assert "carry this answer more than others" in summary(replace(of.alone(), bystanders=near))
     assert app.says(f"Specificity **{of.quotient:.1f}**: log-probability {of.change:+.2f}")
     assert app.says("As it is: the likeliest 15 tokens")
     before = nl.generate(smollm, spec["text"], tokens=15)
@@ -63,6 +65,7 @@ def test_a_report_says_what_was_found_and_what_was_done(visit, results, with_bys
     assert len(words) == len(set(words))
 
 
+@pytest.mark.slow  # with others, to keep `make test` short
 def test_a_proof_says_in_its_title_what_was_changed(visit, results, with_bystanders):
     app = visit("attribution")
     app.at.slider(key="factor").set_value(2.5)

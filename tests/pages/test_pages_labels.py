@@ -218,6 +218,7 @@ def test_an_endpoint_needs_an_address_and_its_key_is_in_no_spec(labels, results)
     assert not [p for p in results.rglob("*.json") if "secret-key" in p.read_text()]
 
 
+@pytest.mark.slow  # with others, to keep `make test` short
 def test_labels_that_came_alone_find_their_proteins(labels, results, visit):
     spec = few_labels(MODEL, entry(MODEL).revision).exemplars
     Store(results).delete(spec.key)

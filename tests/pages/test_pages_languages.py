@@ -99,6 +99,7 @@ def test_edits_open_on_a_finished_example(page, results):
     assert len(success) == len(result.tables["success"]) == 15
 
 
+@pytest.mark.slow  # with others, to keep `make test` short
 def test_the_edit_has_the_thresholds_of_its_form(page, results):
     look(page, "cross_lingual_editing")
     page.at.button_group(key="languages_smollm2-135m").set_value(["en", "fr"])

@@ -288,6 +288,7 @@ def test_the_page_opens_on_the_stored_example_and_computes_nothing(visit, monkey
     assert not page.says("The form above starts other runs")
 
 
+@pytest.mark.slow  # with others, to keep `make test` short
 def test_any_protein_is_steered_and_shown_on_its_own_backbone(
     visit, results, monkeypatch, nothing_stored
 ):

@@ -174,7 +174,7 @@ def test_suppressing_the_top_neurons_lowers_the_probability(visit, results, smol
     prompt = Prompt("The capital of France is", " Paris")
     expected = predict(smollm, prompt, intervention=Suppress(top_ten)).probability
     assert after == pytest.approx(100 * expected, abs=0.02)
-    assert app.says("20 matched random sets")
+    assert app.says("2 matched random sets of either kind")
 
 
 def test_factor_one_changes_nothing_and_more_amplifies(visit, results):
@@ -212,7 +212,7 @@ def test_other_changes_work(visit, results, model, kind, positions):
     app.run()
     assert app.errors() == []
     assert 0 <= app.probability()[0] <= 100
-    assert app.says("20 matched random sets")
+    assert app.says("2 matched random sets of either kind")
 
 
 def test_an_empty_basket_is_said(visit, results):

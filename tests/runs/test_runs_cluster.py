@@ -119,6 +119,7 @@ def test_the_cluster_finds_what_the_local_worker_finds(
     np.testing.assert_array_equal(found.arrays["array"], local.arrays["array"])
 
 
+@pytest.mark.slow  # with others, to keep `make test` short
 @pytest.mark.long
 def test_cancelled_in_seconds_and_taken_up_again(on_cluster, store, spec, folder):
     cancelled = threading.Event()
