@@ -22,6 +22,7 @@ from neuronlab.widgets.guard import enumerated, plain
 
 # Names, for the cache, the change that the headline and the panel below both ask about.
 SUPPRESSED = ("suppressed",)
+_OF_TWO = ("suppressed", "two")
 _TOKENS = 15
 _NAMED = 4
 # From so many times as much on, a change is called specific, if random sets are less so.
@@ -33,9 +34,11 @@ _HARDLY = 0.1
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def chosen(_model: Model, name: str, revision: str, prompt: Prompt) -> list[Bystander]:
+def chosen(
+    _model: Model, name: str, revision: str, prompt: Prompt, two: bool = False
+) -> list[Bystander]:
     """The bystanders of a prompt; cached for all sessions."""
-    return bystanders.choose(_model, prompt)
+    return (bystanders.two if two else bystanders.choose)(_model, prompt)
 
 
 def draw(
@@ -86,18 +89,22 @@ def draw(
 
 
 def suppressed(
-    model: Model, prompt: Prompt, neurons: NeuronSet, random_sets: int = 0
+    model: Model, prompt: Prompt, neurons: NeuronSet, random_sets: int = 0, *, two: bool = False
 ) -> Specificity | None:
-    """What switching neurons off does to bystanders; None where there are none to ask."""
+    """What switching neurons off does to bystanders; None where there are none to ask.
+
+    Args:
+        two: ask no more than that many of them, which takes a second where all take many.
+    """
     named = model, model.name, model.revision
-    others = chosen(*named, prompt.unasked)
+    others = chosen(*named, prompt.unasked, two)
     if not others:
         return None
     return _measured(
         *named,
         prompt,
         tuple(neurons),
-        SUPPRESSED,
+        _OF_TWO if two else SUPPRESSED,
         random_sets,
         others,
         lambda: Suppress(neurons),

@@ -15,7 +15,6 @@ from neuronlab.models.catalogue import title_of
 from neuronlab.neurons.effect import AS_ACTIVE, CONTROLS, percent
 from neuronlab.runs import Result
 from neuronlab.studies.attribution import AttributionSpec, scores_of
-from neuronlab.studies.bases.bystanders import PLAIN, SAME
 from neuronlab.studies.bases.one_prompt import SUPPRESSED, control_in
 from neuronlab.widgets import (
     bystanders,
@@ -166,14 +165,13 @@ def asked(spec: AttributionSpec, result: Result, off: bool) -> None:
     """Another fact of the relation and a plain sentence, asked as it is and without the neurons."""
     model = services.model(spec.model, state.device())
     prompt = replace(spec.prompt, target=int(result.numbers["target"]))
-    measured = bystanders.suppressed(model, prompt, scores_of(result).select(top=SUPPRESSED))
+    neurons = scores_of(result).select(top=SUPPRESSED)
+    measured = bystanders.suppressed(model, prompt, neurons, two=True)
     if measured is None:
         return
-    rows = measured.bystanders
-    few = [rows[rows["kind"] == kind].head(1) for kind in (SAME, PLAIN)]
     bars = [
         Bar(f"{row.title} …{row.answer.strip()}", float(row.after if off else row.before))
-        for row in pd.concat(few).rename(columns={"name": "title"}).itertuples()
+        for row in measured.bystanders.rename(columns={"name": "title"}).itertuples()
     ]
     draw(bars, "bystanders", "Probability of the first choices of two other prompts.")
 

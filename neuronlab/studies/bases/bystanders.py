@@ -58,6 +58,7 @@ class _Share:
 
 _JUDGES = _Share(2, 2, 1, 2, _PLACES, 3)
 _SUBTRACTED = _Share(4, 4, 1, 0, _OTHER_PLACES, 4)
+_TWO = _Share(1, 0, 0, 1, (), 0)
 
 
 def choose(model: Model, prompt: Prompt) -> list[Bystander]:
@@ -71,20 +72,30 @@ def choose(model: Model, prompt: Prompt) -> list[Bystander]:
     return next(_groups(model, prompt), [])
 
 
+def two(model: Model, prompt: Prompt) -> list[Bystander]:
+    """The first fact of the prompt's relation and the first plain sentence of the judges alone.
+
+    So a language model is asked a few times, not dozens of times.
+    """
+    return next(_groups(model, prompt, (_TWO,)), [])
+
+
 def subtracted(model: Model, prompt: Prompt) -> list[Bystander]:
     """Others of the same kinds, whose scores a specific ranking subtracts: none of the judges."""
     return next(itertools.islice(_groups(model, prompt), 1, None), [])
 
 
-def _groups(model: Model, prompt: Prompt) -> Iterator[list[Bystander]]:
+def _groups(
+    model: Model, prompt: Prompt, shares: Sequence[_Share] = (_JUDGES, _SUBTRACTED)
+) -> Iterator[list[Bystander]]:
     """The judges, then, for whoever asks for more, those that are subtracted."""
     if model.alphabet == "protein":
-        yield from _of_proteins(model, prompt)
+        yield from _of_proteins(model, prompt, shares)
     elif model.kind != "classifier":
-        yield from _of_facts(model, prompt)
+        yield from _of_facts(model, prompt, shares)
 
 
-def _of_facts(model: Model, prompt: Prompt) -> Iterator[list[Bystander]]:
+def _of_facts(model: Model, prompt: Prompt, shares: Sequence[_Share]) -> Iterator[list[Bystander]]:
     facts = [fact for name in _SETS for fact in SETS[name].facts()]
     relation = next((f.relation for f in facts if f.prompt == prompt.text), None)
     relations = dict.fromkeys(fact.relation for fact in facts)
@@ -94,7 +105,7 @@ def _of_facts(model: Model, prompt: Prompt) -> Iterator[list[Bystander]]:
         name: _answered(model, prompt, SAME if name == relation else OTHER, name, facts, taken)
         for name in relations
     }
-    for share in (_JUDGES, _SUBTRACTED):
+    for share in shares:
         same = () if relation is None else itertools.islice(by_relation[relation], share.same)
         group = list(same)
         others = (
@@ -129,11 +140,13 @@ def _plain(model: Model, prompt: Prompt) -> Iterator[Bystander]:
             yield Bystander(PLAIN, text, Prompt(prompt_text(model, Fact(text, ()))))
 
 
-def _of_proteins(model: Model, prompt: Prompt) -> Iterator[list[Bystander]]:
+def _of_proteins(
+    model: Model, prompt: Prompt, shares: Sequence[_Share]
+) -> Iterator[list[Bystander]]:
     hides = model.kind == "masked"
     proteins = iter(_proteins(model, prompt.text))
     taken = {prompt.mask}
-    for share in (_JUDGES, _SUBTRACTED):
+    for share in shares:
         group = []
         places = {int(part * len(prompt.text)) for part in share.places} if hides else set()
         for place in sorted(places - taken):

@@ -13,6 +13,7 @@ from neuronlab.studies.bases.bystanders import (
     SAME,
     choose,
     subtracted,
+    two,
 )
 from neuronlab.studies.bases.prompts import LYSOZYME, MELITTIN, UBIQUITIN
 
@@ -36,6 +37,14 @@ def test_a_fact_has_others_of_its_relation_of_two_more_and_plain_sentences(smoll
     # No answer is asked for twice, and none is the prompt's own.
     answers = [nl.predict(smollm, b.prompt).label for b in chosen if b.kind != PLAIN]
     assert len({*answers, " Paris"}) == len(answers) + 1
+
+
+@pytest.mark.fetched
+def test_two_are_the_first_of_their_kinds(smollm):
+    prompt = nl.Prompt("The capital of France is", target=" Paris")
+    judges = choose(smollm, prompt)
+    first = [next(b for b in judges if b.kind == kind) for kind in (SAME, PLAIN)]
+    assert two(smollm, prompt) == first
 
 
 @pytest.mark.fetched
