@@ -12,6 +12,8 @@ app: $(VENV)/.app
 
 # Tests never touch a person's own models and results: they have a home of their own.
 test test-slow setup-tests: export NEURONLAB_HOME := $(CURDIR)/.neuronlab
+# Many start processes of their own, which would each compile the package anew.
+test test-quick test-slow: export PYTHONDONTWRITEBYTECODE :=
 
 setup-tests: $(VENV)/.dev
 	$(BIN)/python -m neuronlab setup

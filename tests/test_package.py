@@ -116,7 +116,9 @@ def test_its_app_opens(python, tmp_path, monkeypatch):
 
 
 @pytest.mark.fetched
-@pytest.mark.parametrize("copied", [attribute_python, study_python])
+@pytest.mark.parametrize(
+    "copied", [attribute_python, pytest.param(study_python, marks=pytest.mark.slow)]
+)
 def test_copied_python_runs_as_it_is(run, tmp_path, copied):
     file = tmp_path / "copied.py"
     file.write_text(copied(QUESTION), "utf-8")
