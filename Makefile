@@ -18,11 +18,12 @@ test test-quick test-slow: export PYTHONDONTWRITEBYTECODE :=
 setup-tests: $(VENV)/.dev
 	$(BIN)/python -m neuronlab setup
 
-# Two processes of one thread each: threads that wait for a busy core take several times as long.
+# Three processes of one thread each, since one often waits for a browser or a process of its own;
+# threads that wait for a busy core take several times as long.
 # In the order of the folders: pages and browser, which are slow, must not be left for the end,
 # where one process would work alone.
 test: setup-tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 3 --dist loadfile \
 		--no-loadscope-reorder --durations 20
 
 # For the edit loop: nothing is fetched, and no test takes long.

@@ -28,7 +28,7 @@ _jaxtyped = jaxtyping.jaxtyped
 
 # Python keeps what it compiled of a library, but not where a checked module is the first to import
 # it: the hook's files are looked for instead, and thousands of modules are compiled at every start.
-_LIBRARIES = ("captum.attr", "pandas", "scipy.stats", "transformers.modeling_utils")
+_LIBRARIES = ("pandas", "scipy.stats", "transformers.modeling_utils")
 
 
 def install() -> None:

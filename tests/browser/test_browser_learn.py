@@ -56,6 +56,7 @@ def test_the_block_has_the_numbers_of_the_sentence(tab):
     one.healthy()
 
 
+@pytest.mark.slow  # with others, to keep `make test` short
 def test_notes_for_the_teacher_are_downloaded(tab, tmp_path):
     one = tab().open("learn?lesson=languages")
     one.page.get_by_text("A few: between one and a hundred").click()

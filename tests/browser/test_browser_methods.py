@@ -116,6 +116,7 @@ def test_a_picture_for_slides_is_light_and_wide_whatever_the_page(tab, tmp_path)
     assert one.healthy().overflowing() == []
 
 
+@pytest.mark.slow  # with others, to keep `make test` short
 def test_a_heat_map_for_slides_has_the_light_pages_scale(tab, tmp_path):
     one = tab(color_scheme="dark").open("knowledge_types").finished()
     files = one.page.locator(".st-key-files_kinds_value_layers")

@@ -1,5 +1,7 @@
 """The glossary's words on the page: marked where they first stand, explained under the pointer."""
 
+import pytest
+
 from neuronlab.widgets.page import GLOSSARY
 
 # Each marked word with the place of its middle.
@@ -37,6 +39,7 @@ def test_a_word_is_explained_under_the_pointer_and_not_beside_it(tab):
     one.healthy()
 
 
+@pytest.mark.slow  # with others, to keep `make test` short
 def test_words_are_reached_by_keys(tab):
     one = tab().open("degenerate")
     one.idle()

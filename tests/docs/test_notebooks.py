@@ -30,7 +30,17 @@ def shown(value):
     return repr(value)
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+# With others, to keep `make test` short.
+BY_HAND = {"language", "proteins"}
+
+
+@pytest.mark.parametrize(
+    "notebook",
+    [
+        pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem in BY_HAND))
+        for path in NOTEBOOKS
+    ],
+)
 def test_a_notebook_runs_in_order_and_shows_what_it_finds(notebook, elsewhere):
     namespace = {"__name__": "__main__"}
     for cell in cells(notebook):
