@@ -61,7 +61,7 @@ def draw(
     named = model, model.name, model.revision
     others = chosen(*named, prompt.unasked)
     if others:
-        st.markdown("##### What else broke?")
+        st.markdown("### What else broke?")
         beside = st.toggle(
             f"Beside {RANDOM_SETS} random sets",
             key="bystanders_random",

@@ -146,7 +146,7 @@ def _panel(
     suppressed: tuple[NeuronSet, Effect] | None,
     in_headline: bool,
 ) -> None:
-    st.subheader("Prove it")
+    st.header("Prove it")
     left, right = st.columns([2, 3], gap="large")
     with left:
         neurons = _neurons(sources)

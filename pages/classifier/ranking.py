@@ -31,7 +31,7 @@ METHODS = {
 
 def where(spec: SubmodelsSpec, result: Result, titles: dict) -> None:
     """Shares by component and layer at a fraction."""
-    st.subheader("Where the kept neurons are")
+    st.header("Where the kept neurons are")
     left, right = st.columns([2, 1], vertical_alignment="bottom")
     fraction = left.select_slider(
         "Kept",
@@ -78,7 +78,7 @@ def agreement(spec: SubmodelsSpec, result: Result) -> None:
     table = result.tables["agreement"]
     if table.empty:
         return
-    st.subheader("Do the methods agree?")
+    st.header("Do the methods agree?")
     left, right = st.columns(2, gap="medium")
     with left:
         shown_table = table.replace(METHODS).replace(COMPONENT_NAMES)

@@ -252,7 +252,7 @@ def results(spec: FineTuneSpec, result: Result) -> None:
     rows += [_row(name, measured, True) for name, measured in n["baselines"].items()]
     table = pd.DataFrame(rows)
     low, high = n["test"]["intervals"]["auc"]
-    st.subheader("What was reached")
+    st.header("What was reached")
     exports.finding(
         "headline",
         "What was found",

@@ -27,7 +27,7 @@ _JUDGES = (DEGENERATE, KNOWLEDGE, PROBABILITY)
 
 def draw(model: Model, spec: FactCheckingSpec, result: Result) -> None:
     """The box, and what the neurons and the model's own probability say to it."""
-    st.markdown("##### Check a claim")
+    st.markdown("## Check a claim")
     example = _example(spec, result)
     with st.form("claim_form", border=True):
         first, second, third = st.columns([3, 1.4, 2.4])

@@ -52,13 +52,13 @@ def main() -> None:
                 doors.guessed(result)
     language, protein = st.columns(2, gap="large")
     with language:
-        st.subheader("Language", anchor=False)
+        st.header("Language", anchor=False)
         with guard():
             if result is not None:
                 doors.layers(spec, result)
         doors.cards(page for page in PAGES if page.alphabet in ("", "text"))
     with protein:
-        st.subheader("Proteins", anchor=False)
+        st.header("Proteins", anchor=False)
         with guard():
             doors.steered()
         doors.cards(page for page in PAGES if page.alphabet == "protein")

@@ -69,7 +69,7 @@ def card(
 def title(neuron: Neuron, label: str) -> None:
     """Which neuron it is, and what it is called."""
     st.markdown(f"**Neuron {neuron.layer} / {COMPONENT_NAMES[neuron.component]} / {neuron.index}**")
-    st.markdown(f"### {plain(label)}")
+    st.markdown(f"## {plain(label)}")
 
 
 def _exemplars(spec: ExemplarsSpec) -> Result | None:

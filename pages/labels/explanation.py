@@ -107,7 +107,7 @@ def _submit(spec: ContextExplanationSpec) -> None:
 def _results(result: Result, name: str) -> None:
     """What was said and foretold; the name is that of the widgets."""
     explanations, n = result.tables["explanations"], result.numbers
-    st.markdown(f"### {plain(explanations['text'].iloc[0])}")
+    st.markdown(f"## {plain(explanations['text'].iloc[0])}")
     unread = f" {counted(n['unread'], 'answer')} could not be read." if n["unread"] else ""
     st.caption(
         f"Held-out correlation **{_rounded(n['correlation'])}** with the activation at the tokens "

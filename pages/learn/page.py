@@ -42,7 +42,7 @@ def shelf() -> None:
         with place, st.container(border=True, height="stretch"):
             asked = [at for at, step in enumerate(lesson.steps, start=1) if step.question]
             done = sum(classroom.answered((lesson.name, at)) is not None for at in asked)
-            st.markdown(f"#### {number + 1}. {lesson.title}")
+            st.markdown(f"## {number + 1}. {lesson.title}")
             st.caption(lesson.about)
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.button(

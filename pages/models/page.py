@@ -20,11 +20,11 @@ def main() -> None:
             embedded(model)
     made = tuned.entries()
     if made:
-        st.subheader("Made on this machine")
+        st.header("Made on this machine")
     for model in made:
         with st.container(border=True), guard():
             of_this_machine(model)
-    st.subheader("From the hub")
+    st.header("From the hub")
     rows = [
         {
             "name": model.name,
@@ -37,7 +37,7 @@ def main() -> None:
         for model in HUB
     ]
     st.dataframe(pd.DataFrame(rows), hide_index=True)
-    st.subheader("What the app itself works with")
+    st.header("What the app itself works with")
     for tool in TOOLS:
         with st.container(border=True), guard():
             embedded(tool)

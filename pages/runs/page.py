@@ -90,7 +90,7 @@ def resume(pending: Pending) -> None:
 def history(everything: Sequence[Record]) -> None:
     """The table of finished runs and what can be done with the selected ones."""
     heading = st.empty()
-    heading.subheader(f"Finished: {len(everything)}")
+    heading.header(f"Finished: {len(everything)}")
     shelf = Shelf(services.store())
     contents = shelf.read()
     collections(shelf, contents)
@@ -99,7 +99,7 @@ def history(everything: Sequence[Record]) -> None:
         return
     records, table = wanted(everything, contents)
     if len(records) < len(everything):
-        heading.subheader(f"Finished: {len(records)} of {len(everything)}")
+        heading.header(f"Finished: {len(records)} of {len(everything)}")
     if not records:
         return
     chosen = selected(records, table)
@@ -338,7 +338,7 @@ def delete(keys: list[str]) -> None:
 
 def compare(first: Record, second: Record) -> None:
     """Do two runs agree?"""
-    st.subheader("Compare")
+    st.header("Compare")
     names = runs.title(first.study, first.spec), runs.title(second.study, second.spec)
     a, b = (scores_of(services.result(record.key)[1]) for record in (first, second))
     table = agreement_table(a, b)

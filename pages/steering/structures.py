@@ -42,7 +42,7 @@ def structures(spec: SteeringSpec, result: Result) -> None:
         if spec.predictor:
             st.info(plain(result.numbers["no_structures"]), icon=":material/info:")
         return
-    st.subheader("Structures")
+    st.header("Structures")
     folded = _folded(spec, result)
     table = result.tables["structures"]
     chain = "the heavy chain" if spec.light else "the chain"

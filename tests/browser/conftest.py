@@ -258,7 +258,10 @@ class Tab:
         return elements
 
     def barriers(self):
-        """What axe finds serious or worse: for whom the page is hard to read or to use, and why."""
+        """What axe finds serious or worse: for whom the page is hard to read or to use, and why.
+
+        And headings that leave a level out, by which people who do not see the page go through it.
+        """
         self.page.evaluate(AXE)
         report = self.page.evaluate(
             "axe.run(document, {iframes: false, resultTypes: ['violations']})"
@@ -266,7 +269,7 @@ class Tab:
         return [
             (barrier["id"], node["html"][:200], node["failureSummary"])
             for barrier in report["violations"]
-            if barrier["impact"] in ("serious", "critical")
+            if barrier["impact"] in ("serious", "critical") or barrier["id"] == "heading-order"
             for node in barrier["nodes"]
         ]
 

