@@ -22,7 +22,6 @@ from neuronlab.widgets.guard import enumerated, plain
 
 # Names, for the cache, the change that the headline and the panel below both ask about.
 SUPPRESSED = ("suppressed",)
-_OF_TWO = ("suppressed", "two")
 _TOKENS = 15
 _NAMED = 4
 # From so many times as much on, a change is called specific, if random sets are less so.
@@ -104,7 +103,7 @@ def suppressed(
         *named,
         prompt,
         tuple(neurons),
-        _OF_TWO if two else SUPPRESSED,
+        SUPPRESSED,
         random_sets,
         others,
         lambda: Suppress(neurons),
@@ -120,7 +119,7 @@ def _measured(
     neurons: tuple,
     key: tuple,
     random_sets: int,
-    _others: Sequence[Bystander],
+    others: Sequence[Bystander],
     _intervention: Callable[[], Intervention],
 ) -> Specificity:
     # Means over the prompt are read once, not for every random set.
@@ -129,8 +128,8 @@ def _measured(
         _model,
         prompt,
         NeuronSet(neurons),
-        lambda others: replace(made, neurons=others),
-        _others,
+        lambda changed: replace(made, neurons=changed),
+        others,
         random_sets=random_sets,
     )
 

@@ -75,7 +75,7 @@ def choose(model: Model, prompt: Prompt) -> list[Bystander]:
 def two(model: Model, prompt: Prompt) -> list[Bystander]:
     """The first fact of the prompt's relation and the first plain sentence of the judges alone.
 
-    So a language model is asked a few times, not dozens of times.
+    So a language model is asked a few times, not dozens of times. Of other models there are none.
     """
     return next(_groups(model, prompt, (_TWO,)), [])
 
