@@ -1,4 +1,4 @@
-"""Every page by its own address, narrow and light, then wide and dark, without barriers."""
+"""Every page by its own address, at two widths and in both themes, without barriers."""
 
 import pytest
 
@@ -30,13 +30,14 @@ def test_a_page_opens_and_fits(tab, page):
     assert one.page.title() == ("NeuronLab" if page is HOME else f"{page.title} · NeuronLab")
     assert one.page.locator(".st-key-model").count() == 1
     assert one.overflowing() == []
-    assert one.barriers() == []
     one.page.set_viewport_size({"width": 1280, "height": 900})
+    one.idle().healthy()
+    assert one.overflowing() == []
+    assert one.barriers() == []
     one.page.emulate_media(color_scheme="dark")
     one.idle().healthy()
     ground = one.page.get_by_test_id("stApp").evaluate("e => getComputedStyle(e).backgroundColor")
     assert ground == "rgb(18, 22, 29)"
-    assert one.overflowing() == []
     assert one.barriers() == []
 
 

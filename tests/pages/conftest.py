@@ -86,9 +86,19 @@ def _without_bystanders(request, monkeypatch):
             monkeypatch.setattr(bystanders, part, lambda *args, **options: None)
 
 
+@pytest.fixture
+def with_all_random_sets():
+    """As many as the app has, for tests of what it says of them: see the next fixture."""
+    intervention._effect.clear()  # of other tests, with few
+    yield
+    intervention._effect.clear()
+
+
 @pytest.fixture(autouse=True)
-def _few_random_sets(monkeypatch):
-    """Two of twenty: how many there are is no page's."""
+def _few_random_sets(request, monkeypatch):
+    """Two instead of twenty."""
+    if "with_all_random_sets" in request.fixturenames:
+        return
     for module in (import_module("neuronlab.neurons.effect"), bystanders, intervention):
         monkeypatch.setattr(module, "RANDOM_SETS", 2)
 

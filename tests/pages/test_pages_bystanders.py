@@ -15,7 +15,9 @@ def table(app):
     return next(each.value for each in app.at.dataframe if "bystander" in each.value)
 
 
-def test_a_proof_says_what_else_broke(visit, results, with_bystanders, smollm):
+def test_a_proof_says_what_else_broke(
+    visit, results, with_bystanders, with_all_random_sets, smollm
+):
     app = visit("attribution")
     assert app.errors() == []
     spec, result = app.stored(results)
@@ -23,20 +25,20 @@ def test_a_proof_says_what_else_broke(visit, results, with_bystanders, smollm):
     neurons = scores_of(result).select(top=10)
     others = bystanders.choose(smollm, prompt)
     asked = smollm, prompt, neurons, nl.Suppress, others
-    of = specificity(*asked, random_sets=2)
+    of = specificity(*asked)
     assert app.says(summary(of.alone()))
     assert app.says("No longer first: **")
     assert "random sets" not in table(app)
     app.at.toggle(key="bystanders_random").set_value(True)
     app.run()
     assert app.says(summary(of))
-    assert app.says("of 2 random sets that are as active it is")
+    assert app.says("of 20 random sets that are as active it is")
     assert "random sets" in table(app)
     # Of bystanders that ask for something else none shows that an answer alone is carried.
     away = of.bystanders[of.bystanders["kind"] != bystanders.SAME].assign(change=-0.1)
-    assert "stays open" in summary(replace(of.alone(), bystanders=away))
+    assert "stays open" in summary(replace(of, bystanders=away))
     near = of.bystanders.assign(change=-0.1)
-    assert "carry this answer more than others" in summary(replace(of.alone(), bystanders=near))
+    assert "carry this answer more than others" in summary(replace(of, bystanders=near))
     assert app.says(f"Specificity **{of.quotient:.1f}**: log-probability {of.change:+.2f}")
     assert app.says("As it is: the likeliest 15 tokens")
     before = nl.generate(smollm, spec["text"], tokens=15)

